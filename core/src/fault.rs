@@ -1,0 +1,102 @@
+//! Why a session ended early, sorted by whose fault it was.
+
+use core::fmt;
+
+/// Why a session ended early.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fault {
+    /// The peer broke the protocol or went away: answer it or drop it.
+    Peer(Peer),
+    /// A limit of ours was too small: lend more memory.
+    Local(Limit),
+    /// Nothing moved for this long, in microseconds.
+    TimedOut {
+        /// How long the shell waited.
+        waited_us: u64,
+    },
+    /// The shell ended it, for a reason of its own (a draining server, a closed port).
+    Aborted,
+}
+
+/// What the peer did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Peer {
+    /// The bytes are not of the protocol.
+    Malformed,
+    /// A line, name or frame over the limit.
+    TooLong {
+        /// What the peer announced, or what had come when the limit was passed.
+        claimed: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// The stream ended inside a message.
+    Truncated,
+    /// The connection was reset.
+    Reset,
+}
+
+/// A resource of ours that did not suffice.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Limit {
+    /// Bytes that were needed.
+    pub need: usize,
+    /// Bytes that were lent.
+    pub have: usize,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Peer(peer) => peer.fmt(f),
+            Fault::Local(limit) => limit.fmt(f),
+            Fault::TimedOut { waited_us } => {
+                write!(
+                    f,
+                    "nothing moved for {}.{:03} s",
+                    waited_us / 1_000_000,
+                    waited_us / 1000 % 1000
+                )
+            }
+            Fault::Aborted => f.write_str("ended by this side"),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Malformed => f.write_str("the peer sent bytes that are not of the protocol"),
+            Peer::TooLong { claimed, max } => {
+                write!(f, "the peer sent {claimed} bytes where {max} are allowed")
+            }
+            Peer::Truncated => f.write_str("the stream ended inside a message"),
+            Peer::Reset => f.write_str("the peer reset the connection"),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes are needed and {} were lent", self.need, self.have)
+    }
+}
+
+impl core::error::Error for Fault {}
+impl core::error::Error for Peer {}
+impl core::error::Error for Limit {}
+
+impl From<Peer> for Fault {
+    fn from(peer: Peer) -> Self {
+        Fault::Peer(peer)
+    }
+}
+
+impl From<Limit> for Fault {
+    fn from(limit: Limit) -> Self {
+        Fault::Local(limit)
+    }
+}

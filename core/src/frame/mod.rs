@@ -1,0 +1,38 @@
+//! The `{u32 len, bytes}` codec: boundaries for a stream that has none.
+//!
+//! ```text
+//!   0               4                  4 + len
+//!   +---------------+--------- ... ---------+
+//!   |  len (u32 BE) |  payload, len bytes   |
+//!   +---------------+--------- ... ---------+
+//! ```
+
+mod decode;
+mod encode;
+
+pub use decode::{Decoder, FrameStep};
+pub use encode::Encoder;
+
+/// A frame longer than the side that refuses it allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct TooLong {
+    /// The length in the header, or of the payload to be sent.
+    pub claimed: u32,
+    /// The largest allowed.
+    pub max: u32,
+}
+
+impl core::fmt::Display for TooLong {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "a frame of {} bytes where {} are allowed", self.claimed, self.max)
+    }
+}
+
+impl core::error::Error for TooLong {}
+
+impl From<TooLong> for crate::fault::Fault {
+    fn from(TooLong { claimed, max }: TooLong) -> Self {
+        crate::fault::Peer::TooLong { claimed, max }.into()
+    }
+}

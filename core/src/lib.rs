@@ -1,0 +1,38 @@
+//! The protocol core of Windlass: state machines that know bytes and time, and nothing else.
+//!
+//! There is no I/O here, no clock, no randomness and no allocator. The program around it, its
+//! *shell*, owns the descriptors or the UART, lends memory for the length of one call, and passes
+//! the time in. So the same code serves ten thousand sockets under `epoll` and a line console on a
+//! Cortex-M in memory that the firmware lends.
+//!
+//! ```text
+//!            bytes in                                   bytes out
+//!   read(2) ─────────▶ ┌─────────────────────────────┐ ─────────▶ write(2)
+//!   UART RX            │  Session: input, eof, space │            UART TX
+//!   ─────────────────▶ │           tick, abort       │
+//!            now       └──────────────┬──────────────┘
+//!                                     │ want() → Want { read, write, close, wake }
+//!                                     ▼
+//!                        epoll mask · poll set · WFI
+//! ```
+//!
+//! In reading order:
+//!
+//! - [`time`], [`want`], [`fault`]: what every machine is asked with and answers with.
+//! - [`stream`]: [`ReadN`](stream::ReadN), [`WriteN`](stream::WriteN) and
+//!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
+//! - [`frame`]: the `{u32 len, bytes}` codec.
+//! - [`wire`]: what travels, as structs and parsers.
+//!
+//! # Features
+//!
+//! All additive, none on by default. `defmt`: `defmt::Format` on every public type.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod fault;
+pub mod frame;
+pub mod stream;
+pub mod time;
+pub mod want;
+pub mod wire;

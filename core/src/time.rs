@@ -1,0 +1,120 @@
+//! Points in time, as the shell tells them, and when a machine wants to be called again.
+
+/// A point in time: microseconds since an epoch of the shell's choosing.
+///
+/// 64 bits of microseconds last 584,000 years, so nothing here wraps. A clock that steps backwards
+/// is clamped: [`since`](Self::since) never goes below zero.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The shell's epoch.
+    pub const ZERO: Self = Self(0);
+
+    /// The instant `micros` microseconds after the epoch.
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The instant `micros` microseconds later; the end of time when that would overflow.
+    #[must_use]
+    pub const fn after(self, micros: u64) -> Self {
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// Microseconds from `earlier` to here; 0 when the clock went backwards.
+    pub const fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// When a machine wants its `tick`. There are no sentinel values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Wake {
+    /// At once.
+    Now,
+    /// At this instant or later.
+    At(Instant),
+    /// Only when something else happens.
+    #[default]
+    Never,
+}
+
+impl Wake {
+    /// Whether a tick is due at `now`.
+    pub fn is_due(self, now: Instant) -> bool {
+        match self {
+            Wake::Now => true,
+            Wake::At(at) => at <= now,
+            Wake::Never => false,
+        }
+    }
+
+    /// The earlier of the two.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        match (self, other) {
+            (Wake::Now, _) | (_, Wake::Now) => Wake::Now,
+            (Wake::At(a), Wake::At(b)) => Wake::At(a.min(b)),
+            (Wake::Never, later) | (later, Wake::Never) => later,
+        }
+    }
+
+    /// Microseconds to wait from `now`: 0 when due, `None` when nothing is to be waited for.
+    pub fn wait_us(self, now: Instant) -> Option<u64> {
+        match self {
+            Wake::Now => Some(0),
+            Wake::At(at) => Some(at.since(now)),
+            Wake::Never => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: Instant = Instant::from_micros(1_000);
+
+    #[test]
+    fn a_clock_that_steps_back_is_clamped() {
+        assert_eq!(T.since(T.after(1)), 0);
+        assert_eq!(T.after(7).since(T), 7);
+        assert_eq!(Instant::from_micros(u64::MAX).after(1).as_micros(), u64::MAX);
+    }
+
+    #[test]
+    fn the_earlier_wake_wins() {
+        for (a, b, min) in [
+            (Wake::Now, Wake::At(T), Wake::Now),
+            (Wake::At(T), Wake::Never, Wake::At(T)),
+            (Wake::At(T.after(1)), Wake::At(T), Wake::At(T)),
+            (Wake::Never, Wake::Never, Wake::Never),
+            (Wake::Never, Wake::Now, Wake::Now),
+        ] {
+            assert_eq!(a.min(b), min);
+            assert_eq!(b.min(a), min);
+        }
+    }
+
+    #[test]
+    fn due_and_waiting_agree() {
+        for (wake, due, wait) in [
+            (Wake::Now, true, Some(0)),
+            (Wake::At(T), true, Some(0)),
+            (Wake::At(T.after(1)), false, Some(1)),
+            (Wake::At(Instant::ZERO), true, Some(0)),
+            (Wake::Never, false, None),
+        ] {
+            assert_eq!(wake.is_due(T), due, "{wake:?}");
+            assert_eq!(wake.wait_us(T), wait, "{wake:?}");
+        }
+    }
+}

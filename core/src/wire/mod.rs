@@ -1,0 +1,8 @@
+//! What travels: structs of fixed layout (network byte order, alignment 1, no padding) and the
+//! parsers of the text formats. docs/PROTOCOL.md shows each byte.
+
+mod frame;
+mod stamp;
+
+pub use frame::FrameHeader;
+pub use stamp::{Stamp, StampParser};

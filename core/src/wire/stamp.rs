@@ -1,0 +1,138 @@
+//! The stamp of the time service: decimal epoch seconds and LF, `"%lld\n"`.
+
+use crate::fault::Peer;
+
+/// Seconds since 1970-01-01 00:00:00 UTC.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Stamp(pub i64);
+
+impl Stamp {
+    /// The longest stamp: `-9223372036854775808\n`.
+    pub const MAX_LEN: usize = 21;
+
+    /// Its text, LF included, at the end of `buf`.
+    pub fn render(self, buf: &mut [u8; Self::MAX_LEN]) -> &[u8] {
+        let mut at = Self::MAX_LEN - 1;
+        buf[at] = b'\n';
+        let mut digits = self.0.unsigned_abs();
+        loop {
+            at -= 1;
+            // A digit is below 10, so it fits.
+            buf[at] = b'0' + (digits % 10) as u8;
+            digits /= 10;
+            if digits == 0 {
+                break;
+            }
+        }
+        if self.0 < 0 {
+            at -= 1;
+            buf[at] = b'-';
+        }
+        &buf[at..]
+    }
+
+    /// Reads a whole stamp, LF included.
+    ///
+    /// # Errors
+    /// [`Peer::Malformed`] for anything else, [`Peer::Truncated`] for less.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Peer> {
+        let mut parser = StampParser::default();
+        let mut bytes = bytes.iter();
+        while let Some(&byte) = bytes.next() {
+            if let Some(stamp) = parser.push(byte)? {
+                return if bytes.len() == 0 { Ok(stamp) } else { Err(Peer::Malformed) };
+            }
+        }
+        Err(Peer::Truncated)
+    }
+}
+
+/// Reads a stamp byte by byte, in no more memory than the number itself.
+///
+/// An optional `-`, 1 to 19 digits, an optional `\r`, LF. A number that no `i64` holds is malformed.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct StampParser {
+    negative: bool,
+    /// The number so far, as a negative one: `i64::MIN` has no positive twin.
+    minus: i64,
+    digits: u8,
+    cr: bool,
+}
+
+impl StampParser {
+    /// Takes one byte; the stamp, when it was the last.
+    ///
+    /// # Errors
+    /// [`Peer::Malformed`] when no stamp goes on like this.
+    pub fn push(&mut self, byte: u8) -> Result<Option<Stamp>, Peer> {
+        match byte {
+            b'0'..=b'9' if !self.cr && self.digits < 19 => {
+                self.minus = (self.minus.checked_mul(10))
+                    .and_then(|n| n.checked_sub(i64::from(byte - b'0')))
+                    .ok_or(Peer::Malformed)?;
+                self.digits += 1;
+                Ok(None)
+            }
+            b'-' if self.digits == 0 && !self.negative => {
+                self.negative = true;
+                Ok(None)
+            }
+            b'\r' if self.digits > 0 && !self.cr => {
+                self.cr = true;
+                Ok(None)
+            }
+            b'\n' if self.digits > 0 => {
+                let seconds =
+                    if self.negative { Some(self.minus) } else { self.minus.checked_neg() };
+                seconds.map(|s| Some(Stamp(s))).ok_or(Peer::Malformed)
+            }
+            _ => Err(Peer::Malformed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn table() {
+        for (text, expected) in [
+            (&b"0\n"[..], Ok(0)),
+            (b"1700000000\n", Ok(1_700_000_000)),
+            (b"1700000000\r\n", Ok(1_700_000_000)),
+            (b"-1\n", Ok(-1)),
+            (b"9223372036854775807\n", Ok(i64::MAX)),
+            (b"-9223372036854775808\n", Ok(i64::MIN)),
+            (b"9223372036854775808\n", Err(Peer::Malformed)),
+            (b"00000000000000000000\n", Err(Peer::Malformed)),
+            (b"12\n3", Err(Peer::Malformed)),
+            (b"12", Err(Peer::Truncated)),
+            (b"12\r", Err(Peer::Truncated)),
+            (b"12\r3\n", Err(Peer::Malformed)),
+            (b"", Err(Peer::Truncated)),
+            (b"-", Err(Peer::Truncated)),
+            (b"\n", Err(Peer::Malformed)),
+            (b"-\n", Err(Peer::Malformed)),
+            (b"--1\n", Err(Peer::Malformed)),
+            (b" 1\n", Err(Peer::Malformed)),
+            (b"1x\n", Err(Peer::Malformed)),
+        ] {
+            assert_eq!(Stamp::parse(text), expected.map(Stamp), "{:?}", text.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rendered_is_parsed(seconds: i64) {
+            let mut buf = [0; Stamp::MAX_LEN];
+            let text = Stamp(seconds).render(&mut buf);
+            prop_assert_eq!(std::str::from_utf8(text).unwrap(), std::format!("{seconds}\n"));
+            prop_assert_eq!(Stamp::parse(text), Ok(Stamp(seconds)));
+        }
+    }
+}
