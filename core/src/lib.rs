@@ -23,6 +23,8 @@
 //!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
 //! - [`frame`]: the `{u32 len, bytes}` codec.
 //! - [`wire`]: what travels, as structs and parsers.
+//! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
+//! - [`laws`]: a harness that checks any `Session`, ours or yours, against the convention.
 //!
 //! # Features
 //!
@@ -32,6 +34,8 @@
 
 pub mod fault;
 pub mod frame;
+pub mod laws;
+pub mod session;
 pub mod stream;
 pub mod time;
 pub mod want;

@@ -10,11 +10,11 @@ use crate::time::Wake;
 pub struct Want {
     /// It can take input. While false the shell stops reading, and the peer feels it.
     pub read: bool,
-    /// It has output to render: call `space` when there is room.
+    /// It has output to render: call [`space`](crate::session::Session::space) when there is room.
     pub write: bool,
     /// How far the session has closed.
     pub close: Close,
-    /// When it wants `tick`.
+    /// When it wants [`tick`](crate::session::Session::tick).
     pub wake: Wake,
 }
 

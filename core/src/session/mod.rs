@@ -1,0 +1,84 @@
+//! Services and clients over a byte stream, and the convention by which any shell runs them.
+//!
+//! # How a shell runs a session
+//!
+//! ```text
+//! loop {
+//!     want = session.want()
+//!     want.close is Done ........ flush what was rendered, close, leave the loop
+//!     want.wake is due .......... session.tick(now, out)
+//!     want.write, room in out ... session.space(now, out)
+//!     want.read, nothing of the
+//!       output still unsent ..... read, then session.input(now, bytes, out); at the end eof(now, out)
+//!     otherwise ................. wait for the descriptor or until want.wake
+//! }
+//! ```
+//!
+//! Memory belongs to the shell and is lent for one call, so an idle session costs what its own
+//! struct costs. Input is lent as `&mut`: a session may transform it in place and say that its
+//! front is the reply ([`Took::reply`]); `upper` copies nothing that way. Other output is rendered
+//! into [`Out`]. A session that takes fewer bytes than it was lent is offered the rest again after
+//! its output drained: that is how backpressure reaches the peer.
+
+mod out;
+mod reflect;
+mod time;
+
+pub use out::Out;
+pub use reflect::{Echo, Reflect, Transform, Unchanged, Upper, Uppercase};
+pub use time::{TimeClient, TimeServer};
+
+use crate::fault::Fault;
+use crate::time::Instant;
+use crate::want::Want;
+
+/// One end of a conversation over a byte stream. It can be used as `dyn Session`.
+///
+/// [`laws`](crate::laws) checks every rule stated here.
+pub trait Session {
+    /// Takes input that arrived, and says how much of it. `bytes` is not empty; it may be changed
+    /// in place. The shell calls this only while [`Want::read`] holds and all earlier output is on
+    /// its way.
+    fn input(&mut self, now: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Took;
+
+    /// The peer will send no more. Called once, after all input was taken.
+    fn eof(&mut self, now: Instant, out: &mut Out<'_>);
+
+    /// There is room for output: render what is owed, as much as fits. A session that wants to
+    /// write uses at least one byte of the room it is given. Without anything owed, a no-op.
+    fn space(&mut self, now: Instant, out: &mut Out<'_>);
+
+    /// Time passed. Before [`Want::wake`] is due, a no-op.
+    fn tick(&mut self, now: Instant, out: &mut Out<'_>);
+
+    /// What it wants now. Changes only in a `&mut` call.
+    fn want(&self) -> Want;
+
+    /// The shell gives up: the connection failed, timed out or is not wanted any more. The session
+    /// is [`Done`](crate::want::Close::Done) with this fault, unless it was done before.
+    fn abort(&mut self, why: Fault);
+}
+
+/// What [`Session::input`] did with its bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[must_use]
+pub struct Took {
+    /// Bytes taken, from the front.
+    pub bytes: usize,
+    /// How many of those, from the front and as they now stand, are output. They follow what the
+    /// same call rendered into its [`Out`]. At most `bytes`.
+    pub reply: usize,
+}
+
+impl Took {
+    /// `bytes` were taken; no reply in place.
+    pub const fn bytes(bytes: usize) -> Self {
+        Self { bytes, reply: 0 }
+    }
+
+    /// `bytes` were taken and are, as they now stand, the reply.
+    pub const fn reply(bytes: usize) -> Self {
+        Self { bytes, reply: bytes }
+    }
+}

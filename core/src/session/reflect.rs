@@ -1,0 +1,121 @@
+//! Services that answer every byte with a byte: `upper` and `echo`.
+
+use core::marker::PhantomData;
+
+use super::{Out, Session, Took};
+use crate::fault::Fault;
+use crate::time::Instant;
+use crate::want::{Close, Want};
+
+/// How a reflecting service changes its input. Each byte for itself: pieces come in any size.
+pub trait Transform {
+    /// Changes the bytes in place.
+    fn transform(bytes: &mut [u8]);
+}
+
+/// `a`–`z` become `A`–`Z`; every other byte stays.
+#[derive(Debug, Clone, Copy)]
+pub enum Uppercase {}
+
+impl Transform for Uppercase {
+    fn transform(bytes: &mut [u8]) {
+        bytes.make_ascii_uppercase();
+    }
+}
+
+/// Every byte stays.
+#[derive(Debug, Clone, Copy)]
+pub enum Unchanged {}
+
+impl Transform for Unchanged {
+    fn transform(_: &mut [u8]) {}
+}
+
+/// Sends everything back, transformed, until the peer half-closes; then closes.
+///
+/// The reply is the input itself, changed where it lies: no output is owed between calls, so there
+/// is nothing to buffer.
+#[derive(Debug, Clone, Copy)]
+pub struct Reflect<T> {
+    close: Close,
+    transform: PhantomData<T>,
+}
+
+/// The `upper` service, `toupper` for a stream.
+pub type Upper = Reflect<Uppercase>;
+
+/// The `echo` service (RFC 862, in its TCP form).
+pub type Echo = Reflect<Unchanged>;
+
+impl<T> Reflect<T> {
+    /// A session that has seen nothing yet.
+    pub const fn new() -> Self {
+        Self { close: Close::Open, transform: PhantomData }
+    }
+}
+
+impl<T> Default for Reflect<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Transform> Session for Reflect<T> {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+        if self.close.is_done() {
+            return Took::bytes(bytes.len());
+        }
+        T::transform(bytes);
+        Took::reply(bytes.len())
+    }
+
+    fn eof(&mut self, _: Instant, _: &mut Out<'_>) {
+        if !self.close.is_done() {
+            self.close = Close::Done(Ok(()));
+        }
+    }
+
+    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+
+    fn tick(&mut self, _: Instant, _: &mut Out<'_>) {}
+
+    fn want(&self) -> Want {
+        match self.close {
+            Close::Open | Close::WriteHalf => Want::READ,
+            Close::Done(how) => Want::done(how),
+        }
+    }
+
+    fn abort(&mut self, why: Fault) {
+        if !self.close.is_done() {
+            self.close = Close::Done(Err(why));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::laws::Lab;
+    use proptest::prelude::*;
+
+    #[test]
+    fn they_keep_the_laws() {
+        let input = std::array::from_fn::<u8, 300, _>(|i| (i % 256) as u8);
+        Lab::<512>::new().check(Upper::new, &input).unwrap();
+        Lab::<512>::new().check(Echo::new, &input).unwrap();
+        Lab::<16>::new().check(Upper::new, b"").unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn upper_changes_ascii_letters_only(bytes: std::vec::Vec<u8>) {
+            let expected = bytes.to_ascii_uppercase();
+            let mut bytes = bytes;
+            let took = Upper::new().input(Instant::ZERO, &mut bytes, &mut Out::new(&mut []));
+            prop_assert_eq!(took, Took::reply(expected.len()));
+            prop_assert_eq!(bytes, expected);
+        }
+    }
+}
