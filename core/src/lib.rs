@@ -24,6 +24,7 @@
 //! - [`frame`]: the `{u32 len, bytes}` codec.
 //! - [`wire`]: what travels, as structs and parsers.
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
+//! - [`pool`]: the bookkeeping of worker pools, as logic without workers.
 //! - [`laws`]: a harness that checks any `Session`, ours or yours, against the convention.
 //!
 //! # Features
@@ -35,6 +36,7 @@
 pub mod fault;
 pub mod frame;
 pub mod laws;
+pub mod pool;
 pub mod session;
 pub mod stream;
 pub mod time;

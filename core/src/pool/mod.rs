@@ -1,0 +1,8 @@
+//! The bookkeeping of worker pools as pure logic: who is idle, when to grow, when to shrink.
+//!
+//! The logic returns actions; the host performs them. No thread, process or clock is here, so every
+//! decision can be tested by calling functions.
+
+mod threads;
+
+pub use threads::{Action, Event, Full, Policy, PolicyError, Threads};
