@@ -1,0 +1,184 @@
+//! Addresses as the command line writes them.
+
+use std::fmt;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Where to listen or connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// `tcp:HOST:PORT`; the host is a name, an IPv4 address or `[IPv6]`. Port 0 picks one.
+    Tcp(HostPort),
+    /// `udp:HOST:PORT`
+    Udp(HostPort),
+    /// `unix:PATH`, a stream socket in the file system.
+    Unix(PathBuf),
+    /// `unix:@NAME`, a stream socket in the abstract name space.
+    UnixAbstract(String),
+    /// `unix-dgram:PATH`
+    UnixDatagram(PathBuf),
+    /// `fd:N`, inherited from whoever started us.
+    Fd(RawFd),
+}
+
+/// The host and port of an internet address. The host is without brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// What is wrong with the text of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressError {
+    /// It starts with none of the known schemes.
+    Scheme,
+    /// No host, or an IPv6 address without brackets.
+    Host,
+    /// The port is missing or not a number up to 65535.
+    Port,
+    /// The path or name is empty, too long for `sun_path`, or has a NUL.
+    Path,
+    /// Not a descriptor number.
+    Fd,
+}
+
+/// The longest path or abstract name, in bytes: `sun_path` less its NUL (unix(7)).
+const SUN_PATH_MAX: usize = 107;
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (scheme, rest) = text.split_once(':').ok_or(AddressError::Scheme)?;
+        match scheme {
+            "tcp" => Ok(Address::Tcp(rest.parse()?)),
+            "udp" => Ok(Address::Udp(rest.parse()?)),
+            "unix" => match rest.strip_prefix('@') {
+                Some(name) => Ok(Address::UnixAbstract(sun_path(name)?.to_owned())),
+                None => Ok(Address::Unix(sun_path(rest)?.into())),
+            },
+            "unix-dgram" => Ok(Address::UnixDatagram(sun_path(rest)?.into())),
+            "fd" => match rest.parse() {
+                Ok(fd) if fd >= 0 => Ok(Address::Fd(fd)),
+                _ => Err(AddressError::Fd),
+            },
+            _ => Err(AddressError::Scheme),
+        }
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (host, port) = text.rsplit_once(':').ok_or(AddressError::Port)?;
+        let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
+            Some(Some(bracketed)) => bracketed,
+            Some(None) => return Err(AddressError::Host),
+            None if host.contains(':') => return Err(AddressError::Host),
+            None => host,
+        };
+        if host.is_empty() {
+            return Err(AddressError::Host);
+        }
+        let port = port.parse().map_err(|_| AddressError::Port)?;
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+fn sun_path(text: &str) -> Result<&str, AddressError> {
+    let fits = (1..=SUN_PATH_MAX).contains(&text.len()) && !text.contains('\0');
+    if fits { Ok(text) } else { Err(AddressError::Path) }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(at) => write!(f, "tcp:{at}"),
+            Address::Udp(at) => write!(f, "udp:{at}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::UnixAbstract(name) => write!(f, "unix:@{name}"),
+            Address::UnixDatagram(path) => write!(f, "unix-dgram:{}", path.display()),
+            Address::Fd(fd) => write!(f, "fd:{fd}"),
+        }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressError::Scheme => {
+                "an address is tcp:HOST:PORT, unix:PATH, unix:@NAME, unix-dgram:PATH, \
+                 udp:HOST:PORT or fd:N"
+            }
+            AddressError::Host => "the host is empty, or an IPv6 address without [brackets]",
+            AddressError::Port => "the port is not a number from 0 to 65535",
+            AddressError::Path => "a socket path has 1 to 107 bytes and no NUL",
+            AddressError::Fd => "not a descriptor number",
+        })
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_parsed_prints_the_same() {
+        for text in [
+            "tcp:127.0.0.1:0",
+            "tcp:[::1]:65535",
+            "tcp:localhost:80",
+            "udp:239.0.0.2:9000",
+            "unix:/tmp/a b",
+            "unix:relative",
+            "unix:@name",
+            "unix-dgram:/x",
+            "fd:3",
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let long = format!("unix:{}", "x".repeat(108));
+        for (text, error) in [
+            ("", AddressError::Scheme),
+            ("127.0.0.1:80", AddressError::Scheme),
+            ("http:localhost:80", AddressError::Scheme),
+            ("tcp:80", AddressError::Port),
+            ("tcp:localhost", AddressError::Port),
+            ("tcp:localhost:", AddressError::Port),
+            ("tcp:localhost:65536", AddressError::Port),
+            ("tcp:localhost:-1", AddressError::Port),
+            ("tcp::80", AddressError::Host),
+            ("tcp:::1:80", AddressError::Host),
+            ("tcp:[::1:80", AddressError::Host),
+            ("unix:", AddressError::Path),
+            ("unix:@", AddressError::Path),
+            ("unix:a\0b", AddressError::Path),
+            (&long, AddressError::Path),
+            ("fd:-1", AddressError::Fd),
+            ("fd:x", AddressError::Fd),
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! For a thread or process that has one connection and nothing else to do.
+
+use windlass_core::fault::Fault;
+use windlass_core::session::Session;
+use windlass_core::time::Instant;
+
+use super::connection::{Connection, Next};
+use super::lent::Lent;
+use crate::sys::clock;
+use crate::sys::ready::{Interest, Ready};
+use std::os::fd::BorrowedFd;
+
+/// How a wait for one connection ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Woken {
+    /// The socket is ready.
+    Ready(Ready),
+    /// The deadline came, or a signal: have a look.
+    Look,
+    /// The server stops now: give the connection up.
+    Cut,
+}
+
+/// Serves one connection to its end. `wait` is how the caller waits for the socket, the deadline and
+/// whatever else concerns it.
+///
+/// # Errors
+/// What ended the connection before its session was done.
+pub fn run<S: Session + ?Sized>(
+    connection: &mut Connection<S>,
+    lent: &mut Lent,
+    mut wait: impl FnMut(BorrowedFd<'_>, Interest, Option<Instant>) -> Woken,
+) -> Result<(), Fault> {
+    use std::os::fd::AsFd;
+    let mut ready = Ready::NONE;
+    loop {
+        let interest = match connection.turn(ready, clock::now(), lent) {
+            Next::Wait(interest) => interest,
+            Next::Again => {
+                ready = Ready::NONE;
+                continue;
+            }
+            Next::Closed(how) => return how,
+        };
+        ready = match wait(connection.as_fd(), interest, connection.deadline(lent)) {
+            Woken::Ready(ready) => ready,
+            Woken::Look => Ready::NONE,
+            Woken::Cut => {
+                connection.abort(Fault::Aborted);
+                return Err(Fault::Aborted);
+            }
+        };
+    }
+}

@@ -1,0 +1,287 @@
+//! One socket and its session.
+//!
+//! ```text
+//!                 ┌──────── Open ────────┐  want.close = WriteHalf, output flushed:
+//!                 │                      ▼  shutdown(WR)
+//!                 │                 HalfClosed ──┐
+//!   Done(Ok),     ▼                              ▼  Done(Ok), flushed
+//!   peer at EOF ── closed ◀── EOF or 2 s ── Lingering    (only if the peer is still talking)
+//! ```
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use windlass_core::fault::{Fault, Limit, Peer};
+use windlass_core::session::{Out, Session};
+use windlass_core::stream::Read;
+use windlass_core::time::{Instant, Wake};
+use windlass_core::want::Close;
+
+use super::lent::Lent;
+use super::outlet::{Outlet, lost};
+use crate::sys::ready::{Interest, Ready};
+use crate::sys::stream::Stream;
+
+/// A socket and the session that it serves.
+pub struct Connection<S: ?Sized = dyn Session + Send> {
+    outlet: Outlet,
+    stage: Stage,
+    /// The last read left something, or an event said that there is something.
+    readable: bool,
+    /// An event said that the peer sends no more. From then on a short read does not mean that the
+    /// socket is empty: the end of the stream is still behind it, and no event will come for it.
+    hup: bool,
+    /// An event said that the connection is dead both ways.
+    dead: bool,
+    /// The session was told of the end of the stream.
+    eof: bool,
+    session: Box<S>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Both directions are open.
+    Open,
+    /// Our output is over and the peer knows it.
+    HalfClosed,
+    /// The session is over and the peer still talks. To close now would reset the connection, and
+    /// the reset could overtake our last bytes: what it says is read and thrown away.
+    Lingering,
+}
+
+/// What a connection needs after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Another turn when the socket is ready for this, or at [`Connection::deadline`].
+    Wait(Interest),
+    /// Another turn when the others had theirs: it used up its budget.
+    Again,
+    /// It is over. Drop it.
+    Closed(Result<(), Fault>),
+}
+
+/// How long a peer that still talks is listened to after the end, in microseconds (Apache's
+/// `SECONDS_TO_LINGER`).
+const LINGER_US: u64 = 2_000_000;
+
+impl<S: Session + ?Sized> Connection<S> {
+    /// A connection that has not moved anything yet.
+    pub fn new(stream: Stream, session: Box<S>, now: Instant) -> Self {
+        Self {
+            outlet: Outlet::new(stream, now),
+            stage: Stage::Open,
+            readable: false,
+            hup: false,
+            dead: false,
+            eof: false,
+            session,
+        }
+    }
+
+    /// Moves what can be moved: at most the budget's worth of input, and all output that fits.
+    pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
+        self.readable |= ready.read || ready.hup;
+        self.outlet.writable |= ready.write || ready.dead;
+        self.hup |= ready.hup;
+        self.dead |= ready.dead;
+        match self.advance(now, lent) {
+            Ok(Next::Wait(_)) if self.patience(lent).is_some_and(|until| until <= now) => {
+                match self.stage {
+                    Stage::Lingering => Next::Closed(Ok(())),
+                    Stage::Open | Stage::HalfClosed => {
+                        let waited_us = now.since(self.outlet.last_moved);
+                        self.fail(Fault::TimedOut { waited_us })
+                    }
+                }
+            }
+            // Nothing is waited for but time, and the peer will not live to see it. Without this
+            // a level-triggered wait would report the dead socket for ever.
+            Ok(Next::Wait(Interest::NONE)) if self.dead => self.fail(Peer::Reset.into()),
+            Ok(next) => next,
+            Err(fault) => self.fail(fault),
+        }
+    }
+
+    /// When it wants a turn without an event: the session's own time, or the end of patience.
+    pub fn deadline(&self, lent: &Lent) -> Option<Instant> {
+        let patience = self.patience(lent);
+        match self.session.want().wake {
+            Wake::Now => Some(Instant::ZERO),
+            Wake::At(at) => Some(patience.map_or(at, |until| until.min(at))),
+            Wake::Never => patience,
+        }
+    }
+
+    /// The session.
+    pub fn session(&self) -> &S {
+        &self.session
+    }
+
+    /// Ends it from this side.
+    pub fn abort(&mut self, why: Fault) {
+        self.session.abort(why);
+        self.outlet.stream.shutdown_both();
+    }
+
+    fn fail(&mut self, fault: Fault) -> Next {
+        self.session.abort(fault);
+        Next::Closed(Err(fault))
+    }
+
+    /// When it is given up if nothing moves.
+    fn patience(&self, lent: &Lent) -> Option<Instant> {
+        match self.stage {
+            Stage::Lingering => Some(self.outlet.last_moved.after(LINGER_US)),
+            Stage::Open | Stage::HalfClosed => lent.patience.until(self.outlet.last_moved),
+        }
+    }
+
+    fn advance(&mut self, now: Instant, lent: &mut Lent) -> Result<Next, Fault> {
+        let mut budget = lent.budget;
+        loop {
+            // Output first: while any is held, nothing is read, and the peer feels it.
+            if self.outlet.holds_output() && !self.outlet.flush(now, &mut lent.spare)? {
+                return Ok(Next::Wait(Interest::WRITE));
+            }
+            let want = self.session.want();
+            match want.close {
+                Close::Open => {}
+                Close::WriteHalf => self.half_close(),
+                Close::Done(how) => {
+                    how?;
+                    return Ok(self.linger(now, lent, budget));
+                }
+            }
+            if want.wake.is_due(now) || want.write {
+                let rendered = self.render(now, lent, |session, out| {
+                    if want.wake.is_due(now) {
+                        session.tick(now, out)
+                    } else {
+                        session.space(now, out)
+                    }
+                })?;
+                if rendered == 0 && self.session.want() == want {
+                    return Err(stuck_with(&lent.output));
+                }
+            } else if !want.read || self.eof {
+                return Ok(Next::Wait(Interest::NONE));
+            } else if self.outlet.holds_input() {
+                self.offer_again(now, lent)?;
+            } else if !self.readable {
+                return Ok(Next::Wait(Interest::READ));
+            } else if budget == 0 {
+                return Ok(Next::Again);
+            } else {
+                budget = budget.saturating_sub(self.read(now, lent)?);
+            }
+        }
+    }
+
+    /// One read, and the session's answer to it. How many bytes came.
+    fn read(&mut self, now: Instant, lent: &mut Lent) -> Result<usize, Fault> {
+        let Lent { input, output, spare, .. } = lent;
+        match self.outlet.stream.recv(input).map_err(lost)? {
+            Read::Moved(n) => {
+                let n = n.get();
+                // An end that came with the data makes no event of its own.
+                self.readable = n == input.len() || self.hup;
+                self.outlet.last_moved = now;
+                let mut out = Out::new(output);
+                let took = self.session.input(now, &mut input[..n], &mut out);
+                let taken = took.bytes.min(n);
+                let parts = [out.rendered(), &input[..took.reply.min(taken)]];
+                self.outlet.send(parts, now, spare)?;
+                self.outlet.hold_input(&input[taken..n], spare);
+                Ok(n)
+            }
+            Read::Eof => {
+                self.eof = true;
+                self.render(now, lent, |session, out| session.eof(now, out))?;
+                Ok(0)
+            }
+            Read::WouldBlock => {
+                self.readable = false;
+                Ok(0)
+            }
+            Read::Interrupted => Ok(0),
+        }
+    }
+
+    /// Offers the session what it did not take before.
+    fn offer_again(&mut self, now: Instant, lent: &mut Lent) -> Result<(), Fault> {
+        let Lent { output, spare, .. } = lent;
+        let mut input = self.outlet.take_input();
+        let before = self.session.want();
+        let mut out = Out::new(output);
+        let took = self.session.input(now, &mut input, &mut out);
+        let taken = took.bytes.min(input.len());
+        let rendered = out.rendered();
+        let stuck = taken == 0 && rendered.is_empty() && self.session.want() == before;
+        self.outlet.send([rendered, &input[..took.reply.min(taken)]], now, spare)?;
+        self.outlet.return_input(input, taken, spare);
+        if stuck { Err(stuck_with(output)) } else { Ok(()) }
+    }
+
+    /// Lets the session render, and sends it. How many bytes it rendered.
+    fn render(
+        &mut self,
+        now: Instant,
+        lent: &mut Lent,
+        call: impl FnOnce(&mut S, &mut Out<'_>),
+    ) -> Result<usize, Fault> {
+        let mut out = Out::new(&mut lent.output);
+        call(&mut self.session, &mut out);
+        self.outlet.send([out.rendered(), &[]], now, &mut lent.spare)?;
+        Ok(out.rendered().len())
+    }
+
+    fn half_close(&mut self) {
+        if self.stage == Stage::Open {
+            self.outlet.stream.shutdown_write();
+            self.stage = Stage::HalfClosed;
+        }
+    }
+
+    /// The session is over and its output is flushed: close, as soon as that cannot cost the peer
+    /// what it has not read yet.
+    fn linger(&mut self, now: Instant, lent: &mut Lent, mut budget: usize) -> Next {
+        while !self.eof {
+            if self.stage == Stage::Lingering && !self.readable {
+                return Next::Wait(Interest::READ);
+            }
+            if budget == 0 {
+                return Next::Again;
+            }
+            match self.outlet.stream.recv(&mut lent.input) {
+                Ok(Read::Moved(n)) => {
+                    budget = budget.saturating_sub(n.get());
+                    if self.stage != Stage::Lingering {
+                        self.half_close();
+                        self.stage = Stage::Lingering;
+                        self.outlet.last_moved = now;
+                    }
+                    self.readable = true;
+                }
+                Ok(Read::WouldBlock) if self.stage == Stage::Lingering => self.readable = false,
+                Ok(Read::Interrupted) => {}
+                // Silent so far, at its end, or lost: nothing is left that a reset could take.
+                Ok(Read::WouldBlock | Read::Eof) | Err(_) => self.eof = true,
+            }
+        }
+        Next::Closed(Ok(()))
+    }
+}
+
+impl<S: ?Sized> AsFd for Connection<S> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.outlet.stream.as_fd()
+    }
+}
+
+/// A session wants to go on and does nothing with the room it has: more than this it does not get.
+fn stuck_with(output: &[u8]) -> Fault {
+    Limit { need: output.len() + 1, have: output.len() }.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The table of all connections of an event loop, with their deadlines.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tracing::debug;
+use windlass_core::session::Session;
+use windlass_core::time::{Instant, Wake};
+
+use super::connection::{Connection, Next};
+use super::lent::Lent;
+use crate::sys::ready::{Interest, Ready, Token};
+use crate::sys::stream::Stream;
+
+/// All connections of one loop. Callers hold tokens; one that is late for its connection finds
+/// another generation in its place and nothing happens.
+pub struct Connections {
+    slots: Vec<Slot>,
+    /// Vacant places.
+    vacant: Vec<u32>,
+    /// At least one entry for each connection that has a deadline, at or before that deadline.
+    /// Activity only moves deadlines later, so it costs nothing here: an entry that comes too early
+    /// is put back at the right time.
+    deadlines: BinaryHeap<Reverse<(Instant, Token)>>,
+    lent: Lent,
+}
+
+struct Slot {
+    generation: u32,
+    /// What the last turn waits for.
+    interest: Interest,
+    /// The earliest entry in `deadlines`, if there is one, in microseconds: half the size of an
+    /// `Option<Instant>`, for ten thousand of them.
+    armed: Option<NonZeroU64>,
+    connection: Option<Connection>,
+}
+
+impl Slot {
+    fn vacate(&mut self) {
+        self.connection = None;
+        self.armed = None;
+        self.interest = Interest::NONE;
+        self.generation = self.generation.wrapping_add(1);
+    }
+}
+
+/// What the caller has to do after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum After {
+    /// Nothing: it waits for what it waited for before.
+    Same,
+    /// Wait for this from now on.
+    Changed(Interest),
+    /// Give it another turn when the others had theirs.
+    Again,
+    /// It is closed and gone.
+    Gone,
+}
+
+impl Connections {
+    /// An empty table whose connections take turns with `lent`.
+    pub fn new(lent: Lent) -> Self {
+        Self { slots: Vec::new(), vacant: Vec::new(), deadlines: BinaryHeap::new(), lent }
+    }
+
+    /// How many are open.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.vacant.len()
+    }
+
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes a connection in and gives it its first turn. `None` when that was also its last;
+    /// otherwise what it waits for.
+    pub fn open(
+        &mut self,
+        stream: Stream,
+        session: Box<dyn Session + Send>,
+        now: Instant,
+    ) -> Option<(Token, After)> {
+        let connection = Some(Connection::new(stream, session, now));
+        let index = if let Some(index) = self.vacant.pop() {
+            self.slots[index as usize].connection = connection;
+            index
+        } else {
+            let slot = Slot { generation: 0, interest: Interest::NONE, armed: None, connection };
+            self.slots.push(slot);
+            // A process has far fewer descriptors than this.
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        };
+        let token = Token { index, generation: self.slots[index as usize].generation };
+        match self.turn(token, Ready::NONE, now) {
+            After::Gone => None,
+            after => Some((token, after)),
+        }
+    }
+
+    /// Gives a connection its turn.
+    pub fn turn(&mut self, token: Token, ready: Ready, now: Instant) -> After {
+        let Some(slot) = self.slots.get_mut(token.index as usize) else { return After::Same };
+        let Some(connection) = slot.connection.as_mut() else { return After::Same };
+        if slot.generation != token.generation {
+            return After::Same;
+        }
+        match connection.turn(ready, now, &mut self.lent) {
+            Next::Wait(interest) => {
+                let deadline = connection.deadline(&self.lent);
+                if let Some(at) = deadline
+                    && slot.armed.is_none_or(|armed| at.as_micros() < armed.get())
+                {
+                    slot.armed = entry(at);
+                    self.deadlines.push(Reverse((at, token)));
+                }
+                if std::mem::replace(&mut slot.interest, interest) == interest {
+                    After::Same
+                } else {
+                    After::Changed(interest)
+                }
+            }
+            Next::Again => After::Again,
+            Next::Closed(how) => {
+                if let Err(fault) = how {
+                    debug!(connection = token.index, %fault, "closed");
+                }
+                slot.vacate();
+                self.vacant.push(token.index);
+                After::Gone
+            }
+        }
+    }
+
+    /// Closes a connection at once.
+    pub fn close(&mut self, token: Token) {
+        if let Some(slot) = self.slots.get_mut(token.index as usize)
+            && slot.generation == token.generation
+            && slot.connection.is_some()
+        {
+            slot.vacate();
+            self.vacant.push(token.index);
+        }
+    }
+
+    /// A connection whose deadline has come, if there is one: give it a turn. Ask until `None`.
+    pub fn expired(&mut self, now: Instant) -> Option<Token> {
+        while let Some(&Reverse((at, token))) = self.deadlines.peek() {
+            if at > now {
+                return None;
+            }
+            self.deadlines.pop();
+            let slot = &mut self.slots[token.index as usize];
+            let current = slot.generation == token.generation && slot.armed == entry(at);
+            let Some(connection) = slot.connection.as_ref().filter(|_| current) else { continue };
+            match connection.deadline(&self.lent) {
+                Some(later) if later > now => {
+                    slot.armed = entry(later);
+                    self.deadlines.push(Reverse((later, token)));
+                }
+                Some(_) => {
+                    slot.armed = None;
+                    return Some(token);
+                }
+                None => slot.armed = None,
+            }
+        }
+        None
+    }
+
+    /// When to ask for [`expired`](Self::expired) next.
+    pub fn wake(&self) -> Wake {
+        self.deadlines.peek().map_or(Wake::Never, |Reverse((at, _))| Wake::At(*at))
+    }
+
+    /// The socket of a connection.
+    pub fn socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
+        let slot = self.slots.get(token.index as usize)?;
+        let connection = slot.connection.as_ref()?;
+        (slot.generation == token.generation).then(|| connection.as_fd())
+    }
+
+    /// Every connection and what it waits for: what `select` and `poll` need for each wait.
+    pub fn iter(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, Interest)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, index)| {
+            let connection = slot.connection.as_ref()?;
+            let token = Token { index, generation: slot.generation };
+            Some((token, connection.as_fd(), slot.interest))
+        })
+    }
+}
+
+/// The first microsecond of all time stands for the second.
+fn entry(at: Instant) -> Option<NonZeroU64> {
+    NonZeroU64::new(at.as_micros().max(1))
+}
+
+// 64 bytes here, 32 for the boxed session and 16 for a deadline: 112 for an idle connection.
+const _: () = assert!(size_of::<Slot>() <= 64);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+//! Runs sessions over sockets: the part that all server models and clients share.
+//!
+//! A [`Connection`] is a socket and its session, and knows every hazard of both. It never waits: a
+//! [`turn`](Connection::turn) moves what can be moved now and says what it waits for. A server model
+//! only decides how to wait and whom to call.
+
+mod blocking;
+mod connection;
+mod connections;
+mod lent;
+mod outlet;
+
+pub use blocking::{Woken, run};
+pub use connection::{Connection, Next};
+pub use connections::{After, Connections};
+pub use lent::{Lent, Patience};

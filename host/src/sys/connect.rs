@@ -1,0 +1,126 @@
+//! Connecting, and turning names into addresses and back.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
+    sockopt,
+};
+use windlass_core::time::Instant;
+
+use super::clock;
+use super::poll::{Woken, wait};
+use super::ready::{Interest, Ready};
+use super::stream::Stream;
+use crate::addr::{Address, HostPort};
+use crate::error::{Error, Result};
+
+/// Connects to `address` before `deadline`, trying each address of a name in turn. TCP gets
+/// `TCP_NODELAY`.
+///
+/// # Errors
+/// The reason the last candidate failed with: refused, unreachable, no answer in time.
+pub fn connect(address: &Address, deadline: Instant) -> Result<Stream> {
+    match address {
+        Address::Tcp(at) => {
+            let mut last = None;
+            for candidate in resolve(at)? {
+                match connect_stream(&candidate, deadline) {
+                    Ok(stream) => return Ok(stream),
+                    Err(errno) => last = Some(errno),
+                }
+            }
+            let errno = last.unwrap_or(Errno::EADDRNOTAVAIL);
+            Err(Error::new("connect to", address, errno))
+        }
+        Address::Unix(path) => UnixAddr::new(path)
+            .and_then(|at| connect_stream(&at, deadline))
+            .map_err(Error::of("connect to", address)),
+        Address::UnixAbstract(name) => UnixAddr::new_abstract(name.as_bytes())
+            .and_then(|at| connect_stream(&at, deadline))
+            .map_err(Error::of("connect to", address)),
+        Address::Udp(_) | Address::UnixDatagram(_) | Address::Fd(_) => {
+            Err(Error::new("connect to", address, "this is not the address of a stream"))
+        }
+    }
+}
+
+fn connect_stream<A: SockaddrLike>(at: &A, deadline: Instant) -> nix::Result<Stream> {
+    let fd = new_socket(at)?;
+    match socket::connect(fd.as_raw_fd(), at) {
+        Ok(()) => {}
+        // After EINTR the attempt goes on by itself (connect(2)); so it does after EINPROGRESS.
+        Err(Errno::EINPROGRESS | Errno::EINTR) => {
+            while let Woken::Interrupted = wait(fd.as_fd(), Interest::WRITE, None, Some(deadline)) {
+            }
+            if clock::now() >= deadline && !is_writable(&fd) {
+                return Err(Errno::ETIMEDOUT);
+            }
+            match socket::getsockopt(&fd, sockopt::SocketError)? {
+                0 => {}
+                errno => return Err(Errno::from_raw(errno)),
+            }
+        }
+        // A Unix listener whose backlog is full says so instead of waiting.
+        Err(Errno::EAGAIN) => {
+            return Err(Errno::ECONNREFUSED);
+        }
+        Err(errno) => return Err(errno),
+    }
+    Ok(Stream::new(fd))
+}
+
+fn is_writable(fd: &OwnedFd) -> bool {
+    matches!(
+        wait(fd.as_fd(), Interest::WRITE, None, Some(Instant::ZERO)),
+        Woken::Ready(Ready { write: true, .. })
+    )
+}
+
+/// Whether somebody answers on a Unix socket path; `ECONNREFUSED` when the file is all that is left.
+pub(super) fn probe(path: &Path) -> nix::Result<()> {
+    let at = UnixAddr::new(path)?;
+    let fd = new_socket(&at)?;
+    socket::connect(fd.as_raw_fd(), &at)
+}
+
+fn new_socket<A: SockaddrLike>(at: &A) -> nix::Result<OwnedFd> {
+    let family = at.family().unwrap_or(AddressFamily::Inet);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)?;
+    if family != AddressFamily::Unix {
+        socket::setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
+    }
+    Ok(fd)
+}
+
+/// The addresses of a host and port, in the order to try them.
+///
+/// # Errors
+/// What the resolver says.
+pub(super) fn resolve(at: &HostPort) -> Result<Vec<SockaddrStorage>> {
+    let found =
+        (at.host.as_str(), at.port).to_socket_addrs().map_err(Error::of("resolve", &at.host))?;
+    Ok(found.map(SockaddrStorage::from).collect())
+}
+
+/// The address that a socket name stands for, if it has one.
+pub(super) fn address_of(name: &SockaddrStorage) -> Option<Address> {
+    let inet =
+        |at: SocketAddr| Address::Tcp(HostPort { host: at.ip().to_string(), port: at.port() });
+    if let Some(v4) = name.as_sockaddr_in() {
+        return Some(inet(SocketAddr::V4((*v4).into())));
+    }
+    if let Some(v6) = name.as_sockaddr_in6() {
+        return Some(inet(SocketAddr::V6((*v6).into())));
+    }
+    let unix = name.as_unix_addr()?;
+    if let Some(path) = unix.path() {
+        return Some(Address::Unix(path.to_owned()));
+    }
+    let name = unix.as_abstract()?;
+    Some(Address::UnixAbstract(String::from_utf8_lossy(name).into_owned()))
+}

@@ -1,0 +1,234 @@
+//! Listening sockets: bound, inherited, and accepting through every hazard of `accept(2)`.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
+    UnixAddr, sockopt,
+};
+
+use super::connect::{self, resolve};
+use super::stream::Stream;
+use crate::addr::{Address, HostPort};
+use crate::error::{Error, Result};
+
+/// A listening stream socket, nonblocking.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    address: Address,
+    /// The socket file to remove at the end, and the process that made it: a child that closes its
+    /// copy must not take the file away.
+    owned_path: Option<(PathBuf, u32)>,
+}
+
+/// What came of one [`Listener::accept`].
+#[derive(Debug)]
+pub enum Accepted {
+    /// A connection.
+    Stream(Stream),
+    /// Nobody is waiting.
+    Empty,
+    /// A connection is waiting and there is no descriptor or memory for it (`EMFILE`, `ENFILE`,
+    /// `ENOBUFS`, `ENOMEM`). It stays in the queue: wait until something is closed.
+    Exhausted(Errno),
+}
+
+impl Listener {
+    /// Listens on `address`, with up to `backlog` finished connections waiting to be accepted (the
+    /// kernel caps it at `net.core.somaxconn`).
+    ///
+    /// TCP gets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted sockets inherit. A Unix socket file
+    /// that nobody answers on is replaced; one that somebody answers on is in use.
+    ///
+    /// # Errors
+    /// The call that failed, with the address and the reason.
+    pub fn bind(address: &Address, backlog: u32) -> Result<Self> {
+        let backlog =
+            Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
+        match address {
+            Address::Tcp(at) => Self::bind_tcp(at, backlog),
+            Address::Unix(path) => Self::bind_path(path, backlog),
+            Address::UnixAbstract(name) => {
+                let at = UnixAddr::new_abstract(name.as_bytes())
+                    .map_err(Error::of("listen on", address))?;
+                let fd = bind_stream(&at, backlog, address)?;
+                Ok(Self { fd, address: address.clone(), owned_path: None })
+            }
+            Address::Fd(fd) => Self::inherit(*fd),
+            Address::Udp(_) | Address::UnixDatagram(_) => {
+                Err(Error::new("listen on", address, "this is a datagram address, not a stream"))
+            }
+        }
+    }
+
+    fn bind_tcp(at: &HostPort, backlog: Backlog) -> Result<Self> {
+        let address = Address::Tcp(at.clone());
+        let mut last = None;
+        for candidate in resolve(at)? {
+            match bind_stream(&candidate, backlog, &address) {
+                Ok(fd) => {
+                    let port = local_port(&fd).unwrap_or(at.port);
+                    let address = Address::Tcp(HostPort { host: at.host.clone(), port });
+                    return Ok(Self { fd, address, owned_path: None });
+                }
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new("resolve", at, "the name has no address")))
+    }
+
+    fn bind_path(path: &Path, backlog: Backlog) -> Result<Self> {
+        let address = Address::Unix(path.to_owned());
+        let at = UnixAddr::new(path).map_err(Error::of("listen on", &address))?;
+        let fd = match bind_stream(&at, backlog, &address) {
+            Err(_) if is_stale(path) => {
+                std::fs::remove_file(path)
+                    .map_err(Error::of("remove stale socket", path.display()))?;
+                bind_stream(&at, backlog, &address)?
+            }
+            bound => bound?,
+        };
+        Ok(Self { fd, address, owned_path: Some((path.to_owned(), std::process::id())) })
+    }
+
+    /// Takes over the listening socket that came in as descriptor `raw`.
+    fn inherit(raw: RawFd) -> Result<Self> {
+        let address = Address::Fd(raw);
+        let refuse = |why: &'static str| Error::new("inherit", Address::Fd(raw), why);
+        if raw <= 2 {
+            return Err(refuse("descriptors 0 to 2 are standard input, output and error"));
+        }
+        // SAFETY: only looked at here, and only if it is open; owned further down.
+        let seen = unsafe { BorrowedFd::borrow_raw(raw) };
+        fcntl(seen, FcntlArg::F_GETFD).map_err(Error::of("inherit", &address))?;
+        let listens = socket::getsockopt(&seen, sockopt::AcceptConn)
+            .map_err(|_| refuse("it is not a socket"))?;
+        if !listens || socket::getsockopt(&seen, sockopt::SockType) != Ok(SockType::Stream) {
+            return Err(refuse("it is not a listening stream socket"));
+        }
+        // SAFETY: it is open, and the command line handed it to this listener and to nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+        set_flags(&fd).map_err(Error::of("inherit", &address))?;
+        let address = match socket::getsockname::<SockaddrStorage>(raw) {
+            Ok(name) => connect::address_of(&name).unwrap_or(address),
+            Err(_) => address,
+        };
+        if matches!(address, Address::Tcp(_)) {
+            let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
+        }
+        Ok(Self { fd, address, owned_path: None })
+    }
+
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// After a fork, in the process that keeps the listener: the socket file is its to remove.
+    pub fn adopt(&mut self) {
+        if let Some((_, owner)) = &mut self.owned_path {
+            *owner = std::process::id();
+        }
+    }
+
+    /// After a fork, in the process that gives the listener up: it closes its copy, and the socket
+    /// file stays.
+    pub fn give_up(mut self) {
+        self.owned_path = None;
+    }
+
+    /// Accepts one connection. A client that gave up while it waited (`ECONNABORTED`, or an error of
+    /// its network) is passed over.
+    pub fn accept(&self) -> Accepted {
+        loop {
+            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+            match socket::accept4(self.fd.as_raw_fd(), flags) {
+                // SAFETY: accept4 made this descriptor just now, for us alone.
+                Ok(fd) => {
+                    return Accepted::Stream(Stream::new(unsafe { OwnedFd::from_raw_fd(fd) }));
+                }
+                Err(Errno::EAGAIN) => return Accepted::Empty,
+                Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                    return Accepted::Exhausted(errno);
+                }
+                // accept(2): network errors of the waiting connection are reported here; retry.
+                Err(
+                    Errno::EINTR
+                    | Errno::ECONNABORTED
+                    | Errno::ENETDOWN
+                    | Errno::EPROTO
+                    | Errno::ENOPROTOOPT
+                    | Errno::EHOSTDOWN
+                    | Errno::ENONET
+                    | Errno::EHOSTUNREACH
+                    | Errno::EOPNOTSUPP
+                    | Errno::ENETUNREACH
+                    | Errno::EPERM,
+                ) => {}
+                // EBADF, EINVAL, ENOTSOCK: not with a descriptor that this struct owns.
+                Err(errno) => return Accepted::Exhausted(errno),
+            }
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some((path, owner)) = self.owned_path.take()
+            && owner == std::process::id()
+        {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog, address: &Address) -> Result<OwnedFd> {
+    let family = at.family().unwrap_or(AddressFamily::Inet);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)
+        .map_err(Error::of("make a socket for", address))?;
+    if family != AddressFamily::Unix {
+        socket::setsockopt(&fd, sockopt::ReuseAddr, &true)
+            .and_then(|()| socket::setsockopt(&fd, sockopt::TcpNoDelay, &true))
+            .map_err(Error::of("set the options of", address))?;
+    }
+    socket::bind(fd.as_raw_fd(), at)
+        .and_then(|()| socket::listen(&fd, backlog))
+        .map_err(Error::of("listen on", address))?;
+    Ok(fd)
+}
+
+/// Whether `path` is a socket that nobody listens on any more.
+fn is_stale(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
+    is_socket && connect::probe(path) == Err(Errno::ECONNREFUSED)
+}
+
+fn local_port(fd: &OwnedFd) -> Option<u16> {
+    let name = socket::getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
+    match connect::address_of(&name)? {
+        Address::Tcp(at) => Some(at.port),
+        _ => None,
+    }
+}
+
+fn set_flags(fd: &OwnedFd) -> std::result::Result<(), Errno> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! The system calls, each behind a safe function that does what its callers need and no more.
+//!
+//! All `unsafe`, `nix` and `libc` of this package is below here. Every descriptor is close-on-exec
+//! from its first instant, every socket is nonblocking, and `EINTR` never reaches a caller as an
+//! error.
+
+pub mod clock;
+pub mod connect;
+pub mod epoll;
+pub mod event;
+pub mod listener;
+pub mod poll;
+pub mod process;
+pub mod ready;
+pub mod roster;
+pub mod select;
+pub mod signals;
+pub mod stream;

@@ -1,0 +1,121 @@
+//! Processes: fork, reap, signal, and the limits they start with.
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, getppid};
+
+use crate::error::{Error, Result};
+
+/// Proof that this process had one thread when it was looked at. Whoever holds it starts none.
+#[derive(Debug)]
+pub struct SingleThreaded(());
+
+impl SingleThreaded {
+    /// Looks.
+    ///
+    /// # Errors
+    /// How many threads there are: a fork would copy the locks that the others hold, and never
+    /// their owners.
+    pub fn check() -> Result<Self> {
+        let tasks = std::fs::read_dir("/proc/self/task")
+            .map_err(Error::of("count the threads in", "/proc/self/task"))?
+            .count();
+        if tasks == 1 {
+            Ok(Self(()))
+        } else {
+            Err(Error::new("fork", "", format!("this process has {tasks} threads, not one")))
+        }
+    }
+}
+
+/// Which side of a [`fork`] this is.
+#[derive(Debug, Clone, Copy)]
+pub enum Forked {
+    /// The parent, and its new child.
+    Parent(Child),
+    /// The child. It leaves through [`exit`].
+    Child,
+}
+
+/// A child process that has not been reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Child(Pid);
+
+/// `fork(2)`.
+///
+/// # Errors
+/// `EAGAIN` (RLIMIT_NPROC, or no pid is left), `ENOMEM`.
+pub fn fork(_: &SingleThreaded) -> std::result::Result<Forked, Errno> {
+    // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Forked::Parent(Child(child))),
+        ForkResult::Child => Ok(Forked::Child),
+    }
+}
+
+/// Ends a forked child at once: no destructors and no exit handlers of the parent run.
+pub fn exit(status: i32) -> ! {
+    // SAFETY: _exit(2) has no preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+/// Takes the status of one child that has ended, if there is one; `Ok` if it exited with 0.
+/// SIGCHLD coalesces, so ask until `None`.
+pub fn reap() -> Option<(Child, std::result::Result<(), String>)> {
+    wait_any(WaitPidFlag::WNOHANG)
+}
+
+/// Waits until a child has ended; `None` when there is no child.
+pub fn wait() -> Option<(Child, std::result::Result<(), String>)> {
+    wait_any(WaitPidFlag::empty())
+}
+
+fn wait_any(flags: WaitPidFlag) -> Option<(Child, std::result::Result<(), String>)> {
+    loop {
+        return match waitpid(None::<Pid>, Some(flags)) {
+            Ok(WaitStatus::Exited(pid, 0)) => Some((Child(pid), Ok(()))),
+            Ok(WaitStatus::Exited(pid, status)) => {
+                Some((Child(pid), Err(format!("exited with status {status}"))))
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                Some((Child(pid), Err(format!("was killed by {signal}"))))
+            }
+            Err(Errno::EINTR) => continue,
+            Ok(_) | Err(_) => None,
+        };
+    }
+}
+
+impl Child {
+    /// Its process id.
+    pub fn pid(self) -> i32 {
+        self.0.as_raw()
+    }
+
+    /// Asks it to stop. Until it is reaped its pid cannot belong to anybody else.
+    pub fn terminate(self) {
+        let _ = kill(self.0, Signal::SIGTERM);
+    }
+
+    /// Ends it.
+    pub fn kill(self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
+/// In a forked child: SIGTERM comes when the parent dies. False when it died before this call.
+pub fn die_with_parent(parent: u32) -> bool {
+    let _ = nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM));
+    u32::try_from(getppid().as_raw()) == Ok(parent)
+}
+
+/// Raises the soft limit of open descriptors to the hard one; what it is now.
+pub fn raise_nofile() -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => hard,
+        Err(_) => soft,
+    }
+}
