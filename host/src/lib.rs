@@ -6,10 +6,16 @@
 //!
 //! - [`sys`]: the system calls, behind safe functions. The only `unsafe` is there.
 //! - [`drive`]: runs a [`Session`](windlass_core::session::Session) over a socket.
+//! - [`server`]: the models of waiting for many clients, and the services.
+//! - [`client`]: the other ends.
+//! - [`cli`]: the command line.
 #![deny(unsafe_code)]
 
 pub mod addr;
+pub mod cli;
+pub mod client;
 pub mod drive;
 pub mod error;
+pub mod server;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;

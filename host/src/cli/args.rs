@@ -1,0 +1,149 @@
+//! What the command line may say. Nothing here does anything.
+
+use std::str::FromStr;
+
+use clap::builder::PossibleValue;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::addr::Address;
+use crate::server::{Model, Service};
+
+/// Windlass: every classic Linux server model around one sans-IO protocol core.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub(super) struct Args {
+    /// Log more: -v for each connection, -vv for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve: everything on loopback, or one service on the addresses given
+    Serve(Serve),
+    /// Print the epoch seconds that a time server says
+    Time {
+        /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
+        address: Address,
+        /// Give up after so many seconds
+        #[arg(long, value_name = "SECS", default_value = "10")]
+        timeout: Micros,
+    },
+    /// Send standard input to a server, and print what it says
+    ///
+    /// The end of standard input half-closes the connection; the rest still arrives.
+    Talk {
+        /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
+        address: Address,
+        /// Give up connecting after so many seconds
+        #[arg(long, value_name = "SECS", default_value = "10")]
+        timeout: Micros,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// What to serve; without it, every service of the built-in configuration
+    pub(super) service: Option<Service>,
+    /// Where to listen: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; several get a process each
+    #[arg(long, value_name = "ADDR", requires = "service")]
+    pub(super) listen: Vec<Address>,
+    /// How to wait for many clients
+    #[arg(long, requires = "service")]
+    pub(super) model: Option<Model>,
+    /// Serve so many connections at a time; the next ones wait
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_connections: Option<u32>,
+    /// Cut a connection on which nothing moved for so many seconds; 0 never does
+    #[arg(long, value_name = "SECS", default_value = "60")]
+    pub(super) idle_timeout: Micros,
+    /// Let so many connections wait to be accepted
+    #[arg(long, value_name = "N", default_value_t = 1024,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) backlog: u32,
+    /// Give connections so many seconds to end after SIGTERM or SIGINT
+    #[arg(long, value_name = "SECS", default_value = "5")]
+    pub(super) grace: Micros,
+    /// thread-pool: threads kept even when idle [default: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) min_threads: Option<u32>,
+    /// thread-pool: threads at most [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_threads: Option<u32>,
+    /// thread-pool: connections that may wait for a thread [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) queue: Option<u32>,
+}
+
+impl Serve {
+    /// The thread-pool options that are given, by name.
+    pub(super) fn thread_options(&self) -> impl Iterator<Item = &'static str> {
+        let options = [
+            ("--min-threads", self.min_threads),
+            ("--max-threads", self.max_threads),
+            ("--queue", self.queue),
+        ];
+        options.into_iter().filter_map(|(name, value)| value.map(|_| name))
+    }
+}
+
+/// Seconds, whole or with a fraction, as microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Micros(pub(super) u64);
+
+impl FromStr for Micros {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+        if (0.0..=1e9).contains(&seconds) {
+            // At most 10^15, exactly representable.
+            Ok(Self((seconds * 1e6) as u64))
+        } else {
+            Err("seconds are between 0 and 1000000000")
+        }
+    }
+}
+
+impl ValueEnum for Service {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for Model {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        for (text, micros) in [("0", 0), ("5", 5_000_000), ("0.25", 250_000), (".5", 500_000)] {
+            assert_eq!(text.parse(), Ok(Micros(micros)), "{text}");
+        }
+        for text in ["", "x", "-1", "inf", "nan", "1e10"] {
+            assert!(text.parse::<Micros>().is_err(), "{text}");
+        }
+    }
+}

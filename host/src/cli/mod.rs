@@ -1,0 +1,96 @@
+//! The command line: parse it, plan, do it, and turn the outcome into an exit code.
+
+mod args;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::client;
+use crate::error::{Error, Result};
+use args::{Args, Command};
+
+/// Runs the program. 0: done. 1: it failed, and one line on standard error says why. 2: wrong usage.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return wrong_usage(&error),
+    };
+    log_to_stderr(args.verbose);
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => wrong_usage(&error),
+        Err(Failure::Error(error)) => {
+            eprintln!("windlass: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Help and version go to standard output and are no errors; an error is one line.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    // clap says what is wrong in its first paragraph, and hints in those behind it.
+    let text = error.render().to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    eprintln!("windlass: {}; see --help", line.trim_start_matches("error: "));
+    ExitCode::from(2)
+}
+
+/// Why a command did not succeed.
+enum Failure {
+    /// The options contradict each other.
+    Usage(clap::Error),
+    /// It could not be done.
+    Error(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+fn run(command: Command) -> std::result::Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => serve::serve(&serve),
+        Command::Time { address, timeout } => {
+            let stamp = client::time(&address, timeout.0)?;
+            Ok(print_line(&stamp.0.to_string())?)
+        }
+        Command::Talk { address, timeout } => Ok(client::talk(&address, timeout.0)?),
+    }
+}
+
+/// One line on standard output, at once.
+fn print_line(line: &str) -> Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    // One write, so that lines of several processes do not mix.
+    out.write_all(format!("{line}\n").as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(Error::of("write", "standard output"))
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::INFO,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    use std::io::IsTerminal;
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .init();
+}

@@ -1,0 +1,108 @@
+//! `windlass serve`: from options to listeners to a running server.
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use tracing::info;
+
+use super::args::{Args, Serve};
+use super::{Failure, print_line};
+use crate::addr::Address;
+use crate::error::{Error, Result};
+use crate::server::group::{self, Member};
+use crate::server::{Limits, Model, Policy, Server, Service, Stop};
+use crate::sys::listener::Listener;
+use crate::sys::process;
+
+/// What runs without a word on the command line: each service of streams, each under a model that
+/// suits it, on loopback.
+const BUILT_IN: [(Service, Model, &str); 4] = [
+    (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
+    (Service::Upper, Model::Epoll, "tcp:127.0.0.1:9527"),
+    (Service::Upper, Model::Poll, "unix:@windlass-upper"),
+    (Service::Echo, Model::EpollEt, "tcp:127.0.0.1:7007"),
+];
+
+pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
+    let plan = plan(args)?;
+    let limits = limits(args)?;
+    let files = process::raise_nofile();
+    let mut members = Vec::with_capacity(plan.len());
+    for (service, model, address) in plan {
+        let listener = Listener::bind(&address, args.backlog)?;
+        members.push(Member { listener, service, model });
+    }
+    info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT stops");
+    let grace_us = args.grace.0;
+    if members.len() > 1 {
+        return Ok(group::serve(members, limits, grace_us, announce)?);
+    }
+    if let Some(member) = members.pop() {
+        let stop = Stop::on_signals(grace_us).map_err(Error::of("block signals", ""))?;
+        announce(&member)?;
+        Server::new(member.listener, member.service, limits, stop).run(member.model)?;
+    }
+    Ok(())
+}
+
+/// The line that scripts wait for.
+fn announce(member: &Member) -> Result<()> {
+    let Member { listener, service, model } = member;
+    let (address, pid) = (listener.address(), std::process::id());
+    print_line(&format!("listening {address} {} {} pid {pid}", service.name(), model.name()))
+}
+
+/// The listeners to open.
+fn plan(args: &Serve) -> std::result::Result<Vec<(Service, Model, Address)>, Failure> {
+    let built_in = || {
+        let all = BUILT_IN.iter();
+        all.filter_map(|&(service, model, text)| Some((service, model, text.parse().ok()?)))
+    };
+    let Some(service) = args.service else {
+        return Ok(built_in().collect());
+    };
+    let model = args.model;
+    let plan: Vec<_> = if args.listen.is_empty() {
+        let own = built_in().filter(|&(of, ..)| of == service);
+        own.map(|(_, default, address)| (service, model.unwrap_or(default), address)).collect()
+    } else {
+        let model = model.unwrap_or(Model::Epoll);
+        args.listen.iter().map(|address| (service, model, address.clone())).collect()
+    };
+    for (_, model, address) in &plan {
+        if let Address::Udp(_) | Address::UnixDatagram(_) = address {
+            return Err(usage(&format!(
+                "{} is served on streams, and {address} is a datagram address",
+                service.name()
+            )));
+        }
+        if *model != Model::ThreadPool
+            && let Some(option) = args.thread_options().next()
+        {
+            return Err(usage(&format!(
+                "{option} is for --model thread-pool, not {}",
+                model.name()
+            )));
+        }
+    }
+    Ok(plan)
+}
+
+fn limits(args: &Serve) -> std::result::Result<Limits, Failure> {
+    let defaults = Policy::default();
+    let min =
+        args.min_threads.unwrap_or_else(|| defaults.min.min(args.max_threads.unwrap_or(u32::MAX)));
+    let max = args.max_threads.unwrap_or_else(|| defaults.max.max(min));
+    let threads = Policy { min, max, queue: args.queue.unwrap_or(defaults.queue), ..defaults };
+    if min > max {
+        return Err(usage(&format!("--min-threads {min} is above --max-threads {max}")));
+    }
+    Ok(Limits {
+        max_connections: args.max_connections.map_or(usize::MAX, |n| n as usize),
+        idle_us: (args.idle_timeout.0 > 0).then_some(args.idle_timeout.0),
+        threads,
+    })
+}
+
+fn usage(message: &str) -> Failure {
+    Failure::Usage(Args::command().error(ErrorKind::ArgumentConflict, message))
+}

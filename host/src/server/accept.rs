@@ -1,0 +1,128 @@
+//! When to accept, and what to do when there is no descriptor left to accept with.
+
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use tracing::{debug, enabled, info, warn};
+use windlass_core::time::{Instant, Wake};
+
+use crate::addr::Address;
+use crate::sys::listener::{Accepted, Listener};
+use crate::sys::stream::Stream;
+
+/// A listener with its limit.
+///
+/// At the limit, and when descriptors or memory have run out, the listener is not watched: the
+/// clients wait in the kernel's queue, and no loop spins on a listener that it cannot serve. The
+/// pause ends when something is closed, and after 100 ms in any case, since what ran out may be the
+/// whole system's.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    /// `None` once the server drains.
+    listener: Option<Listener>,
+    max: usize,
+    /// Accepting is not tried before this.
+    resume: Option<Instant>,
+    /// Something ran out, and the queue has not been empty since: it was said once.
+    exhausted: bool,
+    /// Connections refused since `refused_at`, and when that was last said.
+    refused: u64,
+    refused_at: Option<Instant>,
+}
+
+/// The longest pause, in microseconds.
+const PAUSE_US: u64 = 100_000;
+
+/// Microseconds between two lines about refused connections.
+const SAY_EVERY_US: u64 = 1_000_000;
+
+impl Acceptor {
+    pub(super) fn new(listener: Listener, max: usize) -> Self {
+        Self {
+            listener: Some(listener),
+            max,
+            resume: None,
+            exhausted: false,
+            refused: 0,
+            refused_at: None,
+        }
+    }
+
+    pub(super) fn address(&self) -> Option<&Address> {
+        self.listener.as_ref().map(Listener::address)
+    }
+
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        use std::os::fd::AsFd;
+        self.listener.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the listener is to be watched, with `live` connections open.
+    pub(super) fn wants(&self, now: Instant, live: usize) -> bool {
+        self.listener.is_some() && live < self.max && self.resume.is_none_or(|at| at <= now)
+    }
+
+    /// When to ask again.
+    pub(super) fn wake(&self) -> Wake {
+        self.resume.map_or(Wake::Never, Wake::At)
+    }
+
+    /// The next connection, if one may be taken and one is there.
+    pub(super) fn accept(&mut self, now: Instant, live: usize) -> Option<Stream> {
+        if !self.wants(now, live) {
+            return None;
+        }
+        match self.listener.as_ref()?.accept() {
+            Accepted::Stream(stream) => {
+                self.resume = None;
+                if enabled!(tracing::Level::DEBUG) {
+                    let peer = stream.peer().map(|peer| peer.to_string()).unwrap_or_default();
+                    debug!(peer, live = live + 1, "accepted");
+                }
+                Some(stream)
+            }
+            Accepted::Empty => {
+                self.resume = None;
+                if std::mem::take(&mut self.exhausted) {
+                    info!(live, "accepting again");
+                }
+                None
+            }
+            Accepted::Exhausted(errno) => {
+                self.pause("accept", errno, now, live);
+                None
+            }
+        }
+    }
+
+    /// Something ran out while a client was taken in: `op` failed.
+    pub(super) fn pause(&mut self, op: &str, errno: Errno, now: Instant, live: usize) {
+        self.resume = Some(now.after(PAUSE_US));
+        if !std::mem::replace(&mut self.exhausted, true) {
+            warn!(live, "{op}: {}; clients wait until a connection is closed", errno.desc());
+        }
+    }
+
+    /// A connection was closed: there may be room again.
+    pub(super) fn closed(&mut self) {
+        self.resume = None;
+    }
+
+    /// Closes a connection that cannot be served. The peer sees a clean end.
+    pub(super) fn refuse(&mut self, stream: Stream, why: &str, now: Instant) {
+        // Input left unread would turn the end into a reset.
+        let _ = stream.recv(&mut [0; 4096]);
+        stream.shutdown_write();
+        self.refused += 1;
+        if self.refused_at.is_none_or(|at| now.since(at) >= SAY_EVERY_US) {
+            self.refused_at = Some(now);
+            warn!(refused = std::mem::take(&mut self.refused), "refused: {why}");
+        }
+    }
+
+    /// Stops listening: from now on connecting is refused.
+    pub(super) fn close(&mut self) {
+        self.listener = None;
+        self.resume = None;
+    }
+}

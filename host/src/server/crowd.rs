@@ -1,0 +1,98 @@
+//! The clients that threads are serving: how many, and a bell for the thread that accepts.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use nix::errno::Errno;
+use windlass_core::fault::Fault;
+
+use crate::drive::{Connection, Lent, Woken, run};
+use crate::sys::event::Event;
+use crate::sys::ready::Interest;
+use crate::sys::roster::Roster;
+use crate::sys::{clock, poll};
+
+/// The clients in the care of threads.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    live: AtomicUsize,
+    /// The accepting thread can go on only when something changes here. Without this each end of a
+    /// connection would wake it for nothing.
+    awaited: AtomicBool,
+    /// Raised when a client leaves, or a worker takes one, while that is awaited.
+    pub(super) bell: Event,
+    roster: Roster,
+}
+
+/// One client in the crowd. Dropped with its thread, even when that panics.
+#[derive(Debug)]
+pub(super) struct Member(Arc<Crowd>);
+
+impl Crowd {
+    pub(super) fn new() -> Result<Arc<Self>, Errno> {
+        Ok(Arc::new(Self {
+            live: AtomicUsize::new(0),
+            awaited: AtomicBool::new(false),
+            bell: Event::new()?,
+            roster: Roster::new(),
+        }))
+    }
+
+    /// One client more.
+    pub(super) fn enter(self: &Arc<Self>) -> Member {
+        self.live.fetch_add(1, Ordering::SeqCst);
+        Member(Arc::clone(self))
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    /// From now on, whether the bell is to ring. To be said before the counts are read: whoever
+    /// changes them afterwards sees it.
+    pub(super) fn set_awaited(&self, awaited: bool) {
+        self.awaited.store(awaited, Ordering::SeqCst);
+    }
+
+    /// Something changed that the accepting thread may be waiting for.
+    pub(super) fn ring(&self) {
+        if self.awaited.load(Ordering::SeqCst) {
+            self.bell.raise();
+        }
+    }
+
+    /// Ends every connection, and waits until the last thread has let go of its own.
+    pub(super) fn disperse(&self) {
+        self.set_awaited(true);
+        while self.live() > 0 {
+            self.roster.shutdown_all();
+            // A client may be entering its place at this moment: look again soon.
+            let soon = clock::now().after(10_000);
+            let _ = poll::wait(self.bell.as_fd(), Interest::READ, None, Some(soon));
+            self.bell.take();
+        }
+    }
+}
+
+impl Member {
+    /// Serves a client to its end, in the calling thread.
+    pub(super) fn serve(&self, connection: &mut Connection, lent: &mut Lent) -> Result<(), Fault> {
+        let _place = self.0.roster.enter(connection);
+        run(connection, lent, |socket, interest, deadline| {
+            match poll::wait(socket, interest, None, deadline) {
+                poll::Woken::Ready(ready) => Woken::Ready(ready),
+                poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => {
+                    Woken::Look
+                }
+            }
+        })
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::SeqCst);
+        self.0.ring();
+    }
+}

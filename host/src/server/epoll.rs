@@ -1,0 +1,87 @@
+//! `epoll(7)`, level-triggered: the kernel keeps the set and reports who is ready, while it lasts.
+//!
+//! ```text
+//! add each client once
+//! loop { epoll_wait; for everyone reported: give it a turn; if it now waits for
+//!        something else, say so }
+//! ```
+//!
+//! The cost of a wait follows those who are ready, not those who are there. A turn writes its reply
+//! at once; only when the socket is full does the kernel hear that we wait for room, so a message
+//! costs one read and one write and its share of a wait.
+
+use super::Server;
+use super::hub::Hub;
+use crate::drive::After;
+use crate::error::{Error, Result};
+use crate::sys::epoll::Epoll;
+use crate::sys::ready::{Interest, Ready, Token};
+
+pub(super) fn serve(server: Server) -> Result<()> {
+    let mut hub = Hub::new(server);
+    let mut epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
+    epoll
+        .add(hub.stop_socket(), Interest::READ, Token::STOP)
+        .map_err(Error::of("watch for signals", ""))?;
+    let mut listening = None;
+    while !hub.is_over() {
+        listening = watch_listener(&epoll, &hub, listening)?;
+        let count = epoll.wait(hub.wait_us()).map_err(Error::of("epoll_wait", ""))?;
+        hub.woke();
+        for index in 0..count {
+            match epoll.event(index) {
+                (Token::STOP, _) => hub.stopping(),
+                (Token::LISTENER, _) => {
+                    while let Some(stream) = hub.accept() {
+                        if let Some((token, after)) = hub.open(stream) {
+                            add(&epoll, &mut hub, token, after);
+                        }
+                    }
+                }
+                (token, ready) => turn(&epoll, &mut hub, token, ready),
+            }
+        }
+        while let Some(token) = hub.expired() {
+            turn(&epoll, &mut hub, token, Ready::NONE);
+        }
+    }
+    Ok(())
+}
+
+/// Watches the listener while clients are wanted. At a limit, a listener that stayed in the set
+/// would be reported again and again.
+pub(super) fn watch_listener(epoll: &Epoll, hub: &Hub, was: Option<bool>) -> Result<Option<bool>> {
+    let Some(listener) = hub.listener() else { return Ok(None) };
+    let wanted = hub.wants_clients();
+    let interest = if wanted { Interest::READ } else { Interest::NONE };
+    match was {
+        None => epoll.add(listener, interest, Token::LISTENER),
+        Some(was) if was != wanted => epoll.modify(listener, interest, Token::LISTENER),
+        Some(_) => Ok(()),
+    }
+    .map_err(Error::of("watch the listener", ""))?;
+    Ok(Some(wanted))
+}
+
+fn add(epoll: &Epoll, hub: &mut Hub, token: Token, after: After) {
+    let interest = match after {
+        After::Changed(interest) => interest,
+        // What it used up its budget on is still there, and level-triggered: it will be reported.
+        After::Again => Interest::READ,
+        After::Same => Interest::NONE,
+        After::Gone => return,
+    };
+    let Some(socket) = hub.socket(token) else { return };
+    if let Err(errno) = epoll.add(socket, interest, token) {
+        hub.lose(token, errno);
+    }
+}
+
+fn turn(epoll: &Epoll, hub: &mut Hub, token: Token, ready: Ready) {
+    // A closed socket leaves the set by itself: nobody else has a copy of it.
+    let After::Changed(interest) = hub.turn(token, ready) else { return };
+    let Some(socket) = hub.socket(token) else { return };
+    if let Err(errno) = epoll.modify(socket, interest, token) {
+        hub.lose(token, errno);
+    }
+}

@@ -1,0 +1,81 @@
+//! A process for each client.
+//!
+//! ```text
+//! parent: accept; fork; close the client; reap whoever ended
+//! child:  close the listener; serve; exit
+//! ```
+//!
+//! The strongest wall between clients: a child that dies takes nobody with it. It costs a copy of
+//! the page tables for each client, so it is for few or long connections. Parent and child close
+//! what is not theirs: a client sees the end only when the last copy of its socket is closed.
+
+use std::collections::HashSet;
+
+use nix::errno::Errno;
+use tracing::warn;
+use windlass_core::time::Wake;
+
+use super::{Server, log_end};
+use crate::drive::{Lent, Woken, run};
+use crate::error::Result;
+use crate::sys::process::{self, Child, Forked, SingleThreaded};
+use crate::sys::stream::Stream;
+use crate::sys::{clock, poll};
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let alone = SingleThreaded::check()?;
+    // The children inherit these pages untouched.
+    let mut lent = Lent::for_one(server.patience());
+    let mut children = HashSet::new();
+    loop {
+        let client = server.next_client(children.len(), None, Wake::Never)?;
+        // A signal says that at least one child has ended: take them all, leave no zombie.
+        while let Some((child, how)) = process::reap() {
+            children.remove(&child);
+            server.acceptor.closed();
+            if let Err(how) = how {
+                warn!(pid = child.pid(), "child {how}");
+            }
+        }
+        if let Some(stream) = client {
+            match process::fork(&alone) {
+                Ok(Forked::Child) => child(server, stream, &mut lent),
+                Ok(Forked::Parent(child)) => drop(children.insert(child)),
+                Err(errno) => refuse(&mut server, stream, errno, children.len()),
+            }
+        }
+        if server.is_over(clock::now(), children.len()) {
+            break;
+        }
+    }
+    children.iter().copied().for_each(Child::kill);
+    while !children.is_empty() {
+        if let Some((child, _)) = process::wait() {
+            children.remove(&child);
+        } else {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn child(server: Server, stream: Stream, lent: &mut Lent) -> ! {
+    let mut connection = server.open(stream);
+    drop(server);
+    // The parent says when to stop, and it does not ask.
+    let how = run(&mut connection, lent, |socket, interest, deadline| {
+        match poll::wait(socket, interest, None, deadline) {
+            poll::Woken::Ready(ready) => Woken::Ready(ready),
+            poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
+        }
+    });
+    log_end(how);
+    process::exit(0)
+}
+
+/// No process for this client: it is let go, and the next ones wait.
+fn refuse(server: &mut Server, stream: Stream, errno: Errno, live: usize) {
+    let now = clock::now();
+    server.acceptor.pause("fork", errno, now, live);
+    server.acceptor.refuse(stream, "no process could be made", now);
+}

@@ -1,0 +1,122 @@
+//! What every event-loop model does around its wait: accept, take turns, expire, stop.
+
+use std::os::fd::BorrowedFd;
+
+use tracing::debug;
+use windlass_core::time::Instant;
+
+use super::{ACCEPT_BURST, Server};
+use crate::drive::{After, Connections, Lent};
+use crate::sys::clock;
+use crate::sys::ready::{Interest, Ready, Token};
+use crate::sys::stream::Stream;
+
+/// A server and its connections. The model waits; the hub says for how long, and does what the
+/// wait found.
+pub(super) struct Hub {
+    server: Server,
+    connections: Connections,
+    now: Instant,
+    /// Connections that may still be accepted before the next wait.
+    burst: u32,
+}
+
+impl Hub {
+    pub(super) fn new(server: Server) -> Self {
+        let connections = Connections::new(Lent::for_many(server.patience()));
+        Self { server, connections, now: clock::now(), burst: ACCEPT_BURST }
+    }
+
+    /// Whether the server is done.
+    pub(super) fn is_over(&self) -> bool {
+        self.server.is_over(self.now, self.connections.len())
+    }
+
+    /// How long to wait, in microseconds.
+    pub(super) fn wait_us(&self) -> Option<u64> {
+        let wake = self.connections.wake();
+        wake.min(self.server.acceptor.wake()).min(self.server.stop.wake()).wait_us(self.now)
+    }
+
+    /// The wait is over: the time is read once for all that it found.
+    pub(super) fn woke(&mut self) {
+        self.now = clock::now();
+        self.burst = ACCEPT_BURST;
+    }
+
+    /// The descriptor that tells it to stop. When it is readable, [`stopping`](Self::stopping).
+    pub(super) fn stop_socket(&self) -> BorrowedFd<'_> {
+        self.server.stop.socket()
+    }
+
+    /// Takes note of a request to stop.
+    pub(super) fn stopping(&mut self) {
+        self.server.stop.notice(self.now);
+        if self.server.stop.is_requested() {
+            self.server.acceptor.close();
+        }
+    }
+
+    /// The listener, unless the server drains.
+    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.server.acceptor.socket()
+    }
+
+    /// Whether to watch the listener now.
+    pub(super) fn wants_clients(&self) -> bool {
+        self.server.acceptor.wants(self.now, self.connections.len())
+    }
+
+    /// The next client in the queue, up to a burst of them.
+    pub(super) fn accept(&mut self) -> Option<Stream> {
+        self.burst = self.burst.checked_sub(1)?;
+        self.server.acceptor.accept(self.now, self.connections.len())
+    }
+
+    /// Turns a client away.
+    pub(super) fn refuse(&mut self, stream: Stream, why: &str) {
+        self.server.acceptor.refuse(stream, why, self.now);
+    }
+
+    /// Takes a client in, and gives it its first turn. `None` when that was all it needed.
+    pub(super) fn open(&mut self, stream: Stream) -> Option<(Token, After)> {
+        let session = self.server.service.open();
+        self.connections.open(stream, session, self.now)
+    }
+
+    /// Gives a connection its turn.
+    pub(super) fn turn(&mut self, token: Token, ready: Ready) -> After {
+        let after = self.connections.turn(token, ready, self.now);
+        if after == After::Gone {
+            self.server.acceptor.closed();
+        }
+        after
+    }
+
+    /// A connection that cannot be watched is given up: the kernel refused to.
+    pub(super) fn lose(&mut self, token: Token, errno: nix::errno::Errno) {
+        debug!(connection = token.index, "lost: {}", errno.desc());
+        self.connections.close(token);
+        self.server.acceptor.closed();
+    }
+
+    /// The next connection whose time has come.
+    pub(super) fn expired(&mut self) -> Option<Token> {
+        self.connections.expired(self.now)
+    }
+
+    /// The socket of a connection.
+    pub(super) fn socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
+        self.connections.socket(token)
+    }
+
+    /// Everything that is watched and what for, for the models that say so anew for every wait.
+    pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, Interest)> {
+        let listener = self.listener().filter(|_| self.wants_clients());
+        let own = [
+            Some((Token::STOP, self.stop_socket(), Interest::READ)),
+            listener.map(|listener| (Token::LISTENER, listener, Interest::READ)),
+        ];
+        own.into_iter().flatten().chain(self.connections.iter())
+    }
+}

@@ -1,0 +1,29 @@
+//! One client after another: the simplest server there is.
+//!
+//! ```text
+//! loop { accept; serve to the end; close }
+//! ```
+//!
+//! Right for services that answer and close, like `time`: nothing is cheaper. A client that stays
+//! makes all others wait in the kernel's queue, for up to the idle timeout if it says nothing.
+
+use super::{Server, log_end};
+use crate::drive::{Lent, run};
+use crate::error::Result;
+use crate::sys::clock;
+use windlass_core::time::Wake;
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let mut lent = Lent::for_many(server.patience());
+    while !server.is_over(clock::now(), 0) {
+        let Some(stream) = server.next_client(0, None, Wake::Never)? else { continue };
+        let mut connection = server.open(stream);
+        let how = run(&mut connection, &mut lent, |socket, interest, deadline| {
+            server.stop.wait(socket, interest, deadline)
+        });
+        drop(connection);
+        server.acceptor.closed();
+        log_end(how);
+    }
+    Ok(())
+}

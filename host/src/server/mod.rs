@@ -1,0 +1,247 @@
+//! The servers: one service, one listener, one model of waiting for many clients.
+//!
+//! Each model is one file that reads like the page of a textbook that teaches it:
+//!
+//! | model | file | one process waits for | and gives each client |
+//! |---|---|---|---|
+//! | `iterative` | [`iterative`] | the listener, then the one client | its whole attention |
+//! | `fork` | [`fork`] | the listener and its children | a process |
+//! | `thread` | [`thread`] | the listener | a thread |
+//! | `thread-pool` | [`thread_pool`] | the listener and the queue | a thread of the pool |
+//! | `select` | [`select`] | a set of up to 1024 descriptors | a turn |
+//! | `poll` | [`poll`] | an array of descriptors | a turn |
+//! | `epoll` | [`epoll`] | what the kernel reports, while it lasts | a turn |
+//! | `epoll-et` | [`epoll_et`] | what the kernel reports, once | turns until it is drained |
+//!
+//! No service knows its model and no model knows its service: between them is
+//! [`drive`](crate::drive).
+
+mod accept;
+mod crowd;
+mod hub;
+mod service;
+mod stop;
+
+pub mod epoll;
+pub mod epoll_et;
+pub mod fork;
+pub mod group;
+pub mod iterative;
+pub mod poll;
+pub mod select;
+pub mod thread;
+pub mod thread_pool;
+
+pub use service::Service;
+pub use stop::{Stop, StopHandle};
+pub use windlass_core::pool::Policy;
+
+use tracing::{debug, warn};
+use windlass_core::fault::Fault;
+use windlass_core::time::{Instant, Wake};
+
+use crate::addr::Address;
+use crate::drive::{Connection, Patience};
+use crate::error::{Error, Result};
+use crate::sys::clock;
+use crate::sys::event::Event;
+use crate::sys::listener::Listener;
+use crate::sys::poll::PollSet;
+use crate::sys::ready::{Interest, Token};
+use crate::sys::stream::Stream;
+use accept::Acceptor;
+
+/// A model of serving many clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// One client after another.
+    Iterative,
+    /// A process for each client.
+    Fork,
+    /// A thread for each client.
+    Thread,
+    /// Clients wait for one of a varying number of threads.
+    ThreadPool,
+    /// `select(2)`.
+    Select,
+    /// `poll(2)`.
+    Poll,
+    /// `epoll(7)`, level-triggered.
+    Epoll,
+    /// `epoll(7)`, edge-triggered.
+    EpollEt,
+}
+
+impl Model {
+    /// All models, in the order in which one learns them.
+    pub const ALL: [Self; 8] = [
+        Self::Iterative,
+        Self::Fork,
+        Self::Thread,
+        Self::ThreadPool,
+        Self::Select,
+        Self::Poll,
+        Self::Epoll,
+        Self::EpollEt,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iterative => "iterative",
+            Self::Fork => "fork",
+            Self::Thread => "thread",
+            Self::ThreadPool => "thread-pool",
+            Self::Select => "select",
+            Self::Poll => "poll",
+            Self::Epoll => "epoll",
+            Self::EpollEt => "epoll-et",
+        }
+    }
+}
+
+/// The limits of a server. A peer can reach them and cannot pass them.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections served at a time. The next ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// A connection on which nothing moved for so long, in microseconds, is cut. `None`: never.
+    pub idle_us: Option<u64>,
+    /// Threads of the `thread-pool` model.
+    pub threads: Policy,
+}
+
+impl Default for Limits {
+    /// No limit to connections but the system's, and a minute of patience.
+    fn default() -> Self {
+        Self { max_connections: usize::MAX, idle_us: Some(60_000_000), threads: Policy::default() }
+    }
+}
+
+/// A service on a listener, before it runs under a model.
+#[derive(Debug)]
+pub struct Server {
+    acceptor: Acceptor,
+    service: Service,
+    limits: Limits,
+    stop: Stop,
+    /// What the models that block in `poll` wait for at the listener.
+    door: PollSet,
+    /// Connections taken since the last look at the other descriptors.
+    in_a_row: u32,
+}
+
+/// Connections accepted before the server looks at anything else.
+const ACCEPT_BURST: u32 = 64;
+
+impl Server {
+    /// A server that offers `service` to whoever connects to `listener`, until `stop` says so.
+    pub fn new(listener: Listener, service: Service, limits: Limits, stop: Stop) -> Self {
+        Self {
+            acceptor: Acceptor::new(listener, limits.max_connections),
+            service,
+            limits,
+            stop,
+            door: PollSet::new(),
+            in_a_row: 0,
+        }
+    }
+
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> Option<&Address> {
+        self.acceptor.address()
+    }
+
+    /// Serves until it is told to stop and has drained.
+    ///
+    /// # Errors
+    /// A system call without which the model cannot go on. Nothing that a peer does is an error.
+    pub fn run(self, model: Model) -> Result<()> {
+        match model {
+            Model::Iterative => iterative::serve(self),
+            Model::Fork => fork::serve(self),
+            Model::Thread => thread::serve(self),
+            Model::ThreadPool => thread_pool::serve(self),
+            Model::Select => select::serve(self),
+            Model::Poll => poll::serve(self),
+            Model::Epoll => epoll::serve(self),
+            Model::EpollEt => epoll_et::serve(self),
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience { idle_us: self.limits.idle_us }
+    }
+
+    fn open(&self, stream: Stream) -> Connection {
+        Connection::new(stream, self.service.open(), clock::now())
+    }
+
+    /// For the models that block at the listener: the next client, or `None` when there is
+    /// something else to look at: a stop, a child, the bell, a time that came.
+    fn next_client(
+        &mut self,
+        live: usize,
+        bell: Option<&Event>,
+        wake: Wake,
+    ) -> Result<Option<Stream>> {
+        let now = clock::now();
+        if self.in_a_row < ACCEPT_BURST
+            && let Some(stream) = self.acceptor.accept(now, live)
+        {
+            self.in_a_row += 1;
+            return Ok(Some(stream));
+        }
+        // After a burst there may be more clients, so only look.
+        let wake = if self.in_a_row == ACCEPT_BURST { Wake::Now } else { wake };
+        self.in_a_row = 0;
+        self.door.clear();
+        self.door.add(self.stop.socket(), Interest::READ, Token::STOP);
+        if let Some(bell) = bell {
+            use std::os::fd::AsFd;
+            self.door.add(bell.as_fd(), Interest::READ, Token::BELL);
+        }
+        if self.acceptor.wants(now, live)
+            && let Some(listener) = self.acceptor.socket()
+        {
+            self.door.add(listener, Interest::READ, Token::LISTENER);
+        }
+        let wake = wake.min(self.acceptor.wake()).min(self.stop.wake());
+        let count = self.door.wait(wake.wait_us(now)).map_err(Error::of("poll", ""))?;
+        for (token, _) in self.door.ready(count) {
+            match token {
+                Token::STOP => self.stop.notice(clock::now()),
+                Token::BELL => {
+                    bell.map(Event::take);
+                    self.acceptor.closed();
+                }
+                _ => {}
+            }
+        }
+        if self.stop.is_requested() {
+            self.acceptor.close();
+        }
+        Ok(None)
+    }
+
+    /// Whether the next step waits for a connection to end, with `live` of them open.
+    fn awaits_an_end(&self, live: usize) -> bool {
+        self.stop.is_requested() || !self.acceptor.wants(clock::now(), live)
+    }
+
+    /// Whether it has been told to stop and the last connection is done, or out of time.
+    fn is_over(&self, now: Instant, live: usize) -> bool {
+        let over = self.stop.is_over(now, live);
+        if over && live > 0 {
+            warn!(connections = live, "stopped before they were done");
+        }
+        over
+    }
+}
+
+/// Says in the log how a connection ended.
+fn log_end(how: std::result::Result<(), Fault>) {
+    if let Err(fault) = how {
+        debug!(%fault, "connection closed");
+    }
+}

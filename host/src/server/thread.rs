@@ -1,0 +1,53 @@
+//! A thread for each client.
+//!
+//! ```text
+//! main:   accept; start a thread
+//! thread: serve; end
+//! ```
+//!
+//! The client's code is written as if it were alone, and blocks as it likes. Each client costs a
+//! stack and two switches a message; all share one address space. The classic faults are not here:
+//! no slot in an array that is never used again, no argument on the stack of another thread, and
+//! each thread is counted out when it ends, however it ends.
+
+use std::thread::Builder;
+
+use nix::errno::Errno;
+use windlass_core::time::Wake;
+
+use super::crowd::Crowd;
+use super::{Server, log_end};
+use crate::drive::Lent;
+use crate::error::{Error, Result};
+use crate::sys::clock;
+
+/// A thread runs the driver and a log line, nothing deep.
+const STACK: usize = 128 * 1024;
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
+    let patience = server.patience();
+    loop {
+        crowd.set_awaited(server.awaits_an_end(crowd.live()));
+        if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never)? {
+            let mut connection = server.open(stream);
+            let member = crowd.enter();
+            let body = move || {
+                let how = member.serve(&mut connection, &mut Lent::for_one(patience));
+                log_end(how);
+                // The descriptor is free before the count says so.
+                drop(connection);
+            };
+            if let Err(error) = Builder::new().stack_size(STACK).spawn(body) {
+                // The client went with the closure; the next ones wait.
+                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EAGAIN as i32));
+                server.acceptor.pause("start a thread", errno, clock::now(), crowd.live());
+            }
+        }
+        if server.is_over(clock::now(), crowd.live()) {
+            break;
+        }
+    }
+    crowd.disperse();
+    Ok(())
+}

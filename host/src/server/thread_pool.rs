@@ -1,0 +1,173 @@
+//! Clients wait in a queue for one of a varying number of threads.
+//!
+//! ```text
+//! main:   accept; put the client in the queue, or wait while it is full
+//! worker: take the head of the queue; serve; again, until told to retire
+//! ```
+//!
+//! No start of a thread in the way of a client, and a bound on how many run. A worker belongs to
+//! its client until the end, so long conversations need as many threads as clients. When to start
+//! and retire threads is decided by [`windlass_core::pool::Threads`]; here is only how.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Builder};
+
+use tracing::{debug, error, info};
+use windlass_core::pool::{Action, Event, Threads};
+use windlass_core::time::Wake;
+
+use super::crowd::{Crowd, Member};
+use super::{Server, log_end};
+use crate::drive::{Connection, Lent, Patience};
+use crate::error::{Error, Result};
+use crate::sys::clock;
+
+const STACK: usize = 128 * 1024;
+
+/// What the workers and the accepting thread share.
+struct Pool {
+    state: Mutex<State>,
+    /// There is work, or a worker is to retire, or the pool closes.
+    work: Condvar,
+    crowd: Arc<Crowd>,
+    patience: Patience,
+}
+
+struct State {
+    queue: VecDeque<(Member, Connection)>,
+    threads: Threads,
+    /// Workers told to retire that have not heard it yet.
+    retire: u32,
+    closing: bool,
+}
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
+    let threads = Threads::new(server.limits.threads, clock::now())
+        .map_err(Error::of("start a thread pool", ""))?;
+    let state = State { queue: VecDeque::new(), threads, retire: 0, closing: false };
+    let pool = Arc::new(Pool {
+        state: Mutex::new(state),
+        work: Condvar::new(),
+        crowd: Arc::clone(&crowd),
+        patience: server.patience(),
+    });
+    loop {
+        // Said before the queue is looked at: a worker that takes from it afterwards rings.
+        crowd.set_awaited(true);
+        let (has_room, wake) = pool.perform();
+        if has_room && !server.awaits_an_end(crowd.live()) {
+            crowd.set_awaited(false);
+        }
+        // With a full queue no client may be taken, however few are in service.
+        let live = if has_room { crowd.live() } else { usize::MAX };
+        if let Some(stream) = server.next_client(live, Some(&crowd.bell), wake)? {
+            let connection = server.open(stream);
+            pool.submit(crowd.enter(), connection);
+        }
+        if server.is_over(clock::now(), crowd.live()) {
+            break;
+        }
+    }
+    pool.close();
+    crowd.disperse();
+    Ok(())
+}
+
+impl Pool {
+    /// Starts and retires threads as the bookkeeping says. Whether the queue has room, and when to
+    /// look again.
+    fn perform(self: &Arc<Self>) -> (bool, Wake) {
+        let now = clock::now();
+        let mut state = self.lock();
+        state.threads.handle(Event::Tick, now);
+        while let Some(action) = state.threads.poll_action(now) {
+            match action {
+                Action::Spawn => {
+                    let pool = Arc::clone(self);
+                    let body = move || pool.work();
+                    if let Err(why) = Builder::new().stack_size(STACK).spawn(body) {
+                        error!("start a thread: {why}");
+                        state.threads.handle(Event::SpawnFailed, now);
+                    } else {
+                        debug!(threads = state.threads.live(), "started a thread");
+                    }
+                }
+                Action::Retire => {
+                    state.retire += 1;
+                    self.work.notify_one();
+                }
+            }
+        }
+        (state.threads.has_room(), state.threads.wake())
+    }
+
+    fn submit(&self, member: Member, connection: Connection) {
+        let mut state = self.lock();
+        // Only the accepting thread submits, and it looked for room before.
+        if state.threads.submit(clock::now()).is_ok() {
+            state.queue.push_back((member, connection));
+            drop(state);
+            self.work.notify_one();
+        }
+    }
+
+    /// The life of a worker.
+    fn work(&self) {
+        let mut lent = Lent::for_one(self.patience);
+        let mut state = self.lock();
+        loop {
+            if let Some((member, mut connection)) = state.queue.pop_front() {
+                state.threads.handle(Event::Taken, clock::now());
+                drop(state);
+                self.crowd.ring();
+                let mut task = Task { pool: self, finished: false };
+                log_end(member.serve(&mut connection, &mut lent));
+                drop(connection);
+                task.finished = true;
+                drop(task);
+                drop(member);
+                state = self.lock();
+            } else if state.closing {
+                return;
+            } else if state.retire > 0 {
+                state.retire -= 1;
+                state.threads.handle(Event::Retired, clock::now());
+                info!(threads = state.threads.live(), "retired a thread");
+                return;
+            } else {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// No new work; who waits in the queue is let go, who is idle ends.
+    fn close(&self) {
+        let mut state = self.lock();
+        state.closing = true;
+        let waiting = std::mem::take(&mut state.queue);
+        drop(state);
+        drop(waiting);
+        self.work.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each step under the lock leaves the counts true, so a panic elsewhere poisons nothing.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A task in the hands of a worker: reports it finished, or the worker lost when it panics.
+struct Task<'a> {
+    pool: &'a Pool,
+    finished: bool,
+}
+
+impl Drop for Task<'_> {
+    fn drop(&mut self) {
+        debug_assert!(self.finished || thread::panicking());
+        let event = if self.finished { Event::Finished } else { Event::Lost };
+        self.pool.lock().threads.handle(event, clock::now());
+    }
+}
