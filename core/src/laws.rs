@@ -215,11 +215,10 @@ impl<const N: usize> Lab<N> {
             if want.close.is_done() {
                 return Ok(());
             } else if want.wake.is_due(now) {
-                session.tick(now, &mut out);
-                if out.rendered().is_empty() && session.want() == want {
+                session.tick(now);
+                if session.want().wake.is_due(now) {
                     return Err(plan.breaks(Law::NoSpin));
                 }
-                sink(now, watch.sent(out.rendered())?)?;
             } else if want.write {
                 session.space(now, &mut out);
                 if out.rendered().is_empty() && session.want() == want {
@@ -241,8 +240,7 @@ impl<const N: usize> Lab<N> {
                 unread = &unread[took.bytes..];
             } else if !eof && unread.is_empty() {
                 eof = true;
-                session.eof(now, &mut out);
-                sink(now, watch.sent(out.rendered())?)?;
+                session.eof(now);
             } else if let Wake::At(at) = want.wake {
                 watch.now = at;
             } else if want.read && !eof {
@@ -263,7 +261,7 @@ impl<const N: usize> Lab<N> {
     ) -> Result<(), Broken> {
         let mut out = Out::new(&mut self.out);
         if !want.wake.is_due(now) {
-            session.tick(now, &mut out);
+            session.tick(now);
         }
         if !want.write {
             session.space(now, &mut out);
@@ -294,9 +292,9 @@ impl<const N: usize> Lab<N> {
         };
         session.abort(Fault::Aborted);
         let mut out = Out::new(&mut self.out);
-        session.tick(now, &mut out);
+        session.tick(now);
         session.space(now, &mut out);
-        session.eof(now, &mut out);
+        session.eof(now);
         let reply = match self.piece.get_mut(..1) {
             Some(piece) => session.input(now, piece, &mut out).reply,
             None => 0,

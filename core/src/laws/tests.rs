@@ -54,7 +54,7 @@ impl Session for Doubler {
         Took::bytes(1)
     }
 
-    fn eof(&mut self, _: Instant, _: &mut Out<'_>) {
+    fn eof(&mut self, _: Instant) {
         self.eof = true;
         if self.has(Law::ClosesForward) {
             self.close = Close::WriteHalf;
@@ -74,7 +74,7 @@ impl Session for Doubler {
         self.settle();
     }
 
-    fn tick(&mut self, _: Instant, _: &mut Out<'_>) {
+    fn tick(&mut self, _: Instant) {
         if self.has(Law::SpuriousCalls) && !self.close.is_done() {
             self.owed = Some((b'?', 1));
         }

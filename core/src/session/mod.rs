@@ -6,10 +6,10 @@
 //! loop {
 //!     want = session.want()
 //!     want.close is Done ........ flush what was rendered, close, leave the loop
-//!     want.wake is due .......... session.tick(now, out)
-//!     want.write, room in out ... session.space(now, out)
-//!     want.read, nothing of the
-//!       output still unsent ..... read, then session.input(now, bytes, out); at the end eof(now, out)
+//!     want.wake is due .......... session.tick(now)
+//!     output is unsent .......... send it; with no room, wait
+//!     want.write ................ session.space(now, out)
+//!     want.read ................. read, then session.input(now, bytes, out); at the end, eof(now)
 //!     otherwise ................. wait for the descriptor or until want.wake
 //! }
 //! ```
@@ -17,8 +17,15 @@
 //! Memory belongs to the shell and is lent for one call, so an idle session costs what its own
 //! struct costs. Input is lent as `&mut`: a session may transform it in place and say that its
 //! front is the reply ([`Took::reply`]); `upper` copies nothing that way. Other output is rendered
-//! into [`Out`]. A session that takes fewer bytes than it was lent is offered the rest again after
-//! its output drained: that is how backpressure reaches the peer.
+//! into [`Out`]. Output leaves in the order of the calls, and within a call what was rendered goes
+//! before the reply: a shell that sends a reply from where the input lies lends no room until it is
+//! gone. A session that takes fewer bytes than it was lent is offered the rest again after its
+//! output drained: that is how backpressure reaches the peer. What it has not taken when it is done
+//! is the shell's to drop, or to hand to the next session.
+//!
+//! Only `input` and `space` produce output, so time and the end of the stream can be told at any
+//! moment, also while the peer takes nothing. A line without an end, a UART say, never tells `eof`:
+//! a session that must end there needs a wake of its own.
 
 mod out;
 mod reflect;
@@ -41,15 +48,16 @@ pub trait Session {
     /// its way.
     fn input(&mut self, now: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Took;
 
-    /// The peer will send no more. Called once, after all input was taken.
-    fn eof(&mut self, now: Instant, out: &mut Out<'_>);
+    /// The peer will send no more. Called once at most, after all input was taken.
+    fn eof(&mut self, now: Instant);
 
     /// There is room for output: render what is owed, as much as fits. A session that wants to
     /// write uses at least one byte of the room it is given. Without anything owed, a no-op.
     fn space(&mut self, now: Instant, out: &mut Out<'_>);
 
-    /// Time passed. Before [`Want::wake`] is due, a no-op.
-    fn tick(&mut self, now: Instant, out: &mut Out<'_>);
+    /// Time passed. Before [`Want::wake`] is due, a no-op; afterwards no wake is due any more. What
+    /// it has to say it says in [`space`](Self::space).
+    fn tick(&mut self, now: Instant);
 
     /// What it wants now. Changes only in a `&mut` call.
     fn want(&self) -> Want;

@@ -69,7 +69,7 @@ impl<T: Transform> Session for Reflect<T> {
         Took::reply(bytes.len())
     }
 
-    fn eof(&mut self, _: Instant, _: &mut Out<'_>) {
+    fn eof(&mut self, _: Instant) {
         if !self.close.is_done() {
             self.close = Close::Done(Ok(()));
         }
@@ -77,7 +77,7 @@ impl<T: Transform> Session for Reflect<T> {
 
     fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
 
-    fn tick(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         match self.close {

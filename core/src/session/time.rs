@@ -28,7 +28,7 @@ impl Session for TimeServer {
         Took::bytes(bytes.len())
     }
 
-    fn eof(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn eof(&mut self, _: Instant) {}
 
     fn space(&mut self, _: Instant, out: &mut Out<'_>) {
         if self.close.is_done() {
@@ -43,7 +43,7 @@ impl Session for TimeServer {
         }
     }
 
-    fn tick(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         match self.close {
@@ -90,13 +90,13 @@ impl Session for TimeClient {
         Took::bytes(bytes.len())
     }
 
-    fn eof(&mut self, _: Instant, _: &mut Out<'_>) {
+    fn eof(&mut self, _: Instant) {
         self.result.get_or_insert(Err(Peer::Truncated.into()));
     }
 
     fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
 
-    fn tick(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         match self.result {
@@ -147,7 +147,7 @@ mod tests {
                         client.input(Instant::ZERO, &mut piece.to_vec(), &mut Out::new(&mut none));
                     assert_eq!(took, Took::bytes(piece.len()));
                 }
-                client.eof(Instant::ZERO, &mut Out::new(&mut none));
+                client.eof(Instant::ZERO);
                 assert_eq!(client.want(), Want::done(expected.map(|_| ())));
                 assert_eq!(client.stamp(), expected.ok());
             }

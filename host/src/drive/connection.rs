@@ -78,12 +78,17 @@ impl<S: Session + ?Sized> Connection<S> {
         }
     }
 
-    /// Moves what can be moved: at most the budget's worth of input, and all output that fits.
-    pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
+    /// Takes note of an event, for a turn that comes later.
+    pub fn note(&mut self, ready: Ready) {
         self.readable |= ready.read || ready.hup;
         self.outlet.writable |= ready.write || ready.dead;
         self.hup |= ready.hup;
         self.dead |= ready.dead;
+    }
+
+    /// Moves what can be moved: at most the budget's worth of input, and all output that fits.
+    pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
+        self.note(ready);
         match self.advance(now, lent) {
             Ok(Next::Wait(_)) if self.patience(lent).is_some_and(|until| until <= now) => {
                 match self.stage {
@@ -139,11 +144,19 @@ impl<S: Session + ?Sized> Connection<S> {
     fn advance(&mut self, now: Instant, lent: &mut Lent) -> Result<Next, Fault> {
         let mut budget = lent.budget;
         loop {
-            // Output first: while any is held, nothing is read, and the peer feels it.
+            let mut want = self.session.want();
+            if want.wake.is_due(now) {
+                // Its time comes whether or not the peer takes anything.
+                self.session.tick(now);
+                want = self.session.want();
+                if want.wake.is_due(now) {
+                    return Err(stuck_with(&lent.output));
+                }
+            }
+            // Output before input: while any is held, nothing is read, and the peer feels it.
             if self.outlet.holds_output() && !self.outlet.flush(now, &mut lent.spare)? {
                 return Ok(Next::Wait(Interest::WRITE));
             }
-            let want = self.session.want();
             match want.close {
                 Close::Open => {}
                 Close::WriteHalf => self.half_close(),
@@ -152,15 +165,8 @@ impl<S: Session + ?Sized> Connection<S> {
                     return Ok(self.linger(now, lent, budget));
                 }
             }
-            if want.wake.is_due(now) || want.write {
-                let rendered = self.render(now, lent, |session, out| {
-                    if want.wake.is_due(now) {
-                        session.tick(now, out)
-                    } else {
-                        session.space(now, out)
-                    }
-                })?;
-                if rendered == 0 && self.session.want() == want {
+            if want.write {
+                if self.render(now, lent)? == 0 && self.session.want() == want {
                     return Err(stuck_with(&lent.output));
                 }
             } else if !want.read || self.eof {
@@ -196,7 +202,7 @@ impl<S: Session + ?Sized> Connection<S> {
             }
             Read::Eof => {
                 self.eof = true;
-                self.render(now, lent, |session, out| session.eof(now, out))?;
+                self.session.eof(now);
                 Ok(0)
             }
             Read::WouldBlock => {
@@ -223,14 +229,9 @@ impl<S: Session + ?Sized> Connection<S> {
     }
 
     /// Lets the session render, and sends it. How many bytes it rendered.
-    fn render(
-        &mut self,
-        now: Instant,
-        lent: &mut Lent,
-        call: impl FnOnce(&mut S, &mut Out<'_>),
-    ) -> Result<usize, Fault> {
+    fn render(&mut self, now: Instant, lent: &mut Lent) -> Result<usize, Fault> {
         let mut out = Out::new(&mut lent.output);
-        call(&mut self.session, &mut out);
+        self.session.space(now, &mut out);
         self.outlet.send([out.rendered(), &[]], now, &mut lent.spare)?;
         Ok(out.rendered().len())
     }
