@@ -31,6 +31,8 @@ struct Slot {
     generation: u32,
     /// What the last turn waits for.
     interest: Interest,
+    /// It was promised a turn, by [`Connections::note`].
+    promised: bool,
     /// The earliest entry in `deadlines`, if there is one, in microseconds: half the size of an
     /// `Option<Instant>`, for ten thousand of them.
     armed: Option<NonZeroU64>,
@@ -42,6 +44,7 @@ impl Slot {
         self.connection = None;
         self.armed = None;
         self.interest = Interest::NONE;
+        self.promised = false;
         self.generation = self.generation.wrapping_add(1);
     }
 }
@@ -89,7 +92,13 @@ impl Connections {
             self.slots[index as usize].connection = connection;
             index
         } else {
-            let slot = Slot { generation: 0, interest: Interest::NONE, armed: None, connection };
+            let slot = Slot {
+                generation: 0,
+                interest: Interest::NONE,
+                promised: false,
+                armed: None,
+                connection,
+            };
             self.slots.push(slot);
             // A process has far fewer descriptors than this.
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -101,6 +110,18 @@ impl Connections {
         }
     }
 
+    /// Takes note of an event for a turn that comes later. True when that turn was not promised
+    /// before: then it is the caller's to give.
+    pub fn note(&mut self, token: Token, ready: Ready) -> bool {
+        let Some(slot) = self.slots.get_mut(token.index as usize) else { return false };
+        let Some(connection) = slot.connection.as_mut() else { return false };
+        if slot.generation != token.generation {
+            return false;
+        }
+        connection.note(ready);
+        !std::mem::replace(&mut slot.promised, true)
+    }
+
     /// Gives a connection its turn.
     pub fn turn(&mut self, token: Token, ready: Ready, now: Instant) -> After {
         let Some(slot) = self.slots.get_mut(token.index as usize) else { return After::Same };
@@ -108,6 +129,7 @@ impl Connections {
         if slot.generation != token.generation {
             return After::Same;
         }
+        slot.promised = false;
         match connection.turn(ready, now, &mut self.lent) {
             Next::Wait(interest) => {
                 let deadline = connection.deadline(&self.lent);

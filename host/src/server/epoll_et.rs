@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! add each client once, for everything, and never change it
-//! loop { epoll_wait; for everyone reported or in the run queue: give it a turn;
-//!        if it is not drained, it goes to the end of the run queue }
+//! loop { epoll_wait; whoever is reported joins the run queue; everyone in it has
+//!        a turn; who is not drained joins again }
 //! ```
 //!
 //! No system call to change what is watched, ever. The price: whoever is reported must be served
 //! until it would block, so a busy client could keep the loop to itself. A turn therefore has a
-//! budget, and who has more to say waits in the run queue for the next round. And a short read ends
-//! a turn only while no hang-up was reported: an end that came with the data has no edge of its own
-//! ([`Connection`](crate::drive::Connection) sees to that).
+//! budget, and in each round everyone has one turn, however often it was reported. And a short read
+//! ends a turn only while no hang-up was reported: an end that came with the data has no edge of its
+//! own ([`Connection`](crate::drive::Connection) sees to that).
 
 use std::collections::VecDeque;
 
@@ -37,49 +37,42 @@ pub(super) fn serve(server: Server) -> Result<()> {
         let wait_us = if run_queue.is_empty() { hub.wait_us() } else { Some(0) };
         let count = epoll.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
         hub.woke();
-        // Those who were unfinished before this wait; who joins now has the next round.
-        let unfinished = run_queue.len();
         for index in 0..count {
             match epoll.event(index) {
                 (Token::STOP, _) => hub.stopping(),
-                (Token::LISTENER, _) => {
-                    while let Some(stream) = hub.accept() {
-                        if let Some((token, after)) = hub.open(stream) {
-                            add(&epoll, &mut hub, token);
-                            requeue(&mut run_queue, token, after);
-                        }
-                    }
-                }
-                (token, ready) => {
-                    let after = hub.turn(token, ready);
-                    requeue(&mut run_queue, token, after);
-                }
-            }
-        }
-        for _ in 0..unfinished {
-            if let Some(token) = run_queue.pop_front() {
-                let after = hub.turn(token, Ready::NONE);
-                requeue(&mut run_queue, token, after);
+                (Token::LISTENER, _) => accept(&mut hub, &epoll, &mut run_queue),
+                (token, ready) => join(&mut hub, &mut run_queue, token, ready),
             }
         }
         while let Some(token) = hub.expired() {
-            let after = hub.turn(token, Ready::NONE);
-            requeue(&mut run_queue, token, after);
+            join(&mut hub, &mut run_queue, token, Ready::NONE);
+        }
+        for _ in 0..run_queue.len() {
+            if let Some(token) = run_queue.pop_front()
+                && hub.turn(token, Ready::NONE) == After::Again
+            {
+                join(&mut hub, &mut run_queue, token, Ready::NONE);
+            }
         }
     }
     Ok(())
 }
 
-fn add(epoll: &Epoll, hub: &mut Hub, token: Token) {
-    let Some(socket) = hub.socket(token) else { return };
-    if let Err(errno) = epoll.add_edge(socket, token) {
-        hub.lose(token, errno);
+fn accept(hub: &mut Hub, epoll: &Epoll, run_queue: &mut VecDeque<Token>) {
+    while let Some(stream) = hub.accept() {
+        let Some((token, after)) = hub.open(stream) else { continue };
+        let Some(socket) = hub.socket(token) else { continue };
+        if let Err(errno) = epoll.add_edge(socket, token) {
+            hub.lose(token, errno);
+        } else if after == After::Again {
+            join(hub, run_queue, token, Ready::NONE);
+        }
     }
 }
 
-fn requeue(run_queue: &mut VecDeque<Token>, token: Token, after: After) {
-    match after {
-        After::Again => run_queue.push_back(token),
-        After::Same | After::Changed(_) | After::Gone => {}
+/// Joins the run queue, unless it is in it already.
+fn join(hub: &mut Hub, run_queue: &mut VecDeque<Token>, token: Token, ready: Ready) {
+    if hub.note(token, ready) {
+        run_queue.push_back(token);
     }
 }

@@ -84,6 +84,11 @@ impl Hub {
         self.connections.open(stream, session, self.now)
     }
 
+    /// Takes note of an event; whether to give the connection a turn for it.
+    pub(super) fn note(&mut self, token: Token, ready: Ready) -> bool {
+        self.connections.note(token, ready)
+    }
+
     /// Gives a connection its turn.
     pub(super) fn turn(&mut self, token: Token, ready: Ready) -> After {
         let after = self.connections.turn(token, ready, self.now);
