@@ -1,17 +1,19 @@
 //! Windlass on Linux: every classic server model around the sans-IO core.
 //!
 //! ```text
-//! sys  ◀──  drive  ◀──  server, client  ◀──  cli  ◀──  main
+//! sys  ◀──  drive  ◀──  server, client  ◀──  bench  ◀──  cli  ◀──  main
 //! ```
 //!
 //! - [`sys`]: the system calls, behind safe functions. The only `unsafe` is there.
 //! - [`drive`]: runs a [`Session`](windlass_core::session::Session) over a socket.
 //! - [`server`]: the models of waiting for many clients, and the services.
 //! - [`client`]: the other ends.
+//! - [`bench`]: measures servers side by side.
 //! - [`cli`]: the command line.
 #![deny(unsafe_code)]
 
 pub mod addr;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod drive;

@@ -6,6 +6,7 @@ use clap::builder::PossibleValue;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::addr::Address;
+use crate::bench::Question;
 use crate::server::{Model, Service};
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
@@ -41,6 +42,43 @@ pub(super) enum Command {
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
+    /// Measure the models side by side, and other servers beside them
+    ///
+    /// The server runs on the first processor and the load on the second.
+    Bench(Bench),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Bench {
+    /// What to measure
+    #[arg(default_value = "messages")]
+    pub(super) question: Question,
+    /// Our models, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "MODEL")]
+    pub(super) models: Vec<Model>,
+    /// Another server that prints a `listening` line; ratios are to the first of them
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = peer)]
+    pub(super) peer: Vec<(String, String)>,
+    /// Numbers of connections, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(super) connections: Vec<usize>,
+    /// Sizes of messages in bytes, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(super) sizes: Vec<usize>,
+    /// Seconds measured in each run
+    #[arg(long, value_name = "SECS", default_value = "1")]
+    pub(super) seconds: Micros,
+    /// Runs of each server, interleaved; the table shows medians
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(super) rounds: usize,
+    /// Options for our servers, after --
+    #[arg(last = true)]
+    pub(super) server_options: Vec<String>,
+}
+
+fn peer(text: &str) -> Result<(String, String), &'static str> {
+    let (name, command) = text.split_once('=').ok_or("a peer is NAME=COMMAND")?;
+    Ok((name.to_owned(), command.to_owned()))
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +152,23 @@ impl ValueEnum for Service {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for Question {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Messages, Self::Connects, Self::Fairness, Self::Memory, Self::Syscalls]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            Self::Messages => ("messages", "processor time of a message, under `upper`"),
+            Self::Connects => ("connects", "processor time of a connection, under `time`"),
+            Self::Fairness => ("fairness", "replies on the luckiest and the unluckiest connection"),
+            Self::Memory => ("memory", "private memory of an idle connection"),
+            Self::Syscalls => ("syscalls", "system calls of a message, counted by strace"),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 

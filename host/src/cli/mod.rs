@@ -1,6 +1,7 @@
 //! The command line: parse it, plan, do it, and turn the outcome into an exit code.
 
 mod args;
+mod bench;
 mod serve;
 
 use std::process::ExitCode;
@@ -65,6 +66,7 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             let stamp = client::time(&address, timeout.0)?;
             Ok(print_line(&stamp.0.to_string())?)
         }
+        Command::Bench(args) => bench::bench(&args),
         Command::Talk { address, timeout } => Ok(client::talk(&address, timeout.0)?),
     }
 }

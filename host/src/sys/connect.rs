@@ -48,6 +48,20 @@ pub fn connect(address: &Address, deadline: Instant) -> Result<Stream> {
     }
 }
 
+/// Begins to connect to a TCP address and does not wait: the socket becomes writable when it is
+/// connected, and reports an error when it cannot be.
+///
+/// # Errors
+/// What `connect(2)` says at once: `EADDRNOTAVAIL` when all local ports are taken.
+pub fn start(address: SocketAddr) -> nix::Result<Stream> {
+    let at = SockaddrStorage::from(address);
+    let fd = new_socket(&at)?;
+    match socket::connect(fd.as_raw_fd(), &at) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(Stream::new(fd)),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn connect_stream<A: SockaddrLike>(at: &A, deadline: Instant) -> nix::Result<Stream> {
     let fd = new_socket(at)?;
     match socket::connect(fd.as_raw_fd(), at) {

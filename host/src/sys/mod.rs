@@ -4,6 +4,7 @@
 //! from its first instant, every socket is nonblocking, and `EINTR` never reaches a caller as an
 //! error.
 
+pub mod account;
 pub mod clock;
 pub mod connect;
 pub mod epoll;

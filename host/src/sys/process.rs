@@ -105,6 +105,11 @@ impl Child {
     }
 }
 
+/// Asks a process that is not our child to stop.
+pub fn terminate(pid: i32) {
+    let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+}
+
 /// In a forked child: SIGTERM comes when the parent dies. False when it died before this call.
 pub fn die_with_parent(parent: u32) -> bool {
     let _ = nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM));

@@ -1,0 +1,256 @@
+//! The load: one thread, one epoll, every reply checked byte by byte.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use windlass_core::stream::{Read, Write};
+use windlass_core::wire::Stamp;
+
+use super::report::Cell;
+use crate::error::{Error, Result};
+use crate::sys::clock;
+use crate::sys::connect::start;
+use crate::sys::epoll::Epoll;
+use crate::sys::ready::{Interest, Token};
+use crate::sys::stream::Stream;
+
+/// What a run of the load did.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Done {
+    pub(super) count: u64,
+    us: u64,
+}
+
+impl Done {
+    pub(super) fn cell(self) -> Cell {
+        Cell { per: 0.0, per_second: self.count as f64 / (self.us as f64 / 1e6) }
+    }
+}
+
+/// Connections that send messages and wait for each to come back in capitals.
+pub(super) struct Messages {
+    epoll: Epoll,
+    clients: Vec<Client>,
+    message: Vec<u8>,
+    expected: Vec<u8>,
+    /// Messages under way on each connection.
+    depth: u64,
+    buf: Vec<u8>,
+}
+
+struct Client {
+    stream: Stream,
+    interest: Interest,
+    /// Bytes in all.
+    sent: u64,
+    received: u64,
+}
+
+/// A server that says nothing for so long has lost a message, in microseconds.
+const SILENCE_US: u64 = 10_000_000;
+
+impl Messages {
+    pub(super) fn connect(
+        at: SocketAddr,
+        connections: usize,
+        size: usize,
+        depth: u64,
+    ) -> Result<Self> {
+        let epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
+        let mut clients = Vec::with_capacity(connections);
+        for index in 0..connections {
+            let stream = start(at).map_err(Error::of("connect to", at))?;
+            epoll
+                .add(&stream, Interest::READ, token(index))
+                .map_err(Error::of("watch", "a connection"))?;
+            clients.push(Client { stream, interest: Interest::READ, sent: 0, received: 0 });
+        }
+        let message: Vec<u8> = (0..size).map(|i| b'a' + (i % 26) as u8).collect();
+        let expected = message.to_ascii_uppercase();
+        Ok(Self { epoll, clients, message, expected, depth, buf: vec![0; 64 * 1024] })
+    }
+
+    /// Replies so far on each connection.
+    pub(super) fn replies(&self) -> Vec<u64> {
+        self.clients.iter().map(|client| client.received / self.message.len() as u64).collect()
+    }
+
+    /// One message on each connection, and its reply.
+    pub(super) fn answer_each(&mut self) -> Result<()> {
+        let goal = self.clients.len() as u64;
+        self.go(1, |replies, _| replies >= goal).map(drop)
+    }
+
+    /// Keeps every connection busy for `us` microseconds.
+    pub(super) fn run(&mut self, us: u64) -> Result<Done> {
+        self.go(u64::MAX, |_, passed| passed >= us)
+    }
+
+    /// Up to `each` more messages on each connection, until `enough(replies, microseconds)`.
+    fn go(&mut self, each: u64, enough: impl Fn(u64, u64) -> bool) -> Result<Done> {
+        let size = self.message.len() as u64;
+        let begin = clock::now();
+        let mut replies = 0;
+        let mut last = begin;
+        let before = self.replies();
+        let limit: Vec<u64> = before.iter().map(|n| n.saturating_add(each)).collect();
+        for index in 0..self.clients.len() {
+            self.send(index, limit[index])?;
+        }
+        loop {
+            let count = self.epoll.wait(Some(100_000)).map_err(Error::of("epoll_wait", ""))?;
+            for event in 0..count {
+                let (Token { index, .. }, ready) = self.epoll.event(event);
+                let index = index as usize;
+                if ready.read {
+                    let was = self.clients[index].received / size;
+                    self.receive(index)?;
+                    replies += self.clients[index].received / size - was;
+                }
+                self.send(index, limit[index])?;
+            }
+            let now = clock::now();
+            if count > 0 {
+                last = now;
+            } else if now.since(last) > SILENCE_US {
+                return Err(Error::new("load", "", "the server does not answer"));
+            }
+            if enough(replies, now.since(begin)) {
+                return Ok(Done { count: replies.max(1), us: now.since(begin) });
+            }
+        }
+    }
+
+    fn send(&mut self, index: usize, limit: u64) -> Result<()> {
+        let client = &mut self.clients[index];
+        let size = self.message.len() as u64;
+        let allowed = (client.received / size).saturating_add(self.depth).min(limit);
+        let goal = allowed.saturating_mul(size);
+        let mut full = false;
+        while client.sent < goal && !full {
+            let from = (client.sent % size) as usize;
+            let rest = &self.message[from..];
+            match client.stream.send([rest, &[]]).map_err(Error::of("send", ""))? {
+                Write::Moved(n) => {
+                    client.sent += n.get() as u64;
+                    full = n.get() < rest.len();
+                }
+                Write::WouldBlock | Write::Nothing => full = true,
+                Write::Interrupted => {}
+            }
+        }
+        let interest = Interest { read: true, write: full };
+        if client.interest != interest {
+            client.interest = interest;
+            self.epoll
+                .modify(&client.stream, interest, token(index))
+                .map_err(Error::of("watch", "a connection"))?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, index: usize) -> Result<()> {
+        let client = &mut self.clients[index];
+        match client.stream.recv(&mut self.buf).map_err(Error::of("receive", ""))? {
+            Read::Moved(n) => {
+                let mut got = &self.buf[..n.get()];
+                while !got.is_empty() {
+                    let from = (client.received % self.expected.len() as u64) as usize;
+                    let n = got.len().min(self.expected.len() - from);
+                    if got[..n] != self.expected[from..from + n] {
+                        return Err(Error::new(
+                            "load",
+                            "",
+                            "a reply is not what was sent, in capitals",
+                        ));
+                    }
+                    client.received += n as u64;
+                    got = &got[n..];
+                }
+                Ok(())
+            }
+            Read::Eof => Err(Error::new("load", "", "the server closed a connection")),
+            Read::WouldBlock | Read::Interrupted => Ok(()),
+        }
+    }
+}
+
+/// Clients that connect, read a stamp to the end, and connect again.
+pub(super) struct Connects {
+    epoll: Epoll,
+    at: SocketAddr,
+    clients: Vec<(Stream, Vec<u8>)>,
+}
+
+impl Connects {
+    pub(super) fn new(at: SocketAddr, connections: usize) -> Result<Self> {
+        let epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
+        let mut clients = Vec::with_capacity(connections);
+        for index in 0..connections {
+            let stream = start(at).map_err(Error::of("connect to", at))?;
+            epoll
+                .add(&stream, Interest::READ, token(index))
+                .map_err(Error::of("watch", "a connection"))?;
+            clients.push((stream, Vec::with_capacity(Stamp::MAX_LEN)));
+        }
+        Ok(Self { epoll, at, clients })
+    }
+
+    /// Keeps all clients busy for `us` microseconds.
+    pub(super) fn run(&mut self, us: u64) -> Result<Done> {
+        let begin = clock::now();
+        let mut last = begin;
+        let mut count = 0;
+        loop {
+            let events = self.epoll.wait(Some(100_000)).map_err(Error::of("epoll_wait", ""))?;
+            for event in 0..events {
+                let index = self.epoll.event(event).0.index as usize;
+                if self.receive(index)? {
+                    count += 1;
+                    self.restart(index)?;
+                }
+            }
+            let now = clock::now();
+            if events > 0 {
+                last = now;
+            } else if now.since(last) > SILENCE_US {
+                return Err(Error::new("load", self.at, "the server does not answer"));
+            }
+            if now.since(begin) >= us {
+                return Ok(Done { count: count.max(1), us: now.since(begin) });
+            }
+        }
+    }
+
+    /// Reads what is there. True at the end of a whole stamp.
+    fn receive(&mut self, index: usize) -> Result<bool> {
+        let (stream, text) = &mut self.clients[index];
+        let mut buf = [0; 64];
+        loop {
+            match stream.recv(&mut buf).map_err(Error::of("receive from", self.at))? {
+                Read::Moved(n) => text.extend_from_slice(&buf[..n.get()]),
+                Read::Eof => {
+                    Stamp::parse(text).map_err(Error::of("read the time from", self.at))?;
+                    return Ok(true);
+                }
+                Read::WouldBlock => return Ok(false),
+                Read::Interrupted => {}
+            }
+        }
+    }
+
+    fn restart(&mut self, index: usize) -> Result<()> {
+        let stream = start(self.at).map_err(Error::of("connect to", self.at))?;
+        self.epoll
+            .add(stream.as_fd(), Interest::READ, token(index))
+            .map_err(Error::of("watch", "a connection"))?;
+        let (old, text) = &mut self.clients[index];
+        *old = stream;
+        text.clear();
+        Ok(())
+    }
+}
+
+fn token(index: usize) -> Token {
+    Token { index: u32::try_from(index).unwrap_or(u32::MAX), generation: 0 }
+}

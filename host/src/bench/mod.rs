@@ -1,0 +1,166 @@
+//! Measures servers side by side: ours under each model, and any other that prints a `listening`
+//! line.
+//!
+//! The server has one processor and the load the other. Both saturate, so messages per second
+//! mostly tell how fast the load is; what a server costs is its processor time per message. Each
+//! round runs every server once, so that a machine that drifts drifts for all, and the table shows
+//! medians.
+
+mod load;
+mod report;
+mod target;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use crate::addr::Address;
+use crate::error::{Error, Result};
+use crate::server::{Model, Service};
+use crate::sys::{account, process};
+use load::{Connects, Messages};
+use report::{Cell, Report};
+use target::{Kind, Target};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// Processor time and messages per second of `upper`.
+    Messages,
+    /// Processor time and connections per second of `time`, one request each.
+    Connects,
+    /// Replies on the luckiest and the unluckiest of 50 connections with 1 MB messages.
+    Fairness,
+    /// Private memory of an idle connection.
+    Memory,
+    /// System calls per message, as strace counts them.
+    Syscalls,
+}
+
+/// What to measure, on whom, how often.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What.
+    pub question: Question,
+    /// Our models.
+    pub models: Vec<Model>,
+    /// Other servers, by name and command. Each prints a `listening` line as ours do. Ratios are to
+    /// the first of them, or else to the first model.
+    pub peers: Vec<(String, String)>,
+    /// Numbers of connections.
+    pub connections: Vec<usize>,
+    /// Sizes of messages, in bytes.
+    pub sizes: Vec<usize>,
+    /// Seconds measured in each run.
+    pub seconds: f64,
+    /// Runs of each server; the table shows the median.
+    pub rounds: usize,
+    /// Options for our servers.
+    pub options: Vec<String>,
+}
+
+/// The processors of the two sides.
+const SERVER_CPU: usize = 0;
+const LOAD_CPU: usize = 1;
+
+/// Runs the plan and prints a table.
+///
+/// # Errors
+/// A server that does not start, or that answers wrongly.
+pub fn run(plan: &Plan) -> Result<()> {
+    process::raise_nofile();
+    let kinds: Vec<Kind> = (plan.peers.iter())
+        .map(|(name, command)| Kind::Peer { name: name.clone(), command: command.clone() })
+        .chain(plan.models.iter().map(|&model| Kind::Ours { model, options: plan.options.clone() }))
+        .collect();
+    let sizes = match plan.question {
+        Question::Messages | Question::Syscalls | Question::Fairness => &plan.sizes[..],
+        Question::Connects | Question::Memory => &[0],
+    };
+    let mut report = Report::new(plan.question);
+    for &connections in &plan.connections {
+        for &size in sizes {
+            let mut cells: Vec<Vec<Cell>> = vec![Vec::new(); kinds.len()];
+            for round in 0..plan.rounds {
+                for (kind, cells) in kinds.iter().zip(&mut cells) {
+                    eprint!("\r\x1b[Kround {} of {}: {kind}", round + 1, plan.rounds);
+                    cells.push(measure(plan, kind, connections, size)?);
+                }
+            }
+            eprint!("\r\x1b[K");
+            report.add(connections, size, &kinds, &cells);
+        }
+    }
+    println!("{report}");
+    Ok(())
+}
+
+/// One run of one server.
+fn measure(plan: &Plan, kind: &Kind, connections: usize, size: usize) -> Result<Cell> {
+    let service = match plan.question {
+        Question::Connects => Service::Time,
+        Question::Messages | Question::Fairness | Question::Memory | Question::Syscalls => {
+            Service::Upper
+        }
+    };
+    account::pin(SERVER_CPU);
+    let target = Target::start(kind, service, plan.question == Question::Syscalls)?;
+    account::pin(LOAD_CPU);
+    let at = socket_address(&target.address)?;
+    let us = (plan.seconds * 1e6) as u64;
+    match plan.question {
+        Question::Messages => {
+            let mut load = Messages::connect(at, connections, size, 1)?;
+            load.run(us / 4)?;
+            let cpu = target.cpu_ns()?;
+            let done = load.run(us)?;
+            Ok(Cell {
+                per: target.cpu_ns()?.saturating_sub(cpu) as f64 / done.count as f64,
+                ..done.cell()
+            })
+        }
+        Question::Connects => {
+            let mut load = Connects::new(at, connections)?;
+            load.run(us / 4)?;
+            let cpu = target.cpu_ns()?;
+            let done = load.run(us)?;
+            Ok(Cell {
+                per: target.cpu_ns()?.saturating_sub(cpu) as f64 / done.count as f64,
+                ..done.cell()
+            })
+        }
+        Question::Fairness => {
+            let mut load = Messages::connect(at, connections, size, 2)?;
+            load.run(us / 4)?;
+            let before = load.replies();
+            let done = load.run(us)?;
+            let replies = load.replies();
+            let mine = replies.iter().zip(&before).map(|(now, was)| (now - was) as f64);
+            let most = mine.clone().fold(0.0, f64::max);
+            let fewest = mine.fold(f64::MAX, f64::min);
+            Ok(Cell { per: most / fewest.max(1.0), ..done.cell() })
+        }
+        Question::Memory => {
+            // The first connection makes the table and the buffers, and is not idle.
+            Messages::connect(at, 1, 64, 1)?.run(50_000)?;
+            let before = target.private_bytes()?;
+            let mut crowd = Messages::connect(at, connections, 64, 1)?;
+            // Each is answered once: then the server has certainly taken it in.
+            crowd.answer_each()?;
+            let bytes = target.private_bytes()?.saturating_sub(before);
+            Ok(Cell { per: bytes as f64 / connections as f64, per_second: 0.0 })
+        }
+        Question::Syscalls => {
+            let mut load = Messages::connect(at, connections, size, 1)?;
+            let done = load.run(us)?;
+            drop(load);
+            Ok(Cell { per: target.traced_calls()? as f64 / done.count as f64, ..done.cell() })
+        }
+    }
+}
+
+fn socket_address(address: &Address) -> Result<SocketAddr> {
+    let fail = "the load is for tcp addresses";
+    let Address::Tcp(at) = address else { return Err(Error::new("load", address, fail)) };
+    let mut found =
+        (at.host.as_str(), at.port).to_socket_addrs().map_err(Error::of("resolve", address))?;
+    found.next().ok_or_else(|| Error::new("load", address, fail))
+}

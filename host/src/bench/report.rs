@@ -1,0 +1,93 @@
+//! The table.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use super::Question;
+use super::target::Kind;
+
+/// One run of one server.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cell {
+    /// What is asked for: nanoseconds, bytes, calls or a ratio, per message or connection.
+    pub(super) per: f64,
+    /// Messages or connections per second.
+    pub(super) per_second: f64,
+}
+
+/// The rows so far.
+pub(super) struct Report {
+    question: Question,
+    table: Table,
+}
+
+impl Report {
+    pub(super) fn new(question: Question) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        table.set_header([
+            "connections",
+            "bytes",
+            "server",
+            unit(question),
+            "min–max",
+            "ratio",
+            "per second",
+        ]);
+        for column in [0, 1, 3, 4, 5, 6] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Self { question, table }
+    }
+
+    /// Adds a row for each server: medians, and ratios to the first one.
+    pub(super) fn add(
+        &mut self,
+        connections: usize,
+        size: usize,
+        kinds: &[Kind],
+        cells: &[Vec<Cell>],
+    ) {
+        let digits =
+            if matches!(self.question, Question::Fairness | Question::Syscalls) { 2 } else { 0 };
+        let median_of = |cells: &[Cell], what: fn(&Cell) -> f64| {
+            let mut values: Vec<f64> = cells.iter().map(what).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or(0.0)
+        };
+        let first = cells.first().map_or(1.0, |cells| median_of(cells, |cell| cell.per));
+        for (kind, cells) in kinds.iter().zip(cells) {
+            let per = median_of(cells, |cell| cell.per);
+            let min = cells.iter().map(|cell| cell.per).fold(f64::MAX, f64::min);
+            let max = cells.iter().map(|cell| cell.per).fold(0.0, f64::max);
+            self.table.add_row([
+                connections.to_string(),
+                size.to_string(),
+                kind.to_string(),
+                format!("{per:.digits$}"),
+                format!("{min:.digits$}–{max:.digits$}"),
+                format!("{:.2}", per / first),
+                format!("{:.0}", median_of(cells, |cell| cell.per_second)),
+            ]);
+        }
+    }
+}
+
+fn unit(question: Question) -> &'static str {
+    match question {
+        Question::Messages => "server ns/message",
+        Question::Connects => "server ns/connection",
+        Question::Fairness => "most/fewest replies",
+        Question::Memory => "bytes/idle connection",
+        Question::Syscalls => "system calls/message",
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table.fmt(f)
+    }
+}

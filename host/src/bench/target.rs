@@ -1,0 +1,120 @@
+//! A server under measurement: started, timed, stopped.
+
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use crate::addr::Address;
+use crate::error::{Error, Result};
+use crate::server::{Model, Service};
+use crate::sys::{account, process};
+
+/// Which server.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Ours { model: Model, options: Vec<String> },
+    Peer { name: String, command: String },
+}
+
+/// A running server. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) address: Address,
+    pid: i32,
+    /// The server, or the strace around it.
+    child: Child,
+    /// Where strace writes its counts.
+    trace: Option<PathBuf>,
+}
+
+impl Target {
+    /// Starts it on a port of its choosing, and waits until it listens.
+    pub(super) fn start(kind: &Kind, service: Service, traced: bool) -> Result<Self> {
+        let mut words: Vec<String> = match kind {
+            Kind::Ours { model, options } => {
+                let program = std::env::current_exe().map_err(Error::of("find", "this program"))?;
+                let mut words = vec![program.to_string_lossy().into_owned()];
+                let fixed = ["serve", service.name(), "--listen", "tcp:127.0.0.1:0", "--model"];
+                words.extend(fixed.map(str::to_owned));
+                words.push(model.name().to_owned());
+                words.extend(options.iter().cloned());
+                words
+            }
+            Kind::Peer { command, .. } => command.split_whitespace().map(str::to_owned).collect(),
+        };
+        let trace = traced.then(|| {
+            let name = format!("windlass-bench-{}.strace", std::process::id());
+            std::env::temp_dir().join(name)
+        });
+        if let Some(trace) = &trace {
+            let strace = ["strace", "-f", "-c", "-o"].map(str::to_owned);
+            words.splice(0..0, strace.into_iter().chain([trace.to_string_lossy().into_owned()]));
+        }
+        let [program, args @ ..] = &words[..] else {
+            return Err(Error::new("start", kind, "the command is empty"));
+        };
+        let mut child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(Error::of("start", program))?;
+        let mut line = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            BufReader::new(stdout).read_line(&mut line).map_err(Error::of("start", kind))?;
+        }
+        let address = line.split_whitespace().nth(1).and_then(|text| text.parse().ok());
+        let pid = line.split_whitespace().next_back().and_then(|text| text.parse().ok());
+        let (Some(address), Some(pid)) = (address, pid) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(Error::new("start", kind, "it printed no line `listening ADDR … pid PID`"));
+        };
+        Ok(Self { address, pid, child, trace })
+    }
+
+    pub(super) fn cpu_ns(&self) -> Result<u64> {
+        account::cpu_ns(self.pid)
+    }
+
+    pub(super) fn private_bytes(&self) -> Result<u64> {
+        account::private_bytes(self.pid)
+    }
+
+    /// Ends it; how many system calls strace counted.
+    pub(super) fn traced_calls(mut self) -> Result<u64> {
+        let Some(trace) = self.trace.take() else { return Ok(0) };
+        process::terminate(self.pid);
+        let _ = self.child.wait();
+        let counts = std::fs::read_to_string(&trace).map_err(Error::of("read", trace.display()))?;
+        let _ = std::fs::remove_file(&trace);
+        // The last line: `100.00  seconds  usecs/call  calls  [errors]  total`.
+        let total = counts.lines().rev().find(|line| line.trim_end().ends_with("total"));
+        let calls = total.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
+        calls.ok_or_else(|| Error::new("read", trace.display(), "no total"))
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Twice: the first one drains, and there is nothing worth waiting for.
+        process::terminate(self.pid);
+        process::terminate(self.pid);
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if let Some(trace) = &self.trace {
+            let _ = std::fs::remove_file(trace);
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Kind::Ours { model, .. } => f.write_str(model.name()),
+            Kind::Peer { name, .. } => f.write_str(name),
+        }
+    }
+}

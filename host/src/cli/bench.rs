@@ -1,0 +1,32 @@
+//! `windlass bench`: from options to a plan.
+
+use crate::bench::{self, Plan, Question};
+use crate::server::Model;
+
+use super::Failure;
+use super::args::Bench;
+
+pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
+    let question = args.question;
+    let (models, connections, sizes): (&[Model], &[usize], &[usize]) = match question {
+        Question::Messages => (&[Model::Epoll, Model::EpollEt], &[64, 1000], &[64, 16_384]),
+        Question::Connects => (&[Model::Fork, Model::ThreadPool], &[16, 64], &[]),
+        Question::Fairness => (&[Model::Epoll, Model::EpollEt], &[50], &[1_000_000]),
+        Question::Memory => (&[Model::Epoll, Model::EpollEt, Model::Poll], &[10_000], &[]),
+        Question::Syscalls => (&[Model::Epoll, Model::EpollEt], &[64], &[64, 16_384]),
+    };
+    let or = |given: &[usize], default: &[usize]| {
+        if given.is_empty() { default.to_vec() } else { given.to_vec() }
+    };
+    let plan = Plan {
+        question,
+        models: if args.models.is_empty() { models.to_vec() } else { args.models.clone() },
+        peers: args.peer.clone(),
+        connections: or(&args.connections, connections),
+        sizes: or(&args.sizes, sizes),
+        seconds: args.seconds.0 as f64 / 1e6,
+        rounds: args.rounds,
+        options: args.server_options.clone(),
+    };
+    Ok(bench::run(&plan)?)
+}
