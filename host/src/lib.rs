@@ -17,7 +17,8 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod drive;
-pub mod error;
 pub mod server;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;
+
+pub use sys::error;

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use windlass_core::stream::{Read, Step, WriteN};
 
 use crate::addr::Address;

@@ -1,6 +1,6 @@
 //! The sending side of a connection: direct writes, and what the socket did not take.
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;

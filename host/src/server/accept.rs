@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use tracing::{debug, enabled, info, warn};
 use windlass_core::time::{Instant, Wake};
 

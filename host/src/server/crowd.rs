@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use windlass_core::fault::Fault;
 
 use crate::drive::{Connection, Lent, Woken, run};

@@ -11,7 +11,7 @@
 
 use std::collections::HashSet;
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use tracing::warn;
 use windlass_core::time::Wake;
 

@@ -99,7 +99,7 @@ impl Hub {
     }
 
     /// A connection that cannot be watched is given up: the kernel refused to.
-    pub(super) fn lose(&mut self, token: Token, errno: nix::errno::Errno) {
+    pub(super) fn lose(&mut self, token: Token, errno: crate::sys::Errno) {
         debug!(connection = token.index, "lost: {}", errno.desc());
         self.connections.close(token);
         self.server.acceptor.closed();

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use tracing::info;
 use windlass_core::time::{Instant, Wake};
 

@@ -12,7 +12,7 @@
 
 use std::thread::Builder;
 
-use nix::errno::Errno;
+use crate::sys::Errno;
 use windlass_core::time::Wake;
 
 use super::crowd::Crowd;

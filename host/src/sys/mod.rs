@@ -8,6 +8,7 @@ pub mod account;
 pub mod clock;
 pub mod connect;
 pub mod epoll;
+pub mod error;
 pub mod event;
 pub mod listener;
 pub mod poll;
@@ -17,3 +18,5 @@ pub mod roster;
 pub mod select;
 pub mod signals;
 pub mod stream;
+
+pub use nix::errno::Errno;

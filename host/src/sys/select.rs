@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::select::{FdSet, select};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use super::ready::{Interest, Ready, Token};
+use super::ready::{Interest, Ready};
 
 /// The first descriptor number that does not fit in an `fd_set`. The original macros write past
 /// the set for it and beyond.
@@ -80,6 +80,3 @@ impl Default for SelectSet<'_> {
         Self::new()
     }
 }
-
-/// The tokens that a wait found ready, kept between waits so that collecting them allocates nothing.
-pub type ReadyList = Vec<(Token, Ready)>;
