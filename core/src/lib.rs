@@ -32,6 +32,7 @@
 //! All additive, none on by default. `defmt`: `defmt::Format` on every public type.
 #![no_std]
 #![forbid(unsafe_code)]
+#![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 pub mod fault;
 pub mod frame;

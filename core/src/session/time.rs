@@ -11,7 +11,7 @@ use crate::wire::{Stamp, StampParser};
 pub struct TimeServer {
     stamp: Stamp,
     /// Bytes of the stamp's text that are rendered.
-    rendered: u8,
+    rendered: usize,
     close: Close,
 }
 
@@ -36,9 +36,8 @@ impl Session for TimeServer {
         }
         let mut buf = [0; Stamp::MAX_LEN];
         let text = self.stamp.render(&mut buf);
-        // A stamp has at most 21 bytes, so the position fits.
-        self.rendered += out.put(&text[usize::from(self.rendered)..]) as u8;
-        if usize::from(self.rendered) == text.len() {
+        self.rendered += out.put(&text[self.rendered..]);
+        if self.rendered == text.len() {
             self.close = Close::Done(Ok(()));
         }
     }

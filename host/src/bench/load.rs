@@ -94,8 +94,8 @@ impl Messages {
         let mut last = begin;
         let before = self.replies();
         let limit: Vec<u64> = before.iter().map(|n| n.saturating_add(each)).collect();
-        for index in 0..self.clients.len() {
-            self.send(index, limit[index])?;
+        for (index, &limit) in limit.iter().enumerate() {
+            self.send(index, limit)?;
         }
         loop {
             let count = self.epoll.wait(Some(100_000)).map_err(Error::of("epoll_wait", ""))?;

@@ -80,6 +80,7 @@ pub(super) struct Spare(
 const SPARE_MAX: usize = 16;
 
 impl Spare {
+    #[expect(clippy::unnecessary_box_returns, reason = "the box is what moves")]
     pub(super) fn take(&mut self) -> Box<Held> {
         self.0.pop().unwrap_or_default()
     }

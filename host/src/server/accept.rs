@@ -108,8 +108,8 @@ impl Acceptor {
         self.resume = None;
     }
 
-    /// Closes a connection that cannot be served. The peer sees a clean end.
-    pub(super) fn refuse(&mut self, stream: Stream, why: &str, now: Instant) {
+    /// Ends a connection that cannot be served, and is dropped next. The peer sees a clean end.
+    pub(super) fn refuse(&mut self, stream: &Stream, why: &str, now: Instant) {
         // Input left unread would turn the end into a reset.
         let _ = stream.recv(&mut [0; 4096]);
         stream.shutdown_write();

@@ -41,7 +41,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
             match process::fork(&alone) {
                 Ok(Forked::Child) => child(server, stream, &mut lent),
                 Ok(Forked::Parent(child)) => drop(children.insert(child)),
-                Err(errno) => refuse(&mut server, stream, errno, children.len()),
+                Err(errno) => refuse(&mut server, &stream, errno, children.len()),
             }
         }
         if server.is_over(clock::now(), children.len()) {
@@ -74,7 +74,7 @@ fn child(server: Server, stream: Stream, lent: &mut Lent) -> ! {
 }
 
 /// No process for this client: it is let go, and the next ones wait.
-fn refuse(server: &mut Server, stream: Stream, errno: Errno, live: usize) {
+fn refuse(server: &mut Server, stream: &Stream, errno: Errno, live: usize) {
     let now = clock::now();
     server.acceptor.pause("fork", errno, now, live);
     server.acceptor.refuse(stream, "no process could be made", now);

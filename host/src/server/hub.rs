@@ -74,7 +74,7 @@ impl Hub {
     }
 
     /// Turns a client away.
-    pub(super) fn refuse(&mut self, stream: Stream, why: &str) {
+    pub(super) fn refuse(&mut self, stream: &Stream, why: &str) {
         self.server.acceptor.refuse(stream, why, self.now);
     }
 

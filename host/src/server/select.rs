@@ -20,13 +20,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
     let mut hub = Hub::new(server);
     let mut ready: Vec<(Token, Ready)> = Vec::new();
     while !hub.is_over() {
-        let mut set = SelectSet::new();
-        hub.watched().for_each(|(_, fd, interest)| set.add(fd, interest));
-        if set.wait(hub.wait_us()).map_err(Error::of("select", ""))? > 0 {
-            let found = hub.watched().map(|(token, fd, _)| (token, set.ready(fd)));
-            ready.extend(found.filter(|(_, ready)| ready.any()));
-        }
-        drop(set);
+        wait(&hub, &mut ready)?;
         hub.woke();
         for (token, ready) in ready.drain(..) {
             match token {
@@ -36,7 +30,10 @@ pub(super) fn serve(server: Server) -> Result<()> {
                         if can_watch(stream.as_fd()) {
                             let _ = hub.open(stream);
                         } else {
-                            hub.refuse(stream, &format!("select watches {FD_SETSIZE} descriptors"));
+                            hub.refuse(
+                                &stream,
+                                &format!("select watches {FD_SETSIZE} descriptors"),
+                            );
                         }
                     }
                 }
@@ -46,6 +43,17 @@ pub(super) fn serve(server: Server) -> Result<()> {
         while let Some(token) = hub.expired() {
             let _ = hub.turn(token, Ready::NONE);
         }
+    }
+    Ok(())
+}
+
+/// One `select`; who is ready goes to the list.
+fn wait(hub: &Hub, ready: &mut Vec<(Token, Ready)>) -> Result<()> {
+    let mut set = SelectSet::new();
+    hub.watched().for_each(|(_, fd, interest)| set.add(fd, interest));
+    if set.wait(hub.wait_us()).map_err(Error::of("select", ""))? > 0 {
+        let found = hub.watched().map(|(token, fd, _)| (token, set.ready(fd)));
+        ready.extend(found.filter(|(_, ready)| ready.any()));
     }
     Ok(())
 }

@@ -147,9 +147,10 @@ impl Listener {
         loop {
             let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
             match socket::accept4(self.fd.as_raw_fd(), flags) {
-                // SAFETY: accept4 made this descriptor just now, for us alone.
                 Ok(fd) => {
-                    return Accepted::Stream(Stream::new(unsafe { OwnedFd::from_raw_fd(fd) }));
+                    // SAFETY: accept4 made this descriptor just now, for us alone.
+                    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                    return Accepted::Stream(Stream::new(fd));
                 }
                 Err(Errno::EAGAIN) => return Accepted::Empty,
                 Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {

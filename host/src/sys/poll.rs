@@ -46,7 +46,7 @@ impl PollSet {
     /// The members that are ready, `count` of them as [`wait`](Self::wait) said.
     pub fn ready(&self, count: usize) -> impl Iterator<Item = (Token, Ready)> {
         let all = self.fds.iter().zip(&self.tokens);
-        all.filter(|(fd, _)| fd.revents != 0).map(|(fd, &token)| (token, ready(fd))).take(count)
+        all.filter(|(fd, _)| fd.revents != 0).map(|(fd, &token)| (token, ready(*fd))).take(count)
     }
 }
 
@@ -74,12 +74,12 @@ pub fn wait(
     let none = libc::pollfd { fd: -1, events: 0, revents: 0 };
     let mut fds = [pollfd(fd, interest), other.map_or(none, |fd| pollfd(fd, Interest::READ))];
     let wait_us = deadline.map(|at| at.since(clock::now()));
-    match poll(&mut fds, wait_us) {
-        Err(_) => Woken::Interrupted,
-        Ok(_) if fds[1].revents != 0 => Woken::Other,
-        Ok(_) if fds[0].revents != 0 => Woken::Ready(ready(&fds[0])),
-        Ok(_) if deadline.is_some_and(|at| at <= clock::now()) => Woken::TimedOut,
-        Ok(_) => Woken::Interrupted,
+    // `ENOMEM`: the caller looks around and comes back, as after a signal.
+    match poll(&mut fds, wait_us).unwrap_or(0) {
+        _ if fds[1].revents != 0 => Woken::Other,
+        _ if fds[0].revents != 0 => Woken::Ready(ready(fds[0])),
+        _ if deadline.is_some_and(|at| at <= clock::now()) => Woken::TimedOut,
+        _ => Woken::Interrupted,
     }
 }
 
@@ -89,7 +89,7 @@ fn pollfd(fd: BorrowedFd<'_>, interest: Interest) -> libc::pollfd {
     libc::pollfd { fd: fd.as_raw_fd(), events: read | write, revents: 0 }
 }
 
-fn ready(fd: &libc::pollfd) -> Ready {
+fn ready(fd: libc::pollfd) -> Ready {
     let has = |bits| fd.revents & bits != 0;
     let dead = has(libc::POLLHUP | libc::POLLERR | libc::POLLNVAL);
     Ready {
@@ -116,7 +116,9 @@ fn poll(fds: &mut [libc::pollfd], wait_us: Option<u64>) -> Result<usize, Errno> 
         Ok(count) => Ok(count as usize),
         Err(Errno::EINTR) => {
             // The kernel leaves `revents` as they were before.
-            fds.iter_mut().for_each(|fd| fd.revents = 0);
+            for fd in fds {
+                fd.revents = 0;
+            }
             Ok(0)
         }
         Err(errno) => Err(errno),

@@ -46,7 +46,7 @@ pub struct Child(Pid);
 /// `fork(2)`.
 ///
 /// # Errors
-/// `EAGAIN` (RLIMIT_NPROC, or no pid is left), `ENOMEM`.
+/// `EAGAIN` (`RLIMIT_NPROC`, or no pid is left), `ENOMEM`.
 pub fn fork(_: &SingleThreaded) -> std::result::Result<Forked, Errno> {
     // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
     match unsafe { nix::unistd::fork() }? {

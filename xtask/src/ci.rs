@@ -1,0 +1,61 @@
+//! What has to hold before a change lands. Green here is green there.
+
+use crate::run::{Result, cargo, program, run, skip, step};
+use crate::{bare, demo, firmware, tidy};
+
+/// Everything.
+pub(crate) fn ci() -> Result<()> {
+    step("test", test)?;
+    step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
+    step("clippy", || {
+        run(cargo()
+            .args(["clippy", "--workspace", "--all-targets", "--all-features"])
+            .args(["--", "--deny", "warnings"]))
+    })?;
+    step("tidy", tidy::tidy)?;
+    step("documentation", || {
+        run(cargo()
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
+    step("core with all features", || {
+        run(cargo().args(["test", "--package", "windlass-core", "--all-features", "--quiet"]))
+    })?;
+    step("benches build", || {
+        run(cargo().args(["bench", "--package", "windlass-core", "--no-run"]))
+    })?;
+    step("bare metal", bare::bare)?;
+    step("firmware", firmware::firmware)?;
+    step("miri", miri)?;
+    step("demo", demo::demo)?;
+    println!("\nall steps passed");
+    Ok(())
+}
+
+/// The tests that need nothing but stable Rust and a C linker.
+pub(crate) fn test() -> Result<()> {
+    run(cargo().args(["test", "--workspace"]))
+}
+
+/// The core under Miri: no undefined behaviour, no overflow, on a little and a big-endian machine.
+pub(crate) fn miri() -> Result<()> {
+    let found = program("cargo").args(["+nightly", "miri", "--version"]).output();
+    if !found.is_ok_and(|output| output.status.success()) {
+        return skip("miri", "rustup component add miri --toolchain nightly");
+    }
+    for target in ["x86_64-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
+        // `cargo` by name is rustup's, which knows `+nightly`; the variables of the cargo that runs
+        // this would keep it on stable.
+        run(program("cargo")
+            .args(["+nightly", "miri", "test", "--package", "windlass-core", "--lib"])
+            .args(["--target", target])
+            .env_remove("CARGO")
+            .env_remove("RUSTC")
+            .env_remove("RUSTUP_TOOLCHAIN")
+            // Random tests in an interpreter: a few cases each. Isolation would hide the clock that
+            // seeds them.
+            .env("PROPTEST_CASES", "8")
+            .env("MIRIFLAGS", "-Zmiri-disable-isolation"))?;
+    }
+    Ok(())
+}

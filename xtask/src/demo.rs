@@ -1,0 +1,192 @@
+//! The main job on real input: serve everything, use everything, stop.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::run::{Result, build_windlass, output, program};
+
+/// The listeners of the built-in configuration, by service.
+const SERVICES: [&str; 4] = ["time tcp:", "upper tcp:", "upper unix:", "echo tcp:"];
+
+/// How long the server may take to listen, and to stop.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn demo() -> Result<()> {
+    println!("building windlass …");
+    let windlass = build_windlass()?;
+    let mut server = Server::start(&windlass)?;
+    println!("\n$ windlass serve");
+    for line in &server.lines {
+        println!("{line}");
+    }
+    tell_the_time(&windlass, &server)?;
+    talk_lines(&windlass, &server)?;
+    move_a_file(&windlass, &server)?;
+    server.stop()?;
+    println!(
+        "\nEverything answered, and the server is gone. Now you: windlass serve, windlass talk …"
+    );
+    Ok(())
+}
+
+fn tell_the_time(windlass: &Path, server: &Server) -> Result<()> {
+    let address = server.address("time tcp:")?;
+    let said = output(program(windlass).args(["time", address]))?;
+    println!("\n$ windlass time {address}\n{}", said.trim_end());
+    let here = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let there: u64 = said.trim().parse().map_err(|_| format!("{address} said {said:?}"))?;
+    if here.abs_diff(there) > 2 {
+        return Err(format!("{address} said {there} when it was {here}"));
+    }
+    Ok(())
+}
+
+fn talk_lines(windlass: &Path, server: &Server) -> Result<()> {
+    let lines =
+        "a windlass hauls a heavy load with a small machine\nit moves lines, files and reports\n";
+    for service in ["upper tcp:", "upper unix:"] {
+        let address = server.address(service)?;
+        println!("\n$ printf … | windlass talk {address}");
+        let said = talk(windlass, address, lines.as_bytes())?;
+        print!("{}", String::from_utf8_lossy(&said));
+        if said != lines.to_ascii_uppercase().as_bytes() {
+            return Err(format!("{address} did not answer in capitals"));
+        }
+    }
+    Ok(())
+}
+
+/// The program itself is a real file; ten times over it has some megabytes.
+fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
+    let program =
+        std::fs::read(windlass).map_err(|error| format!("{}: {error}", windlass.display()))?;
+    let file = program.repeat(10);
+    let mut capitals = file.clone();
+    capitals.make_ascii_uppercase();
+    println!();
+    for (service, expected) in
+        [("echo tcp:", &file), ("upper tcp:", &capitals), ("upper unix:", &capitals)]
+    {
+        let address = server.address(service)?;
+        let begin = Instant::now();
+        let said = talk(windlass, address, &file)?;
+        let seconds = begin.elapsed().as_secs_f64();
+        if said != *expected {
+            return Err(format!("{address} changed the file"));
+        }
+        let megabytes = file.len() as f64 / 1e6;
+        println!(
+            "$ windlass talk {address} < file   # {megabytes:.1} MB there and back in {:.0} ms, \
+             {:.0} MB/s, every byte compared",
+            seconds * 1e3,
+            megabytes / seconds
+        );
+    }
+    Ok(())
+}
+
+/// What comes back for `input`.
+fn talk(windlass: &Path, address: &str, input: &[u8]) -> Result<Vec<u8>> {
+    let fail = |error: std::io::Error| format!("windlass talk {address}: {error}");
+    let mut client = program(windlass)
+        .args(["talk", address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(fail)?;
+    let stdin = client.stdin.take();
+    let (sent, output) = std::thread::scope(|scope| {
+        // Both at once: neither pipe holds a file.
+        let sender = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
+        let output = client.wait_with_output();
+        (sender.join(), output)
+    });
+    sent.map_err(|_| format!("windlass talk {address}: the sender panicked"))?.map_err(fail)?;
+    let output = output.map_err(fail)?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(format!("windlass talk {address}: {}", output.status))
+    }
+}
+
+/// The running server. Dropping it ends it.
+struct Server {
+    process: Child,
+    lines: Vec<String>,
+    /// Lines that it has yet to print.
+    more: Receiver<String>,
+}
+
+impl Server {
+    /// Starts the built-in configuration and waits for all of its lines.
+    fn start(windlass: &Path) -> Result<Self> {
+        let mut process = program(windlass)
+            .arg("serve")
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("windlass serve: {error}"))?;
+        let (send, more) = mpsc::channel();
+        if let Some(stdout) = process.stdout.take() {
+            std::thread::spawn(move || {
+                BufReader::new(stdout)
+                    .lines()
+                    .map_while(std::result::Result::ok)
+                    .try_for_each(|line| send.send(line))
+            });
+        }
+        let mut server = Self { process, lines: Vec::new(), more };
+        while server.lines.len() < SERVICES.len() {
+            match server.more.recv_timeout(PATIENCE) {
+                Ok(line) => server.lines.push(line),
+                Err(_) => {
+                    return Err(
+                        "windlass serve does not listen; is a port of it in use?".to_owned()
+                    );
+                }
+            }
+        }
+        Ok(server)
+    }
+
+    /// The address of a service, named as in [`SERVICES`].
+    fn address(&self, service: &str) -> Result<&str> {
+        let found = self.lines.iter().find_map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let (address, name) = (words.next()?, words.next()?);
+            format!("{name} {address}").starts_with(service).then_some(address)
+        });
+        found.ok_or_else(|| format!("no listener for {service}…"))
+    }
+
+    /// Stops it as a service manager would, and looks at its exit code.
+    fn stop(&mut self) -> Result<()> {
+        println!("\n$ kill -TERM {}", self.process.id());
+        let pid = i32::try_from(self.process.id()).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM)
+            .map_err(|error| format!("kill {pid}: {error}"))?;
+        // Its processes hold the other end of this pipe until the last one is gone.
+        match self.more.recv_timeout(PATIENCE) {
+            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => return Err("windlass serve does not stop".to_owned()),
+            Ok(line) => return Err(format!("windlass serve said {line:?} at the end")),
+        }
+        match self.process.wait().map_err(|error| error.to_string())? {
+            status if status.success() => Ok(()),
+            status => Err(format!("windlass serve: {status}")),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

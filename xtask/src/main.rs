@@ -1,0 +1,50 @@
+//! `cargo xtask COMMAND`: every chore of this workspace, in plain Rust.
+
+mod bare;
+mod ci;
+mod demo;
+mod firmware;
+mod run;
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo      build, serve everything on loopback, drive each service, stop
+  test      all tests; needs stable Rust and a C linker, nothing else
+  tidy      the rules of ARCHITECTURE.md, checked
+  bare      build the core for four bare-metal targets
+  firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
+  miri      the core's tests under Miri
+  ci        all of it, as .ci/run does";
+
+fn main() -> ExitCode {
+    let command = std::env::args().nth(1);
+    let done = match command.as_deref() {
+        Some("demo") => demo::demo(),
+        Some("test") => ci::test(),
+        Some("tidy") => tidy::tidy(),
+        Some("bare") => bare::bare(),
+        Some("firmware") => firmware::firmware(),
+        Some("miri") => ci::miri(),
+        Some("ci") => ci::ci(),
+        Some("help" | "--help" | "-h") => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("xtask: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

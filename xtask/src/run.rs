@@ -1,0 +1,76 @@
+//! Running other programs, and saying which and why when one fails.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// What a chore fails with: one line.
+pub(crate) type Result<T> = std::result::Result<T, String>;
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// A program to be run at the root of the workspace.
+pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(name);
+    command.current_dir(root());
+    command
+}
+
+/// The cargo that runs this.
+pub(crate) fn cargo() -> Command {
+    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Runs a command to its end, which has to be a good one.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
+}
+
+/// Runs a command and returns what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{command:?}: {}", output.status))
+    }
+}
+
+/// Builds the `windlass` program; its path.
+pub(crate) fn build_windlass() -> Result<PathBuf> {
+    run(cargo().args(["build", "--release", "--package", "windlass"]))?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    Ok(root().join(target).join("release/windlass"))
+}
+
+/// Whether a program can be started.
+pub(crate) fn has(name: &str) -> bool {
+    let probe =
+        Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    probe.is_ok()
+}
+
+/// A step that cannot be taken here. Where everything has to be there, that is a failure.
+pub(crate) fn skip(what: &str, why: &str) -> Result<()> {
+    if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
+        return Err(format!("{what} cannot be skipped here: {why}"));
+    }
+    println!("skipped: {what}: {why}");
+    Ok(())
+}
+
+/// Does one step under a headline, and says how long it took.
+pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("\n== {name}");
+    let begin = Instant::now();
+    work().map_err(|why| format!("{name}: {why}"))?;
+    println!("== {name}: {:.1} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}

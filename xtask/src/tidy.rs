@@ -1,0 +1,360 @@
+//! The rules of ARCHITECTURE.md that a machine can check.
+//!
+//! Each rule takes a file's path and text and names what is wrong, so that each can be tried on
+//! text that breaks it.
+
+use std::path::Path;
+
+use crate::run::{Result, output, program, root};
+
+/// One finding: the file, the line or 0, and what is wrong.
+type Finding = (String, usize, String);
+
+pub(crate) fn tidy() -> Result<()> {
+    let files =
+        output(program("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
+    let mut findings = Vec::new();
+    let mut count = 0;
+    for path in files.lines() {
+        let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
+        count += 1;
+        check(path, &text, &mut findings);
+    }
+    findings.extend(readme(root()));
+    if findings.is_empty() {
+        println!("{count} files are tidy");
+        return Ok(());
+    }
+    for (path, line, what) in &findings {
+        println!("{path}:{line}: {what}");
+    }
+    Err(format!("{} findings", findings.len()))
+}
+
+/// Every rule for one file.
+fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    if path.ends_with("Cargo.toml") {
+        dependencies(path, text, findings);
+    }
+    if path.ends_with(".rs") {
+        if !text.starts_with("//!") {
+            findings.push((
+                path.to_owned(),
+                1,
+                "begin with a //! that says what this is".to_owned(),
+            ));
+        }
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            let what = format!("{lines} lines: is this two ideas? ({LINES_MAX} at most)");
+            findings.push((path.to_owned(), lines, what));
+        }
+        imports(path, text, findings);
+    }
+    banned(path, text, findings);
+}
+
+/// A file is one idea.
+const LINES_MAX: usize = 450;
+
+/// A module, and those it may name.
+type Layers = &'static [(&'static str, &'static [&'static str])];
+
+/// Which modules a module may name, by crate. Tests may name any.
+const LAYERS: [(&str, Layers); 2] = [
+    (
+        "core/src/",
+        &[
+            ("time", &[]),
+            ("fault", &[]),
+            ("want", &["fault", "time"]),
+            ("wire", &["fault"]),
+            ("stream", &["fault"]),
+            ("frame", &["fault", "wire"]),
+            ("session", &["time", "want", "fault", "wire", "stream", "frame"]),
+            ("transfer", &["time", "want", "fault", "wire", "stream", "frame"]),
+            ("pool", &["time", "want", "fault", "wire", "stream", "frame"]),
+            ("laws", &["time", "want", "fault", "session"]),
+        ],
+    ),
+    (
+        "host/src/",
+        &[
+            ("addr", &[]),
+            ("sys", &["addr", "error"]),
+            ("drive", &["sys", "addr", "error"]),
+            ("server", &["drive", "sys", "addr", "error"]),
+            ("client", &["drive", "sys", "addr", "error"]),
+            ("reactor", &["drive", "sys", "addr", "error"]),
+            ("bench", &["server", "client", "reactor", "sys", "addr", "error"]),
+            ("cli", &["bench", "server", "client", "reactor", "sys", "addr", "error"]),
+        ],
+    ),
+];
+
+/// Imports point one way.
+fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    let layer =
+        LAYERS.iter().find_map(|(prefix, layers)| Some((path.strip_prefix(prefix)?, *layers)));
+    let Some((inside, layers)) = layer else { return };
+    let module = inside.split(['/', '.']).next().unwrap_or_default();
+    let Some((_, allowed)) = layers.iter().find(|(name, _)| *name == module) else {
+        // The roots may name anything.
+        if !matches!(inside, "lib.rs" | "main.rs") {
+            findings.push((
+                path.to_owned(),
+                1,
+                format!("module {module} has no place in xtask/src/tidy.rs"),
+            ));
+        }
+        return;
+    };
+    for (line, number) in code(text).zip(1..) {
+        for named in line.split("crate::").skip(1) {
+            let end = named.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(named.len());
+            let named = &named[..end];
+            if named != module
+                && !allowed.contains(&named)
+                && layers.iter().any(|(name, _)| *name == named)
+            {
+                findings.push((path.to_owned(), number, format!("{module} must not name {named}")));
+            }
+        }
+    }
+}
+
+/// Which packages of this workspace a package may depend on.
+const PACKAGES: [(&str, &[&str]); 5] = [
+    ("core/", &[]),
+    ("host/", &["windlass-core"]),
+    ("tests/", &["windlass", "windlass-core"]),
+    ("firmware/", &["windlass-core"]),
+    ("xtask/", &[]),
+];
+
+fn dependencies(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    let Some((_, allowed)) = PACKAGES.iter().find(|(prefix, _)| path.starts_with(prefix)) else {
+        return;
+    };
+    let mut section = "";
+    for (line, number) in text.lines().zip(1..) {
+        if line.starts_with('[') {
+            section = line;
+        } else if section.contains("dependencies") {
+            let name = line.split(['=', '.', ' ']).next().unwrap_or_default();
+            if name.starts_with("windlass") && !allowed.contains(&name) {
+                findings.push((path.to_owned(), number, format!("must not depend on {name}")));
+            }
+        }
+    }
+}
+
+/// A pattern, where it is allowed, and what to do instead.
+struct Ban {
+    pattern: &'static str,
+    /// Paths that the ban is about; all paths when empty.
+    under: &'static [&'static str],
+    allowed: &'static [&'static str],
+    instead: &'static str,
+}
+
+const SYS: &[&str] =
+    &["host/src/sys/", "host/src/lib.rs", "xtask/", "tests/", "firmware/src/uart.rs"];
+
+const BANS: [Ban; 14] = [
+    Ban {
+        pattern: "unsafe ",
+        under: &["core/", "host/", "firmware/"],
+        allowed: SYS,
+        instead: "unsafe is for host/src/sys and the UART",
+    },
+    Ban {
+        pattern: "nix::",
+        under: &["host/"],
+        allowed: SYS,
+        instead: "system calls are made in host/src/sys",
+    },
+    Ban {
+        pattern: "libc::",
+        under: &["host/"],
+        allowed: SYS,
+        instead: "system calls are made in host/src/sys",
+    },
+    Ban {
+        pattern: "unistd::fork",
+        under: &[],
+        allowed: &["host/src/sys/process.rs"],
+        instead: "fork is called in sys::process::fork",
+    },
+    Ban {
+        pattern: "Instant::now(",
+        under: &["core/", "host/"],
+        allowed: &[],
+        instead: "the time is read in sys::clock",
+    },
+    Ban {
+        pattern: "SystemTime",
+        under: &["core/", "host/"],
+        allowed: &[],
+        instead: "the time is read in sys::clock",
+    },
+    Ban {
+        pattern: "CLOCK_",
+        under: &["host/"],
+        allowed: &["host/src/sys/clock.rs"],
+        instead: "the time is read in sys::clock",
+    },
+    Ban {
+        pattern: "thread::sleep",
+        under: &[],
+        allowed: &[],
+        instead: "wait for what you wait for",
+    },
+    Ban { pattern: "#[ignore", under: &[], allowed: &[], instead: "a test runs, or goes" },
+    Ban {
+        pattern: "#[should_panic",
+        under: &[],
+        allowed: &[],
+        instead: "assert on what is returned",
+    },
+    Ban {
+        pattern: "println!(",
+        under: &["core/", "host/src/drive/", "host/src/sys/"],
+        allowed: &[],
+        instead: "use tracing",
+    },
+    Ban {
+        pattern: ".unwrap()",
+        under: &["core/src/", "host/src/"],
+        allowed: &["tests.rs"],
+        instead: "return the error, or say why it cannot be",
+    },
+    Ban { pattern: "TODO", under: &[], allowed: &[], instead: "do it, or open an issue" },
+    Ban { pattern: "/root/", under: &[], allowed: &[], instead: "no path of one machine" },
+];
+
+fn banned(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    if path == "xtask/src/tidy.rs" || path.ends_with(".lock") {
+        return;
+    }
+    let is_code = path.ends_with(".rs");
+    for (index, line) in text.lines().enumerate() {
+        // The tests of a file are its last part, by convention.
+        if is_code
+            && line.trim() == "#[cfg(test)]"
+            && !text.lines().skip(index + 1).take(1).any(|next| next.ends_with(';'))
+        {
+            return;
+        }
+        let code = if is_code { line.split("//").next().unwrap_or_default() } else { line };
+        for ban in &BANS {
+            let about =
+                ban.under.is_empty() || ban.under.iter().any(|under| path.starts_with(under));
+            let allowed = ban.allowed.iter().any(|ok| path.starts_with(ok) || path.ends_with(ok));
+            if about && !allowed && code.contains(ban.pattern) {
+                findings.push((
+                    path.to_owned(),
+                    index + 1,
+                    format!("`{}`: {}", ban.pattern, ban.instead),
+                ));
+            }
+        }
+    }
+}
+
+/// The lines up to the tests, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+    lines.map(|line| line.split("//").next().unwrap_or_default())
+}
+
+/// The README names every model that the program has.
+fn readme(root: &Path) -> Vec<Finding> {
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let (readme, models) = (read("README.md"), read("host/src/server/mod.rs"));
+    let names = models.lines().filter_map(|line| {
+        let (variant, name) = line.trim().split_once(" => \"")?;
+        variant.starts_with("Self::").then_some(name.trim_end_matches("\",")).map(str::to_owned)
+    });
+    names
+        .filter(|name| !readme.contains(&format!("| `{name}` |")))
+        .map(|name| ("README.md".to_owned(), 0, format!("model `{name}` is not in the table")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(path: &str, text: &str) -> Vec<String> {
+        let mut findings = Vec::new();
+        check(path, text, &mut findings);
+        findings.into_iter().map(|(_, line, what)| format!("{line}: {what}")).collect()
+    }
+
+    #[test]
+    fn good_files_pass() {
+        for (path, text) in [
+            ("core/src/session/x.rs", "//! X.\nuse crate::time::Instant;\n"),
+            ("host/src/server/x.rs", "//! X.\nuse crate::drive::Lent;\n"),
+            ("host/src/sys/x.rs", "//! X.\nuse nix::errno::Errno;\nunsafe { }\n"),
+            (
+                "host/src/drive/x.rs",
+                "//! Not nix::this.\n#[cfg(test)]\nmod t { fn f() { x.unwrap() } }\n",
+            ),
+            ("tests/Cargo.toml", "[dependencies]\nwindlass.workspace = true\n"),
+        ] {
+            assert_eq!(findings(path, text), Vec::<String>::new(), "{path}");
+        }
+    }
+
+    #[test]
+    fn each_rule_finds_what_breaks_it() {
+        for (path, text, expected) in [
+            ("core/src/time.rs", "use x;\n", "1: begin with a //!"),
+            (
+                "core/src/wire/x.rs",
+                "//! X.\nuse crate::session::Out;\n",
+                "2: wire must not name session",
+            ),
+            (
+                "core/src/pool/x.rs",
+                "//! X.\nuse crate::session::Out;\n",
+                "2: pool must not name session",
+            ),
+            (
+                "host/src/sys/x.rs",
+                "//! X.\nuse crate::drive::Lent;\n",
+                "2: sys must not name drive",
+            ),
+            (
+                "host/src/drive/x.rs",
+                "//! X.\nuse crate::server::Model;\n",
+                "2: drive must not name server",
+            ),
+            ("host/src/news/x.rs", "//! X.\n", "1: module news has no place"),
+            ("host/src/drive/x.rs", "//! X.\nuse nix::errno::Errno;\n", "2: `nix::`"),
+            ("host/src/server/x.rs", "//! X.\nunsafe { }\n", "2: `unsafe `"),
+            ("host/src/cli/x.rs", "//! X.\nlet t = Instant::now();\n", "2: `Instant::now(`"),
+            ("host/src/sys/x.rs", "//! X.\nnix::unistd::fork();\n", "2: `unistd::fork`"),
+            ("tests/tests/x.rs", "//! X.\nthread::sleep(x);\n", "2: `thread::sleep`"),
+            ("tests/tests/x.rs", "//! X.\n#[ignore]\n", "2: `#[ignore`"),
+            ("core/src/want.rs", "//! X.\nx.unwrap();\n", "2: `.unwrap()`"),
+            (
+                "core/Cargo.toml",
+                "[dependencies]\nwindlass = { path = \"x\" }\n",
+                "2: must not depend on windlass",
+            ),
+            (
+                "xtask/Cargo.toml",
+                "[dependencies]\nwindlass-core.workspace = true\n",
+                "2: must not depend on",
+            ),
+        ] {
+            let found = findings(path, text);
+            assert!(found.iter().any(|what| what.starts_with(expected)), "{path}: {found:?}");
+        }
+        let long = format!("//! X.\n{}", "\n".repeat(LINES_MAX));
+        assert!(findings("xtask/src/x.rs", &long)[0].contains("two ideas"));
+    }
+}
