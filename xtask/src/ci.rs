@@ -52,9 +52,9 @@ pub(crate) fn miri() -> Result<()> {
             .env_remove("CARGO")
             .env_remove("RUSTC")
             .env_remove("RUSTUP_TOOLCHAIN")
-            // Random tests in an interpreter: a few cases each. Isolation would hide the clock that
+            // Random tests in an interpreter: two cases each. Isolation would hide the clock that
             // seeds them.
-            .env("PROPTEST_CASES", "8")
+            .env("PROPTEST_CASES", "2")
             .env("MIRIFLAGS", "-Zmiri-disable-isolation"))?;
     }
     Ok(())

@@ -102,7 +102,9 @@ mod tests {
 
     #[test]
     fn they_keep_the_laws() {
-        let input: std::vec::Vec<u8> = (0..=255).cycle().take(300).collect();
+        // The work grows with the square of the length, and Miri is slow.
+        let len = if cfg!(miri) { 16 } else { 300 };
+        let input: std::vec::Vec<u8> = (b'Z'..=b'z').cycle().take(len).collect();
         Lab::<512>::new().check(Upper::new, &input).unwrap();
         Lab::<512>::new().check(Echo::new, &input).unwrap();
         Lab::<16>::new().check(Upper::new, b"").unwrap();

@@ -33,6 +33,7 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     }
     info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT stops");
     let grace_us = args.grace.0;
+    process::trim_memory();
     if members.len() > 1 {
         return Ok(group::serve(members, limits, grace_us, announce)?);
     }

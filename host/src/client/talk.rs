@@ -21,6 +21,8 @@ const PIECE: usize = 64 * 1024;
 /// Talks to the server at `address`, reached within `timeout_us`.
 ///
 /// The end of standard input half-closes the connection, and what the server still says arrives.
+/// The conversation is over when the server ends it, whether or not it took all of the input.
+///
 /// The two directions are two threads: neither can hold the other up, whatever standard input and
 /// output are, and no flag of a terminal is changed that other programs share.
 ///
@@ -29,31 +31,36 @@ const PIECE: usize = 64 * 1024;
 pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
     let stream = Arc::new(connect(address, clock::now().after(timeout_us))?);
     let sender = {
-        let (stream, address) = (Arc::clone(&stream), address.clone());
-        thread::spawn(move || send_input(&stream, &address))
+        let stream = Arc::clone(&stream);
+        thread::spawn(move || {
+            let sent = send_input(&stream);
+            // Also when the input failed: the server is not left waiting for more.
+            stream.shutdown_write();
+            sent
+        })
     };
-    let received = receive_output(&stream, address);
+    receive_output(&stream, address)?;
     if sender.is_finished() {
-        let sent = sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        // What was received says more about a lost connection than what was not sent.
-        return received.and(sent);
+        return sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
-    received
+    // Standard input goes on, and nobody listens any more.
+    Ok(())
 }
 
-fn send_input(stream: &Stream, address: &Address) -> Result<()> {
+/// Sends standard input to its end, or until the server takes no more: why it does not is for the
+/// receiving side to see.
+fn send_input(stream: &Stream) -> Result<()> {
     let mut input = std::io::stdin().lock();
     let mut buf = vec![0; PIECE];
     loop {
         match input.read(&mut buf) {
-            Ok(0) => break,
-            Ok(n) => send_all(stream, &buf[..n]).map_err(Error::of("send to", address))?,
+            Ok(0) => return Ok(()),
+            Ok(n) if send_all(stream, &buf[..n]).is_err() => return Ok(()),
+            Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::new("read", "standard input", error)),
         }
     }
-    stream.shutdown_write();
-    Ok(())
 }
 
 fn receive_output(stream: &Stream, address: &Address) -> Result<()> {

@@ -90,7 +90,10 @@ impl<S: Session + ?Sized> Connection<S> {
     pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
         self.note(ready);
         match self.advance(now, lent) {
-            Ok(Next::Wait(_)) if self.patience(lent).is_some_and(|until| until <= now) => {
+            // Also after `Again`: a peer that talks faster than a turn reads has no more patience.
+            Ok(Next::Wait(_) | Next::Again)
+                if self.patience(lent).is_some_and(|until| until <= now) =>
+            {
                 match self.stage {
                     Stage::Lingering => Next::Closed(Ok(())),
                     Stage::Open | Stage::HalfClosed => {

@@ -22,9 +22,12 @@ pub struct Connections {
     vacant: Vec<u32>,
     /// At least one entry for each connection that has a deadline, at or before that deadline.
     /// Activity only moves deadlines later, so it costs nothing here: an entry that comes too early
-    /// is put back at the right time.
+    /// is put back at the right time. One is added only while there are fewer than
+    /// `DEADLINES_MIN` and two for each connection, however many came and went.
     deadlines: BinaryHeap<Reverse<(Instant, Token)>>,
     lent: Lent,
+    /// Whoever waits is told again what it left unread.
+    level_triggered: bool,
 }
 
 struct Slot {
@@ -66,7 +69,20 @@ pub enum After {
 impl Connections {
     /// An empty table whose connections take turns with `lent`.
     pub fn new(lent: Lent) -> Self {
-        Self { slots: Vec::new(), vacant: Vec::new(), deadlines: BinaryHeap::new(), lent }
+        Self {
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            deadlines: BinaryHeap::new(),
+            lent,
+            level_triggered: false,
+        }
+    }
+
+    /// For a level-triggered wait: a connection that used up its budget waits like any other, and
+    /// is reported again at once. So [`After::Again`] does not come.
+    #[must_use]
+    pub fn level_triggered(self) -> Self {
+        Self { level_triggered: true, ..self }
     }
 
     /// How many are open.
@@ -130,20 +146,20 @@ impl Connections {
             return After::Same;
         }
         slot.promised = false;
-        match connection.turn(ready, now, &mut self.lent) {
+        let mut next = connection.turn(ready, now, &mut self.lent);
+        if next == Next::Again && self.level_triggered {
+            next = Next::Wait(Interest::READ);
+        }
+        match next {
             Next::Wait(interest) => {
-                let deadline = connection.deadline(&self.lent);
-                if let Some(at) = deadline
+                let same = std::mem::replace(&mut slot.interest, interest) == interest;
+                if let Some(at) = connection.deadline(&self.lent)
                     && slot.armed.is_none_or(|armed| at.as_micros() < armed.get())
                 {
                     slot.armed = entry(at);
-                    self.deadlines.push(Reverse((at, token)));
+                    self.arm(at, token);
                 }
-                if std::mem::replace(&mut slot.interest, interest) == interest {
-                    After::Same
-                } else {
-                    After::Changed(interest)
-                }
+                if same { After::Same } else { After::Changed(interest) }
             }
             Next::Again => After::Again,
             Next::Closed(how) => {
@@ -155,6 +171,19 @@ impl Connections {
                 After::Gone
             }
         }
+    }
+
+    /// Adds an entry to `deadlines`. Those that an earlier one overtook, and those whose connection
+    /// is gone, are thrown out when they are the greater part: constant time for each.
+    fn arm(&mut self, at: Instant, token: Token) {
+        if self.deadlines.len() >= DEADLINES_MIN + 2 * self.len() {
+            let slots = &self.slots;
+            self.deadlines.retain(|Reverse((at, token))| {
+                let slot = &slots[token.index as usize];
+                slot.generation == token.generation && slot.armed == entry(*at)
+            });
+        }
+        self.deadlines.push(Reverse((at, token)));
     }
 
     /// Closes a connection at once.
@@ -214,6 +243,9 @@ impl Connections {
         })
     }
 }
+
+/// So few entries in `deadlines` are not worth asking which of them still count.
+const DEADLINES_MIN: usize = 64;
 
 /// The first microsecond of all time stands for the second.
 fn entry(at: Instant) -> Option<NonZeroU64> {

@@ -62,9 +62,10 @@ impl Acceptor {
         self.listener.is_some() && live < self.max && self.resume.is_none_or(|at| at <= now)
     }
 
-    /// When to ask again.
-    pub(super) fn wake(&self) -> Wake {
-        self.resume.map_or(Wake::Never, Wake::At)
+    /// When to ask again: never, once the pause is over. `accept(2)` wants a descriptor before it
+    /// looks whether anybody waits, so a pause may begin and end with nobody in the queue.
+    pub(super) fn wake(&self, now: Instant) -> Wake {
+        self.resume.filter(|&at| at > now).map_or(Wake::Never, Wake::At)
     }
 
     /// The next connection, if one may be taken and one is there.
@@ -96,6 +97,8 @@ impl Acceptor {
     }
 
     /// Something ran out while a client was taken in: `op` failed.
+    #[cold]
+    #[inline(never)]
     pub(super) fn pause(&mut self, op: &str, errno: Errno, now: Instant, live: usize) {
         self.resume = Some(now.after(PAUSE_US));
         if !std::mem::replace(&mut self.exhausted, true) {
@@ -109,6 +112,8 @@ impl Acceptor {
     }
 
     /// Ends a connection that cannot be served, and is dropped next. The peer sees a clean end.
+    #[cold]
+    #[inline(never)]
     pub(super) fn refuse(&mut self, stream: &Stream, why: &str, now: Instant) {
         // Input left unread would turn the end into a reset.
         let _ = stream.recv(&mut [0; 4096]);
@@ -120,9 +125,19 @@ impl Acceptor {
         }
     }
 
+    /// In a forked child, which does not listen.
+    pub(super) fn leave_to_parent(self) {
+        if let Some(listener) = self.listener {
+            listener.close_copy();
+        }
+    }
+
     /// Stops listening: from now on connecting is refused.
     pub(super) fn close(&mut self) {
         self.listener = None;
         self.resume = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

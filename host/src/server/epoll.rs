@@ -18,7 +18,7 @@ use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Ready, Token};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::new(server);
+    let mut hub = Hub::level_triggered(server);
     let mut epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
     epoll
         .add(hub.stop_socket(), Interest::READ, Token::STOP)
@@ -66,9 +66,7 @@ pub(super) fn watch_listener(epoll: &Epoll, hub: &Hub, was: Option<bool>) -> Res
 fn add(epoll: &Epoll, hub: &mut Hub, token: Token, after: After) {
     let interest = match after {
         After::Changed(interest) => interest,
-        // What it used up its budget on is still there, and level-triggered: it will be reported.
-        After::Again => Interest::READ,
-        After::Same => Interest::NONE,
+        After::Same | After::Again => Interest::NONE,
         After::Gone => return,
     };
     let Some(socket) = hub.socket(token) else { return };

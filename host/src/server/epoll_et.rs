@@ -23,7 +23,7 @@ use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Ready, Token};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::new(server);
+    let mut hub = Hub::edge_triggered(server);
     let mut epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
     epoll
         .add(hub.stop_socket(), Interest::READ, Token::STOP)

@@ -7,7 +7,8 @@
 //!
 //! The strongest wall between clients: a child that dies takes nobody with it. It costs a copy of
 //! the page tables for each client, so it is for few or long connections. Parent and child close
-//! what is not theirs: a client sees the end only when the last copy of its socket is closed.
+//! what is not theirs: a client sees the end only when the last copy of its socket is closed. When the
+//! parent is killed, the children serve their clients to the end.
 
 use std::collections::HashSet;
 
@@ -28,7 +29,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut lent = Lent::for_one(server.patience());
     let mut children = HashSet::new();
     loop {
-        let client = server.next_client(children.len(), None, Wake::Never)?;
+        let client = server.next_client(children.len(), None, Wake::Never);
         // A signal says that at least one child has ended: take them all, leave no zombie.
         while let Some((child, how)) = process::reap() {
             children.remove(&child);
@@ -61,7 +62,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
 
 fn child(server: Server, stream: Stream, lent: &mut Lent) -> ! {
     let mut connection = server.open(stream);
-    drop(server);
+    server.leave_to_parent();
     // The parent says when to stop, and it does not ask.
     let how = run(&mut connection, lent, |socket, interest, deadline| {
         match poll::wait(socket, interest, None, deadline) {

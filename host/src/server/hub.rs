@@ -22,9 +22,16 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn new(server: Server) -> Self {
+    /// For a wait that reports a change once.
+    pub(super) fn edge_triggered(server: Server) -> Self {
         let connections = Connections::new(Lent::for_many(server.patience()));
         Self { server, connections, now: clock::now(), burst: ACCEPT_BURST }
+    }
+
+    /// For a wait that reports what is ready for as long as it is.
+    pub(super) fn level_triggered(server: Server) -> Self {
+        let hub = Self::edge_triggered(server);
+        Self { connections: hub.connections.level_triggered(), ..hub }
     }
 
     /// Whether the server is done.
@@ -35,7 +42,7 @@ impl Hub {
     /// How long to wait, in microseconds.
     pub(super) fn wait_us(&self) -> Option<u64> {
         let wake = self.connections.wake();
-        wake.min(self.server.acceptor.wake()).min(self.server.stop.wake()).wait_us(self.now)
+        wake.min(self.server.acceptor.wake(self.now)).min(self.server.stop.wake()).wait_us(self.now)
     }
 
     /// The wait is over: the time is read once for all that it found.

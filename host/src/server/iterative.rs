@@ -9,21 +9,19 @@
 
 use super::{Server, log_end};
 use crate::drive::{Lent, run};
-use crate::error::Result;
 use crate::sys::clock;
 use windlass_core::time::Wake;
 
-pub(super) fn serve(mut server: Server) -> Result<()> {
+pub(super) fn serve(mut server: Server) {
     let mut lent = Lent::for_many(server.patience());
     while !server.is_over(clock::now(), 0) {
-        let Some(stream) = server.next_client(0, None, Wake::Never)? else { continue };
+        let Some(stream) = server.next_client(0, None, Wake::Never) else { continue };
         let mut connection = server.open(stream);
         let how = run(&mut connection, &mut lent, |socket, interest, deadline| {
-            server.stop.wait(socket, interest, deadline)
+            server.wait_for(socket, interest, deadline)
         });
         drop(connection);
         server.acceptor.closed();
         log_end(how);
     }
-    Ok(())
 }

@@ -36,18 +36,20 @@ pub use service::Service;
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use tracing::{debug, warn};
 use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
 use crate::addr::Address;
-use crate::drive::{Connection, Patience};
-use crate::error::{Error, Result};
+use crate::drive::{Connection, Patience, Woken};
+use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::event::Event;
 use crate::sys::listener::Listener;
-use crate::sys::poll::PollSet;
-use crate::sys::ready::{Interest, Token};
+use crate::sys::poll::wait_for_input;
+use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
 use accept::Acceptor;
 
@@ -125,8 +127,6 @@ pub struct Server {
     service: Service,
     limits: Limits,
     stop: Stop,
-    /// What the models that block in `poll` wait for at the listener.
-    door: PollSet,
     /// Connections taken since the last look at the other descriptors.
     in_a_row: u32,
 }
@@ -142,7 +142,6 @@ impl Server {
             service,
             limits,
             stop,
-            door: PollSet::new(),
             in_a_row: 0,
         }
     }
@@ -158,7 +157,10 @@ impl Server {
     /// A system call without which the model cannot go on. Nothing that a peer does is an error.
     pub fn run(self, model: Model) -> Result<()> {
         match model {
-            Model::Iterative => iterative::serve(self),
+            Model::Iterative => {
+                iterative::serve(self);
+                Ok(())
+            }
             Model::Fork => fork::serve(self),
             Model::Thread => thread::serve(self),
             Model::ThreadPool => thread_pool::serve(self),
@@ -179,49 +181,53 @@ impl Server {
 
     /// For the models that block at the listener: the next client, or `None` when there is
     /// something else to look at: a stop, a child, the bell, a time that came.
-    fn next_client(
-        &mut self,
-        live: usize,
-        bell: Option<&Event>,
-        wake: Wake,
-    ) -> Result<Option<Stream>> {
+    fn next_client(&mut self, live: usize, bell: Option<&Event>, wake: Wake) -> Option<Stream> {
         let now = clock::now();
         if self.in_a_row < ACCEPT_BURST
             && let Some(stream) = self.acceptor.accept(now, live)
         {
             self.in_a_row += 1;
-            return Ok(Some(stream));
+            return Some(stream);
         }
         // After a burst there may be more clients, so only look.
         let wake = if self.in_a_row == ACCEPT_BURST { Wake::Now } else { wake };
         self.in_a_row = 0;
-        self.door.clear();
-        self.door.add(self.stop.socket(), Interest::READ, Token::STOP);
-        if let Some(bell) = bell {
-            use std::os::fd::AsFd;
-            self.door.add(bell.as_fd(), Interest::READ, Token::BELL);
+        let listener = self.acceptor.socket().filter(|_| self.acceptor.wants(now, live));
+        let bell_socket = bell.map(AsFd::as_fd);
+        let wake = wake.min(self.acceptor.wake(now)).min(self.stop.wake());
+        let watched = [Some(self.stop.socket()), bell_socket, listener];
+        let [stop, bell_rang, _] = wait_for_input(watched, wake.wait_us(now));
+        if stop {
+            self.stop.notice(clock::now());
         }
-        if self.acceptor.wants(now, live)
-            && let Some(listener) = self.acceptor.socket()
-        {
-            self.door.add(listener, Interest::READ, Token::LISTENER);
-        }
-        let wake = wake.min(self.acceptor.wake()).min(self.stop.wake());
-        let count = self.door.wait(wake.wait_us(now)).map_err(Error::of("poll", ""))?;
-        for (token, _) in self.door.ready(count) {
-            match token {
-                Token::STOP => self.stop.notice(clock::now()),
-                Token::BELL => {
-                    bell.map(Event::take);
-                    self.acceptor.closed();
-                }
-                _ => {}
-            }
+        if bell_rang {
+            bell.map(Event::take);
+            self.acceptor.closed();
         }
         if self.stop.is_requested() {
             self.acceptor.close();
         }
-        Ok(None)
+        None
+    }
+
+    /// For a model with one connection at a time: waits for it, and minds the stop meanwhile.
+    fn wait_for(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        interest: Interest,
+        deadline: Option<Instant>,
+    ) -> Woken {
+        let woken = self.stop.wait(socket, interest, deadline);
+        if self.stop.is_requested() {
+            self.acceptor.close();
+        }
+        woken
+    }
+
+    /// In a forked child: closes what is the parent's.
+    fn leave_to_parent(self) {
+        drop(self.stop);
+        self.acceptor.leave_to_parent();
     }
 
     /// Whether the next step waits for a connection to end, with `live` of them open.

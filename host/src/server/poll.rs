@@ -15,7 +15,7 @@ use crate::sys::poll::PollSet;
 use crate::sys::ready::{Ready, Token};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::new(server);
+    let mut hub = Hub::level_triggered(server);
     let mut set = PollSet::new();
     while !hub.is_over() {
         set.clear();

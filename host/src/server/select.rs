@@ -17,7 +17,7 @@ use crate::sys::ready::{Ready, Token};
 use crate::sys::select::{FD_SETSIZE, SelectSet, can_watch};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::new(server);
+    let mut hub = Hub::level_triggered(server);
     let mut ready: Vec<(Token, Ready)> = Vec::new();
     while !hub.is_over() {
         wait(&hub, &mut ready)?;

@@ -141,3 +141,6 @@ impl Stop {
         if self.is_over(now(), 1) { Woken::Cut } else { woken }
     }
 }
+
+#[cfg(test)]
+mod tests;

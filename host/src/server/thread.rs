@@ -29,7 +29,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let patience = server.patience();
     loop {
         crowd.set_awaited(server.awaits_an_end(crowd.live()));
-        if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never)? {
+        if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never) {
             let mut connection = server.open(stream);
             let member = crowd.enter();
             let body = move || {

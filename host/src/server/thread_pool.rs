@@ -62,7 +62,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         }
         // With a full queue no client may be taken, however few are in service.
         let live = if has_room { crowd.live() } else { usize::MAX };
-        if let Some(stream) = server.next_client(live, Some(&crowd.bell), wake)? {
+        if let Some(stream) = server.next_client(live, Some(&crowd.bell), wake) {
             let connection = server.open(stream);
             pool.submit(crowd.enter(), connection);
         }

@@ -45,3 +45,59 @@ pub fn pin(processor: usize) {
         let _ = sched_setaffinity(Pid::from_raw(0), &set);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::sched::sched_getaffinity;
+
+    use super::*;
+
+    fn own() -> i32 {
+        std::process::id().cast_signed()
+    }
+
+    #[test]
+    fn processor_time_grows_with_work() {
+        let before = cpu_ns(own()).unwrap();
+        let mut sum = 0_u64;
+        while cpu_ns(own()).unwrap() == before {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(cpu_ns(own()).unwrap() > before);
+    }
+
+    #[test]
+    fn private_memory_counts_what_is_written() {
+        const SIZE: usize = 64 << 20;
+        let written = vec![1_u8; SIZE];
+        assert!(private_bytes(own()).unwrap() >= SIZE as u64);
+        assert_eq!(std::hint::black_box(written)[4096], 1);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_named() {
+        // Above the largest process id (pid_max is at most 2^22).
+        let nobody = 1 << 23;
+        let error = cpu_ns(nobody).unwrap_err().to_string();
+        assert!(error.starts_with("read the processor time of process 8388608: "), "{error}");
+        let error = private_bytes(nobody).unwrap_err().to_string();
+        assert!(error.starts_with("read /proc/8388608/status: "), "{error}");
+    }
+
+    #[test]
+    fn a_pinned_thread_has_one_processor() {
+        // In a thread of its own: the others keep theirs.
+        let pinned = std::thread::spawn(|| {
+            let me = Pid::from_raw(0);
+            let before = sched_getaffinity(me).unwrap();
+            let all = || 0..CpuSet::count();
+            pin(CpuSet::count());
+            assert!(all().all(|i| sched_getaffinity(me).unwrap().is_set(i) == before.is_set(i)));
+            let first = all().find(|&i| before.is_set(i) == Ok(true)).unwrap();
+            pin(first);
+            let after = sched_getaffinity(me).unwrap();
+            assert!(all().all(|i| after.is_set(i) == Ok(i == first)));
+        });
+        assert!(pinned.join().is_ok());
+    }
+}

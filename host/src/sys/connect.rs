@@ -138,3 +138,6 @@ pub(super) fn address_of(name: &SockaddrStorage) -> Option<Address> {
     let name = unix.as_abstract()?;
     Some(Address::UnixAbstract(String::from_utf8_lossy(name).into_owned()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,6 @@ fn level(interest: Interest) -> EpollFlags {
     flags.set(EpollFlags::EPOLLOUT, interest.write);
     flags
 }
+
+#[cfg(test)]
+mod tests;

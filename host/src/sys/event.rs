@@ -35,3 +35,39 @@ impl AsFd for Event {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+    use super::*;
+
+    #[test]
+    fn it_counts_until_it_is_taken() {
+        let event = Event::new().unwrap();
+        assert_eq!(event.take(), 0);
+        event.raise();
+        event.raise();
+        assert_eq!(event.take(), 2);
+        assert_eq!(event.take(), 0);
+    }
+
+    #[test]
+    fn at_the_top_it_stays_there() {
+        let event = Event::new().unwrap();
+        // eventfd(2): the largest count.
+        assert_eq!(event.0.write(u64::MAX - 1), Ok(8));
+        event.raise();
+        assert_eq!(event.take(), u64::MAX - 1);
+    }
+
+    #[test]
+    fn it_is_closed_on_exec_and_never_blocks() {
+        let event = Event::new().unwrap();
+        let of = |what| fcntl(&event, what).unwrap();
+        let kept = FdFlag::from_bits_truncate(of(FcntlArg::F_GETFD));
+        assert!(kept.contains(FdFlag::FD_CLOEXEC));
+        let status = OFlag::from_bits_truncate(of(FcntlArg::F_GETFL));
+        assert!(status.contains(OFlag::O_NONBLOCK));
+    }
+}

@@ -141,6 +141,13 @@ impl Listener {
         self.owned_path = None;
     }
 
+    /// In a forked child that exits soon: closes its copy of the socket and frees nothing, since
+    /// each page that is written to would be copied first.
+    pub fn close_copy(self) {
+        let _ = nix::unistd::close(self.fd.as_raw_fd());
+        std::mem::forget(self);
+    }
+
     /// Accepts one connection. A client that gave up while it waited (`ECONNABORTED`, or an error of
     /// its network) is passed over.
     pub fn accept(&self) -> Accepted {
@@ -152,24 +159,23 @@ impl Listener {
                     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
                     return Accepted::Stream(Stream::new(fd));
                 }
-                Err(Errno::EAGAIN) => return Accepted::Empty,
                 Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
                     return Accepted::Exhausted(errno);
                 }
-                // accept(2): network errors of the waiting connection are reported here; retry.
+                Err(Errno::EINTR | Errno::ECONNABORTED) => {}
+                // accept(2): errors of the waiting connection's network are reported here, to be
+                // treated like EAGAIN.
                 Err(
-                    Errno::EINTR
-                    | Errno::ECONNABORTED
+                    Errno::EAGAIN
                     | Errno::ENETDOWN
                     | Errno::EPROTO
                     | Errno::ENOPROTOOPT
                     | Errno::EHOSTDOWN
                     | Errno::ENONET
                     | Errno::EHOSTUNREACH
-                    | Errno::EOPNOTSUPP
                     | Errno::ENETUNREACH
                     | Errno::EPERM,
-                ) => {}
+                ) => return Accepted::Empty,
                 // EBADF, EINVAL, ENOTSOCK: not with a descriptor that this struct owns.
                 Err(errno) => return Accepted::Exhausted(errno),
             }

@@ -70,9 +70,7 @@ pub fn wait(
     other: Option<BorrowedFd<'_>>,
     deadline: Option<Instant>,
 ) -> Woken {
-    // A negative descriptor is passed over by the kernel.
-    let none = libc::pollfd { fd: -1, events: 0, revents: 0 };
-    let mut fds = [pollfd(fd, interest), other.map_or(none, |fd| pollfd(fd, Interest::READ))];
+    let mut fds = [pollfd(fd, interest), other.map_or(NOBODY, |fd| pollfd(fd, Interest::READ))];
     let wait_us = deadline.map(|at| at.since(clock::now()));
     // `ENOMEM`: the caller looks around and comes back, as after a signal.
     match poll(&mut fds, wait_us).unwrap_or(0) {
@@ -82,6 +80,18 @@ pub fn wait(
         _ => Woken::Interrupted,
     }
 }
+
+/// Waits for input on any of three, and says on which there is some. None after a signal.
+pub fn wait_for_input(fds: [Option<BorrowedFd<'_>>; 3], wait_us: Option<u64>) -> [bool; 3] {
+    let mut fds = fds.map(|fd| fd.map_or(NOBODY, |fd| pollfd(fd, Interest::READ)));
+    match poll(&mut fds, wait_us) {
+        Ok(1..) => fds.map(|fd| fd.revents != 0),
+        Ok(0) | Err(_) => [false; 3],
+    }
+}
+
+/// A negative descriptor is passed over by the kernel.
+const NOBODY: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
 
 fn pollfd(fd: BorrowedFd<'_>, interest: Interest) -> libc::pollfd {
     let read = if interest.read { libc::POLLIN | libc::POLLRDHUP } else { 0 };
@@ -124,3 +134,6 @@ fn poll(fds: &mut [libc::pollfd], wait_us: Option<u64>) -> Result<usize, Errno> 
         Err(errno) => Err(errno),
     }
 }
+
+#[cfg(test)]
+mod tests;

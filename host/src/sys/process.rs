@@ -116,11 +116,48 @@ pub fn die_with_parent(parent: u32) -> bool {
     u32::try_from(getppid().as_raw()) == Ok(parent)
 }
 
+/// Gives freed memory back to the system. What start-up has used would otherwise be copied, page by
+/// page, into the tables of every child.
+pub fn trim_memory() {
+    // SAFETY: malloc_trim(3) has no preconditions.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// Raises the soft limit of open descriptors to the hard one; what it is now.
 pub fn raise_nofile() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => hard,
         Err(_) => soft,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    // No test here has children: between fork and exec a child holds copies of all descriptors, and
+    // what another test closes at that moment stays open.
+
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_must_not_fork() {
+        let (done, wait) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || wait.recv());
+            let error = SingleThreaded::check().unwrap_err().to_string();
+            assert!(error.starts_with("fork: this process has "), "{error}");
+            assert!(error.ends_with(" threads, not one"), "{error}");
+            drop(done);
+        });
+    }
+
+    #[test]
+    fn the_limit_of_descriptors_is_raised_to_the_hard_one() {
+        let limit = raise_nofile();
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        assert_eq!((limit, soft), (hard, hard));
+        assert_eq!(raise_nofile(), limit);
     }
 }

@@ -49,3 +49,68 @@ impl Drop for Place<'_> {
         self.roster.lock().remove(&self.fd);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use windlass_core::stream::Read;
+
+    use super::*;
+    use crate::sys::clock;
+    use crate::sys::poll::{Woken, wait};
+    use crate::sys::ready::Interest;
+    use crate::sys::stream::Stream;
+
+    #[test]
+    fn who_waits_for_a_listed_socket_is_woken() {
+        let roster = Roster::new();
+        let (listed, waiting) = mpsc::channel();
+        let (ours, _peer) = Stream::pair().unwrap();
+        std::thread::scope(|scope| {
+            let (roster, ours) = (&roster, &ours);
+            let thread = scope.spawn(move || {
+                let _place = roster.enter(ours);
+                listed.send(()).unwrap();
+                let far = clock::now().after(60_000_000);
+                wait(ours.as_fd(), Interest::READ, None, Some(far))
+            });
+            waiting.recv().unwrap();
+            roster.shutdown_all();
+            assert!(matches!(thread.join(), Ok(Woken::Ready(ready)) if ready.hup));
+        });
+    }
+
+    #[test]
+    fn only_who_is_listed_is_shut_down() {
+        let roster = Roster::new();
+        let (stays, stays_peer) = Stream::pair().unwrap();
+        let (leaves, leaves_peer) = Stream::pair().unwrap();
+        let (_never, never_peer) = Stream::pair().unwrap();
+        let _place = roster.enter(&stays);
+        drop(roster.enter(&leaves));
+        roster.shutdown_all();
+        let read = |peer: &Stream| peer.recv(&mut [0; 8]).unwrap();
+        assert_eq!(read(&stays_peer), Read::Eof);
+        assert_eq!(read(&leaves_peer), Read::WouldBlock);
+        assert_eq!(read(&never_peer), Read::WouldBlock);
+        // Once more does no harm.
+        roster.shutdown_all();
+    }
+
+    #[test]
+    fn a_thread_that_panicked_left_its_place() {
+        let roster = Roster::new();
+        let (ours, peer) = Stream::pair().unwrap();
+        let panicked = std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let _place = roster.enter(&ours);
+                std::panic::resume_unwind(Box::new("on purpose"));
+            });
+            thread.join().is_err()
+        });
+        assert!(panicked);
+        roster.shutdown_all();
+        assert_eq!(peer.recv(&mut [0; 8]), Ok(Read::WouldBlock));
+    }
+}

@@ -51,8 +51,9 @@ impl<'fd> SelectSet<'fd> {
     /// # Errors
     /// `EBADF`, `ENOMEM`.
     pub fn wait(&mut self, wait_us: Option<u64>) -> Result<usize, Errno> {
-        let mut timeout =
-            wait_us.map(|us| TimeVal::microseconds(i64::try_from(us).unwrap_or(i64::MAX)));
+        // A day: longer waits are broken into days. A `timeval` of any size is not valid.
+        const MAX_US: u64 = 86_400_000_000;
+        let mut timeout = wait_us.map(|us| TimeVal::microseconds(us.min(MAX_US) as i64));
         match select(self.max + 1, &mut self.read, &mut self.write, None, timeout.as_mut()) {
             // Not negative after success.
             Ok(count) => Ok(count as usize),
@@ -78,5 +79,81 @@ impl<'fd> SelectSet<'fd> {
 impl Default for SelectSet<'_> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+
+    use nix::fcntl::{FcntlArg, fcntl};
+
+    use super::*;
+    use crate::sys::event::Event;
+    use crate::sys::process::raise_nofile;
+    use crate::sys::stream::Stream;
+
+    #[test]
+    fn the_sets_tell_who_is_ready_for_what() {
+        let (quiet, loud) = (Event::new().unwrap(), Event::new().unwrap());
+        loud.raise();
+        let mut set = SelectSet::new();
+        set.add(quiet.as_fd(), Interest { read: true, write: true });
+        set.add(loud.as_fd(), Interest::READ);
+        // It counts the marks in the sets.
+        assert_eq!(set.wait(None), Ok(2));
+        assert_eq!(set.ready(quiet.as_fd()), Ready { write: true, ..Ready::NONE });
+        assert_eq!(set.ready(loud.as_fd()), Ready { read: true, ..Ready::NONE });
+    }
+
+    #[test]
+    fn nobody_ready_leaves_the_sets_empty() {
+        let event = Event::new().unwrap();
+        let mut set = SelectSet::new();
+        set.add(event.as_fd(), Interest::READ);
+        assert_eq!(set.wait(Some(1)), Ok(0));
+        assert_eq!(set.ready(event.as_fd()), Ready::NONE);
+    }
+
+    #[test]
+    fn a_wait_of_any_length_is_valid() {
+        let event = Event::new().unwrap();
+        event.raise();
+        for wait_us in [1 << 40, i64::MAX as u64, u64::MAX] {
+            let mut set = SelectSet::new();
+            set.add(event.as_fd(), Interest::READ);
+            assert_eq!(set.wait(Some(wait_us)), Ok(1), "{wait_us}");
+        }
+    }
+
+    #[test]
+    fn a_set_of_nobody_is_a_timer() {
+        assert_eq!(SelectSet::default().wait(Some(0)), Ok(0));
+    }
+
+    #[test]
+    fn the_end_is_reported_as_input() {
+        let (ours, peer) = Stream::pair().unwrap();
+        drop(peer);
+        let mut set = SelectSet::new();
+        set.add(ours.as_fd(), Interest::READ);
+        assert_eq!(set.wait(None), Ok(1));
+        assert_eq!(set.ready(ours.as_fd()), Ready { read: true, ..Ready::NONE });
+    }
+
+    #[test]
+    fn a_descriptor_from_1024_on_cannot_be_watched() {
+        let event = Event::new().unwrap();
+        assert!(can_watch(event.as_fd()));
+        if raise_nofile() <= 1024 {
+            // Then no descriptor is that high.
+            return;
+        }
+        let high = fcntl(&event, FcntlArg::F_DUPFD_CLOEXEC(FD_SETSIZE)).unwrap();
+        // SAFETY: fcntl made it just now, for us alone.
+        let high = unsafe { OwnedFd::from_raw_fd(high) };
+        assert!(high.as_raw_fd() >= 1024);
+        assert!(!can_watch(high.as_fd()));
+        assert_eq!(SelectSet::new().ready(high.as_fd()), Ready::NONE);
     }
 }

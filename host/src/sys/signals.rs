@@ -50,3 +50,47 @@ impl AsFd for Signals {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    /// In a thread that ends: blocked signals are a property of the thread, and those that it sends
+    /// to itself go with it.
+    fn in_a_thread_of_its_own(test: impl FnOnce(Signals) + Send) {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| test(Signals::block().unwrap()));
+            assert!(thread.join().is_ok());
+        });
+    }
+
+    #[test]
+    fn signals_are_read_in_place_of_what_they_would_do() {
+        in_a_thread_of_its_own(|signals| {
+            assert_eq!(signals.next(), None);
+            for (signal, came) in [
+                (Signal::SIGTERM, Came::Stop),
+                (Signal::SIGINT, Came::Stop),
+                (Signal::SIGCHLD, Came::Child),
+            ] {
+                raise(signal).unwrap();
+                assert_eq!(signals.next(), Some(came), "{signal}");
+                assert_eq!(signals.next(), None, "{signal}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_descriptor_is_closed_on_exec_and_never_blocks() {
+        in_a_thread_of_its_own(|signals| {
+            let of = |what| fcntl(&signals, what).unwrap();
+            let kept = FdFlag::from_bits_truncate(of(FcntlArg::F_GETFD));
+            assert!(kept.contains(FdFlag::FD_CLOEXEC));
+            let status = OFlag::from_bits_truncate(of(FcntlArg::F_GETFL));
+            assert!(status.contains(OFlag::O_NONBLOCK));
+        });
+    }
+}

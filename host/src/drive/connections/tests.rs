@@ -1,1 +1,393 @@
-//! t
+//! The table: its tokens, its deadlines, its promises. Time is told by the test.
+
+use windlass_core::fault::Fault;
+use windlass_core::session::{Echo, Out, TimeServer, Took};
+use windlass_core::stream::{Read, Write};
+use windlass_core::want::Want;
+use windlass_core::wire::Stamp;
+
+use super::super::lent::Patience;
+use super::*;
+
+const T0: Instant = Instant::from_micros(1_000_000);
+const SECOND: u64 = 1_000_000;
+
+const READ: Ready = Ready { read: true, ..Ready::NONE };
+
+fn table(idle_us: Option<u64>) -> Connections {
+    Connections::new(Lent::for_one(Patience { idle_us }))
+}
+
+/// Opens an echo; its token and its peer.
+fn open(table: &mut Connections, now: Instant) -> (Token, Stream) {
+    let (ours, peer) = Stream::pair().unwrap();
+    let (token, after) = table.open(ours, Box::new(Echo::new()), now).unwrap();
+    assert_eq!(after, After::Changed(Interest::READ));
+    (token, peer)
+}
+
+fn say(peer: &Stream, bytes: &[u8]) {
+    assert_eq!(peer.send([bytes, &[]]), Ok(Write::count(bytes.len())));
+}
+
+fn hear(peer: &Stream) -> Read {
+    peer.recv(&mut vec![0; 1 << 20]).unwrap()
+}
+
+/// Wants whatever `want` says for the time of the last call.
+struct Waker {
+    now: Instant,
+    want: fn(Instant) -> Want,
+}
+
+impl Session for Waker {
+    fn input(&mut self, now: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+        self.now = now;
+        Took::bytes(bytes.len())
+    }
+
+    fn eof(&mut self, _: Instant) {}
+
+    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+
+    fn tick(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    fn want(&self) -> Want {
+        (self.want)(self.now)
+    }
+
+    fn abort(&mut self, _: Fault) {}
+}
+
+// Tokens.
+
+#[test]
+fn a_late_token_finds_nobody() {
+    let check = |table: &mut Connections, old| {
+        let (open, served) = (table.len(), table.iter().count());
+        assert!(!table.note(old, READ));
+        assert_eq!(table.turn(old, READ, T0), After::Same);
+        assert!(table.socket(old).is_none());
+        table.close(old);
+        assert_eq!((table.len(), table.iter().count()), (open, served));
+    };
+    let mut table = table(None);
+    let (old, _peer) = open(&mut table, T0);
+    table.close(old);
+    check(&mut table, old);
+    // Also when somebody else sits in its place.
+    let (new, peer) = open(&mut table, T0);
+    assert_eq!(new.index, old.index);
+    assert_ne!(new.generation, old.generation);
+    say(&peer, b"x");
+    check(&mut table, old);
+    assert_eq!(hear(&peer), Read::WouldBlock, "an event for the one before was taken for its own");
+}
+
+#[test]
+fn a_token_of_no_place_finds_nobody() {
+    let mut table = table(None);
+    for token in [Token::LISTENER, Token::STOP, Token { index: 0, generation: 0 }] {
+        assert!(!table.note(token, READ));
+        assert_eq!(table.turn(token, READ, T0), After::Same);
+        assert!(table.socket(token).is_none());
+        table.close(token);
+    }
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_place_serves_many_one_after_another() {
+    let mut table = table(None);
+    let mut generations = std::collections::HashSet::new();
+    for _ in 0..100 {
+        let (token, peer) = open(&mut table, T0);
+        assert_eq!(token.index, 0);
+        assert!(generations.insert(token.generation), "a generation came twice");
+        drop(peer);
+        let ready = Ready { read: true, hup: true, dead: true, ..Ready::NONE };
+        assert_eq!(table.turn(token, ready, T0), After::Gone);
+        assert_eq!(table.turn(token, ready, T0), After::Same);
+    }
+    assert_eq!(table.slots.len(), 1);
+    assert!(table.is_empty());
+}
+
+#[test]
+fn a_session_that_is_done_in_its_first_turn_takes_no_place() {
+    let mut table = table(Some(SECOND));
+    let (ours, peer) = Stream::pair().unwrap();
+    assert!(table.open(ours, Box::new(TimeServer::new(Stamp(7))), T0).is_none());
+    assert!(table.is_empty());
+    assert_eq!(table.iter().count(), 0);
+    assert_eq!(hear(&peer), Read::count(2));
+    assert_eq!(hear(&peer), Read::Eof);
+}
+
+#[test]
+fn a_closed_connection_is_closed_for_its_peer() {
+    let mut table = table(None);
+    let (token, peer) = open(&mut table, T0);
+    table.close(token);
+    assert_eq!(hear(&peer), Read::Eof);
+}
+
+#[test]
+fn exactly_the_open_ones_are_listed() {
+    let mut table = table(None);
+    let opened: Vec<_> = (0..5).map(|_| open(&mut table, T0)).collect();
+    table.close(opened[1].0);
+    table.close(opened[4].0);
+    let (again, _peer) = open(&mut table, T0);
+    let listed: Vec<_> = table.iter().map(|(token, _, interest)| (token, interest)).collect();
+    let expected = [opened[0].0, opened[2].0, opened[3].0, again];
+    assert_eq!(again.index, 4, "the place vacated last");
+    assert_eq!(listed, expected.map(|token| (token, Interest::READ)));
+    assert_eq!((table.len(), table.is_empty()), (4, false));
+    for (token, fd, _) in table.iter() {
+        use std::os::fd::AsRawFd;
+        assert_eq!(table.socket(token).unwrap().as_raw_fd(), fd.as_raw_fd());
+    }
+}
+
+// Turns.
+
+#[test]
+fn a_change_of_interest_is_said_once() {
+    let mut table = table(None);
+    let (token, peer) = open(&mut table, T0);
+    let bytes = vec![b'x'; 60_000];
+    let mut answers = Vec::new();
+    // The peer does not read, until the replies no longer fit.
+    while answers.last() != Some(&After::Changed(Interest::WRITE)) {
+        let _ = peer.send([&bytes, &[]]).unwrap();
+        answers.push(table.turn(token, READ, T0));
+    }
+    assert!(answers[..answers.len() - 1].iter().all(|&after| after == After::Same));
+    assert_eq!(table.turn(token, READ, T0), After::Same);
+    while !matches!(hear(&peer), Read::WouldBlock) {}
+    let room = Ready { write: true, ..Ready::NONE };
+    assert_eq!(table.turn(token, room, T0), After::Changed(Interest::READ));
+}
+
+/// A connection whose first turn reads less than is there; its table, its token and the peer. The
+/// session is done at once and the client talks, so it lingers.
+fn lingering(table: Connections) -> (Connections, Token, After, Stream) {
+    let mut table = table;
+    table.lent.budget = 1;
+    table.lent.input = vec![0; 1].into_boxed_slice();
+    let (ours, peer) = Stream::pair().unwrap();
+    say(&peer, b"ab");
+    let (token, after) = table.open(ours, Box::new(TimeServer::new(Stamp(7))), T0).unwrap();
+    (table, token, after, peer)
+}
+
+#[test]
+fn edge_triggered_who_used_up_its_budget_has_another_turn() {
+    let (mut table, token, after, _peer) = lingering(table(None));
+    assert_eq!(after, After::Again);
+    assert_eq!(table.turn(token, Ready::NONE, T0), After::Again);
+    assert_eq!(table.turn(token, Ready::NONE, T0), After::Changed(Interest::READ));
+    assert_eq!(table.wake(), Wake::At(T0.after(2 * SECOND)));
+}
+
+#[test]
+fn level_triggered_who_used_up_its_budget_waits_for_input() {
+    let (table, token, after, _peer) = lingering(table(None).level_triggered());
+    assert_eq!(after, After::Changed(Interest::READ));
+    let listed: Vec<_> = table.iter().map(|(token, _, interest)| (token, interest)).collect();
+    assert_eq!(listed, [(token, Interest::READ)]);
+}
+
+#[test]
+fn level_triggered_who_used_up_its_budget_has_a_deadline() {
+    let (mut table, token, _, _peer) = lingering(table(None).level_triggered());
+    let until = T0.after(2 * SECOND);
+    assert_eq!(table.wake(), Wake::At(until), "a client that says no more could stay for ever");
+    assert_eq!(table.expired(until), Some(token));
+    assert_eq!(table.turn(token, Ready::NONE, until), After::Gone);
+}
+
+#[test]
+fn a_turn_is_promised_once() {
+    let mut table = table(None);
+    let (token, peer) = open(&mut table, T0);
+    say(&peer, b"abc");
+    assert!(table.note(token, READ));
+    assert!(!table.note(token, READ));
+    assert!(!table.note(token, Ready::NONE));
+    assert_eq!(table.turn(token, Ready::NONE, T0), After::Same);
+    assert_eq!(hear(&peer), Read::count(3), "the turn forgot what was noted");
+    assert!(table.note(token, READ));
+}
+
+#[test]
+fn a_promise_dies_with_its_connection() {
+    let mut table = table(None);
+    let (old, _peer) = open(&mut table, T0);
+    assert!(table.note(old, READ));
+    table.close(old);
+    let (new, _peer) = open(&mut table, T0);
+    assert_eq!(new.index, old.index);
+    assert!(table.note(new, READ), "it inherited a promise");
+}
+
+// Deadlines.
+
+#[test]
+fn whoever_is_due_is_returned_once() {
+    let mut table = table(Some(5 * SECOND));
+    let opened: Vec<_> = (0..3).map(|i| open(&mut table, T0.after(i))).collect();
+    assert_eq!(table.wake(), Wake::At(T0.after(5 * SECOND)));
+    assert_eq!(table.expired(T0.after(5 * SECOND - 1)), None);
+    let now = T0.after(5 * SECOND + 1);
+    assert_eq!(table.expired(now), Some(opened[0].0));
+    assert_eq!(table.expired(now), Some(opened[1].0));
+    assert_eq!(table.expired(now), None);
+    assert_eq!(table.turn(opened[0].0, Ready::NONE, now), After::Gone);
+    assert_eq!(table.turn(opened[1].0, Ready::NONE, now), After::Gone);
+    assert_eq!(table.wake(), Wake::At(T0.after(5 * SECOND + 2)));
+    assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn whoever_is_due_for_two_reasons_is_returned_once() {
+    let mut table = table(Some(5 * SECOND));
+    let (ours, peer) = Stream::pair().unwrap();
+    // Patience first; a wake before it once input has come.
+    let want = |last: Instant| match last {
+        T0 => Want::READ,
+        last => Want { wake: Wake::At(last.after(SECOND)), ..Want::READ },
+    };
+    let (token, _) = table.open(ours, Box::new(Waker { now: T0, want }), T0).unwrap();
+    say(&peer, b"x");
+    assert_eq!(table.turn(token, READ, T0.after(1)), After::Same);
+    assert_eq!(table.wake(), Wake::At(T0.after(SECOND + 1)));
+    let late = T0.after(10 * SECOND);
+    assert_eq!(table.expired(late), Some(token));
+    assert_eq!(table.expired(late), None);
+}
+
+#[test]
+fn activity_moves_a_deadline() {
+    let mut table = table(Some(5 * SECOND));
+    let (token, peer) = open(&mut table, T0);
+    say(&peer, b"x");
+    assert_eq!(table.turn(token, READ, T0.after(3 * SECOND)), After::Same);
+    assert_eq!(table.expired(T0.after(5 * SECOND)), None);
+    assert_eq!(table.wake(), Wake::At(T0.after(8 * SECOND)));
+    assert_eq!(table.expired(T0.after(8 * SECOND - 1)), None);
+    assert_eq!(table.expired(T0.after(8 * SECOND)), Some(token));
+    assert_eq!(table.turn(token, Ready::NONE, T0.after(8 * SECOND)), After::Gone);
+}
+
+#[test]
+fn a_deadline_that_came_with_input_is_set_anew() {
+    let mut table = table(Some(5 * SECOND));
+    let (token, peer) = open(&mut table, T0);
+    let now = T0.after(5 * SECOND);
+    assert_eq!(table.expired(now), Some(token));
+    say(&peer, b"just in time");
+    assert_eq!(table.turn(token, READ, now), After::Same);
+    assert_eq!(table.wake(), Wake::At(T0.after(10 * SECOND)));
+    assert_eq!(table.expired(T0.after(10 * SECOND)), Some(token));
+}
+
+#[test]
+fn without_deadlines_there_is_nothing_to_wake_for() {
+    let mut table = table(None);
+    let (_token, _peer) = open(&mut table, T0);
+    assert_eq!(table.wake(), Wake::Never);
+    assert_eq!(table.expired(Instant::from_micros(u64::MAX)), None);
+}
+
+#[test]
+fn the_wake_of_a_session_is_a_deadline() {
+    let mut table = table(Some(60 * SECOND));
+    let (ours, _peer) = Stream::pair().unwrap();
+    let want = |last: Instant| Want { wake: Wake::At(last.after(SECOND)), ..Want::READ };
+    let (token, _) = table.open(ours, Box::new(Waker { now: T0, want }), T0).unwrap();
+    for i in 1..=10 {
+        let due = T0.after(i * SECOND);
+        assert_eq!(table.wake(), Wake::At(due));
+        assert_eq!(table.expired(due), Some(token));
+        assert_eq!(table.turn(token, Ready::NONE, due), After::Same);
+    }
+}
+
+#[test]
+fn a_connection_closed_before_its_deadline_leaves_no_ghost() {
+    let mut table = table(Some(5 * SECOND));
+    let (old, _peer) = open(&mut table, T0);
+    table.close(old);
+    // The place is taken again, and even the deadline is the same.
+    let (new, _peer) = open(&mut table, T0);
+    assert_eq!(new.index, old.index);
+    let now = T0.after(5 * SECOND);
+    assert_eq!(table.expired(now), Some(new));
+    assert_eq!(table.expired(now), None);
+    assert_eq!(table.turn(new, Ready::NONE, now), After::Gone);
+    assert_eq!(table.expired(Instant::from_micros(u64::MAX)), None);
+    assert_eq!(table.wake(), Wake::Never);
+}
+
+// The memory of deadlines is bounded by the connections that are open, not by their history.
+
+/// More than a handful; less than a history.
+const HANDFUL: usize = 200;
+
+#[test]
+fn a_busy_connection_costs_a_handful_of_deadlines() {
+    let mut table = table(Some(5 * SECOND));
+    let (token, peer) = open(&mut table, T0);
+    for i in 0..10_000 {
+        say(&peer, b"x");
+        let now = T0.after(i * 1_000);
+        assert_eq!(table.expired(now), None);
+        assert_eq!(table.turn(token, READ, now), After::Same);
+        assert_eq!(hear(&peer), Read::count(1));
+    }
+    assert!(table.deadlines.len() <= 2, "{} deadlines", table.deadlines.len());
+}
+
+#[test]
+fn alternating_wakes_cost_a_handful_of_deadlines() {
+    let mut table = table(Some(60 * SECOND));
+    let (ours, peer) = Stream::pair().unwrap();
+    // In even milliseconds it wants to be woken soon, in odd ones not at all: each time the long
+    // patience is armed anew, and each time a short wake comes before it.
+    let want = |last: Instant| match last.as_micros() / 1_000 % 2 {
+        0 => Want { wake: Wake::At(last.after(1_000)), ..Want::READ },
+        _ => Want::READ,
+    };
+    let (token, _) = table.open(ours, Box::new(Waker { now: T0, want }), T0).unwrap();
+    for i in 1..10_000 {
+        let now = T0.after(i * 1_000);
+        let due = table.expired(now);
+        assert_eq!(due.is_some(), i % 2 == 1);
+        if due.is_none() {
+            say(&peer, b"x");
+        }
+        assert_eq!(table.turn(token, READ, now), After::Same);
+        assert!(table.deadlines.len() <= HANDFUL, "{} after {i} turns", table.deadlines.len());
+    }
+}
+
+#[test]
+fn clients_that_come_and_go_cost_a_handful_of_deadlines() {
+    let mut table = table(Some(60 * SECOND));
+    let (stays, _peer) = open(&mut table, T0);
+    for i in 0..10_000 {
+        let (token, peer) = open(&mut table, T0.after(i));
+        drop(peer);
+        let ready = Ready { read: true, hup: true, dead: true, ..Ready::NONE };
+        assert_eq!(table.turn(token, ready, T0.after(i)), After::Gone);
+        assert!(table.deadlines.len() <= HANDFUL, "{} after {i} clients", table.deadlines.len());
+    }
+    let now = T0.after(60 * SECOND);
+    assert_eq!(table.expired(now), Some(stays), "the deadline of one who stayed was lost");
+    assert_eq!(table.turn(stays, Ready::NONE, now), After::Gone);
+    assert_eq!(table.expired(Instant::from_micros(u64::MAX)), None);
+}

@@ -1,1 +1,373 @@
-//! t
+//! Listeners over loopback and Unix sockets, every test on a port, name or folder of its own.
+
+use std::os::fd::IntoRawFd;
+
+use nix::sys::socket::{bind, connect, getsockopt, listen};
+
+use super::*;
+use crate::sys::clock;
+use crate::sys::poll::{Woken, wait};
+use crate::sys::ready::Interest;
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+/// An abstract name that no other process has.
+fn abstract_name(name: &str) -> Address {
+    Address::UnixAbstract(format!("windlass-test-{name}-{}", std::process::id()))
+}
+
+fn tcp() -> Listener {
+    Listener::bind(&address("tcp:127.0.0.1:0"), 16).unwrap()
+}
+
+fn port(listener: &Listener) -> u16 {
+    match listener.address() {
+        Address::Tcp(at) => at.port,
+        other => panic!("{other}"),
+    }
+}
+
+/// Connects to a listener, and what it accepts.
+fn accepted(listener: &Listener) -> (Stream, Stream) {
+    let far = clock::now().after(60_000_000);
+    let client = connect::connect(listener.address(), far).unwrap();
+    let ready = wait(listener.as_fd(), Interest::READ, None, Some(far));
+    assert!(matches!(ready, Woken::Ready(_)), "{ready:?}");
+    match listener.accept() {
+        Accepted::Stream(stream) => (stream, client),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether it is closed on exec, and whether it never blocks.
+fn flags(fd: impl AsFd) -> (bool, bool) {
+    let of = |what| fcntl(&fd, what).unwrap();
+    let closed_on_exec = FdFlag::from_bits_truncate(of(FcntlArg::F_GETFD));
+    let status = OFlag::from_bits_truncate(of(FcntlArg::F_GETFL));
+    (closed_on_exec.contains(FdFlag::FD_CLOEXEC), status.contains(OFlag::O_NONBLOCK))
+}
+
+/// A socket as a parent would hand it down: blocking, and kept on exec.
+fn foreign(family: AddressFamily, kind: SockType) -> OwnedFd {
+    socket::socket(family, kind, SockFlag::empty(), None::<SockProtocol>).unwrap()
+}
+
+// TCP.
+
+#[test]
+fn port_0_reports_the_real_port() {
+    let listener = tcp();
+    assert_ne!(port(&listener), 0);
+    assert_eq!(listener.address().to_string(), format!("tcp:127.0.0.1:{}", port(&listener)));
+    accepted(&listener);
+}
+
+#[test]
+fn a_name_is_kept_in_the_address() {
+    let listener = Listener::bind(&address("tcp:localhost:0"), 16).unwrap();
+    assert_eq!(listener.address().to_string(), format!("tcp:localhost:{}", port(&listener)));
+    accepted(&listener);
+}
+
+#[test]
+fn accepted_sockets_inherit_the_options() {
+    let listener = tcp();
+    assert_eq!(getsockopt(&listener, sockopt::ReuseAddr), Ok(true));
+    assert_eq!(getsockopt(&listener, sockopt::TcpNoDelay), Ok(true));
+    let (ours, _client) = accepted(&listener);
+    assert_eq!(getsockopt(&ours, sockopt::TcpNoDelay), Ok(true));
+}
+
+#[test]
+fn every_socket_is_closed_on_exec_and_never_blocks() {
+    for listen_on in [address("tcp:127.0.0.1:0"), abstract_name("flags")] {
+        let listener = Listener::bind(&listen_on, 16).unwrap();
+        let (ours, client) = accepted(&listener);
+        assert_eq!(flags(&listener), (true, true), "listener on {listen_on}");
+        assert_eq!(flags(&ours), (true, true), "accepted on {listen_on}");
+        assert_eq!(flags(&client), (true, true), "connected to {listen_on}");
+    }
+}
+
+#[test]
+fn nobody_waiting_is_no_error() {
+    assert!(matches!(tcp().accept(), Accepted::Empty));
+}
+
+#[test]
+fn a_client_that_gave_up_while_it_waited_does_no_harm() {
+    let listener = tcp();
+    let far = clock::now().after(60_000_000);
+    drop(connect::connect(listener.address(), far).unwrap());
+    let (ours, client) = accepted(&listener);
+    // The first in the queue may be the one that is gone.
+    let ours = if ours.peer() == name_of(&client) {
+        ours
+    } else {
+        match listener.accept() {
+            Accepted::Stream(ours) => ours,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ours.peer(), name_of(&client));
+}
+
+fn name_of(stream: &Stream) -> Option<SockaddrStorage> {
+    socket::getsockname(stream.as_fd().as_raw_fd()).ok()
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let listener = tcp();
+    let error = Listener::bind(listener.address(), 16).unwrap_err();
+    let expected = format!("listen on {}: Address already in use", listener.address());
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn an_address_of_somebody_else_is_named() {
+    // TEST-NET-1 (RFC 5737): no host has it.
+    let error = Listener::bind(&address("tcp:192.0.2.1:0"), 16).unwrap_err();
+    assert!(error.to_string().starts_with("listen on tcp:192.0.2.1:0: "), "{error}");
+}
+
+#[test]
+fn datagram_addresses_are_refused() {
+    for text in ["udp:127.0.0.1:0", "unix-dgram:/nowhere"] {
+        let error = Listener::bind(&address(text), 16).unwrap_err();
+        let expected = format!("listen on {text}: this is a datagram address, not a stream");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+// Unix.
+
+#[test]
+fn an_abstract_name_has_no_file() {
+    let address = abstract_name("in-use");
+    let listener = Listener::bind(&address, 16).unwrap();
+    assert_eq!(*listener.address(), address);
+    accepted(&listener);
+    let error = Listener::bind(&address, 16).unwrap_err();
+    assert_eq!(error.to_string(), format!("listen on {address}: Address already in use"));
+}
+
+/// A folder that goes with the test, and the address of a socket in it.
+fn folder() -> (tempfile::TempDir, PathBuf, Address) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    (folder, path.clone(), Address::Unix(path))
+}
+
+#[test]
+fn a_socket_file_lives_as_long_as_its_listener() {
+    let (_folder, path, address) = folder();
+    let listener = Listener::bind(&address, 16).unwrap();
+    assert_eq!(*listener.address(), address);
+    accepted(&listener);
+    assert!(path.exists());
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[test]
+fn who_gives_the_listener_up_leaves_the_file() {
+    let (_folder, path, address) = folder();
+    Listener::bind(&address, 16).unwrap().give_up();
+    assert!(path.exists());
+}
+
+#[test]
+fn a_process_that_did_not_make_the_file_leaves_it() {
+    let (_folder, path, address) = folder();
+    let mut listener = Listener::bind(&address, 16).unwrap();
+    // As in a child, where the parent's process id is not its own.
+    listener.owned_path = Some((path.clone(), std::process::id() + 1));
+    drop(listener);
+    assert!(path.exists());
+}
+
+#[test]
+fn a_process_that_adopts_the_listener_removes_the_file() {
+    let (_folder, path, address) = folder();
+    let mut listener = Listener::bind(&address, 16).unwrap();
+    listener.owned_path = Some((path.clone(), std::process::id() + 1));
+    listener.adopt();
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_stale_socket_file_is_replaced() {
+    let (_folder, path, address) = folder();
+    Listener::bind(&address, 16).unwrap().give_up();
+    let listener = Listener::bind(&address, 16).unwrap();
+    accepted(&listener);
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_socket_that_somebody_answers_on_is_in_use() {
+    let (_folder, _, address) = folder();
+    let listener = Listener::bind(&address, 16).unwrap();
+    let error = Listener::bind(&address, 16).unwrap_err();
+    assert_eq!(error.to_string(), format!("listen on {address}: Address already in use"));
+    accepted_after_probes(&listener);
+}
+
+/// Who looked whether somebody answers is in the queue before the client.
+fn accepted_after_probes(listener: &Listener) {
+    let (first, _client) = accepted(listener);
+    drop(first);
+    assert!(matches!(listener.accept(), Accepted::Stream(_)));
+    assert!(matches!(listener.accept(), Accepted::Empty));
+}
+
+#[test]
+fn a_socket_with_a_full_queue_is_in_use() {
+    let (_folder, path, address) = folder();
+    let listener = Listener::bind(&address, 0).unwrap();
+    let _queued = connect::connect(&address, clock::now()).unwrap();
+    assert!(Listener::bind(&address, 16).is_err());
+    assert!(path.exists());
+    drop(listener);
+}
+
+#[test]
+fn a_file_that_is_no_stale_socket_is_never_removed() {
+    let (folder, path, address) = folder();
+    let in_use = format!("listen on {address}: Address already in use");
+    let check = |what: &str| {
+        let error = Listener::bind(&address, 16).unwrap_err();
+        assert_eq!(error.to_string(), in_use, "{what}");
+        assert!(path.symlink_metadata().is_ok(), "{what} was removed");
+    };
+    std::fs::write(&path, "precious").unwrap();
+    check("a file");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    std::fs::remove_file(&path).unwrap();
+
+    std::fs::create_dir(&path).unwrap();
+    check("a folder");
+    std::fs::remove_dir(&path).unwrap();
+
+    // A link, also one to a socket that nobody answers on: it is not ours to judge.
+    let stale = folder.path().join("stale");
+    Listener::bind(&Address::Unix(stale.clone()), 16).unwrap().give_up();
+    std::os::unix::fs::symlink(&stale, &path).unwrap();
+    check("a link");
+    assert!(stale.exists());
+    std::fs::remove_file(&path).unwrap();
+
+    let datagrams = foreign(AddressFamily::Unix, SockType::Datagram);
+    bind(datagrams.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    check("a datagram socket");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error() {
+    let (_folder, path, _) = folder();
+    let address = Address::Unix(path.join("socket"));
+    let error = Listener::bind(&address, 16).unwrap_err();
+    assert_eq!(error.to_string(), format!("listen on {address}: No such file or directory"));
+}
+
+#[test]
+fn the_backlog_bounds_who_may_wait() {
+    let listener = Listener::bind(&abstract_name("backlog"), 2).unwrap();
+    let join = || connect::connect(listener.address(), clock::now());
+    // The kernel lets one more wait than the backlog says.
+    let _waiting: Vec<_> = (0..3).map(|_| join().unwrap()).collect();
+    let error = join().unwrap_err();
+    let expected = format!("connect to {}: Connection refused", listener.address());
+    assert_eq!(error.to_string(), expected);
+    assert!(matches!(listener.accept(), Accepted::Stream(_)));
+    join().unwrap();
+}
+
+#[test]
+fn a_backlog_beyond_all_limits_is_capped() {
+    Listener::bind(&address("tcp:127.0.0.1:0"), u32::MAX).unwrap();
+}
+
+// Inherited descriptors.
+
+#[test]
+fn a_listening_socket_is_inherited() {
+    let socket = foreign(AddressFamily::Inet, SockType::Stream);
+    let any = "127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap();
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(any)).unwrap();
+    listen(&socket, Backlog::MAXCONN).unwrap();
+    let raw = socket.into_raw_fd();
+    let listener = Listener::bind(&Address::Fd(raw), 16).unwrap();
+    assert_eq!(listener.as_fd().as_raw_fd(), raw);
+    assert_ne!(port(&listener), 0);
+    assert_eq!(flags(&listener), (true, true));
+    let (ours, _client) = accepted(&listener);
+    assert_eq!(getsockopt(&ours, sockopt::TcpNoDelay), Ok(true));
+    assert_eq!(flags(&ours), (true, true));
+}
+
+#[test]
+fn the_file_of_an_inherited_socket_stays() {
+    let (_folder, path, address) = folder();
+    let socket = foreign(AddressFamily::Unix, SockType::Stream);
+    bind(socket.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+    listen(&socket, Backlog::MAXCONN).unwrap();
+    let listener = Listener::bind(&Address::Fd(socket.into_raw_fd()), 16).unwrap();
+    assert_eq!(*listener.address(), address);
+    accepted(&listener);
+    drop(listener);
+    assert!(path.exists());
+}
+
+/// What a descriptor is refused with. It stays open: it is still the caller's.
+fn refused(fd: &OwnedFd) -> String {
+    let raw = fd.as_raw_fd();
+    let error = Listener::bind(&Address::Fd(raw), 16).unwrap_err().to_string();
+    assert!(fcntl(fd, FcntlArg::F_GETFD).is_ok(), "it was closed");
+    error.strip_prefix(&format!("inherit fd:{raw}: ")).unwrap().to_owned()
+}
+
+#[test]
+fn a_descriptor_that_is_no_socket_is_refused() {
+    let file = OwnedFd::from(tempfile::tempfile().unwrap());
+    assert_eq!(refused(&file), "it is not a socket");
+    let (pipe, _) = nix::unistd::pipe().unwrap();
+    assert_eq!(refused(&pipe), "it is not a socket");
+}
+
+#[test]
+fn a_socket_that_does_not_listen_for_streams_is_refused() {
+    let expected = "it is not a listening stream socket";
+    assert_eq!(refused(&foreign(AddressFamily::Inet, SockType::Stream)), expected);
+    assert_eq!(refused(&foreign(AddressFamily::Inet, SockType::Datagram)), expected);
+    let packets = foreign(AddressFamily::Unix, SockType::SeqPacket);
+    let name =
+        UnixAddr::new_abstract(format!("windlass-test-{}", std::process::id()).as_bytes()).unwrap();
+    bind(packets.as_raw_fd(), &name).unwrap();
+    listen(&packets, Backlog::MAXCONN).unwrap();
+    assert_eq!(refused(&packets), expected);
+    let client = foreign(AddressFamily::Unix, SockType::SeqPacket);
+    connect(client.as_raw_fd(), &name).unwrap();
+    assert_eq!(refused(&client), expected);
+}
+
+#[test]
+fn a_closed_descriptor_is_refused() {
+    // Above every limit, so that no other test opens it meanwhile.
+    let error = Listener::bind(&Address::Fd(RawFd::MAX), 16).unwrap_err();
+    assert_eq!(error.to_string(), format!("inherit fd:{}: Bad file number", RawFd::MAX));
+}
+
+#[test]
+fn the_standard_descriptors_are_refused() {
+    for raw in 0..=2 {
+        let error = Listener::bind(&Address::Fd(raw), 16).unwrap_err();
+        let why = "descriptors 0 to 2 are standard input, output and error";
+        assert_eq!(error.to_string(), format!("inherit fd:{raw}: {why}"));
+    }
+}

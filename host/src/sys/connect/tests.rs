@@ -1,0 +1,122 @@
+//! Connections made, refused and given up, over loopback and Unix sockets.
+
+use nix::sys::socket::{bind, getsockname, getsockopt};
+use windlass_core::stream::Write;
+
+use super::*;
+use crate::sys::listener::Listener;
+
+fn far() -> Instant {
+    clock::now().after(60_000_000)
+}
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap()
+}
+
+/// A TCP address that is taken and refuses everybody: bound, and not listening.
+fn deaf() -> (OwnedFd, Address) {
+    let any = SockaddrStorage::from("127.0.0.1:0".parse::<SocketAddr>().unwrap());
+    let fd = new_socket(&any).unwrap();
+    bind(fd.as_raw_fd(), &any).unwrap();
+    let name = getsockname::<SockaddrStorage>(fd.as_raw_fd()).unwrap();
+    (fd, address_of(&name).unwrap())
+}
+
+fn socket_address(address: &Address) -> SocketAddr {
+    match address {
+        Address::Tcp(at) => at.to_string().parse().unwrap(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_connection_is_made_without_delay() {
+    let listener = Listener::bind(&address("tcp:127.0.0.1:0"), 1).unwrap();
+    let stream = connect(listener.address(), far()).unwrap();
+    assert_eq!(getsockopt(&stream, sockopt::TcpNoDelay), Ok(true));
+    assert_eq!(stream.send([b"x", &[]]), Ok(Write::count(1)));
+}
+
+#[test]
+fn a_refusal_names_the_address() {
+    let (_fd, address) = deaf();
+    let error = connect(&address, far()).unwrap_err();
+    assert_eq!(error.to_string(), format!("connect to {address}: Connection refused"));
+}
+
+#[test]
+fn nobody_under_a_unix_name_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = Address::Unix(folder.path().join("socket"));
+    let error = connect(&nowhere, far()).unwrap_err();
+    assert_eq!(error.to_string(), format!("connect to {nowhere}: No such file or directory"));
+    let nobody = address("unix:@windlass-test-nobody");
+    let error = connect(&nobody, far()).unwrap_err();
+    assert_eq!(error.to_string(), format!("connect to {nobody}: Connection refused"));
+}
+
+#[test]
+fn no_answer_ends_at_the_deadline() {
+    let listener = Listener::bind(&address("tcp:127.0.0.1:0"), 0).unwrap();
+    // One waits in the queue, which is then full: the kernel drops who comes next.
+    let _queued = connect(listener.address(), far()).unwrap();
+    let ready = wait(listener.as_fd(), Interest::READ, None, Some(far()));
+    assert!(matches!(ready, Woken::Ready(_)));
+    let error = connect(listener.address(), clock::now().after(20_000)).unwrap_err();
+    let expected = format!("connect to {}: Connection timed out", listener.address());
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_host_that_nobody_knows_is_named() {
+    // RFC 6761: this name never resolves.
+    let error = connect(&address("tcp:nobody.invalid:1"), far()).unwrap_err();
+    assert!(error.to_string().starts_with("resolve nobody.invalid: "), "{error}");
+}
+
+#[test]
+fn only_streams_are_connected_to() {
+    for text in ["udp:127.0.0.1:1", "unix-dgram:/nowhere", "fd:3"] {
+        let error = connect(&address(text), far()).unwrap_err();
+        let expected = format!("connect to {text}: this is not the address of a stream");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn a_connection_that_is_begun_becomes_writable() {
+    let listener = Listener::bind(&address("tcp:127.0.0.1:0"), 1).unwrap();
+    let stream = start(socket_address(listener.address())).unwrap();
+    let woken = wait(stream.as_fd(), Interest::WRITE, None, Some(far()));
+    assert_eq!(woken, Woken::Ready(Ready { write: true, ..Ready::NONE }));
+    assert_eq!(stream.send([b"x", &[]]), Ok(Write::count(1)));
+}
+
+#[test]
+fn a_connection_that_is_begun_and_refused_reports_an_error() {
+    let (_fd, address) = deaf();
+    let stream = start(socket_address(&address)).unwrap();
+    let woken = wait(stream.as_fd(), Interest::WRITE, None, Some(far()));
+    assert!(matches!(woken, Woken::Ready(Ready { dead: true, .. })), "{woken:?}");
+    assert_eq!(stream.recv(&mut [0]), Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn socket_names_print_as_addresses() {
+    for text in ["tcp:127.0.0.1:80", "tcp:[::1]:80"] {
+        let name = SockaddrStorage::from(socket_address(&address(text)));
+        assert_eq!(address_of(&name), Some(address(text)));
+    }
+    for text in ["unix:/some/path", "unix:@some-name"] {
+        let at = match address(text) {
+            Address::Unix(path) => UnixAddr::new(&path),
+            Address::UnixAbstract(name) => UnixAddr::new_abstract(name.as_bytes()),
+            other => panic!("{other}"),
+        };
+        let at = at.unwrap();
+        // SAFETY: the pointer and the length are those of one address.
+        let name = unsafe { SockaddrStorage::from_raw(at.as_ptr().cast(), Some(at.len())) };
+        assert_eq!(name.and_then(|name| address_of(&name)), Some(address(text)));
+    }
+}
