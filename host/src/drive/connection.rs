@@ -27,8 +27,9 @@ pub struct Connection<S: ?Sized = dyn Session + Send> {
     stage: Stage,
     /// The last read left something, or an event said that there is something.
     readable: bool,
-    /// An event said that the peer sends no more. From then on a short read does not mean that the
-    /// socket is empty: the end of the stream is still behind it, and no event will come for it.
+    /// An event said that the peer sends no more, or that urgent data came. From then on a short read
+    /// does not mean that the socket is empty: the end of the stream, or what follows the urgent
+    /// mark, is still behind it, and no event will come for that.
     hup: bool,
     /// An event said that the connection is dead both ways.
     dead: bool,
@@ -86,7 +87,8 @@ impl<S: Session + ?Sized> Connection<S> {
         self.dead |= ready.dead;
     }
 
-    /// Moves what can be moved: at most the budget's worth of input, and all output that fits.
+    /// Moves what can be moved: at most the budget's worth of input and new output, and all held
+    /// output that fits.
     pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
         self.note(ready);
         match self.advance(now, lent) {
@@ -169,9 +171,14 @@ impl<S: Session + ?Sized> Connection<S> {
                 }
             }
             if want.write {
-                if self.render(now, lent)? == 0 && self.session.want() == want {
+                if budget == 0 {
+                    return Ok(Next::Again);
+                }
+                let rendered = self.render(now, lent)?;
+                if rendered == 0 && self.session.want() == want {
                     return Err(stuck_with(&lent.output));
                 }
+                budget = budget.saturating_sub(rendered);
             } else if !want.read || self.eof {
                 return Ok(Next::Wait(Interest::NONE));
             } else if self.outlet.holds_input() {
@@ -253,9 +260,6 @@ impl<S: Session + ?Sized> Connection<S> {
             if self.stage == Stage::Lingering && !self.readable {
                 return Next::Wait(Interest::READ);
             }
-            if budget == 0 {
-                return Next::Again;
-            }
             match self.outlet.stream.recv(&mut lent.input) {
                 Ok(Read::Moved(n)) => {
                     budget = budget.saturating_sub(n.get());
@@ -265,6 +269,9 @@ impl<S: Session + ?Sized> Connection<S> {
                         self.outlet.last_moved = now;
                     }
                     self.readable = true;
+                    if budget == 0 {
+                        return Next::Again;
+                    }
                 }
                 Ok(Read::WouldBlock) if self.stage == Stage::Lingering => self.readable = false,
                 Ok(Read::Interrupted) => {}

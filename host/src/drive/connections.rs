@@ -148,7 +148,9 @@ impl Connections {
         slot.promised = false;
         let mut next = connection.turn(ready, now, &mut self.lent);
         if next == Next::Again && self.level_triggered {
-            next = Next::Wait(Interest::READ);
+            // The socket is ready for what it was doing: it will be reported at once.
+            let want = connection.session().want();
+            next = Next::Wait(Interest { read: !want.write, write: want.write });
         }
         match next {
             Next::Wait(interest) => {

@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::sys::Errno;
 use tracing::{debug, enabled, info, warn};
+use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 
 use crate::addr::Address;
@@ -115,8 +116,13 @@ impl Acceptor {
     #[cold]
     #[inline(never)]
     pub(super) fn refuse(&mut self, stream: &Stream, why: &str, now: Instant) {
-        // Input left unread would turn the end into a reset.
-        let _ = stream.recv(&mut [0; 4096]);
+        // Input left unread would turn the end into a reset: what has come by now is read.
+        let mut buf = [0; 4096];
+        for _ in 0..16 {
+            if !matches!(stream.recv(&mut buf), Ok(Read::Moved(_))) {
+                break;
+            }
+        }
         stream.shutdown_write();
         self.refused += 1;
         if self.refused_at.is_none_or(|at| now.since(at) >= SAY_EVERY_US) {

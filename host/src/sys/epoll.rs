@@ -52,6 +52,7 @@ impl Epoll {
         let all = EpollFlags::EPOLLIN
             | EpollFlags::EPOLLOUT
             | EpollFlags::EPOLLRDHUP
+            | EpollFlags::EPOLLPRI
             | EpollFlags::EPOLLET;
         self.epoll.add(fd, EpollEvent::new(all, token.to_bits()))
     }
@@ -79,7 +80,8 @@ impl Epoll {
         let ready = Ready {
             read: has(EpollFlags::EPOLLIN) || dead,
             write: has(EpollFlags::EPOLLOUT),
-            hup: has(EpollFlags::EPOLLRDHUP) || dead,
+            // A read also stops short at urgent data (tcp(7)), and more may lie behind that mark.
+            hup: has(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLPRI) || dead,
             dead,
         };
         (Token::from_bits(event.data()), ready)

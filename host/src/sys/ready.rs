@@ -25,7 +25,8 @@ pub struct Ready {
     pub read: bool,
     /// A write will not block.
     pub write: bool,
-    /// The peer will send no more (`RDHUP`, `HUP`, `ERR`): read on until the end is seen.
+    /// The peer will send no more (`RDHUP`, `HUP`, `ERR`), or sent urgent data (`PRI`): a short read
+    /// does not mean that nothing is left.
     pub hup: bool,
     /// The connection is dead in both directions (`HUP`, `ERR`).
     pub dead: bool,
