@@ -50,6 +50,9 @@ fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
             findings.push((path.to_owned(), lines, what));
         }
         imports(path, text, findings);
+        if path.starts_with("tests/") {
+            sleeps(path, text, findings);
+        }
     }
     banned(path, text, findings);
 }
@@ -206,7 +209,7 @@ const BANS: [Ban; 14] = [
     },
     Ban {
         pattern: "thread::sleep",
-        under: &[],
+        under: &["core/", "host/", "xtask/"],
         allowed: &[],
         instead: "wait for what you wait for",
     },
@@ -232,6 +235,17 @@ const BANS: [Ban; 14] = [
     Ban { pattern: "TODO", under: &[], allowed: &[], instead: "do it, or open an issue" },
     Ban { pattern: "/root/", under: &[], allowed: &[], instead: "no path of one machine" },
 ];
+
+/// A sleep in a test is a pace or a poll, never a hope: the line above it says which.
+fn sleeps(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    let mut above = "";
+    for (line, number) in text.lines().zip(1..) {
+        if line.contains("thread::sleep(") && !above.trim().starts_with("//") {
+            findings.push((path.to_owned(), number, "say above why this sleeps".to_owned()));
+        }
+        above = line;
+    }
+}
 
 fn banned(path: &str, text: &str, findings: &mut Vec<Finding>) {
     if path == "xtask/src/tidy.rs" || path.ends_with(".lock") {
@@ -337,7 +351,8 @@ mod tests {
             ("host/src/server/x.rs", "//! X.\nunsafe { }\n", "2: `unsafe `"),
             ("host/src/cli/x.rs", "//! X.\nlet t = Instant::now();\n", "2: `Instant::now(`"),
             ("host/src/sys/x.rs", "//! X.\nnix::unistd::fork();\n", "2: `unistd::fork`"),
-            ("tests/tests/x.rs", "//! X.\nthread::sleep(x);\n", "2: `thread::sleep`"),
+            ("host/src/drive/x.rs", "//! X.\nthread::sleep(x);\n", "2: `thread::sleep`"),
+            ("tests/tests/x.rs", "//! X.\n\nthread::sleep(x);\n", "3: say above why"),
             ("tests/tests/x.rs", "//! X.\n#[ignore]\n", "2: `#[ignore`"),
             ("core/src/want.rs", "//! X.\nx.unwrap();\n", "2: `.unwrap()`"),
             (

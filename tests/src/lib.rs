@@ -1,0 +1,65 @@
+//! What the end-to-end tests of Windlass share: real processes, real sockets, and patience.
+//!
+//! ```text
+//! tests/*.rs  ──▶  Serve ─▶ Server   a `windlass serve` of one's own, ended when dropped
+//!             ──▶  Program           any other run of `windlass`, or of a foreign program
+//!             ──▶  Client            the other end of a socket; no call of it waits for ever
+//! ```
+//!
+//! Rules that keep the tests solid, alone, in parallel and on a busy machine:
+//! - A server is ready when it says so on standard output. Ports are always 0.
+//! - Nothing sleeps to let something happen. What a test depends on is waited for, with
+//!   [`within`] if there is nothing to block on; [`PATIENCE`] only turns a hang into a failure.
+//! - No claim is about elapsed time. Processor time and memory are read from `/proc`.
+//! - Only processes that a test started are signalled, and all of them are gone when it ends.
+//! - Everything random comes from a fixed seed ([`Random`]).
+#![allow(clippy::missing_panics_doc, reason = "whatever goes wrong here is the failure of a test")]
+
+pub mod proc;
+
+mod client;
+mod fds;
+mod macros;
+mod optional;
+mod pipes;
+mod program;
+mod random;
+mod serve;
+mod server;
+mod storm;
+
+pub use client::{Client, End};
+pub use fds::Descriptors;
+pub use optional::{has, skipped};
+pub use program::{Feed, Outcome, Program, Running};
+pub use random::Random;
+pub use serve::Serve;
+pub use server::{Exit, Member, Server};
+pub use windlass::server::Model;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before it counts as hung. Not a measure of anything: on an idle
+/// machine no wait comes near it.
+pub const PATIENCE: Duration = Duration::from_secs(50);
+
+/// Polls `condition` until it holds; it is a failure when that takes longer than `limit`.
+///
+/// For what a program cannot block on: a process that disappears, a counter in `/proc`.
+#[track_caller]
+pub fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        // Leaves the processor to whoever is to make it true.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A name that no other test of this machine uses, for sockets in the abstract name space.
+pub fn unique(word: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("windlass-{word}-{}-{number}", std::process::id())
+}

@@ -1,0 +1,52 @@
+//! Macros of the tests: who is under test, and one named test for each model.
+
+/// A [`Serve`](crate::Serve) of the program under test: `serve!("upper", model)`.
+#[macro_export]
+macro_rules! serve {
+    ($service:expr, $model:expr) => {
+        $crate::Serve::new(env!("CARGO_BIN_EXE_windlass-under-test"), $service, $model)
+    };
+}
+
+/// A [`Program`](crate::Program) of the program under test: `windlass!("time", address)`.
+#[macro_export]
+macro_rules! windlass {
+    ($($arg:expr),* $(,)?) => {
+        $crate::Program::new(env!("CARGO_BIN_EXE_windlass-under-test")) $(.arg($arg))*
+    };
+}
+
+/// A `#[test]` for each model out of a `fn claim(model: Model)`: `claim::iterative`,
+/// `claim::fork` and so on, so that a failure names the model.
+#[macro_export]
+macro_rules! every_model {
+    ($($claim:ident),+ $(,)?) => {$(
+        $crate::models!($claim: iterative Iterative, fork Fork, thread Thread,
+            thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+    )+};
+}
+
+/// Like [`every_model!`], without `iterative`, which serves one client at a time.
+#[macro_export]
+macro_rules! every_concurrent_model {
+    ($($claim:ident),+ $(,)?) => {$(
+        $crate::models!($claim: fork Fork, thread Thread, thread_pool ThreadPool,
+            select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+    )+};
+}
+
+/// Like [`every_model!`], for the models named: `models!(claim: poll Poll, epoll Epoll)`.
+#[macro_export]
+macro_rules! models {
+    ($claim:ident: $($name:ident $model:ident),+ $(,)?) => {
+        mod $claim {
+            use super::Model;
+            $(
+                #[test]
+                fn $name() {
+                    super::$claim(Model::$model);
+                }
+            )+
+        }
+    };
+}

@@ -1,0 +1,18 @@
+//! What a machine may lack. Where the environment says `CI=true`, nothing may be lacking.
+
+/// Whether `program` is on the path. If not, the test says so and is to return.
+pub fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    if !found {
+        skipped(&format!("no {program}"));
+    }
+    found
+}
+
+/// Says why a test, or part of it, is not run here.
+pub fn skipped(why: &str) {
+    let strict = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!strict, "{why}, and CI=true");
+    println!("skipped: {why}");
+}

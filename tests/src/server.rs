@@ -1,0 +1,174 @@
+//! A running `windlass serve` of one's own.
+
+use std::io::ErrorKind;
+use std::process::Child;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::client::Client;
+use crate::pipes::Stderr;
+use crate::storm::Pelting;
+use crate::{PATIENCE, proc, within};
+
+/// A running server. When it is dropped, it and every process it started are ended.
+#[derive(Debug)]
+pub struct Server {
+    pub(crate) child: Child,
+    pub(crate) pid: i32,
+    pub(crate) members: Vec<Member>,
+    pub(crate) stderr: Stderr,
+    pub(crate) pelting: Option<Pelting>,
+}
+
+/// A line `listening ADDR SERVICE MODEL pid PID`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Where it listens, with the real port.
+    pub address: String,
+    /// The service, as the line names it.
+    pub service: String,
+    /// The model, as the line names it.
+    pub model: String,
+    /// The process.
+    pub pid: i32,
+}
+
+/// How a server ended.
+#[derive(Debug)]
+pub struct Exit {
+    /// Its exit code; `None` when a signal killed it.
+    pub code: Option<i32>,
+    /// All that it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Server {
+    /// Where it listens, the first one if there are several.
+    pub fn address(&self) -> &str {
+        &self.members[0].address
+    }
+
+    /// The process that serves, the first one if there are several.
+    pub fn pid(&self) -> i32 {
+        self.members[0].pid
+    }
+
+    /// The process that was started: the one that serves, unless there are several listeners.
+    pub fn parent(&self) -> i32 {
+        self.pid
+    }
+
+    /// All its listeners.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// A new connection to it.
+    #[track_caller]
+    pub fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// Processor time of the process that serves.
+    pub fn cpu_time(&self) -> Duration {
+        proc::cpu_time(self.pid())
+    }
+
+    /// Open descriptors of the process that serves.
+    pub fn descriptors(&self) -> usize {
+        proc::descriptors(self.pid())
+    }
+
+    /// Memory of its own, of the process that serves and of its children.
+    pub fn private_memory(&self) -> usize {
+        let family = std::iter::once(self.pid()).chain(proc::children(self.pid()));
+        family.map(proc::private_memory).sum()
+    }
+
+    /// Children that have ended and that it has not reaped.
+    pub fn zombies(&self) -> Vec<i32> {
+        proc::zombies(self.pid())
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Sends it a signal: to the process that was started.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid), signal).expect("it is ours and not reaped");
+    }
+
+    /// Waits until connecting is refused: it was told to stop, and it knows.
+    #[track_caller]
+    pub fn until_refused(&self) {
+        let refused = [ErrorKind::ConnectionRefused, ErrorKind::NotFound];
+        within(PATIENCE / 2, "connecting is refused", || {
+            Client::try_connect(self.address()).is_err_and(|error| refused.contains(&error.kind()))
+        });
+    }
+
+    /// SIGTERM, and its end.
+    #[track_caller]
+    pub fn stop(self) -> Exit {
+        self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+
+    /// Waits for its end, and for that of everybody whom it started.
+    #[track_caller]
+    pub fn wait(mut self) -> Exit {
+        let mut status = None;
+        // The storm ends before the process is reaped, while its pid is certainly its own.
+        within(PATIENCE, "the server ends", || !proc::runs(self.pid));
+        self.pelting = None;
+        within(PATIENCE, "the server is reaped", || {
+            status = self.child.try_wait().expect("wait");
+            status.is_some()
+        });
+        assert!(self.stderr.has_ended(), "a process that it started outlives it");
+        Exit { code: status.and_then(|status| status.code()), stderr: self.stderr.text() }
+    }
+
+    /// Ends it, and everything that it started; what it wrote to standard error.
+    pub(crate) fn end_now(&mut self) -> String {
+        self.pelting = None;
+        if let Ok(None) = self.child.try_wait() {
+            proc::end_tree(self.pid);
+            let _ = self.child.wait();
+        }
+        // Unless somebody got away, who is no concern of whoever ends it this way.
+        let _ = self.stderr.has_ended();
+        self.stderr.text()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let stderr = self.end_now();
+        if thread::panicking() {
+            // The test harness shows it beside the failure.
+            eprintln!("--- the server's standard error:\n{stderr}---");
+        }
+    }
+}
+
+impl Member {
+    #[track_caller]
+    pub(crate) fn parse(line: &str) -> Self {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let ["listening", address, service, model, "pid", pid] = words[..] else {
+            panic!("not a `listening` line: {line:?}");
+        };
+        Self {
+            address: address.to_owned(),
+            service: service.to_owned(),
+            model: model.to_owned(),
+            pid: pid.parse().expect("a pid"),
+        }
+    }
+}

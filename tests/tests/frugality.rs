@@ -1,0 +1,167 @@
+//! What a server does without: memory in the steady state, memory for the idle, system calls.
+//!
+//! - Exchanging messages allocates nothing, under every event loop.
+//! - Ten thousand idle connections cost at most 128 bytes of user memory each.
+//! - A message costs one read, one write, and its share of a wait.
+//!
+//! The tests here take turns: they count what a process does, and need its descriptors.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use windlass::addr::Address;
+use windlass::server::{Limits, Server, Service, Stop};
+use windlass::sys::listener::Listener;
+use windlass_tests::{Client, Descriptors, Model, Random, has, models, serve};
+
+models!(exchanging_messages_allocates_nothing:
+    select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+models!(an_idle_connection_costs_at_most_128_bytes: epoll Epoll, epoll_et EpollEt);
+models!(a_message_costs_one_read_one_write_and_little_more: epoll Epoll, epoll_et EpollEt);
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The system's allocator, counting what watched threads ask of it.
+struct Counting;
+
+/// Allocations of all watched threads.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static WATCHED: Cell<bool> = const { Cell::new(false) };
+}
+
+fn count() {
+    // A thread that ends has no cell any more, and nobody counts what it does then.
+    if WATCHED.try_with(Cell::get).unwrap_or(false) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn exchanging_messages_allocates_nothing(model: Model) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let any: Address = "tcp:127.0.0.1:0".parse().expect("an address");
+    let listener = Listener::bind(&any, 64).expect("listen");
+    let address = listener.address().to_string();
+    let (stop, handle) = Stop::by_handle(0).expect("an eventfd");
+    let mut random = Random::new(9);
+    let message = random.bytes(10_000);
+    let mut clients: Vec<_> = (0..20).map(|_| Client::connect(&address)).collect();
+    // They have spoken before the server looks: its first wait finds all of them ready, and its
+    // lists grow to their size.
+    for client in &mut clients {
+        client.send(&message);
+    }
+    let server = thread::spawn(move || {
+        WATCHED.set(true);
+        let server = Server::new(listener, Service::Upper, Limits::default(), stop);
+        let how = server.run(model);
+        WATCHED.set(false);
+        how
+    });
+    for client in &mut clients {
+        client.expect(&message.to_ascii_uppercase());
+    }
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    assert!(before > 0, "the server's thread is not watched");
+    for _ in 0..100 {
+        let size = random.up_to(message.len());
+        for client in &mut clients {
+            client.send(&message[..size]);
+        }
+        let reply = message[..size].to_ascii_uppercase();
+        for client in &mut clients {
+            client.expect(&reply);
+        }
+    }
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    handle.stop();
+    server.join().expect("the server's thread").expect("the server");
+    assert_eq!(allocations, 0, "for 2000 messages");
+}
+
+fn an_idle_connection_costs_at_most_128_bytes(model: Model) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let share = Descriptors::take(10_000);
+    let server = serve!("upper", model).args("--idle-timeout 600").start();
+    // The first ones make the table and the buffers.
+    let mut warm: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    for client in &mut warm {
+        client.upper(b"warm");
+    }
+    let before = server.private_memory();
+    let mut idle: Vec<_> = (0..share.count() - warm.len()).map(|_| server.connect()).collect();
+    // Each is answered once: then the server has certainly taken it in.
+    for client in &mut idle {
+        client.send(b"hello");
+    }
+    for client in &mut idle {
+        client.expect(b"HELLO");
+    }
+    let cost = server.private_memory().saturating_sub(before);
+    let each = cost / idle.len();
+    assert!(each <= 128, "{each} bytes each, {cost} for {}", idle.len());
+}
+
+fn a_message_costs_one_read_one_write_and_little_more(model: Model) {
+    const ROUNDS: usize = 150;
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !has("strace") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = folder.path().join("calls");
+    let strace = ["strace", "-f", "-c", "-o", table.to_str().expect("text")];
+    let server = serve!("upper", model).under(&strace).start();
+    let mut clients: Vec<_> = (0..64).map(|_| server.connect()).collect();
+    let message = Random::new(10).bytes(64);
+    let reply = message.to_ascii_uppercase();
+    for _ in 0..ROUNDS {
+        for client in &mut clients {
+            client.send(&message);
+        }
+        for client in &mut clients {
+            client.expect(&reply);
+        }
+    }
+    let messages = ROUNDS * clients.len();
+    drop(clients);
+    // To the server, not to the strace around it, which ends when the server has ended.
+    kill(Pid::from_raw(server.pid()), Signal::SIGTERM).expect("it runs");
+    assert_eq!(server.wait().code, Some(0));
+    let table = std::fs::read_to_string(&table).expect("what strace counted");
+    // The last line: `100.00  seconds  usecs/call  calls  [errors]  total`.
+    let total = table.lines().rev().find(|line| line.trim_end().ends_with("total"));
+    let calls = total.and_then(|line| line.split_whitespace().nth(3)?.parse::<usize>().ok());
+    let calls = calls.unwrap_or_else(|| panic!("no total: {table}"));
+    // Start and end of the server and of its connections included.
+    assert!(calls * 10 <= messages * 21, "{calls} calls for {messages} messages:\n{table}");
+}

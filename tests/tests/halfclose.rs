@@ -1,0 +1,63 @@
+//! One direction ends and the other goes on.
+//!
+//! - The end of the input does not cost output that is still owed (4 MiB of it).
+//! - An end that comes together with the last bytes is seen (1,000 times).
+//! - An end without any bytes is seen.
+//! - Who leaves without reading costs nobody else anything.
+
+use windlass_tests::{Model, Random, every_model, serve};
+
+every_model!(
+    what_is_owed_at_the_end_of_the_input_still_arrives,
+    bytes_and_the_end_in_one_go_are_both_seen,
+    an_end_without_bytes_is_answered_with_an_end,
+    who_leaves_with_replies_in_flight_disturbs_nobody,
+);
+
+/// A server that closes at the end of its input loses what the socket has not taken yet. The client
+/// sends and does not read unless it has to, so as much as possible is owed when it half-closes.
+fn what_is_owed_at_the_end_of_the_input_still_arrives(model: Model) {
+    let server = serve!("upper", model).start();
+    let sent = Random::new(3).bytes(4 << 20);
+    let mut client = server.connect();
+    let mut received = client.send_reluctantly(&sent);
+    client.finish();
+    received.extend(client.rest());
+    assert_eq!(received.len(), sent.len());
+    assert!(received == sent.to_ascii_uppercase(), "other bytes than expected");
+}
+
+/// An edge-triggered loop that takes a short read for an empty socket misses the end behind it.
+fn bytes_and_the_end_in_one_go_are_both_seen(model: Model) {
+    let server = serve!("upper", model).start();
+    for _ in 0..20 {
+        let mut clients: Vec<_> = (0..50).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(b"abc");
+            client.finish();
+        }
+        for client in &mut clients {
+            assert_eq!(client.rest(), b"ABC");
+        }
+    }
+}
+
+fn an_end_without_bytes_is_answered_with_an_end(model: Model) {
+    let server = serve!("upper", model).start();
+    for _ in 0..20 {
+        server.connect().ends_with(b"");
+    }
+}
+
+fn who_leaves_with_replies_in_flight_disturbs_nobody(model: Model) {
+    let server = serve!("echo", model).start();
+    let bytes = Random::new(4).bytes(100_000);
+    for round in 0..50 {
+        let mut leaving = server.connect();
+        leaving.send(&bytes[..=(round * 2_000)]);
+        drop(leaving);
+    }
+    let mut client = server.connect();
+    client.send(&bytes[..1_000]);
+    client.ends_with(&bytes[..1_000]);
+}

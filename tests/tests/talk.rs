@@ -1,0 +1,96 @@
+//! `windlass talk`: both directions at once, each to its own end.
+//!
+//! - 8 MiB go through every model and come back whole: files and pipes on either side.
+//! - A server that closes first ends it, whatever standard input does, and that is no failure.
+//! - A reset is a failure of one line; no input is none.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::thread;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use windlass_tests::{Feed, Model, Random, every_model, serve, windlass};
+
+every_model!(
+    megabytes_come_back_whole,
+    the_server_may_close_first,
+    a_server_that_closes_first_need_not_read,
+    no_input_is_no_failure,
+);
+
+const MEGABYTES: usize = 8 << 20;
+
+fn megabytes_come_back_whole(model: Model) {
+    let server = serve!("upper", model).start();
+    let sent = Random::new(8).bytes(MEGABYTES);
+    let expected = sent.to_ascii_uppercase();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, output) = (folder.path().join("input"), folder.path().join("output"));
+    std::fs::write(&input, &sent).expect("write");
+    let file = || Feed::File(File::open(&input).expect("open"));
+    for (feed, to_file) in [(file(), false), (Feed::Pipe(sent.clone()), true), (file(), true)] {
+        let talk = windlass!("talk", server.address()).feed(feed);
+        let outcome = if to_file {
+            talk.output(File::create(&output).expect("create")).run()
+        } else {
+            talk.run()
+        };
+        outcome.succeeds();
+        let came = if to_file { std::fs::read(&output).expect("read") } else { outcome.stdout };
+        assert_eq!(came.len(), expected.len());
+        assert!(came == expected, "other bytes than expected");
+    }
+}
+
+fn the_server_may_close_first(model: Model) {
+    let server = serve!("time", model).start();
+    for feed in [Feed::Silence, Feed::Nothing] {
+        let outcome = windlass!("talk", server.address()).feed(feed).run();
+        outcome.succeeds();
+        let stamp = String::from_utf8(outcome.stdout).expect("digits");
+        let seconds: u64 = stamp.trim_end().parse().expect("a stamp");
+        assert!(stamp.ends_with('\n') && seconds > 1_700_000_000, "{stamp:?}");
+    }
+}
+
+/// Whether its input was still being sent when the server closed is a matter of luck, and so is
+/// whether the kernel answers that input with a reset: then talk says so. What the server said is
+/// printed in any case. Many runs, so that all of it happens.
+fn a_server_that_closes_first_need_not_read(model: Model) {
+    let server = serve!("time", model).start();
+    for size in [1, 1_000, 100_000, 1_000_000].into_iter().cycle().take(20) {
+        let outcome = windlass!("talk", server.address()).feed(Feed::Pipe(vec![b'x'; size])).run();
+        assert_eq!(outcome.stdout.last(), Some(&b'\n'), "{size} bytes of input");
+        if outcome.code != Some(0) {
+            let said = outcome.stderr.trim_end();
+            assert_eq!(outcome.code, Some(1), "{outcome}");
+            assert!(said.contains("receive from") && said.ends_with("reset by peer"), "{outcome}");
+        }
+    }
+}
+
+fn no_input_is_no_failure(model: Model) {
+    let server = serve!("upper", model).start();
+    for feed in [Feed::Nothing, Feed::Pipe(Vec::new())] {
+        let outcome = windlass!("talk", server.address()).feed(feed).run();
+        outcome.succeeds();
+        assert!(outcome.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_reset_is_a_failure_of_one_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = format!("tcp:{}", listener.local_addr().expect("address"));
+    for feed in [Feed::Silence, Feed::Pipe(vec![b'x'; 10 << 20])] {
+        let resetting = listener.try_clone().expect("dup");
+        let server = thread::spawn(move || {
+            let (stream, _) = resetting.accept().expect("accept");
+            let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+            setsockopt(&stream, sockopt::Linger, &linger).expect("linger");
+        });
+        let outcome = windlass!("talk", &address).feed(feed).run();
+        server.join().expect("the server");
+        outcome.fails_with(1, &[&address]);
+    }
+}
