@@ -1,6 +1,6 @@
 //! The main job on real input: serve everything, use everything, stop.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::run::{Result, build_windlass, output, program};
+use crate::run::{Result, build_windlass, output, program, talk};
 
 /// The listeners of the built-in configuration, by service.
 const SERVICES: [&str; 4] = ["time tcp:", "upper tcp:", "upper unix:", "echo tcp:"];
@@ -89,31 +89,6 @@ fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// What comes back for `input`.
-fn talk(windlass: &Path, address: &str, input: &[u8]) -> Result<Vec<u8>> {
-    let fail = |error: std::io::Error| format!("windlass talk {address}: {error}");
-    let mut client = program(windlass)
-        .args(["talk", address])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(fail)?;
-    let stdin = client.stdin.take();
-    let (sent, output) = std::thread::scope(|scope| {
-        // Both at once: neither pipe holds a file.
-        let sender = scope.spawn(move || stdin.map_or(Ok(()), |mut stdin| stdin.write_all(input)));
-        let output = client.wait_with_output();
-        (sender.join(), output)
-    });
-    sent.map_err(|_| format!("windlass talk {address}: the sender panicked"))?.map_err(fail)?;
-    let output = output.map_err(fail)?;
-    if output.status.success() {
-        Ok(output.stdout)
-    } else {
-        Err(format!("windlass talk {address}: {}", output.status))
-    }
 }
 
 /// The running server. Dropping it ends it.

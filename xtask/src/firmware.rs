@@ -1,13 +1,13 @@
 //! Builds the Cortex-M4 image, boots it under QEMU and talks to it with `windlass talk`.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use object::{Object, ObjectSection, SectionFlags, elf};
 
 use crate::bare::is_installed;
-use crate::run::{Result, build_windlass, cargo, has, program, root, run, skip};
+use crate::run::{Result, build_windlass, cargo, has, program, root, run, skip, talk};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 const QEMU: &str = "qemu-system-arm";
@@ -57,32 +57,6 @@ fn conversations() -> [(&'static str, Vec<u8>); 2] {
         ("a line", b"hello from the other end of the line\r\n".to_vec()),
         ("16 KiB of every byte", every_byte),
     ]
-}
-
-/// Sends `text` through `windlass talk` and returns as many bytes of the answer.
-fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8>> {
-    let fail = |error: std::io::Error| format!("talk to the board: {error}");
-    let mut client = program(windlass)
-        .args(["talk", address])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(fail)?;
-    let (Some(mut stdin), Some(mut stdout)) = (client.stdin.take(), client.stdout.take()) else {
-        return Err("talk has no pipes".to_owned());
-    };
-    let mut answer = vec![0; text.len()];
-    let exchanged = std::thread::scope(|scope| {
-        let sender = scope.spawn(move || stdin.write_all(text).map(|()| stdin));
-        let received = stdout.read_exact(&mut answer);
-        // A UART has no half-close: QEMU hangs up on one, so the input stays open until the
-        // answer is here.
-        sender.join().map_err(|_| std::io::Error::other("the sender panicked"))?.map(drop)?;
-        received
-    });
-    exchanged.map_err(fail)?;
-    let ended = client.wait().map_err(fail)?;
-    if ended.success() { Ok(answer) } else { Err(format!("talk to the board: {ended}")) }
 }
 
 /// A running board. Dropping it switches it off.

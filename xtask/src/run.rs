@@ -1,5 +1,6 @@
 //! Running other programs, and saying which and why when one fails.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -48,6 +49,34 @@ pub(crate) fn build_windlass() -> Result<PathBuf> {
     run(cargo().args(["build", "--release", "--package", "windlass"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
     Ok(root().join(target).join("release/windlass"))
+}
+
+/// Sends `text` through `windlass talk`, and returns as many bytes of the answer. The input ends only
+/// then: a UART has no half-close, and QEMU hangs up on one. Nothing may come behind the answer.
+pub(crate) fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8>> {
+    let fail = |error: std::io::Error| format!("windlass talk {address}: {error}");
+    let mut client = program(windlass)
+        .args(["talk", address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(fail)?;
+    let (Some(mut stdin), Some(mut stdout)) = (client.stdin.take(), client.stdout.take()) else {
+        return Err(format!("windlass talk {address}: no pipes"));
+    };
+    let mut answer = vec![0; text.len()];
+    std::thread::scope(|scope| {
+        // Both at once: no pipe holds a file.
+        let sender = scope.spawn(move || stdin.write_all(text).map(|()| stdin));
+        let received = stdout.read_exact(&mut answer);
+        let stdin = sender.join().map_err(|_| std::io::Error::other("the sender panicked"))?;
+        drop(stdin?);
+        received?;
+        stdout.read_to_end(&mut answer)
+    })
+    .map_err(fail)?;
+    let ended = client.wait().map_err(fail)?;
+    if ended.success() { Ok(answer) } else { Err(format!("windlass talk {address}: {ended}")) }
 }
 
 /// Whether a program can be started.

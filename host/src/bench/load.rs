@@ -1,7 +1,6 @@
 //! The load: one thread, one epoll, every reply checked byte by byte.
 
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 
 use windlass_core::stream::{Read, Write};
 use windlass_core::wire::Stamp;
@@ -59,10 +58,7 @@ impl Messages {
         let epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
         let mut clients = Vec::with_capacity(connections);
         for index in 0..connections {
-            let stream = start(at).map_err(Error::of("connect to", at))?;
-            epoll
-                .add(&stream, Interest::READ, token(index))
-                .map_err(Error::of("watch", "a connection"))?;
+            let stream = open(&epoll, at, index)?;
             clients.push(Client { stream, interest: Interest::READ, sent: 0, received: 0 });
         }
         let message: Vec<u8> = (0..size).map(|i| b'a' + (i % 26) as u8).collect();
@@ -187,10 +183,7 @@ impl Connects {
         let epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
         let mut clients = Vec::with_capacity(connections);
         for index in 0..connections {
-            let stream = start(at).map_err(Error::of("connect to", at))?;
-            epoll
-                .add(&stream, Interest::READ, token(index))
-                .map_err(Error::of("watch", "a connection"))?;
+            let stream = open(&epoll, at, index)?;
             clients.push((stream, Vec::with_capacity(Stamp::MAX_LEN)));
         }
         Ok(Self { epoll, at, clients })
@@ -240,15 +233,21 @@ impl Connects {
     }
 
     fn restart(&mut self, index: usize) -> Result<()> {
-        let stream = start(self.at).map_err(Error::of("connect to", self.at))?;
-        self.epoll
-            .add(stream.as_fd(), Interest::READ, token(index))
-            .map_err(Error::of("watch", "a connection"))?;
+        let stream = open(&self.epoll, self.at, index)?;
         let (old, text) = &mut self.clients[index];
         *old = stream;
         text.clear();
         Ok(())
     }
+}
+
+/// Begins to connect, and watches for what the server says.
+fn open(epoll: &Epoll, at: SocketAddr, index: usize) -> Result<Stream> {
+    let stream = start(at).map_err(Error::of("connect to", at))?;
+    epoll
+        .add(&stream, Interest::READ, token(index))
+        .map_err(Error::of("watch a connection to", at))?;
+    Ok(stream)
 }
 
 fn token(index: usize) -> Token {

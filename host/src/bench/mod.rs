@@ -16,7 +16,7 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::{Model, Service};
 use crate::sys::{account, process};
-use load::{Connects, Messages};
+use load::{Connects, Done, Messages};
 use report::{Cell, Report};
 use target::{Kind, Target};
 
@@ -109,23 +109,11 @@ fn measure(plan: &Plan, kind: &Kind, connections: usize, size: usize) -> Result<
     match plan.question {
         Question::Messages => {
             let mut load = Messages::connect(at, connections, size, 1)?;
-            load.run(us / 4)?;
-            let cpu = target.cpu_ns()?;
-            let done = load.run(us)?;
-            Ok(Cell {
-                per: target.cpu_ns()?.saturating_sub(cpu) as f64 / done.count as f64,
-                ..done.cell()
-            })
+            timed(&target, us, |us| load.run(us))
         }
         Question::Connects => {
             let mut load = Connects::new(at, connections)?;
-            load.run(us / 4)?;
-            let cpu = target.cpu_ns()?;
-            let done = load.run(us)?;
-            Ok(Cell {
-                per: target.cpu_ns()?.saturating_sub(cpu) as f64 / done.count as f64,
-                ..done.cell()
-            })
+            timed(&target, us, |us| load.run(us))
         }
         Question::Fairness => {
             let mut load = Messages::connect(at, connections, size, 2)?;
@@ -155,6 +143,15 @@ fn measure(plan: &Plan, kind: &Kind, connections: usize, size: usize) -> Result<
             Ok(Cell { per: target.traced_calls()? as f64 / done.count as f64, ..done.cell() })
         }
     }
+}
+
+/// The server's processor time for each thing the load did in `us`, after a warm-up.
+fn timed(target: &Target, us: u64, mut load: impl FnMut(u64) -> Result<Done>) -> Result<Cell> {
+    load(us / 4)?;
+    let before = target.cpu_ns()?;
+    let done = load(us)?;
+    let used = target.cpu_ns()?.saturating_sub(before);
+    Ok(Cell { per: used as f64 / done.count as f64, ..done.cell() })
 }
 
 fn socket_address(address: &Address) -> Result<SocketAddr> {

@@ -1,5 +1,6 @@
 //! What the command line may say. Nothing here does anything.
 
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use clap::builder::PossibleValue;
@@ -61,16 +62,16 @@ pub(super) struct Bench {
     pub(super) peer: Vec<(String, String)>,
     /// Numbers of connections, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N")]
-    pub(super) connections: Vec<usize>,
+    pub(super) connections: Vec<NonZeroUsize>,
     /// Sizes of messages in bytes, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N")]
-    pub(super) sizes: Vec<usize>,
+    pub(super) sizes: Vec<NonZeroUsize>,
     /// Seconds measured in each run
     #[arg(long, value_name = "SECS", default_value = "1")]
     pub(super) seconds: Micros,
     /// Runs of each server, interleaved; the table shows medians
     #[arg(long, value_name = "N", default_value = "5")]
-    pub(super) rounds: usize,
+    pub(super) rounds: NonZeroUsize,
     /// Options for our servers, after --
     #[arg(last = true)]
     pub(super) server_options: Vec<String>,

@@ -1,5 +1,7 @@
 //! `windlass bench`: from options to a plan.
 
+use std::num::NonZeroUsize;
+
 use crate::bench::{self, Plan, Question};
 use crate::server::Model;
 
@@ -15,8 +17,8 @@ pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
         Question::Memory => (&[Model::Epoll, Model::EpollEt, Model::Poll], &[10_000], &[]),
         Question::Syscalls => (&[Model::Epoll, Model::EpollEt], &[64], &[64, 16_384]),
     };
-    let or = |given: &[usize], default: &[usize]| {
-        if given.is_empty() { default.to_vec() } else { given.to_vec() }
+    let or = |given: &[NonZeroUsize], default: &[usize]| {
+        if given.is_empty() { default.to_vec() } else { given.iter().map(|n| n.get()).collect() }
     };
     let plan = Plan {
         question,
@@ -25,7 +27,7 @@ pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
         connections: or(&args.connections, connections),
         sizes: or(&args.sizes, sizes),
         seconds: args.seconds.0 as f64 / 1e6,
-        rounds: args.rounds,
+        rounds: args.rounds.get(),
         options: args.server_options.clone(),
     };
     Ok(bench::run(&plan)?)

@@ -7,8 +7,8 @@
 //!
 //! The strongest wall between clients: a child that dies takes nobody with it. It costs a copy of
 //! the page tables for each client, so it is for few or long connections. Parent and child close
-//! what is not theirs: a client sees the end only when the last copy of its socket is closed. When the
-//! parent is killed, the children serve their clients to the end.
+//! what is not theirs: a client sees the end only when the last copy of its socket is closed. No child
+//! outlives the parent: who kills a server means all of it.
 
 use std::collections::HashSet;
 
@@ -25,6 +25,7 @@ use crate::sys::{clock, poll};
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let alone = SingleThreaded::check()?;
+    let parent = std::process::id();
     // The children inherit these pages untouched.
     let mut lent = Lent::for_one(server.patience());
     let mut children = HashSet::new();
@@ -40,7 +41,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         }
         if let Some(stream) = client {
             match process::fork(&alone) {
-                Ok(Forked::Child) => child(server, stream, &mut lent),
+                Ok(Forked::Child) => child(parent, server, stream, &mut lent),
                 Ok(Forked::Parent(child)) => drop(children.insert(child)),
                 Err(errno) => refuse(&mut server, &stream, errno, children.len()),
             }
@@ -60,7 +61,10 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     Ok(())
 }
 
-fn child(server: Server, stream: Stream, lent: &mut Lent) -> ! {
+fn child(parent: u32, server: Server, stream: Stream, lent: &mut Lent) -> ! {
+    if !process::die_with_parent(parent) {
+        process::exit(1);
+    }
     let mut connection = server.open(stream);
     server.leave_to_parent();
     // The parent says when to stop, and it does not ask.

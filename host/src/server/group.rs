@@ -97,7 +97,7 @@ fn run(
     ready: impl Fn(&Member) -> Result<()>,
 ) -> bool {
     member.listener.adopt();
-    if !process::die_with_parent(parent) {
+    if !process::stop_with_parent(parent) {
         return true;
     }
     let served = ready(&member).and_then(|()| {

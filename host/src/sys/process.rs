@@ -110,9 +110,21 @@ pub fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
-/// In a forked child: SIGTERM comes when the parent dies. False when it died before this call.
+/// In a forked child: SIGTERM comes when the parent ends, however it ends. False when it has ended
+/// before this call.
+pub fn stop_with_parent(parent: u32) -> bool {
+    signal_at_parents_death(parent, Signal::SIGTERM)
+}
+
+/// In a forked child: SIGKILL comes when the parent ends, however it ends. False when it has ended
+/// before this call.
 pub fn die_with_parent(parent: u32) -> bool {
-    let _ = nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM));
+    signal_at_parents_death(parent, Signal::SIGKILL)
+}
+
+fn signal_at_parents_death(parent: u32, signal: Signal) -> bool {
+    let _ = nix::sys::prctl::set_pdeathsig(Some(signal));
+    // A parent that ended a moment ago sent nothing, and was replaced by a reaper.
     u32::try_from(getppid().as_raw()) == Ok(parent)
 }
 
