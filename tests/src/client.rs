@@ -2,13 +2,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::socket::{self, MsgFlags, setsockopt, sockopt};
 use windlass::addr::Address;
 
 use crate::PATIENCE;
@@ -66,6 +66,13 @@ impl Client {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.try_send(bytes).unwrap_or_else(|error| panic!("send: {error}"));
+    }
+
+    /// Sends bytes of which the last is urgent (TCP only).
+    #[track_caller]
+    pub fn send_urgent(&mut self, bytes: &[u8]) {
+        let sent = socket::send(self.0.as_fd().as_raw_fd(), bytes, MsgFlags::MSG_OOB);
+        assert_eq!(sent, Ok(bytes.len()));
     }
 
     /// Sends all of `bytes`, or says why not.

@@ -3,6 +3,7 @@
 //! - The end of the input does not cost output that is still owed (4 MiB of it).
 //! - An end that comes together with the last bytes is seen (1,000 times).
 //! - An end without any bytes is seen.
+//! - Urgent data, at which a read stops short, hides nothing that follows it.
 //! - Who leaves without reading costs nobody else anything.
 
 use windlass_tests::{Model, Random, every_model, serve};
@@ -11,6 +12,7 @@ every_model!(
     what_is_owed_at_the_end_of_the_input_still_arrives,
     bytes_and_the_end_in_one_go_are_both_seen,
     an_end_without_bytes_is_answered_with_an_end,
+    what_follows_urgent_data_is_seen,
     who_leaves_with_replies_in_flight_disturbs_nobody,
 );
 
@@ -46,6 +48,20 @@ fn an_end_without_bytes_is_answered_with_an_end(model: Model) {
     let server = serve!("upper", model).start();
     for _ in 0..20 {
         server.connect().ends_with(b"");
+    }
+}
+
+/// A read stops at the urgent mark, however much lies behind it: no empty socket either.
+fn what_follows_urgent_data_is_seen(model: Model) {
+    let server = serve!("upper", model).start();
+    for _ in 0..50 {
+        let mut client = server.connect();
+        client.send(b"abc");
+        client.send_urgent(b"!");
+        client.send(b"def");
+        // Only the bytes in the stream: the urgent one is beside it.
+        client.expect(b"ABCDEF");
+        client.ends_with(b"");
     }
 }
 
