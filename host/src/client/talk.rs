@@ -2,14 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use crate::sys::Errno;
-use windlass_core::stream::{Read, Step, WriteN};
+use windlass_core::stream::{Read, Step, Write, WriteN};
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
+use crate::sys::Errno;
 use crate::sys::connect::connect;
 use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
@@ -29,17 +29,20 @@ const PIECE: usize = 64 * 1024;
 /// # Errors
 /// It cannot be reached, the connection is lost, or standard input or output fails.
 pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
-    let stream = Arc::new(connect(address, clock::now().after(timeout_us))?);
+    let line = Arc::new(Line {
+        stream: connect(address, clock::now().after(timeout_us))?,
+        reset: Mutex::new(false),
+    });
     let sender = {
-        let stream = Arc::clone(&stream);
+        let line = Arc::clone(&line);
         thread::spawn(move || {
-            let sent = send_input(&stream);
+            let sent = send_input(&line);
             // Also when the input failed: the server is not left waiting for more.
-            stream.shutdown_write();
+            line.stream.shutdown_write();
             sent
         })
     };
-    receive_output(&stream, address)?;
+    receive_output(&line, address)?;
     if sender.is_finished() {
         return sender.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
@@ -47,15 +50,36 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
     Ok(())
 }
 
+/// The connection, and what its two threads have to tell each other.
+struct Line {
+    stream: Stream,
+    /// A send learned of a reset. The kernel reports it once, to whichever direction asks first, and
+    /// the other one sees a clean end: so a send is made and noted under the lock.
+    reset: Mutex<bool>,
+}
+
+impl Line {
+    fn send(&self, bytes: &[u8]) -> std::result::Result<Write, Errno> {
+        let mut reset = self.reset.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = self.stream.send([bytes, &[]]);
+        *reset |= sent == Err(Errno::ECONNRESET);
+        sent
+    }
+
+    fn was_reset(&self) -> bool {
+        *self.reset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Sends standard input to its end, or until the server takes no more: why it does not is for the
-/// receiving side to see.
-fn send_input(stream: &Stream) -> Result<()> {
+/// receiving side to say.
+fn send_input(line: &Line) -> Result<()> {
     let mut input = std::io::stdin().lock();
     let mut buf = vec![0; PIECE];
     loop {
         match input.read(&mut buf) {
             Ok(0) => return Ok(()),
-            Ok(n) if send_all(stream, &buf[..n]).is_err() => return Ok(()),
+            Ok(n) if send_all(line, &buf[..n]).is_err() => return Ok(()),
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Error::new("read", "standard input", error)),
@@ -63,31 +87,36 @@ fn send_input(stream: &Stream) -> Result<()> {
     }
 }
 
-fn receive_output(stream: &Stream, address: &Address) -> Result<()> {
+fn receive_output(line: &Line, address: &Address) -> Result<()> {
     let mut output = std::io::stdout().lock();
     let mut buf = vec![0; PIECE];
     loop {
-        match stream.recv(&mut buf).map_err(Error::of("receive from", address))? {
+        match line.stream.recv(&mut buf).map_err(Error::of("receive from", address))? {
             Read::Moved(n) => output
                 .write_all(&buf[..n.get()])
                 .and_then(|()| output.flush())
                 .map_err(Error::of("write", "standard output"))?,
+            Read::Eof if line.was_reset() => {
+                return Err(Error::new("receive from", address, Errno::ECONNRESET));
+            }
             Read::Eof => return Ok(()),
-            Read::WouldBlock => drop(poll::wait(stream.as_fd(), Interest::READ, None, None)),
+            Read::WouldBlock => {
+                let _ = poll::wait(line.stream.as_fd(), Interest::READ, None, None);
+            }
             Read::Interrupted => {}
         }
     }
 }
 
-fn send_all(stream: &Stream, bytes: &[u8]) -> std::result::Result<(), Errno> {
+fn send_all(line: &Line, bytes: &[u8]) -> std::result::Result<(), Errno> {
     let mut write = WriteN::new(bytes);
     let mut step = write.step();
     loop {
         match step {
             Step::Done => return Ok(()),
-            Step::Again => step = write.handle_write(stream.send([write.unwritten(), &[]])?),
+            Step::Again => step = write.handle_write(line.send(write.unwritten())?),
             Step::Wait => {
-                let _ = poll::wait(stream.as_fd(), Interest::WRITE, None, None);
+                let _ = poll::wait(line.stream.as_fd(), Interest::WRITE, None, None);
                 step = write.step();
             }
             Step::Ended { .. } => return Err(Errno::EPIPE),

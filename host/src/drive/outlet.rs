@@ -1,11 +1,11 @@
 //! The sending side of a connection: direct writes, and what the socket did not take.
 
-use crate::sys::Errno;
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
 use super::lent::{Held, Spare};
+use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
 /// A socket with the output that it owes.

@@ -2,12 +2,12 @@
 
 use std::os::fd::BorrowedFd;
 
-use crate::sys::Errno;
 use tracing::{debug, enabled, info, warn};
 use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 
 use crate::addr::Address;
+use crate::sys::Errno;
 use crate::sys::listener::{Accepted, Listener};
 use crate::sys::stream::Stream;
 

@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::sys::Errno;
 use windlass_core::fault::Fault;
 
 use crate::drive::{Connection, Lent, Woken, run};
+use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
 use crate::sys::roster::Roster;

@@ -12,13 +12,13 @@
 
 use std::collections::HashSet;
 
-use crate::sys::Errno;
 use tracing::warn;
 use windlass_core::time::Wake;
 
 use super::{Server, log_end};
 use crate::drive::{Lent, Woken, run};
 use crate::error::Result;
+use crate::sys::Errno;
 use crate::sys::process::{self, Child, Forked, SingleThreaded};
 use crate::sys::stream::Stream;
 use crate::sys::{clock, poll};

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use crate::sys::Errno;
 use tracing::info;
 use windlass_core::time::{Instant, Wake};
 
 use crate::drive::Woken;
+use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::poll;
 use crate::sys::ready::Interest;

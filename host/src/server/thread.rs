@@ -12,13 +12,13 @@
 
 use std::thread::Builder;
 
-use crate::sys::Errno;
 use windlass_core::time::Wake;
 
 use super::crowd::Crowd;
 use super::{Server, log_end};
 use crate::drive::Lent;
 use crate::error::{Error, Result};
+use crate::sys::Errno;
 use crate::sys::clock;
 
 /// A thread runs the driver and a log line, nothing deep.
