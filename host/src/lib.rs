@@ -8,7 +8,7 @@
 //! - [`drive`]: runs a [`Session`](windlass_core::session::Session) over a socket.
 //! - [`server`]: the models of waiting for many clients, and the services.
 //! - [`client`]: the other ends.
-//! - [`bench`]: measures servers side by side.
+//! - [`mod@bench`]: measures servers side by side.
 //! - [`cli`]: the command line.
 #![deny(unsafe_code)]
 

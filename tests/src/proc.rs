@@ -27,15 +27,9 @@ pub fn private_memory(pid: i32) -> usize {
     kib.map_or(0, |kib| kib.parse::<usize>().expect("a number of KiB") * 1024)
 }
 
-/// The children of `pid` that have not been reaped.
+/// The children of `pid` that it has not reaped, zombies included.
 pub fn children(pid: i32) -> Vec<i32> {
     all().filter(|stat| stat.field(4) == u64::from(pid.unsigned_abs())).map(|it| it.pid).collect()
-}
-
-/// The children of `pid` that have ended and that nobody has reaped.
-pub fn zombies(pid: i32) -> Vec<i32> {
-    let parent = u64::from(pid.unsigned_abs());
-    all().filter(|stat| stat.field(4) == parent && stat.state() == "Z").map(|it| it.pid).collect()
 }
 
 /// Whether `pid` exists and has not ended.

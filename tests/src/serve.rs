@@ -32,7 +32,7 @@ pub struct Serve {
 impl Serve {
     /// `service` under `model` by `program`, on a TCP port of 127.0.0.1. See [`serve!`].
     ///
-    /// [`serve!`]: crate::serve
+    /// [`serve!`]: crate::serve!
     pub fn new(program: &str, service: &'static str, model: Model) -> Self {
         Self {
             program: program.into(),

@@ -88,11 +88,6 @@ impl Server {
         family.map(proc::private_memory).sum()
     }
 
-    /// Children that have ended and that it has not reaped.
-    pub fn zombies(&self) -> Vec<i32> {
-        proc::zombies(self.pid())
-    }
-
     /// What it wrote to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
