@@ -138,8 +138,8 @@ impl FromStr for Micros {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
         if (0.0..=1e9).contains(&seconds) {
-            // At most 10^15, exactly representable.
-            Ok(Self((seconds * 1e6) as u64))
+            // At most 10^15, exactly representable. Up: a little is not nothing.
+            Ok(Self((seconds * 1e6).ceil() as u64))
         } else {
             Err("seconds are between 0 and 1000000000")
         }

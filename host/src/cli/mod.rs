@@ -4,7 +4,7 @@ mod args;
 mod bench;
 mod serve;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(error)) => wrong_usage(&error),
         Err(Failure::Error(error)) => {
-            eprintln!("windlass: {error}");
+            complain(&error.to_string());
             ExitCode::FAILURE
         }
     }
@@ -42,7 +42,7 @@ fn wrong_usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     let first = text.split("\n\n").next().unwrap_or_default();
     let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-    eprintln!("windlass: {}; see --help", line.trim_start_matches("error: "));
+    complain(&format!("{}; see --help", line.trim_start_matches("error: ")));
     ExitCode::from(2)
 }
 
@@ -72,9 +72,13 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
     }
 }
 
+/// One line on standard error. Where that cannot be written there is nobody to tell.
+fn complain(what: &str) {
+    let _ = std::io::stderr().write_all(format!("windlass: {what}\n").as_bytes());
+}
+
 /// One line on standard output, at once.
 fn print_line(line: &str) -> Result<()> {
-    use std::io::Write;
     let mut out = std::io::stdout().lock();
     // One write, so that lines of several processes do not mix.
     out.write_all(format!("{line}\n").as_bytes())
@@ -92,6 +96,8 @@ fn log_to_stderr(verbose: u8) {
         .with_max_level(level)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
+        // A log that cannot be written is no reason to stop serving.
+        .log_internal_errors(false)
         .with_target(false)
         .without_time()
         .init();

@@ -12,6 +12,7 @@ use crate::server::group::{self, Member};
 use crate::server::{Limits, Model, Policy, Server, Service, Stop};
 use crate::sys::listener::Listener;
 use crate::sys::process;
+use crate::sys::signals::Signals;
 
 /// What runs without a word on the command line: each service of streams, each under a model that
 /// suits it, on loopback.
@@ -26,8 +27,18 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     let plan = plan(args)?;
     let limits = limits(args)?;
     let files = process::raise_nofile();
+    // What was inherited is taken before anything else is opened: no number is ours by then.
     let mut members = Vec::with_capacity(plan.len());
-    for (service, model, address) in plan {
+    let is_inherited = |address: &Address| matches!(address, Address::Fd(_));
+    let (inherited, own): (Vec<_>, Vec<_>) =
+        plan.into_iter().partition(|(_, _, address)| is_inherited(address));
+    for (service, model, address) in inherited {
+        let listener = Listener::bind(&address, args.backlog)?;
+        members.push(Member { listener, service, model });
+    }
+    // Before a socket file exists, so that a stop at any moment takes it away.
+    let signals = Signals::block().map_err(Error::of("block signals", ""))?;
+    for (service, model, address) in own {
         let listener = Listener::bind(&address, args.backlog)?;
         members.push(Member { listener, service, model });
     }
@@ -35,11 +46,11 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     let grace_us = args.grace.0;
     process::trim_memory();
     if members.len() > 1 {
-        return Ok(group::serve(members, limits, grace_us, announce)?);
+        return Ok(group::serve(members, limits, grace_us, signals, announce)?);
     }
     if let Some(member) = members.pop() {
-        let stop = Stop::on_signals(grace_us).map_err(Error::of("block signals", ""))?;
         announce(&member)?;
+        let stop = Stop::on_signals(signals, grace_us);
         Server::new(member.listener, member.service, limits, stop).run(member.model)?;
     }
     Ok(())
@@ -69,7 +80,12 @@ fn plan(args: &Serve) -> std::result::Result<Vec<(Service, Model, Address)>, Fai
         let model = model.unwrap_or(Model::Epoll);
         args.listen.iter().map(|address| (service, model, address.clone())).collect()
     };
-    for (_, model, address) in &plan {
+    for (index, (_, model, address)) in plan.iter().enumerate() {
+        if let Address::Fd(_) = address
+            && plan[..index].iter().any(|(_, _, earlier)| earlier == address)
+        {
+            return Err(usage(&format!("{address} is given twice, and can be taken over once")));
+        }
         if let Address::Udp(_) | Address::UnixDatagram(_) = address {
             return Err(usage(&format!(
                 "{} is served on streams, and {address} is a datagram address",

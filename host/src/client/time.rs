@@ -1,14 +1,16 @@
 //! Asks a time server.
 
+use std::os::fd::AsFd;
+
 use windlass_core::fault::Fault;
 use windlass_core::session::TimeClient;
-use windlass_core::time::Instant;
 use windlass_core::wire::Stamp;
 
 use crate::addr::Address;
-use crate::drive::{Connection, Lent, Patience, Woken, run};
+use crate::drive::{Connection, Lent, Next, Patience};
 use crate::error::{Error, Result};
 use crate::sys::connect::connect;
+use crate::sys::ready::{Interest, Ready};
 use crate::sys::{clock, poll};
 
 /// The time that the server at `address` says, if it says it within `timeout_us`.
@@ -20,20 +22,29 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
     let stream = connect(address, deadline)?;
     let mut connection = Connection::new(stream, Box::new(TimeClient::new()), clock::now());
     let mut lent = Lent::for_one(Patience { idle_us: None });
-    run(&mut connection, &mut lent, |socket, interest, _: Option<Instant>| {
-        match poll::wait(socket, interest, None, Some(deadline)) {
-            poll::Woken::Ready(ready) => Woken::Ready(ready),
-            poll::Woken::TimedOut => Woken::Cut,
-            poll::Woken::Other | poll::Woken::Interrupted => Woken::Look,
+    let mut ready = Ready::NONE;
+    loop {
+        let next = connection.turn(ready, clock::now(), &mut lent);
+        // The stamp is all there is to hear, whether or not the server goes on talking.
+        if let Some(stamp) = connection.session().stamp() {
+            return Ok(stamp);
         }
-    })
-    .map_err(|fault| match fault {
-        Fault::Aborted => Fault::TimedOut { waited_us: timeout_us },
-        fault => fault,
-    })
-    .map_err(Error::of("read the time from", address))?;
-    connection
-        .session()
-        .stamp()
-        .ok_or_else(|| Error::new("read the time from", address, "it said nothing"))
+        let interest = match next {
+            Next::Wait(interest) => interest,
+            Next::Again => Interest::READ,
+            Next::Closed(how) => return Err(why_not(address, how.err())),
+        };
+        ready = match poll::wait(connection.as_fd(), interest, None, Some(deadline)) {
+            poll::Woken::Ready(ready) => ready,
+            poll::Woken::Other | poll::Woken::Interrupted => Ready::NONE,
+            poll::Woken::TimedOut => {
+                return Err(why_not(address, Some(Fault::TimedOut { waited_us: timeout_us })));
+            }
+        };
+    }
+}
+
+fn why_not(address: &Address, fault: Option<Fault>) -> Error {
+    // A session that is done without a stamp is done with a fault.
+    Error::new("read the time from", address, fault.unwrap_or(Fault::Aborted))
 }

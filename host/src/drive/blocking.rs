@@ -1,5 +1,7 @@
 //! For a thread or process that has one connection and nothing else to do.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use windlass_core::fault::Fault;
 use windlass_core::session::Session;
 use windlass_core::time::Instant;
@@ -8,7 +10,6 @@ use super::connection::{Connection, Next};
 use super::lent::Lent;
 use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready};
-use std::os::fd::BorrowedFd;
 
 /// How a wait for one connection ended.
 #[derive(Debug, Clone, Copy)]
@@ -31,18 +32,16 @@ pub fn run<S: Session + ?Sized>(
     lent: &mut Lent,
     mut wait: impl FnMut(BorrowedFd<'_>, Interest, Option<Instant>) -> Woken,
 ) -> Result<(), Fault> {
-    use std::os::fd::AsFd;
     let mut ready = Ready::NONE;
     loop {
-        let interest = match connection.turn(ready, clock::now(), lent) {
-            Next::Wait(interest) => interest,
-            Next::Again => {
-                ready = Ready::NONE;
-                continue;
-            }
+        let (interest, deadline) = match connection.turn(ready, clock::now(), lent) {
+            Next::Wait(interest) => (interest, connection.deadline(lent)),
+            // It could go on at once. A look around in between: a peer that never pauses does not
+            // keep the caller from hearing that it is to stop.
+            Next::Again => (Interest::NONE, Some(Instant::ZERO)),
             Next::Closed(how) => return how,
         };
-        ready = match wait(connection.as_fd(), interest, connection.deadline(lent)) {
+        ready = match wait(connection.as_fd(), interest, deadline) {
             Woken::Ready(ready) => ready,
             Woken::Look => Ready::NONE,
             Woken::Cut => {

@@ -22,8 +22,8 @@ pub(super) struct Acceptor {
     /// `None` once the server drains.
     listener: Option<Listener>,
     max: usize,
-    /// Accepting is not tried before this.
-    resume: Option<Instant>,
+    /// Accepting is not tried before this, or until fewer connections are open.
+    resume: Option<(Instant, usize)>,
     /// Something ran out, and the queue has not been empty since: it was said once.
     exhausted: bool,
     /// Connections refused since `refused_at`, and when that was last said.
@@ -60,13 +60,14 @@ impl Acceptor {
 
     /// Whether the listener is to be watched, with `live` connections open.
     pub(super) fn wants(&self, now: Instant, live: usize) -> bool {
-        self.listener.is_some() && live < self.max && self.resume.is_none_or(|at| at <= now)
+        let rested = self.resume.is_none_or(|(at, full)| at <= now || live < full);
+        self.listener.is_some() && live < self.max && rested
     }
 
     /// When to ask again: never, once the pause is over. `accept(2)` wants a descriptor before it
     /// looks whether anybody waits, so a pause may begin and end with nobody in the queue.
     pub(super) fn wake(&self, now: Instant) -> Wake {
-        self.resume.filter(|&at| at > now).map_or(Wake::Never, Wake::At)
+        self.resume.filter(|&(at, _)| at > now).map_or(Wake::Never, |(at, _)| Wake::At(at))
     }
 
     /// The next connection, if one may be taken and one is there.
@@ -101,7 +102,7 @@ impl Acceptor {
     #[cold]
     #[inline(never)]
     pub(super) fn pause(&mut self, op: &str, errno: Errno, now: Instant, live: usize) {
-        self.resume = Some(now.after(PAUSE_US));
+        self.resume = Some((now.after(PAUSE_US), live));
         if !std::mem::replace(&mut self.exhausted, true) {
             warn!(live, "{op}: {}; clients wait until a connection is closed", errno.desc());
         }

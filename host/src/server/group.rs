@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::os::fd::AsFd;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{Limits, Model, Server, Service, Stop};
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ pub struct Member {
     pub model: Model,
 }
 
-/// Serves all of `members`, each in a process of its own, until a signal says to stop. `ready` is
+/// Serves all of `members`, each in a process of its own, until one of `signals` says to stop. `ready` is
 /// called in each process when it is about to serve.
 ///
 /// # Errors
@@ -37,10 +37,10 @@ pub fn serve(
     members: Vec<Member>,
     limits: Limits,
     grace_us: u64,
+    signals: Signals,
     ready: impl Fn(&Member) -> Result<()>,
 ) -> Result<()> {
     let alone = SingleThreaded::check()?;
-    let signals = Signals::block().map_err(Error::of("block signals", ""))?;
     let parent = std::process::id();
     let mut children: HashMap<Child, String> = HashMap::new();
     let mut failed = None;
@@ -97,15 +97,18 @@ fn run(
     ready: impl Fn(&Member) -> Result<()>,
 ) -> bool {
     member.listener.adopt();
+    // Ctrl-C is for the parent, which passes it on: heard twice, it would mean at once.
+    process::leave_terminal_group();
     if !process::stop_with_parent(parent) {
         return true;
     }
     let served = ready(&member).and_then(|()| {
-        let stop = Stop::on_signals(grace_us).map_err(Error::of("block signals", ""))?;
+        let signals = Signals::block().map_err(Error::of("block signals", ""))?;
+        let stop = Stop::on_signals(signals, grace_us);
         Server::new(member.listener, member.service, limits, stop).run(member.model)
     });
     if let Err(error) = &served {
-        eprintln!("windlass: {error}");
+        error!("{error}");
     }
     served.is_ok()
 }

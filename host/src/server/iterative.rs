@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Right for services that answer and close, like `time`: nothing is cheaper. A client that stays
-//! makes all others wait in the kernel's queue, for up to the idle timeout if it says nothing.
+//! makes all others wait in the kernel's queue: for up to the idle timeout if it says nothing, and for
+//! up to two seconds if it goes on talking when the service is done with it.
 
 use super::{Server, log_end};
 use crate::drive::{Lent, run};

@@ -183,11 +183,16 @@ impl Server {
     /// something else to look at: a stop, a child, the bell, a time that came.
     fn next_client(&mut self, live: usize, bell: Option<&Event>, wake: Wake) -> Option<Stream> {
         let now = clock::now();
+        let wanted = self.acceptor.wants(now, live);
         if self.in_a_row < ACCEPT_BURST
             && let Some(stream) = self.acceptor.accept(now, live)
         {
             self.in_a_row += 1;
             return Some(stream);
+        }
+        if wanted && !self.acceptor.wants(now, live) {
+            // Something ran out just now: the caller may want to hear when a connection ends.
+            return None;
         }
         // After a burst there may be more clients, so only look.
         let wake = if self.in_a_row == ACCEPT_BURST { Wake::Now } else { wake };

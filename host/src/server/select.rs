@@ -18,6 +18,10 @@ use crate::sys::select::{FD_SETSIZE, SelectSet, can_watch};
 
 pub(super) fn serve(server: Server) -> Result<()> {
     let mut hub = Hub::level_triggered(server);
+    if !hub.watched().all(|(_, fd, _)| can_watch(fd)) {
+        let why = "a descriptor that the server needs is numbered 1024 or higher";
+        return Err(Error::new("select", "", why));
+    }
     let mut ready: Vec<(Token, Ready)> = Vec::new();
     while !hub.is_over() {
         wait(&hub, &mut ready)?;

@@ -47,14 +47,9 @@ impl StopHandle {
 }
 
 impl Stop {
-    /// Stops on SIGTERM and SIGINT, which are blocked from here on in this thread and in those that
-    /// it starts. SIGCHLD wakes the server too.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENFILE`.
-    pub fn on_signals(grace_us: u64) -> Result<Self, Errno> {
-        let source = Source::Signals(Signals::block()?);
-        Ok(Self { source, grace_us, state: State::Running })
+    /// Stops on SIGTERM and SIGINT. SIGCHLD wakes the server too.
+    pub fn on_signals(signals: Signals, grace_us: u64) -> Self {
+        Self { source: Source::Signals(signals), grace_us, state: State::Running }
     }
 
     /// Stops when the handle says so.

@@ -10,13 +10,14 @@
 //! no slot in an array that is never used again, no argument on the stack of another thread, and
 //! each thread is counted out when it ends, however it ends.
 
+use std::sync::mpsc;
 use std::thread::Builder;
 
 use windlass_core::time::Wake;
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Member};
 use super::{Server, log_end};
-use crate::drive::Lent;
+use crate::drive::{Connection, Lent};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::clock;
@@ -30,18 +31,25 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     loop {
         crowd.set_awaited(server.awaits_an_end(crowd.live()));
         if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never) {
-            let mut connection = server.open(stream);
-            let member = crowd.enter();
+            // Handed over after the start: the client of a thread that cannot be started is still
+            // here, to be told.
+            let (hand_over, receive) = mpsc::sync_channel::<(Member, Connection)>(1);
             let body = move || {
+                let Ok((member, mut connection)) = receive.recv() else { return };
                 let how = member.serve(&mut connection, &mut Lent::for_one(patience));
                 log_end(how);
                 // The descriptor is free before the count says so.
                 drop(connection);
+                drop(member);
             };
-            if let Err(error) = Builder::new().stack_size(STACK).spawn(body) {
-                // The client went with the closure; the next ones wait.
-                let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EAGAIN as i32));
-                server.acceptor.pause("start a thread", errno, clock::now(), crowd.live());
+            match Builder::new().stack_size(STACK).spawn(body) {
+                Ok(_) => drop(hand_over.send((crowd.enter(), server.open(stream)))),
+                Err(error) => {
+                    let errno = error.raw_os_error().unwrap_or(Errno::EAGAIN as i32);
+                    let (errno, now) = (Errno::from_raw(errno), clock::now());
+                    server.acceptor.pause("start a thread", errno, now, crowd.live());
+                    server.acceptor.refuse(&stream, "no thread could be started", now);
+                }
             }
         }
         if server.is_over(clock::now(), crowd.live()) {

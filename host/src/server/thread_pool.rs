@@ -40,13 +40,16 @@ struct State {
     /// Workers told to retire that have not heard it yet.
     retire: u32,
     closing: bool,
+    /// The last thread could not be started: it was said once.
+    spawn_failed: bool,
 }
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
     let threads = Threads::new(server.limits.threads, clock::now())
         .map_err(Error::of("start a thread pool", ""))?;
-    let state = State { queue: VecDeque::new(), threads, retire: 0, closing: false };
+    let state =
+        State { queue: VecDeque::new(), threads, retire: 0, closing: false, spawn_failed: false };
     let pool = Arc::new(Pool {
         state: Mutex::new(state),
         work: Condvar::new(),
@@ -88,9 +91,12 @@ impl Pool {
                     let pool = Arc::clone(self);
                     let body = move || pool.work();
                     if let Err(why) = Builder::new().stack_size(STACK).spawn(body) {
-                        error!("start a thread: {why}");
+                        if !std::mem::replace(&mut state.spawn_failed, true) {
+                            error!("start a thread: {why}; clients wait, trying again");
+                        }
                         state.threads.handle(Event::SpawnFailed, now);
                     } else {
+                        state.spawn_failed = false;
                         debug!(threads = state.threads.live(), "started a thread");
                     }
                 }
@@ -118,7 +124,13 @@ impl Pool {
         let mut lent = Lent::for_one(self.patience);
         let mut state = self.lock();
         loop {
-            if let Some((member, mut connection)) = state.queue.pop_front() {
+            // Before the queue: the bookkeeping counts this thread as gone, not as idle.
+            if state.retire > 0 {
+                state.retire -= 1;
+                state.threads.handle(Event::Retired, clock::now());
+                info!(threads = state.threads.live(), "retired a thread");
+                return;
+            } else if let Some((member, mut connection)) = state.queue.pop_front() {
                 state.threads.handle(Event::Taken, clock::now());
                 drop(state);
                 self.crowd.ring();
@@ -130,11 +142,6 @@ impl Pool {
                 drop(member);
                 state = self.lock();
             } else if state.closing {
-                return;
-            } else if state.retire > 0 {
-                state.retire -= 1;
-                state.threads.handle(Event::Retired, clock::now());
-                info!(threads = state.threads.live(), "retired a thread");
                 return;
             } else {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);

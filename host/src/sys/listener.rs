@@ -1,6 +1,7 @@
 //! Listening sockets: bound, inherited, and accepting through every hazard of `accept(2)`.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -20,9 +21,26 @@ use crate::error::{Error, Result};
 pub struct Listener {
     fd: OwnedFd,
     address: Address,
-    /// The socket file to remove at the end, and the process that made it: a child that closes its
-    /// copy must not take the file away.
-    owned_path: Option<(PathBuf, u32)>,
+    /// The socket file to remove at the end.
+    owned_path: Option<OwnedPath>,
+}
+
+/// A socket file that a listener made.
+#[derive(Debug)]
+struct OwnedPath {
+    path: PathBuf,
+    /// Which file it is: another server may have put its own in the place.
+    file: Option<FileId>,
+    /// The process that removes it: a child that closes its copy must not.
+    owner: u32,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let meta = path.symlink_metadata().ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 /// What came of one [`Listener::accept`].
@@ -92,7 +110,9 @@ impl Listener {
             }
             bound => bound?,
         };
-        Ok(Self { fd, address, owned_path: Some((path.to_owned(), std::process::id())) })
+        let path = path.to_owned();
+        let owned = OwnedPath { file: file_id(&path), path, owner: std::process::id() };
+        Ok(Self { fd, address, owned_path: Some(owned) })
     }
 
     /// Takes over the listening socket that came in as descriptor `raw`.
@@ -110,7 +130,8 @@ impl Listener {
         if !listens || socket::getsockopt(&seen, sockopt::SockType) != Ok(SockType::Stream) {
             return Err(refuse("it is not a listening stream socket"));
         }
-        // SAFETY: it is open, and the command line handed it to this listener and to nobody else.
+        // SAFETY: it is open, and not ours yet: the command line takes inherited descriptors before
+        // it opens any, and each number once.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         set_flags(&fd).map_err(Error::of("inherit", &address))?;
         let address = match socket::getsockname::<SockaddrStorage>(raw) {
@@ -130,8 +151,8 @@ impl Listener {
 
     /// After a fork, in the process that keeps the listener: the socket file is its to remove.
     pub fn adopt(&mut self) {
-        if let Some((_, owner)) = &mut self.owned_path {
-            *owner = std::process::id();
+        if let Some(owned) = &mut self.owned_path {
+            owned.owner = std::process::id();
         }
     }
 
@@ -191,10 +212,11 @@ impl AsFd for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some((path, owner)) = self.owned_path.take()
-            && owner == std::process::id()
+        if let Some(owned) = self.owned_path.take()
+            && owned.owner == std::process::id()
+            && file_id(&owned.path) == owned.file
         {
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(owned.path);
         }
     }
 }
@@ -215,11 +237,12 @@ fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog, address: &Address) -> 
     Ok(fd)
 }
 
-/// Whether `path` is a socket that nobody listens on any more.
+/// Whether `path` is a socket that nobody listens on any more, and is still the same one after
+/// that was found out.
 fn is_stale(path: &Path) -> bool {
-    use std::os::unix::fs::FileTypeExt;
+    let before = file_id(path);
     let is_socket = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
-    is_socket && connect::probe(path) == Err(Errno::ECONNREFUSED)
+    is_socket && connect::probe(path) == Err(Errno::ECONNREFUSED) && file_id(path) == before
 }
 
 fn local_port(fd: &OwnedFd) -> Option<u16> {

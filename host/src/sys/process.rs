@@ -122,6 +122,11 @@ pub fn die_with_parent(parent: u32) -> bool {
     signal_at_parents_death(parent, Signal::SIGKILL)
 }
 
+/// In a forked child: leaves the terminal's process group, so that Ctrl-C goes to the parent alone.
+pub fn leave_terminal_group() {
+    let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+}
+
 fn signal_at_parents_death(parent: u32, signal: Signal) -> bool {
     let _ = nix::sys::prctl::set_pdeathsig(Some(signal));
     // A parent that ended a moment ago sent nothing, and was replaced by a reaper.

@@ -56,8 +56,6 @@ impl Token {
     pub const LISTENER: Self = Self { index: u32::MAX, generation: 0 };
     /// Not a connection: the descriptor that asks the server to stop.
     pub const STOP: Self = Self { index: u32::MAX, generation: 1 };
-    /// Not a connection: another thread has news.
-    pub const BELL: Self = Self { index: u32::MAX, generation: 2 };
 
     /// As the 64 bits of `epoll_data`.
     pub const fn to_bits(self) -> u64 {

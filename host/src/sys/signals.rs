@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{self, SigHandler, SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// The signals a server minds.
@@ -26,6 +26,13 @@ impl Signals {
     /// # Errors
     /// `EMFILE`, `ENFILE`.
     pub fn block() -> Result<Self, Errno> {
+        // An ignored signal is discarded even while it is blocked, and ignored children are not
+        // waited for; both dispositions survive exec(2). An ignored SIGINT stays: a shell without
+        // job control ignores it for what runs in the background.
+        for signal in [Signal::SIGTERM, Signal::SIGCHLD] {
+            // SAFETY: the default disposition runs no code of ours.
+            unsafe { signal::signal(signal, SigHandler::SigDfl)? };
+        }
         let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect();
         set.thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Self)
