@@ -126,6 +126,8 @@ impl Serve {
         }
         command.args(&self.args).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own, as a shell gives it: a test can do what a terminal does.
+        command.process_group(0);
         if self.storm {
             command.env("WINDLASS_TEST_STORM", "1");
         }

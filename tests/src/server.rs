@@ -5,7 +5,7 @@ use std::process::Child;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::client::Client;
@@ -91,6 +91,11 @@ impl Server {
     /// What it wrote to standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
+    }
+
+    /// Sends a signal to all of its process group, as a terminal does on Ctrl-C.
+    pub fn signal_group(&self, signal: Signal) {
+        let _ = killpg(Pid::from_raw(self.pid), signal);
     }
 
     /// Sends it a signal: to the process that was started.

@@ -6,6 +6,7 @@
 //! - `select` beyond descriptor 1023 turns clients away and lives.
 //! - Two thousand connections at once; two thousand children that end.
 //! - Every system call is interrupted.
+//! - The world it is started in is hostile: nowhere to log, children ignored.
 
 use std::fs::File;
 use std::thread;
@@ -19,8 +20,9 @@ use windlass_tests::{
 models!(a_server_without_descriptors_serves_whom_it_has_and_rests:
     thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
 models!(clients_that_come_and_go_at_the_descriptor_limit_are_all_served:
-    thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+    thread Thread, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
 every_model!(
+    a_standard_error_that_is_full_ends_nobody,
     a_peer_that_resets_in_the_middle_disturbs_nobody,
     a_client_that_is_killed_disturbs_nobody,
     a_silent_peer_is_cut,
@@ -30,6 +32,35 @@ every_model!(
 every_concurrent_model!(a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut);
 models!(thousands_of_connections_are_served_at_once:
     fork Fork, thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+
+/// A log that cannot be written is no reason to stop serving.
+fn a_standard_error_that_is_full_ends_nobody(model: Model) {
+    let deaf = ["sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"];
+    let server = serve!("upper", model).args("-v").under(&deaf).start();
+    for _ in 0..3 {
+        let mut client = server.connect();
+        client.upper(b"hello");
+        client.reset();
+    }
+    server.connect().ends_with(b"");
+    assert_eq!(server.stop().code, Some(0));
+}
+
+/// Ignored children are not waited for, and the disposition survives exec(2).
+#[test]
+fn children_that_were_ignored_are_counted_all_the_same() {
+    let ignoring = ["sh", "-c", "trap '' CHLD; exec \"$0\" \"$@\""];
+    let serve = || serve!("upper", Model::Fork).args("--max-connections 2 --grace 300");
+    let server = serve().under(&ignoring).start();
+    for _ in 0..10 {
+        let mut client = server.connect();
+        client.upper(b"hello");
+        client.ends_with(b"");
+    }
+    assert_eq!(server.stop().code, Some(0));
+    let group = serve().listen("tcp:127.0.0.1:0").listen("tcp:127.0.0.1:0");
+    assert_eq!(group.under(&ignoring).start().stop().code, Some(0));
+}
 
 /// A level-triggered loop that keeps watching a listener it cannot accept from spins, and
 /// logs, and one that gives up on the error serves nobody any more.

@@ -141,7 +141,6 @@ fn a_message_costs_one_read_one_write_and_little_more(model: Model) {
     let (few, many) = (system_calls(model, 1), system_calls(model, 1 + ROUNDS));
     let (calls, messages) = (many.saturating_sub(few), ROUNDS * BUSY);
     assert!(calls >= 2 * messages, "strace missed some: {calls} calls for {messages} messages");
-    eprintln!("RATIO {model:?} {calls} {messages}");
     assert!(calls * 10 <= messages * 21, "{calls} calls for {messages} messages");
 }
 

@@ -3,7 +3,7 @@
 //! - SIGTERM: connecting is refused at once, a conversation may finish, the exit code is 0.
 //! - Whoever says nothing is cut at the end of the grace.
 //! - A second signal ends everything at once.
-//! - SIGINT does the same.
+//! - SIGINT does the same, also when a terminal sends it to everyone.
 //! - A group: one process for each listener, and none that outlives the others.
 //! - Children do not outlive the server that forked them.
 
@@ -18,6 +18,7 @@ every_model!(
     a_second_sigterm_stops_at_once,
     sigint_stops_like_sigterm,
     a_group_stops_as_one,
+    a_terminal_is_heard_once,
     a_group_fails_when_one_of_it_is_killed,
     a_group_does_not_outlive_its_parent,
 );
@@ -114,6 +115,25 @@ fn a_group_does_not_outlive_its_parent(model: Model) {
     assert_eq!(server.wait().code, None);
     within(PATIENCE, "they end", || members.iter().all(|member| !proc::runs(member.pid)));
     client.end();
+}
+
+/// Ctrl-C goes to every process of the terminal's group, and the parent passes it on: heard twice by
+/// a member, it would cut the conversation.
+fn a_terminal_is_heard_once(model: Model) {
+    for listeners in 1..=2 {
+        let mut serve = serve!("upper", model).args("--grace 300");
+        for _ in 0..listeners {
+            serve = serve.listen("tcp:127.0.0.1:0");
+        }
+        let server = serve.start();
+        let mut client = server.connect();
+        client.upper(b"before");
+        server.signal_group(Signal::SIGINT);
+        server.until_refused();
+        client.upper(b"after");
+        client.ends_with(b"");
+        assert_eq!(server.wait().code, Some(0));
+    }
 }
 
 /// A child that nobody could tell to stop any more would serve its client for as long as that one

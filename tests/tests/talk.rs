@@ -79,6 +79,17 @@ fn no_input_is_no_failure(model: Model) {
     }
 }
 
+#[test]
+fn an_input_that_fails_is_a_failure() {
+    let server = serve!("upper", Model::Epoll).start();
+    for _ in 0..50 {
+        // A folder can be opened and not be read.
+        let folder = File::open("/").expect("open");
+        let outcome = windlass!("talk", server.address()).feed(Feed::File(folder)).run();
+        outcome.fails_with(1, &["standard input"]);
+    }
+}
+
 /// The error of a reset is reported once, to whichever direction asks first. So there are many runs:
 /// while it says nothing, and while both directions wait in the middle of a transfer.
 #[test]
