@@ -4,6 +4,7 @@
 //! - An end that comes together with the last bytes is seen (1,000 times).
 //! - An end without any bytes is seen.
 //! - Urgent data, at which a read stops short, hides nothing that follows it.
+//! - A server that has said its last does not reset whoever is still talking to it.
 //! - Who leaves without reading costs nobody else anything.
 
 use windlass_tests::{Model, Random, every_model, serve};
@@ -13,6 +14,7 @@ every_model!(
     bytes_and_the_end_in_one_go_are_both_seen,
     an_end_without_bytes_is_answered_with_an_end,
     what_follows_urgent_data_is_seen,
+    whoever_talks_to_a_server_that_leaves_gets_a_clean_end,
     who_leaves_with_replies_in_flight_disturbs_nobody,
 );
 
@@ -62,6 +64,18 @@ fn what_follows_urgent_data_is_seen(model: Model) {
         // Only the bytes in the stream: the urgent one is beside it.
         client.expect(b"ABCDEF");
         client.ends_with(b"");
+    }
+}
+
+/// A server that looks for input, finds none and closes may be too late: what came in between turns
+/// the end into a reset. That moment is short, so there are many clients.
+fn whoever_talks_to_a_server_that_leaves_gets_a_clean_end(model: Model) {
+    let server = serve!("time", model).start();
+    for _ in 0..500 {
+        let mut client = server.connect();
+        // It may have left already.
+        let _ = client.try_send(&[b'x'; 100]);
+        assert_eq!(client.rest().last(), Some(&b'\n'));
     }
 }
 

@@ -54,19 +54,14 @@ fn the_server_may_close_first(model: Model) {
     }
 }
 
-/// Whether its input was still being sent when the server closed is a matter of luck, and so is
-/// whether the kernel answers that input with a reset: then talk says so. What the server said is
-/// printed in any case. Many runs, so that all of it happens.
+/// Whether its input was still being sent when the server closed is a matter of luck. Many runs, so
+/// that both happen.
 fn a_server_that_closes_first_need_not_read(model: Model) {
     let server = serve!("time", model).start();
     for size in [1, 1_000, 100_000, 1_000_000].into_iter().cycle().take(20) {
         let outcome = windlass!("talk", server.address()).feed(Feed::Pipe(vec![b'x'; size])).run();
+        outcome.succeeds();
         assert_eq!(outcome.stdout.last(), Some(&b'\n'), "{size} bytes of input");
-        if outcome.code != Some(0) {
-            let said = outcome.stderr.trim_end();
-            assert_eq!(outcome.code, Some(1), "{outcome}");
-            assert!(said.contains("receive from") && said.ends_with("reset by peer"), "{outcome}");
-        }
     }
 }
 

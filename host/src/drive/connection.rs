@@ -256,6 +256,11 @@ impl<S: Session + ?Sized> Connection<S> {
     /// The session is over and its output is flushed: close, as soon as that cannot cost the peer
     /// what it has not read yet.
     fn linger(&mut self, now: Instant, lent: &mut Lent, mut budget: usize) -> Next {
+        if !self.eof {
+            // Input that comes between the last look and the close is answered with a reset: with the
+            // end before it, the peer has read everything by then.
+            self.half_close();
+        }
         while !self.eof {
             if self.stage == Stage::Lingering && !self.readable {
                 return Next::Wait(Interest::READ);
