@@ -8,8 +8,8 @@ use windlass_core::time::Instant;
 
 use super::connection::{Connection, Next};
 use super::lent::Lent;
-use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready};
+use crate::sys::{clock, poll};
 
 /// How a wait for one connection ended.
 #[derive(Debug, Clone, Copy)]
@@ -50,4 +50,20 @@ pub fn run<S: Session + ?Sized>(
             }
         };
     }
+}
+
+/// [`run`] for a caller that nothing else concerns.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_alone<S: Session + ?Sized>(
+    connection: &mut Connection<S>,
+    lent: &mut Lent,
+) -> Result<(), Fault> {
+    run(connection, lent, |socket, interest, deadline| {
+        match poll::wait(socket, interest, None, deadline) {
+            poll::Woken::Ready(ready) => Woken::Ready(ready),
+            poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
+        }
+    })
 }

@@ -10,7 +10,7 @@ mod connections;
 mod lent;
 mod outlet;
 
-pub use blocking::{Woken, run};
+pub use blocking::{Woken, run, run_alone};
 pub use connection::{Connection, Next};
 pub use connections::{After, Connections};
 pub use lent::{Lent, Patience};

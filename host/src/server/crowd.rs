@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Connection, Lent, Woken, run};
+use crate::drive::{Connection, Lent, run_alone};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
 use crate::sys::roster::Roster;
 use crate::sys::{clock, poll};
+
+/// The stack of a thread that serves: it runs the driver and a log line, nothing deep.
+pub(super) const STACK: usize = 128 * 1024;
 
 /// The clients in the care of threads.
 #[derive(Debug)]
@@ -79,14 +82,7 @@ impl Member {
     /// Serves a client to its end, in the calling thread.
     pub(super) fn serve(&self, connection: &mut Connection, lent: &mut Lent) -> Result<(), Fault> {
         let _place = self.0.roster.enter(connection);
-        run(connection, lent, |socket, interest, deadline| {
-            match poll::wait(socket, interest, None, deadline) {
-                poll::Woken::Ready(ready) => Woken::Ready(ready),
-                poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => {
-                    Woken::Look
-                }
-            }
-        })
+        run_alone(connection, lent)
     }
 }
 

@@ -16,12 +16,12 @@ use tracing::warn;
 use windlass_core::time::Wake;
 
 use super::{Server, log_end};
-use crate::drive::{Lent, Woken, run};
+use crate::drive::{Lent, run_alone};
 use crate::error::Result;
 use crate::sys::Errno;
+use crate::sys::clock;
 use crate::sys::process::{self, Child, Forked, SingleThreaded};
 use crate::sys::stream::Stream;
-use crate::sys::{clock, poll};
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let alone = SingleThreaded::check()?;
@@ -68,12 +68,7 @@ fn child(parent: u32, server: Server, stream: Stream, lent: &mut Lent) -> ! {
     let mut connection = server.open(stream);
     server.leave_to_parent();
     // The parent says when to stop, and it does not ask.
-    let how = run(&mut connection, lent, |socket, interest, deadline| {
-        match poll::wait(socket, interest, None, deadline) {
-            poll::Woken::Ready(ready) => Woken::Ready(ready),
-            poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
-        }
-    });
+    let how = run_alone(&mut connection, lent);
     log_end(how);
     process::exit(0)
 }

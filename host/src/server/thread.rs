@@ -15,15 +15,12 @@ use std::thread::Builder;
 
 use windlass_core::time::Wake;
 
-use super::crowd::{Crowd, Member};
+use super::crowd::{Crowd, Member, STACK};
 use super::{Server, log_end};
 use crate::drive::{Connection, Lent};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::clock;
-
-/// A thread runs the driver and a log line, nothing deep.
-const STACK: usize = 128 * 1024;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;

@@ -17,13 +17,11 @@ use tracing::{debug, error, info};
 use windlass_core::pool::{Action, Event, Threads};
 use windlass_core::time::Wake;
 
-use super::crowd::{Crowd, Member};
+use super::crowd::{Crowd, Member, STACK};
 use super::{Server, log_end};
 use crate::drive::{Connection, Lent, Patience};
 use crate::error::{Error, Result};
 use crate::sys::clock;
-
-const STACK: usize = 128 * 1024;
 
 /// What the workers and the accepting thread share.
 struct Pool {
