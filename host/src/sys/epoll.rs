@@ -1,14 +1,50 @@
 //! `epoll(7)`: the kernel keeps the set.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll as NixEpoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::time::TimeSpec;
 
 use super::ready::{Interest, Ready, Token, millis};
 
 /// Events taken from the kernel at a time.
 const BATCH: usize = 256;
+
+/// The kernel has no `epoll_pwait2(2)` for us: waits are rounded up to milliseconds.
+static COARSE: AtomicBool = AtomicBool::new(false);
+
+/// How a member is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Trigger {
+    /// When something changes (`EPOLLET`); otherwise in every wait, for as long as it is ready.
+    pub edge: bool,
+    /// Once (`EPOLLONESHOT`): then it is silent until it is modified.
+    pub once: bool,
+}
+
+/// A descriptor in the set of an [`Epoll`], by its number.
+///
+/// The number is only ever looked up in the set. If the descriptor was closed meanwhile, and even if
+/// another has its number by now, the worst that comes of it is an error, or silence for that other
+/// one: so [`Epoll::remove`] is for whoever knows that the number still means its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member(RawFd);
+
+impl Member {
+    /// The number of the descriptor, for a table.
+    pub fn index(self) -> usize {
+        // Descriptors are never negative.
+        self.0.unsigned_abs() as usize
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: used for nothing but epoll_ctl(2) on our own instance, which takes a number that
+        // is not open, or not a member, for an error.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
 
 /// An epoll instance and the batch of events it last gave.
 #[derive(Debug)]
@@ -57,19 +93,105 @@ impl Epoll {
         self.epoll.add(fd, EpollEvent::new(all, token.to_bits()))
     }
 
+    /// Watches `fd` for `interest`, reported as `trigger` says.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); `EEXIST` for one that is a member.
+    pub fn join(
+        &self,
+        fd: impl AsFd,
+        interest: Interest,
+        trigger: Trigger,
+        token: Token,
+    ) -> Result<Member, Errno> {
+        let member = Member(fd.as_fd().as_raw_fd());
+        self.epoll.add(fd, EpollEvent::new(flags(interest, trigger), token.to_bits()))?;
+        Ok(member)
+    }
+
+    /// Puts a member of another set into this one, by its number.
+    ///
+    /// # Errors
+    /// `EBADF`: it was closed.
+    pub fn rejoin(
+        &self,
+        member: Member,
+        interest: Interest,
+        trigger: Trigger,
+        token: Token,
+    ) -> Result<(), Errno> {
+        self.epoll.add(member.fd(), EpollEvent::new(flags(interest, trigger), token.to_bits()))
+    }
+
+    /// Watches a member for something else, or again after it was reported once.
+    ///
+    /// # Errors
+    /// `ENOENT` or `EBADF`: it was closed.
+    pub fn change(
+        &self,
+        member: Member,
+        interest: Interest,
+        trigger: Trigger,
+        token: Token,
+    ) -> Result<(), Errno> {
+        let mut event = EpollEvent::new(flags(interest, trigger), token.to_bits());
+        self.epoll.modify(member.fd(), &mut event)
+    }
+
+    /// Takes a member out of the set. One that was closed has left it already.
+    pub fn remove(&self, member: Member) {
+        let _ = self.epoll.delete(member.fd());
+    }
+
     /// Waits until a member is ready or `wait_us` is over; how many events are in the batch. A
     /// signal counts as none.
     ///
     /// # Errors
     /// None that an instance of ours can give.
     pub fn wait(&mut self, wait_us: Option<u64>) -> Result<usize, Errno> {
+        let count = match wait_us {
+            // A wait of less than a day is exact where the kernel can do it.
+            Some(us @ 1..=86_400_000_000) if !COARSE.load(Ordering::Relaxed) => {
+                self.wait_exactly(us)
+            }
+            _ => self.wait_millis(wait_us),
+        };
+        match count {
+            Err(Errno::EINTR) => Ok(0),
+            // Before Linux 5.11, or behind a filter that does not know the call.
+            Err(Errno::ENOSYS | Errno::EPERM) => {
+                COARSE.store(true, Ordering::Relaxed);
+                Ok(0)
+            }
+            result => result,
+        }
+    }
+
+    fn wait_millis(&mut self, wait_us: Option<u64>) -> Result<usize, Errno> {
         let timeout = millis(wait_us).map_or(EpollTimeout::NONE, |ms| {
             EpollTimeout::try_from(ms).unwrap_or(EpollTimeout::MAX)
         });
-        match self.epoll.wait(&mut self.batch[..], timeout) {
-            Err(Errno::EINTR) => Ok(0),
-            result => result,
-        }
+        self.epoll.wait(&mut self.batch[..], timeout)
+    }
+
+    /// `epoll_pwait2(2)`: the timeout keeps its microseconds. `us` is at most a day.
+    fn wait_exactly(&mut self, us: u64) -> Result<usize, Errno> {
+        let timeout = TimeSpec::new((us / 1_000_000) as i64, (us % 1_000_000 * 1_000) as i64);
+        // SAFETY: the batch and the timeout outlive the call, the length is the batch's own, and
+        // `EpollEvent` is a transparent `epoll_event`. Without a mask its size is not looked at.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.epoll.0.as_raw_fd(),
+                self.batch.as_mut_ptr(),
+                BATCH,
+                std::ptr::from_ref(timeout.as_ref()),
+                std::ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        // At most the length of the batch, so it fits.
+        Errno::result(count).map(|count| count as usize)
     }
 
     /// An event of the batch.
@@ -86,6 +208,15 @@ impl Epoll {
         };
         (Token::from_bits(event.data()), ready)
     }
+}
+
+fn flags(interest: Interest, trigger: Trigger) -> EpollFlags {
+    let mut flags = level(interest);
+    flags.set(EpollFlags::EPOLLRDHUP, interest.read);
+    flags.set(EpollFlags::EPOLLPRI, interest.read && trigger.edge);
+    flags.set(EpollFlags::EPOLLET, trigger.edge);
+    flags.set(EpollFlags::EPOLLONESHOT, trigger.once);
+    flags
 }
 
 fn level(interest: Interest) -> EpollFlags {

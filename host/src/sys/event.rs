@@ -1,6 +1,6 @@
 //! A counter that other threads add to and a wait can watch: `eventfd(2)`.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -22,6 +22,18 @@ impl Event {
     /// Adds one. At the top of its range it stays there, which still reads as "something came".
     pub fn raise(&self) {
         let _ = self.0.write(1);
+    }
+
+    /// In a forked child: puts a counter of its own under the same number, so that raising it does
+    /// not wake the parent.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    pub fn renew(&self) -> Result<(), Errno> {
+        let fresh = Self::new()?;
+        // SAFETY: both are open and ours. Who holds the number goes on with the new counter.
+        let done = unsafe { libc::dup3(fresh.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) };
+        Errno::result(done).map(drop)
     }
 
     /// Takes the count and sets it to zero.

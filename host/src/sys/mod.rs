@@ -10,7 +10,9 @@ pub mod connect;
 pub mod epoll;
 pub mod error;
 pub mod event;
+pub mod fifo;
 pub mod listener;
+pub mod pidfd;
 pub mod poll;
 pub mod process;
 pub mod ready;
@@ -20,3 +22,4 @@ pub mod signals;
 pub mod stream;
 
 pub use nix::errno::Errno;
+pub use nix::sys::signal::Signal;

@@ -52,6 +52,119 @@ impl Signals {
     }
 }
 
+/// A signal that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caught {
+    /// Which.
+    pub signal: Signal,
+    /// The process that sent it; 0 for the kernel.
+    pub sender: u32,
+}
+
+/// Signals of the caller's choosing, as [`Signals`]: each is blocked in this thread while it is in
+/// the set, and read from one descriptor. Standard signals coalesce: of a burst, one may be left.
+#[derive(Debug)]
+pub struct SignalQueue {
+    fd: SignalFd,
+    set: SigSet,
+    /// Those that were not blocked before.
+    blocked: SigSet,
+}
+
+impl SignalQueue {
+    /// A queue for no signal yet.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    pub fn new() -> Result<Self, Errno> {
+        let set = SigSet::empty();
+        Ok(Self { fd: open(&set)?, set, blocked: set })
+    }
+
+    /// Queues `signal` from now on. An ignored one is given its default disposition first, since it
+    /// would be thrown away even while it is blocked.
+    ///
+    /// # Errors
+    /// `EINVAL` for SIGKILL and SIGSTOP, which nobody can catch.
+    pub fn add(&mut self, signal: Signal) -> Result<(), Errno> {
+        if matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
+            return Err(Errno::EINVAL);
+        }
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { signal::signal(signal, SigHandler::SigDfl)? };
+        if !SigSet::thread_get_mask()?.contains(signal) {
+            SigSet::from(signal).thread_block()?;
+            self.blocked.add(signal);
+        }
+        self.set.add(signal);
+        self.fd.set_mask(&self.set)
+    }
+
+    /// Queues it no more: it does again what it did before. One that is waiting is dropped.
+    pub fn remove(&mut self, signal: Signal) {
+        self.set.remove(signal);
+        let _ = self.fd.set_mask(&self.set);
+        if self.blocked.contains(signal) {
+            self.blocked.remove(signal);
+            release(signal);
+        }
+    }
+
+    /// The next signal that came, if any.
+    pub fn take(&mut self) -> Option<Caught> {
+        loop {
+            return match self.fd.read_signal() {
+                Ok(Some(info)) => {
+                    // Only signals of the set come, and they have names.
+                    let signal = Signal::try_from(info.ssi_signo.cast_signed()).ok()?;
+                    Some(Caught { signal, sender: info.ssi_pid })
+                }
+                Err(Errno::EINTR) => continue,
+                Ok(None) | Err(_) => None,
+            };
+        }
+    }
+
+    /// In a forked child: a descriptor of its own. The kernel reports readiness of a signalfd in an
+    /// epoll set to the process that put it there.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    pub fn renew(&mut self) -> Result<(), Errno> {
+        self.fd = open(&self.set)?;
+        Ok(())
+    }
+}
+
+impl Drop for SignalQueue {
+    fn drop(&mut self) {
+        for signal in Signal::iterator().filter(|&signal| self.blocked.contains(signal)) {
+            release(signal);
+        }
+    }
+}
+
+impl AsFd for SignalQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn open(set: &SigSet) -> Result<SignalFd, Errno> {
+    SignalFd::with_flags(set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+}
+
+/// Unblocks a signal of this thread. One that is pending is thrown away first: it was meant for
+/// whoever queued it, and would otherwise do its default, which ends most processes.
+fn release(signal: Signal) {
+    // SAFETY: neither disposition runs code of ours; to ignore a signal discards it where it waits.
+    unsafe {
+        let _ = signal::signal(signal, SigHandler::SigIgn);
+        let _ = signal::signal(signal, SigHandler::SigDfl);
+    }
+    let _ = SigSet::from(signal).thread_unblock();
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -1,13 +1,25 @@
-//! A connected stream socket, TCP or Unix. It never blocks and never raises SIGPIPE.
+//! A stream of bytes: a connected socket, TCP or Unix, or a pipe, a terminal, a file. It never blocks.
+//!
+//! A socket is told with each call not to block and not to raise SIGPIPE, and needs nothing else. What
+//! is no socket answers such a call with `ENOTSOCK`, and is then read and written as a file; so a
+//! stream carries no mark of what it is, and ten thousand of them are four bytes each.
 
-use std::io::IoSlice;
+use std::fs::File;
+use std::io::{IoSlice, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use nix::errno::Errno;
-use nix::sys::socket::{self, MsgFlags, Shutdown, SockaddrStorage};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{self, MsgFlags, Shutdown, SockaddrStorage, sockopt};
+use nix::unistd;
 use windlass_core::stream::{Read, Write};
+use windlass_core::time::Instant;
 
-/// A connected stream socket. Dropping it closes the connection.
+use super::poll::{Woken, wait};
+use super::ready::Interest;
+
+/// A stream of bytes. Dropping it closes this end.
 #[derive(Debug)]
 pub struct Stream(OwnedFd);
 
@@ -16,12 +28,43 @@ impl Stream {
         Self(fd)
     }
 
-    /// One `recv(2)`.
+    /// A stream of any descriptor: a socket, a pipe, a FIFO, a terminal, a regular file.
+    ///
+    /// `O_NONBLOCK` belongs to the open file, which other processes may share: standard input is the
+    /// shell's too. So it is not set. A pipe or a terminal is opened anew instead (`/proc/self/fd`),
+    /// and where that is refused, and for a regular file, each call is made only when `poll(2)` says
+    /// that it will not block.
+    pub fn of(fd: impl Into<OwnedFd>) -> Self {
+        let fd = fd.into();
+        Self(reopened(&fd).unwrap_or(fd))
+    }
+
+    /// Whether it is a socket. Anything else has no half-close, and may read short with more behind.
+    pub fn is_socket(&self) -> bool {
+        socket::getsockopt(&self.0, sockopt::SockType).is_ok()
+    }
+
+    /// What a nonblocking `connect(2)` came to, once the socket is writable.
+    ///
+    /// # Errors
+    /// Why it could not connect.
+    pub fn connected(&self) -> Result<(), Errno> {
+        match socket::getsockopt(&self.0, sockopt::SocketError)? {
+            0 => Ok(()),
+            errno => Err(Errno::from_raw(errno)),
+        }
+    }
+
+    /// One `recv(2)`, or one `read(2)` of what is no socket.
     ///
     /// # Errors
     /// `ECONNRESET` and its kin: the connection is lost.
     pub fn recv(&self, buf: &mut [u8]) -> Result<Read, Errno> {
-        match socket::recv(self.0.as_raw_fd(), buf, MsgFlags::MSG_DONTWAIT) {
+        let received = match socket::recv(self.0.as_raw_fd(), buf, MsgFlags::MSG_DONTWAIT) {
+            Err(Errno::ENOTSOCK) => self.read_file(buf),
+            received => received,
+        };
+        match received {
             Ok(count) => Ok(Read::count(count)),
             Err(Errno::EINTR) => Ok(Read::Interrupted),
             Err(Errno::EAGAIN) => Ok(Read::WouldBlock),
@@ -29,7 +72,8 @@ impl Stream {
         }
     }
 
-    /// One `send(2)`, or one `sendmsg(2)` when both parts have bytes. `parts` are not all empty.
+    /// One `send(2)`, or one `sendmsg(2)` when both parts have bytes; one `write(2)` of the first of
+    /// them to what is no socket. `parts` are not all empty.
     ///
     /// # Errors
     /// `EPIPE`, `ECONNRESET` and their kin: the connection is lost.
@@ -42,6 +86,10 @@ impl Stream {
                 let parts = [IoSlice::new(first), IoSlice::new(then)];
                 socket::sendmsg::<()>(fd, &parts, &[], FLAGS, None)
             }
+        };
+        let sent = match (sent, parts) {
+            (Err(Errno::ENOTSOCK), [[], only] | [only, _]) => self.write_file(only),
+            (sent, _) => sent,
         };
         match sent {
             Ok(count) => Ok(Write::count(count)),
@@ -67,6 +115,33 @@ impl Stream {
         socket::getpeername(self.0.as_raw_fd()).ok()
     }
 
+    fn read_file(&self, buf: &mut [u8]) -> Result<usize, Errno> {
+        if !self.is_nonblocking()? && !self.is_ready(Interest::READ) {
+            return Err(Errno::EAGAIN);
+        }
+        unistd::read(&self.0, buf)
+    }
+
+    fn write_file(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        if self.is_nonblocking()? {
+            return unistd::write(&self.0, bytes);
+        }
+        if !self.is_ready(Interest::WRITE) {
+            return Err(Errno::EAGAIN);
+        }
+        // pipe(7): what is ready takes so much without blocking.
+        unistd::write(&self.0, &bytes[..bytes.len().min(libc::PIPE_BUF)])
+    }
+
+    fn is_nonblocking(&self) -> Result<bool, Errno> {
+        let flags = OFlag::from_bits_retain(fcntl(&self.0, FcntlArg::F_GETFL)?);
+        Ok(flags.contains(OFlag::O_NONBLOCK))
+    }
+
+    fn is_ready(&self, interest: Interest) -> bool {
+        matches!(wait(self.as_fd(), interest, None, Some(Instant::ZERO)), Woken::Ready(_))
+    }
+
     /// A connected pair of Unix stream sockets, for tests and examples.
     ///
     /// # Errors
@@ -87,3 +162,34 @@ impl AsFd for Stream {
         self.0.as_fd()
     }
 }
+
+impl From<OwnedFd> for Stream {
+    /// As [`Stream::of`].
+    fn from(fd: OwnedFd) -> Self {
+        Self::of(fd)
+    }
+}
+
+/// A pipe or a terminal, opened once more: an open file of our own, nonblocking. `None` for what
+/// cannot be or must not be: a regular file's offset belongs to all who share it.
+fn reopened(fd: &OwnedFd) -> Option<OwnedFd> {
+    let kind = File::from(fd.try_clone().ok()?).metadata().ok()?.file_type();
+    if !kind.is_fifo() && !fd.is_terminal() {
+        return None;
+    }
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).ok()?);
+    if flags.contains(OFlag::O_NONBLOCK) {
+        return None;
+    }
+    let mode = flags & OFlag::O_ACCMODE;
+    File::options()
+        .read(mode != OFlag::O_WRONLY)
+        .write(mode != OFlag::O_RDONLY)
+        .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
+        .open(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+        .ok()
+        .map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests;

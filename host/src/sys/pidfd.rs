@@ -1,0 +1,93 @@
+//! A child as a descriptor (`pidfd_open(2)`): readable once it has ended, and never somebody else.
+
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this status, 0 to 255.
+    Code(i32),
+    /// This signal killed it.
+    Killed(Signal),
+    /// Somebody else took its status, or it was not our child.
+    Unknown,
+}
+
+impl Exit {
+    /// Whether it exited with status 0.
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with status {code}"),
+            Self::Killed(signal) => write!(f, "was killed by {signal}"),
+            Self::Unknown => write!(f, "ended, and its status was taken by somebody else"),
+        }
+    }
+}
+
+/// A process that the holder may wait for and signal.
+#[derive(Debug)]
+pub struct PidFd {
+    fd: OwnedFd,
+    pid: i32,
+}
+
+impl PidFd {
+    /// Opens the process `pid`, which the caller has not reaped: otherwise it may be a stranger.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is none, `EMFILE`, `ENFILE`; `ENOSYS` before Linux 5.3.
+    pub fn open(pid: i32) -> Result<Self, Errno> {
+        // SAFETY: a system call on numbers alone. The descriptor is close-on-exec by itself.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        // A descriptor is an `int`.
+        let fd = Errno::result(fd)? as i32;
+        // SAFETY: pidfd_open made this descriptor just now, for us alone.
+        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(fd) }, pid })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Takes its status, if it has ended: it is no zombie any more.
+    pub fn reap(&self) -> Option<Exit> {
+        loop {
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+            return match waitid(Id::PIDFd(self.fd.as_fd()), flags) {
+                Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
+                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Exit::Killed(signal)),
+                Err(Errno::EINTR) => continue,
+                Ok(_) => None,
+                // `ECHILD`: reaped by somebody else, or SIGCHLD is ignored.
+                Err(_) => Some(Exit::Unknown),
+            };
+        }
+    }
+
+    /// Sends it a signal. Once it has ended that does nothing, whoever has its number by then.
+    pub fn signal(&self, signal: Signal) {
+        let none = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is ours and open; a null pointer stands for no siginfo.
+        unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), signal as i32, none, 0);
+        }
+    }
+}
+
+impl AsFd for PidFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

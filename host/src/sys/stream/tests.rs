@@ -1,0 +1,95 @@
+//! Streams that are no sockets: nothing blocks, nothing is lost, no flag of somebody else changes.
+
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroUsize;
+
+use super::*;
+
+fn moved(n: usize) -> Read {
+    Read::Moved(NonZeroUsize::new(n).unwrap())
+}
+
+fn flags(fd: &impl AsFd) -> OFlag {
+    OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap())
+}
+
+#[test]
+fn a_pipe_is_read_without_blocking_and_without_touching_its_flags() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let kept = reader.try_clone().unwrap();
+    let stream = Stream::of(OwnedFd::from(reader));
+    let mut buf = [0; 16];
+    assert_eq!(stream.recv(&mut buf), Ok(Read::WouldBlock));
+    writer.write_all(b"tail").unwrap();
+    drop(writer);
+    assert_eq!(stream.recv(&mut buf), Ok(moved(4)));
+    assert_eq!(&buf[..4], b"tail");
+    assert_eq!(stream.recv(&mut buf), Ok(Read::Eof));
+    assert!(!flags(&kept).contains(OFlag::O_NONBLOCK));
+    assert!(!stream.is_socket());
+}
+
+#[test]
+fn a_full_pipe_takes_no_more_and_says_so() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let stream = Stream::of(OwnedFd::from(writer));
+    let piece = vec![7; 100_000];
+    let mut written = 0;
+    loop {
+        match stream.send([&piece, &[]]).unwrap() {
+            Write::Moved(n) => written += n.get(),
+            Write::WouldBlock => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(stream);
+    let mut all = Vec::new();
+    reader.read_to_end(&mut all).unwrap();
+    assert_eq!(all.len(), written);
+}
+
+#[test]
+fn a_description_that_is_shared_is_used_only_when_it_is_ready() {
+    // As where /proc is not there to open it anew.
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = (Stream::new(reader.into()), Stream::new(writer.into()));
+    let mut buf = [0; 100];
+    assert_eq!(reader.recv(&mut buf), Ok(Read::WouldBlock));
+    let piece = vec![7; 100_000];
+    let mut written = 0;
+    while let Write::Moved(n) = writer.send([&piece, b"second"]).unwrap() {
+        assert!(n.get() <= libc::PIPE_BUF);
+        written += n.get();
+    }
+    assert!(written >= libc::PIPE_BUF);
+    assert_eq!(reader.recv(&mut buf), Ok(moved(100)));
+}
+
+#[test]
+fn a_pipe_nobody_reads_is_an_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let stream = Stream::of(OwnedFd::from(writer));
+    drop(reader);
+    assert_eq!(stream.send([b"x", &[]]), Err(Errno::EPIPE));
+}
+
+#[test]
+fn a_regular_file_keeps_its_shared_offset() {
+    let mut file = tempfile::tempfile().unwrap();
+    let stream = Stream::of(OwnedFd::from(file.try_clone().unwrap()));
+    assert_eq!(stream.send([b"one ", &[]]), Ok(Write::count(4)));
+    file.write_all(b"two").unwrap();
+    std::io::Seek::rewind(&mut file).unwrap();
+    let mut buf = [0; 16];
+    assert_eq!(stream.recv(&mut buf), Ok(moved(7)));
+    assert_eq!(stream.recv(&mut buf), Ok(Read::Eof));
+    assert_eq!(&buf[..7], b"one two");
+}
+
+#[test]
+fn a_socket_is_a_socket() {
+    let (ours, peer) = Stream::pair().unwrap();
+    assert!(ours.is_socket());
+    assert_eq!(peer.send([b"a", b"b"]), Ok(Write::count(2)));
+    assert_eq!(ours.recv(&mut [0; 8]), Ok(moved(2)));
+}
