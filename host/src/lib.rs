@@ -1,11 +1,12 @@
 //! Windlass on Linux: every classic server model around the sans-IO core.
 //!
 //! ```text
-//! sys  ◀──  drive  ◀──  server, client  ◀──  bench  ◀──  cli  ◀──  main
+//! sys  ◀──  drive  ◀──  reactor  ◀──  server, client  ◀──  bench  ◀──  cli  ◀──  main
 //! ```
 //!
 //! - [`sys`]: the system calls, behind safe functions. The only `unsafe` is there.
 //! - [`drive`]: runs a [`Session`](windlass_core::session::Session) over a socket.
+//! - [`mod@reactor`]: an event loop, for programs that have more to mind than sessions.
 //! - [`server`]: the models of waiting for many clients, and the services.
 //! - [`client`]: the other ends.
 //! - [`mod@bench`]: measures servers side by side.
@@ -17,6 +18,7 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod drive;
+pub mod reactor;
 pub mod server;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;

@@ -22,7 +22,7 @@ macro_rules! windlass {
 macro_rules! every_model {
     ($($claim:ident),+ $(,)?) => {$(
         $crate::models!($claim: iterative Iterative, fork Fork, thread Thread,
-            thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+            thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
     )+};
 }
 
@@ -31,7 +31,7 @@ macro_rules! every_model {
 macro_rules! every_concurrent_model {
     ($($claim:ident),+ $(,)?) => {$(
         $crate::models!($claim: fork Fork, thread Thread, thread_pool ThreadPool,
-            select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+            select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
     )+};
 }
 

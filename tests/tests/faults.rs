@@ -18,9 +18,9 @@ use windlass_tests::{
 };
 
 models!(a_server_without_descriptors_serves_whom_it_has_and_rests:
-    thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+    thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(clients_that_come_and_go_at_the_descriptor_limit_are_all_served:
-    thread Thread, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+    thread Thread, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 every_model!(
     a_standard_error_that_is_full_ends_nobody,
     a_peer_that_resets_in_the_middle_disturbs_nobody,
@@ -31,7 +31,7 @@ every_model!(
 );
 every_concurrent_model!(a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut);
 models!(thousands_of_connections_are_served_at_once:
-    fork Fork, thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
+    fork Fork, thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 
 /// A log that cannot be written is no reason to stop serving.
 fn a_standard_error_that_is_full_ends_nobody(model: Model) {

@@ -20,9 +20,9 @@ use windlass::sys::listener::Listener;
 use windlass_tests::{Client, Descriptors, Model, Random, has, models, serve};
 
 models!(exchanging_messages_allocates_nothing:
-    select Select, poll Poll, epoll Epoll, epoll_et EpollEt);
-models!(an_idle_connection_costs_at_most_128_bytes: epoll Epoll, epoll_et EpollEt);
-models!(a_message_costs_one_read_one_write_and_little_more: epoll Epoll, epoll_et EpollEt);
+    select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
+models!(an_idle_connection_costs_at_most_128_bytes: epoll Epoll, epoll_et EpollEt, reactor Reactor);
+models!(a_message_costs_one_read_one_write_and_little_more: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 
 static TURN: Mutex<()> = Mutex::new(());
 

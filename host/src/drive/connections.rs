@@ -6,11 +6,12 @@ use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tracing::debug;
+use windlass_core::fault::Fault;
 use windlass_core::session::Session;
 use windlass_core::time::{Instant, Wake};
 
 use super::connection::{Connection, Next};
-use super::lent::Lent;
+use super::lent::{Lent, Patience};
 use crate::sys::ready::{Interest, Ready, Token};
 use crate::sys::stream::Stream;
 
@@ -62,8 +63,8 @@ pub enum After {
     Changed(Interest),
     /// Give it another turn when the others had theirs.
     Again,
-    /// It is closed and gone.
-    Gone,
+    /// It is closed and gone, and this is how its session ended.
+    Gone(Result<(), Fault>),
 }
 
 impl Connections {
@@ -95,14 +96,18 @@ impl Connections {
         self.len() == 0
     }
 
-    /// Takes a connection in and gives it its first turn. `None` when that was also its last;
-    /// otherwise what it waits for.
+    /// How long connections are waited for, from their next turn on.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.lent.patience = patience;
+    }
+
+    /// Takes a connection in and gives it its first turn, which may also be its last.
     pub fn open(
         &mut self,
         stream: Stream,
         session: Box<dyn Session + Send>,
         now: Instant,
-    ) -> Option<(Token, After)> {
+    ) -> (Token, After) {
         let connection = Some(Connection::new(stream, session, now));
         let index = if let Some(index) = self.vacant.pop() {
             self.slots[index as usize].connection = connection;
@@ -120,10 +125,7 @@ impl Connections {
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         };
         let token = Token { index, generation: self.slots[index as usize].generation };
-        match self.turn(token, Ready::NONE, now) {
-            After::Gone => None,
-            after => Some((token, after)),
-        }
+        (token, self.turn(token, Ready::NONE, now))
     }
 
     /// Takes note of an event for a turn that comes later. True when that turn was not promised
@@ -170,7 +172,7 @@ impl Connections {
                 }
                 slot.vacate();
                 self.vacant.push(token.index);
-                After::Gone
+                After::Gone(how)
             }
         }
     }

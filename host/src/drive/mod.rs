@@ -4,12 +4,14 @@
 //! [`turn`](Connection::turn) moves what can be moved now and says what it waits for. A server model
 //! only decides how to wait and whom to call.
 
+mod accept;
 mod blocking;
 mod connection;
 mod connections;
 mod lent;
 mod outlet;
 
+pub use accept::Acceptor;
 pub use blocking::{Woken, run, run_alone};
 pub use connection::{Connection, Next};
 pub use connections::{After, Connections};

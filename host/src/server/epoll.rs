@@ -33,9 +33,8 @@ pub(super) fn serve(server: Server) -> Result<()> {
                 (Token::STOP, _) => hub.stopping(),
                 (Token::LISTENER, _) => {
                     while let Some(stream) = hub.accept() {
-                        if let Some((token, after)) = hub.open(stream) {
-                            add(&epoll, &mut hub, token, after);
-                        }
+                        let (token, after) = hub.open(stream);
+                        add(&epoll, &mut hub, token, after);
                     }
                 }
                 (token, ready) => turn(&epoll, &mut hub, token, ready),
@@ -67,7 +66,7 @@ fn add(epoll: &Epoll, hub: &mut Hub, token: Token, after: After) {
     let interest = match after {
         After::Changed(interest) => interest,
         After::Same | After::Again => Interest::NONE,
-        After::Gone => return,
+        After::Gone(_) => return,
     };
     let Some(socket) = hub.socket(token) else { return };
     if let Err(errno) = epoll.add(socket, interest, token) {

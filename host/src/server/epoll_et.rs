@@ -60,7 +60,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
 
 fn accept(hub: &mut Hub, epoll: &Epoll, run_queue: &mut VecDeque<Token>) {
     while let Some(stream) = hub.accept() {
-        let Some((token, after)) = hub.open(stream) else { continue };
+        let (token, after) = hub.open(stream);
         let Some(socket) = hub.socket(token) else { continue };
         if let Err(errno) = epoll.add_edge(socket, token) {
             hub.lose(token, errno);

@@ -85,8 +85,8 @@ impl Hub {
         self.server.acceptor.refuse(stream, why, self.now);
     }
 
-    /// Takes a client in, and gives it its first turn. `None` when that was all it needed.
-    pub(super) fn open(&mut self, stream: Stream) -> Option<(Token, After)> {
+    /// Takes a client in, and gives it its first turn, which may be all it needs.
+    pub(super) fn open(&mut self, stream: Stream) -> (Token, After) {
         let session = self.server.service.open();
         self.connections.open(stream, session, self.now)
     }
@@ -99,7 +99,7 @@ impl Hub {
     /// Gives a connection its turn.
     pub(super) fn turn(&mut self, token: Token, ready: Ready) -> After {
         let after = self.connections.turn(token, ready, self.now);
-        if after == After::Gone {
+        if let After::Gone(_) = after {
             self.server.acceptor.closed();
         }
         after

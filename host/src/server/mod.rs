@@ -12,11 +12,11 @@
 //! | `poll` | [`poll`] | an array of descriptors | a turn |
 //! | `epoll` | [`epoll`] | what the kernel reports, while it lasts | a turn |
 //! | `epoll-et` | [`epoll_et`] | what the kernel reports, once | turns until it is drained |
+//! | `reactor` | [`reactor`] | what its event loop calls it for | a session in the loop |
 //!
 //! No service knows its model and no model knows its service: between them is
 //! [`drive`](crate::drive).
 
-mod accept;
 mod crowd;
 mod hub;
 mod service;
@@ -28,6 +28,7 @@ pub mod fork;
 pub mod group;
 pub mod iterative;
 pub mod poll;
+pub mod reactor;
 pub mod select;
 pub mod thread;
 pub mod thread_pool;
@@ -43,7 +44,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
 use crate::addr::Address;
-use crate::drive::{Connection, Patience, Woken};
+use crate::drive::{Acceptor, Connection, Patience, Woken};
 use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::event::Event;
@@ -51,7 +52,6 @@ use crate::sys::listener::Listener;
 use crate::sys::poll::wait_for_input;
 use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
-use accept::Acceptor;
 
 /// A model of serving many clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +72,13 @@ pub enum Model {
     Epoll,
     /// `epoll(7)`, edge-triggered.
     EpollEt,
+    /// The event loop of [`crate::reactor`].
+    Reactor,
 }
 
 impl Model {
     /// All models, in the order in which one learns them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Iterative,
         Self::Fork,
         Self::Thread,
@@ -85,6 +87,7 @@ impl Model {
         Self::Poll,
         Self::Epoll,
         Self::EpollEt,
+        Self::Reactor,
     ];
 
     /// Its name on the command line.
@@ -98,6 +101,7 @@ impl Model {
             Self::Poll => "poll",
             Self::Epoll => "epoll",
             Self::EpollEt => "epoll-et",
+            Self::Reactor => "reactor",
         }
     }
 }
@@ -168,6 +172,7 @@ impl Server {
             Model::Poll => poll::serve(self),
             Model::Epoll => epoll::serve(self),
             Model::EpollEt => epoll_et::serve(self),
+            Model::Reactor => reactor::serve(self),
         }
     }
 

@@ -17,13 +17,14 @@ use crate::sys::signals::{Came, Signals};
 /// Told twice, it stops at once.
 #[derive(Debug)]
 pub struct Stop {
-    source: Source,
+    source: Arc<Source>,
     grace_us: u64,
     state: State,
 }
 
+/// Where the request comes from.
 #[derive(Debug)]
-enum Source {
+pub(super) enum Source {
     Signals(Signals),
     Handle(Arc<Event>),
 }
@@ -46,10 +47,19 @@ impl StopHandle {
     }
 }
 
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Signals(signals) => signals.as_fd(),
+            Self::Handle(event) => event.as_fd(),
+        }
+    }
+}
+
 impl Stop {
     /// Stops on SIGTERM and SIGINT. SIGCHLD wakes the server too.
     pub fn on_signals(signals: Signals, grace_us: u64) -> Self {
-        Self { source: Source::Signals(signals), grace_us, state: State::Running }
+        Self { source: Arc::new(Source::Signals(signals)), grace_us, state: State::Running }
     }
 
     /// Stops when the handle says so.
@@ -59,20 +69,23 @@ impl Stop {
     pub fn by_handle(grace_us: u64) -> Result<(Self, StopHandle), Errno> {
         let event = Arc::new(Event::new()?);
         let handle = StopHandle(Arc::clone(&event));
-        Ok((Self { source: Source::Handle(event), grace_us, state: State::Running }, handle))
+        let source = Arc::new(Source::Handle(event));
+        Ok((Self { source, grace_us, state: State::Running }, handle))
     }
 
     /// The descriptor to watch: when it is readable, [`notice`](Self::notice).
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        match &self.source {
-            Source::Signals(signals) => signals.as_fd(),
-            Source::Handle(event) => event.as_fd(),
-        }
+        self.source.as_fd()
+    }
+
+    /// A share in that descriptor, for a loop that owns what it watches.
+    pub(super) fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.source)
     }
 
     /// Takes note of what came.
     pub(super) fn notice(&mut self, now: Instant) {
-        let requests = match &self.source {
+        let requests = match &*self.source {
             Source::Signals(signals) => {
                 std::iter::from_fn(|| signals.next()).filter(|&came| came == Came::Stop).count()
             }

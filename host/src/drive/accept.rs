@@ -18,7 +18,7 @@ use crate::sys::stream::Stream;
 /// pause ends when something is closed, and after 100 ms in any case, since what ran out may be the
 /// whole system's.
 #[derive(Debug)]
-pub(super) struct Acceptor {
+pub struct Acceptor {
     /// `None` once the server drains.
     listener: Option<Listener>,
     max: usize,
@@ -26,6 +26,8 @@ pub(super) struct Acceptor {
     resume: Option<(Instant, usize)>,
     /// Something ran out, and the queue has not been empty since: it was said once.
     exhausted: bool,
+    /// What ran out, until somebody asks.
+    news: Option<Errno>,
     /// Connections refused since `refused_at`, and when that was last said.
     refused: u64,
     refused_at: Option<Instant>,
@@ -38,40 +40,54 @@ const PAUSE_US: u64 = 100_000;
 const SAY_EVERY_US: u64 = 1_000_000;
 
 impl Acceptor {
-    pub(super) fn new(listener: Listener, max: usize) -> Self {
+    /// Accepts while fewer than `max` connections are open.
+    pub fn new(listener: Listener, max: usize) -> Self {
+        Self::new_of(Some(listener), max)
+    }
+
+    fn new_of(listener: Option<Listener>, max: usize) -> Self {
         Self {
-            listener: Some(listener),
+            listener,
             max,
             resume: None,
             exhausted: false,
+            news: None,
             refused: 0,
             refused_at: None,
         }
     }
 
-    pub(super) fn address(&self) -> Option<&Address> {
+    /// Hands the listener over to another loop. This one is closed.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self::new_of(self.listener.take(), self.max)
+    }
+
+    /// Where it listens, unless it was closed.
+    pub fn address(&self) -> Option<&Address> {
         self.listener.as_ref().map(Listener::address)
     }
 
-    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+    /// The listening socket, unless it was closed.
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         use std::os::fd::AsFd;
         self.listener.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether the listener is to be watched, with `live` connections open.
-    pub(super) fn wants(&self, now: Instant, live: usize) -> bool {
+    pub fn wants(&self, now: Instant, live: usize) -> bool {
         let rested = self.resume.is_none_or(|(at, full)| at <= now || live < full);
         self.listener.is_some() && live < self.max && rested
     }
 
     /// When to ask again: never, once the pause is over. `accept(2)` wants a descriptor before it
     /// looks whether anybody waits, so a pause may begin and end with nobody in the queue.
-    pub(super) fn wake(&self, now: Instant) -> Wake {
+    pub fn wake(&self, now: Instant) -> Wake {
         self.resume.filter(|&(at, _)| at > now).map_or(Wake::Never, |(at, _)| Wake::At(at))
     }
 
     /// The next connection, if one may be taken and one is there.
-    pub(super) fn accept(&mut self, now: Instant, live: usize) -> Option<Stream> {
+    pub fn accept(&mut self, now: Instant, live: usize) -> Option<Stream> {
         if !self.wants(now, live) {
             return None;
         }
@@ -101,22 +117,29 @@ impl Acceptor {
     /// Something ran out while a client was taken in: `op` failed.
     #[cold]
     #[inline(never)]
-    pub(super) fn pause(&mut self, op: &str, errno: Errno, now: Instant, live: usize) {
+    pub fn pause(&mut self, op: &str, errno: Errno, now: Instant, live: usize) {
         self.resume = Some((now.after(PAUSE_US), live));
         if !std::mem::replace(&mut self.exhausted, true) {
+            self.news = Some(errno);
             warn!(live, "{op}: {}; clients wait until a connection is closed", errno.desc());
         }
     }
 
+    /// What ran out since this was last asked: once for each time that something did, however many
+    /// clients wait.
+    pub fn ran_out(&mut self) -> Option<Errno> {
+        self.news.take()
+    }
+
     /// A connection was closed: there may be room again.
-    pub(super) fn closed(&mut self) {
+    pub fn closed(&mut self) {
         self.resume = None;
     }
 
     /// Ends a connection that cannot be served, and is dropped next. The peer sees a clean end.
     #[cold]
     #[inline(never)]
-    pub(super) fn refuse(&mut self, stream: &Stream, why: &str, now: Instant) {
+    pub fn refuse(&mut self, stream: &Stream, why: &str, now: Instant) {
         // Input left unread would turn the end into a reset: what has come by now is read.
         let mut buf = [0; 4096];
         for _ in 0..16 {
@@ -133,14 +156,14 @@ impl Acceptor {
     }
 
     /// In a forked child, which does not listen.
-    pub(super) fn leave_to_parent(self) {
+    pub fn leave_to_parent(self) {
         if let Some(listener) = self.listener {
             listener.close_copy();
         }
     }
 
     /// Stops listening: from now on connecting is refused.
-    pub(super) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.listener = None;
         self.resume = None;
     }

@@ -1,0 +1,138 @@
+//! Bytes that wait in a stream's memory.
+
+/// A queue of bytes in one piece. Taking from the front moves nothing.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    /// What is before it was taken.
+    start: usize,
+    /// What is behind it is no data: room of a buffer that a read filled in part.
+    end: usize,
+}
+
+impl Buffer {
+    /// Takes a buffer of which the first `end` bytes are data.
+    pub(super) fn filled(bytes: Vec<u8>, end: usize) -> Self {
+        debug_assert!(end <= bytes.len());
+        Self { bytes, start: 0, end }
+    }
+
+    pub(super) fn data(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Takes `n` bytes from the front, or all.
+    pub(super) fn consume(&mut self, n: usize) {
+        self.start += n.min(self.len());
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    pub(super) fn append(&mut self, data: &[u8]) {
+        self.bytes.truncate(self.end);
+        // What was taken makes room before the buffer grows, when it is the greater part: so each
+        // byte is moved once at most.
+        if self.start > self.len() && self.bytes.len() + data.len() > self.bytes.capacity() {
+            self.bytes.drain(..self.start);
+            (self.start, self.end) = (0, self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        self.end = self.bytes.len();
+    }
+
+    /// Lends an empty buffer memory, if it has none.
+    pub(super) fn lend(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare.pop().unwrap_or_default();
+        }
+    }
+
+    /// Gives the memory of an empty buffer back.
+    pub(super) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.is_empty() && self.bytes.capacity() > 0 {
+            let mut bytes = std::mem::take(self).bytes;
+            if spare.len() < SPARE_MAX {
+                bytes.clear();
+                spare.push(bytes);
+            }
+        }
+    }
+
+    /// The memory, with all that is in it.
+    pub(super) fn into_inner(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Spare buffers kept at most: the memory of a crowd of slow readers is given back when they go.
+const SPARE_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_leave_in_the_order_in_which_they_came() {
+        let (mut buffer, mut model) = (Buffer::default(), Vec::new());
+        let mut next = 0_u8;
+        for step in 0..1000_usize {
+            let data: Vec<u8> = (0..step % 17)
+                .map(|_| {
+                    next = next.wrapping_add(1);
+                    next
+                })
+                .collect();
+            buffer.append(&data);
+            model.extend_from_slice(&data);
+            let taken = (step * 7 % 19).min(model.len());
+            buffer.consume(taken);
+            model.drain(..taken);
+            assert_eq!(buffer.data(), model, "step {step}");
+            assert_eq!((buffer.len(), buffer.is_empty()), (model.len(), model.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_is_never_empty_does_not_grow() {
+        let mut buffer = Buffer::default();
+        buffer.append(&[1; 100]);
+        for _ in 0..10_000 {
+            buffer.append(&[2; 100]);
+            buffer.consume(100);
+        }
+        assert!(buffer.bytes.capacity() <= 1000, "{}", buffer.bytes.capacity());
+    }
+
+    #[test]
+    fn room_behind_the_data_is_no_data() {
+        let mut buffer = Buffer::filled(vec![7; 64], 3);
+        assert_eq!(buffer.data(), [7; 3]);
+        buffer.append(&[8]);
+        assert_eq!(buffer.data(), [7, 7, 7, 8]);
+        buffer.consume(usize::MAX);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn memory_is_lent_and_given_back() {
+        let mut spare = vec![Vec::with_capacity(32)];
+        let mut buffer = Buffer::default();
+        buffer.lend(&mut spare);
+        assert!(spare.is_empty());
+        buffer.append(b"x");
+        buffer.give_back(&mut spare);
+        assert!(spare.is_empty(), "it is in use");
+        buffer.consume(1);
+        buffer.give_back(&mut spare);
+        assert_eq!(spare.len(), 1);
+    }
+}

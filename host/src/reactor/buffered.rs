@@ -1,0 +1,258 @@
+//! A stream with buffers: libevent's `bufferevent`.
+//!
+//! ```text
+//!  socket ──read──▶ input ──▶ callback ──▶ output ──write──▶ socket
+//!                     │ ≥ high: no reads          │ ≥ high: no reads either, the peer feels it
+//!                     ▼ ≥ low: Input              ▼ ≤ low: Drained
+//! ```
+//!
+//! It is watched edge-triggered in both directions from beginning to end, so reading and writing
+//! never cost a call to change what is watched. What a callback writes goes out when it returns, in
+//! one piece, without waiting to be told that there is room.
+
+use std::time::Duration;
+
+use windlass_core::stream::Write;
+use windlass_core::time::Instant;
+
+use super::buffer::Buffer;
+use super::watch::micros;
+use crate::sys::Errno;
+use crate::sys::stream::Stream;
+
+/// Why the callback of a buffered stream is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEvent {
+    /// The connection that [`connect`](super::Context::connect) began is there (`BEV_EVENT_CONNECTED`).
+    Connected,
+    /// There is input, at least as much as the low watermark says.
+    Input,
+    /// The output has drained to its low watermark.
+    Drained,
+    /// The peer sends no more. What it sent before is in [`Buffered::input`]; output still goes out.
+    Eof,
+    /// Nothing moved in this direction for the length of its timeout. The stream is as it was, but
+    /// a read timeout has ended reading ([`Buffered::set_reading`]).
+    TimedOut(Direction),
+    /// The stream is broken, or could not connect (`ECONNREFUSED`, `ETIMEDOUT`, …). All that came
+    /// before was delivered. It is removed after this call.
+    Failed(Errno),
+}
+
+/// Of the two directions of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the peer.
+    Read,
+    /// To the peer.
+    Write,
+}
+
+/// A stream with buffers, as its callback sees it.
+#[derive(Debug)]
+pub struct Buffered {
+    pub(super) stream: Stream,
+    pub(super) input: Buffer,
+    pub(super) output: Buffer,
+    /// `Input` is told from so many bytes on; no more is read from so many on.
+    pub(super) read_marks: Marks,
+    pub(super) write_marks: Marks,
+    pub(super) read_timeout_us: u64,
+    pub(super) write_timeout_us: u64,
+    /// When something last moved, or began to be waited for.
+    pub(super) read_since: Instant,
+    pub(super) write_since: Instant,
+    pub(super) stage: Stage,
+    /// The user wants input.
+    pub(super) reading: bool,
+    /// The user has written all it will.
+    pub(super) shutting: bool,
+    /// There may be something to read; there may be room.
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// Reads go on to `EAGAIN`: the end was seen coming, or it is no socket and reads short.
+    pub(super) thorough: bool,
+    pub(super) eof: bool,
+    /// A write failed. What the peer had sent by then is still read.
+    pub(super) broken: Option<Errno>,
+    /// Output was written since `Drained` was last told.
+    pub(super) owed: bool,
+    /// Input that was not told of yet.
+    pub(super) fresh: bool,
+    pub(super) socket: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Marks {
+    pub(super) low: usize,
+    pub(super) high: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Until then, if it is not to take for ever.
+    Connecting {
+        until: Option<Instant>,
+    },
+    Open,
+    /// Our end was told.
+    HalfClosed,
+    /// To be closed as soon as the output is out.
+    Closing,
+    /// Closed, and the peer still talks: a reset could overtake our last bytes (see `drive`).
+    Lingering {
+        until: Instant,
+    },
+    /// To be dropped.
+    Gone,
+}
+
+/// Bytes of one read: what the loop's buffer holds.
+pub(super) const READ_SIZE: usize = 64 * 1024;
+
+/// Bytes read in one turn before the others have theirs, and bytes of output that are too many.
+pub(super) const BUDGET: usize = 256 * 1024;
+
+impl Buffered {
+    pub(super) fn new(stream: Stream, stage: Stage, now: Instant) -> Self {
+        let socket = stream.is_socket();
+        Self {
+            stream,
+            input: Buffer::default(),
+            output: Buffer::default(),
+            read_marks: Marks { low: 1, high: READ_SIZE },
+            write_marks: Marks { low: 0, high: BUDGET },
+            read_timeout_us: 0,
+            write_timeout_us: 0,
+            read_since: now,
+            write_since: now,
+            stage,
+            reading: true,
+            shutting: false,
+            readable: true,
+            writable: true,
+            thorough: !socket,
+            eof: false,
+            broken: None,
+            owed: false,
+            fresh: false,
+            socket,
+        }
+    }
+
+    /// What came and was not consumed.
+    pub fn input(&self) -> &[u8] {
+        self.input.data()
+    }
+
+    /// Takes `n` bytes of input from the front, or all there are.
+    pub fn consume(&mut self, n: usize) {
+        self.input.consume(n);
+    }
+
+    /// Queues output. It goes out when the callback returns, or when the loop comes to it, and waits
+    /// in memory while the peer takes nothing: see [`is_full`](Self::is_full). After
+    /// [`shutdown_write`](Self::shutdown_write) or a failure it is dropped.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let over = self.shutting || self.broken.is_some() || self.stage == Stage::Gone;
+        if !over && !bytes.is_empty() {
+            self.output.append(bytes);
+            self.owed = true;
+        }
+    }
+
+    /// Bytes of output that wait.
+    pub fn unsent(&self) -> usize {
+        self.output.len()
+    }
+
+    /// Whether more output waits than the high watermark says: wait for [`StreamEvent::Drained`].
+    /// Meanwhile nothing is read either, so a peer that takes nothing can say nothing.
+    pub fn is_full(&self) -> bool {
+        self.output.len() >= self.write_marks.high
+    }
+
+    /// Reads, or does not (`bufferevent_enable`, `bufferevent_disable` of `EV_READ`). At first it
+    /// reads. What is not read waits in the kernel, and then at the peer.
+    pub fn set_reading(&mut self, reading: bool) {
+        // What is left from before is told again.
+        self.fresh |= reading && !self.reading && !self.input.is_empty();
+        self.reading = reading;
+    }
+
+    /// Tells of input from `low` bytes on, and reads no more while there are `high`: at first 1 and
+    /// 64 KiB. One read may pass it by up to 64 KiB.
+    pub fn set_read_watermarks(&mut self, low: usize, high: usize) {
+        self.read_marks = Marks { low: low.max(1), high: high.max(low).max(1) };
+    }
+
+    /// Tells that output has drained when `low` bytes are left, and is full from `high` bytes on: at
+    /// first 0 and 256 KiB.
+    pub fn set_write_watermarks(&mut self, low: usize, high: usize) {
+        self.write_marks = Marks { low, high: high.max(low + 1) };
+    }
+
+    /// Tells when nothing came for so long while it was read, and when output waited for so long
+    /// and nothing of it went. At first it has all the time there is.
+    pub fn set_timeouts(&mut self, read: Option<Duration>, write: Option<Duration>) {
+        self.read_timeout_us = read.map_or(0, micros);
+        self.write_timeout_us = write.map_or(0, micros);
+    }
+
+    /// Ends our direction when the output is out (`shutdown(SHUT_WR)`): the peer sees the end, and
+    /// may still answer. What is no socket has no half-close; there it only ends writing.
+    pub fn shutdown_write(&mut self) {
+        self.shutting = true;
+    }
+
+    /// Closes the stream when the output is out, and removes it; nothing is told any more. A peer that
+    /// still talks is listened to for up to 2 seconds, so that our last bytes are not lost to a reset.
+    pub fn close(&mut self) {
+        if !matches!(self.stage, Stage::Lingering { .. } | Stage::Gone) {
+            self.stage = Stage::Closing;
+        }
+    }
+
+    pub(super) fn wants_input(&self) -> bool {
+        self.reading && !self.eof && !self.is_full() && self.input.len() < self.read_marks.high
+    }
+
+    /// Sends what can be sent, and the end behind it.
+    pub(super) fn flush(&mut self, now: Instant) {
+        while self.writable && !self.output.is_empty() {
+            match self.stream.send([self.output.data(), &[]]) {
+                Ok(Write::Moved(n)) => {
+                    self.write_since = now;
+                    self.writable = n.get() == self.output.len() || !self.socket;
+                    self.output.consume(n.get());
+                }
+                Ok(Write::WouldBlock | Write::Nothing) => self.writable = false,
+                Ok(Write::Interrupted) => {}
+                Err(errno) => {
+                    self.broken = Some(errno);
+                    self.output.consume(usize::MAX);
+                }
+            }
+        }
+        if self.output.is_empty() && self.shutting && self.stage == Stage::Open {
+            self.stage = Stage::HalfClosed;
+            self.stream.shutdown_write();
+        }
+    }
+
+    /// When it is to be looked at if nothing happens.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Connecting { until } => until,
+            Stage::Lingering { until } => Some(until),
+            Stage::Gone => None,
+            Stage::Open | Stage::HalfClosed | Stage::Closing => {
+                let read = (self.read_timeout_us > 0 && self.wants_input())
+                    .then(|| self.read_since.after(self.read_timeout_us));
+                let write = (self.write_timeout_us > 0 && !self.output.is_empty())
+                    .then(|| self.write_since.after(self.write_timeout_us));
+                [read, write].into_iter().flatten().min()
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What a buffered stream does in its turn.
+
+use windlass_core::stream::Read;
+use windlass_core::time::Instant;
+
+use super::buffer::Buffer;
+use super::buffered::{BUDGET, Buffered, Direction, READ_SIZE, Stage, StreamEvent};
+use super::watch::Fired;
+use super::{Context, Token};
+use crate::sys::Errno;
+
+/// What a buffered stream calls.
+pub(super) type StreamCallback<S> =
+    Box<dyn FnMut(&mut Buffered, &mut S, &mut Context<S>, StreamEvent)>;
+
+/// A buffered stream and its callback.
+pub(super) struct Conversation<S> {
+    pub(super) io: Buffered,
+    pub(super) callback: StreamCallback<S>,
+}
+
+/// What it takes from the budget to tell that the output has drained: a callback that writes more each
+/// time does not keep the loop to itself.
+const DRAINED_COST: usize = 16 * 1024;
+
+/// How long a peer that still talks is listened to after the close, in microseconds.
+const LINGER_US: u64 = 2_000_000;
+
+/// One step of a turn.
+enum Step {
+    /// There may be more to do.
+    Again,
+    /// Nothing, until something happens.
+    Wait,
+    /// Its budget is used up: the others first.
+    Yield,
+}
+
+impl<S> Conversation<S> {
+    /// Moves what can be moved, and tells of it.
+    pub(super) fn turn(&mut self, state: &mut S, cx: &mut Context<S>, token: Token, fired: Fired) {
+        let ready = fired.ready;
+        self.io.readable |= ready.read || ready.hup;
+        self.io.writable |= ready.write || ready.dead;
+        self.io.thorough |= ready.hup;
+        if let Stage::Connecting { until } = self.io.stage {
+            if ready.write || ready.dead {
+                self.connected(state, cx);
+            } else if until.is_some_and(|until| until <= cx.now) {
+                self.fail(state, cx, Errno::ETIMEDOUT);
+            }
+        }
+        self.io.flush(cx.now);
+        let mut budget = BUDGET;
+        let mut step = Step::Again;
+        // Each call may have removed it.
+        while matches!(step, Step::Again) && cx.contains(token) {
+            step = self.step(state, cx, &mut budget);
+        }
+        if cx.contains(token) {
+            self.time_out(state, cx, token);
+        }
+        if self.io.stage == Stage::Gone {
+            cx.remove(token);
+        }
+        self.io.input.give_back(&mut cx.spare);
+        self.io.output.give_back(&mut cx.spare);
+        let Some(source) = cx.slots.get_mut(token) else { return };
+        if source.always {
+            // A regular file is reported in every round in which it is watched.
+            source.watched = self.io.wants_input() || !self.io.output.is_empty();
+        }
+        match self.io.deadline() {
+            Some(at) => cx.deadlines.set(token.place(), at),
+            None => cx.deadlines.clear(token.place()),
+        }
+        if matches!(step, Step::Yield) {
+            cx.enqueue(token, Fired::NOTHING);
+        }
+    }
+
+    fn step(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) -> Step {
+        match self.io.stage {
+            Stage::Connecting { .. } | Stage::Gone => return Step::Wait,
+            Stage::Closing => return self.close(cx, budget),
+            Stage::Lingering { until } => {
+                if until <= cx.now || self.is_over(cx, budget) == Some(true) {
+                    self.io.stage = Stage::Gone;
+                }
+                return if *budget == 0 { Step::Yield } else { Step::Wait };
+            }
+            Stage::Open | Stage::HalfClosed => {}
+        }
+        let drained = self.io.output.len() <= self.io.write_marks.low;
+        if self.io.owed && drained && self.io.broken.is_none() {
+            if *budget == 0 {
+                return Step::Yield;
+            }
+            *budget = budget.saturating_sub(DRAINED_COST);
+            self.io.owed = false;
+            self.tell(state, cx, StreamEvent::Drained);
+        } else if self.io.fresh && self.io.reading && self.io.input.len() >= self.io.read_marks.low
+        {
+            self.io.fresh = false;
+            self.tell(state, cx, StreamEvent::Input);
+        } else if let Some(errno) = self.io.broken.filter(|_| self.io.eof || !self.io.reading) {
+            // Nobody wants more of what came before it broke.
+            self.fail(state, cx, errno);
+        } else if !self.io.wants_input() || !self.io.readable {
+            return Step::Wait;
+        } else if *budget == 0 {
+            return Step::Yield;
+        } else {
+            self.read(state, cx, budget);
+        }
+        Step::Again
+    }
+
+    /// Calls, and sends what the call wrote.
+    fn tell(&mut self, state: &mut S, cx: &mut Context<S>, event: StreamEvent) {
+        let (was_read, was_idle) = (self.io.wants_input(), self.io.output.is_empty());
+        self.io.output.lend(&mut cx.spare);
+        (self.callback)(&mut self.io, state, cx, event);
+        // What is waited for from now on was not waited for before.
+        if !was_read {
+            self.io.read_since = cx.now;
+        }
+        if was_idle {
+            self.io.write_since = cx.now;
+        }
+        if !matches!(self.io.stage, Stage::Connecting { .. }) {
+            self.io.flush(cx.now);
+        }
+    }
+
+    fn connected(&mut self, state: &mut S, cx: &mut Context<S>) {
+        match self.io.stream.connected() {
+            Ok(()) => {
+                self.io.stage = Stage::Open;
+                (self.io.read_since, self.io.write_since) = (cx.now, cx.now);
+                self.tell(state, cx, StreamEvent::Connected);
+            }
+            Err(errno) => self.fail(state, cx, errno),
+        }
+    }
+
+    /// One read, and the call for it.
+    fn read(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) {
+        let mut buf = std::mem::take(&mut cx.input);
+        buf.resize(READ_SIZE, 0);
+        match self.io.stream.recv(&mut buf) {
+            Ok(Read::Moved(n)) => {
+                let n = n.get();
+                *budget = budget.saturating_sub(n);
+                // An end that came with the data makes no event of its own.
+                self.io.readable = n == buf.len() || self.io.thorough;
+                self.io.read_since = cx.now;
+                if self.io.input.is_empty() && n >= self.io.read_marks.low {
+                    cx.input = self.tell_of(state, cx, buf, n);
+                    return;
+                }
+                self.io.fresh = true;
+                self.io.input.lend(&mut cx.spare);
+                self.io.input.append(&buf[..n]);
+            }
+            Ok(Read::Eof) => {
+                self.io.eof = true;
+                if self.io.broken.is_none() {
+                    self.tell(state, cx, StreamEvent::Eof);
+                }
+            }
+            Ok(Read::WouldBlock) => self.io.readable = false,
+            Ok(Read::Interrupted) => {}
+            Err(errno) => self.fail(state, cx, self.io.broken.unwrap_or(errno)),
+        }
+        cx.input = buf;
+    }
+
+    /// Tells of `n` bytes where the kernel put them, and gives the buffer back: only what the call
+    /// leaves is copied.
+    fn tell_of(&mut self, state: &mut S, cx: &mut Context<S>, buf: Vec<u8>, n: usize) -> Vec<u8> {
+        self.io.input.give_back(&mut cx.spare);
+        self.io.input = Buffer::filled(buf, n);
+        self.tell(state, cx, StreamEvent::Input);
+        let lent = std::mem::take(&mut self.io.input);
+        if !lent.is_empty() {
+            self.io.input.lend(&mut cx.spare);
+            self.io.input.append(lent.data());
+        }
+        lent.into_inner()
+    }
+
+    /// The output goes out, then the end, and then the stream is gone, unless the peer still talks.
+    fn close(&mut self, cx: &mut Context<S>, budget: &mut usize) -> Step {
+        if !self.io.output.is_empty() {
+            return Step::Wait;
+        }
+        let silent = !self.io.socket || self.io.eof || self.io.broken.is_some();
+        if !silent {
+            self.io.stream.shutdown_write();
+        }
+        self.io.stage = if silent || self.is_over(cx, budget) != Some(false) {
+            Stage::Gone
+        } else {
+            Stage::Lingering { until: cx.now.after(LINGER_US) }
+        };
+        Step::Again
+    }
+
+    /// Reads and throws away. Whether the peer is at its end; `None` when it said nothing.
+    fn is_over(&mut self, cx: &mut Context<S>, budget: &mut usize) -> Option<bool> {
+        let mut said = None;
+        cx.input.resize(READ_SIZE, 0);
+        while *budget > 0 {
+            match self.io.stream.recv(&mut cx.input) {
+                Ok(Read::Moved(n)) => {
+                    *budget = budget.saturating_sub(n.get());
+                    said = Some(false);
+                }
+                Ok(Read::WouldBlock) => return said,
+                Ok(Read::Interrupted) => {}
+                Ok(Read::Eof) | Err(_) => return Some(true),
+            }
+        }
+        said
+    }
+
+    fn time_out(&mut self, state: &mut S, cx: &mut Context<S>, token: Token) {
+        let over = |since: Instant, us: u64| us > 0 && since.after(us) <= cx.now;
+        let write =
+            !self.io.output.is_empty() && over(self.io.write_since, self.io.write_timeout_us);
+        match self.io.stage {
+            Stage::Closing if write => self.io.stage = Stage::Gone,
+            Stage::Open | Stage::HalfClosed => {
+                if self.io.wants_input() && over(self.io.read_since, self.io.read_timeout_us) {
+                    self.io.reading = false;
+                    self.tell(state, cx, StreamEvent::TimedOut(Direction::Read));
+                }
+                if write && cx.contains(token) {
+                    self.io.write_since = cx.now;
+                    self.tell(state, cx, StreamEvent::TimedOut(Direction::Write));
+                }
+            }
+            Stage::Connecting { .. } | Stage::Closing | Stage::Lingering { .. } | Stage::Gone => {}
+        }
+    }
+
+    fn fail(&mut self, state: &mut S, cx: &mut Context<S>, errno: Errno) {
+        self.io.broken = Some(errno);
+        (self.callback)(&mut self.io, state, cx, StreamEvent::Failed(errno));
+        self.io.stage = Stage::Gone;
+    }
+}

@@ -1,0 +1,326 @@
+//! The loop: wait, see who is ready, give everyone a turn.
+//!
+//! ```text
+//! a round:  wait ──▶ harvest: descriptors, signals, deadlines, calls of other threads
+//!                       │       each joins the run queue of its priority, once
+//!                       ▼
+//!           dispatch: High, all ─▶ Normal, ≤ 256 ─▶ Low, ≤ 32 ─▶ deferred calls
+//!                       │
+//!                       ▼  who is not done with its budget joins again
+//! ```
+//!
+//! Nothing is called while the kernel's batch is walked. So a callback can remove whoever is to be
+//! called next, and the token, looked up afresh for the call, finds nobody.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use windlass_core::time::{Instant, Wake};
+
+use super::context::Leave;
+use super::remote::Call;
+use super::slots::{Handler, Kind};
+use super::watch::{Fired, Priority, micros};
+use super::{BELL, Context, SIGNALS, Token};
+use crate::drive::After;
+use crate::error::{Error, Result};
+use crate::sys::clock;
+use crate::sys::epoll::Epoll;
+use crate::sys::ready::{Interest, Ready};
+
+/// A loop over sources whose callbacks share the state `S` (`event_base`).
+///
+/// It derefs to its [`Context`], with which sources are added before it runs.
+///
+/// ```
+/// use std::time::Duration;
+/// use windlass::reactor::EventLoop;
+///
+/// let mut events = EventLoop::new()?;
+/// events.every(Duration::from_millis(1), |ticks: &mut u32, cx| {
+///     *ticks += 1;
+///     if *ticks == 3 {
+///         cx.exit();
+///     }
+/// });
+/// let mut ticks = 0;
+/// events.run(&mut ticks)?;
+/// assert_eq!(ticks, 3);
+/// # Ok::<(), windlass::error::Error>(())
+/// ```
+pub struct EventLoop<S> {
+    context: Context<S>,
+    clock: fn() -> Instant,
+    /// An empty list for the inbox.
+    calls: Vec<Call<S>>,
+}
+
+impl<S> EventLoop<S> {
+    /// A loop without sources.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`: it needs a descriptor, and others for signals and for other threads.
+    pub fn new() -> Result<Self> {
+        Self::with_clock(clock::now)
+    }
+
+    pub(super) fn with_clock(clock: fn() -> Instant) -> Result<Self> {
+        let epoll = Epoll::new().map_err(Error::of("open", "an epoll instance"))?;
+        Ok(Self { context: Context::new(epoll, clock()), clock, calls: Vec::new() })
+    }
+
+    /// Runs until a callback says [`exit`](Context::exit), or nothing is left that could happen: no
+    /// armed source, no stream, no [`Remote`](super::Remote) (`event_base_dispatch`).
+    ///
+    /// A callback that panics ends it with that panic. Its source is removed; everything else is as
+    /// it was, and the loop can run again.
+    ///
+    /// # Errors
+    /// The kernel cannot give the loop a set any more (`EMFILE`, `ENOMEM`).
+    pub fn run(&mut self, state: &mut S) -> Result<()> {
+        while !self.context.is_idle() {
+            self.round(state, Wake::Never)?;
+            if std::mem::replace(&mut self.context.leave, Leave::No) != Leave::No {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// One round: waits at most `wait`, for ever if `None`, and makes the calls that are due. How many
+    /// it made (`event_base_loop` with `EVLOOP_ONCE`, and `EVLOOP_NONBLOCK` for a wait of zero).
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_once(&mut self, state: &mut S, wait: Option<Duration>) -> Result<u64> {
+        let before = self.context.stats.calls;
+        let wake = match wait {
+            None => Wake::Never,
+            Some(Duration::ZERO) => Wake::Now,
+            Some(wait) => Wake::At((self.clock)().after(micros(wait))),
+        };
+        self.round(state, wake)?;
+        self.context.leave = Leave::No;
+        Ok(self.context.stats.calls - before)
+    }
+
+    /// In a forked child, before anything else is done with the loop (`event_reinit`): it gets a
+    /// kernel set of its own, with everyone in it, and the parent's is left alone. A child that does
+    /// not go on with the loop may drop it instead; that touches nothing of the parent's either.
+    ///
+    /// Children that the parent watched are not children of this process: they are reported as
+    /// [`Exit::Unknown`](crate::sys::pidfd::Exit::Unknown) when they end; remove them.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`, `ENOMEM`.
+    pub fn after_fork(&mut self) -> Result<()> {
+        let fail = |errno| Error::new("renew", "an event loop after a fork", errno);
+        if let Some(inbox) = &self.context.inbox {
+            inbox.bell.renew().map_err(fail)?;
+        }
+        if let Some(signals) = &mut self.context.signals {
+            signals.renew().map_err(fail)?;
+        }
+        self.context.rebuild().map_err(fail)
+    }
+
+    fn round(&mut self, state: &mut S, limit: Wake) -> Result<()> {
+        let cx = &mut self.context;
+        let count =
+            cx.epoll.wait(cx.wait_us(limit, self.clock)).map_err(Error::of("epoll_wait", ""))?;
+        cx.now = (self.clock)();
+        cx.stats.rounds += 1;
+        cx.harvest(count)?;
+        cx.expire();
+        while let Some(token) = cx.connections.expired(cx.now) {
+            cx.enqueue_connection(token, Ready::NONE);
+        }
+        if let Some(inbox) = &cx.inbox {
+            inbox.take(&mut self.calls);
+            // A call is made with the deferred ones.
+            for call in self.calls.drain(..) {
+                cx.deferred.push_back(call);
+            }
+        }
+        for priority in Priority::ALL {
+            let turns = cx.queues[priority as usize].len().min(priority.share());
+            for _ in 0..turns {
+                let Some(token) = cx.queues[priority as usize].pop_front() else { break };
+                cx.dispatch(state, token);
+                if cx.leave == Leave::AtOnce {
+                    return Ok(());
+                }
+            }
+        }
+        for _ in 0..cx.deferred.len() {
+            let Some(call) = cx.deferred.pop_front() else { break };
+            cx.stats.calls += 1;
+            call(state, cx);
+            if cx.leave == Leave::AtOnce {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S> Context<S> {
+    fn wait_us(&self, limit: Wake, clock: fn() -> Instant) -> Option<u64> {
+        let in_a_hurry = !self.deferred.is_empty()
+            || self.queues.iter().any(|queue| !queue.is_empty())
+            || self.leave != Leave::No
+            || self.always.iter().any(|&file| self.slots.get(file).is_some_and(|file| file.watched))
+            // A run that has nothing left to wait for ends instead.
+            || self.is_idle() && limit == Wake::Never;
+        match self.deadlines.wake().min(self.connections.wake()).min(limit) {
+            _ if in_a_hurry => Some(0),
+            Wake::Now => Some(0),
+            // From now on, not from the beginning of the last round: its calls took their time.
+            Wake::At(at) => Some(at.since(clock())),
+            Wake::Never => None,
+        }
+    }
+
+    /// Whoever the kernel reported joins the run queue.
+    fn harvest(&mut self, count: usize) -> Result<()> {
+        let mut leaked = false;
+        for index in 0..count {
+            let (token, ready) = self.epoll.event(index);
+            match token {
+                // Read with the round's other calls.
+                BELL => {}
+                SIGNALS => self.collect_signals(),
+                token if token.is_source() => leaked |= !self.reported(token, ready),
+                token => self.enqueue_connection(token, ready),
+            }
+        }
+        for index in 0..self.always.len() {
+            let file = self.always[index];
+            if let Some(source) = self.slots.get(file)
+                && source.watched
+            {
+                let Interest { read, write } = source.watch.interest;
+                self.reported(file, Ready { read, write, ..Ready::NONE });
+            }
+        }
+        if leaked {
+            self.rebuild().map_err(Error::of("renew", "an epoll set"))?;
+        }
+        Ok(())
+    }
+
+    /// A source is ready. False when it was removed, before this wait: whoever is removed leaves the
+    /// kernel's set, so its descriptor was closed first, and lives on in a copy that only a new set
+    /// forgets.
+    fn reported(&mut self, token: Token, ready: Ready) -> bool {
+        let Some(source) = self.slots.get_mut(token) else {
+            self.stats.stale += 1;
+            return false;
+        };
+        if source.watched {
+            source.watched = !source.watch.trigger.once;
+            self.enqueue(token, Fired { ready, timed_out: false });
+        }
+        true
+    }
+
+    fn enqueue_connection(&mut self, token: Token, ready: Ready) {
+        if self.connections.note(token, ready) {
+            self.queues[Priority::Normal as usize].push_back(token);
+        }
+    }
+
+    /// Gives one source, or one connection, its turn.
+    fn dispatch(&mut self, state: &mut S, token: Token) {
+        if !token.is_source() {
+            return self.turn(state, token);
+        }
+        let Some(source) = self.slots.get_mut(token) else {
+            self.stats.stale += 1;
+            return;
+        };
+        // It was disarmed since, and perhaps queued again behind this place.
+        if !std::mem::replace(&mut source.queued, false) {
+            return;
+        }
+        let fired = std::mem::replace(&mut source.fired, Fired::NOTHING);
+        if source.kind == Kind::Descriptor && source.delay_us > 0 {
+            if source.watched {
+                self.deadlines.set(token.place(), self.now.after(source.delay_us));
+            } else {
+                self.deadlines.clear(token.place());
+            }
+            // One that is to fire once has timed out instead.
+            if fired.timed_out && source.watch.trigger.once {
+                self.deadlines.clear(token.place());
+                self.pause(token);
+            }
+        }
+        self.call(state, token, fired);
+    }
+
+    fn call(&mut self, state: &mut S, token: Token, fired: Fired) {
+        let Some(source) = self.slots.get_mut(token) else { return };
+        let mut handler = std::mem::replace(&mut source.handler, Handler::Away);
+        self.stats.calls += 1;
+        self.current = Some(token);
+        let mut calling = Calling { cx: self, token, returned: false };
+        match &mut handler {
+            Handler::Callback(callback) => callback(state, calling.cx, fired),
+            Handler::Buffered(conversation) => conversation.turn(state, calling.cx, token, fired),
+            Handler::Away => {}
+        }
+        calling.returned = true;
+        drop(calling);
+        self.current = None;
+        if let Some(source) = self.slots.get_mut(token) {
+            source.handler = handler;
+            self.settle(token);
+        }
+    }
+
+    fn turn(&mut self, state: &mut S, token: Token) {
+        match self.connections.turn(token, Ready::NONE, self.now) {
+            // Everything is watched, edge-triggered, all the time.
+            After::Same | After::Changed(_) => {}
+            After::Again => self.enqueue_connection(token, Ready::NONE),
+            After::Gone(how) => {
+                self.freed();
+                if let Some(ended) = self.ended.remove(&token) {
+                    self.stats.calls += 1;
+                    ended(state, self, how);
+                }
+            }
+        }
+    }
+}
+
+/// A source is being called. If the call does not return, it panicked, and the source goes.
+struct Calling<'a, S> {
+    cx: &'a mut Context<S>,
+    token: Token,
+    returned: bool,
+}
+
+impl<S> Drop for Calling<'_, S> {
+    fn drop(&mut self) {
+        if !self.returned {
+            self.cx.current = None;
+            self.cx.remove(self.token);
+        }
+    }
+}
+
+impl<S> Deref for EventLoop<S> {
+    type Target = Context<S>;
+
+    fn deref(&self) -> &Context<S> {
+        &self.context
+    }
+}
+
+impl<S> DerefMut for EventLoop<S> {
+    fn deref_mut(&mut self) -> &mut Context<S> {
+        &mut self.context
+    }
+}

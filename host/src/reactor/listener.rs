@@ -1,0 +1,90 @@
+//! A listener in the loop: libevent's `evconnlistener`.
+
+use windlass_core::time::Wake;
+
+use super::slots::Kind;
+use super::watch::{Fired, Watch};
+use super::{Context, Token};
+use crate::drive::Acceptor;
+use crate::error::{Error, Result};
+use crate::sys::Errno;
+use crate::sys::listener::Listener;
+use crate::sys::stream::Stream;
+
+/// Why the callback of a listener is called.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A client: to be buffered, served, handed on, or dropped.
+    Client(Stream),
+    /// Descriptors or memory have run out (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`). The clients wait
+    /// in the kernel's queue, and the listener rests until something is closed, 100 ms at most. Told
+    /// once, however long it lasts.
+    Exhausted(Errno),
+}
+
+/// Clients accepted before the others have their turn.
+const BURST: u32 = 64;
+
+impl<S> Context<S> {
+    /// Accepts clients while fewer than `max` streams are open in the loop, and calls back with each.
+    /// The others wait in the kernel's queue. [`disarm`](Self::disarm) pauses it,
+    /// [`arm`](Self::arm) resumes, [`remove`](Self::remove) closes it.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn listen(
+        &mut self,
+        listener: Listener,
+        max: usize,
+        callback: impl FnMut(&mut S, &mut Self, Incoming) + 'static,
+    ) -> Result<Token> {
+        self.accept_with(Acceptor::new(listener, max), callback)
+    }
+
+    /// As [`listen`](Self::listen), with an acceptor that is there already.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); the acceptor was closed.
+    pub fn accept_with(
+        &mut self,
+        mut acceptor: Acceptor,
+        mut callback: impl FnMut(&mut S, &mut Self, Incoming) + 'static,
+    ) -> Result<Token> {
+        let Some(socket) = acceptor.socket() else {
+            return Err(Error::new("watch", "a listener", "it was closed"));
+        };
+        let token = self.open_source(Kind::Descriptor, Watch::READ, &socket)?;
+        let mut resting = false;
+        let call = move |state: &mut S, cx: &mut Self, _: Fired| {
+            let me = cx.current();
+            if std::mem::take(&mut resting) {
+                acceptor.closed();
+                cx.deadlines.clear(me.place());
+                // A listener that was opened stays open.
+                let _ = cx.arm(me);
+            }
+            for _ in 0..BURST {
+                // The callback may have paused or removed it.
+                if !cx.slots.get(me).is_some_and(|source| source.watched) {
+                    break;
+                }
+                let Some(client) = acceptor.accept(cx.now, cx.streams()) else { break };
+                callback(state, cx, Incoming::Client(client));
+            }
+            if let Some(errno) = acceptor.ran_out() {
+                callback(state, cx, Incoming::Exhausted(errno));
+            }
+            if cx.contains(me) && !acceptor.wants(cx.now, cx.streams()) {
+                // Watched, it would be reported in every round.
+                resting = true;
+                cx.pause(me);
+                cx.resting.push(me);
+                if let Wake::At(at) = acceptor.wake(cx.now) {
+                    cx.deadlines.set(me.place(), at);
+                }
+            }
+        };
+        self.install(token, Box::new(call));
+        Ok(token)
+    }
+}

@@ -1,0 +1,77 @@
+//! Calls from other threads.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Context;
+use crate::sys::event::Event;
+
+/// A call for the loop's thread.
+pub(super) type Call<S> = Box<dyn FnOnce(&mut S, &mut Context<S>) + Send>;
+
+/// What other threads have left for the loop.
+pub(super) struct Inbox<S> {
+    calls: Mutex<Vec<Call<S>>>,
+    /// Rung when the first call is left, and when a [`Remote`] is dropped. It is watched
+    /// edge-triggered and never read: each ring is a new edge.
+    pub(super) bell: Arc<Event>,
+}
+
+/// Hands calls to a loop, from any thread. While one exists, the loop has somebody to wait for.
+///
+/// The cross-thread half of [`Context::defer`]; libevent's `event_active` under its locks.
+pub struct Remote<S> {
+    /// `None` only while it is dropped.
+    inbox: Option<Arc<Inbox<S>>>,
+    bell: Arc<Event>,
+}
+
+impl<S> Inbox<S> {
+    pub(super) fn new(bell: Event) -> Arc<Self> {
+        Arc::new(Self { calls: Mutex::new(Vec::new()), bell: Arc::new(bell) })
+    }
+
+    pub(super) fn remote(inbox: &Arc<Self>) -> Remote<S> {
+        Remote { inbox: Some(Arc::clone(inbox)), bell: Arc::clone(&inbox.bell) }
+    }
+
+    /// Exchanges what was left for an empty list.
+    pub(super) fn take(&self, empty: &mut Vec<Call<S>>) {
+        debug_assert!(empty.is_empty());
+        std::mem::swap(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner), empty);
+    }
+}
+
+impl<S> Remote<S> {
+    /// Has the loop make this call on its own thread, soon: after the events of its round. Calls of
+    /// one thread are made in their order.
+    pub fn call(&self, call: impl FnOnce(&mut S, &mut Context<S>) + Send + 'static) {
+        let Some(inbox) = &self.inbox else { return };
+        let mut calls = inbox.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push(Box::new(call));
+        // One ring for all that wait together.
+        let first = calls.len() == 1;
+        drop(calls);
+        if first {
+            self.bell.raise();
+        }
+    }
+
+    /// Wakes the loop and nothing else: a [`run_once`](super::EventLoop::run_once) returns.
+    pub fn wake(&self) {
+        self.bell.raise();
+    }
+}
+
+impl<S> Clone for Remote<S> {
+    fn clone(&self) -> Self {
+        Self { inbox: self.inbox.clone(), bell: Arc::clone(&self.bell) }
+    }
+}
+
+impl<S> Drop for Remote<S> {
+    fn drop(&mut self) {
+        // First it is gone, then it rings: the loop looks whether anybody is left.
+        self.inbox = None;
+        self.bell.raise();
+    }
+}

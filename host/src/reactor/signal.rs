@@ -1,0 +1,131 @@
+//! Signals and ends of children, as events.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::slots::{Handler, Kind, Source};
+use super::watch::{Fired, Watch};
+use super::{Context, SIGNALS, Token};
+use crate::error::{Error, Result};
+use crate::sys::pidfd::{Exit, PidFd};
+use crate::sys::ready::Interest;
+use crate::sys::signals::{Caught, SignalQueue};
+use crate::sys::{Errno, Signal};
+
+/// Who is called for which signal.
+pub(super) struct Handlers {
+    queue: SignalQueue,
+    by: Vec<Entry>,
+}
+
+struct Entry {
+    signal: Signal,
+    token: Token,
+    caught: Option<Caught>,
+}
+
+impl Handlers {
+    /// Its source is gone.
+    pub(super) fn remove(&mut self, token: Token) {
+        let Some(at) = self.by.iter().position(|entry| entry.token == token) else { return };
+        let Entry { signal, .. } = self.by.swap_remove(at);
+        if self.by.iter().all(|entry| entry.signal != signal) {
+            self.queue.remove(signal);
+        }
+    }
+
+    /// In a forked child.
+    pub(super) fn renew(&mut self) -> std::result::Result<(), Errno> {
+        self.queue.renew()
+    }
+
+    fn take(&mut self, token: Token) -> Option<Caught> {
+        self.by.iter_mut().find(|entry| entry.token == token)?.caught.take()
+    }
+}
+
+impl AsFd for Handlers {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queue.as_fd()
+    }
+}
+
+impl<S> Context<S> {
+    /// Calls when `signal` comes. Several may listen to one signal.
+    ///
+    /// It is blocked in this thread, and read from a descriptor: no handler runs, nothing is
+    /// interrupted. Threads that were started before do not block it, so add signals first. A burst
+    /// of one signal may make one call. When the last listener is removed the signal does its default
+    /// again.
+    ///
+    /// # Errors
+    /// `EINVAL` for SIGKILL and SIGSTOP; `EMFILE`, `ENFILE` for the first one.
+    pub fn signal(
+        &mut self,
+        signal: Signal,
+        mut callback: impl FnMut(&mut S, &mut Self, Caught) + 'static,
+    ) -> Result<Token> {
+        self.queue_signal(signal).map_err(Error::of("catch", signal))?;
+        let call = Box::new(move |state: &mut S, cx: &mut Self, _: Fired| {
+            let me = cx.current();
+            if let Some(caught) = cx.signals.as_mut().and_then(|signals| signals.take(me)) {
+                callback(state, cx, caught);
+            }
+        });
+        let mut source = Source::new(Kind::Signal, Watch::READ, Handler::Callback(call));
+        source.watched = true;
+        let token = self.slots.insert(source);
+        if let Some(signals) = &mut self.signals {
+            signals.by.push(Entry { signal, token, caught: None });
+        }
+        self.settle(token);
+        Ok(token)
+    }
+
+    fn queue_signal(&mut self, signal: Signal) -> std::result::Result<(), Errno> {
+        let signals = match &mut self.signals {
+            Some(signals) => signals,
+            none => {
+                let queue = SignalQueue::new()?;
+                self.epoll.add(&queue, Interest::READ, SIGNALS)?;
+                none.insert(Handlers { queue, by: Vec::new() })
+            }
+        };
+        signals.queue.add(signal)
+    }
+
+    /// Whoever listens to a signal that came takes its turn.
+    pub(super) fn collect_signals(&mut self) {
+        let Some(mut signals) = self.signals.take() else { return };
+        while let Some(caught) = signals.queue.take() {
+            for entry in signals.by.iter_mut().filter(|entry| entry.signal == caught.signal) {
+                if self.slots.get(entry.token).is_some_and(|source| source.watched) {
+                    entry.caught = Some(caught);
+                    self.enqueue(entry.token, Fired::NOTHING);
+                }
+            }
+        }
+        self.signals = Some(signals);
+    }
+
+    /// Calls once, when child `pid` has ended, with its status: it is reaped, and its pid may belong
+    /// to somebody else by the time of the call. No SIGCHLD is needed, and none is missed.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is no such child any more, `EMFILE`, `ENFILE`.
+    pub fn child(
+        &mut self,
+        pid: u32,
+        call: impl FnOnce(&mut S, &mut Self, Exit) + 'static,
+    ) -> Result<Token> {
+        let child = PidFd::open(pid.cast_signed()).map_err(Error::of("watch child", pid))?;
+        let mut call = Some(call);
+        self.add(child, Watch::READ, move |child, state, cx, _| {
+            if let Some(exit) = child.reap() {
+                cx.remove(cx.current());
+                if let Some(call) = call.take() {
+                    call(state, cx, exit);
+                }
+            }
+        })
+    }
+}

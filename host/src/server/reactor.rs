@@ -1,0 +1,45 @@
+//! The event loop of [`crate::reactor`]: the server says what it wants to hear of, and whom to call.
+//!
+//! ```text
+//! listen; each client: serve it a session
+//! watch for the stop: take no more clients, and a little later end
+//! run
+//! ```
+//!
+//! How to wait, who is next, what a full socket or a hang-up means is the loop's business; the models
+//! before this one show how it is done.
+
+use std::time::Duration;
+
+use windlass_core::time::Wake;
+
+use super::Server;
+use crate::error::Result;
+use crate::reactor::{EventLoop, Incoming, Watch};
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let mut events = EventLoop::new()?;
+    events.set_idle_timeout(server.limits.idle_us.map(Duration::from_micros));
+    let listener =
+        events.accept_with(server.acceptor.take(), |server: &mut Server, cx, incoming| {
+            if let Incoming::Client(client) = incoming {
+                // It fails where the kernel has no room to watch it, and closes the connection.
+                let _ = cx.serve(client, server.service.open());
+            }
+        })?;
+    events.add(server.stop.source(), Watch::READ, move |_, server, cx, _| {
+        server.stop.notice(cx.now());
+        if server.stop.is_requested() {
+            cx.remove(listener);
+        }
+        if let Wake::At(end) = server.stop.wake() {
+            // Whether it is over is asked after each round: this is to make sure that there is one.
+            let grace = cx.timer(|_, _| {});
+            cx.arm_at(grace, end);
+        }
+    })?;
+    while !server.is_over(events.now(), events.connections()) {
+        events.run_once(&mut server, None)?;
+    }
+    Ok(())
+}
