@@ -1,5 +1,6 @@
 //! The clients.
 
+pub mod http;
 mod talk;
 mod time;
 

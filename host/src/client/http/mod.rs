@@ -1,0 +1,47 @@
+//! The client's half of HTTP/1.1, without I/O: which server, what to ask, what it answered.
+//!
+//! ```text
+//! Url ──▶ get ──▶ bytes to send        bytes received ──▶ Response ──▶ Head, body, end
+//!  ▲                                                                    │
+//!  └──────────────────────────── redirect ◀─────────────────────────────┘
+//! ```
+//!
+//! One request a connection, and the server closes it: what comes behind the answer is nobody's.
+//!
+//! ```
+//! use windlass::client::http::{Fed, Response, Url, get};
+//!
+//! let url = Url::parse("http://localhost:8080/a.txt").unwrap();
+//! assert!(get(&url).starts_with("GET /a.txt HTTP/1.1\r\nHost: localhost:8080\r\n"));
+//!
+//! let mut response = Response::new();
+//! let mut input = &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..];
+//! let mut file = Vec::new();
+//! loop {
+//!     match response.feed(input).unwrap() {
+//!         Fed::Head { head, rest } => {
+//!             assert_eq!((head.status, head.length), (200, Some(5)));
+//!             input = rest;
+//!         }
+//!         Fed::Body { bytes, rest } => {
+//!             file.extend_from_slice(bytes);
+//!             input = rest;
+//!         }
+//!         Fed::More => unreachable!("here one would receive, and say eof() at the end"),
+//!         Fed::End => break,
+//!     }
+//! }
+//! assert_eq!(file, b"hello");
+//! ```
+
+mod chunked;
+mod head;
+mod request;
+mod response;
+mod url;
+
+pub use chunked::ChunkError;
+pub use head::{Head, HeadError};
+pub use request::get;
+pub use response::{Fed, Response, ResponseError};
+pub use url::{Url, UrlError};

@@ -1,0 +1,175 @@
+//! Where a document is: `http://HOST[:PORT]/PATH`.
+
+use std::fmt;
+
+use fluent_uri::component::Host;
+use fluent_uri::pct_enc::{EStr, encoder};
+use fluent_uri::resolve::ResolveError;
+use fluent_uri::{IriRef, ParseError, Uri, UriRef};
+
+use crate::addr::HostPort;
+
+/// The port of `http` (RFC 9110 4.2.1).
+const PORT: u16 = 80;
+
+/// An http URL, in the parts that a request is made of.
+///
+/// Its target and host consist of visible ASCII only, so that neither can end a line of the request
+/// or begin another one. Characters beyond ASCII are percent-encoded as they are parsed; a fragment
+/// is dropped, since it is never sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    server: HostPort,
+    /// Begins with `/`.
+    target: String,
+}
+
+/// Why a text is no URL that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlError {
+    /// A character that has no place there, or an end that came too early.
+    Syntax {
+        /// The offset of its first byte.
+        at: usize,
+    },
+    /// It does not begin with `http://`.
+    Scheme,
+    /// It names a user.
+    Userinfo,
+    /// No host.
+    NoHost,
+    /// A host that is neither a name in ASCII nor an address.
+    Host,
+    /// The port is not a number from 1 to 65535.
+    Port,
+}
+
+impl Url {
+    /// Takes what a user wrote.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        Self::from_reference(&IriRef::parse(text)?.to_uri_ref())
+    }
+
+    /// Where an answer from here leads whose Location header is `location`, relative or absolute
+    /// (RFC 9110 10.2.2, RFC 3986 5).
+    ///
+    /// An empty one leads here again. That it leads nowhere for ever is for the caller to notice.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse): no redirect leaves http.
+    pub fn redirect(&self, location: &str) -> Result<Self, UrlError> {
+        let base = Uri::parse(self.to_string()).map_err(|(error, _)| error)?;
+        let location = IriRef::parse(location)?.to_uri_ref();
+        Self::from_reference(&location.resolve_against(&base)?.into())
+    }
+
+    fn from_reference(uri: &UriRef<String>) -> Result<Self, UrlError> {
+        if !uri.scheme().is_some_and(|scheme| scheme.as_str().eq_ignore_ascii_case("http")) {
+            return Err(UrlError::Scheme);
+        }
+        let authority = uri.authority().ok_or(UrlError::NoHost)?;
+        if authority.has_userinfo() {
+            return Err(UrlError::Userinfo);
+        }
+        let host = match authority.host_parsed() {
+            Host::Ipv4 { .. } => authority.host(),
+            Host::Ipv6 { .. } => authority.host().trim_matches(['[', ']']),
+            Host::RegName(name) if name.is_empty() => return Err(UrlError::NoHost),
+            Host::RegName(name) if !name.as_str().contains('%') => name.as_str(),
+            // A resolver would look for the percent signs.
+            Host::RegName(_) | Host::IpvFuture { .. } => return Err(UrlError::Host),
+        };
+        let port = match authority.port_to_u16() {
+            Ok(None) => PORT,
+            Ok(Some(0)) | Err(_) => return Err(UrlError::Port),
+            Ok(Some(port)) => port,
+        };
+        let path = match uri.path().as_str() {
+            "" => "/",
+            path => path,
+        };
+        let target = match uri.query() {
+            None => path.to_owned(),
+            Some(query) => format!("{path}?{query}"),
+        };
+        debug_assert!(target.bytes().chain(host.bytes()).all(|byte| byte.is_ascii_graphic()));
+        Ok(Self { server: HostPort { host: host.to_owned(), port }, target })
+    }
+
+    /// Where to connect.
+    pub fn server(&self) -> &HostPort {
+        &self.server
+    }
+
+    /// The value of the Host header: the port only where it is not 80, an IPv6 address in brackets.
+    pub fn host(&self) -> String {
+        let with_port = self.server.to_string();
+        match with_port.rsplit_once(':') {
+            Some((host, _)) if self.server.port == PORT => host.to_owned(),
+            _ => with_port,
+        }
+    }
+
+    /// What to ask that server for: path and query.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// A name for the file, if the path ends in one: its last segment, decoded.
+    ///
+    /// It is one component of a path, never `.` or `..`, and has no control character, which
+    /// could make a terminal show another name. It is for the URL that the user wrote: where
+    /// redirects lead, the server chooses the name, say `.profile`.
+    pub fn file_name(&self) -> Option<String> {
+        let (path, _query) = self.target.split_once('?').unwrap_or((&self.target, ""));
+        let (_, segment) = path.rsplit_once('/')?;
+        let name = EStr::<encoder::Path>::new(segment)?.decode().to_string().ok()?;
+        let is_name = !matches!(&*name, "" | "." | "..")
+            && !name.contains(|c: char| c == '/' || c.is_control());
+        is_name.then(|| name.into_owned())
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.host(), self.target)
+    }
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UrlError::Syntax { at } => {
+                return write!(f, "not a URL: byte {at} of it cannot be there");
+            }
+            UrlError::Scheme => "only http is spoken, and a URL of it begins with http://",
+            UrlError::Userinfo => "the URL names a user, and nobody is logged in here",
+            UrlError::NoHost => "the URL has no host",
+            UrlError::Host => "the host is neither a name in ASCII nor an address",
+            UrlError::Port => "the port is not a number from 1 to 65535",
+        })
+    }
+}
+
+impl std::error::Error for UrlError {}
+
+impl From<ParseError> for UrlError {
+    fn from(error: ParseError) -> Self {
+        UrlError::Syntax { at: error.index() }
+    }
+}
+
+impl From<ResolveError> for UrlError {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            // None of them can be: our base has no fragment and an authority, and `..` above the
+            // root is allowed.
+            ResolveError::BaseWithFragment
+            | ResolveError::InvalidReferenceAgainstOpaqueBase
+            | ResolveError::PathUnderflow => UrlError::Syntax { at: 0 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
