@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: every chore of this workspace, in plain Rust.
 
 mod bare;
+mod bench;
 mod ci;
 mod demo;
 mod firmware;
@@ -18,6 +19,7 @@ cargo xtask COMMAND
   tidy      the rules of ARCHITECTURE.md, checked
   bare      build the core for four bare-metal targets
   firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
+  bench     against libevent, mio, tokio and raw epoll; needs libevent-dev
   miri      the core's tests under Miri
   ci        all of it, as .ci/run does";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::tidy(),
         Some("bare") => bare::bare(),
         Some("firmware") => firmware::firmware(),
+        Some("bench") => bench::bench(),
         Some("miri") => ci::miri(),
         Some("ci") => ci::ci(),
         Some("help" | "--help" | "-h") => {

@@ -127,11 +127,12 @@ fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
 }
 
 /// Which packages of this workspace a package may depend on.
-const PACKAGES: [(&str, &[&str]); 5] = [
+const PACKAGES: [(&str, &[&str]); 6] = [
     ("core/", &[]),
     ("host/", &["windlass-core"]),
     ("tests/", &["windlass", "windlass-core"]),
     ("firmware/", &["windlass-core"]),
+    ("peers/", &["windlass", "windlass-core"]),
     ("xtask/", &[]),
 ];
 

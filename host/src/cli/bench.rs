@@ -11,11 +11,17 @@ use super::args::Bench;
 pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
     let question = args.question;
     let (models, connections, sizes): (&[Model], &[usize], &[usize]) = match question {
-        Question::Messages => (&[Model::Epoll, Model::EpollEt], &[64, 1000], &[64, 16_384]),
+        Question::Messages => {
+            (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[64, 1000], &[64, 16_384])
+        }
         Question::Connects => (&[Model::Fork, Model::ThreadPool], &[16, 64], &[]),
-        Question::Fairness => (&[Model::Epoll, Model::EpollEt], &[50], &[1_000_000]),
-        Question::Memory => (&[Model::Epoll, Model::EpollEt, Model::Poll], &[10_000], &[]),
-        Question::Syscalls => (&[Model::Epoll, Model::EpollEt], &[64], &[64, 16_384]),
+        Question::Fairness => {
+            (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[50], &[1_000_000])
+        }
+        Question::Memory => (&[Model::Epoll, Model::Reactor, Model::Poll], &[10_000], &[]),
+        Question::Syscalls => {
+            (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[64], &[64, 16_384])
+        }
     };
     let or = |given: &[NonZeroUsize], default: &[usize]| {
         if given.is_empty() { default.to_vec() } else { given.iter().map(|n| n.get()).collect() }

@@ -56,7 +56,9 @@ pub struct Context<S> {
     pub(super) input: Vec<u8>,
     /// Buffers that streams gave back.
     pub(super) spare: Vec<Vec<u8>>,
+    pub(super) clock: fn() -> Instant,
     pub(super) now: Instant,
+    pub(super) in_round: bool,
     /// Who is being called.
     pub(super) current: Option<Token>,
     pub(super) leave: Leave,
@@ -78,7 +80,7 @@ pub(super) enum Leave {
 pub(super) const NOBODY: u32 = u32::MAX;
 
 impl<S> Context<S> {
-    pub(super) fn new(epoll: Epoll, now: Instant) -> Self {
+    pub(super) fn new(epoll: Epoll, clock: fn() -> Instant) -> Self {
         Self {
             epoll,
             slots: Slots::new(),
@@ -94,7 +96,9 @@ impl<S> Context<S> {
             resting: Vec::new(),
             input: Vec::new(),
             spare: Vec::new(),
-            now,
+            clock,
+            now: clock(),
+            in_round: false,
             current: None,
             leave: Leave::No,
             live: 0,
@@ -276,10 +280,11 @@ impl<S> Context<S> {
     /// Starts the timeout of a descriptor, or the delay of a timer, anew: as if something had come
     /// just now. Costs a store; an idle timeout is to be touched with every message.
     pub fn touch(&mut self, token: Token) {
+        let now = self.now();
         if let Some(source) = self.slots.get_mut(token)
             && source.delay_us > 0
         {
-            self.deadlines.set(token.place(), self.now.after(source.delay_us));
+            self.deadlines.set(token.place(), now.after(source.delay_us));
             if !source.counted {
                 self.settle(token);
             }
@@ -323,9 +328,9 @@ impl<S> Context<S> {
         self.leave = Leave::AtOnce;
     }
 
-    /// The time of this round: read once, after the wait.
+    /// The time of this round, read once, after its wait. Outside a round, the time.
     pub fn now(&self) -> Instant {
-        self.now
+        if self.in_round { self.now } else { (self.clock)() }
     }
 
     /// The source that is being called.
@@ -367,11 +372,12 @@ impl<S> Context<S> {
 
     /// Starts the timeout that the watch of a descriptor has.
     pub(super) fn start_timeout(&mut self, token: Token) {
+        let now = self.now();
         let Some(source) = self.slots.get_mut(token) else { return };
         match source.watch.timeout_us {
             Some(timeout_us) => {
                 source.delay_us = timeout_us.get();
-                self.deadlines.set(token.place(), self.now.after(timeout_us.get()));
+                self.deadlines.set(token.place(), now.after(timeout_us.get()));
             }
             None => self.deadlines.clear(token.place()),
         }

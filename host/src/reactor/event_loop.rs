@@ -50,7 +50,6 @@ use crate::sys::ready::{Interest, Ready};
 /// ```
 pub struct EventLoop<S> {
     context: Context<S>,
-    clock: fn() -> Instant,
     /// An empty list for the inbox.
     calls: Vec<Call<S>>,
 }
@@ -66,7 +65,7 @@ impl<S> EventLoop<S> {
 
     pub(super) fn with_clock(clock: fn() -> Instant) -> Result<Self> {
         let epoll = Epoll::new().map_err(Error::of("open", "an epoll instance"))?;
-        Ok(Self { context: Context::new(epoll, clock()), clock, calls: Vec::new() })
+        Ok(Self { context: Context::new(epoll, clock), calls: Vec::new() })
     }
 
     /// Runs until a callback says [`exit`](Context::exit), or nothing is left that could happen: no
@@ -97,7 +96,7 @@ impl<S> EventLoop<S> {
         let wake = match wait {
             None => Wake::Never,
             Some(Duration::ZERO) => Wake::Now,
-            Some(wait) => Wake::At((self.clock)().after(micros(wait))),
+            Some(wait) => Wake::At((self.context.clock)().after(micros(wait))),
         };
         self.round(state, wake)?;
         self.context.leave = Leave::No;
@@ -126,15 +125,21 @@ impl<S> EventLoop<S> {
 
     fn round(&mut self, state: &mut S, limit: Wake) -> Result<()> {
         let cx = &mut self.context;
-        let count =
-            cx.epoll.wait(cx.wait_us(limit, self.clock)).map_err(Error::of("epoll_wait", ""))?;
-        cx.now = (self.clock)();
+        let count = cx.epoll.wait(cx.wait_us(limit)).map_err(Error::of("epoll_wait", ""))?;
+        cx.now = (cx.clock)();
+        cx.in_round = true;
         cx.stats.rounds += 1;
-        cx.harvest(count)?;
-        cx.expire();
-        while let Some(token) = cx.connections.expired(cx.now) {
-            cx.enqueue_connection(token, Ready::NONE);
+        let harvested = cx.harvest(count);
+        if harvested.is_ok() {
+            self.dispatch_all(state);
         }
+        self.context.in_round = false;
+        harvested
+    }
+
+    /// Everyone whose turn it is has it.
+    fn dispatch_all(&mut self, state: &mut S) {
+        let cx = &mut self.context;
         if let Some(inbox) = &cx.inbox {
             inbox.take(&mut self.calls);
             // A call is made with the deferred ones.
@@ -148,7 +153,7 @@ impl<S> EventLoop<S> {
                 let Some(token) = cx.queues[priority as usize].pop_front() else { break };
                 cx.dispatch(state, token);
                 if cx.leave == Leave::AtOnce {
-                    return Ok(());
+                    return;
                 }
             }
         }
@@ -157,15 +162,14 @@ impl<S> EventLoop<S> {
             cx.stats.calls += 1;
             call(state, cx);
             if cx.leave == Leave::AtOnce {
-                return Ok(());
+                return;
             }
         }
-        Ok(())
     }
 }
 
 impl<S> Context<S> {
-    fn wait_us(&self, limit: Wake, clock: fn() -> Instant) -> Option<u64> {
+    fn wait_us(&self, limit: Wake) -> Option<u64> {
         let in_a_hurry = !self.deferred.is_empty()
             || self.queues.iter().any(|queue| !queue.is_empty())
             || self.leave != Leave::No
@@ -176,12 +180,12 @@ impl<S> Context<S> {
             _ if in_a_hurry => Some(0),
             Wake::Now => Some(0),
             // From now on, not from the beginning of the last round: its calls took their time.
-            Wake::At(at) => Some(at.since(clock())),
+            Wake::At(at) => Some(at.since((self.clock)())),
             Wake::Never => None,
         }
     }
 
-    /// Whoever the kernel reported joins the run queue.
+    /// Whoever the kernel reported joins the run queue, and whoever is due.
     fn harvest(&mut self, count: usize) -> Result<()> {
         let mut leaked = false;
         for index in 0..count {
@@ -203,10 +207,11 @@ impl<S> Context<S> {
                 self.reported(file, Ready { read, write, ..Ready::NONE });
             }
         }
-        if leaked {
-            self.rebuild().map_err(Error::of("renew", "an epoll set"))?;
+        self.expire();
+        while let Some(token) = self.connections.expired(self.now) {
+            self.enqueue_connection(token, Ready::NONE);
         }
-        Ok(())
+        if leaked { self.rebuild().map_err(Error::of("renew", "an epoll set")) } else { Ok(()) }
     }
 
     /// A source is ready. False when it was removed, before this wait: whoever is removed leaves the
@@ -306,6 +311,7 @@ impl<S> Drop for Calling<'_, S> {
     fn drop(&mut self) {
         if !self.returned {
             self.cx.current = None;
+            self.cx.in_round = false;
             self.cx.remove(self.token);
         }
     }

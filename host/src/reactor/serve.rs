@@ -50,7 +50,7 @@ impl<S> Context<S> {
     ) -> Result<(Token, Option<std::result::Result<(), Fault>>)> {
         // What is no socket reads short with more behind; a hang-up is what says so.
         let hup = !stream.is_socket();
-        let (token, after) = self.connections.open(stream, session, self.now);
+        let (token, after) = self.connections.open(stream, session, self.now());
         if let After::Gone(how) = after {
             self.freed();
             return Ok((token, Some(how)));

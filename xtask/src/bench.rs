@@ -1,0 +1,131 @@
+//! Windlass against its peers: the tables of docs/BENCH.md, measured here and now.
+//!
+//! Each table is one run in which the programs take turns, so that a machine that drifts drifts for
+//! all; figures are medians, and what counts is the ratio.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
+
+/// How often the programs of a loop take turns.
+const ROUNDS: usize = 7;
+
+pub(crate) fn bench() -> Result<()> {
+    let windlass = build_windlass()?;
+    let peers = Peers::build()?;
+    step("messages", || messages(&windlass, &peers))?;
+    step("memory of an idle connection", || memory(&windlass, &peers))?;
+    step("a byte in a ring, ns per event", || ring(&peers))?;
+    step("1,000,000 timers, ns per timer", || timers(&peers))?;
+    step("drift of 100 ticks of 10 ms that work for 3 ms, µs", || drift(&peers))
+}
+
+/// Where the peers are.
+struct Peers {
+    rust: PathBuf,
+    c: PathBuf,
+}
+
+impl Peers {
+    fn build() -> Result<Self> {
+        let target = root().join("peers/target");
+        run(cargo()
+            .args(["build", "--release", "--manifest-path", "peers/Cargo.toml"])
+            .env("CARGO_TARGET_DIR", &target))?;
+        let c = target.join("c");
+        run(program("make").args(["-s", "-C", "peers/c"]).arg(format!("OUT={}", c.display())))
+            .map_err(|why| format!("{why} (apt-get install libevent-dev)"))?;
+        Ok(Self { rust: target.join("release"), c })
+    }
+
+    /// The option of `windlass bench` that names a server.
+    fn option(&self, name: &str) -> String {
+        let folder = if matches!(name, "raw" | "libevent") { &self.c } else { &self.rust };
+        format!("--peer={name}={} 0", folder.join(format!("upper_{name}")).display())
+    }
+}
+
+fn messages(windlass: &Path, peers: &Peers) -> Result<()> {
+    run(program(windlass)
+        .args(["bench", "messages", "--models", "epoll,epoll-et,reactor"])
+        .args(["--connections", "64,1000,10000", "--sizes", "64,16384"])
+        .args(["--rounds", "5", "--seconds", "0.8"])
+        .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
+}
+
+fn memory(windlass: &Path, peers: &Peers) -> Result<()> {
+    run(program(windlass)
+        .args(["bench", "memory", "--models", "reactor,epoll", "--rounds", "3"])
+        .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
+}
+
+fn ring(peers: &Peers) -> Result<()> {
+    println!("| pairs | active | added anew before each run | libevent | windlass | ratio |");
+    println!("|---|---|---|---|---|---|");
+    for (pipes, active, writes) in
+        [(100, 1, 1000), (1000, 1, 1000), (9900, 1, 200), (1000, 100, 1000)]
+    {
+        for anew in [true, false] {
+            let args =
+                format!("{pipes} {active} {writes} 9{}", if anew { "" } else { " register-once" });
+            let [theirs, ours] = in_turn(peers, "ring", &args, |line| line.trim().parse().ok())?;
+            println!(
+                "| {pipes} | {active} | {} | {theirs:.0} | {ours:.0} | {:.2} |",
+                if anew { "yes" } else { "no" },
+                ours / theirs
+            );
+        }
+    }
+    Ok(())
+}
+
+fn timers(peers: &Peers) -> Result<()> {
+    println!("| | libevent | windlass | ratio |\n|---|---|---|---|");
+    for what in ["add", "cancel", "fire", "rearm", "rearm-aged"] {
+        let figure = |line: &str| {
+            let mut words = line.split_whitespace().skip_while(|&word| word != what);
+            words.nth(1)?.parse().ok()
+        };
+        let [theirs, ours] = in_turn(peers, "timers", "1000000 2", figure)?;
+        println!("| {what} | {theirs:.1} | {ours:.1} | {:.2} |", ours / theirs);
+    }
+    Ok(())
+}
+
+fn drift(peers: &Peers) -> Result<()> {
+    let [theirs, ours] = in_turn(peers, "drift", "", |line| line.trim().parse().ok())?;
+    println!("libevent {theirs:.0}, windlass {ours:.0}");
+    Ok(())
+}
+
+/// Runs both programs of a kind in turn, and returns the medians of what `figure` finds in their
+/// lines: libevent's and ours.
+fn in_turn(
+    peers: &Peers,
+    kind: &str,
+    args: &str,
+    figure: impl Fn(&str) -> Option<f64>,
+) -> Result<[f64; 2]> {
+    let programs =
+        [peers.c.join(format!("{kind}_libevent")), peers.rust.join(format!("{kind}_windlass"))];
+    let mut figures = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (path, figures) in programs.iter().zip(&mut figures) {
+            let mut command = if has("taskset") {
+                let mut pinned = program("taskset");
+                pinned.args(["-c", "0"]).arg(path);
+                pinned
+            } else {
+                program(path)
+            };
+            let printed = output(command.args(args.split_whitespace()))?;
+            figures.extend(printed.lines().filter_map(&figure));
+        }
+    }
+    let median = |mut figures: Vec<f64>| {
+        figures.sort_by(f64::total_cmp);
+        figures.get(figures.len() / 2).copied().ok_or_else(|| format!("{kind}: no figures"))
+    };
+    let [theirs, ours] = figures;
+    Ok([median(theirs)?, median(ours)?])
+}
