@@ -1,152 +1,137 @@
 //! Standard input to a socket, and the socket to standard output.
 
-use std::fs::File;
-use std::io::{ErrorKind, Read as _, Write as _, stdin, stdout};
+use std::io::{stdin, stdout};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-
-use windlass_core::stream::{Read, Step, Write, WriteN};
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
+use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
 use crate::sys::Errno;
+use crate::sys::clock;
 use crate::sys::connect::connect;
-use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
-use crate::sys::{clock, poll};
-
-/// Bytes moved at a time.
-const PIECE: usize = 64 * 1024;
 
 /// Talks to the server at `address`, reached within `timeout_us`.
 ///
 /// The end of standard input half-closes the connection, and what the server still says arrives.
 /// The conversation is over when the server ends it, whether or not it took all of the input.
 ///
-/// The two directions are two threads: neither can hold the other up, whatever standard input and
-/// output are, and no flag of a terminal is changed that other programs share.
+/// Three streams in one loop: none can hold the others up, whatever standard input and output are,
+/// and no flag of a terminal is changed that other programs share. A stream that is full stops the
+/// one that fills it from being read.
 ///
 /// # Errors
 /// It cannot be reached, the connection is lost, or standard input or output fails.
 pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
-    let line = Arc::new(Line {
-        stream: connect(address, clock::now().after(timeout_us))?,
-        sending: Mutex::new(Sending { reset: false, failed: None }),
-    });
-    {
-        let line = Arc::clone(&line);
-        thread::spawn(move || {
-            // Noted before the server is told of the end, and so before it can answer with its own.
-            let sent = send_input(&line);
-            line.sending().failed = sent.err();
-            line.stream.shutdown_write();
-        });
+    let stream = connect(address, clock::now().after(timeout_us))?;
+    let mut events = EventLoop::new()?;
+    let mut line = Line {
+        input: events.buffered(standard(stdin(), "standard input")?, from_input)?,
+        socket: events.buffered(stream, from_socket)?,
+        output: events.buffered(standard(stdout(), "standard output")?, to_output)?,
+        address: address.clone(),
+        outcome: Ok(()),
+        over: false,
+    };
+    if let Some(output) = events.stream(line.output) {
+        // If it is the terminal, what comes there is standard input's.
+        output.set_reading(false);
     }
-    receive_output(&line, address)?;
-    // If standard input goes on, nobody listens any more.
-    let failed = line.sending().failed.take();
-    failed.map_or(Ok(()), Err)
+    events.run(&mut line)?;
+    line.outcome
 }
 
-/// The connection, and what its two threads have to tell each other.
+/// The three streams, by token.
 struct Line {
-    stream: Stream,
-    sending: Mutex<Sending>,
-}
-
-struct Sending {
-    /// A send learned of a reset. The kernel reports it once, to whichever direction asks first, and
-    /// the other one sees a clean end: so a send is made and noted under the lock.
-    reset: bool,
-    /// Standard input failed.
-    failed: Option<Error>,
+    input: Token,
+    socket: Token,
+    output: Token,
+    address: Address,
+    /// The first failure.
+    outcome: Result<()>,
+    /// The server has ended the conversation: what is left is to print it.
+    over: bool,
 }
 
 impl Line {
-    fn send(&self, bytes: &[u8]) -> std::result::Result<Write, Errno> {
-        let mut sending = self.sending();
-        let sent = self.stream.send([bytes, &[]]);
-        sending.reset |= sent == Err(Errno::ECONNRESET);
-        sent
+    fn fail(&mut self, error: Error) {
+        if self.outcome.is_ok() {
+            self.outcome = Err(error);
+        }
     }
 
-    fn sending(&self) -> MutexGuard<'_, Sending> {
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sends standard input to its end, or until the server takes no more: why it does not is for the
-/// receiving side to say.
-fn send_input(line: &Line) -> Result<()> {
-    let fail = || Error::of("read", "standard input");
-    let mut input = File::from(stdin().as_fd().try_clone_to_owned().map_err(fail())?);
-    let mut buf = vec![0; PIECE];
-    loop {
-        match input.read(&mut buf) {
-            Ok(0) => return Ok(()),
-            Ok(n) if send_all(line, &buf[..n]).is_err() => return Ok(()),
-            Ok(_) => {}
-            Err(error) => pass_over(error, &input, Interest::READ).map_err(fail())?,
+    /// The server has said its last.
+    fn end(&mut self, cx: &mut Context<Self>) {
+        self.over = true;
+        if cx.stream(self.output).is_none_or(|output| output.unsent() == 0) {
+            cx.exit();
         }
     }
 }
 
-fn receive_output(line: &Line, address: &Address) -> Result<()> {
-    let fail = || Error::of("write", "standard output");
-    let mut output = File::from(stdout().as_fd().try_clone_to_owned().map_err(fail())?);
-    let mut buf = vec![0; PIECE];
-    loop {
-        match line.stream.recv(&mut buf).map_err(Error::of("receive from", address))? {
-            Read::Moved(n) => write_all(&mut output, &buf[..n.get()]).map_err(fail())?,
-            Read::Eof if line.sending().reset => {
-                return Err(Error::new("receive from", address, Errno::ECONNRESET));
+fn from_input(input: &mut Buffered, line: &mut Line, cx: &mut Context<Line>, event: StreamEvent) {
+    let Some(socket) = cx.stream(line.socket) else { return };
+    match event {
+        StreamEvent::Input => hand_on(input, socket),
+        StreamEvent::Eof => socket.shutdown_write(),
+        StreamEvent::Failed(errno) => {
+            // What it gave is sent, and what the server answers is printed, before this is told.
+            socket.shutdown_write();
+            line.fail(Error::new("read", "standard input", errno));
+        }
+        StreamEvent::Connected | StreamEvent::Drained | StreamEvent::TimedOut(_) => {}
+    }
+}
+
+fn from_socket(socket: &mut Buffered, line: &mut Line, cx: &mut Context<Line>, event: StreamEvent) {
+    match event {
+        StreamEvent::Input => {
+            if let Some(output) = cx.stream(line.output) {
+                hand_on(socket, output);
             }
-            Read::Eof => return Ok(()),
-            Read::WouldBlock => {
-                let _ = poll::wait(line.stream.as_fd(), Interest::READ, None, None);
+        }
+        StreamEvent::Drained => {
+            if let Some(input) = cx.stream(line.input) {
+                input.set_reading(true);
             }
-            Read::Interrupted => {}
         }
+        // Closed, and it took no more of our input: that is its right.
+        StreamEvent::Eof | StreamEvent::Failed(Errno::EPIPE) => line.end(cx),
+        StreamEvent::Failed(errno) => {
+            line.fail(Error::new("receive from", &line.address, errno));
+            line.end(cx);
+        }
+        StreamEvent::Connected | StreamEvent::TimedOut(_) => {}
     }
 }
 
-fn write_all(output: &mut File, mut bytes: &[u8]) -> std::io::Result<()> {
-    while !bytes.is_empty() {
-        match output.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = &bytes[n..],
-            Err(error) => pass_over(error, output, Interest::WRITE)?,
-        }
-    }
-    Ok(())
-}
-
-/// A signal is no error, and neither is a descriptor that somebody else made nonblocking: it is
-/// waited for.
-fn pass_over(error: std::io::Error, file: &File, interest: Interest) -> std::io::Result<()> {
-    match error.kind() {
-        ErrorKind::Interrupted => Ok(()),
-        ErrorKind::WouldBlock => {
-            let _ = poll::wait(file.as_fd(), interest, None, None);
-            Ok(())
-        }
-        _ => Err(error),
-    }
-}
-
-fn send_all(line: &Line, bytes: &[u8]) -> std::result::Result<(), Errno> {
-    let mut write = WriteN::new(bytes);
-    let mut step = write.step();
-    loop {
-        match step {
-            Step::Done => return Ok(()),
-            Step::Again => step = write.handle_write(line.send(write.unwritten())?),
-            Step::Wait => {
-                let _ = poll::wait(line.stream.as_fd(), Interest::WRITE, None, None);
-                step = write.step();
+fn to_output(_: &mut Buffered, line: &mut Line, cx: &mut Context<Line>, event: StreamEvent) {
+    match event {
+        StreamEvent::Drained if line.over => cx.exit(),
+        StreamEvent::Drained => {
+            if let Some(socket) = cx.stream(line.socket) {
+                socket.set_reading(true);
             }
-            Step::Ended { .. } => return Err(Errno::EPIPE),
         }
+        StreamEvent::Failed(errno) => {
+            line.fail(Error::new("write", "standard output", errno));
+            cx.exit();
+        }
+        StreamEvent::Connected
+        | StreamEvent::Input
+        | StreamEvent::Eof
+        | StreamEvent::TimedOut(_) => {}
     }
+}
+
+/// Moves all that came; reads no more of it while the other one is full.
+fn hand_on(from: &mut Buffered, to: &mut Buffered) {
+    to.write(from.input());
+    from.consume(usize::MAX);
+    from.set_reading(!to.is_full());
+}
+
+/// A copy of one of our own descriptors, as a stream.
+fn standard(fd: impl AsFd, name: &'static str) -> Result<Stream> {
+    fd.as_fd().try_clone_to_owned().map(Stream::of).map_err(Error::of("open", name))
 }

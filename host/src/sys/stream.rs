@@ -12,6 +12,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{self, MsgFlags, Shutdown, SockaddrStorage, sockopt};
+use nix::sys::stat::{self, SFlag};
 use nix::unistd;
 use windlass_core::stream::{Read, Write};
 use windlass_core::time::Instant;
@@ -124,6 +125,11 @@ impl Stream {
 
     fn write_file(&self, bytes: &[u8]) -> Result<usize, Errno> {
         if self.is_nonblocking()? {
+            return unistd::write(&self.0, bytes);
+        }
+        // A regular file takes all it is given: a disk is not waited for.
+        let mode = SFlag::from_bits_retain(stat::fstat(&self.0)?.st_mode);
+        if mode & SFlag::S_IFMT == SFlag::S_IFREG {
             return unistd::write(&self.0, bytes);
         }
         if !self.is_ready(Interest::WRITE) {
