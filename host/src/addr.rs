@@ -1,6 +1,7 @@
 //! Addresses as the command line writes them.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -44,6 +45,20 @@ pub enum AddressError {
     Path,
     /// Not a descriptor number.
     Fd,
+}
+
+impl Address {
+    /// The address of a TCP socket whose host is no name.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(at) => Some(SocketAddr::new(at.host.parse().ok()?, at.port)),
+            Self::Udp(_)
+            | Self::Unix(_)
+            | Self::UnixAbstract(_)
+            | Self::UnixDatagram(_)
+            | Self::Fd(_) => None,
+        }
+    }
 }
 
 /// The longest path or abstract name, in bytes: `sun_path` less its NUL (unix(7)).

@@ -6,6 +6,9 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::{PATIENCE, within};
 
 /// A run of a program, to be.
@@ -159,6 +162,25 @@ impl std::fmt::Display for Outcome {
 pub struct Running(Child);
 
 impl Running {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).expect("a pid")
+    }
+
+    /// Sends it a signal, and waits for its end: the exit code, `None` when a signal killed it.
+    #[track_caller]
+    pub fn end_by(mut self, signal: Signal) -> Option<i32> {
+        kill(Pid::from_raw(self.pid()), signal).expect("kill");
+        self.wait()
+    }
+
+    /// Waits for its end: the exit code, `None` when a signal killed it.
+    #[track_caller]
+    pub fn wait(&mut self) -> Option<i32> {
+        within(PATIENCE, "it ends", || self.has_ended());
+        self.0.wait().expect("wait").code()
+    }
+
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().expect("wait").is_some()

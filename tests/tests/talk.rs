@@ -5,7 +5,7 @@
 //! - A reset is a failure of one line; no input is none.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
@@ -83,6 +83,25 @@ fn an_input_that_fails_is_a_failure() {
         let outcome = windlass!("talk", server.address()).feed(Feed::File(folder)).run();
         outcome.fails_with(1, &["standard input"]);
     }
+}
+
+/// A client that does not read while it cannot send waits for ever for a server that does the same.
+#[test]
+fn both_sides_may_say_everything_before_they_listen() {
+    const SAID: usize = 16 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = format!("tcp:{}", listener.local_addr().expect("address"));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("accept");
+        stream.write_all(&vec![b's'; SAID]).expect("send");
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).expect("receive");
+        heard.len()
+    });
+    let outcome = windlass!("talk", &address).feed(Feed::Pipe(vec![b'c'; SAID])).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout.len(), SAID);
+    assert_eq!(server.join().expect("the server"), SAID);
 }
 
 /// The error of a reset is reported once, to whichever direction asks first. So there are many runs:

@@ -1,6 +1,7 @@
 //! What the command line may say. Nothing here does anything.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::PossibleValue;
@@ -8,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::addr::Address;
 use crate::bench::Question;
+use crate::client::http::{Url, UrlError};
 use crate::server::{Model, Service};
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
@@ -43,10 +45,62 @@ pub(super) enum Command {
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
+    /// Fetch a document, and follow it to where it has moved
+    Get(Get),
+    /// Read or write a FIFO on the event loop
+    Fifo {
+        /// Which end
+        #[command(subcommand)]
+        end: FifoEnd,
+    },
     /// Measure the models side by side, and other servers beside them
     ///
     /// The server runs on the first processor and the load on the second.
     Bench(Bench),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Get {
+    /// The document: `http://HOST[:PORT]/PATH`
+    #[arg(value_parser = url)]
+    pub(super) url: Url,
+    /// Write to this file, which has its name only when it is whole; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+    /// Write to a file with the name that the URL ends in
+    #[arg(short = 'O', long, conflicts_with = "output")]
+    pub(super) remote_name: bool,
+    /// Give up connecting, and a server that is silent, after so many seconds
+    #[arg(long, value_name = "SECS", default_value = "30")]
+    pub(super) timeout: Micros,
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        // Of our own services, and to come.
+        Some(scheme @ ("files" | "xfer" | "tftp")) => {
+            Err(format!("{scheme}:// is not spoken yet, only http://"))
+        }
+        _ => Url::parse(text).map_err(|error: UrlError| error.to_string()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FifoEnd {
+    /// Print what is written to it; writers come and go, SIGINT or SIGTERM ends it
+    Read {
+        /// The FIFO; made if it is not there, and then removed at the end
+        path: PathBuf,
+        /// End when the last writer leaves
+        #[arg(long)]
+        once: bool,
+    },
+    /// Write standard input to it; waits until somebody reads
+    Write {
+        /// The FIFO; made if it is not there
+        path: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]

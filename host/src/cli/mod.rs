@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod get;
 mod serve;
 
 use std::io::{IsTerminal, Write};
@@ -12,7 +13,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::client;
 use crate::error::{Error, Result};
-use args::{Args, Command};
+use crate::sys::{Signal, signals};
+use args::{Args, Command, FifoEnd};
 
 /// Runs the program. 0: done. 1: it failed, and one line on standard error says why. 2: wrong usage.
 pub fn main() -> ExitCode {
@@ -24,6 +26,7 @@ pub fn main() -> ExitCode {
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(error)) => wrong_usage(&error),
+        Err(Failure::Signal(signal)) => ExitCode::from(signals::die_of(signal)),
         Err(Failure::Error(error)) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -52,6 +55,8 @@ enum Failure {
     Usage(clap::Error),
     /// It could not be done.
     Error(Error),
+    /// A signal ended it, and it has cleaned up.
+    Signal(Signal),
 }
 
 impl From<Error> for Failure {
@@ -67,7 +72,10 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             let stamp = client::time(&address, timeout.0)?;
             Ok(print_line(&stamp.0.to_string())?)
         }
+        Command::Get(args) => get::get(args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
+        Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),
         Command::Talk { address, timeout } => Ok(client::talk(&address, timeout.0)?),
     }
 }

@@ -1,8 +1,29 @@
 //! The clients.
 
+pub mod fifo;
+mod get;
 pub mod http;
 mod talk;
 mod time;
 
+pub use get::{Got, Target, get};
 pub use talk::talk;
 pub use time::time;
+
+use std::os::fd::AsFd;
+
+use crate::error::{Error, Result};
+use crate::reactor::Buffered;
+use crate::sys::stream::Stream;
+
+/// Moves all that came; reads no more of it while the other one is full.
+fn hand_on(from: &mut Buffered, to: &mut Buffered) {
+    to.write(from.input());
+    from.consume(usize::MAX);
+    from.set_reading(!to.is_full());
+}
+
+/// A copy of one of our own descriptors, as a stream.
+fn standard(fd: impl AsFd, name: &'static str) -> Result<Stream> {
+    fd.as_fd().try_clone_to_owned().map(Stream::of).map_err(Error::of("open", name))
+}

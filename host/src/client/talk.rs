@@ -1,15 +1,14 @@
 //! Standard input to a socket, and the socket to standard output.
 
 use std::io::{stdin, stdout};
-use std::os::fd::AsFd;
 
+use super::{hand_on, standard};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
 use crate::sys::Errno;
 use crate::sys::clock;
 use crate::sys::connect::connect;
-use crate::sys::stream::Stream;
 
 /// Talks to the server at `address`, reached within `timeout_us`.
 ///
@@ -33,6 +32,9 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
         outcome: Ok(()),
         over: false,
     };
+    if let Some(socket) = events.stream(line.socket) {
+        socket.set_two_way(true);
+    }
     if let Some(output) = events.stream(line.output) {
         // If it is the terminal, what comes there is standard input's.
         output.set_reading(false);
@@ -122,16 +124,4 @@ fn to_output(_: &mut Buffered, line: &mut Line, cx: &mut Context<Line>, event: S
         | StreamEvent::Eof
         | StreamEvent::TimedOut(_) => {}
     }
-}
-
-/// Moves all that came; reads no more of it while the other one is full.
-fn hand_on(from: &mut Buffered, to: &mut Buffered) {
-    to.write(from.input());
-    from.consume(usize::MAX);
-    from.set_reading(!to.is_full());
-}
-
-/// A copy of one of our own descriptors, as a stream.
-fn standard(fd: impl AsFd, name: &'static str) -> Result<Stream> {
-    fd.as_fd().try_clone_to_owned().map(Stream::of).map_err(Error::of("open", name))
 }

@@ -21,6 +21,10 @@ impl Buffer {
         &self.bytes[self.start..self.end]
     }
 
+    pub(super) fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
     pub(super) fn len(&self) -> usize {
         self.end - self.start
     }
@@ -60,7 +64,7 @@ impl Buffer {
     pub(super) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>) {
         if self.is_empty() && self.bytes.capacity() > 0 {
             let mut bytes = std::mem::take(self).bytes;
-            if spare.len() < SPARE_MAX {
+            if spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_SIZE_MAX {
                 bytes.clear();
                 spare.push(bytes);
             }
@@ -75,6 +79,9 @@ impl Buffer {
 
 /// Spare buffers kept at most: the memory of a crowd of slow readers is given back when they go.
 const SPARE_MAX: usize = 16;
+
+/// A spare buffer is no larger than this: one large answer is not kept for ever.
+const SPARE_SIZE_MAX: usize = 512 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -65,6 +65,8 @@ pub struct Buffered {
     pub(super) stage: Stage,
     /// The user wants input.
     pub(super) reading: bool,
+    /// Input is no answer to what comes, nor the other way round: it is read also while output waits.
+    pub(super) two_way: bool,
     /// The user has written all it will.
     pub(super) shutting: bool,
     /// There may be something to read; there may be room.
@@ -116,6 +118,7 @@ pub(super) const BUDGET: usize = 256 * 1024;
 impl Buffered {
     pub(super) fn new(stream: Stream, stage: Stage, now: Instant) -> Self {
         let socket = stream.is_socket();
+        let reading = socket || !stream.is_write_only();
         Self {
             stream,
             input: Buffer::default(),
@@ -127,9 +130,11 @@ impl Buffered {
             read_since: now,
             write_since: now,
             stage,
-            reading: true,
+            reading,
+            two_way: false,
             shutting: false,
-            readable: true,
+            // The kernel says so. A FIFO without a writer reads as one at its end.
+            readable: false,
             writable: true,
             thorough: !socket,
             eof: false,
@@ -152,7 +157,8 @@ impl Buffered {
 
     /// Queues output. It goes out when the callback returns, or when the loop comes to it, and waits
     /// in memory while the peer takes nothing: see [`is_full`](Self::is_full). After
-    /// [`shutdown_write`](Self::shutdown_write) or a failure it is dropped.
+    /// [`shutdown_write`](Self::shutdown_write) or a failure it is dropped; after
+    /// [`close`](Self::close), in the same call, it still goes out.
     pub fn write(&mut self, bytes: &[u8]) {
         let over = self.shutting || self.broken.is_some() || self.stage == Stage::Gone;
         if !over && !bytes.is_empty() {
@@ -167,17 +173,42 @@ impl Buffered {
     }
 
     /// Whether more output waits than the high watermark says: wait for [`StreamEvent::Drained`].
-    /// Meanwhile nothing is read either, so a peer that takes nothing can say nothing.
+    /// Meanwhile nothing is read either, so a peer that takes no answers can ask for none; unless
+    /// the stream goes [two ways](Self::set_two_way).
     pub fn is_full(&self) -> bool {
         self.output.len() >= self.write_marks.high
     }
 
+    /// Moves `n` bytes of input, or all there are, to the output, as `change` leaves them.
+    pub fn reply(&mut self, n: usize, change: impl FnOnce(&mut [u8])) {
+        let n = n.min(self.input.len());
+        let mut input = std::mem::take(&mut self.input);
+        change(&mut input.data_mut()[..n]);
+        self.write(&input.data()[..n]);
+        input.consume(n);
+        self.input = input;
+    }
+
     /// Reads, or does not (`bufferevent_enable`, `bufferevent_disable` of `EV_READ`). At first it
-    /// reads. What is not read waits in the kernel, and then at the peer.
+    /// reads what can be read. What is not read waits in the kernel, and then at the peer.
     pub fn set_reading(&mut self, reading: bool) {
         // What is left from before is told again.
         self.fresh |= reading && !self.reading && !self.input.is_empty();
         self.reading = reading;
+    }
+
+    /// Reads on after [`StreamEvent::Eof`]: a FIFO whose writers left may get another, a terminal may
+    /// say more. One end may be told twice, when it is read before it is reported. Not for a regular
+    /// file: it is always ready, and would be asked in every round.
+    pub fn read_on(&mut self) {
+        self.eof = false;
+    }
+
+    /// Reads also while output waits: for a relay, whose output comes from somewhere else. If both ends
+    /// of a connection read only what they have room to answer, and both are full, they wait for each
+    /// other for ever. At first it does not.
+    pub fn set_two_way(&mut self, two_way: bool) {
+        self.two_way = two_way;
     }
 
     /// Tells of input from `low` bytes on, and reads no more while there are `high`: at first 1 and
@@ -214,11 +245,13 @@ impl Buffered {
     }
 
     pub(super) fn wants_input(&self) -> bool {
-        self.reading && !self.eof && !self.is_full() && self.input.len() < self.read_marks.high
+        let full = self.is_full() && !self.two_way;
+        self.reading && !self.eof && !full && self.input.len() < self.read_marks.high
     }
 
     /// Sends what can be sent, and the end behind it.
     pub(super) fn flush(&mut self, now: Instant) {
+        let was_read = self.wants_input();
         while self.writable && !self.output.is_empty() {
             match self.stream.send([self.output.data(), &[]]) {
                 Ok(Write::Moved(n)) => {
@@ -237,6 +270,10 @@ impl Buffered {
         if self.output.is_empty() && self.shutting && self.stage == Stage::Open {
             self.stage = Stage::HalfClosed;
             self.stream.shutdown_write();
+        }
+        if !was_read && self.wants_input() {
+            // It is read again from now on.
+            self.read_since = now;
         }
     }
 

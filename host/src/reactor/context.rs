@@ -1,6 +1,7 @@
 //! The sources of a loop, and what can be done with them: what a callback is given to act with.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
 use super::deadlines::Deadlines;
+use super::members::disown;
 use super::remote::{Inbox, Remote};
 use super::signal::Handlers;
 use super::slots::{Callback, Handler, Kind, Slots, Source};
@@ -206,6 +208,9 @@ impl<S> Context<S> {
         source.queued = false;
         self.resting.retain(|&resting| resting != token);
         self.deadlines.clear(token.place());
+        if let Some(signals) = &mut self.signals {
+            signals.take(token);
+        }
         self.pause(token);
         self.settle(token);
     }
@@ -278,12 +283,15 @@ impl<S> Context<S> {
     }
 
     /// Starts the timeout of a descriptor, or the delay of a timer, anew: as if something had come
-    /// just now. Costs a store; an idle timeout is to be touched with every message.
+    /// just now, also when its time came in this round. Costs a store; an idle timeout is to be touched
+    /// with every message. A descriptor that is disarmed has none.
     pub fn touch(&mut self, token: Token) {
         let now = self.now();
         if let Some(source) = self.slots.get_mut(token)
             && source.delay_us > 0
+            && (source.watched || source.kind != Kind::Descriptor)
         {
+            source.not_timed_out();
             self.deadlines.set(token.place(), now.after(source.delay_us));
             if !source.counted {
                 self.settle(token);
@@ -304,9 +312,10 @@ impl<S> Context<S> {
         let inbox = match &mut self.inbox {
             Some(inbox) => inbox,
             none => {
-                let open = || {
+                let mut open = || {
                     let inbox = Inbox::new(Bell::new()?);
                     self.epoll.join(&*inbox.bell, Interest::READ, EDGE, BELL)?;
+                    disown(&mut self.owners, &*inbox.bell);
                     Ok(inbox)
                 };
                 let inbox =
@@ -374,12 +383,12 @@ impl<S> Context<S> {
     pub(super) fn start_timeout(&mut self, token: Token) {
         let now = self.now();
         let Some(source) = self.slots.get_mut(token) else { return };
-        match source.watch.timeout_us {
-            Some(timeout_us) => {
-                source.delay_us = timeout_us.get();
-                self.deadlines.set(token.place(), now.after(timeout_us.get()));
-            }
-            None => self.deadlines.clear(token.place()),
+        source.not_timed_out();
+        // Without a timeout it is 0: the next event must not start one that it had before.
+        source.delay_us = source.watch.timeout_us.map_or(0, NonZeroU64::get);
+        match source.delay_us {
+            0 => self.deadlines.clear(token.place()),
+            delay_us => self.deadlines.set(token.place(), now.after(delay_us)),
         }
     }
 
@@ -398,7 +407,11 @@ impl<S> Context<S> {
             && self.connections.is_empty()
             && self.deferred.is_empty()
             && self.queues.iter().all(VecDeque::is_empty)
-            && self.inbox.as_ref().is_none_or(|inbox| Arc::strong_count(inbox) == 1)
+            // In this order: the last words of a handle come before it is dropped.
+            && self
+                .inbox
+                .as_ref()
+                .is_none_or(|inbox| Arc::strong_count(inbox) == 1 && inbox.is_empty())
     }
 }
 
@@ -424,4 +437,14 @@ impl<S> Source<S> {
             handler,
         }
     }
+
+    /// What it was to be called for because its time came is forgotten: it has time again.
+    pub(super) fn not_timed_out(&mut self) {
+        if std::mem::take(&mut self.fired.timed_out) && !self.fired.ready.any() {
+            self.queued = false;
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use windlass_core::time::Instant;
 
 use super::buffer::Buffer;
 use super::buffered::{BUDGET, Buffered, Direction, READ_SIZE, Stage, StreamEvent};
+use super::context::Leave;
 use super::watch::Fired;
 use super::{Context, Token};
 use crate::sys::Errno;
@@ -56,9 +57,11 @@ impl<S> Conversation<S> {
         // Each call may have removed it.
         while matches!(step, Step::Again) && cx.contains(token) {
             step = self.step(state, cx, &mut budget);
-        }
-        if cx.contains(token) {
-            self.time_out(state, cx, token);
+            // What the call for a timeout changed takes effect at once.
+            let rests = !matches!(step, Step::Again) && cx.leave != Leave::AtOnce;
+            if rests && cx.contains(token) && self.time_out(state, cx) {
+                step = Step::Again;
+            }
         }
         if self.io.stage == Stage::Gone {
             cx.remove(token);
@@ -80,6 +83,10 @@ impl<S> Conversation<S> {
     }
 
     fn step(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) -> Step {
+        if cx.leave == Leave::AtOnce {
+            // The run ends after the last call; the rest is for the next one.
+            return Step::Yield;
+        }
         match self.io.stage {
             Stage::Connecting { .. } | Stage::Gone => return Step::Wait,
             Stage::Closing => return self.close(cx, budget),
@@ -165,6 +172,7 @@ impl<S> Conversation<S> {
             }
             Ok(Read::Eof) => {
                 self.io.eof = true;
+                self.io.readable = false;
                 if self.io.broken.is_none() {
                     self.tell(state, cx, StreamEvent::Eof);
                 }
@@ -194,6 +202,10 @@ impl<S> Conversation<S> {
     fn close(&mut self, cx: &mut Context<S>, budget: &mut usize) -> Step {
         if !self.io.output.is_empty() {
             return Step::Wait;
+        }
+        if *budget == 0 {
+            // To close without a look would be a reset, if there is anything.
+            return Step::Yield;
         }
         let silent = !self.io.socket || self.io.eof || self.io.broken.is_some();
         if !silent {
@@ -225,24 +237,33 @@ impl<S> Conversation<S> {
         said
     }
 
-    fn time_out(&mut self, state: &mut S, cx: &mut Context<S>, token: Token) {
+    /// Tells of one direction that took too long, if there is one.
+    fn time_out(&mut self, state: &mut S, cx: &mut Context<S>) -> bool {
         let over = |since: Instant, us: u64| us > 0 && since.after(us) <= cx.now;
         let write =
             !self.io.output.is_empty() && over(self.io.write_since, self.io.write_timeout_us);
-        match self.io.stage {
-            Stage::Closing if write => self.io.stage = Stage::Gone,
-            Stage::Open | Stage::HalfClosed => {
-                if self.io.wants_input() && over(self.io.read_since, self.io.read_timeout_us) {
-                    self.io.reading = false;
-                    self.tell(state, cx, StreamEvent::TimedOut(Direction::Read));
-                }
-                if write && cx.contains(token) {
-                    self.io.write_since = cx.now;
-                    self.tell(state, cx, StreamEvent::TimedOut(Direction::Write));
-                }
+        let late = match self.io.stage {
+            Stage::Closing if write => {
+                self.io.stage = Stage::Gone;
+                return false;
             }
-            Stage::Connecting { .. } | Stage::Closing | Stage::Lingering { .. } | Stage::Gone => {}
-        }
+            Stage::Connecting { .. } | Stage::Closing | Stage::Lingering { .. } | Stage::Gone => {
+                return false;
+            }
+            Stage::Open | Stage::HalfClosed
+                if self.io.wants_input() && over(self.io.read_since, self.io.read_timeout_us) =>
+            {
+                self.io.reading = false;
+                Direction::Read
+            }
+            Stage::Open | Stage::HalfClosed if write => {
+                self.io.write_since = cx.now;
+                Direction::Write
+            }
+            Stage::Open | Stage::HalfClosed => return false,
+        };
+        self.tell(state, cx, StreamEvent::TimedOut(late));
+        true
     }
 
     fn fail(&mut self, state: &mut S, cx: &mut Context<S>, errno: Errno) {
@@ -251,3 +272,6 @@ impl<S> Conversation<S> {
         self.io.stage = Stage::Gone;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,42 +129,27 @@ impl<S> EventLoop<S> {
         cx.now = (cx.clock)();
         cx.in_round = true;
         cx.stats.rounds += 1;
-        let harvested = cx.harvest(count);
-        if harvested.is_ok() {
-            self.dispatch_all(state);
-        }
-        self.context.in_round = false;
-        harvested
-    }
-
-    /// Everyone whose turn it is has it.
-    fn dispatch_all(&mut self, state: &mut S) {
-        let cx = &mut self.context;
-        if let Some(inbox) = &cx.inbox {
+        let round = Round(cx);
+        round.0.harvest(count)?;
+        if let Some(inbox) = &round.0.inbox {
             inbox.take(&mut self.calls);
             // A call is made with the deferred ones.
             for call in self.calls.drain(..) {
-                cx.deferred.push_back(call);
+                round.0.deferred.push_back(call);
             }
         }
-        for priority in Priority::ALL {
-            let turns = cx.queues[priority as usize].len().min(priority.share());
-            for _ in 0..turns {
-                let Some(token) = cx.queues[priority as usize].pop_front() else { break };
-                cx.dispatch(state, token);
-                if cx.leave == Leave::AtOnce {
-                    return;
-                }
-            }
-        }
-        for _ in 0..cx.deferred.len() {
-            let Some(call) = cx.deferred.pop_front() else { break };
-            cx.stats.calls += 1;
-            call(state, cx);
-            if cx.leave == Leave::AtOnce {
-                return;
-            }
-        }
+        round.0.dispatch_all(state);
+        Ok(())
+    }
+}
+
+/// A round, until it is over or a call panics.
+struct Round<'a, S>(&'a mut Context<S>);
+
+impl<S> Drop for Round<'_, S> {
+    fn drop(&mut self) {
+        self.0.in_round = false;
+        self.0.current = None;
     }
 }
 
@@ -232,6 +217,28 @@ impl<S> Context<S> {
     fn enqueue_connection(&mut self, token: Token, ready: Ready) {
         if self.connections.note(token, ready) {
             self.queues[Priority::Normal as usize].push_back(token);
+        }
+    }
+
+    /// Everyone whose turn it is has it.
+    fn dispatch_all(&mut self, state: &mut S) {
+        for priority in Priority::ALL {
+            let turns = self.queues[priority as usize].len().min(priority.share());
+            for _ in 0..turns {
+                let Some(token) = self.queues[priority as usize].pop_front() else { break };
+                self.dispatch(state, token);
+                if self.leave == Leave::AtOnce {
+                    return;
+                }
+            }
+        }
+        for _ in 0..self.deferred.len() {
+            let Some(call) = self.deferred.pop_front() else { break };
+            self.stats.calls += 1;
+            call(state, self);
+            if self.leave == Leave::AtOnce {
+                return;
+            }
         }
     }
 
@@ -311,7 +318,6 @@ impl<S> Drop for Calling<'_, S> {
     fn drop(&mut self) {
         if !self.returned {
             self.cx.current = None;
-            self.cx.in_round = false;
             self.cx.remove(self.token);
         }
     }
@@ -330,3 +336,6 @@ impl<S> DerefMut for EventLoop<S> {
         &mut self.context
     }
 }
+
+#[cfg(test)]
+mod tests;

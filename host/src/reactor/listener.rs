@@ -2,6 +2,7 @@
 
 use windlass_core::time::Wake;
 
+use super::context::Leave;
 use super::slots::Kind;
 use super::watch::{Fired, Watch};
 use super::{Context, Token};
@@ -64,8 +65,8 @@ impl<S> Context<S> {
                 let _ = cx.arm(me);
             }
             for _ in 0..BURST {
-                // The callback may have paused or removed it.
-                if !cx.slots.get(me).is_some_and(|source| source.watched) {
+                // The callback may have paused or removed it, or ended the run.
+                if !cx.is_watched(me) || cx.leave == Leave::AtOnce {
                     break;
                 }
                 let Some(client) = acceptor.accept(cx.now, cx.streams()) else { break };
@@ -74,7 +75,8 @@ impl<S> Context<S> {
             if let Some(errno) = acceptor.ran_out() {
                 callback(state, cx, Incoming::Exhausted(errno));
             }
-            if cx.contains(me) && !acceptor.wants(cx.now, cx.streams()) {
+            // One that was paused does not rest: nobody but the user wakes it.
+            if cx.is_watched(me) && !acceptor.wants(cx.now, cx.streams()) {
                 // Watched, it would be reported in every round.
                 resting = true;
                 cx.pause(me);
@@ -88,3 +90,6 @@ impl<S> Context<S> {
         Ok(token)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,14 @@ use crate::sys::Errno;
 use crate::sys::epoll::{Epoll, Member};
 use crate::sys::ready::Interest;
 
+/// This descriptor was put into the kernel's set for somebody who is no source. A source that had its
+/// number, and was closed behind the loop's back, has it no more.
+pub(super) fn disown(owners: &mut [u32], io: &impl AsFd) {
+    if let Some(owner) = owners.get_mut(io.as_fd().as_raw_fd().unsigned_abs() as usize) {
+        *owner = NOBODY;
+    }
+}
+
 impl<S> Context<S> {
     /// A source for a descriptor, watched, with nobody to call yet.
     pub(super) fn open_source(
@@ -55,6 +63,10 @@ impl<S> Context<S> {
             }
             Err(errno) => Err(Error::new("watch descriptor", io.as_fd().as_raw_fd(), errno)),
         }
+    }
+
+    pub(super) fn is_watched(&self, token: Token) -> bool {
+        self.slots.get(token).is_some_and(|source| source.watched)
     }
 
     /// Watches its descriptor no more, for the time being.

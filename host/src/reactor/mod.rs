@@ -1,4 +1,159 @@
-//! An event loop.
+//! An event loop: descriptors, buffered streams, timers, signals, children and sessions, each with a
+//! callback, in one thread.
+//!
+//! ```text
+//!  EventLoop<S> ── owns ──▶ sources ── each owns ──▶ a descriptor, a buffer, a timer …
+//!       │                      │
+//!       └─ run(&mut S)         └─ calls ──▶ callback(&mut what it owns, &mut S, &mut Context<S>, event)
+//! ```
+//!
+//! What callbacks share is one value `S` of the program's own, lent to each of them in turn; with the
+//! [`Context`] a callback changes the loop. Whatever is added is known by a [`Token`], which goes stale
+//! and never means anybody else. `docs/REACTOR.md` compares with other loops, lists every call of
+//! libevent beside ours, and has the rules; `host/examples` has programs to copy from.
+//!
+//! # A server
+//!
+//! It counts the lines of all its clients, prints the count every second, and stops on SIGTERM.
+//!
+//! ```standalone_crate
+//! use std::time::Duration;
+//! use windlass::reactor::{EventLoop, Incoming, StreamEvent};
+//! use windlass::sys::{Signal, listener::Listener};
+//!
+//! #[derive(Default)]
+//! struct Server {
+//!     lines: usize,
+//! }
+//!
+//! let mut events = EventLoop::new()?;
+//! events.signal(Signal::SIGTERM, |_, cx, _| cx.exit())?;
+//! let listener = Listener::bind(&"tcp:127.0.0.1:0".parse()?, 128)?;
+//! # let address = listener.address().to_string();
+//! # let mut client = std::net::TcpStream::connect(address.trim_start_matches("tcp:"))?;
+//! # std::io::Write::write_all(&mut client, b"one\ntwo\nthr")?;
+//! events.listen(listener, 10_000, |_, cx, incoming| {
+//!     let Incoming::Client(stream) = incoming else { return };
+//!     // An error closes the stream: the kernel had no room to watch it.
+//!     let _ = cx.buffered(stream, |client, server: &mut Server, _, event| match event {
+//!         StreamEvent::Input => {
+//!             server.lines += client.input().iter().filter(|&&byte| byte == b'\n').count();
+//!             client.consume(usize::MAX);
+//!         }
+//!         StreamEvent::Eof => client.close(),
+//!         _ => {}
+//!     });
+//! })?;
+//! events.every(Duration::from_secs(1), |server, _| println!("{} lines", server.lines));
+//! # events.every(Duration::from_millis(1), |server, cx| {
+//! #     if server.lines == 2 {
+//! #         windlass::sys::process::terminate(std::process::id().cast_signed());
+//! #         cx.remove(cx.current());
+//! #     }
+//! # });
+//!
+//! let mut server = Server::default();
+//! events.run(&mut server)?;
+//! # assert_eq!(server.lines, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Timers
+//!
+//! ```
+//! use std::time::Duration;
+//! use windlass::reactor::EventLoop;
+//!
+//! let mut events = EventLoop::new()?;
+//! // Once; its token is good for calling it off.
+//! let never = events.after(Duration::from_secs(3600), |calls: &mut Vec<&str>, _| calls.push("late"));
+//! // Again and again, at multiples of the period however long the calls take.
+//! let tick = events.every(Duration::from_millis(2), |calls, _| calls.push("tick"));
+//! // Whenever it is armed, as often as it is armed.
+//! let watchdog = events.timer(move |calls, cx| {
+//!     calls.push("silence");
+//!     cx.remove(tick);
+//!     cx.remove(never);
+//! });
+//! events.arm_after(watchdog, Duration::from_millis(9));
+//!
+//! let mut calls = Vec::new();
+//! // Ends when nothing is left that could happen.
+//! events.run(&mut calls)?;
+//! assert_eq!((calls.first(), calls.last()), (Some(&"tick"), Some(&"silence")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A client
+//!
+//! Each line that comes is an answer, however many of them a read brings, and nobody waits for ever.
+//!
+//! ```
+//! use std::time::Duration;
+//! use windlass::reactor::{EventLoop, StreamEvent};
+//!
+//! # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! # let address = listener.local_addr()?;
+//! # let server = std::thread::spawn(move || -> std::io::Result<()> {
+//! #     let (mut stream, _) = listener.accept()?;
+//! #     std::io::copy(&mut stream.try_clone()?, &mut stream).map(drop)
+//! # });
+//! let mut events = EventLoop::new()?;
+//! let timeout = Some(Duration::from_secs(5));
+//! events.connect(address, timeout, move |stream, answers: &mut Vec<String>, _, event| match event {
+//!     StreamEvent::Connected => {
+//!         stream.set_timeouts(timeout, timeout);
+//!         stream.write(b"first\nsecond\n");
+//!         // That was all; the answers still come.
+//!         stream.shutdown_write();
+//!     }
+//!     StreamEvent::Input => {
+//!         while let Some(end) = stream.input().iter().position(|&byte| byte == b'\n') {
+//!             answers.push(String::from_utf8_lossy(&stream.input()[..end]).into_owned());
+//!             stream.consume(end + 1);
+//!         }
+//!     }
+//!     StreamEvent::Drained => {}
+//!     StreamEvent::Eof | StreamEvent::TimedOut(_) => stream.close(),
+//!     StreamEvent::Failed(errno) => eprintln!("{errno}"),
+//! })?;
+//!
+//! let mut answers = Vec::new();
+//! events.run(&mut answers)?;
+//! assert_eq!(answers, ["first", "second"]);
+//! # assert!(server.join().is_ok_and(|served| served.is_ok()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Signals and children
+//!
+//! A signal is input like any other: its callback may allocate, lock and print. A child is reported
+//! with its status, and is no zombie then.
+//!
+//! ```standalone_crate
+//! use std::process::Command;
+//! use windlass::reactor::{EventLoop, Priority};
+//! use windlass::sys::{Signal, pidfd::Exit};
+//!
+//! let mut events = EventLoop::new()?;
+//! let term = events.signal(Signal::SIGTERM, |told: &mut Vec<String>, cx, caught| {
+//!     told.push(format!("{} from {}", caught.signal, caught.sender));
+//!     // The last one to listen: from here on SIGTERM does its default again.
+//!     cx.remove(cx.current());
+//! })?;
+//! events.set_priority(term, Priority::High);
+//! let child = Command::new("sh").args(["-c", "kill -TERM $PPID; exit 3"]).spawn()?;
+//! let pid = child.id();
+//! events.child(pid, |told, _, exit| {
+//!     assert_eq!(exit, Exit::Code(3));
+//!     told.push(format!("the child {exit}"));
+//! })?;
+//!
+//! let mut told = Vec::new();
+//! events.run(&mut told)?;
+//! assert_eq!(told, [format!("SIGTERM from {pid}"), "the child exited with status 3".into()]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod buffer;
 mod buffered;
@@ -47,3 +202,6 @@ pub struct Stats {
     /// New kernel sets made.
     pub rebuilt: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,11 @@ impl<S> Inbox<S> {
         Remote { inbox: Some(Arc::clone(inbox)), bell: Arc::clone(&inbox.bell) }
     }
 
+    /// Whether nothing was left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Exchanges what was left for an empty list.
     pub(super) fn take(&self, empty: &mut Vec<Call<S>>) {
         debug_assert!(empty.is_empty());
@@ -75,3 +80,6 @@ impl<S> Drop for Remote<S> {
         self.bell.raise();
     }
 }
+
+#[cfg(test)]
+mod tests;

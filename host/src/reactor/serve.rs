@@ -3,6 +3,7 @@
 use windlass_core::fault::Fault;
 use windlass_core::session::Session;
 
+use super::members::disown;
 use super::watch::Priority;
 use super::{Context, Token};
 use crate::drive::After;
@@ -55,11 +56,12 @@ impl<S> Context<S> {
             self.freed();
             return Ok((token, Some(how)));
         }
-        if let Some(socket) = self.connections.socket(token)
-            && let Err(errno) = self.epoll.add_edge(socket, token)
-        {
-            self.connections.close(token);
-            return Err(Error::new("watch", "a stream", errno));
+        if let Some(socket) = self.connections.socket(token) {
+            if let Err(errno) = self.epoll.add_edge(socket, token) {
+                self.connections.close(token);
+                return Err(Error::new("watch", "a stream", errno));
+            }
+            disown(&mut self.owners, &socket);
         }
         let note = Ready { hup, ..Ready::NONE };
         if (hup || after == After::Again) && self.connections.note(token, note) {
@@ -84,3 +86,6 @@ impl<S> Context<S> {
         there
     }
 }
+
+#[cfg(test)]
+mod tests;

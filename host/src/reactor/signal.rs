@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::members::disown;
 use super::slots::{Handler, Kind, Source};
 use super::watch::{Fired, Watch};
 use super::{Context, SIGNALS, Token};
@@ -38,7 +39,8 @@ impl Handlers {
         self.queue.renew()
     }
 
-    fn take(&mut self, token: Token) -> Option<Caught> {
+    /// What it is to be called for.
+    pub(super) fn take(&mut self, token: Token) -> Option<Caught> {
         self.by.iter_mut().find(|entry| entry.token == token)?.caught.take()
     }
 }
@@ -87,6 +89,7 @@ impl<S> Context<S> {
             none => {
                 let queue = SignalQueue::new()?;
                 self.epoll.add(&queue, Interest::READ, SIGNALS)?;
+                disown(&mut self.owners, &queue);
                 none.insert(Handlers { queue, by: Vec::new() })
             }
         };
@@ -114,10 +117,11 @@ impl<S> Context<S> {
     /// `ESRCH` when there is no such child any more, `EMFILE`, `ENFILE`.
     pub fn child(
         &mut self,
-        pid: u32,
+        pid: impl TryInto<i32> + Copy + std::fmt::Display,
         call: impl FnOnce(&mut S, &mut Self, Exit) + 'static,
     ) -> Result<Token> {
-        let child = PidFd::open(pid.cast_signed()).map_err(Error::of("watch child", pid))?;
+        let child = pid.try_into().map_err(|_| Errno::ESRCH).and_then(PidFd::open);
+        let child = child.map_err(Error::of("watch child", pid))?;
         let mut call = Some(call);
         self.add(child, Watch::READ, move |child, state, cx, _| {
             if let Some(exit) = child.reap() {

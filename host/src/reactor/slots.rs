@@ -64,6 +64,13 @@ pub(super) enum Handler<S> {
     Away,
 }
 
+impl<S> Slot<S> {
+    /// Whether `token` is of this occupant. That of a connection counts other places.
+    fn is_of(&self, token: Token) -> bool {
+        token.is_source() && self.generation == token.generation
+    }
+}
+
 impl<S> Slots<S> {
     pub(super) const fn new() -> Self {
         Self { slots: Vec::new(), vacant: Vec::new() }
@@ -83,25 +90,21 @@ impl<S> Slots<S> {
 
     /// Vacates a place.
     pub(super) fn remove(&mut self, token: Token) -> Option<Source<S>> {
-        let place = token.place();
-        let slot = self.slots.get_mut(place as usize)?;
-        if slot.generation != token.generation {
-            return None;
-        }
+        let slot = self.slots.get_mut(token.place() as usize).filter(|slot| slot.is_of(token))?;
         let source = slot.source.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        self.vacant.push(place);
+        self.vacant.push(token.place());
         Some(source)
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Source<S>> {
         let slot = self.slots.get(token.place() as usize)?;
-        slot.source.as_ref().filter(|_| slot.generation == token.generation)
+        slot.source.as_ref().filter(|_| slot.is_of(token))
     }
 
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Source<S>> {
-        let slot = self.slots.get_mut(token.place() as usize)?;
-        slot.source.as_mut().filter(|_| slot.generation == token.generation)
+        let slot = self.slots.get_mut(token.place() as usize).filter(|slot| slot.is_of(token))?;
+        slot.source.as_mut()
     }
 
     /// The token of whoever is in this place now.

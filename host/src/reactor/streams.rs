@@ -72,6 +72,7 @@ impl<S> Context<S> {
         match &mut self.slots.get_mut(token)?.handler {
             Handler::Buffered(conversation) => {
                 let io = &mut conversation.io;
+                io.output.lend(&mut self.spare);
                 if io.output.is_empty() {
                     io.write_since = now;
                 }
@@ -84,3 +85,6 @@ impl<S> Context<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,10 @@ impl<S> Context<S> {
     /// Arms a timer to call at `at`, by the clock of [`now`](Self::now). A time that is over is the
     /// next round.
     pub fn arm_at(&mut self, token: Token, at: Instant) {
-        if self.slots.get(token).is_some_and(|it| matches!(it.kind, Kind::Timer | Kind::Periodic)) {
+        if let Some(source) = self.slots.get_mut(token)
+            && matches!(source.kind, Kind::Timer | Kind::Periodic)
+        {
+            source.not_timed_out();
             self.deadlines.set(token.place(), at);
             self.settle(token);
         }
@@ -93,3 +96,6 @@ impl<S> Context<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,12 +12,14 @@ pub mod error;
 pub mod event;
 pub mod fifo;
 pub mod listener;
+pub mod pass;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
 pub mod ready;
 pub mod roster;
 pub mod select;
+pub mod shared;
 pub mod signals;
 pub mod stream;
 

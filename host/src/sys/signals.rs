@@ -1,5 +1,6 @@
 //! Signals as input: blocked, and read from a descriptor (`signalfd(2)`).
 
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
@@ -165,6 +166,31 @@ fn release(signal: Signal) {
     let _ = SigSet::from(signal).thread_unblock();
 }
 
+/// Whether `signal` is ignored, as a program inherits it: from `nohup`, or from a shell without job
+/// control that runs it in the background. Who then catches it takes it from those who must not
+/// have it.
+pub fn is_ignored(signal: Signal) -> bool {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is set, and what is asked for is written where there is room for it.
+    let asked = unsafe { libc::sigaction(signal as i32, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: it was written, since the call succeeded.
+    asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ends this process as `signal` ends one that does not catch it: so a shell sees that, and ends its
+/// loop too. Call it when nobody queues the signal any more.
+///
+/// It comes back only where the kernel spares the process, as the first one of a container. Then
+/// that is the exit code, by convention.
+pub fn die_of(signal: Signal) -> u8 {
+    // SAFETY: the default disposition runs no code of ours.
+    let _ = unsafe { signal::signal(signal, SigHandler::SigDfl) };
+    let _ = SigSet::from(signal).thread_unblock();
+    let _ = signal::raise(signal);
+    // Signals are numbered to 64.
+    128 + signal as u8
+}
+
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
@@ -201,6 +227,19 @@ mod tests {
                 assert_eq!(signals.next(), None, "{signal}");
             }
         });
+    }
+
+    #[test]
+    fn what_is_ignored_is_told_from_what_is_not() {
+        // One that no other test of this process minds.
+        let ignored = Signal::SIGWINCH;
+        assert!(!is_ignored(ignored));
+        // SAFETY: neither disposition runs code of ours.
+        unsafe { signal::signal(ignored, SigHandler::SigIgn) }.unwrap();
+        assert!(is_ignored(ignored));
+        // SAFETY: as above.
+        unsafe { signal::signal(ignored, SigHandler::SigDfl) }.unwrap();
+        assert!(!is_ignored(ignored));
     }
 
     #[test]

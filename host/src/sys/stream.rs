@@ -45,6 +45,12 @@ impl Stream {
         socket::getsockopt(&self.0, sockopt::SockType).is_ok()
     }
 
+    /// Whether it was opened for writing alone. To read it is an error, not an end.
+    pub fn is_write_only(&self) -> bool {
+        let flags = fcntl(&self.0, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+        flags.is_ok_and(|flags| flags & OFlag::O_ACCMODE == OFlag::O_WRONLY)
+    }
+
     /// What a nonblocking `connect(2)` came to, once the socket is writable.
     ///
     /// # Errors
@@ -98,6 +104,39 @@ impl Stream {
             Err(Errno::EAGAIN) => Ok(Write::WouldBlock),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Whether nobody has read from this TCP connection or written to it: all that came still waits
+    /// in the kernel. Then another process can serve it as if it had just been accepted. False where
+    /// that cannot be known: a Unix socket keeps no count.
+    pub fn is_untouched(&self) -> bool {
+        // linux/tcp.h; `libc::tcp_info` ends before these.
+        const STATE: usize = 0;
+        const RECEIVED: usize = 128;
+        const SENT: usize = 200;
+        const CLOSE_WAIT: u8 = 8;
+        let mut info = [0_u8; 232];
+        let mut len = info.len() as libc::socklen_t;
+        let (fd, to) = (self.0.as_raw_fd(), info.as_mut_ptr().cast());
+        // SAFETY: the buffer outlives the call, and its length is its own.
+        let done =
+            unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
+        // A kernel before 4.19 does not count what was sent.
+        if done != 0 || (len as usize) < SENT + 8 {
+            return false;
+        }
+        let count = |at: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&info[at..at + 8]);
+            u64::from_ne_bytes(bytes)
+        };
+        let mut waiting: libc::c_int = 0;
+        // SAFETY: FIONREAD writes one integer, which outlives the call.
+        let asked = unsafe { libc::ioctl(fd, libc::FIONREAD, &raw mut waiting) };
+        // The end of the stream counts as a byte received, and is none that waits.
+        let end = u64::from(info[STATE] == CLOSE_WAIT);
+        let waiting = u64::from(waiting.unsigned_abs());
+        asked == 0 && count(SENT) == 0 && count(RECEIVED) == waiting + end
     }
 
     /// `shutdown(SHUT_WR)`: the peer sees the end of our output. A connection that is already gone
@@ -169,12 +208,28 @@ impl AsFd for Stream {
     }
 }
 
-impl From<OwnedFd> for Stream {
-    /// As [`Stream::of`].
-    fn from(fd: OwnedFd) -> Self {
-        Self::of(fd)
-    }
+/// As [`Stream::of`].
+macro_rules! from {
+    ($($owner:ty),+ $(,)?) => {$(
+        impl From<$owner> for Stream {
+            fn from(owner: $owner) -> Self {
+                Self::of(owner)
+            }
+        }
+    )+};
 }
+
+from!(
+    OwnedFd,
+    File,
+    std::io::PipeReader,
+    std::io::PipeWriter,
+    std::net::TcpStream,
+    std::os::unix::net::UnixStream,
+    std::process::ChildStdin,
+    std::process::ChildStdout,
+    std::process::ChildStderr,
+);
 
 /// A pipe or a terminal, opened once more: an open file of our own, nonblocking. `None` for what
 /// cannot be or must not be: a regular file's offset belongs to all who share it.

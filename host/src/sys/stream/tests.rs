@@ -93,3 +93,30 @@ fn a_socket_is_a_socket() {
     assert_eq!(peer.send([b"a", b"b"]), Ok(Write::count(2)));
     assert_eq!(ours.recv(&mut [0; 8]), Ok(moved(2)));
 }
+
+#[test]
+fn a_connection_is_untouched_until_somebody_reads_or_writes() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connect = || {
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let served = Stream::of(OwnedFd::from(listener.accept().unwrap().0));
+        assert!(served.is_untouched());
+        client.write_all(b"question").unwrap();
+        let woken = wait(served.as_fd(), Interest::READ, None, None);
+        assert!(matches!(woken, Woken::Ready(_)));
+        assert!(served.is_untouched(), "what came waits");
+        (client, served)
+    };
+    let (client, served) = connect();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    while !matches!(wait(served.as_fd(), Interest::READ, None, None), Woken::Ready(it) if it.hup) {}
+    assert!(served.is_untouched(), "the end waits too");
+    let (_client, served) = connect();
+    assert_eq!(served.recv(&mut [0; 3]), Ok(moved(3)));
+    assert!(!served.is_untouched(), "it was read from");
+    let (_client, served) = connect();
+    assert_eq!(served.send([b"x", &[]]), Ok(Write::count(1)));
+    assert!(!served.is_untouched(), "it was written to");
+    let (ours, _peer) = Stream::pair().unwrap();
+    assert!(!ours.is_untouched(), "a Unix socket cannot tell");
+}

@@ -1,0 +1,173 @@
+//! A FIFO on the event loop: read whoever writes, or write to whoever reads.
+
+use std::io::{stdin, stdout};
+use std::path::Path;
+
+use tracing::info;
+
+use super::{hand_on, standard};
+use crate::error::{Error, Result};
+use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
+use crate::sys::stream::Stream;
+use crate::sys::{Signal, fifo, signals};
+
+/// Prints what is written to the FIFO at `path`, which is made if it is not there. Writers come and
+/// go; SIGINT or SIGTERM ends it, and if `once`, so does the last writer when it leaves. A FIFO that it
+/// made is removed at the end.
+///
+/// # Errors
+/// The FIFO cannot be made, opened or read, or standard output fails.
+pub fn read(path: &Path, once: bool) -> Result<()> {
+    let mut events = EventLoop::new()?;
+    // Before the FIFO exists, so that an end at any moment takes it away.
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        if signals::is_ignored(signal) {
+            continue;
+        }
+        events.signal(signal, |reading: &mut Reading, cx, _| reading.end(cx))?;
+    }
+    let made = Made(fifo::make(path)?.then_some(path));
+    let name = path.display().to_string();
+    let fifo = fifo::open_reader(path)?;
+    let fifo = events.buffered(fifo, move |fifo, reading, cx, event| match event {
+        StreamEvent::Input => {
+            if let Some(output) = cx.stream(reading.output) {
+                hand_on(fifo, output);
+            }
+        }
+        StreamEvent::Eof if once => reading.end(cx),
+        StreamEvent::Eof => {
+            info!("the last writer left");
+            fifo.read_on();
+        }
+        StreamEvent::Failed(errno) => {
+            reading.outcome = Err(Error::new("read", &name, errno));
+            reading.end(cx);
+        }
+        StreamEvent::Connected | StreamEvent::Drained | StreamEvent::TimedOut(_) => {}
+    })?;
+    let output = events.buffered(standard(stdout(), "standard output")?, to_output)?;
+    if let Some(output) = events.stream(output) {
+        output.set_reading(false);
+    }
+    let mut reading = Reading { fifo, output, outcome: Ok(()), over: false };
+    events.run(&mut reading)?;
+    drop(made);
+    reading.outcome
+}
+
+/// What the callbacks of [`read`] share.
+struct Reading {
+    fifo: Token,
+    output: Token,
+    outcome: Result<()>,
+    /// Nothing more is read: what is left is to print what was.
+    over: bool,
+}
+
+impl Reading {
+    fn end(&mut self, cx: &mut Context<Self>) {
+        self.over = true;
+        cx.remove(self.fifo);
+        if cx.stream(self.output).is_none_or(|output| output.unsent() == 0) {
+            cx.exit();
+        }
+    }
+}
+
+fn to_output(
+    _: &mut Buffered,
+    reading: &mut Reading,
+    cx: &mut Context<Reading>,
+    event: StreamEvent,
+) {
+    match event {
+        StreamEvent::Drained if reading.over => cx.exit(),
+        StreamEvent::Drained => {
+            if let Some(fifo) = cx.stream(reading.fifo) {
+                fifo.set_reading(true);
+            }
+        }
+        StreamEvent::Failed(errno) => {
+            reading.outcome = Err(Error::new("write", "standard output", errno));
+            cx.exit();
+        }
+        StreamEvent::Connected
+        | StreamEvent::Input
+        | StreamEvent::Eof
+        | StreamEvent::TimedOut(_) => {}
+    }
+}
+
+/// A FIFO that is removed at the end.
+struct Made<'a>(Option<&'a Path>);
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Writes standard input to the FIFO at `path`, which is made if it is not there; waits until somebody
+/// reads it.
+///
+/// # Errors
+/// The FIFO cannot be made or opened, standard input fails, or the last reader leaves.
+pub fn write(path: &Path) -> Result<()> {
+    fifo::make(path)?;
+    let fifo: Stream = fifo::open_writer(path)?;
+    let name = path.display().to_string();
+    let mut events = EventLoop::new()?;
+    let fifo = events.buffered(fifo, move |_, writing: &mut Writing, cx, event| match event {
+        StreamEvent::Drained => {
+            if let Some(input) = cx.stream(writing.input) {
+                input.set_reading(true);
+            }
+        }
+        StreamEvent::Failed(errno) => {
+            writing.outcome = Err(Error::new("write", &name, errno));
+            cx.exit();
+        }
+        StreamEvent::Connected
+        | StreamEvent::Input
+        | StreamEvent::Eof
+        | StreamEvent::TimedOut(_) => {}
+    })?;
+    if let Some(fifo) = events.stream(fifo) {
+        fifo.set_reading(false);
+    }
+    let input = events.buffered(standard(stdin(), "standard input")?, from_input)?;
+    let mut writing = Writing { fifo, input, outcome: Ok(()) };
+    events.run(&mut writing)?;
+    writing.outcome
+}
+
+/// What the callbacks of [`write`] share.
+struct Writing {
+    fifo: Token,
+    input: Token,
+    outcome: Result<()>,
+}
+
+fn from_input(
+    input: &mut Buffered,
+    writing: &mut Writing,
+    cx: &mut Context<Writing>,
+    event: StreamEvent,
+) {
+    let Some(fifo) = cx.stream(writing.fifo) else { return };
+    match event {
+        StreamEvent::Input => hand_on(input, fifo),
+        StreamEvent::Eof => {
+            fifo.close();
+            input.close();
+        }
+        StreamEvent::Failed(errno) => {
+            fifo.close();
+            writing.outcome = Err(Error::new("read", "standard input", errno));
+        }
+        StreamEvent::Connected | StreamEvent::Drained | StreamEvent::TimedOut(_) => {}
+    }
+}

@@ -1,0 +1,349 @@
+//! One request and its answer, on the event loop.
+//!
+//! ```text
+//!  server ──Buffered──▶ Response ──▶ body ──▶ file                    written at once
+//!            │                        └─────▶ Buffered ──▶ pipe, …    as fast as it is taken
+//!            ◀── reads pause ── is full ──────────┤
+//!            ◀── reads resume ── Drained ─────────┘
+//! ```
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use tracing::debug;
+use windlass_core::fault::Fault;
+
+use super::file::{NewFile, reason};
+use super::place::{Place, Target};
+use super::progress::{PERIOD, Progress};
+use crate::client::http::{self, Fed, Head, Response, Url};
+use crate::error::{Error, Result};
+use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
+use crate::sys::ready::Token;
+use crate::sys::{Errno, Signal, signals};
+
+/// How an exchange ended that did not fail.
+pub(super) enum Answer {
+    /// The document is where it was to go.
+    Whole,
+    /// It is there, says the server.
+    Elsewhere(Box<str>),
+    /// A signal came first.
+    Stopped(Signal),
+}
+
+/// Asks for `url`, and writes what is answered to `target` if it is the document.
+pub(super) fn ask(url: &Url, target: &Target, timeout: Duration) -> Result<Answer> {
+    let server = url.server();
+    let addresses = (server.host.as_str(), server.port)
+        .to_socket_addrs()
+        .map_err(Error::of("resolve", &server.host))?;
+    ask_at(addresses.collect(), url, target, timeout)
+}
+
+/// Asks the first of `addresses` that takes the connection.
+fn ask_at(
+    addresses: Vec<SocketAddr>,
+    url: &Url,
+    target: &Target,
+    timeout: Duration,
+) -> Result<Answer> {
+    // It goes last, and with it the signals: a file is renamed or removed by then.
+    let mut events = EventLoop::new()?;
+    let mut exchange = Exchange {
+        url: url.clone(),
+        target: target.clone(),
+        timeout,
+        addresses: addresses.into_iter(),
+        server: None,
+        connected: false,
+        response: Response::new(),
+        sink: Sink::Nothing,
+        progress: Progress::hidden(),
+        received: 0,
+        outcome: None,
+    };
+    exchange.connect(&mut events, Errno::EADDRNOTAVAIL);
+    if exchange.outcome.is_none() {
+        events.run(&mut exchange)?;
+    }
+    let outcome = exchange.outcome.take();
+    outcome.unwrap_or_else(|| Err(Error::new("get", url, "nothing was left to wait for")))
+}
+
+/// What the callbacks share.
+struct Exchange {
+    url: Url,
+    target: Target,
+    timeout: Duration,
+    /// Those that were not tried yet.
+    addresses: std::vec::IntoIter<SocketAddr>,
+    server: Option<Token>,
+    connected: bool,
+    response: Response,
+    sink: Sink,
+    progress: Progress,
+    /// Bytes of the body.
+    received: u64,
+    outcome: Option<Result<Answer>>,
+}
+
+/// Where the body goes.
+enum Sink {
+    /// It has not begun, or is not wanted any more.
+    Nothing,
+    New(NewFile),
+    Open(File),
+    Stream(Token),
+}
+
+impl Exchange {
+    /// Connects to the next address. `last` is what was wrong with the one before.
+    fn connect(&mut self, cx: &mut Context<Self>, last: Errno) {
+        let mut error = Error::new("connect to", self.url.server(), last);
+        for address in self.addresses.by_ref() {
+            debug!(%address, "connecting");
+            match cx.connect(address, Some(self.timeout), |io, exchange: &mut Self, cx, event| {
+                exchange.on_server(io, cx, event);
+            }) {
+                Ok(token) => {
+                    self.server = Some(token);
+                    return;
+                }
+                Err(refused) => error = refused,
+            }
+        }
+        self.end(cx, Err(error));
+    }
+
+    fn on_server(&mut self, io: &mut Buffered, cx: &mut Context<Self>, event: StreamEvent) {
+        match event {
+            StreamEvent::Connected => {
+                self.connected = true;
+                io.set_timeouts(Some(self.timeout), Some(self.timeout));
+                io.write(http::get(&self.url).as_bytes());
+            }
+            StreamEvent::Input => {
+                let answer = self.take(io.input(), cx);
+                io.consume(usize::MAX);
+                match answer.transpose() {
+                    Some(outcome) => self.end(cx, outcome),
+                    None => io.set_reading(!self.is_full(cx)),
+                }
+            }
+            StreamEvent::Eof => {
+                let whole = self.response.eof().map(|()| Answer::Whole);
+                self.end(cx, whole.map_err(Error::of("get", &self.url)));
+            }
+            StreamEvent::TimedOut(_) => {
+                let waited_us = u64::try_from(self.timeout.as_micros()).unwrap_or(u64::MAX);
+                self.end(cx, Err(Error::new("get", &self.url, Fault::TimedOut { waited_us })));
+            }
+            StreamEvent::Failed(errno) if self.connected => {
+                self.end(cx, Err(Error::new("get", &self.url, errno)));
+            }
+            StreamEvent::Failed(errno) => self.connect(cx, errno),
+            StreamEvent::Drained => {}
+        }
+    }
+
+    /// Takes what came. What the answer is, once that is known.
+    fn take(&mut self, mut input: &[u8], cx: &mut Context<Self>) -> Result<Option<Answer>> {
+        loop {
+            match self.response.feed(input).map_err(Error::of("get", &self.url))? {
+                Fed::More => return Ok(None),
+                Fed::End => return Ok(Some(Answer::Whole)),
+                Fed::Head { head, rest } => {
+                    debug!(status = head.status, length = head.length, "answered");
+                    if let Some(location) = head.redirect() {
+                        return Ok(Some(Answer::Elsewhere(location.into())));
+                    }
+                    self.begin(&head, cx)?;
+                    input = rest;
+                }
+                Fed::Body { bytes, rest } => {
+                    self.write(bytes, cx)?;
+                    self.received += bytes.len() as u64;
+                    input = rest;
+                }
+            }
+        }
+    }
+
+    /// A body follows.
+    fn begin(&mut self, head: &Head, cx: &mut Context<Self>) -> Result<()> {
+        // A part of a document (206) was not asked for, and must not pass for all of it.
+        if !matches!(head.status, 200..=205 | 207..=299) {
+            let status = format!("{} {}", head.status, head.reason);
+            return Err(Error::new("get", &self.url, status.trim_end()));
+        }
+        let place = self.target.place()?;
+        if !place.is_terminal() {
+            self.progress = Progress::show(head.length);
+        }
+        self.sink = match place {
+            Place::New { name, permissions } => {
+                // From now on there is something to be cleaned up.
+                catch_signals(cx)?;
+                let file = NewFile::create(name, permissions.as_ref());
+                let fail = |error| Error::new("create", &self.target, reason(error));
+                Sink::New(file.map_err(fail)?)
+            }
+            Place::Open(file) => Sink::Open(file),
+            Place::Stream(stream) => {
+                let token = cx.buffered(stream, |io, exchange: &mut Self, cx, event| {
+                    exchange.on_output(io, cx, event);
+                })?;
+                if let Some(io) = cx.stream(token) {
+                    // A terminal's input is not ours to take.
+                    io.set_reading(false);
+                }
+                Sink::Stream(token)
+            }
+        };
+        if self.progress.is_shown() {
+            cx.every(PERIOD, |exchange, _| exchange.progress.draw(exchange.received));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8], cx: &mut Context<Self>) -> Result<()> {
+        let written = match &mut self.sink {
+            Sink::Nothing => Ok(()),
+            Sink::New(file) => file.write(bytes),
+            Sink::Open(file) => file.write_all(bytes),
+            Sink::Stream(token) => {
+                if let Some(io) = cx.stream(*token) {
+                    io.write(bytes);
+                }
+                Ok(())
+            }
+        };
+        written.map_err(|error| Error::new("write", &self.target, reason(error)))
+    }
+
+    fn on_output(&mut self, io: &mut Buffered, cx: &mut Context<Self>, event: StreamEvent) {
+        match event {
+            StreamEvent::Drained if self.outcome.is_some() => cx.exit(),
+            StreamEvent::Drained => {
+                if let Some(server) = self.server.and_then(|server| cx.stream(server)) {
+                    server.set_reading(true);
+                }
+            }
+            StreamEvent::Failed(errno) => {
+                self.sink = Sink::Nothing;
+                let failed = Err(Error::new("write", &self.target, errno));
+                match &self.outcome {
+                    // What went wrong first is told.
+                    Some(Err(_)) => {}
+                    Some(Ok(_)) => self.outcome = Some(failed),
+                    None => self.end(cx, failed),
+                }
+                cx.exit();
+            }
+            // It is not read, and may take its time.
+            StreamEvent::Connected
+            | StreamEvent::Input
+            | StreamEvent::Eof
+            | StreamEvent::TimedOut(_) => debug_assert!(false, "{event:?} of {io:?}"),
+        }
+    }
+
+    /// Nothing more is wanted of the server. What came of it still goes out.
+    fn end(&mut self, cx: &mut Context<Self>, outcome: Result<Answer>) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if let Some(server) = self.server.take() {
+            cx.remove(server);
+        }
+        let outcome = match outcome {
+            Ok(Answer::Whole) => self.finish().map(|()| Answer::Whole),
+            other => other,
+        };
+        match &outcome {
+            Ok(Answer::Whole) => self.progress.finish(self.received),
+            Ok(Answer::Elsewhere(_) | Answer::Stopped(_)) | Err(_) => self.progress.clear(),
+        }
+        self.outcome = Some(outcome);
+        if self.unsent(cx) == 0 {
+            cx.exit();
+        }
+    }
+
+    /// The document is whole.
+    fn finish(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.sink, Sink::Nothing) {
+            Sink::New(file) => file.finish().map_err(|error| {
+                Error::new("rename the whole file to", &self.target, reason(error))
+            }),
+            open => {
+                self.sink = open;
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether the output is to be waited for.
+    fn is_full(&self, cx: &mut Context<Self>) -> bool {
+        let Sink::Stream(token) = self.sink else { return false };
+        cx.stream(token).is_some_and(|io| io.is_full())
+    }
+
+    fn unsent(&self, cx: &mut Context<Self>) -> usize {
+        let Sink::Stream(token) = self.sink else { return 0 };
+        cx.stream(token).map_or(0, |io| io.unsent())
+    }
+}
+
+/// Those that end a program, from here on, end a transfer. One that is ignored stays so: `nohup` and
+/// a shell's background wanted that.
+fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        if !signals::is_ignored(signal) {
+            cx.signal(signal, |exchange: &mut Exchange, cx, caught| {
+                exchange.end(cx, Ok(Answer::Stopped(caught.signal)));
+            })?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// To port 0 nobody can listen: it is refused a moment later. To everybody at once nobody can
+    /// connect: it is refused at once.
+    #[test]
+    fn each_address_is_tried_in_turn() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::File(folder.path().join("file"));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.read_exact(&mut [0; 64]).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").unwrap();
+        });
+        let url = Url::parse("http://example/").unwrap();
+        let ask = |mut addresses: Vec<SocketAddr>, last: Option<SocketAddr>| {
+            addresses.extend(last);
+            ask_at(addresses, &url, &target, Duration::from_secs(60))
+        };
+        let [at_once, later] = ["255.255.255.255:1", "127.0.0.1:0"].map(|at| at.parse().unwrap());
+        for refused in [vec![], vec![at_once], vec![later], vec![later, at_once, later]] {
+            assert!(ask(refused, None).is_err());
+        }
+        let whole = ask(vec![at_once, later, at_once], Some(good));
+        assert!(matches!(whole, Ok(Answer::Whole)), "{:?}", whole.err());
+        assert_eq!(std::fs::read(folder.path().join("file")).unwrap(), b"body");
+        server.join().unwrap();
+    }
+}

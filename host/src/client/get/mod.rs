@@ -1,0 +1,132 @@
+//! Fetches a document, and follows it to where it has moved.
+//!
+//! ```text
+//!             ┌──────────── Elsewhere: the next URL ◀───────────┐
+//!             ▼                                                 │
+//!  Url ──▶ resolve ──▶ exchange: connect, ask ──▶ head ──▶ 2xx? ┴──▶ Place ──▶ body ──▶ whole
+//!                                                  other: an error, and nothing is written
+//! ```
+//!
+//! Each hop is a connection and an event loop of its own: between two of them a name is resolved,
+//! which blocks, and no signal is caught then, so that Ctrl-C ends it.
+
+mod exchange;
+mod file;
+mod place;
+mod progress;
+
+use std::time::Duration;
+
+use tracing::debug;
+
+use super::http::Url;
+use crate::error::{Error, Result};
+use crate::sys::Signal;
+use exchange::Answer;
+pub use place::Target;
+
+/// How a transfer ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Got {
+    /// The document is where it was to go.
+    Whole,
+    /// A signal ended it. The file is as it was before, and the signal is to be died of.
+    Stopped(Signal),
+}
+
+/// Redirects that are followed.
+const HOPS_MAX: usize = 10;
+
+/// Fetches the document at `url` to `target`. The server has `timeout` to take each connection, and
+/// may be silent for as long each time.
+///
+/// A file is written under a temporary name beside it, and has its own when it is whole. What goes
+/// to standard output, or to a target that is no regular file, goes there as it comes: of a
+/// transfer that fails, the beginning.
+///
+/// # Errors
+/// The server cannot be reached, is silent, answers with something other than the document, or stops
+/// in the middle of it; or the document cannot be written.
+pub fn get(url: Url, target: &Target, timeout: Duration) -> Result<Got> {
+    let mut way = Vec::new();
+    let mut here = url;
+    loop {
+        let location = match exchange::ask(&here, target, timeout)? {
+            Answer::Whole => return Ok(Got::Whole),
+            Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
+            Answer::Elsewhere(location) => location,
+        };
+        let next = follow(&way, &here, &location)?;
+        debug!(from = %here, to = %next, "redirected");
+        way.push(std::mem::replace(&mut here, next));
+    }
+}
+
+/// Where `location` leads from `here`, to where all of `way` led.
+fn follow(way: &[Url], here: &Url, location: &str) -> Result<Url> {
+    let first = way.first().unwrap_or(here);
+    let next = here.redirect(location).map_err(|error| {
+        let hop = format!("{here} to {}", printable(location));
+        Error::new("follow the redirect of", hop, error)
+    })?;
+    if way.contains(&next) || *here == next {
+        let circle = format!("the redirects go in a circle, and come to {next} again");
+        return Err(Error::new("get", first, circle));
+    }
+    if way.len() >= HOPS_MAX {
+        let many = format!("more than {HOPS_MAX} redirects; the last one is to {next}");
+        return Err(Error::new("get", first, many));
+    }
+    Ok(next)
+}
+
+/// A server's words for a line of the user's terminal.
+fn printable(words: &str) -> String {
+    words.chars().take(200).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(urls: &[&str]) -> Vec<Url> {
+        urls.iter().map(|url| Url::parse(url).unwrap()).collect()
+    }
+
+    fn follow_from(way: &[&str], location: &str) -> std::result::Result<String, String> {
+        let way = urls(way);
+        let (here, way) = way.split_last().unwrap();
+        follow(way, here, location).map(|url| url.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_redirect_leads_on() {
+        assert_eq!(follow_from(&["http://a/x/y"], "z"), Ok("http://a/x/z".to_owned()));
+    }
+
+    #[test]
+    fn a_circle_is_seen_when_it_closes() {
+        let found = follow_from(&["http://a/", "http://b/", "http://c/"], "http://b/#x");
+        let expected = "get http://a/: the redirects go in a circle, and come to http://b/ again";
+        assert_eq!(found, Err(expected.to_owned()));
+        assert!(follow_from(&["http://a/"], "").is_err());
+    }
+
+    #[test]
+    fn ten_redirects_are_followed() {
+        let all: Vec<String> = (0..=10).map(|n| format!("http://a/{n}")).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        assert!(follow_from(&all[..10], "/next").is_ok());
+        let expected = "get http://a/0: more than 10 redirects; the last one is to http://a/next";
+        assert_eq!(follow_from(&all, "/next"), Err(expected.to_owned()));
+    }
+
+    #[test]
+    fn a_location_cannot_write_to_the_terminal() {
+        let location = format!("https://\u{9b}31m\u{202e}{}", "x".repeat(1000));
+        let error = follow_from(&["http://a/"], &location).unwrap_err();
+        assert!(error.chars().all(|c| (' '..='~').contains(&c)), "{error}");
+        assert!(error.len() < 400, "{error}");
+    }
+}

@@ -1,0 +1,81 @@
+//! How far a transfer has come, on the terminal.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often it is drawn, however fast the bytes come.
+pub(super) const PERIOD: Duration = Duration::from_millis(100);
+
+const BAR: &str = "{bytes} of {total_bytes} [{wide_bar:.cyan/blue}] {bytes_per_sec}, {eta} left";
+/// When all have come, however many were expected.
+const DONE: &str = "{bytes} in {elapsed}, {bytes_per_sec}";
+const SPINNER: &str = "{spinner} {bytes} in {elapsed}, {bytes_per_sec}";
+
+/// A line on standard error, if that is a terminal.
+pub(super) struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    /// Nothing is shown.
+    pub(super) fn hidden() -> Self {
+        Self(None)
+    }
+
+    /// Shows how much of `length`, or how much if nobody knows of how much.
+    pub(super) fn show(length: Option<u64>) -> Self {
+        if !stderr().is_terminal() {
+            return Self::hidden();
+        }
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+        bar.set_style(style(if length.is_some() { BAR } else { SPINNER }));
+        Self(Some(bar))
+    }
+
+    pub(super) fn is_shown(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// `received` bytes have come.
+    pub(super) fn draw(&self, received: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(received);
+            // Also when nothing came: the time goes on.
+            bar.tick();
+        }
+    }
+
+    /// All have come: the line stays.
+    pub(super) fn finish(&self, received: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(received);
+            bar.set_style(style(DONE));
+            bar.finish();
+            // The bar leaves the cursor behind it.
+            let _ = stderr().write_all(b"\n");
+        }
+    }
+
+    /// It has come to nothing: the line makes room for the reason.
+    pub(super) fn clear(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_good() {
+        for template in [BAR, SPINNER, DONE] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Sessions in the loop: their end is told, nobody is called for one that was removed, and a peer
+//! that floods leaves the others their turn.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex};
+
+use windlass_core::fault::Peer as PeerFault;
+use windlass_core::session::{Echo, Out, Took, Upper};
+use windlass_core::time::Instant;
+use windlass_core::want::{Close, Want};
+
+use super::*;
+use crate::reactor::EventLoop;
+use crate::reactor::tests::{Desk, End, Peer, frozen, pass, pump, round, secs, stream_pair, text};
+
+fn serving(session: impl Session + Send + 'static) -> (EventLoop<Desk>, Desk, Token, Peer) {
+    let (mut events, (stream, peer)) = (frozen(), stream_pair());
+    let ended = |desk: &mut Desk, _: &mut Context<Desk>, how| desk.note(text(how));
+    let token = events.serve_then(stream, Box::new(session), ended).unwrap();
+    (events, Desk::default(), token, peer)
+}
+
+/// Keeps what it is told, and ends with its input.
+struct Sink {
+    kept: Arc<Mutex<Vec<u8>>>,
+    want: Want,
+}
+
+impl Session for Sink {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+        self.kept.lock().unwrap().extend_from_slice(bytes);
+        Took::bytes(bytes.len())
+    }
+
+    fn eof(&mut self, _: Instant) {
+        self.want = Want::done(Ok(()));
+    }
+
+    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+
+    fn tick(&mut self, _: Instant) {}
+
+    fn want(&self) -> Want {
+        self.want
+    }
+
+    fn abort(&mut self, why: Fault) {
+        if !matches!(self.want.close, Close::Done(_)) {
+            self.want = Want::done(Err(why));
+        }
+    }
+}
+
+#[test]
+fn a_session_answers_to_its_end_which_is_told() {
+    let (mut events, mut desk, token, mut peer) = serving(Upper::new());
+    for word in ["one", "two", "three"] {
+        peer.say(word.as_bytes());
+        pump(&mut events, &mut desk);
+        assert_eq!(peer.heard(), word.to_uppercase().as_bytes());
+    }
+    assert!(events.contains(token) && desk.log.is_empty());
+    assert_eq!((events.connections(), events.streams()), (1, 1));
+    peer.say(b"bye");
+    peer.finish();
+    // It ends by itself: nothing is left.
+    events.run(&mut desk).unwrap();
+    assert_eq!(peer.hear(), (b"BYE".to_vec(), End::Eof));
+    assert_eq!((desk.log, events.connections()), (vec!["Ok(())".to_owned()], 0));
+    assert!(!events.contains(token) && !events.remove(token));
+}
+
+#[test]
+fn a_reset_is_the_fault_it_ends_with() {
+    let (mut events, mut desk, _token, mut peer) = serving(Echo::new());
+    peer.say(b"never read back");
+    pump(&mut events, &mut desk);
+    drop(peer);
+    events.run(&mut desk).unwrap();
+    let reset: std::result::Result<(), Fault> = Err(PeerFault::Reset.into());
+    assert_eq!(desk.log, [text(reset)]);
+}
+
+#[test]
+fn a_session_that_ends_in_its_first_turn_is_told_of_after_the_call_that_began_it() {
+    let kept = Arc::default();
+    let (mut events, mut desk, token, _peer) = serving(Sink { kept, want: Want::done(Ok(())) });
+    assert!(desk.log.is_empty() && !events.contains(token));
+    events.run(&mut desk).unwrap();
+    assert_eq!(desk.log, ["Ok(())"]);
+}
+
+#[test]
+fn a_connection_that_was_removed_ends_without_a_word() {
+    let (mut events, mut desk, token, mut peer) = serving(Echo::new());
+    // It is in the batch and in the queue, and goes before its turn.
+    peer.say(b"hello");
+    let high = events.timer(move |_, cx| assert!(cx.remove(token)));
+    events.set_priority(high, Priority::High);
+    events.activate(high);
+    events.run(&mut desk).unwrap();
+    assert_eq!((desk.log.len(), peer.hear()), (0, (vec![], End::Reset)));
+    assert!(!events.remove(token));
+}
+
+#[test]
+fn an_idle_connection_is_cut_after_its_time_and_not_before() {
+    let (mut events, mut desk, _token, mut peer) = serving(Echo::new());
+    events.set_idle_timeout(Some(secs(10)));
+    for _ in 0..3 {
+        peer.say(b"x");
+        pump(&mut events, &mut desk);
+        assert_eq!(peer.heard(), b"x");
+        pass(secs(9));
+    }
+    pump(&mut events, &mut desk);
+    assert_eq!((desk.log.len(), events.connections()), (0, 1));
+    pass(secs(1));
+    events.run(&mut desk).unwrap();
+    let late: std::result::Result<(), Fault> = Err(Fault::TimedOut { waited_us: 10_000_000 });
+    assert_eq!((desk.log, peer.hear().1), (vec![text(late)], End::Eof));
+}
+
+#[test]
+fn an_idle_pipe_is_waited_for_and_read_to_its_end() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let sink = Sink { kept: Arc::clone(&kept), want: Want::READ };
+    let ended = |desk: &mut Desk, _: &mut Context<Desk>, how| desk.note(text(how));
+    let stream = Stream::from(OwnedFd::from(reader));
+    events.serve_then(stream, Box::new(sink), ended).unwrap();
+    let mut said = Vec::new();
+    for size in [1, 4096, 4097, 60_000] {
+        let piece = vec![size as u8; size];
+        writer.write_all(&piece).unwrap();
+        said.extend(piece);
+        pump(&mut events, &mut desk);
+        assert!(*kept.lock().unwrap() == said);
+    }
+    writer.write_all(b"last").unwrap();
+    said.extend(b"last");
+    drop(writer);
+    events.run(&mut desk).unwrap();
+    assert!(*kept.lock().unwrap() == said);
+    assert_eq!(desk.log, ["Ok(())"]);
+}
+
+#[test]
+fn a_regular_file_is_refused_and_leaves_nothing_behind() {
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let file = tempfile::tempfile().unwrap();
+    let error = events.serve(Stream::from(OwnedFd::from(file)), Box::new(Echo::new()));
+    assert!(error.unwrap_err().to_string().starts_with("watch a stream"));
+    events.run(&mut desk).unwrap();
+    assert_eq!(events.connections(), 0);
+}
+
+#[test]
+fn a_session_that_starts_another_in_its_end_goes_on() {
+    let (mut events, (stream, first)) = (frozen(), stream_pair());
+    let (next, mut second) = stream_pair();
+    let ended = move |desk: &mut Desk, cx: &mut Context<Desk>, _| {
+        desk.note("first");
+        let ended = |desk: &mut Desk, _: &mut Context<Desk>, _| desk.note("second");
+        cx.serve_then(next, Box::new(Upper::new()), ended).unwrap();
+    };
+    events.serve_then(stream, Box::new(Echo::new()), ended).unwrap();
+    let mut desk = Desk::default();
+    first.finish();
+    second.say(b"early");
+    pump(&mut events, &mut desk);
+    assert_eq!((desk.news(), second.heard()), (vec!["first".to_owned()], b"EARLY".to_vec()));
+    second.finish();
+    events.run(&mut desk).unwrap();
+    assert_eq!(desk.news(), ["second"]);
+}
+
+#[test]
+fn a_peer_that_floods_leaves_the_others_their_turn() {
+    let (mut events, mut desk, _token, mut flood) = serving(Echo::new());
+    let (stream, mut meek) = stream_pair();
+    events.serve(stream, Box::new(Echo::new())).unwrap();
+    let piece = vec![1; 256 * 1024];
+    let mut echoed = 0;
+    for turn in 0..200 {
+        flood.push(&piece);
+        meek.say(b"x");
+        round(&mut events, &mut desk);
+        echoed += flood.heard().len();
+        assert_eq!(meek.heard(), b"x", "round {turn}");
+    }
+    assert!(echoed > 1 << 20, "{echoed}");
+}

@@ -1,0 +1,82 @@
+//! Memory that a process shares with the children it forks: an anonymous shared mapping (`mmap(2)`).
+
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::ptr::NonNull;
+
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use zerocopy::FromZeros;
+
+use crate::error::{Error, Result};
+
+/// A slice of zeroed `T`, which all children see that are forked from now on. Each side may write at
+/// any time, so `T` is to be made of atomics: it has to be `Sync`, and nothing of it is dropped.
+#[derive(Debug)]
+pub struct Shared<T: Sync> {
+    start: NonNull<T>,
+    count: usize,
+}
+
+// SAFETY: it hands out shared references only, and `T` is `Sync`.
+unsafe impl<T: Sync> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Shared<T> {}
+
+impl<T: Sync + FromZeros> Shared<T> {
+    /// Maps memory for `count` of them.
+    ///
+    /// # Errors
+    /// `ENOMEM`; `count` is 0, or too many.
+    pub fn new(count: usize) -> Result<Self> {
+        const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 4096) };
+        let refuse = |cause: &'static str| Error::new("map shared memory", "", cause);
+        let size = count.checked_mul(size_of::<T>()).and_then(NonZeroUsize::new);
+        let size = size.ok_or_else(|| refuse("it would be empty, or larger than memory"))?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, at an address of the kernel's choosing, touches no other memory.
+        let start = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED) }
+            .map_err(Error::of("map shared memory", ""))?;
+        Ok(Self { start: start.cast(), count })
+    }
+}
+
+impl<T: Sync> Deref for Shared<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the mapping has room for `count` of them, is aligned to a page, began as zeros,
+        // which are a valid `T`, and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
+    }
+}
+
+impl<T: Sync> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and nobody has a reference into it any more.
+        let _ = unsafe { munmap(self.start.cast(), self.count * size_of::<T>()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn it_begins_as_zeros_and_keeps_what_is_stored() {
+        let shared: Shared<AtomicU64> = Shared::new(1000).unwrap();
+        assert_eq!(shared.len(), 1000);
+        assert!(shared.iter().all(|it| it.load(Ordering::Relaxed) == 0));
+        shared[999].store(7, Ordering::Relaxed);
+        assert_eq!(shared[999].load(Ordering::Relaxed), 7);
+    }
+
+    #[test]
+    fn it_has_no_room_for_nothing_or_for_everything() {
+        for count in [0, usize::MAX] {
+            let error = Shared::<AtomicU64>::new(count).unwrap_err().to_string();
+            assert!(error.starts_with("map shared memory"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! `windlass get http://…`: real processes, real sockets, and servers that do as a test tells them.
+//!
+//! - `answers`: what is asked, and every way of telling where an answer ends.
+//! - `redirects`: where documents have moved to, and where nobody follows.
+//! - `failures`: servers that stop, lie, reset, or say nothing. Nothing is left of the file.
+//! - `outputs`: files, pipes, devices, terminals; what is slow, full, or gone.
+//! - `interrupts`: signals.
+//! - `foreign`: another people's server.
+
+mod answers;
+mod failures;
+mod folder;
+mod foreign;
+mod interrupts;
+mod outputs;
+mod redirects;
+mod server;

@@ -1,0 +1,268 @@
+//! Signals and children as events of a loop.
+//!
+//! What a signal does is the process's, so tests of signals take turns, each in a thread that ends
+//! with its mask. Signals are sent to that thread alone: the others do not block them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, raise};
+use windlass::reactor::{EventLoop, Priority};
+use windlass::sys::Signal;
+use windlass::sys::pidfd::Exit;
+use windlass_tests::proc;
+
+static TURN: Mutex<()> = Mutex::new(());
+
+type Log = Vec<String>;
+
+fn in_a_thread_of_its_own(test: impl FnOnce(&mut EventLoop<Log>) + Send) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| test(&mut EventLoop::new().expect("a loop")));
+        assert!(thread.join().is_ok());
+    });
+}
+
+/// The rounds that are due, and what happened in them.
+fn rounds(events: &mut EventLoop<Log>) -> Log {
+    let mut log = Log::new();
+    for _ in 0..4 {
+        events.run_once(&mut log, Some(Duration::ZERO)).expect("a round");
+    }
+    log
+}
+
+fn is_blocked(signal: Signal) -> bool {
+    SigSet::thread_get_mask().expect("a mask").contains(signal)
+}
+
+#[test]
+fn a_burst_makes_at_least_one_call_and_nothing_is_lost_after_it() {
+    in_a_thread_of_its_own(|events| {
+        events
+            .signal(Signal::SIGUSR1, |log: &mut Log, _, caught| {
+                assert_eq!((caught.signal, caught.sender), (Signal::SIGUSR1, std::process::id()));
+                log.push("caught".to_owned());
+            })
+            .expect("it can be caught");
+        for _ in 0..10 {
+            for _ in 0..100 {
+                raise(Signal::SIGUSR1).expect("sent");
+            }
+            let calls = rounds(events).len();
+            assert!((1..=100).contains(&calls), "{calls}");
+        }
+        assert_eq!(rounds(events).len(), 0);
+        raise(Signal::SIGUSR1).expect("sent");
+        assert_eq!(rounds(events).len(), 1);
+    });
+}
+
+#[test]
+fn a_burst_from_outside_while_the_loop_runs_loses_nothing() {
+    in_a_thread_of_its_own(|events| {
+        let thread = nix::unistd::gettid().as_raw();
+        let process = nix::unistd::getpid().as_raw();
+        events.signal(Signal::SIGUSR2, |log: &mut Log, _, _| log.push("burst".to_owned())).unwrap();
+        let end = |_: &mut Log, cx: &mut windlass::reactor::Context<Log>, _| cx.exit();
+        events.signal(Signal::SIGUSR1, end).unwrap();
+        let send = move |signal: Signal| {
+            // SAFETY: tgkill(2) takes three numbers.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, thread, signal as i32) };
+        };
+        let sender = thread::spawn(move || {
+            for _ in 0..100 {
+                send(Signal::SIGUSR2);
+            }
+            send(Signal::SIGUSR1);
+        });
+        let mut log = Log::new();
+        events.run(&mut log).expect("a run");
+        sender.join().expect("the sender");
+        assert!((1..=100).contains(&log.len()), "{}", log.len());
+    });
+}
+
+#[test]
+fn all_who_listen_to_a_signal_are_called_and_the_last_to_go_restores_it() {
+    in_a_thread_of_its_own(|events| {
+        let signal = Signal::SIGHUP;
+        assert!(!is_blocked(signal));
+        let [a, b] = ["a", "b"].map(|name| {
+            events.signal(signal, move |log: &mut Log, _, _| log.push(name.to_owned())).unwrap()
+        });
+        let other = events.signal(Signal::SIGTERM, |log: &mut Log, _, _| log.push("t".to_owned()));
+        assert!(is_blocked(signal));
+        raise(signal).expect("sent");
+        assert_eq!(rounds(events), ["a", "b"]);
+        assert!(events.remove(a) && is_blocked(signal));
+        raise(signal).expect("sent");
+        assert_eq!(rounds(events), ["b"]);
+        // One that waits goes with the last listener: it would end this process.
+        raise(signal).expect("sent");
+        assert!(events.remove(b) && !is_blocked(signal));
+        raise(Signal::SIGTERM).expect("sent");
+        assert_eq!(rounds(events), ["t"], "the others are caught as before");
+        assert!(events.remove(other.unwrap()) && !is_blocked(Signal::SIGTERM));
+        events.run(&mut Log::new()).expect("nothing is left to wait for");
+    });
+}
+
+#[test]
+fn a_listener_that_removes_the_other_is_the_only_one_called() {
+    in_a_thread_of_its_own(|events| {
+        let signal = Signal::SIGUSR1;
+        let b = events.signal(signal, |log: &mut Log, _, _| log.push("b".to_owned())).unwrap();
+        let a = events.signal(signal, move |log: &mut Log, cx, _| {
+            log.push("a".to_owned());
+            assert!(cx.remove(b) && cx.remove(cx.current()));
+        });
+        events.set_priority(a.unwrap(), Priority::High);
+        raise(signal).expect("sent");
+        assert_eq!(rounds(events), ["a"]);
+        assert!(!is_blocked(signal));
+    });
+}
+
+#[test]
+fn a_disarmed_listener_is_not_called_and_remembers_nothing() {
+    in_a_thread_of_its_own(|events| {
+        let signal = Signal::SIGUSR1;
+        let token = events.signal(signal, |log: &mut Log, _, _| log.push("caught".to_owned()));
+        let token = token.unwrap();
+        // It came in this round, and another disarms before the call.
+        let high = events.signal(Signal::SIGUSR2, move |_, cx, _| cx.disarm(token)).unwrap();
+        events.set_priority(high, Priority::High);
+        raise(signal).expect("sent");
+        raise(Signal::SIGUSR2).expect("sent");
+        assert_eq!(rounds(events).len(), 0);
+        raise(signal).expect("sent");
+        assert_eq!(rounds(events).len(), 0);
+        events.arm(token).expect("it is there");
+        events.activate(token);
+        assert_eq!(rounds(events).len(), 0, "no signal came since");
+        raise(signal).expect("sent");
+        assert_eq!(rounds(events), ["caught"]);
+    });
+}
+
+#[test]
+fn what_nobody_can_catch_is_refused() {
+    in_a_thread_of_its_own(|events| {
+        for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
+            let error = events.signal(signal, |_, _, _| {}).expect_err("nobody can").to_string();
+            assert!(error.contains("Invalid argument"), "{error}");
+        }
+        events.run(&mut Log::new()).expect("nothing is left to wait for");
+    });
+}
+
+#[test]
+fn a_loop_that_is_dropped_unblocks_its_signals() {
+    in_a_thread_of_its_own(|_| {
+        let mut events: EventLoop<Log> = EventLoop::new().expect("a loop");
+        events.signal(Signal::SIGUSR1, |_, _, _| {}).unwrap();
+        raise(Signal::SIGUSR1).expect("sent");
+        drop(events);
+        assert!(!is_blocked(Signal::SIGUSR1));
+    });
+}
+
+fn shell(script: &str) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).stdin(Stdio::piped()).spawn().expect("a shell")
+}
+
+#[test]
+fn how_a_child_ended_is_told_once() {
+    let mut events = EventLoop::new().expect("a loop");
+    for (script, exit) in [
+        ("exit 0", Exit::Code(0)),
+        ("exit 3", Exit::Code(3)),
+        ("exit 255", Exit::Code(255)),
+        ("kill -KILL $$", Exit::Killed(Signal::SIGKILL)),
+        ("kill -TERM $$", Exit::Killed(Signal::SIGTERM)),
+    ] {
+        let pid = shell(script).id();
+        let call = move |log: &mut Log, _: &mut _, how| log.push(format!("{}", how == exit));
+        let token = events.child(pid, call).expect("it was not reaped");
+        let mut log = Log::new();
+        events.run(&mut log).expect("a run");
+        assert_eq!((log, events.contains(token)), (vec!["true".to_owned()], false), "{script}");
+        assert!(!proc::children(std::process::id() as i32).contains(&(pid as i32)));
+    }
+}
+
+#[test]
+fn fifty_children_that_end_together_are_each_reaped_once() {
+    let mut events = EventLoop::new().expect("a loop");
+    let mut ended = BTreeMap::new();
+    let mut children: Vec<_> =
+        (0..50).map(|number| shell(&format!("read line; exit {number}"))).collect();
+    let pids: Vec<_> = children.iter().map(Child::id).collect();
+    for &pid in &pids {
+        let call = move |ended: &mut BTreeMap<u32, Vec<Exit>>, _: &mut _, how| {
+            ended.entry(pid).or_default().push(how);
+        };
+        events.child(pid, call).expect("it was not reaped");
+    }
+    for child in &mut children {
+        drop(child.stdin.take());
+    }
+    events.run(&mut ended).expect("a run");
+    for (number, pid) in pids.iter().enumerate() {
+        assert_eq!(ended[pid], [Exit::Code(i32::try_from(number).unwrap())]);
+    }
+    let left = proc::children(std::process::id() as i32);
+    assert!(pids.iter().all(|&pid| !left.contains(&(pid as i32))), "no zombies");
+}
+
+#[test]
+fn a_child_that_ended_before_it_was_watched_is_told_of_too() {
+    let mut events = EventLoop::new().expect("a loop");
+    let pid = shell("exit 7").id();
+    windlass_tests::within(windlass_tests::PATIENCE, "it ends", || !proc::runs(pid as i32));
+    events.child(pid, |log: &mut Log, _, how| log.push(how.to_string())).unwrap();
+    let mut log = Log::new();
+    events.run(&mut log).expect("a run");
+    assert_eq!(log, ["exited with status 7"]);
+}
+
+#[test]
+fn a_child_somebody_else_reaped_ended_somehow() {
+    let mut events = EventLoop::new().expect("a loop");
+    let mut child = shell("read line");
+    events.child(child.id(), |log: &mut Log, _, how| log.push(format!("{how:?}"))).unwrap();
+    child.stdin.take().expect("piped").write_all(b"go\n").expect("sent");
+    assert!(child.wait().expect("it is ours").success());
+    let mut log = Log::new();
+    events.run(&mut log).expect("a run");
+    assert_eq!(log, ["Unknown"]);
+}
+
+#[test]
+fn a_child_whose_source_is_removed_is_ours_to_reap() {
+    let mut events = EventLoop::new().expect("a loop");
+    let mut child = shell("read line; exit 9");
+    let token = events.child(child.id(), |log: &mut Log, _, _| log.push("told".to_owned()));
+    assert!(events.remove(token.unwrap()));
+    drop(child.stdin.take());
+    let mut log = Log::new();
+    events.run(&mut log).expect("nothing is left to wait for");
+    assert_eq!((log.len(), child.wait().expect("not reaped").code()), (0, Some(9)));
+}
+
+#[test]
+fn a_process_that_does_not_exist_is_an_error() {
+    let mut events: EventLoop<Log> = EventLoop::new().expect("a loop");
+    // Beyond pid_max, and no pid at all.
+    for pid in [i32::MAX as u32, 0, u32::MAX] {
+        assert!(events.child(pid, |_, _, _| {}).is_err(), "{pid}");
+    }
+    events.run(&mut Log::new()).expect("nothing is left to wait for");
+}
