@@ -43,8 +43,3 @@ pub mod stream;
 pub mod time;
 pub mod want;
 pub mod wire;
-
-/// The example of the README is a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

@@ -24,3 +24,8 @@ pub mod server;
 pub mod sys;
 
 pub use sys::error;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

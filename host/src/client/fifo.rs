@@ -56,7 +56,7 @@ pub fn read(path: &Path, once: bool) -> Result<()> {
     reading.outcome
 }
 
-/// What the callbacks of [`read`] share.
+/// What the callbacks of [`read()`] share.
 struct Reading {
     fifo: Token,
     output: Token,
@@ -144,7 +144,7 @@ pub fn write(path: &Path) -> Result<()> {
     writing.outcome
 }
 
-/// What the callbacks of [`write`] share.
+/// What the callbacks of [`write()`] share.
 struct Writing {
     fifo: Token,
     input: Token,
