@@ -99,8 +99,10 @@ pub(super) enum Stage {
     Open,
     /// Our end was told.
     HalfClosed,
-    /// To be closed as soon as the output is out.
-    Closing,
+    /// To be closed as soon as the output is out, or then.
+    Closing {
+        until: Option<Instant>,
+    },
     /// Closed, and the peer still talks: a reset could overtake our last bytes (see `drive`).
     Lingering {
         until: Instant,
@@ -220,7 +222,7 @@ impl Buffered {
     /// Tells that output has drained when `low` bytes are left, and is full from `high` bytes on: at
     /// first 0 and 256 KiB.
     pub fn set_write_watermarks(&mut self, low: usize, high: usize) {
-        self.write_marks = Marks { low, high: high.max(low + 1) };
+        self.write_marks = Marks { low, high: high.max(low.saturating_add(1)) };
     }
 
     /// Tells when nothing came for so long while it was read, and when output waited for so long
@@ -239,9 +241,12 @@ impl Buffered {
     /// Closes the stream when the output is out, and removes it; nothing is told any more. A peer that
     /// still talks is listened to for up to 2 seconds, so that our last bytes are not lost to a reset.
     pub fn close(&mut self) {
-        if !matches!(self.stage, Stage::Lingering { .. } | Stage::Gone) {
-            self.stage = Stage::Closing;
-        }
+        self.stage = match self.stage {
+            // It may never connect.
+            Stage::Connecting { until } => Stage::Closing { until },
+            Stage::Open | Stage::HalfClosed => Stage::Closing { until: None },
+            over @ (Stage::Closing { .. } | Stage::Lingering { .. } | Stage::Gone) => over,
+        };
     }
 
     pub(super) fn wants_input(&self) -> bool {
@@ -283,12 +288,16 @@ impl Buffered {
             Stage::Connecting { until } => until,
             Stage::Lingering { until } => Some(until),
             Stage::Gone => None,
-            Stage::Open | Stage::HalfClosed | Stage::Closing => {
+            Stage::Open | Stage::HalfClosed | Stage::Closing { .. } => {
                 let read = (self.read_timeout_us > 0 && self.wants_input())
                     .then(|| self.read_since.after(self.read_timeout_us));
                 let write = (self.write_timeout_us > 0 && !self.output.is_empty())
                     .then(|| self.write_since.after(self.write_timeout_us));
-                [read, write].into_iter().flatten().min()
+                let close = match self.stage {
+                    Stage::Closing { until } => until,
+                    _ => None,
+                };
+                [read, write, close].into_iter().flatten().min()
             }
         }
     }

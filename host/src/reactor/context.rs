@@ -33,7 +33,7 @@ pub(super) type Ended<S> = Box<dyn FnOnce(&mut S, &mut Context<S>, std::result::
 ///
 /// A callback gets it beside the user's own state, and may add, change and remove anything with it,
 /// itself too. What it removes is not called any more, not even in the same round; what it adds is
-/// called in the next one at the earliest.
+/// called in the next one at the earliest, unless it is asked to be called ([`activate`](Self::activate)).
 pub struct Context<S> {
     pub(super) epoll: Epoll,
     pub(super) slots: Slots<S>,
@@ -181,6 +181,9 @@ impl<S> Context<S> {
                 self.resting.retain(|&resting| resting != token);
                 self.watch(token, watch)
             }
+            Kind::Timer | Kind::Periodic if source.delay_us == 0 => {
+                Err(Error::new("arm", "a timer", "it was never given a delay"))
+            }
             Kind::Timer | Kind::Periodic => {
                 self.touch(token);
                 Ok(())
@@ -270,12 +273,13 @@ impl<S> Context<S> {
         self.slots.get(token).is_some_and(|source| source.counted)
     }
 
-    /// Calls a source in this round or the next, whether or not it fired (`event_active`).
+    /// Calls a source in this round or the next, whether or not it fired (`event_active`). A signal that
+    /// did not come and a child that did not end are nothing to tell, and nobody is called.
     pub fn activate(&mut self, token: Token) {
         self.enqueue(token, Fired::NOTHING);
     }
 
-    /// Who goes first in a round. [`Priority::Normal`] unless said otherwise.
+    /// Who goes first in a round. [`Priority::Normal`] unless said otherwise; sessions always are.
     pub fn set_priority(&mut self, token: Token, priority: Priority) {
         if let Some(source) = self.slots.get_mut(token) {
             source.priority = priority;
@@ -373,7 +377,8 @@ impl<S> Context<S> {
         let Some(source) = self.slots.get_mut(token) else { return false };
         source.fired.ready |= fired.ready;
         source.fired.timed_out |= fired.timed_out;
-        if !std::mem::replace(&mut source.queued, true) {
+        source.queued = true;
+        if !std::mem::replace(&mut source.entered, true) {
             self.queues[source.priority as usize].push_back(token);
         }
         true
@@ -431,6 +436,7 @@ impl<S> Source<S> {
             kind,
             priority: Priority::Normal,
             queued: false,
+            entered: false,
             counted: false,
             fired: Fired::NOTHING,
             delay_us: 0,

@@ -89,7 +89,7 @@ impl<S> Conversation<S> {
         }
         match self.io.stage {
             Stage::Connecting { .. } | Stage::Gone => return Step::Wait,
-            Stage::Closing => return self.close(cx, budget),
+            Stage::Closing { .. } => return self.close(cx, budget),
             Stage::Lingering { until } => {
                 if until <= cx.now || self.is_over(cx, budget) == Some(true) {
                     self.io.stage = Stage::Gone;
@@ -243,11 +243,14 @@ impl<S> Conversation<S> {
         let write =
             !self.io.output.is_empty() && over(self.io.write_since, self.io.write_timeout_us);
         let late = match self.io.stage {
-            Stage::Closing if write => {
+            Stage::Closing { until } if write || until.is_some_and(|until| until <= cx.now) => {
                 self.io.stage = Stage::Gone;
                 return false;
             }
-            Stage::Connecting { .. } | Stage::Closing | Stage::Lingering { .. } | Stage::Gone => {
+            Stage::Connecting { .. }
+            | Stage::Closing { .. }
+            | Stage::Lingering { .. }
+            | Stage::Gone => {
                 return false;
             }
             Stage::Open | Stage::HalfClosed

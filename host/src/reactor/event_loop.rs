@@ -150,6 +150,10 @@ impl<S> Drop for Round<'_, S> {
     fn drop(&mut self) {
         self.0.in_round = false;
         self.0.current = None;
+        if std::thread::panicking() {
+            // How the run ends is the panic's to say.
+            self.0.leave = Leave::No;
+        }
     }
 }
 
@@ -180,6 +184,10 @@ impl<S> Context<S> {
                 BELL => {}
                 SIGNALS => self.collect_signals(),
                 token if token.is_source() => leaked |= !self.reported(token, ready),
+                token if self.connections.socket(token).is_none() => {
+                    self.stats.stale += 1;
+                    leaked = true;
+                }
                 token => self.enqueue_connection(token, ready),
             }
         }
@@ -201,7 +209,8 @@ impl<S> Context<S> {
 
     /// A source is ready. False when it was removed, before this wait: whoever is removed leaves the
     /// kernel's set, so its descriptor was closed first, and lives on in a copy that only a new set
-    /// forgets.
+    /// forgets. (A session's socket leaves the set by being closed, which saves a system call for each;
+    /// with a copy alive it stays, and is found in the same way.)
     fn reported(&mut self, token: Token, ready: Ready) -> bool {
         let Some(source) = self.slots.get_mut(token) else {
             self.stats.stale += 1;
@@ -223,12 +232,16 @@ impl<S> Context<S> {
     /// Everyone whose turn it is has it.
     fn dispatch_all(&mut self, state: &mut S) {
         for priority in Priority::ALL {
-            let turns = self.queues[priority as usize].len().min(priority.share());
-            for _ in 0..turns {
+            let mut turns = priority.share();
+            for _ in 0..self.queues[priority as usize].len() {
                 let Some(token) = self.queues[priority as usize].pop_front() else { break };
-                self.dispatch(state, token);
+                // Who is gone or was disarmed since takes nobody's turn.
+                turns -= usize::from(self.dispatch(state, token));
                 if self.leave == Leave::AtOnce {
                     return;
+                }
+                if turns == 0 {
+                    break;
                 }
             }
         }
@@ -242,18 +255,20 @@ impl<S> Context<S> {
         }
     }
 
-    /// Gives one source, or one connection, its turn.
-    fn dispatch(&mut self, state: &mut S, token: Token) {
+    /// Gives one source, or one connection, its turn. Whether it had one.
+    fn dispatch(&mut self, state: &mut S, token: Token) -> bool {
         if !token.is_source() {
-            return self.turn(state, token);
+            self.turn(state, token);
+            return true;
         }
         let Some(source) = self.slots.get_mut(token) else {
             self.stats.stale += 1;
-            return;
+            return false;
         };
-        // It was disarmed since, and perhaps queued again behind this place.
+        source.entered = false;
+        // It was disarmed since.
         if !std::mem::replace(&mut source.queued, false) {
-            return;
+            return false;
         }
         let fired = std::mem::replace(&mut source.fired, Fired::NOTHING);
         if source.kind == Kind::Descriptor && source.delay_us > 0 {
@@ -269,6 +284,7 @@ impl<S> Context<S> {
             }
         }
         self.call(state, token, fired);
+        true
     }
 
     fn call(&mut self, state: &mut S, token: Token, fired: Fired) {
@@ -292,7 +308,11 @@ impl<S> Context<S> {
     }
 
     fn turn(&mut self, state: &mut S, token: Token) {
-        match self.connections.turn(token, Ready::NONE, self.now) {
+        let mut calling = Calling { cx: self, token, returned: false };
+        let after = calling.cx.connections.turn(token, Ready::NONE, calling.cx.now);
+        calling.returned = true;
+        drop(calling);
+        match after {
             // Everything is watched, edge-triggered, all the time.
             After::Same | After::Changed(_) => {}
             After::Again => self.enqueue_connection(token, Ready::NONE),
@@ -307,7 +327,8 @@ impl<S> Context<S> {
     }
 }
 
-/// A source is being called. If the call does not return, it panicked, and the source goes.
+/// A source or a session is being called. If the call does not return, it panicked, and who was called
+/// goes.
 struct Calling<'a, S> {
     cx: &'a mut Context<S>,
     token: Token,
@@ -319,6 +340,14 @@ impl<S> Drop for Calling<'_, S> {
         if !self.returned {
             self.cx.current = None;
             self.cx.remove(self.token);
+        }
+    }
+}
+
+impl<S> Drop for EventLoop<S> {
+    fn drop(&mut self) {
+        if let Some(inbox) = &self.context.inbox {
+            inbox.close();
         }
     }
 }

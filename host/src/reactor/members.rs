@@ -121,8 +121,11 @@ impl<S> Context<S> {
                 let _ = self.epoll.rejoin(member, interest, trigger, token);
             }
         }
-        for (token, socket, _) in self.connections.iter() {
-            self.epoll.add_edge(socket, token)?;
+        let watched = |(token, socket, _)| self.epoll.add_edge(socket, token).err().map(|_| token);
+        let lost: Vec<_> = self.connections.iter().filter_map(watched).collect();
+        for token in lost {
+            // Its number was taken over behind the loop's back.
+            self.hang_up(token);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Calls from other threads.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Context;
 use crate::sys::event::Event;
@@ -10,7 +10,8 @@ pub(super) type Call<S> = Box<dyn FnOnce(&mut S, &mut Context<S>) + Send>;
 
 /// What other threads have left for the loop.
 pub(super) struct Inbox<S> {
-    calls: Mutex<Vec<Call<S>>>,
+    /// `None` once the loop is gone.
+    calls: Mutex<Option<Vec<Call<S>>>>,
     /// Rung when the first call is left, and when a [`Remote`] is dropped. It is watched
     /// edge-triggered and never read: each ring is a new edge.
     pub(super) bell: Arc<Event>,
@@ -27,7 +28,7 @@ pub struct Remote<S> {
 
 impl<S> Inbox<S> {
     pub(super) fn new(bell: Event) -> Arc<Self> {
-        Arc::new(Self { calls: Mutex::new(Vec::new()), bell: Arc::new(bell) })
+        Arc::new(Self { calls: Mutex::new(Some(Vec::new())), bell: Arc::new(bell) })
     }
 
     pub(super) fn remote(inbox: &Arc<Self>) -> Remote<S> {
@@ -36,29 +37,43 @@ impl<S> Inbox<S> {
 
     /// Whether nothing was left.
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.lock().as_ref().is_none_or(Vec::is_empty)
     }
 
     /// Exchanges what was left for an empty list.
     pub(super) fn take(&self, empty: &mut Vec<Call<S>>) {
         debug_assert!(empty.is_empty());
-        std::mem::swap(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner), empty);
+        if let Some(calls) = &mut *self.lock() {
+            std::mem::swap(calls, empty);
+        }
+    }
+
+    /// The loop is gone: what was left is dropped, and nothing more is taken.
+    pub(super) fn close(&self) {
+        let left = self.lock().take();
+        // Not under the lock: a call may own a handle.
+        drop(left);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Call<S>>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<S> Remote<S> {
     /// Has the loop make this call on its own thread, soon: after the events of its round. Calls of
-    /// one thread are made in their order.
-    pub fn call(&self, call: impl FnOnce(&mut S, &mut Context<S>) + Send + 'static) {
-        let Some(inbox) = &self.inbox else { return };
-        let mut calls = inbox.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.push(Box::new(call));
+    /// one thread are made in their order. False when the loop is gone, and nobody will make it.
+    pub fn call(&self, call: impl FnOnce(&mut S, &mut Context<S>) + Send + 'static) -> bool {
+        let Some(inbox) = &self.inbox else { return false };
+        let waiting = inbox.lock().as_mut().map(|calls| {
+            calls.push(Box::new(call));
+            calls.len()
+        });
         // One ring for all that wait together.
-        let first = calls.len() == 1;
-        drop(calls);
-        if first {
+        if waiting == Some(1) {
             self.bell.raise();
         }
+        waiting.is_some()
     }
 
     /// Wakes the loop and nothing else: a [`run_once`](super::EventLoop::run_once) returns.

@@ -31,8 +31,10 @@ pub(super) struct Source<S> {
     pub(super) always: bool,
     pub(super) kind: Kind,
     pub(super) priority: Priority,
-    /// It is in its run queue.
+    /// It is to be called.
     pub(super) queued: bool,
+    /// It has an entry in a run queue, to be called or not.
+    pub(super) entered: bool,
     /// It is counted among those that can fire.
     pub(super) counted: bool,
     /// What it will be called for.

@@ -156,6 +156,9 @@ impl Epoll {
             }
             _ => self.wait_millis(wait_us),
         };
+        // A stop and SIGCONT end a wait too (signal(7)), and time has passed: what came meanwhile has to
+        // be seen before anybody is told that nothing did.
+        let count = if count == Err(Errno::EINTR) { self.wait_millis(Some(0)) } else { count };
         match count {
             Err(Errno::EINTR) => Ok(0),
             // Before Linux 5.11, or behind a filter that does not know the call.

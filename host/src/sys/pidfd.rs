@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +13,8 @@ pub enum Exit {
     Code(i32),
     /// This signal killed it.
     Killed(Signal),
+    /// The real-time signal of this number killed it.
+    KilledByRealTime(i32),
     /// Somebody else took its status, or it was not our child.
     Unknown,
 }
@@ -30,6 +31,7 @@ impl fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exited with status {code}"),
             Self::Killed(signal) => write!(f, "was killed by {signal}"),
+            Self::KilledByRealTime(number) => write!(f, "was killed by signal {number}"),
             Self::Unknown => write!(f, "ended, and its status was taken by somebody else"),
         }
     }
@@ -63,16 +65,27 @@ impl PidFd {
 
     /// Takes its status, if it has ended: it is no zombie any more.
     pub fn reap(&self) -> Option<Exit> {
+        // SAFETY: it is numbers, and all of them may be zero.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        let (fd, flags) = (self.fd.as_raw_fd().unsigned_abs(), libc::WEXITED | libc::WNOHANG);
         loop {
-            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
-            return match waitid(Id::PIDFd(self.fd.as_fd()), flags) {
-                Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
-                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Exit::Killed(signal)),
-                Err(Errno::EINTR) => continue,
-                Ok(_) => None,
+            // SAFETY: the descriptor is ours and open, and there is room for the answer.
+            let done = unsafe { libc::waitid(libc::P_PIDFD, fd, &raw mut info, flags) };
+            match Errno::result(done) {
+                Ok(_) => break,
+                Err(Errno::EINTR) => {}
                 // `ECHILD`: reaped by somebody else, or SIGCHLD is ignored.
-                Err(_) => Some(Exit::Unknown),
-            };
+                Err(_) => return Some(Exit::Unknown),
+            }
+        }
+        // SAFETY: waitid(2) filled in the fields of SIGCHLD, or left them zero.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        match info.si_code {
+            _ if pid == 0 => None,
+            libc::CLD_EXITED => Some(Exit::Code(status)),
+            _ => {
+                Some(Signal::try_from(status).map_or(Exit::KilledByRealTime(status), Exit::Killed))
+            }
         }
     }
 

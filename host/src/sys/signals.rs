@@ -1,5 +1,7 @@
 //! Signals as input: blocked, and read from a descriptor (`signalfd(2)`).
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -68,8 +70,17 @@ pub struct Caught {
 pub struct SignalQueue {
     fd: SignalFd,
     set: SigSet,
-    /// Those that were not blocked before.
-    blocked: SigSet,
+}
+
+thread_local! {
+    /// How many queues of this thread have each signal. Those that were blocked before the first of
+    /// them came stay blocked after the last.
+    static HELD: RefCell<BTreeMap<i32, Held>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+struct Held {
+    queues: usize,
+    was_blocked: bool,
 }
 
 impl SignalQueue {
@@ -79,7 +90,7 @@ impl SignalQueue {
     /// `EMFILE`, `ENFILE`.
     pub fn new() -> Result<Self, Errno> {
         let set = SigSet::empty();
-        Ok(Self { fd: open(&set)?, set, blocked: set })
+        Ok(Self { fd: open(&set)?, set })
     }
 
     /// Queues `signal` from now on. An ignored one is given its default disposition first, since it
@@ -93,20 +104,24 @@ impl SignalQueue {
         }
         // SAFETY: the default disposition runs no code of ours.
         unsafe { signal::signal(signal, SigHandler::SigDfl)? };
-        if !SigSet::thread_get_mask()?.contains(signal) {
-            SigSet::from(signal).thread_block()?;
-            self.blocked.add(signal);
+        if self.set.contains(signal) {
+            return Ok(());
         }
+        let was_blocked = SigSet::thread_get_mask()?.contains(signal);
+        SigSet::from(signal).thread_block()?;
+        HELD.with_borrow_mut(|held| {
+            held.entry(signal as i32).or_insert(Held { queues: 0, was_blocked }).queues += 1;
+        });
         self.set.add(signal);
         self.fd.set_mask(&self.set)
     }
 
-    /// Queues it no more: it does again what it did before. One that is waiting is dropped.
+    /// Queues it no more. If no other queue of this thread has it, one that is waiting is dropped, and
+    /// the next does its default.
     pub fn remove(&mut self, signal: Signal) {
-        self.set.remove(signal);
-        let _ = self.fd.set_mask(&self.set);
-        if self.blocked.contains(signal) {
-            self.blocked.remove(signal);
+        if self.set.contains(signal) {
+            self.set.remove(signal);
+            let _ = self.fd.set_mask(&self.set);
             release(signal);
         }
     }
@@ -139,7 +154,7 @@ impl SignalQueue {
 
 impl Drop for SignalQueue {
     fn drop(&mut self) {
-        for signal in Signal::iterator().filter(|&signal| self.blocked.contains(signal)) {
+        for signal in Signal::iterator().filter(|&signal| self.set.contains(signal)) {
             release(signal);
         }
     }
@@ -155,15 +170,31 @@ fn open(set: &SigSet) -> Result<SignalFd, Errno> {
     SignalFd::with_flags(set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-/// Unblocks a signal of this thread. One that is pending is thrown away first: it was meant for
-/// whoever queued it, and would otherwise do its default, which ends most processes.
+/// One queue less has this signal. After the last it is unblocked; one that is pending is thrown away
+/// first: it was meant for whoever queued it, and would otherwise do its default, which ends most
+/// processes. (To ignore the signal for a moment would discard it too, and with SIGCHLD the status of
+/// every child that ends in that moment.)
 fn release(signal: Signal) {
-    // SAFETY: neither disposition runs code of ours; to ignore a signal discards it where it waits.
-    unsafe {
-        let _ = signal::signal(signal, SigHandler::SigIgn);
-        let _ = signal::signal(signal, SigHandler::SigDfl);
+    // A thread that ends has no list any more, and nobody it could harm.
+    let unblock = HELD.try_with(|held| {
+        let mut held = held.borrow_mut();
+        let Some(entry) = held.get_mut(&(signal as i32)) else { return false };
+        entry.queues -= 1;
+        let last = entry.queues == 0;
+        let unblock = last && !entry.was_blocked;
+        if last {
+            held.remove(&(signal as i32));
+        }
+        unblock
+    });
+    if unblock != Ok(true) {
+        return;
     }
-    let _ = SigSet::from(signal).thread_unblock();
+    let set = SigSet::from(signal);
+    let none = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the set and the timeout outlive the call; no siginfo is asked for.
+    while unsafe { libc::sigtimedwait(set.as_ref(), std::ptr::null_mut(), &raw const none) } > 0 {}
+    let _ = set.thread_unblock();
 }
 
 /// Whether `signal` is ignored, as a program inherits it: from `nohup`, or from a shell without job
