@@ -6,15 +6,16 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
-use windlass_tests::{Feed, PATIENCE, Random, proc, windlass, within};
+use nix::unistd::{Pid, mkfifo};
+use windlass_tests::{Feed, PATIENCE, Program, Random, proc, windlass, within};
 
 fn is_fifo(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_fifo())
@@ -67,12 +68,90 @@ fn the_last_writer_may_leave_and_return() {
 fn a_reader_without_any_writer_ends_when_it_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let fifo = folder.path().join("fifo");
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let reader = windlass!("fifo", "read", &fifo).start();
         within(PATIENCE, "the FIFO is made", || is_fifo(&fifo));
         assert_eq!(reader.end_by(signal), Some(0));
         assert!(!fifo.exists(), "the FIFO that it made is still there");
     }
+}
+
+/// As `nohup` does.
+#[test]
+fn an_ignored_hangup_stays_ignored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (fifo, printed) = (folder.path().join("fifo"), folder.path().join("printed"));
+    let script = "trap '' HUP; exec \"$0\" fifo read \"$1\"";
+    let program = env!("CARGO_BIN_EXE_windlass-under-test");
+    let reader = Program::new("sh").arg("-c").arg(script).arg(program).arg(&fifo);
+    let reader = reader.output(File::create(&printed).expect("create")).start();
+    within(PATIENCE, "the FIFO is made", || is_fifo(&fifo));
+    kill(Pid::from_raw(reader.pid()), Signal::SIGHUP).expect("kill");
+    fs::write(&fifo, "still there").expect("a reader is there");
+    let came = || fs::read(&printed).expect("read");
+    within(PATIENCE, "it is printed", || came() == b"still there");
+    assert_eq!(reader.end_by(Signal::SIGTERM), Some(0));
+}
+
+/// The first signal lets it print what it read; the second one does not wait for that.
+#[test]
+fn a_second_signal_ends_a_reader_whose_output_is_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fifo = folder.path().join("fifo");
+    let (_full, output) = std::io::pipe().expect("a pipe");
+    let reader = windlass!("fifo", "read", &fifo).output(OwnedFd::from(output).into()).start();
+    within(PATIENCE, "the FIFO is made", || is_fifo(&fifo));
+    let mut writer = File::options().write(true).open(&fifo).expect("a reader is there");
+    // Two pipes hold 128 KiB of it. So the reader has the rest, and cannot get rid of it.
+    writer.write_all(&vec![b'x'; 200_000]).expect("write");
+    kill(Pid::from_raw(reader.pid()), Signal::SIGINT).expect("kill");
+    assert_eq!(reader.end_by(Signal::SIGTERM), Some(0));
+    assert!(!fifo.exists(), "the FIFO that it made is still there");
+}
+
+#[test]
+fn what_took_the_name_of_its_fifo_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let fifo = folder.path().join("fifo");
+    let file: fn(&Path) = |path| fs::write(path, "kept").expect("write");
+    let other: fn(&Path) = |path| mkfifo(path, Mode::S_IRWXU).expect("mkfifo");
+    for replace in [file, other] {
+        let reader = windlass!("fifo", "read", &fifo).start();
+        within(PATIENCE, "the FIFO is made", || is_fifo(&fifo));
+        // Whoever writes finds the reader: it has opened it by then.
+        drop(File::options().write(true).open(&fifo).expect("open"));
+        fs::remove_file(&fifo).expect("remove");
+        replace(&fifo);
+        assert_eq!(reader.end_by(Signal::SIGTERM), Some(0));
+        fs::remove_file(&fifo).expect("it stayed");
+    }
+}
+
+#[test]
+fn an_input_at_its_end_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [fifo, input] = ["fifo", "input"].map(|name| folder.path().join(name));
+    for path in [&fifo, &input] {
+        mkfifo(path, Mode::S_IRWXU).expect("mkfifo");
+    }
+    // It is both ends, so that opening one end does not wait for the other.
+    let both = File::options().read(true).write(true).open(&input).expect("open");
+    let left = File::open(&input).expect("open");
+    drop(both);
+    let path = fifo.clone();
+    let reading = thread::spawn(move || fs::read(path).expect("read"));
+    windlass!("fifo", "write", &fifo).feed(Feed::File(left)).run().succeeds();
+    assert!(reading.join().expect("the reader").is_empty());
+}
+
+#[test]
+fn an_input_that_is_only_written_is_a_failure() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [fifo, input] = ["fifo", "input"].map(|name| folder.path().join(name));
+    let write_only = File::create(input).expect("create");
+    let outcome = windlass!("fifo", "write", &fifo).feed(Feed::File(write_only)).run();
+    outcome.fails_with(1, &["read standard input", "Bad file"]);
+    assert!(!fifo.exists());
 }
 
 #[test]

@@ -6,13 +6,15 @@
 use std::cell::RefCell;
 use std::fs::read_link;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use windlass::reactor::{EventLoop, StreamEvent, Token, Watch};
+use windlass::server::Service;
+use windlass::sys::stream::Stream;
 
 static TURN: Mutex<()> = Mutex::new(());
 
@@ -275,4 +277,73 @@ fn in_a_new_set_everybody_is_what_they_were() {
         close(number);
     }
     close(copy);
+}
+
+/// Two sessions, the first of which lost its descriptor number to something that epoll refuses.
+fn with_a_number_taken_over() -> (EventLoop<Log>, [Token; 2], UnixStream) {
+    let mut events = EventLoop::new().expect("a loop");
+    let (ours, _gone) = UnixStream::pair().expect("a pair");
+    let number = ours.as_raw_fd();
+    let lost = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    let (ours, peer) = UnixStream::pair().expect("a pair");
+    peer.set_nonblocking(true).expect("fcntl");
+    let other = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    let file = tempfile::tempfile().expect("a file");
+    // From now on the loop has a file in place of a socket.
+    replace(file.as_raw_fd(), number);
+    (events, [lost, other].map(|it| it.expect("watched")), peer)
+}
+
+#[test]
+fn after_a_fork_a_session_whose_number_was_taken_over_is_gone_and_the_others_are_served() {
+    let _turn = turn();
+    let (mut events, [lost, other], mut peer) = with_a_number_taken_over();
+    events.after_fork().expect("a new set");
+    assert_eq!((events.contains(lost), events.contains(other)), (false, true));
+    peer.write_all(b"hello").expect("sent");
+    rounds(&mut events);
+    let mut reply = [0; 5];
+    peer.read_exact(&mut reply).expect("a reply");
+    assert_eq!((&reply, events.connections()), (b"HELLO", 1));
+}
+
+#[test]
+fn in_a_new_set_a_session_whose_number_was_taken_over_is_gone_and_the_others_are_served() {
+    let _turn = turn();
+    let (mut events, [lost, other], mut peer) = with_a_number_taken_over();
+    // The leak that makes the new set.
+    let (ours, mut leak) = UnixStream::pair().expect("a pair");
+    let copy = ours.try_clone().expect("a copy");
+    let leaked = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    assert!(events.remove(leaked.expect("watched")));
+    leak.write_all(b"x").expect("sent");
+    rounds(&mut events);
+    assert_eq!((events.stats().stale, events.stats().rebuilt), (1, 1));
+    assert_eq!((events.contains(lost), events.contains(other)), (false, true));
+    peer.write_all(b"hello").expect("sent");
+    rounds(&mut events);
+    let mut reply = [0; 5];
+    peer.read_exact(&mut reply).expect("a reply");
+    assert_eq!((&reply, events.connections()), (b"HELLO", 1));
+    drop(copy);
+}
+
+#[test]
+fn a_session_that_was_removed_while_a_copy_lives_wakes_the_loop_once() {
+    let _turn = turn();
+    let mut events = EventLoop::new().expect("a loop");
+    let mut log = Log::new();
+    let (ours, mut peer) = UnixStream::pair().expect("a pair");
+    let copy = ours.try_clone().expect("a copy");
+    let token = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    assert!(events.remove(token.expect("watched")));
+    peer.write_all(b"x").expect("sent");
+    let rounds = rounds_of_waiting(&mut events, &mut log);
+    assert!(rounds <= 10, "{rounds} rounds");
+    for _ in 0..3 {
+        peer.write_all(b"x").expect("sent");
+        rounds_of_waiting(&mut events, &mut log);
+        assert_eq!((events.stats().stale, events.stats().rebuilt), (1, 1));
+    }
+    drop(copy);
 }

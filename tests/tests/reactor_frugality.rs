@@ -10,7 +10,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use nix::sys::signal::raise;
 use windlass::reactor::{EventLoop, StreamEvent, Watch};
+use windlass::server::Service;
+use windlass::sys::Signal;
+use windlass::sys::stream::Stream;
 
 /// The system's allocator, counting what each thread asks of it.
 struct Counting;
@@ -222,5 +226,62 @@ fn deferred_calls_that_hold_nothing_and_activations() {
     frugal(events, 2, |events| {
         events.activate(token);
         events.defer(|calls, _| *calls += 1);
+    });
+}
+
+#[test]
+fn a_signal_in_each_round() {
+    let mut events = EventLoop::new().expect("a loop");
+    for _ in 0..2 {
+        let call = |calls: &mut Calls, _: &mut _, _| *calls += 1;
+        events.signal(Signal::SIGUSR1, call).expect("it can be caught");
+    }
+    // To this thread alone: the others do not block it.
+    frugal(events, 2, |_| raise(Signal::SIGUSR1).expect("sent"));
+}
+
+#[test]
+fn wakes_by_a_remote() {
+    let mut events = EventLoop::new().expect("a loop");
+    let remote = events.remote().expect("an eventfd");
+    frugal(events, 0, |events| {
+        remote.wake();
+        // It would wait for ever.
+        assert_eq!(events.run_once(&mut 0, None).expect("a round"), 0);
+    });
+}
+
+#[test]
+fn sessions_that_are_served() {
+    let mut events = EventLoop::new().expect("a loop");
+    events.set_idle_timeout(Some(Duration::from_secs(60)));
+    let mut peers: Vec<_> = (0..20)
+        .map(|number| {
+            let (io, peer) = UnixStream::pair().expect("a pair");
+            let service = if number % 2 == 0 { Service::Echo } else { Service::Upper };
+            let stream = Stream::from(OwnedFd::from(io));
+            events.serve(stream, service.open()).expect("watched");
+            peer.set_nonblocking(true).expect("fcntl");
+            peer
+        })
+        .collect();
+    let (message, mut reply) = (vec![7; 10_000], vec![0; 10_000]);
+    let mut step = 0;
+    frugal(events, 0, |events| {
+        step += 1;
+        let size = step * 6007 % message.len() + 1;
+        for peer in &mut peers {
+            peer.write_all(&message[..size]).expect("sent");
+        }
+        for peer in &mut peers {
+            let mut got = 0;
+            while got < size {
+                match peer.read(&mut reply[got..size]) {
+                    Ok(0) => panic!("an end"),
+                    Ok(count) => got += count,
+                    Err(_) => _ = events.run_once(&mut 0, None).expect("a round"),
+                }
+            }
+        }
     });
 }

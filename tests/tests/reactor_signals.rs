@@ -187,6 +187,7 @@ fn how_a_child_ended_is_told_once() {
         ("exit 255", Exit::Code(255)),
         ("kill -KILL $$", Exit::Killed(Signal::SIGKILL)),
         ("kill -TERM $$", Exit::Killed(Signal::SIGTERM)),
+        ("kill -40 $$", Exit::KilledByRealTime(40)),
     ] {
         let pid = shell(script).id();
         let call = move |log: &mut Log, _: &mut _, how| log.push(format!("{}", how == exit));
@@ -265,4 +266,74 @@ fn a_process_that_does_not_exist_is_an_error() {
         assert!(events.child(pid, |_, _, _| {}).is_err(), "{pid}");
     }
     events.run(&mut Log::new()).expect("nothing is left to wait for");
+}
+
+#[test]
+fn a_listener_to_sigchld_that_goes_costs_no_child_its_status() {
+    const CHILDREN: usize = 400;
+    in_a_thread_of_its_own(|_| {
+        let mut events: EventLoop<Vec<Exit>> = EventLoop::new().expect("a loop");
+        let (mut ended, mut started) = (Vec::new(), 0);
+        while ended.len() < CHILDREN {
+            // Some are always about to end.
+            while started < CHILDREN.min(ended.len() + 4) {
+                let pid = Command::new("true").spawn().expect("a child").id();
+                let call = |ended: &mut Vec<Exit>, _: &mut _, how| ended.push(how);
+                events.child(pid, call).expect("it was not reaped");
+                started += 1;
+            }
+            for _ in 0..20 {
+                let token = events.signal(Signal::SIGCHLD, |_, _, _| {}).unwrap();
+                assert!(events.remove(token));
+                let mut other: EventLoop<()> = EventLoop::new().expect("a loop");
+                other.signal(Signal::SIGCHLD, |(), _, _| {}).unwrap();
+                drop(other);
+            }
+            events.run_once(&mut ended, Some(Duration::ZERO)).expect("a round");
+        }
+        let lost = ended.iter().filter(|&&how| how != Exit::Code(0)).count();
+        assert_eq!(lost, 0, "of {CHILDREN}");
+    });
+}
+
+#[test]
+fn of_two_loops_that_listen_to_a_signal_one_may_go() {
+    let signal = Signal::SIGUSR2;
+    let goes: [fn(EventLoop<Log>, windlass::reactor::Token); 2] =
+        [|events, _| drop(events), |mut events, token| assert!(events.remove(token))];
+    for goes in goes {
+        for first_goes in [true, false] {
+            in_a_thread_of_its_own(|_| {
+                let listening = || {
+                    let mut events = EventLoop::new().expect("a loop");
+                    let call = |log: &mut Log, _: &mut _, _| log.push("caught".to_owned());
+                    let token = events.signal(signal, call).unwrap();
+                    (events, token)
+                };
+                let (first, second) = (listening(), listening());
+                let (gone, mut stays) = if first_goes { (first, second) } else { (second, first) };
+                goes(gone.0, gone.1);
+                // Otherwise it would end this process.
+                assert!(is_blocked(signal));
+                raise(signal).expect("sent");
+                assert_eq!(rounds(&mut stays.0), ["caught"]);
+                drop(stays);
+                assert!(!is_blocked(signal));
+            });
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_was_blocked_before_anybody_listened_stays_so_after_the_last() {
+    let signal = Signal::SIGUSR2;
+    in_a_thread_of_its_own(|first| {
+        SigSet::from(signal).thread_block().expect("blocked");
+        let token = first.signal(signal, |_, _, _| {}).unwrap();
+        let mut second: EventLoop<Log> = EventLoop::new().expect("a loop");
+        second.signal(signal, |_, _, _| {}).unwrap();
+        assert!(first.remove(token) && is_blocked(signal));
+        drop(second);
+        assert!(is_blocked(signal));
+    });
 }

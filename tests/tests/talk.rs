@@ -7,9 +7,12 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::thread;
 
 use nix::sys::socket::{setsockopt, sockopt};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use windlass_tests::{Feed, Model, Random, every_model, serve, windlass};
 
 every_model!(
@@ -83,6 +86,38 @@ fn an_input_that_fails_is_a_failure() {
         let outcome = windlass!("talk", server.address()).feed(Feed::File(folder)).run();
         outcome.fails_with(1, &["standard input"]);
     }
+}
+
+/// Nobody reads it, and so nobody would find out.
+#[test]
+fn an_input_that_is_only_written_is_a_failure() {
+    let server = serve!("upper", Model::Epoll).start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let write_only = File::create(folder.path().join("file")).expect("create");
+    let outcome = windlass!("talk", server.address()).feed(Feed::File(write_only)).run();
+    outcome.fails_with(1, &["read standard input", "Bad file"]);
+}
+
+/// The end is there before the program is.
+#[test]
+fn a_fifo_whose_writers_left_is_at_its_end() {
+    let server = serve!("upper", Model::Epoll).start();
+    let folder = tempfile::tempdir().expect("a folder");
+    for said in ["", "said"] {
+        let left = fifo_after(&folder.path().join(format!("fifo{said}")), said);
+        let outcome = windlass!("talk", server.address()).feed(Feed::File(left)).run();
+        outcome.succeeds();
+        assert_eq!(outcome.stdout, said.to_ascii_uppercase().as_bytes());
+    }
+}
+
+/// The end of a FIFO that reads what a writer `said` who has left.
+fn fifo_after(path: &Path, said: &str) -> File {
+    mkfifo(path, Mode::S_IRWXU).expect("mkfifo");
+    // It is both ends, so that opening one end does not wait for the other.
+    let mut both = File::options().read(true).write(true).open(path).expect("open");
+    both.write_all(said.as_bytes()).expect("write");
+    File::open(path).expect("open")
 }
 
 /// A client that does not read while it cannot send waits for ever for a server that does the same.

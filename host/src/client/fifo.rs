@@ -5,28 +5,29 @@ use std::path::Path;
 
 use tracing::info;
 
-use super::{hand_on, standard};
+use super::{hand_on, standard, unreadable};
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
 use crate::sys::stream::Stream;
 use crate::sys::{Signal, fifo, signals};
 
 /// Prints what is written to the FIFO at `path`, which is made if it is not there. Writers come and
-/// go; SIGINT or SIGTERM ends it, and if `once`, so does the last writer when it leaves. A FIFO that it
-/// made is removed at the end.
+/// go; SIGINT, SIGTERM or SIGHUP ends it, and if `once`, so does the last writer when it leaves. What
+/// was read is printed first, however long standard output takes, unless another signal comes. A FIFO
+/// that it made is removed at the end.
 ///
 /// # Errors
 /// The FIFO cannot be made, opened or read, or standard output fails.
 pub fn read(path: &Path, once: bool) -> Result<()> {
     let mut events = EventLoop::new()?;
     // Before the FIFO exists, so that an end at any moment takes it away.
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         if signals::is_ignored(signal) {
             continue;
         }
         events.signal(signal, |reading: &mut Reading, cx, _| reading.end(cx))?;
     }
-    let made = Made(fifo::make(path)?.then_some(path));
+    let made = fifo::Made::make(path)?;
     let name = path.display().to_string();
     let fifo = fifo::open_reader(path)?;
     let fifo = events.buffered(fifo, move |fifo, reading, cx, event| match event {
@@ -67,9 +68,9 @@ struct Reading {
 
 impl Reading {
     fn end(&mut self, cx: &mut Context<Self>) {
-        self.over = true;
+        let again = std::mem::replace(&mut self.over, true);
         cx.remove(self.fifo);
-        if cx.stream(self.output).is_none_or(|output| output.unsent() == 0) {
+        if again || cx.stream(self.output).is_none_or(|output| output.unsent() == 0) {
             cx.exit();
         }
     }
@@ -99,23 +100,16 @@ fn to_output(
     }
 }
 
-/// A FIFO that is removed at the end.
-struct Made<'a>(Option<&'a Path>);
-
-impl Drop for Made<'_> {
-    fn drop(&mut self) {
-        if let Some(path) = self.0 {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 /// Writes standard input to the FIFO at `path`, which is made if it is not there; waits until somebody
 /// reads it.
 ///
 /// # Errors
 /// The FIFO cannot be made or opened, standard input fails, or the last reader leaves.
 pub fn write(path: &Path) -> Result<()> {
+    let input = standard(stdin(), "standard input")?;
+    if input.is_write_only() {
+        return Err(unreadable());
+    }
     fifo::make(path)?;
     let fifo: Stream = fifo::open_writer(path)?;
     let name = path.display().to_string();
@@ -138,7 +132,7 @@ pub fn write(path: &Path) -> Result<()> {
     if let Some(fifo) = events.stream(fifo) {
         fifo.set_reading(false);
     }
-    let input = events.buffered(standard(stdin(), "standard input")?, from_input)?;
+    let input = events.buffered(input, from_input)?;
     let mut writing = Writing { fifo, input, outcome: Ok(()) };
     events.run(&mut writing)?;
     writing.outcome

@@ -14,6 +14,7 @@ use std::os::fd::AsFd;
 
 use crate::error::{Error, Result};
 use crate::reactor::Buffered;
+use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
 /// Moves all that came; reads no more of it while the other one is full.
@@ -21,6 +22,11 @@ fn hand_on(from: &mut Buffered, to: &mut Buffered) {
     to.write(from.input());
     from.consume(usize::MAX);
     from.set_reading(!to.is_full());
+}
+
+/// Standard input is open for writing alone: the loop would wait for input that nobody reads.
+fn unreadable() -> Error {
+    Error::new("read", "standard input", Errno::EBADF)
 }
 
 /// A copy of one of our own descriptors, as a stream.

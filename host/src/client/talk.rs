@@ -2,7 +2,7 @@
 
 use std::io::{stdin, stdout};
 
-use super::{hand_on, standard};
+use super::{hand_on, standard, unreadable};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
@@ -24,8 +24,10 @@ use crate::sys::connect::connect;
 pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
     let stream = connect(address, clock::now().after(timeout_us))?;
     let mut events = EventLoop::new()?;
+    let input = standard(stdin(), "standard input")?;
+    let is_readable = !input.is_write_only();
     let mut line = Line {
-        input: events.buffered(standard(stdin(), "standard input")?, from_input)?,
+        input: events.buffered(input, from_input)?,
         socket: events.buffered(stream, from_socket)?,
         output: events.buffered(standard(stdout(), "standard output")?, to_output)?,
         address: address.clone(),
@@ -34,6 +36,10 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
     };
     if let Some(socket) = events.stream(line.socket) {
         socket.set_two_way(true);
+        if !is_readable {
+            socket.shutdown_write();
+            line.fail(unreadable());
+        }
     }
     if let Some(output) = events.stream(line.output) {
         // If it is the terminal, what comes there is standard input's.

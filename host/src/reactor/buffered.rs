@@ -121,6 +121,7 @@ impl Buffered {
     pub(super) fn new(stream: Stream, stage: Stage, now: Instant) -> Self {
         let socket = stream.is_socket();
         let reading = socket || !stream.is_write_only();
+        let thorough = !socket || stream.is_unix();
         Self {
             stream,
             input: Buffer::default(),
@@ -138,7 +139,7 @@ impl Buffered {
             // The kernel says so. A FIFO without a writer reads as one at its end.
             readable: false,
             writable: true,
-            thorough: !socket,
+            thorough,
             eof: false,
             broken: None,
             owed: false,

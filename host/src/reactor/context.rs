@@ -13,7 +13,7 @@ use super::deadlines::Deadlines;
 use super::members::disown;
 use super::remote::{Inbox, Remote};
 use super::signal::Handlers;
-use super::slots::{Callback, Handler, Kind, Slots, Source};
+use super::slots::{Callback, Handler, Kind, Slots};
 use super::watch::{Event, Fired, Priority, Watch, micros};
 use super::{BELL, EDGE, Stats, Token};
 use crate::drive::{Connections, Lent, Patience};
@@ -423,32 +423,6 @@ impl<S> Context<S> {
 impl Leave {
     fn max_with(self, other: Self) -> Self {
         if self == Self::No { other } else { self }
-    }
-}
-
-impl<S> Source<S> {
-    pub(super) fn new(kind: Kind, watch: Watch, handler: Handler<S>) -> Self {
-        Self {
-            member: None,
-            watch,
-            watched: false,
-            always: false,
-            kind,
-            priority: Priority::Normal,
-            queued: false,
-            entered: false,
-            counted: false,
-            fired: Fired::NOTHING,
-            delay_us: 0,
-            handler,
-        }
-    }
-
-    /// What it was to be called for because its time came is forgotten: it has time again.
-    pub(super) fn not_timed_out(&mut self) {
-        if std::mem::take(&mut self.fired.timed_out) && !self.fired.ready.any() {
-            self.queued = false;
-        }
     }
 }
 

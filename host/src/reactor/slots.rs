@@ -124,3 +124,29 @@ impl<S> Slots<S> {
         })
     }
 }
+
+impl<S> Source<S> {
+    pub(super) fn new(kind: Kind, watch: Watch, handler: Handler<S>) -> Self {
+        Self {
+            member: None,
+            watch,
+            watched: false,
+            always: false,
+            kind,
+            priority: Priority::Normal,
+            queued: false,
+            entered: false,
+            counted: false,
+            fired: Fired::NOTHING,
+            delay_us: 0,
+            handler,
+        }
+    }
+
+    /// What it was to be called for because its time came is forgotten: it has time again.
+    pub(super) fn not_timed_out(&mut self) {
+        if std::mem::take(&mut self.fired.timed_out) && !self.fired.ready.any() {
+            self.queued = false;
+        }
+    }
+}

@@ -87,4 +87,6 @@ impl<S> Context<S> {
 }
 
 #[cfg(test)]
+mod connect_tests;
+#[cfg(test)]
 mod tests;

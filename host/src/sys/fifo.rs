@@ -1,10 +1,10 @@
 //! FIFOs: made, and opened at either end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::Mode;
@@ -23,6 +23,44 @@ pub fn make(path: &Path) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(nix::errno::Errno::EEXIST) => Ok(false),
         Err(errno) => Err(Error::new("make the FIFO", path.display(), errno)),
+    }
+}
+
+/// A FIFO that was made here. It is removed when this is dropped, unless its name is somebody else's
+/// by then.
+#[derive(Debug)]
+pub struct Made {
+    path: PathBuf,
+    /// Opened for neither reading nor writing: while it is, nobody else gets its inode number.
+    itself: File,
+}
+
+impl Made {
+    /// As [`make`]. `None` when it was there before.
+    ///
+    /// # Errors
+    /// As [`make`].
+    pub fn make(path: &Path) -> Result<Option<Self>> {
+        if !make(path)? {
+            return Ok(None);
+        }
+        let flags = (OFlag::O_PATH | OFlag::O_NOFOLLOW).bits();
+        let itself = File::options().read(true).custom_flags(flags).open(path);
+        let itself = itself.map_err(Error::of("open the FIFO", path.display()))?;
+        Ok(Some(Self { path: path.to_owned(), itself }))
+    }
+
+    fn has_its_name(&self) -> io::Result<bool> {
+        let (made, found) = (self.itself.metadata()?, self.path.symlink_metadata()?);
+        Ok(made.file_type().is_fifo() && (made.dev(), made.ino()) == (found.dev(), found.ino()))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if self.has_its_name().is_ok_and(|its| its) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -104,3 +104,22 @@ impl AsFd for PidFd {
         self.fd.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_reads_as_a_sentence() {
+        for (exit, text) in [
+            (Exit::Code(0), "exited with status 0"),
+            (Exit::Code(255), "exited with status 255"),
+            (Exit::Killed(Signal::SIGKILL), "was killed by SIGKILL"),
+            (Exit::KilledByRealTime(40), "was killed by signal 40"),
+            (Exit::Unknown, "ended, and its status was taken by somebody else"),
+        ] {
+            assert_eq!(exit.to_string(), text);
+            assert_eq!(exit.is_success(), exit == Exit::Code(0));
+        }
+    }
+}

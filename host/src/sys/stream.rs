@@ -4,14 +4,17 @@
 //! is no socket answers such a call with `ENOTSOCK`, and is then read and written as a file; so a
 //! stream carries no mark of what it is, and ten thousand of them are four bytes each.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{IoSlice, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{self, MsgFlags, Shutdown, SockaddrStorage, sockopt};
+use nix::sys::socket::{
+    self, AddressFamily, MsgFlags, Shutdown, SockaddrLike, SockaddrStorage, sockopt,
+};
 use nix::sys::stat::{self, SFlag};
 use nix::unistd;
 use windlass_core::stream::{Read, Write};
@@ -32,12 +35,17 @@ impl Stream {
     /// A stream of any descriptor: a socket, a pipe, a FIFO, a terminal, a regular file.
     ///
     /// `O_NONBLOCK` belongs to the open file, which other processes may share: standard input is the
-    /// shell's too. So it is not set. A pipe or a terminal is opened anew instead (`/proc/self/fd`),
-    /// and where that is refused, and for a regular file, each call is made only when `poll(2)` says
-    /// that it will not block.
+    /// shell's too. So it is not set. A pipe or a terminal is opened anew instead (`/proc/self/fd`).
+    /// Where that is refused, and for a regular file, and for a FIFO that is read, each call is made
+    /// only when `poll(2)` says that it will not block.
     pub fn of(fd: impl Into<OwnedFd>) -> Self {
         let fd = fd.into();
         Self(reopened(&fd).unwrap_or(fd))
+    }
+
+    /// A stream of a socket that was passed here by another process of ours.
+    pub fn of_socket(fd: OwnedFd) -> Self {
+        Self(fd)
     }
 
     /// Whether it is a socket. Anything else has no half-close, and may read short with more behind.
@@ -49,6 +57,13 @@ impl Stream {
     pub fn is_write_only(&self) -> bool {
         let flags = fcntl(&self.0, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
         flags.is_ok_and(|flags| flags & OFlag::O_ACCMODE == OFlag::O_WRONLY)
+    }
+
+    /// Whether it is a Unix socket. A read of one stops short behind a descriptor that came with the
+    /// bytes, with more behind.
+    pub fn is_unix(&self) -> bool {
+        let name = socket::getsockname::<SockaddrStorage>(self.0.as_raw_fd());
+        name.is_ok_and(|name| name.family() == Some(AddressFamily::Unix))
     }
 
     /// What a nonblocking `connect(2)` came to, once the socket is writable.
@@ -193,7 +208,7 @@ impl Stream {
     /// `EMFILE`, `ENFILE`.
     pub fn pair() -> Result<(Self, Self), Errno> {
         let (a, b) = socket::socketpair(
-            socket::AddressFamily::Unix,
+            AddressFamily::Unix,
             socket::SockType::Stream,
             None,
             socket::SockFlag::SOCK_CLOEXEC | socket::SockFlag::SOCK_NONBLOCK,
@@ -232,7 +247,8 @@ from!(
 );
 
 /// A pipe or a terminal, opened once more: an open file of our own, nonblocking. `None` for what
-/// cannot be or must not be: a regular file's offset belongs to all who share it.
+/// cannot be or must not be: a regular file's offset belongs to all who share it, and a FIFO that is
+/// opened without a writer does not tell its end until one has come and left.
 fn reopened(fd: &OwnedFd) -> Option<OwnedFd> {
     let kind = File::from(fd.try_clone().ok()?).metadata().ok()?.file_type();
     if !kind.is_fifo() && !fd.is_terminal() {
@@ -243,13 +259,22 @@ fn reopened(fd: &OwnedFd) -> Option<OwnedFd> {
         return None;
     }
     let mode = flags & OFlag::O_ACCMODE;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    if kind.is_fifo() && mode == OFlag::O_RDONLY && has_name(&path) {
+        return None;
+    }
     File::options()
         .read(mode != OFlag::O_WRONLY)
         .write(mode != OFlag::O_RDONLY)
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
-        .open(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+        .open(path)
         .ok()
         .map(OwnedFd::from)
+}
+
+/// Whether the pipe that `link` leads to is a FIFO. What has no name leads to `pipe:[inode]`.
+fn has_name(link: &str) -> bool {
+    !fs::read_link(link).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(b"pipe:["))
 }
 
 #[cfg(test)]

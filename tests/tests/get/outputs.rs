@@ -9,7 +9,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use nix::pty::{Winsize, openpty};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use windlass_tests::{PATIENCE, Random, proc, windlass};
@@ -154,6 +154,19 @@ fn what_cannot_be_opened_is_an_error() {
     assert_eq!(folder.names(), ["link"]);
 }
 
+/// Nobody listens at that port, and nobody is asked.
+#[test]
+fn a_folder_is_refused_before_the_request() {
+    let folder = Folder::new();
+    for name in ["", "missing/", "missing/.", "."] {
+        let path = folder.at(name);
+        let path = path.to_str().expect("ASCII");
+        let outcome = windlass!("get", "http://127.0.0.1:1/", "-o", path).run();
+        outcome.fails_with(1, &[&format!("open {path}: "), "directory"]);
+        assert!(folder.names().is_empty());
+    }
+}
+
 #[test]
 fn a_device_is_written_to_and_not_replaced() {
     let server = Server::that_says(answer_with(b"gone"));
@@ -225,10 +238,44 @@ fn a_terminal_sees_how_far_it_is() {
     assert!(error.starts_with("windlass: ") && error.ends_with("404 Not Found\r\n"), "{error:?}");
 }
 
+/// All has come, and the reader of the document takes its time.
+#[test]
+fn the_last_line_is_drawn_once() {
+    // More than a pipe takes, and less than would keep us from being heard to the end.
+    let server = Server::that_says(answer_with(&vec![b'x'; 200_000]));
+    let terminal = terminal();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-under-test"));
+    command.args(["get", &server.url("/")]).env("TERM", "xterm").stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(terminal.slave).spawn().expect("start");
+    drop(command);
+    let mut terminal = File::from(terminal.master);
+    let (mut shown, mut byte) = (Vec::new(), [0]);
+    while byte != *b"\n" {
+        terminal.read_exact(&mut byte).expect("the line ends");
+        shown.extend(byte);
+    }
+    // Not to wait for something: half a second of nothing new is what is measured.
+    thread::sleep(Duration::from_millis(500));
+    let mut document = Vec::new();
+    child.stdout.take().expect("a pipe").read_to_end(&mut document).expect("read");
+    assert!(child.wait().expect("wait").success());
+    assert_eq!(document.len(), 200_000);
+    let mut more = Vec::new();
+    // EIO when nobody has the other end open any more.
+    let _ = terminal.read_to_end(&mut more);
+    let [shown, more] = [shown, more].map(|it| String::from_utf8_lossy(&it).into_owned());
+    assert!(shown.contains("195.31 KiB in "), "{shown:?}");
+    assert_eq!(more, "", "after {shown:?}");
+}
+
+fn terminal() -> OpenptyResult {
+    let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    openpty(Some(&size), None).expect("a terminal")
+}
+
 /// What `windlass` shows when its standard output and standard error are a terminal.
 fn on_a_terminal(args: &[&str]) -> String {
-    let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-    let terminal = openpty(Some(&size), None).expect("a terminal");
+    let terminal = terminal();
     let end = || Stdio::from(terminal.slave.try_clone().expect("dup"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-under-test"));
     command.args(args).env("TERM", "xterm").stdin(end()).stdout(end()).stderr(end());

@@ -62,6 +62,7 @@ fn ask_at(
         response: Response::new(),
         sink: Sink::Nothing,
         progress: Progress::hidden(),
+        drawing: None,
         received: 0,
         outcome: None,
     };
@@ -85,6 +86,8 @@ struct Exchange {
     response: Response,
     sink: Sink,
     progress: Progress,
+    /// The timer that draws it.
+    drawing: Option<Token>,
     /// Bytes of the body.
     received: u64,
     outcome: Option<Result<Answer>>,
@@ -204,7 +207,8 @@ impl Exchange {
             }
         };
         if self.progress.is_shown() {
-            cx.every(PERIOD, |exchange, _| exchange.progress.draw(exchange.received));
+            let draw = |exchange: &mut Self, _: &mut _| exchange.progress.draw(exchange.received);
+            self.drawing = Some(cx.every(PERIOD, draw));
         }
         Ok(())
     }
@@ -258,6 +262,10 @@ impl Exchange {
         }
         if let Some(server) = self.server.take() {
             cx.remove(server);
+        }
+        // The output may take its time yet, and the line is to stay as it is from here on.
+        if let Some(drawing) = self.drawing.take() {
+            cx.remove(drawing);
         }
         let outcome = match outcome {
             Ok(Answer::Whole) => self.finish().map(|()| Answer::Whole),

@@ -49,6 +49,7 @@ const HOPS_MAX: usize = 10;
 /// The server cannot be reached, is silent, answers with something other than the document, or stops
 /// in the middle of it; or the document cannot be written.
 pub fn get(url: Url, target: &Target, timeout: Duration) -> Result<Got> {
+    target.check()?;
     let mut way = Vec::new();
     let mut here = url;
     loop {

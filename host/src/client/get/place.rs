@@ -4,10 +4,12 @@ use std::fmt;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, IsTerminal, stdout};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::file::reason;
 use crate::error::{Error, Result};
+use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
 /// Where the user wants a document.
@@ -34,6 +36,17 @@ pub(super) enum Place {
 }
 
 impl Target {
+    /// Refuses a folder, whether or not it is there. It costs nobody a transfer to say so first.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        let name = path.as_os_str().as_bytes();
+        let says_so = [&b"/"[..], b"/.", b"/.."].iter().any(|end| name.ends_with(end));
+        if says_so || path.is_dir() {
+            return Err(Error::new("open", self, Errno::EISDIR));
+        }
+        Ok(())
+    }
+
     /// Looks what is there. A FIFO is waited for until it has a reader.
     pub(super) fn place(&self) -> Result<Place> {
         match self {

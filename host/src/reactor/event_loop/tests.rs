@@ -247,3 +247,73 @@ fn a_panic_in_a_timer_a_deferred_call_or_a_stream_leaves_the_loop_whole() {
     assert_eq!((desk.log, echo.heard()), (vec!["deferred".to_owned()], b"hello".to_vec()));
     assert_eq!(events.streams(), 1);
 }
+
+#[test]
+fn a_run_queue_is_no_longer_than_the_sources_that_are_there() {
+    const LOW: usize = 200;
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let mut peers = Vec::new();
+    for _ in 0..LOW {
+        let (token, peer) = always(&mut events, "low");
+        events.set_priority(token, Priority::Low);
+        desk.tokens.push(token);
+        peers.push(peer);
+    }
+    // It takes them out of the queue and has them reported again, faster than their turns come.
+    let high = events.every(ms(1), |desk: &mut Desk, cx| {
+        for &token in &desk.tokens {
+            cx.disarm(token);
+            cx.arm(token).unwrap();
+        }
+    });
+    events.set_priority(high, Priority::High);
+    for _ in 0..500 {
+        pass(ms(1));
+        round(&mut events, &mut desk);
+        let lengths = [0, 1, 2].map(|it| events.queues[it].len());
+        assert!(lengths.iter().sum::<usize>() <= LOW + 1, "{lengths:?}");
+    }
+    assert!(events.remove(high));
+    // Whoever was kept from its turn has it now.
+    desk.log.clear();
+    for _ in 0..LOW {
+        round(&mut events, &mut desk);
+    }
+    assert!(desk.count("low") >= 10 * LOW, "{}", desk.count("low"));
+}
+
+#[test]
+fn disarmed_sources_take_nobodys_turn() {
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let far = secs(1);
+    let many: Vec<_> = (0..100).map(|_| events.timer(|_, _| {})).collect();
+    for &timer in &many {
+        events.set_priority(timer, Priority::Low);
+        events.activate(timer);
+        events.disarm(timer);
+        events.arm_after(timer, far);
+    }
+    let (last, mut peer) = named(&mut events, "last", Watch::READ);
+    events.set_priority(last, Priority::Low);
+    peer.say(b"x");
+    round(&mut events, &mut desk);
+    assert_eq!(desk.log, ["last"]);
+}
+
+#[test]
+fn a_run_that_a_panic_ended_leaves_no_end_to_the_next_one() {
+    let leaves: [fn(&mut Context<Desk>); 2] = [|cx| cx.exit(), |cx| cx.break_now()];
+    for leave in leaves {
+        let (mut events, mut desk) = (frozen(), Desk::default());
+        events.defer(move |_: &mut Desk, cx| {
+            leave(cx);
+            std::panic::panic_any("on purpose");
+        });
+        let panicked = catch_unwind(AssertUnwindSafe(|| events.run(&mut desk)));
+        assert!(panicked.is_err());
+        // Two rounds: it would end after the first.
+        events.defer(|_, cx| cx.defer(|desk, _| desk.note("second round")));
+        events.run(&mut desk).unwrap();
+        assert_eq!(desk.log, ["second round"]);
+    }
+}

@@ -101,12 +101,12 @@ fn a_remote_outlives_its_loop() {
     round(&mut events, &mut desk);
     drop(events);
     let other = remote.clone();
-    other.call(move |_, _| drop(alive));
+    assert!(!other.call(move |_, _| drop(alive)));
     remote.wake();
+    assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Disconnected), "nobody will call it");
     thread::spawn(move || drop(remote)).join().unwrap();
     drop(other);
     assert_eq!(desk.log, ["called"]);
-    assert!(gone.recv().is_err(), "what nobody calls is dropped with the last handle");
 }
 
 #[test]
@@ -127,4 +127,18 @@ fn a_call_may_call_and_a_handle_may_be_asked_for_again() {
     assert_eq!(desk.log[0], "outer");
     desk.log.sort();
     assert_eq!(desk.log, ["again", "inner", "outer", "timer"]);
+}
+
+#[test]
+fn what_was_left_for_a_loop_goes_with_the_loop() {
+    let mut events: EventLoop<Desk> = frozen();
+    let remote = events.remote().unwrap();
+    let (alive, gone) = mpsc::channel::<()>();
+    // It owns a handle too, and keeps nobody alive with it.
+    let own = remote.clone();
+    assert!(remote.call(move |_, _| drop((alive, own))));
+    assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Empty));
+    drop(events);
+    assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    assert!(!remote.call(|_, _| {}));
 }

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use windlass_core::fault::Peer as PeerFault;
@@ -12,7 +13,9 @@ use windlass_core::want::{Close, Want};
 
 use super::*;
 use crate::reactor::EventLoop;
-use crate::reactor::tests::{Desk, End, Peer, frozen, pass, pump, round, secs, stream_pair, text};
+use crate::reactor::tests::{
+    Desk, End, Peer, frozen, pair, pass, pump, round, secs, stream_pair, text,
+};
 
 fn serving(session: impl Session + Send + 'static) -> (EventLoop<Desk>, Desk, Token, Peer) {
     let (mut events, (stream, peer)) = (frozen(), stream_pair());
@@ -50,6 +53,27 @@ impl Session for Sink {
             self.want = Want::done(Err(why));
         }
     }
+}
+
+/// Panics at its input.
+struct Panics;
+
+impl Session for Panics {
+    fn input(&mut self, _: Instant, _: &mut [u8], _: &mut Out<'_>) -> Took {
+        std::panic::panic_any("on purpose")
+    }
+
+    fn eof(&mut self, _: Instant) {}
+
+    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+
+    fn tick(&mut self, _: Instant) {}
+
+    fn want(&self) -> Want {
+        Want::READ
+    }
+
+    fn abort(&mut self, _: Fault) {}
 }
 
 #[test]
@@ -192,4 +216,48 @@ fn a_peer_that_floods_leaves_the_others_their_turn() {
         assert_eq!(meek.heard(), b"x", "round {turn}");
     }
     assert!(echoed > 1 << 20, "{echoed}");
+}
+
+#[test]
+fn a_session_that_panics_goes_and_the_others_are_served() {
+    let (mut events, mut desk, bad, mut bad_peer) = serving(Panics);
+    let (stream, mut good_peer) = stream_pair();
+    let good = events.serve(stream, Box::new(Upper::new())).unwrap();
+    bad_peer.say(b"x");
+    good_peer.say(b"before");
+    let panicked = catch_unwind(AssertUnwindSafe(|| events.run(&mut desk)));
+    assert_eq!(
+        panicked.err().and_then(|it| it.downcast_ref::<&str>().copied()),
+        Some("on purpose")
+    );
+    assert!(!events.contains(bad) && !events.remove(bad));
+    assert_eq!((events.connections(), bad_peer.hear().1 == End::Open), (1, false));
+    good_peer.say(b" and after");
+    pump(&mut events, &mut desk);
+    assert_eq!(good_peer.heard(), b"BEFORE AND AFTER");
+    assert!(events.contains(good));
+    good_peer.finish();
+    events.run(&mut desk).unwrap();
+    assert_eq!(desk.log.len(), 0, "how it ended was the panic's to say");
+}
+
+#[test]
+fn a_session_whose_socket_lives_on_in_a_copy_is_forgotten_at_its_first_event() {
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let (ours, mut peer) = pair();
+    let copy = ours.try_clone().unwrap();
+    let token = events.serve(Stream::from(OwnedFd::from(ours)), Box::new(Upper::new())).unwrap();
+    let (stream, mut other) = stream_pair();
+    events.serve(stream, Box::new(Upper::new())).unwrap();
+    assert!(events.remove(token));
+    for _ in 0..3 {
+        // Each is an edge, which an old set would tell.
+        peer.say(b"x");
+        pump(&mut events, &mut desk);
+        assert_eq!((events.stats().stale, events.stats().rebuilt), (1, 1));
+        other.say(b"x");
+        pump(&mut events, &mut desk);
+        assert_eq!(other.heard(), b"X", "the others are in the new set");
+    }
+    drop(copy);
 }

@@ -10,7 +10,8 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::reactor::tests::{
-    Desk, End, Peer, frozen, ms, named, note, noted, pump, round, secs, stream_pair, text, until,
+    Desk, End, Peer, frozen, ms, named, note, noted, pass, pump, round, secs, stream_pair, text,
+    until,
 };
 use crate::reactor::{EventLoop, Watch};
 use crate::sys::Errno;
@@ -210,7 +211,7 @@ fn a_stream_may_remove_itself_whatever_it_is_told() {
                 }
             }
             "Failed(EPIPE)" => drop(peer),
-            _ => crate::reactor::tests::pass(secs(2)),
+            _ => pass(secs(2)),
         }
         events.run(&mut desk).unwrap();
         assert_eq!((desk.log, events.streams()), (vec!["removed".to_owned()], 0), "{when}");
@@ -388,5 +389,21 @@ fn a_relay_reads_also_while_its_output_waits() {
         peer.write_all(b"question").unwrap();
         round(&mut events, &mut desk);
         assert_eq!(!desk.log.is_empty(), two_way, "{:?}", desk.log);
+    }
+}
+
+#[test]
+fn watermarks_may_be_as_high_as_numbers_are() {
+    for (low, high) in [(usize::MAX, 0), (usize::MAX, usize::MAX), (0, usize::MAX), (0, 0)] {
+        let (mut events, mut desk, token, mut peer) = start();
+        let io = events.stream(token).unwrap();
+        io.set_write_watermarks(low, high);
+        io.write(b"hello");
+        pump(&mut events, &mut desk);
+        assert_eq!(
+            (peer.heard(), events.contains(token)),
+            (b"hello".to_vec(), true),
+            "{low} {high}"
+        );
     }
 }

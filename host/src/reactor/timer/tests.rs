@@ -282,3 +282,24 @@ fn a_thousand_timers_that_are_armed_in_disorder_come_in_order() {
     }
     assert_eq!(order, (1..=1000).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_timer_that_never_had_a_delay_cannot_be_armed_with_it() {
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let timer = events.timer(note("rang"));
+    let error = events.arm(timer).unwrap_err().to_string();
+    assert!(error.contains("delay") && !events.is_armed(timer), "{error}");
+    // A time is no delay.
+    let now = events.now();
+    events.arm_at(timer, now);
+    round(&mut events, &mut desk);
+    assert_eq!(desk.news(), ["rang"]);
+    assert!(events.arm(timer).is_err() && !events.is_armed(timer));
+    events.run(&mut desk).unwrap();
+    events.arm_after(timer, ms(1));
+    events.disarm(timer);
+    events.arm(timer).unwrap();
+    pass(ms(1));
+    events.run(&mut desk).unwrap();
+    assert_eq!(desk.news(), ["rang"]);
+}

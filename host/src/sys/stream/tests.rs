@@ -120,3 +120,22 @@ fn a_connection_is_untouched_until_somebody_reads_or_writes() {
     let (ours, _peer) = Stream::pair().unwrap();
     assert!(!ours.is_untouched(), "a Unix socket cannot tell");
 }
+
+/// Opened anew it would not: the kernel tells only of writers that leave from then on.
+#[test]
+fn a_fifo_whose_writers_left_tells_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    unistd::mkfifo(&path, stat::Mode::S_IRWXU).unwrap();
+    let both = File::options().read(true).write(true).open(&path).unwrap();
+    let [before, after] = [(); 2].map(|()| File::open(&path).unwrap());
+    // The last writer leaves after the one was made a stream, and before the other is.
+    let before = Stream::of(before);
+    assert_eq!(before.recv(&mut [0; 8]), Ok(Read::WouldBlock));
+    drop(both);
+    for stream in [before, Stream::of(after)] {
+        let woken = wait(stream.as_fd(), Interest::READ, None, Some(Instant::ZERO));
+        assert!(matches!(woken, Woken::Ready(ready) if ready.hup), "{woken:?}");
+        assert_eq!(stream.recv(&mut [0; 8]), Ok(Read::Eof));
+    }
+}
