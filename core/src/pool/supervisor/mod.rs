@@ -1,0 +1,307 @@
+//! The supervisor of a process pool as pure logic: who is started, asked to end, killed; which
+//! worker gets which connection; what happens to it when its worker dies.
+//!
+//! ```text
+//!   reports, exits, signals, time ──▶ handle(event, now)
+//!                                      └▶ facts: slots, connections, breaker, buckets
+//!   fork, kill, sendmsg, epoll_ctl ◀── poll_action(now), until None
+//!   timerfd                        ◀── wake()
+//! ```
+//!
+//! `handle` writes down what happened; every action is derived from what is written down when it
+//! is asked for, and asking for it writes down that it was done. So there is no queue of actions
+//! that could overflow, and polling again is harmless. Every call is linear in slots and
+//! connections. Equal inputs give equal actions: a recorded log of events replays.
+//!
+//! Two pools live by the same rules ([`Kind`]). In a static one the parent accepts and passes
+//! connections, keeps a copy of each until its worker reports, and so can dispatch it again when
+//! the worker dies without having touched it. In a dynamic one the workers accept, and the
+//! supervisor only hears who is busy.
+//!
+//! What always holds is stated, by name, in `tests/invariants.rs`, and checked in every state that
+//! three slots and three connections can reach.
+
+mod backoff;
+mod breaker;
+mod bucket;
+mod census;
+mod conns;
+mod dispatch;
+mod event;
+mod policy;
+mod reports;
+mod slot;
+mod staff;
+
+pub use backoff::Backoff;
+pub use breaker::Trip;
+pub use bucket::Rate;
+pub use census::Census;
+pub use event::{
+    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Shed, Signal, Trace, Worker,
+};
+pub use policy::{Kind, Policy, PolicyError};
+pub use slot::State;
+
+use crate::time::{Instant, Wake};
+use backoff::Scarcity;
+use breaker::Breaker;
+use bucket::Bucket;
+use conns::{Conns, Place};
+use slot::{Death, Slot};
+
+/// How far the pool has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Phase {
+    Running,
+    /// Everyone finishes until then.
+    Stopping {
+        kill_at: Instant,
+    },
+    /// [`Action::Exit`] was returned.
+    Over,
+}
+
+/// What the host was told, where being told once is enough. What differs from the facts is due.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Told {
+    listening: bool,
+    looping: bool,
+    scarce: bool,
+    generation: u32,
+}
+
+/// The supervisor of a pool with at most `SLOTS` workers, the surge included, which holds at most
+/// `CONNS` connections (a dynamic pool: 0).
+///
+/// ```
+/// use windlass_core::pool::supervisor::{Action, Event, Policy, Supervisor, Worker};
+/// use windlass_core::time::Instant;
+/// let mut pool = Supervisor::<2, 1>::new(Policy::fixed(1), Instant::ZERO).unwrap();
+/// let worker = Worker { slot: 0, epoch: 1 };
+/// let spawn = Action::Spawn { worker, generation: 0 };
+/// assert_eq!(pool.poll_action(Instant::ZERO), Some(spawn));
+/// pool.handle(Event::Ready(worker), Instant::ZERO);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Supervisor<const SLOTS: usize, const CONNS: usize> {
+    policy: Policy,
+    slots: [Slot; SLOTS],
+    conns: Conns<CONNS>,
+    phase: Phase,
+    /// Reloads so far.
+    generation: u32,
+    /// Ready workers that the reload under way must not go below.
+    base: u16,
+    /// Connections in the accept queue, when the host last looked.
+    queue: u16,
+    spawns: Bucket,
+    scarcity: Scarcity,
+    breaker: Breaker,
+    /// When the next idle worker may go. None: not too many are idle.
+    shrink_at: Option<Instant>,
+    told: Told,
+}
+
+impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
+    /// A pool without workers yet; the first actions start them.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the numbers contradict each other or do not fit.
+    pub fn new(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
+        policy.check(SLOTS, CONNS)?;
+        Ok(Self {
+            policy,
+            slots: [Slot::FREE; SLOTS],
+            conns: Conns::EMPTY,
+            phase: Phase::Running,
+            generation: 0,
+            base: 0,
+            queue: 0,
+            spawns: Bucket::full(now),
+            scarcity: Scarcity { count: 0, until: now },
+            breaker: Breaker::closed(now),
+            shrink_at: None,
+            told: Told { listening: false, looping: false, scarce: false, generation: 0 },
+        })
+    }
+
+    /// Takes note of what happened. Then poll for actions until there are none.
+    pub fn handle(&mut self, event: Event, now: Instant) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match event {
+            Event::Tick => {}
+            Event::Ready(worker) => self.handle_ready(worker, now),
+            Event::Busy(worker) => self.handle_busy(worker, now),
+            Event::Idle(worker) => self.handle_idle(worker, now),
+            Event::Done { worker, conn } => self.handle_done(worker, conn, now),
+            Event::Returned { worker, conn } => self.handle_returned(worker, conn, now),
+            Event::Retiring(worker) => {
+                if let Some(slot) = self.living(worker) {
+                    slot.retiring = true;
+                }
+            }
+            Event::Exited { worker, exit } => self.handle_exit(worker, exit, now),
+            Event::SpawnFailed(worker) => self.handle_spawn_failed(worker, now),
+            Event::Accepted(conn) => self.handle_accepted(conn, now),
+            Event::Passed { worker, conn, pass } => self.handle_passed(worker, conn, pass, now),
+            Event::Inspected { conn, trace } => self.handle_inspected(conn, trace, now),
+            Event::Queue(waiting) => self.queue = u16::try_from(waiting).unwrap_or(u16::MAX),
+            Event::Signal(Signal::Reload) => self.handle_reload(),
+            Event::Signal(Signal::Stop) => match self.phase {
+                Phase::Running => self.stop(now.after(self.policy.grace_us)),
+                Phase::Stopping { .. } => self.stop(now),
+                Phase::Over => {}
+            },
+            Event::Signal(Signal::StopNow) => self.stop(now),
+        }
+        self.look(now);
+        self.assert_consistent();
+    }
+
+    /// The next thing to do, if any. Ask until `None`.
+    pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
+        if self.phase == Phase::Over {
+            return None;
+        }
+        self.look(now);
+        let mut action = self
+            .poll_notice()
+            .or_else(|| self.poll_kill(now))
+            .or_else(|| self.poll_conn())
+            .or_else(|| self.poll_pass(now));
+        if action.is_none() {
+            // Nothing above changed anything, so one count serves both.
+            let census = self.census();
+            action = self
+                .poll_quit(&census, now)
+                .or_else(|| self.poll_spawn(&census, now))
+                .or_else(|| self.poll_listen())
+                .or_else(|| self.poll_exit());
+        }
+        self.assert_consistent();
+        action
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Event::Tick`] at the latest, once there are no
+    /// actions.
+    pub fn wake(&self) -> Wake {
+        let stopping = match self.phase {
+            Phase::Running => false,
+            Phase::Stopping { .. } => true,
+            Phase::Over => return Wake::Never,
+        };
+        let mut wake = Wake::Never;
+        let mut at = |at: Option<Instant>| wake = wake.min(at.map_or(Wake::Never, Wake::At));
+        for slot in &self.slots {
+            at(slot.state.kill_at());
+            if let State::Idle { rest, .. } = slot.state {
+                at(rest);
+            }
+        }
+        for entry in &self.conns.0 {
+            if let Place::Waiting { until } = entry.place {
+                at(Some(until));
+            }
+        }
+        if !stopping {
+            at(self.closes_at());
+            at(self.shrink_at);
+            at(self.next_spawn(&self.census()).map(|(_, at)| at));
+        }
+        wake
+    }
+
+    /// The name of the next connection: accept into that place and say [`Event::Accepted`]. None:
+    /// there is no room, and the parent does not listen.
+    pub fn vacant(&self) -> Option<Conn> {
+        match self.policy.kind {
+            Kind::Static { .. } => self.conns.vacant(),
+            Kind::Dynamic { .. } => None,
+        }
+    }
+
+    /// Whether the parent listens, as the last [`Action::Listen`] said.
+    pub const fn is_listening(&self) -> bool {
+        self.told.listening
+    }
+
+    /// Who is there.
+    pub fn census(&self) -> Census {
+        Census::of(&self.slots, self.generation)
+    }
+
+    /// Every slot with the last worker there.
+    pub fn workers(&self) -> impl Iterator<Item = (Worker, State)> {
+        (0..)
+            .zip(&self.slots)
+            .map(|(index, slot)| (Worker { slot: index, epoch: slot.epoch }, slot.state))
+    }
+
+    /// Connections that the parent has a copy of.
+    pub fn conns(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// The slot of `worker`; none when another lives there, or nobody.
+    fn living(&mut self, worker: Worker) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(usize::from(worker.slot))?;
+        (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot)
+    }
+
+    /// Decides by the time what is no action: proofs, patience, whether too many are idle.
+    fn look(&mut self, now: Instant) {
+        self.look_at_breaker(now);
+        self.look_at_conns(now);
+        self.look_at_spares(now);
+    }
+
+    /// Everyone is to be gone by `kill_at`; nobody is started any more.
+    fn stop(&mut self, kill_at: Instant) {
+        self.phase = Phase::Stopping { kill_at };
+        for slot in &mut self.slots {
+            if let State::Quitting { conn, kill_at: patience } = slot.state {
+                slot.state = State::Quitting { conn, kill_at: patience.min(kill_at) };
+            }
+        }
+        self.give_up_waiting();
+    }
+
+    fn poll_exit(&mut self) -> Option<Action> {
+        let stopping = matches!(self.phase, Phase::Stopping { .. });
+        if stopping && self.census().alive() == 0 {
+            debug_assert_eq!(self.conns.len(), 0, "a connection without worker was closed before");
+            self.phase = Phase::Over;
+            return Some(Action::Exit);
+        }
+        None
+    }
+
+    /// What a slot holds and where a connection is are two sides of one fact.
+    fn assert_consistent(&self) {
+        debug_assert!(
+            self.census().alive() <= self.policy.kind.max() + self.policy.surge,
+            "more alive than maximum and surge"
+        );
+        debug_assert!(
+            self.conns.iter().all(|(conn, entry)| match entry.place {
+                Place::Passing { slot } | Place::With { slot } => {
+                    self.slots.get(usize::from(slot)).is_some_and(|s| s.state.conn() == Some(conn))
+                }
+                Place::Vacant
+                | Place::Waiting { .. }
+                | Place::Suspect
+                | Place::Inspecting
+                | Place::Leaving(_) => {
+                    self.slots.iter().all(|slot| slot.state.conn() != Some(conn))
+                }
+            }),
+            "a slot and a connection disagree"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;
