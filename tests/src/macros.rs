@@ -22,7 +22,8 @@ macro_rules! windlass {
 macro_rules! every_model {
     ($($claim:ident),+ $(,)?) => {$(
         $crate::models!($claim: iterative Iterative, fork Fork, thread Thread,
-            thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
+            thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor,
+            pool_static PoolStatic, prefork Prefork);
     )+};
 }
 
@@ -31,7 +32,8 @@ macro_rules! every_model {
 macro_rules! every_concurrent_model {
     ($($claim:ident),+ $(,)?) => {$(
         $crate::models!($claim: fork Fork, thread Thread, thread_pool ThreadPool,
-            select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
+            select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor,
+            pool_static PoolStatic, prefork Prefork);
     )+};
 }
 

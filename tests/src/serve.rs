@@ -124,6 +124,17 @@ impl Serve {
         for address in &listen {
             command.args(["--listen", address]);
         }
+        // A pool serves as many clients at once as it has workers.
+        let enough = match self.model {
+            Model::PoolStatic => Some(["--workers", "40"]),
+            Model::Prefork => Some(["--max-workers", "60"]),
+            _ => None,
+        };
+        if let Some([option, number]) = enough
+            && !self.args.iter().any(|given| given == option)
+        {
+            command.args([option, number]);
+        }
         command.args(&self.args).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, as a shell gives it: a test can do what a terminal does.

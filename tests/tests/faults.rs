@@ -3,6 +3,7 @@
 //! - Descriptors run out: who is in is served, who is not waits, and nobody spins.
 //! - Peers that reset, vanish, or send and never read.
 //! - Peers that say nothing are cut; peers that say little are not.
+//! - A server that is stopped for longer than its idle timeout does not blame its peers.
 //! - `select` beyond descriptor 1023 turns clients away and lives.
 //! - Two thousand connections at once; two thousand children that end.
 //! - Every system call is interrupted.
@@ -12,6 +13,7 @@ use std::fs::File;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use windlass_tests::{
     Client, Descriptors, End, Feed, Model, PATIENCE, Random, Server, every_concurrent_model,
     every_model, models, proc, serve, windlass, within,
@@ -29,6 +31,8 @@ every_model!(
     a_slow_peer_is_not_cut,
     everything_works_in_a_storm_of_signals,
 );
+models!(a_server_that_was_stopped_serves_whoever_spoke_meanwhile:
+    thread Thread, poll Poll, select Select, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 every_concurrent_model!(a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut);
 models!(thousands_of_connections_are_served_at_once:
     fork Fork, thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
@@ -206,6 +210,41 @@ fn a_slow_peer_is_not_cut(model: Model) {
     panic!("in 50 attempts the machine was never quick enough to tell");
 }
 
+/// Whether every thread of `pid` is stopped.
+fn is_stopped(pid: i32) -> bool {
+    proc::threads(pid).into_iter().all(|thread| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat"));
+        // The name is in parentheses and may hold anything; the state follows it.
+        stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|it| it.1.starts_with(" T")))
+    })
+}
+
+/// When it goes on, what its clients said and their deadlines come together. (An attempt in which
+/// the client was too slow before the server was stopped says nothing, and is made again.)
+fn a_server_that_was_stopped_serves_whoever_spoke_meanwhile(model: Model) {
+    const TIMEOUT: Duration = Duration::from_millis(500);
+    let server = serve!("upper", model).args("--idle-timeout 0.5").start();
+    for _ in 0..50 {
+        let mut client = server.connect();
+        let start = Instant::now();
+        let greeted = client.try_upper(b"hello");
+        server.signal(Signal::SIGSTOP);
+        within(PATIENCE, "it is stopped", || is_stopped(server.pid()));
+        let in_time = start.elapsed() < TIMEOUT / 2;
+        let said = client.try_send(b"meanwhile");
+        // Not to wait for something: a stop that is longer than the timeout is what is tested.
+        thread::sleep(Duration::from_millis(800));
+        server.signal(Signal::SIGCONT);
+        if in_time {
+            greeted.expect("served before");
+            said.expect("it is connected");
+            client.expect(b"MEANWHILE");
+            return;
+        }
+    }
+    panic!("in 50 attempts the machine was never quick enough to tell");
+}
+
 fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut(model: Model) {
     let server = serve!("upper", model).args("--idle-timeout 1").start();
     server.connect().ends_with(b"");
@@ -215,7 +254,9 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut(model: Model) {
     assert!((1..64 << 20).contains(&sent), "nothing pushes back: {sent} bytes");
     within(PATIENCE, "others are served", || is_served(&server));
     let grown = server.private_memory().saturating_sub(before);
-    assert!(grown < 2 << 20, "{grown} bytes for one peer");
+    // `prefork` starts a worker for the one that is busy, and its pages count, though they are shared.
+    let limit = if model == Model::Prefork { 4 << 20 } else { 2 << 20 };
+    assert!(grown < limit, "{grown} bytes for one peer");
     within(PATIENCE, "it is cut", || glutton.is_dead());
     within(PATIENCE, "and later too", || is_served(&server));
 }

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::http::{Url, UrlError};
-use crate::server::{Model, Service};
+use crate::server::{Model, Service, WORKERS_MAX};
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
 #[derive(Debug, Parser)]
@@ -168,17 +168,54 @@ pub(super) struct Serve {
     /// thread-pool: connections that may wait for a thread [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) queue: Option<u32>,
+    /// pool-static: workers [default: 5]
+    #[arg(long, value_name = "N", value_parser = workers())]
+    pub(super) workers: Option<u16>,
+    /// prefork: idle workers at least [default: 5]
+    #[arg(long, value_name = "N", value_parser = workers())]
+    pub(super) min_spare: Option<u16>,
+    /// prefork: idle workers at most [default: 10]
+    #[arg(long, value_name = "N", value_parser = workers())]
+    pub(super) max_spare: Option<u16>,
+    /// prefork: workers at most [default: 20]
+    #[arg(long, value_name = "N", value_parser = workers())]
+    pub(super) max_workers: Option<u16>,
+    /// pool-static, prefork: replace a worker after so many connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) requests_per_worker: Option<u64>,
+    /// pool-static, prefork: a worker stays busy so long after each connection
+    #[arg(long, value_name = "MS")]
+    pub(super) hold: Option<u64>,
+}
+
+fn workers() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX))
 }
 
 impl Serve {
-    /// The thread-pool options that are given, by name.
-    pub(super) fn thread_options(&self) -> impl Iterator<Item = &'static str> {
+    /// The options that are given and are not for `model`, each with the models that it is for.
+    pub(super) fn strangers(
+        &self,
+        model: Model,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let (threads, fixed, spare, pools) =
+            ("thread-pool", "pool-static", "prefork", "pool-static or prefork");
         let options = [
-            ("--min-threads", self.min_threads),
-            ("--max-threads", self.max_threads),
-            ("--queue", self.queue),
+            ("--min-threads", self.min_threads.is_some(), threads),
+            ("--max-threads", self.max_threads.is_some(), threads),
+            ("--queue", self.queue.is_some(), threads),
+            ("--workers", self.workers.is_some(), fixed),
+            ("--min-spare", self.min_spare.is_some(), spare),
+            ("--max-spare", self.max_spare.is_some(), spare),
+            ("--max-workers", self.max_workers.is_some(), spare),
+            ("--requests-per-worker", self.requests_per_worker.is_some(), pools),
+            ("--hold", self.hold.is_some(), pools),
         ];
-        options.into_iter().filter_map(|(name, value)| value.map(|_| name))
+        let for_it = move |models: &str| models.split(" or ").any(|name| name == model.name());
+        options
+            .into_iter()
+            .filter(move |&(_, given, models)| given && !for_it(models))
+            .map(|(option, _, models)| (option, models))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{Failure, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::group::{self, Member};
-use crate::server::{Limits, Model, Policy, Server, Service, Stop};
+use crate::server::{Limits, Model, Policy, Pool, Server, Service, Stop};
 use crate::sys::listener::Listener;
 use crate::sys::process;
 use crate::sys::signals::Signals;
@@ -92,13 +92,8 @@ fn plan(args: &Serve) -> std::result::Result<Vec<(Service, Model, Address)>, Fai
                 service.name()
             )));
         }
-        if *model != Model::ThreadPool
-            && let Some(option) = args.thread_options().next()
-        {
-            return Err(usage(&format!(
-                "{option} is for --model thread-pool, not {}",
-                model.name()
-            )));
+        if let Some((option, models)) = args.strangers(*model).next() {
+            return Err(usage(&format!("{option} is for --model {models}, not {}", model.name())));
         }
     }
     Ok(plan)
@@ -117,6 +112,31 @@ fn limits(args: &Serve) -> std::result::Result<Limits, Failure> {
         max_connections: args.max_connections.map_or(usize::MAX, |n| n as usize),
         idle_us: (args.idle_timeout.0 > 0).then_some(args.idle_timeout.0),
         threads,
+        pool: pool(args)?,
+    })
+}
+
+fn pool(args: &Serve) -> std::result::Result<Pool, Failure> {
+    let defaults = Pool::default();
+    let max_workers = args.max_workers.unwrap_or_else(|| {
+        defaults.max_workers.max(args.max_spare.unwrap_or(0)).max(args.min_spare.unwrap_or(0))
+    });
+    let max_spare = args
+        .max_spare
+        .unwrap_or_else(|| defaults.max_spare.max(args.min_spare.unwrap_or(0)).min(max_workers));
+    let min_spare = args.min_spare.unwrap_or_else(|| defaults.min_spare.min(max_spare));
+    if min_spare > max_spare || max_spare > max_workers {
+        return Err(usage(&format!(
+            "--min-spare {min_spare}, --max-spare {max_spare} and --max-workers {max_workers} are not in order"
+        )));
+    }
+    Ok(Pool {
+        workers: args.workers.unwrap_or(defaults.workers),
+        min_spare,
+        max_spare,
+        max_workers,
+        requests: args.requests_per_worker,
+        hold_us: args.hold.unwrap_or(0).saturating_mul(1000),
     })
 }
 

@@ -63,6 +63,11 @@ impl Acceptor {
         Self::new_of(self.listener.take(), self.max)
     }
 
+    /// The listener itself, unless it was closed.
+    pub fn into_listener(self) -> Option<Listener> {
+        self.listener
+    }
+
     /// Where it listens, unless it was closed.
     pub fn address(&self) -> Option<&Address> {
         self.listener.as_ref().map(Listener::address)
@@ -109,6 +114,11 @@ impl Acceptor {
             }
             Accepted::Exhausted(errno) => {
                 self.pause("accept", errno, now, live);
+                None
+            }
+            Accepted::Closed => {
+                warn!("somebody else has shut the listener down: no more clients");
+                self.close();
                 None
             }
         }

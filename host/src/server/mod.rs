@@ -13,6 +13,8 @@
 //! | `epoll` | [`epoll`] | what the kernel reports, while it lasts | a turn |
 //! | `epoll-et` | [`epoll_et`] | what the kernel reports, once | turns until it is drained |
 //! | `reactor` | [`reactor`] | what its event loop calls it for | a session in the loop |
+//! | `pool-static` | [`pool_static`] | listener, workers, signals | an idle process |
+//! | `prefork` | [`prefork`] | workers, signals, a bell | whichever process waits for it longest |
 //!
 //! No service knows its model and no model knows its service: between them is
 //! [`drive`](crate::drive).
@@ -28,11 +30,15 @@ pub mod fork;
 pub mod group;
 pub mod iterative;
 pub mod poll;
+mod pool;
+pub mod pool_static;
+pub mod prefork;
 pub mod reactor;
 pub mod select;
 pub mod thread;
 pub mod thread_pool;
 
+pub use pool::{Pool, WORKERS_MAX};
 pub use service::Service;
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
@@ -74,11 +80,15 @@ pub enum Model {
     EpollEt,
     /// The event loop of [`crate::reactor`].
     Reactor,
+    /// A fixed number of processes; the parent accepts and passes connections.
+    PoolStatic,
+    /// Processes that all accept on one listener; how many there are follows the load.
+    Prefork,
 }
 
 impl Model {
     /// All models, in the order in which one learns them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Iterative,
         Self::Fork,
         Self::Thread,
@@ -88,6 +98,8 @@ impl Model {
         Self::Epoll,
         Self::EpollEt,
         Self::Reactor,
+        Self::PoolStatic,
+        Self::Prefork,
     ];
 
     /// Its name on the command line.
@@ -102,6 +114,8 @@ impl Model {
             Self::Epoll => "epoll",
             Self::EpollEt => "epoll-et",
             Self::Reactor => "reactor",
+            Self::PoolStatic => "pool-static",
+            Self::Prefork => "prefork",
         }
     }
 }
@@ -115,12 +129,19 @@ pub struct Limits {
     pub idle_us: Option<u64>,
     /// Threads of the `thread-pool` model.
     pub threads: Policy,
+    /// Workers of the process pools.
+    pub pool: Pool,
 }
 
 impl Default for Limits {
     /// No limit to connections but the system's, and a minute of patience.
     fn default() -> Self {
-        Self { max_connections: usize::MAX, idle_us: Some(60_000_000), threads: Policy::default() }
+        Self {
+            max_connections: usize::MAX,
+            idle_us: Some(60_000_000),
+            threads: Policy::default(),
+            pool: Pool::default(),
+        }
     }
 }
 
@@ -173,6 +194,8 @@ impl Server {
             Model::Epoll => epoll::serve(self),
             Model::EpollEt => epoll_et::serve(self),
             Model::Reactor => reactor::serve(self),
+            Model::PoolStatic => pool_static::serve(self),
+            Model::Prefork => prefork::serve(self),
         }
     }
 

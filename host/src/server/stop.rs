@@ -73,6 +73,11 @@ impl Stop {
         Ok((Self { source, grace_us, state: State::Running }, handle))
     }
 
+    /// How long the connections have after the first request, in microseconds.
+    pub(super) fn grace_us(&self) -> u64 {
+        self.grace_us
+    }
+
     /// The descriptor to watch: when it is readable, [`notice`](Self::notice).
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.source.as_fd()

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
@@ -10,6 +11,7 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
     UnixAddr, sockopt,
 };
+use nix::sys::time::TimeVal;
 
 use super::connect::{self, resolve};
 use super::stream::Stream;
@@ -21,6 +23,8 @@ use crate::error::{Error, Result};
 pub struct Listener {
     fd: OwnedFd,
     address: Address,
+    /// Somebody else opened it, and may go on with it.
+    inherited: bool,
     /// The socket file to remove at the end.
     owned_path: Option<OwnedPath>,
 }
@@ -53,6 +57,8 @@ pub enum Accepted {
     /// A connection is waiting and there is no descriptor or memory for it (`EMFILE`, `ENFILE`,
     /// `ENOBUFS`, `ENOMEM`). It stays in the queue: wait until something is closed.
     Exhausted(Errno),
+    /// Somebody who shares the listener has shut it down: nobody can connect any more.
+    Closed,
 }
 
 impl Listener {
@@ -74,7 +80,7 @@ impl Listener {
                 let at = UnixAddr::new_abstract(name.as_bytes())
                     .map_err(Error::of("listen on", address))?;
                 let fd = bind_stream(&at, backlog, address)?;
-                Ok(Self { fd, address: address.clone(), owned_path: None })
+                Ok(Self { fd, address: address.clone(), inherited: false, owned_path: None })
             }
             Address::Fd(fd) => Self::inherit(*fd),
             Address::Udp(_) | Address::UnixDatagram(_) => {
@@ -91,7 +97,7 @@ impl Listener {
                 Ok(fd) => {
                     let port = local_port(&fd).unwrap_or(at.port);
                     let address = Address::Tcp(HostPort { host: at.host.clone(), port });
-                    return Ok(Self { fd, address, owned_path: None });
+                    return Ok(Self { fd, address, inherited: false, owned_path: None });
                 }
                 Err(error) => last = Some(error),
             }
@@ -112,7 +118,7 @@ impl Listener {
         };
         let path = path.to_owned();
         let owned = OwnedPath { file: file_id(&path), path, owner: std::process::id() };
-        Ok(Self { fd, address, owned_path: Some(owned) })
+        Ok(Self { fd, address, inherited: false, owned_path: Some(owned) })
     }
 
     /// Takes over the listening socket that came in as descriptor `raw`.
@@ -141,7 +147,7 @@ impl Listener {
         if matches!(address, Address::Tcp(_)) {
             let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
         }
-        Ok(Self { fd, address, owned_path: None })
+        Ok(Self { fd, address, inherited: true, owned_path: None })
     }
 
     /// Where it listens, with the real port.
@@ -169,37 +175,85 @@ impl Listener {
         std::mem::forget(self);
     }
 
+    /// From now on [`wait_for_client`](Self::wait_for_client) waits, for at most `limit` at a time.
+    /// Every process that shares the listener then blocks in `accept(2)`.
+    ///
+    /// # Errors
+    /// None that a socket of ours could have.
+    pub fn block(&self, limit: Duration) -> std::result::Result<(), Errno> {
+        let limit = TimeVal::new(limit.as_secs() as i64, i64::from(limit.subsec_micros()));
+        socket::setsockopt(&self.fd, sockopt::ReceiveTimeout, &limit)?;
+        let flags = OFlag::from_bits_retain(fcntl(&self.fd, FcntlArg::F_GETFL)?);
+        fcntl(&self.fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+    }
+
+    /// Waits in `accept(2)`: whoever has waited longest gets the next client, and nobody else is woken.
+    /// [`Accepted::Empty`] after a signal, and when the limit of [`block`](Self::block) is over.
+    pub fn wait_for_client(&self) -> Accepted {
+        self.try_accept().unwrap_or(Accepted::Empty)
+    }
+
+    /// Stops listening, in every process that shares the listener: connecting is refused, and whoever
+    /// waits for a client is told. Not so an inherited one, which somebody else may go on with.
+    pub fn close_everywhere(&self) {
+        if !self.inherited {
+            let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
+        }
+        self.remove_file();
+    }
+
+    /// Connections that wait to be accepted, as far as can be known: a Unix socket does not say.
+    pub fn waiting(&self) -> u32 {
+        // SAFETY: it is numbers, and all of them may be zero.
+        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+        let (fd, to) = (self.fd.as_raw_fd(), (&raw mut info).cast());
+        // SAFETY: the buffer outlives the call, and its length is its own.
+        let done =
+            unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
+        // Of a listener it is the length of its accept queue (tcp_get_info() in the kernel).
+        if done == 0 { info.tcpi_unacked } else { 0 }
+    }
+
     /// Accepts one connection. A client that gave up while it waited (`ECONNABORTED`, or an error of
     /// its network) is passed over.
     pub fn accept(&self) -> Accepted {
         loop {
-            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            match socket::accept4(self.fd.as_raw_fd(), flags) {
-                Ok(fd) => {
-                    // SAFETY: accept4 made this descriptor just now, for us alone.
-                    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-                    return Accepted::Stream(Stream::new(fd));
-                }
-                Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
-                    return Accepted::Exhausted(errno);
-                }
-                Err(Errno::EINTR | Errno::ECONNABORTED) => {}
-                // accept(2): errors of the waiting connection's network are reported here, to be
-                // treated like EAGAIN.
-                Err(
-                    Errno::EAGAIN
-                    | Errno::ENETDOWN
-                    | Errno::EPROTO
-                    | Errno::ENOPROTOOPT
-                    | Errno::EHOSTDOWN
-                    | Errno::ENONET
-                    | Errno::EHOSTUNREACH
-                    | Errno::ENETUNREACH
-                    | Errno::EPERM,
-                ) => return Accepted::Empty,
-                // EBADF, EINVAL, ENOTSOCK: not with a descriptor that this struct owns.
-                Err(errno) => return Accepted::Exhausted(errno),
+            if let Some(accepted) = self.try_accept() {
+                return accepted;
             }
+        }
+    }
+
+    /// One `accept4(2)`. `None`: a signal came, or the client has left.
+    fn try_accept(&self) -> Option<Accepted> {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        match socket::accept4(self.fd.as_raw_fd(), flags) {
+            Ok(fd) => {
+                // SAFETY: accept4 made this descriptor just now, for us alone.
+                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                Some(Accepted::Stream(Stream::new(fd)))
+            }
+            Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                Some(Accepted::Exhausted(errno))
+            }
+            Err(Errno::EINTR | Errno::ECONNABORTED) => None,
+            // accept(2): errors of the waiting connection's network are reported here, to be
+            // treated like EAGAIN.
+            Err(
+                Errno::EAGAIN
+                | Errno::ENETDOWN
+                | Errno::EPROTO
+                | Errno::ENOPROTOOPT
+                | Errno::EHOSTDOWN
+                | Errno::ENONET
+                | Errno::EHOSTUNREACH
+                | Errno::ENETUNREACH
+                | Errno::EPERM,
+            ) => Some(Accepted::Empty),
+            Err(Errno::EINVAL) => Some(Accepted::Closed),
+            // EBADF, ENOTSOCK: not with a descriptor that this struct owns.
+            Err(errno) => Some(Accepted::Exhausted(errno)),
         }
     }
 }
@@ -210,14 +264,21 @@ impl AsFd for Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Some(owned) = self.owned_path.take()
+impl Listener {
+    /// Removes the socket file, if it is ours and still the same.
+    fn remove_file(&self) {
+        if let Some(owned) = &self.owned_path
             && owned.owner == std::process::id()
             && file_id(&owned.path) == owned.file
         {
-            let _ = std::fs::remove_file(owned.path);
+            let _ = std::fs::remove_file(&owned.path);
         }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.remove_file();
     }
 }
 

@@ -16,6 +16,7 @@ pub mod pass;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod quit;
 pub mod ready;
 pub mod roster;
 pub mod select;

@@ -1,5 +1,7 @@
 //! Processes: fork, reap, signal, and the limits they start with.
 
+use std::os::fd::{AsRawFd, BorrowedFd};
+
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -102,6 +104,29 @@ impl Child {
     /// Ends it.
     pub fn kill(self) {
         let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
+impl Child {
+    /// Waits for its end and takes its status.
+    pub fn reap(self) {
+        while waitpid(self.0, None) == Err(Errno::EINTR) {}
+    }
+}
+
+/// In a forked child: closes every descriptor but standard input, output and error, and those in
+/// `keep`. What the parent's values own by number is gone with that, so nothing of them may be
+/// dropped: the child leaves through [`exit`].
+pub fn close_others(keep: &[BorrowedFd<'_>]) {
+    let mut numbers: Vec<u32> = keep.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    numbers.sort_unstable();
+    let mut first = 3;
+    for number in numbers.into_iter().chain([u32::MAX]) {
+        if first < number {
+            // SAFETY: it takes numbers alone; what it closes belongs to nobody in this process.
+            unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) };
+        }
+        first = number.saturating_add(1);
     }
 }
 

@@ -1,0 +1,107 @@
+//! What a parent and its workers tell each other: seven bytes in a message of their own.
+
+use windlass_core::pool::supervisor::Conn;
+
+/// A message: its kind, and the connection that it is about, if it is about one.
+pub(super) type Bytes = [u8; 7];
+
+/// What a parent tells a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Serve the connection that comes with this.
+    Serve(Conn),
+    /// Finish what you have, and end.
+    Quit,
+}
+
+/// What a worker tells its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Report {
+    /// It can serve.
+    Ready,
+    /// It has served this one.
+    Done(Conn),
+    /// The connection came without its descriptor.
+    Returned(Conn),
+    /// It has served as many as it may.
+    Retiring,
+}
+
+const NONE: Conn = Conn { index: 0, generation: 0 };
+
+impl Order {
+    pub(super) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Serve(conn) => pack(b'S', conn),
+            Self::Quit => pack(b'Q', NONE),
+        }
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match unpack(bytes)? {
+            (b'S', conn) => Some(Self::Serve(conn)),
+            (b'Q', _) => Some(Self::Quit),
+            _ => None,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn to_bytes(self) -> Bytes {
+        match self {
+            Self::Ready => pack(b'R', NONE),
+            Self::Done(conn) => pack(b'D', conn),
+            Self::Returned(conn) => pack(b'X', conn),
+            Self::Retiring => pack(b'T', NONE),
+        }
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        match unpack(bytes)? {
+            (b'R', _) => Some(Self::Ready),
+            (b'D', conn) => Some(Self::Done(conn)),
+            (b'X', conn) => Some(Self::Returned(conn)),
+            (b'T', _) => Some(Self::Retiring),
+            _ => None,
+        }
+    }
+}
+
+fn pack(kind: u8, conn: Conn) -> Bytes {
+    let mut bytes = [kind; 7];
+    bytes[1..3].copy_from_slice(&conn.index.to_ne_bytes());
+    bytes[3..].copy_from_slice(&conn.generation.to_ne_bytes());
+    bytes
+}
+
+fn unpack(bytes: &[u8]) -> Option<(u8, Conn)> {
+    let (&kind, conn) = bytes.split_first()?;
+    let (index, generation) = conn.split_at_checked(2)?;
+    let index = u16::from_ne_bytes(index.try_into().ok()?);
+    let generation = u32::from_ne_bytes(generation.try_into().ok()?);
+    Some((kind, Conn { index, generation }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let conn = Conn { index: 513, generation: 0x0102_0304 };
+        for order in [Order::Serve(conn), Order::Quit] {
+            assert_eq!(Order::from_bytes(&order.to_bytes()), Some(order));
+        }
+        for report in [Report::Ready, Report::Done(conn), Report::Returned(conn), Report::Retiring]
+        {
+            assert_eq!(Report::from_bytes(&report.to_bytes()), Some(report));
+        }
+    }
+
+    #[test]
+    fn what_nobody_tells_is_nothing() {
+        for bytes in [&b""[..], b"S", b"S12345", b"S1234567", b"Z123456"] {
+            assert_eq!((Order::from_bytes(bytes), Report::from_bytes(bytes)), (None, None));
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! The parent of a pool: an event loop that tells the supervisor what happened, and does what it says.
+//!
+//! ```text
+//!   listener ─┐                                   ┌─▶ fork, kill
+//!   workers ──┼─▶ event loop ─▶ supervisor ─▶ act ─┼─▶ pass a descriptor, close the copy
+//!   children ─┤   (host)        (core: decides)    ├─▶ listen or not
+//!   signals ──┘                                   └─▶ log, exit
+//! ```
+//!
+//! No decision is made here. That is what lets the core's search try every order of events.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tracing::{debug, error, info, warn};
+use windlass_core::pool::scoreboard::Activity;
+use windlass_core::pool::supervisor::{
+    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Policy, PolicyError, Signal, Supervisor,
+    Trace, Worker as Id,
+};
+use windlass_core::stream::Write;
+use windlass_core::time::{Instant, Wake};
+
+use super::board::Board;
+use super::message::{Order, Report};
+use super::worker::Worker;
+use crate::error::{Error, Result};
+use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
+use crate::server::Stop;
+use crate::sys::listener::Listener;
+use crate::sys::pass::{Channel, Received};
+use crate::sys::process::{self, Child, Forked, SingleThreaded};
+use crate::sys::stream::Stream;
+use crate::sys::{Errno, Signal as UnixSignal, clock, pidfd};
+
+/// The parent of a pool with at most `N` workers, the surge included.
+pub(in crate::server) struct Parent<const N: usize> {
+    supervisor: Box<Supervisor<N, N>>,
+    /// By slot.
+    members: [Option<Member>; N],
+    /// The parent's copies of connections, by place.
+    copies: [Option<Stream>; N],
+    /// Watched while [`Action::Listen`] says so.
+    pub(in crate::server) listener: Option<Token>,
+    /// Rings when the supervisor wants to be told the time.
+    timer: Option<Token>,
+    stop: Stop,
+    /// What a worker does; its exit status.
+    work: Box<dyn Fn(Worker) -> i32>,
+    /// What workers share, where they accept by themselves.
+    shared: Option<Shared>,
+    alone: SingleThreaded,
+    pid: u32,
+}
+
+/// What workers share that accept by themselves.
+#[derive(Clone)]
+pub(in crate::server) struct Shared {
+    pub(in crate::server) listener: Rc<Listener>,
+    pub(in crate::server) board: Rc<Board>,
+}
+
+/// A worker, from the parent's side.
+struct Member {
+    id: Id,
+    child: Child,
+    channel: Rc<Channel>,
+    channel_source: Token,
+    /// What the supervisor was told of its line on the scoreboard.
+    busy: bool,
+}
+
+type Cx<const N: usize> = Context<Parent<N>>;
+
+/// How often the parent looks at the scoreboard when nobody rings.
+pub(in crate::server) const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Which of the sizes that pools are made in takes this many workers and one more.
+#[macro_export]
+#[doc(hidden)]
+macro_rules! fit_pool {
+    ($workers:expr, $with:ident $args:tt) => {
+        match $workers {
+            0..=7 => $with::<8> $args,
+            8..=31 => $with::<32> $args,
+            32..=255 => $with::<256> $args,
+            _ => Err($crate::error::Error::new("start", "a pool", "255 workers are the most")),
+        }
+    };
+}
+pub(in crate::server) use crate::fit_pool as fit;
+
+/// Runs a pool until it is over. `prepare` adds the model's own sources.
+pub(in crate::server) fn run<const N: usize>(
+    policy: Policy,
+    stop: Stop,
+    shared: Option<Shared>,
+    work: Box<dyn Fn(Worker) -> i32>,
+    prepare: impl FnOnce(&mut EventLoop<Parent<N>>, &mut Parent<N>) -> Result<()>,
+) -> Result<()> {
+    let mut events = EventLoop::new()?;
+    let supervisor = Supervisor::new(policy, clock::now())
+        .map_err(|error: PolicyError| Error::new("start", "a pool", error))?;
+    let mut parent = Parent {
+        supervisor: Box::new(supervisor),
+        members: [const { None }; N],
+        copies: [const { None }; N],
+        listener: None,
+        timer: None,
+        stop,
+        work,
+        shared,
+        alone: SingleThreaded::check()?,
+        pid: std::process::id(),
+    };
+    let timer = events.timer(|parent: &mut Parent<N>, cx| parent.tell(cx, Event::Tick));
+    parent.timer = Some(timer);
+    let stop = events.add(parent.stop.source(), Watch::READ, |_, parent, cx, _| parent.heed(cx))?;
+    events.set_priority(stop, Priority::High);
+    let reload = events.signal(UnixSignal::SIGHUP, |parent, cx, _| {
+        info!("reloading: every worker is replaced when its replacement is ready");
+        parent.tell(cx, Event::Signal(Signal::Reload));
+    })?;
+    events.set_priority(reload, Priority::High);
+    if let Some(shared) = &parent.shared {
+        let bell = Rc::clone(&shared.board);
+        events.add(bell, Watch::READ, |board, parent: &mut Parent<N>, cx, _| {
+            board.heard();
+            parent.look(cx);
+        })?;
+        events.every(LOOK_EVERY, Parent::look);
+    }
+    prepare(&mut events, &mut parent)?;
+    parent.tell(&mut events, Event::Tick);
+    events.run(&mut parent)
+}
+
+impl<const N: usize> Parent<N> {
+    /// Something happened.
+    pub(in crate::server) fn tell(&mut self, cx: &mut Cx<N>, event: Event) {
+        let now = cx.now();
+        self.supervisor.handle(event, now);
+        while let Some(action) = self.supervisor.poll_action(now) {
+            self.act(cx, action, now);
+        }
+        let Some(timer) = self.timer else { return };
+        match self.supervisor.wake() {
+            Wake::Now => cx.arm_at(timer, now),
+            Wake::At(at) => cx.arm_at(timer, at),
+            Wake::Never => cx.disarm(timer),
+        }
+    }
+
+    fn act(&mut self, cx: &mut Cx<N>, action: Action, now: Instant) {
+        match action {
+            Action::Spawn { worker, generation } => {
+                if let Err(error) = self.spawn(cx, worker) {
+                    debug!(slot = worker.slot, generation, "{error}");
+                    self.supervisor.handle(Event::SpawnFailed(worker), now);
+                }
+            }
+            Action::Quit(worker) => {
+                if let Some(member) = self.member(worker) {
+                    // One of the two reaches it, whether it waits for an order or for a client.
+                    let _ = member.channel.send(&Order::Quit.to_bytes(), None);
+                    member.child.terminate();
+                }
+            }
+            Action::Kill(worker) => {
+                if let Some(member) = self.member(worker) {
+                    warn!(pid = member.child.pid(), "a worker is killed");
+                    member.child.kill();
+                }
+            }
+            Action::Pass { worker, conn, again } => {
+                if again {
+                    info!(slot = worker.slot, "a connection that nobody touched is served again");
+                }
+                let pass = self.pass(worker, conn);
+                self.supervisor.handle(Event::Passed { worker, conn, pass }, now);
+            }
+            Action::Inspect(conn) => {
+                let copy = self.copies[usize::from(conn.index)].as_ref();
+                let untouched = copy.is_some_and(Stream::is_untouched);
+                let trace = if untouched { Trace::Untouched } else { Trace::Touched };
+                self.supervisor.handle(Event::Inspected { conn, trace }, now);
+            }
+            Action::Close { conn, end } => {
+                self.copies[usize::from(conn.index)] = None;
+                match end {
+                    End::Served => {}
+                    End::Lost => warn!("a connection was lost with its worker"),
+                    End::Shed(why) => warn!(?why, "a connection is shed"),
+                }
+            }
+            Action::Listen(listen) => {
+                if let Some(listener) = self.listener {
+                    match listen {
+                        // It was opened, and stays open.
+                        Listen::On => drop(cx.arm(listener)),
+                        Listen::Off => cx.disarm(listener),
+                    }
+                }
+            }
+            Action::Notice(notice) => log(notice),
+            Action::Exit => cx.exit(),
+        }
+    }
+
+    /// Starts a worker.
+    fn spawn(&mut self, cx: &mut Cx<N>, id: Id) -> Result<()> {
+        let (channel, theirs) = Channel::pair().map_err(Error::of("open", "a channel"))?;
+        let child = match process::fork(&self.alone).map_err(Error::of("fork", "a worker"))? {
+            Forked::Child => process::exit(self.live(id, theirs)),
+            Forked::Parent(child) => child,
+        };
+        drop(theirs);
+        let channel = Rc::new(channel);
+        let watched = Self::watch(cx, id, child, &channel);
+        if watched.is_err() {
+            child.kill();
+            child.reap();
+        }
+        let member = Member { id, child, channel, channel_source: watched?, busy: false };
+        self.members[usize::from(id.slot)] = Some(member);
+        debug!(pid = child.pid(), slot = id.slot, epoch = id.epoch, "a worker was started");
+        Ok(())
+    }
+
+    fn watch(cx: &mut Cx<N>, id: Id, child: Child, channel: &Rc<Channel>) -> Result<Token> {
+        let source = cx.add(Rc::clone(channel), Watch::READ, move |channel, parent, cx, _| {
+            if !parent.hear(cx, id, channel) {
+                // Its end is told by its exit.
+                cx.remove(cx.current());
+            }
+        })?;
+        let exit = cx.child(child.pid(), move |parent, cx, exit| parent.bury(cx, id, exit));
+        if exit.is_err() {
+            cx.remove(source);
+        }
+        exit.map(|_| source)
+    }
+
+    /// The whole life of a worker; its exit status.
+    fn live(&self, id: Id, channel: Channel) -> i32 {
+        if !process::die_with_parent(self.pid) {
+            return 1;
+        }
+        process::leave_terminal_group();
+        let shared = self.shared.iter().flat_map(|it| [it.listener.as_fd(), it.board.as_fd()]);
+        let keep: Vec<BorrowedFd<'_>> = shared.chain([channel.as_fd()]).collect();
+        process::close_others(&keep);
+        match Worker::new(id, channel) {
+            Ok(worker) => (self.work)(worker),
+            Err(_) => 1,
+        }
+    }
+
+    fn pass(&self, worker: Id, conn: Conn) -> Pass {
+        let (Some(member), Some(copy)) =
+            (self.member(worker), &self.copies[usize::from(conn.index)])
+        else {
+            return Pass::Broken;
+        };
+        match member.channel.send(&Order::Serve(conn).to_bytes(), Some(copy.as_fd())) {
+            Ok(Write::Moved(_)) => Pass::Sent,
+            Ok(Write::WouldBlock | Write::Interrupted | Write::Nothing)
+            | Err(Errno::ETOOMANYREFS) => Pass::WouldBlock,
+            Err(_) => Pass::Broken,
+        }
+    }
+
+    /// A client was accepted; the supervisor listened, so there is a place.
+    pub(in crate::server) fn accepted(&mut self, cx: &mut Cx<N>, client: Stream) {
+        let Some(conn) = self.supervisor.vacant() else {
+            debug_assert!(false, "the listener is not watched without a place");
+            return;
+        };
+        self.copies[usize::from(conn.index)] = Some(client);
+        self.tell(cx, Event::Accepted(conn));
+    }
+
+    /// Hears what a worker has to say. False at the end of its channel.
+    fn hear(&mut self, cx: &mut Cx<N>, worker: Id, channel: &Channel) -> bool {
+        let mut buf = [0; 8];
+        loop {
+            match channel.recv(&mut buf) {
+                Ok(Received::Message { len, .. } | Received::Lost { len }) => {
+                    let event = match Report::from_bytes(&buf[..len]) {
+                        Some(Report::Ready) => Event::Ready(worker),
+                        Some(Report::Done(conn)) => Event::Done { worker, conn },
+                        Some(Report::Returned(conn)) => Event::Returned { worker, conn },
+                        Some(Report::Retiring) => Event::Retiring(worker),
+                        None => continue,
+                    };
+                    self.tell(cx, event);
+                }
+                Ok(Received::WouldBlock) => return true,
+                Ok(Received::Eof) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// Reads the scoreboard, and tells the supervisor who is busy by now and who is not.
+    fn look(&mut self, cx: &mut Cx<N>) {
+        let Some(Shared { listener, board }) = self.shared.clone() else { return };
+        for place in 0..N {
+            let Some(member) = &mut self.members[place] else { continue };
+            let busy = board.activity(member.id) == Some(Activity::Busy);
+            if std::mem::replace(&mut member.busy, busy) != busy {
+                let worker = member.id;
+                let event = if busy { Event::Busy(worker) } else { Event::Idle(worker) };
+                self.supervisor.handle(event, cx.now());
+            }
+        }
+        self.tell(cx, Event::Queue(listener.waiting()));
+        let members = self.members.iter().flatten();
+        let is_idle = |member: &&Member| board.activity(member.id) == Some(Activity::Idle);
+        let idle = members.clone().filter(is_idle).count();
+        board.set(idle, members.count());
+    }
+
+    /// A worker has ended.
+    fn bury(&mut self, cx: &mut Cx<N>, worker: Id, exit: pidfd::Exit) {
+        let place = usize::from(worker.slot);
+        let Some(member) = self.members[place].take_if(|member| member.id == worker) else {
+            return;
+        };
+        // What it said before it died counts.
+        self.hear(cx, worker, &member.channel);
+        cx.remove(member.channel_source);
+        if let Some(shared) = &self.shared {
+            shared.board.wipe(worker);
+        }
+        let exit = match exit {
+            pidfd::Exit::Code(0) => Exit::Clean,
+            pidfd::Exit::Code(super::worker::NO_RESOURCES) => Exit::Resource,
+            pidfd::Exit::Code(_)
+            | pidfd::Exit::Killed(_)
+            | pidfd::Exit::KilledByRealTime(_)
+            | pidfd::Exit::Unknown => {
+                if !self.stop.is_requested() {
+                    warn!(pid = member.child.pid(), slot = worker.slot, "a worker {exit}");
+                }
+                Exit::Crash
+            }
+        };
+        self.tell(cx, Event::Exited { worker, exit });
+        self.look(cx);
+    }
+
+    fn member(&self, worker: Id) -> Option<&Member> {
+        let member = self.members.get(usize::from(worker.slot))?.as_ref()?;
+        (member.id == worker).then_some(member)
+    }
+
+    /// Somebody asked to stop: once gently, twice at once.
+    fn heed(&mut self, cx: &mut Cx<N>) {
+        let before = (self.stop.is_requested(), self.stop.is_over(cx.now(), usize::MAX));
+        self.stop.notice(cx.now());
+        let after = (self.stop.is_requested(), self.stop.is_over(cx.now(), usize::MAX));
+        if after == before {
+            return;
+        }
+        if let Some(listener) = self.listener.take() {
+            cx.remove(listener);
+        }
+        if let Some(shared) = &self.shared {
+            shared.listener.close_everywhere();
+        }
+        let signal = if after.1 { Signal::StopNow } else { Signal::Stop };
+        self.tell(cx, Event::Signal(signal));
+    }
+}
+
+fn log(notice: Notice) {
+    match notice {
+        Notice::CrashLoop => error!("workers keep dying young: one a second is tried from now on"),
+        Notice::Recovered => info!("workers live again: the pool fills up"),
+        Notice::SpawnsFail => {
+            error!("workers cannot be started: trying again more and more slowly");
+        }
+        Notice::SpawnsWork => info!("workers can be started again"),
+        Notice::Reloaded { generation } => info!(generation, "reloaded"),
+    }
+}

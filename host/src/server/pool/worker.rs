@@ -1,0 +1,127 @@
+//! A worker's side: its orders, its reports, its connections.
+
+use std::os::fd::AsFd;
+
+use windlass_core::pool::supervisor::{Conn, Worker as Id};
+use windlass_core::time::Instant;
+
+use super::message::{Order, Report};
+use crate::drive::{Connection, Lent, run_alone};
+use crate::server::{Service, log_end};
+use crate::sys::pass::{Channel, Received};
+use crate::sys::poll::{Woken, wait, wait_for_input};
+use crate::sys::ready::Interest;
+use crate::sys::stream::Stream;
+use crate::sys::{Errno, clock, quit};
+
+/// The exit status of a worker that ran out of descriptors or memory: more workers would not help.
+pub(in crate::server) const NO_RESOURCES: i32 = 3;
+
+/// A worker, in its own process.
+pub(in crate::server) struct Worker {
+    id: Id,
+    channel: Channel,
+    served: u64,
+}
+
+/// What a worker of a static pool is to do next.
+pub(in crate::server) enum Task {
+    /// Serve this connection, which the parent knows by that name.
+    Serve(Conn, Stream),
+    /// End.
+    Quit,
+}
+
+impl Worker {
+    pub(super) fn new(id: Id, channel: Channel) -> Result<Self, Errno> {
+        quit::on_sigterm()?;
+        Ok(Self { id, channel, served: 0 })
+    }
+
+    /// Which worker this is.
+    pub(in crate::server) fn id(&self) -> Id {
+        self.id
+    }
+
+    /// It can serve.
+    pub(in crate::server) fn ready(&self) {
+        self.report(Report::Ready);
+    }
+
+    /// It has served the connection.
+    pub(in crate::server) fn done(&self, conn: Conn) {
+        self.report(Report::Done(conn));
+    }
+
+    /// Waits for the next order.
+    pub(in crate::server) fn next_task(&self) -> Task {
+        let mut buf = [0; 8];
+        loop {
+            let (len, fd) = match self.channel.recv(&mut buf) {
+                Ok(Received::Message { len, fd }) => (len, fd),
+                Ok(Received::Lost { len }) => (len, None),
+                Ok(Received::WouldBlock) => {
+                    if let Woken::Interrupted =
+                        wait(self.channel.as_fd(), Interest::READ, None, None)
+                        && quit::is_asked()
+                    {
+                        return Task::Quit;
+                    }
+                    continue;
+                }
+                // The parent is gone.
+                Ok(Received::Eof) | Err(_) => return Task::Quit,
+            };
+            match (Order::from_bytes(&buf[..len]), fd) {
+                (Some(Order::Serve(conn)), Some(fd)) => {
+                    return Task::Serve(conn, Stream::of_socket(fd));
+                }
+                // It came without its descriptor; the parent has a copy.
+                (Some(Order::Serve(conn)), None) => self.report(Report::Returned(conn)),
+                (Some(Order::Quit), _) => return Task::Quit,
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// Serves a connection to its end, and stays busy for `hold_us` more. After `requests` of them it
+    /// asks to be replaced, and goes on until it is.
+    pub(in crate::server) fn serve(
+        &mut self,
+        stream: Stream,
+        service: Service,
+        lent: &mut Lent,
+        pool: super::Pool,
+    ) {
+        let mut connection = Connection::new(stream, service.open(), clock::now());
+        log_end(run_alone(&mut connection, lent));
+        drop(connection);
+        hold(pool.hold_us);
+        self.served += 1;
+        if pool.requests == Some(self.served) {
+            self.report(Report::Retiring);
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // The parent reads as fast as its workers talk; if it is gone, the next order says so.
+        while let Ok(windlass_core::stream::Write::WouldBlock) =
+            self.channel.send(&report.to_bytes(), None)
+        {
+            wait(self.channel.as_fd(), Interest::WRITE, None, None);
+        }
+    }
+}
+
+fn hold(us: u64) {
+    let until = clock::now().after(us);
+    loop {
+        let left = until.since(clock::now());
+        if left == 0 {
+            return;
+        }
+        // Nobody is waited for but the time.
+        wait_for_input([None, None, None], Some(left));
+        debug_assert!(until > Instant::ZERO);
+    }
+}

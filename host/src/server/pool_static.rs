@@ -1,0 +1,63 @@
+//! A process pool of a fixed size: the parent accepts, and passes each connection to an idle worker.
+//!
+//! ```text
+//! parent:  loop { wait; a client: accept, pass it to an idle worker (SCM_RIGHTS), keep a copy
+//!                       a worker is done: close the copy; nobody idle: do not watch the listener }
+//! worker:  loop { receive a connection; serve it; report }
+//! ```
+//!
+//! The parent keeps its copy until the worker reports. So when a worker dies, the kernel is asked
+//! whether anybody read from its connection or wrote to it; if not, another worker serves it, and the
+//! client never knows. A connection that two workers died with is not tried a third time.
+
+use tracing::debug;
+use windlass_core::pool::supervisor::Policy;
+
+use super::pool::{self, Parent, Pool, Worker};
+use super::{Server, Service};
+use crate::drive::{Acceptor, Lent, Patience};
+use crate::error::Result;
+use crate::reactor::Incoming;
+use crate::server::Stop;
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let acceptor = server.acceptor.take();
+    let patience = server.patience();
+    let Server { service, limits, stop, .. } = server;
+    let pool = limits.pool.within(limits.max_connections);
+    pool::fit!(pool.workers, run(acceptor, service, pool, patience, stop))
+}
+
+fn run<const N: usize>(
+    acceptor: Acceptor,
+    service: Service,
+    limits: Pool,
+    patience: Patience,
+    stop: Stop,
+) -> Result<()> {
+    let policy = Policy { grace_us: stop.grace_us(), ..Policy::fixed(limits.workers) };
+    let work = move |worker: Worker| work(worker, service, limits, patience);
+    pool::run::<N>(policy, stop, None, Box::new(work), |events, parent| {
+        let listener = events.accept_with(acceptor, |parent: &mut Parent<N>, cx, incoming| {
+            if let Incoming::Client(client) = incoming {
+                parent.accepted(cx, client);
+            }
+        })?;
+        // Until somebody can take a client.
+        events.disarm(listener);
+        parent.listener = Some(listener);
+        Ok(())
+    })
+}
+
+/// The life of a worker.
+fn work(mut worker: Worker, service: Service, limits: Pool, patience: Patience) -> i32 {
+    let mut lent = Lent::for_one(patience);
+    worker.ready();
+    while let pool::Task::Serve(conn, client) = worker.next_task() {
+        worker.serve(client, service, &mut lent, limits);
+        worker.done(conn);
+    }
+    debug!(slot = worker.id().slot, "a worker ends");
+    0
+}

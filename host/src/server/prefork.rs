@@ -1,0 +1,78 @@
+//! A process pool that follows the load: children that all accept on one listener.
+//!
+//! ```text
+//! parent:  loop { wait: a child ended, the bell rang, a second passed: fork, or let one go }
+//! worker:  loop { accept; busy: serve; idle }      ring the bell when too few or too many are idle
+//! ```
+//!
+//! The kernel hands clients out: whoever has waited longest in `accept(2)` gets the next one, and
+//! nobody else wakes up. The parent never sees a client. It reads who is busy from a scoreboard in
+//! shared memory, on which each worker writes one line, and hears of it only when something has to be
+//! done: in the steady state a connection costs it nothing.
+
+use std::rc::Rc;
+
+use windlass_core::pool::supervisor::Policy;
+
+use super::pool::{self, Board, Pool, Shared, Worker};
+use super::{Server, Service, Stop};
+use crate::drive::{Lent, Patience};
+use crate::error::{Error, Result};
+use crate::sys::listener::{Accepted, Listener};
+use crate::sys::quit;
+
+pub(super) fn serve(mut server: Server) -> Result<()> {
+    let listener = server.acceptor.take().into_listener();
+    let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
+    let patience = server.patience();
+    let Server { service, limits, stop, .. } = server;
+    // A worker that is told to end between two waits hears of it within a second.
+    listener.block(pool::LOOK_EVERY).map_err(Error::of("listen on", listener.address()))?;
+    let pool = limits.pool.within(limits.max_connections);
+    pool::fit!(pool.max_workers, run(listener, service, pool, patience, stop))
+}
+
+fn run<const N: usize>(
+    listener: Listener,
+    service: Service,
+    limits: Pool,
+    patience: Patience,
+    stop: Stop,
+) -> Result<()> {
+    let Pool { min_spare, max_spare, max_workers, .. } = limits;
+    let policy =
+        Policy { grace_us: stop.grace_us(), ..Policy::spare(min_spare, max_spare, max_workers) };
+    let board = Rc::new(Board::new(N, limits)?);
+    let shared = Shared { listener: Rc::new(listener), board };
+    let of_workers = shared.clone();
+    let work = move |worker: Worker| work(worker, &of_workers, service, limits, patience);
+    pool::run::<N>(policy, stop, Some(shared), Box::new(work), |_, _| Ok(()))
+}
+
+/// The life of a worker.
+fn work(
+    mut worker: Worker,
+    shared: &Shared,
+    service: Service,
+    limits: Pool,
+    patience: Patience,
+) -> i32 {
+    let mut lent = Lent::for_one(patience);
+    let place = shared.board.enter(worker.id());
+    worker.ready();
+    while !quit::is_asked() {
+        match shared.listener.wait_for_client() {
+            Accepted::Stream(client) => {
+                place.busy();
+                worker.serve(client, service, &mut lent, limits);
+                place.idle();
+            }
+            // A signal, or a second without a client.
+            Accepted::Empty => {}
+            Accepted::Exhausted(_) => return pool::NO_RESOURCES,
+            // The parent stops.
+            Accepted::Closed => return 0,
+        }
+    }
+    0
+}

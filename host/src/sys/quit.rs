@@ -1,0 +1,37 @@
+//! SIGTERM as a request that interrupts a blocking call: for workers that block in `accept(2)`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, sigprocmask};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note(_: libc::c_int) {
+    ASKED.store(true, Ordering::Relaxed);
+}
+
+/// In a worker: from now on SIGTERM is noted, and interrupts a call that blocks (`EINTR`); no other
+/// signal is blocked. SIGINT and SIGHUP, which a terminal sends to all, are the parent's business.
+///
+/// A signal that comes just before the call does not interrupt it: give the call a timeout.
+///
+/// # Errors
+/// None that `sigaction(2)` could have here.
+pub fn on_sigterm() -> Result<(), Errno> {
+    let set = |signal, handler| {
+        let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler stores to an atomic, which is async-signal-safe.
+        unsafe { sigaction(signal, &action) }.map(drop)
+    };
+    set(Signal::SIGTERM, SigHandler::Handler(note))?;
+    set(Signal::SIGINT, SigHandler::SigIgn)?;
+    set(Signal::SIGHUP, SigHandler::SigIgn)?;
+    set(Signal::SIGCHLD, SigHandler::SigDfl)?;
+    sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// Whether SIGTERM has come.
+pub fn is_asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
