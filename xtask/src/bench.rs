@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
 
 /// How often the programs of a loop take turns.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 
 pub(crate) fn bench() -> Result<()> {
     let windlass = build_windlass()?;
@@ -49,7 +49,7 @@ fn messages(windlass: &Path, peers: &Peers) -> Result<()> {
     run(program(windlass)
         .args(["bench", "messages", "--models", "epoll,epoll-et,reactor"])
         .args(["--connections", "64,1000,10000", "--sizes", "64,16384"])
-        .args(["--rounds", "5", "--seconds", "0.8"])
+        .args(["--rounds", "3", "--seconds", "0.7"])
         .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
 }
 
@@ -68,7 +68,8 @@ fn ring(peers: &Peers) -> Result<()> {
         for anew in [true, false] {
             let args =
                 format!("{pipes} {active} {writes} 9{}", if anew { "" } else { " register-once" });
-            let [theirs, ours] = in_turn(peers, "ring", &args, |line| line.trim().parse().ok())?;
+            let [theirs, ours] = in_turn(peers, "ring", &args)?;
+            let (theirs, ours) = (median(&theirs, number)?, median(&ours, number)?);
             println!(
                 "| {pipes} | {active} | {} | {theirs:.0} | {ours:.0} | {:.2} |",
                 if anew { "yes" } else { "no" },
@@ -80,37 +81,32 @@ fn ring(peers: &Peers) -> Result<()> {
 }
 
 fn timers(peers: &Peers) -> Result<()> {
+    let [theirs, ours] = in_turn(peers, "timers", "1000000 2")?;
     println!("| | libevent | windlass | ratio |\n|---|---|---|---|");
     for what in ["add", "cancel", "fire", "rearm", "rearm-aged"] {
         let figure = |line: &str| {
             let mut words = line.split_whitespace().skip_while(|&word| word != what);
             words.nth(1)?.parse().ok()
         };
-        let [theirs, ours] = in_turn(peers, "timers", "1000000 2", figure)?;
+        let (theirs, ours) = (median(&theirs, figure)?, median(&ours, figure)?);
         println!("| {what} | {theirs:.1} | {ours:.1} | {:.2} |", ours / theirs);
     }
     Ok(())
 }
 
 fn drift(peers: &Peers) -> Result<()> {
-    let [theirs, ours] = in_turn(peers, "drift", "", |line| line.trim().parse().ok())?;
-    println!("libevent {theirs:.0}, windlass {ours:.0}");
+    let [theirs, ours] = in_turn(peers, "drift", "")?;
+    println!("libevent {:.0}, windlass {:.0}", median(&theirs, number)?, median(&ours, number)?);
     Ok(())
 }
 
-/// Runs both programs of a kind in turn, and returns the medians of what `figure` finds in their
-/// lines: libevent's and ours.
-fn in_turn(
-    peers: &Peers,
-    kind: &str,
-    args: &str,
-    figure: impl Fn(&str) -> Option<f64>,
-) -> Result<[f64; 2]> {
+/// Runs both programs of a kind in turn, and returns the lines that they printed: libevent's and ours.
+fn in_turn(peers: &Peers, kind: &str, args: &str) -> Result<[Vec<String>; 2]> {
     let programs =
         [peers.c.join(format!("{kind}_libevent")), peers.rust.join(format!("{kind}_windlass"))];
-    let mut figures = [Vec::new(), Vec::new()];
+    let mut lines = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        for (path, figures) in programs.iter().zip(&mut figures) {
+        for (path, lines) in programs.iter().zip(&mut lines) {
             let mut command = if has("taskset") {
                 let mut pinned = program("taskset");
                 pinned.args(["-c", "0"]).arg(path);
@@ -119,13 +115,19 @@ fn in_turn(
                 program(path)
             };
             let printed = output(command.args(args.split_whitespace()))?;
-            figures.extend(printed.lines().filter_map(&figure));
+            lines.extend(printed.lines().map(str::to_owned));
         }
     }
-    let median = |mut figures: Vec<f64>| {
-        figures.sort_by(f64::total_cmp);
-        figures.get(figures.len() / 2).copied().ok_or_else(|| format!("{kind}: no figures"))
-    };
-    let [theirs, ours] = figures;
-    Ok([median(theirs)?, median(ours)?])
+    Ok(lines)
+}
+
+fn number(line: &str) -> Option<f64> {
+    line.trim().parse().ok()
+}
+
+/// The median of what `figure` finds in the lines.
+fn median(lines: &[String], figure: impl Fn(&str) -> Option<f64>) -> Result<f64> {
+    let mut figures: Vec<f64> = lines.iter().filter_map(|line| figure(line)).collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().ok_or_else(|| "no figures were printed".to_owned())
 }
