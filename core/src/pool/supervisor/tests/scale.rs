@@ -13,7 +13,7 @@ fn spawns_are_bounded_by_burst_and_rate() {
         let workers: Vec<Worker> = bench.pool.workers().map(|(worker, _)| worker).collect();
         workers.into_iter().map(|w| spawns(&bench.tell(Event::Busy(w))).len()).sum()
     };
-    for _ in 0..20 {
+    for _ in 0..7 {
         started += take_all(&mut bench);
     }
     assert_eq!(started, 32, "the burst");
