@@ -65,6 +65,8 @@ pub struct Buffered {
     pub(super) stage: Stage,
     /// The user wants input.
     pub(super) reading: bool,
+    /// Output may go out.
+    pub(super) writing: bool,
     /// Input is no answer to what comes, nor the other way round: it is read also while output waits.
     pub(super) two_way: bool,
     /// The user has written all it will.
@@ -134,6 +136,7 @@ impl Buffered {
             write_since: now,
             stage,
             reading,
+            writing: true,
             two_way: false,
             shutting: false,
             // The kernel says so. A FIFO without a writer reads as one at its end.
@@ -207,6 +210,12 @@ impl Buffered {
         self.eof = false;
     }
 
+    /// Lets output go out, or keeps it (`bufferevent_enable`, `bufferevent_disable` of `EV_WRITE`). At
+    /// first it goes.
+    pub fn set_writing(&mut self, writing: bool) {
+        self.writing = writing;
+    }
+
     /// Reads also while output waits: for a relay, whose output comes from somewhere else. If both ends
     /// of a connection read only what they have room to answer, and both are full, they wait for each
     /// other for ever. At first it does not.
@@ -242,6 +251,7 @@ impl Buffered {
     /// Closes the stream when the output is out, and removes it; nothing is told any more. A peer that
     /// still talks is listened to for up to 2 seconds, so that our last bytes are not lost to a reset.
     pub fn close(&mut self) {
+        self.writing = true;
         self.stage = match self.stage {
             // It may never connect.
             Stage::Connecting { until } => Stage::Closing { until },
@@ -258,7 +268,7 @@ impl Buffered {
     /// Sends what can be sent, and the end behind it.
     pub(super) fn flush(&mut self, now: Instant) {
         let was_read = self.wants_input();
-        while self.writable && !self.output.is_empty() {
+        while self.writing && self.writable && !self.output.is_empty() {
             match self.stream.send([self.output.data(), &[]]) {
                 Ok(Write::Moved(n)) => {
                     self.write_since = now;
@@ -292,7 +302,7 @@ impl Buffered {
             Stage::Open | Stage::HalfClosed | Stage::Closing { .. } => {
                 let read = (self.read_timeout_us > 0 && self.wants_input())
                     .then(|| self.read_since.after(self.read_timeout_us));
-                let write = (self.write_timeout_us > 0 && !self.output.is_empty())
+                let write = (self.write_timeout_us > 0 && self.writing && !self.output.is_empty())
                     .then(|| self.write_since.after(self.write_timeout_us));
                 let close = match self.stage {
                     Stage::Closing { until } => until,

@@ -240,8 +240,8 @@ impl<S> Conversation<S> {
     /// Tells of one direction that took too long, if there is one.
     fn time_out(&mut self, state: &mut S, cx: &mut Context<S>) -> bool {
         let over = |since: Instant, us: u64| us > 0 && since.after(us) <= cx.now;
-        let write =
-            !self.io.output.is_empty() && over(self.io.write_since, self.io.write_timeout_us);
+        let waits = self.io.writing && !self.io.output.is_empty();
+        let write = waits && over(self.io.write_since, self.io.write_timeout_us);
         let late = match self.io.stage {
             Stage::Closing { until } if write || until.is_some_and(|until| until <= cx.now) => {
                 self.io.stage = Stage::Gone;

@@ -73,7 +73,7 @@ impl<S> Context<S> {
             Handler::Buffered(conversation) => {
                 let io = &mut conversation.io;
                 io.output.lend(&mut self.spare);
-                if io.output.is_empty() {
+                if io.output.is_empty() || !io.writing {
                     io.write_since = now;
                 }
                 if !io.wants_input() {

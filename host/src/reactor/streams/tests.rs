@@ -407,3 +407,19 @@ fn watermarks_may_be_as_high_as_numbers_are() {
         );
     }
 }
+
+#[test]
+fn output_that_is_kept_goes_out_when_it_may() {
+    let (mut events, mut desk, token, mut peer) = start();
+    let io = events.stream(token).unwrap();
+    io.set_timeouts(None, Some(ms(10)));
+    io.set_writing(false);
+    io.write(b"kept");
+    pass(ms(20));
+    pump(&mut events, &mut desk);
+    assert_eq!((peer.heard(), desk.news()), (Vec::new(), Vec::new()), "it does not time out");
+    events.stream(token).unwrap().set_writing(true);
+    pump(&mut events, &mut desk);
+    assert_eq!(peer.heard(), b"kept");
+    assert_eq!(desk.news(), ["Drained"]);
+}
