@@ -70,8 +70,8 @@ pub struct Context<S> {
     pub(super) stats: Stats,
 }
 
-/// Whether the loop is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the loop is to end: the later of these outdoes the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Leave {
     No,
     AfterRound,
@@ -332,7 +332,7 @@ impl<S> Context<S> {
 
     /// Ends [`run`](super::EventLoop::run) after this round (`event_base_loopexit`).
     pub fn exit(&mut self) {
-        self.leave = self.leave.max_with(Leave::AfterRound);
+        self.leave = self.leave.max(Leave::AfterRound);
     }
 
     /// Ends it after this callback (`event_base_loopbreak`). Whoever else was to be called keeps its
@@ -417,12 +417,6 @@ impl<S> Context<S> {
                 .inbox
                 .as_ref()
                 .is_none_or(|inbox| Arc::strong_count(inbox) == 1 && inbox.is_empty())
-    }
-}
-
-impl Leave {
-    fn max_with(self, other: Self) -> Self {
-        if self == Self::No { other } else { self }
     }
 }
 

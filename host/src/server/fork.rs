@@ -32,11 +32,11 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     loop {
         let client = server.next_client(children.len(), None, Wake::Never);
         // A signal says that at least one child has ended: take them all, leave no zombie.
-        while let Some((child, how)) = process::reap() {
+        while let Some((child, exit)) = process::reap() {
             children.remove(&child);
             server.acceptor.closed();
-            if let Err(how) = how {
-                warn!(pid = child.pid(), "child {how}");
+            if !exit.is_success() {
+                warn!(pid = child.pid(), "child {exit}");
             }
         }
         if let Some(stream) = client {

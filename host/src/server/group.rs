@@ -75,10 +75,10 @@ pub fn serve(
                 children.keys().copied().for_each(Child::terminate);
             }
         }
-        while let Some((child, how)) = process::reap() {
+        while let Some((child, exit)) = process::reap() {
             let Some(name) = children.remove(&child) else { continue };
             if stops == 0 && failed.is_none() {
-                let why = how.err().unwrap_or_else(|| "ended".to_owned());
+                let why = if exit.is_success() { "ended".to_owned() } else { exit.to_string() };
                 warn!(pid = child.pid(), "the server of {name} {why}; stopping the others");
                 failed = Some(Error::new("serve", name, why));
                 children.keys().copied().for_each(Child::terminate);

@@ -73,10 +73,8 @@ fn connect_stream<A: SockaddrLike>(at: &A, deadline: Instant) -> nix::Result<Str
             if clock::now() >= deadline && !is_writable(&fd) {
                 return Err(Errno::ETIMEDOUT);
             }
-            match socket::getsockopt(&fd, sockopt::SocketError)? {
-                0 => {}
-                errno => return Err(Errno::from_raw(errno)),
-            }
+            let stream = Stream::new(fd);
+            return stream.connected().map(|()| stream);
         }
         // A Unix listener whose backlog is full says so instead of waiting.
         Err(Errno::EAGAIN) => {

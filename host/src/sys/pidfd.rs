@@ -65,27 +65,10 @@ impl PidFd {
 
     /// Takes its status, if it has ended: it is no zombie any more.
     pub fn reap(&self) -> Option<Exit> {
-        // SAFETY: it is numbers, and all of them may be zero.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        let (fd, flags) = (self.fd.as_raw_fd().unsigned_abs(), libc::WEXITED | libc::WNOHANG);
-        loop {
-            // SAFETY: the descriptor is ours and open, and there is room for the answer.
-            let done = unsafe { libc::waitid(libc::P_PIDFD, fd, &raw mut info, flags) };
-            match Errno::result(done) {
-                Ok(_) => break,
-                Err(Errno::EINTR) => {}
-                // `ECHILD`: reaped by somebody else, or SIGCHLD is ignored.
-                Err(_) => return Some(Exit::Unknown),
-            }
-        }
-        // SAFETY: waitid(2) filled in the fields of SIGCHLD, or left them zero.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-        match info.si_code {
-            _ if pid == 0 => None,
-            libc::CLD_EXITED => Some(Exit::Code(status)),
-            _ => {
-                Some(Signal::try_from(status).map_or(Exit::KilledByRealTime(status), Exit::Killed))
-            }
+        match wait_for(libc::P_PIDFD, self.fd.as_raw_fd().unsigned_abs(), libc::WNOHANG) {
+            Ok(ended) => ended.map(|(_, exit)| exit),
+            // `ECHILD`: reaped by somebody else, or SIGCHLD is ignored.
+            Err(_) => Some(Exit::Unknown),
         }
     }
 
@@ -103,6 +86,33 @@ impl AsFd for PidFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// `waitid(2)` for children that have ended: takes the status of one. None when all of them live. (nix
+/// has no name for a real-time signal, and loses the child that one killed.)
+pub(super) fn wait_for(
+    kind: libc::idtype_t,
+    id: u32,
+    flags: i32,
+) -> Result<Option<(i32, Exit)>, Errno> {
+    // SAFETY: it is numbers, and all of them may be zero.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: there is room for the answer; a descriptor among the arguments is the caller's.
+        let done = unsafe { libc::waitid(kind, id, &raw mut info, libc::WEXITED | flags) };
+        match Errno::result(done) {
+            Ok(_) => break,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // SAFETY: waitid(2) filled in the fields of SIGCHLD, or left them zero.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    let exit = match info.si_code {
+        libc::CLD_EXITED => Exit::Code(status),
+        _ => Signal::try_from(status).map_or(Exit::KilledByRealTime(status), Exit::Killed),
+    };
+    Ok((pid != 0).then_some((pid, exit)))
 }
 
 #[cfg(test)]

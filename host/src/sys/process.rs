@@ -5,9 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, getppid};
 
+use super::pidfd::{Exit, wait_for};
 use crate::error::{Error, Result};
 
 /// Proof that this process had one thread when it was looked at. Whoever holds it starts none.
@@ -63,31 +63,20 @@ pub fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Takes the status of one child that has ended, if there is one; `Ok` if it exited with 0.
-/// SIGCHLD coalesces, so ask until `None`.
-pub fn reap() -> Option<(Child, std::result::Result<(), String>)> {
-    wait_any(WaitPidFlag::WNOHANG)
+/// Takes the status of one child that has ended, if there is one. SIGCHLD coalesces, so ask until
+/// `None`.
+pub fn reap() -> Option<(Child, Exit)> {
+    wait_any(libc::WNOHANG)
 }
 
 /// Waits until a child has ended; `None` when there is no child.
-pub fn wait() -> Option<(Child, std::result::Result<(), String>)> {
-    wait_any(WaitPidFlag::empty())
+pub fn wait() -> Option<(Child, Exit)> {
+    wait_any(0)
 }
 
-fn wait_any(flags: WaitPidFlag) -> Option<(Child, std::result::Result<(), String>)> {
-    loop {
-        return match waitpid(None::<Pid>, Some(flags)) {
-            Ok(WaitStatus::Exited(pid, 0)) => Some((Child(pid), Ok(()))),
-            Ok(WaitStatus::Exited(pid, status)) => {
-                Some((Child(pid), Err(format!("exited with status {status}"))))
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) => {
-                Some((Child(pid), Err(format!("was killed by {signal}"))))
-            }
-            Err(Errno::EINTR) => continue,
-            Ok(_) | Err(_) => None,
-        };
-    }
+fn wait_any(flags: i32) -> Option<(Child, Exit)> {
+    let (pid, exit) = wait_for(libc::P_ALL, 0, flags).ok()??;
+    Some((Child(Pid::from_raw(pid)), exit))
 }
 
 impl Child {
@@ -110,7 +99,7 @@ impl Child {
 impl Child {
     /// Waits for its end and takes its status.
     pub fn reap(self) {
-        while waitpid(self.0, None) == Err(Errno::EINTR) {}
+        let _ = wait_for(libc::P_PID, self.0.as_raw().unsigned_abs(), 0);
     }
 }
 

@@ -38,7 +38,7 @@ impl Signals {
         }
         let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect();
         set.thread_block()?;
-        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Self)
+        open(&set).map(Self)
     }
 
     /// The next signal that came, if any.

@@ -125,7 +125,7 @@ fn main() {
         Forked::Parent(child) => {
             let (ended, how) = wait().expect("a child");
             assert_eq!(ended, child);
-            how.expect("the child's part");
+            assert!(how.is_success(), "the child: {how}");
         }
     }
     parent.check("the parent, after");

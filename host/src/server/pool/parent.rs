@@ -77,9 +77,7 @@ type Cx<const N: usize> = Context<Parent<N>>;
 pub(in crate::server) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Which of the sizes that pools are made in takes this many workers and one more.
-#[macro_export]
-#[doc(hidden)]
-macro_rules! fit_pool {
+macro_rules! fit {
     ($workers:expr, $with:ident $args:tt) => {
         match $workers {
             0..=7 => $with::<8> $args,
@@ -89,7 +87,7 @@ macro_rules! fit_pool {
         }
     };
 }
-pub(in crate::server) use crate::fit_pool as fit;
+pub(in crate::server) use fit;
 
 /// Runs a pool until it is over. `prepare` adds the model's own sources.
 pub(in crate::server) fn run<const N: usize>(

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use windlass_core::pool::supervisor::{Conn, Worker as Id};
-use windlass_core::time::Instant;
+use windlass_core::stream::Write;
 
 use super::message::{Order, Report};
 use crate::drive::{Connection, Lent, run_alone};
@@ -105,9 +105,7 @@ impl Worker {
 
     fn report(&self, report: Report) {
         // The parent reads as fast as its workers talk; if it is gone, the next order says so.
-        while let Ok(windlass_core::stream::Write::WouldBlock) =
-            self.channel.send(&report.to_bytes(), None)
-        {
+        while let Ok(Write::WouldBlock) = self.channel.send(&report.to_bytes(), None) {
             wait(self.channel.as_fd(), Interest::WRITE, None, None);
         }
     }
@@ -115,13 +113,8 @@ impl Worker {
 
 fn hold(us: u64) {
     let until = clock::now().after(us);
-    loop {
-        let left = until.since(clock::now());
-        if left == 0 {
-            return;
-        }
-        // Nobody is waited for but the time.
-        wait_for_input([None, None, None], Some(left));
-        debug_assert!(until > Instant::ZERO);
+    // A signal ends a wait early.
+    while clock::now() < until {
+        wait_for_input([None, None, None], Some(until.since(clock::now())));
     }
 }
