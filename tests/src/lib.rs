@@ -18,6 +18,7 @@
 pub mod proc;
 
 mod client;
+mod counting;
 mod fds;
 mod macros;
 mod optional;
@@ -29,6 +30,7 @@ mod server;
 mod storm;
 
 pub use client::{Client, End};
+pub use counting::Counting;
 pub use fds::Descriptors;
 pub use optional::{has, skipped};
 pub use program::{Feed, Outcome, Program, Running};

@@ -6,7 +6,6 @@
 //!
 //! The tests here take turns: they count what a process does, and need its descriptors.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +16,7 @@ use nix::unistd::Pid;
 use windlass::addr::Address;
 use windlass::server::{Limits, Server, Service, Stop};
 use windlass::sys::listener::Listener;
-use windlass_tests::{Client, Descriptors, Model, Random, has, models, serve};
+use windlass_tests::{Client, Counting, Descriptors, Model, Random, has, models, serve};
 
 models!(exchanging_messages_allocates_nothing:
     select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
@@ -25,9 +24,6 @@ models!(an_idle_connection_costs_at_most_128_bytes: epoll Epoll, epoll_et EpollE
 models!(a_message_costs_one_read_one_write_and_little_more: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 
 static TURN: Mutex<()> = Mutex::new(());
-
-/// The system's allocator, counting what watched threads ask of it.
-struct Counting;
 
 /// Allocations of all watched threads.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -43,28 +39,8 @@ fn count() {
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: Counting = Counting(count);
 
 fn exchanging_messages_allocates_nothing(model: Model) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);

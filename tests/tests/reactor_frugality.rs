@@ -3,7 +3,6 @@
 //! The peer is in the same thread, which counts what it asks of the allocator. What a loop keeps for
 //! later it has after a few hundred rounds.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -15,9 +14,7 @@ use windlass::reactor::{EventLoop, StreamEvent, Watch};
 use windlass::server::Service;
 use windlass::sys::Signal;
 use windlass::sys::stream::Stream;
-
-/// The system's allocator, counting what each thread asks of it.
-struct Counting;
+use windlass_tests::Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -28,28 +25,8 @@ fn count() {
     let _ = ALLOCATIONS.try_with(|all| all.set(all.get() + 1));
 }
 
-// SAFETY: every call goes to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 #[global_allocator]
-static COUNTING: Counting = Counting;
+static COUNTING: Counting = Counting(count);
 
 /// Calls made so far.
 type Calls = u64;
