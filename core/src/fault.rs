@@ -36,6 +36,8 @@ pub enum Peer {
     Truncated,
     /// The connection was reset.
     Reset,
+    /// It does not do what was asked.
+    Refused,
 }
 
 /// A resource of ours that did not suffice.
@@ -75,6 +77,7 @@ impl fmt::Display for Peer {
             }
             Peer::Truncated => f.write_str("the stream ended inside a message"),
             Peer::Reset => f.write_str("the peer reset the connection"),
+            Peer::Refused => f.write_str("the peer refused"),
         }
     }
 }

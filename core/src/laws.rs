@@ -13,9 +13,11 @@
 use core::fmt;
 
 use crate::fault::Fault;
+use crate::session::files::{FileSender, Piece, Refusal, Task};
 use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::{Close, Want};
+use zerocopy::IntoBytes;
 
 /// What a session must do whatever its shell does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,6 +93,8 @@ pub struct Lab<const N: usize> {
     /// The memory lent to the session.
     piece: [u8; N],
     out: [u8; N],
+    /// The length of the one file that there is, whatever its name.
+    file: Option<u64>,
 }
 
 impl<const N: usize> Default for Lab<N> {
@@ -102,7 +106,14 @@ impl<const N: usize> Default for Lab<N> {
 impl<const N: usize> Lab<N> {
     /// A lab of three buffers of `N` bytes.
     pub const fn new() -> Self {
-        Self { reference: [0; N], reference_len: 0, piece: [0; N], out: [0; N] }
+        Self { reference: [0; N], reference_len: 0, piece: [0; N], out: [0; N], file: None }
+    }
+
+    /// With a file of so many bytes, which is found under any name. Its byte `n` is `n % 251`, and its
+    /// digest is how many bytes were digested, in the first eight bytes, low ones first.
+    #[must_use]
+    pub const fn with_file(self, len: u64) -> Self {
+        Self { file: Some(len), ..self }
     }
 
     /// Runs the sessions that `make` makes, all alike, on `input` under every law.
@@ -201,7 +212,8 @@ impl<const N: usize> Lab<N> {
         plan: Plan,
         mut sink: impl FnMut(Instant, &[u8]) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
-        let mut watch = Watch { plan, close: Close::Open, calls: 0, now: Instant::from_micros(1) };
+        let mut watch =
+            Watch { plan, close: Close::Open, calls: 0, digested: 0, now: Instant::from_micros(1) };
         let mut unread = &input[..plan.end];
         let mut eof = false;
         let room = plan.room;
@@ -219,6 +231,12 @@ impl<const N: usize> Lab<N> {
                 if session.want().wake.is_due(now) {
                     return Err(plan.breaks(Law::NoSpin));
                 }
+            } else if want.write
+                && session.file_sender().is_some_and(|it| it.task() != Task::Render)
+            {
+                let Some(sender) = session.file_sender() else { continue };
+                let sent = watch.lend_file(sender, self.file, &mut self.out[..room])?;
+                sink(now, watch.sent(&self.out[..sent])?)?;
             } else if want.write {
                 session.space(now, &mut out);
                 if out.rendered().is_empty() && session.want() == want {
@@ -295,6 +313,12 @@ impl<const N: usize> Lab<N> {
         session.tick(now);
         session.space(now, &mut out);
         session.eof(now);
+        if session
+            .file_sender()
+            .is_some_and(|it| it.task() != Task::Render || it.piece(0).is_some())
+        {
+            return Err(plan.breaks(Law::Aborts));
+        }
         let reply = match self.piece.get_mut(..1) {
             Some(piece) => session.input(now, piece, &mut out).reply,
             None => 0,
@@ -312,6 +336,8 @@ struct Watch {
     plan: Plan,
     close: Close,
     calls: usize,
+    /// Bytes of the file that were digested.
+    digested: u64,
     now: Instant,
 }
 
@@ -332,6 +358,68 @@ impl Watch {
         }
         self.close = want.close;
         Ok(want)
+    }
+
+    /// Does a sender's task, and says how many bytes of `out` it sent.
+    fn lend_file(
+        &mut self,
+        sender: &mut dyn FileSender,
+        file: Option<u64>,
+        out: &mut [u8],
+    ) -> Result<usize, Broken> {
+        let (now, plan) = (self.now, self.plan);
+        let len = file.unwrap_or(0);
+        match sender.task() {
+            Task::Render => return Ok(0),
+            Task::Open(_) => sender.opened(now, file.ok_or(Refusal::NotFound)),
+            Task::Digest(extent) => {
+                if extent.offset + extent.len > len {
+                    return Err(plan.breaks(Law::Counts));
+                }
+                let bytes = extent.len.min(out.len() as u64);
+                let before = if extent.offset == 0 { 0 } else { self.digested };
+                self.digested = before + bytes;
+                let mut so_far = [0; 32];
+                so_far[..8].copy_from_slice(&self.digested.to_le_bytes());
+                sender.digested(now, bytes, &so_far);
+            }
+            Task::Send { digest } => {
+                let mut sent = 0;
+                while let Some(room) = out.get_mut(sent..).filter(|room| !room.is_empty())
+                    && let Some(piece) = sender.piece(sent as u64)
+                {
+                    sent += match piece {
+                        Piece::Header { header, from } => {
+                            let rest = header.as_bytes().get(from..).unwrap_or_default();
+                            let n = rest.len().min(room.len());
+                            room[..n].copy_from_slice(&rest[..n]);
+                            n
+                        }
+                        Piece::File(extent) => {
+                            if extent.offset + extent.len > len {
+                                return Err(plan.breaks(Law::Counts));
+                            }
+                            let n =
+                                room.len().min(usize::try_from(extent.len).unwrap_or(usize::MAX));
+                            for (byte, offset) in room[..n].iter_mut().zip(extent.offset..) {
+                                *byte = (offset % 251) as u8;
+                            }
+                            if digest {
+                                let before = if extent.offset == 0 { 0 } else { self.digested };
+                                self.digested = before + n as u64;
+                            }
+                            n
+                        }
+                    };
+                }
+                if sent == 0 {
+                    return Err(plan.breaks(Law::NoSpin));
+                }
+                sender.sent(now, sent as u64);
+                return Ok(sent);
+            }
+        }
+        Ok(0)
     }
 
     /// Checks output: none after `WriteHalf` or the end.

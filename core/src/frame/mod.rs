@@ -7,9 +7,11 @@
 //!   +---------------+--------- ... ---------+
 //! ```
 
+mod cut;
 mod decode;
 mod encode;
 
+pub use cut::{Cut, Part};
 pub use decode::{Decoder, FrameStep};
 pub use encode::Encoder;
 

@@ -8,7 +8,7 @@
 //!     want.close is Done ........ flush what was rendered, close, leave the loop
 //!     want.wake is due .......... session.tick(now)
 //!     output is unsent .......... send it; with no room, wait
-//!     want.write ................ session.space(now, out)
+//!     want.write ................ session.space(now, out), or the task of session.file_sender()
 //!     want.read ................. read, then session.input(now, bytes, out); at the end, eof(now)
 //!     otherwise ................. wait for the descriptor or until want.wake
 //! }
@@ -27,13 +27,17 @@
 //! moment, also while the peer takes nothing. A line without an end, a UART say, never tells `eof`:
 //! a session that must end there needs a wake of its own.
 
+pub mod files;
 mod out;
 mod reflect;
 mod time;
 
+pub use files::FilesServer;
 pub use out::Out;
 pub use reflect::{Echo, Reflect, Transform, Unchanged, Upper, Uppercase};
 pub use time::{TimeClient, TimeServer};
+
+use files::FileSender;
 
 use crate::fault::Fault;
 use crate::time::Instant;
@@ -65,6 +69,12 @@ pub trait Session {
     /// The shell gives up: the connection failed, timed out or is not wanted any more. The session
     /// is [`Done`](crate::want::Close::Done) with this fault, unless it was done before.
     fn abort(&mut self, why: Fault);
+
+    /// The side of it that sends a file, if it has one: asked for while [`Want::write`] holds, before
+    /// [`space`](Self::space).
+    fn file_sender(&mut self) -> Option<&mut dyn FileSender> {
+        None
+    }
 }
 
 /// What [`Session::input`] did with its bytes.
