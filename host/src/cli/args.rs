@@ -168,6 +168,12 @@ pub(super) struct Serve {
     /// thread-pool: connections that may wait for a thread [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) queue: Option<u32>,
+    /// files: the folder whose files are served
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
+    /// files: send this one to whoever connects, unasked
+    #[arg(long, value_name = "FILE", requires = "service")]
+    pub(super) push: Option<PathBuf>,
     /// pool-static: workers [default: 5]
     #[arg(long, value_name = "N", value_parser = workers())]
     pub(super) workers: Option<u16>,

@@ -1,5 +1,9 @@
 //! `windlass serve`: from options to listeners to a running server.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 use tracing::info;
@@ -9,38 +13,45 @@ use super::{Failure, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::group::{self, Member};
-use crate::server::{Limits, Model, Policy, Pool, Server, Service, Stop};
+use crate::server::{Limits, Model, Offer, Policy, Pool, Server, Service, Stop};
 use crate::sys::listener::Listener;
 use crate::sys::process;
+use crate::sys::root::Root;
 use crate::sys::signals::Signals;
 
 /// What runs without a word on the command line: each service of streams, each under a model that
 /// suits it, on loopback.
-const BUILT_IN: [(Service, Model, &str); 4] = [
+const BUILT_IN: [(Service, Model, &str); 5] = [
     (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
     (Service::Upper, Model::Epoll, "tcp:127.0.0.1:9527"),
     (Service::Upper, Model::Poll, "unix:@windlass-upper"),
     (Service::Echo, Model::EpollEt, "tcp:127.0.0.1:7007"),
+    (Service::Files, Model::PoolStatic, "tcp:127.0.0.1:2334"),
 ];
 
 pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     let plan = plan(args)?;
     let limits = limits(args)?;
+    let files_offer = files_offer(args)?;
     let files = process::raise_nofile();
     // What was inherited is taken before anything else is opened: no number is ours by then.
+    let offer = |service| match (service, &files_offer) {
+        (Service::Files, Some(files)) => files.clone(),
+        (service, _) => service.into(),
+    };
     let mut members = Vec::with_capacity(plan.len());
     let is_inherited = |address: &Address| matches!(address, Address::Fd(_));
     let (inherited, own): (Vec<_>, Vec<_>) =
         plan.into_iter().partition(|(_, _, address)| is_inherited(address));
     for (service, model, address) in inherited {
         let listener = Listener::bind(&address, args.backlog)?;
-        members.push(Member { listener, service, model });
+        members.push(Member { listener, offer: offer(service), model });
     }
     // Before a socket file exists, so that a stop at any moment takes it away.
     let signals = Signals::block().map_err(Error::of("block signals", ""))?;
     for (service, model, address) in own {
         let listener = Listener::bind(&address, args.backlog)?;
-        members.push(Member { listener, service, model });
+        members.push(Member { listener, offer: offer(service), model });
     }
     info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT stops");
     let grace_us = args.grace.0;
@@ -51,16 +62,17 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     if let Some(member) = members.pop() {
         announce(&member)?;
         let stop = Stop::on_signals(signals, grace_us);
-        Server::new(member.listener, member.service, limits, stop).run(member.model)?;
+        Server::new(member.listener, member.offer, limits, stop).run(member.model)?;
     }
     Ok(())
 }
 
 /// The line that scripts wait for.
 fn announce(member: &Member) -> Result<()> {
-    let Member { listener, service, model } = member;
+    let Member { listener, offer, model } = member;
     let (address, pid) = (listener.address(), std::process::id());
-    print_line(&format!("listening {address} {} {} pid {pid}", service.name(), model.name()))
+    let service = offer.service().name();
+    print_line(&format!("listening {address} {service} {} pid {pid}", model.name()))
 }
 
 /// The listeners to open.
@@ -70,7 +82,11 @@ fn plan(args: &Serve) -> std::result::Result<Vec<(Service, Model, Address)>, Fai
         all.filter_map(|&(service, model, text)| Some((service, model, text.parse().ok()?)))
     };
     let Some(service) = args.service else {
-        return Ok(built_in().collect());
+        let has_root = args.root.is_some();
+        if !has_root {
+            info!("files is not served: there is no --root");
+        }
+        return Ok(built_in().filter(|&(of, ..)| of != Service::Files || has_root).collect());
     };
     let model = args.model;
     let plan: Vec<_> = if args.listen.is_empty() {
@@ -97,6 +113,38 @@ fn plan(args: &Serve) -> std::result::Result<Vec<(Service, Model, Address)>, Fai
         }
     }
     Ok(plan)
+}
+
+/// The folder, opened, or the folder of the file that is pushed.
+fn files_offer(args: &Serve) -> std::result::Result<Option<Offer>, Failure> {
+    let (root, push) = (args.root.as_deref(), args.push.as_deref());
+    match args.service {
+        Some(Service::Files) if root.is_none() && push.is_none() => {
+            return Err(usage("files needs --root DIR, or --push FILE"));
+        }
+        Some(Service::Time | Service::Upper | Service::Echo) if root.is_some() || push.is_some() => {
+            return Err(usage("--root and --push are for files"));
+        }
+        Some(_) | None => {}
+    }
+    let (root, name) = match (root, push) {
+        (Some(root), name) => (root, name),
+        (None, Some(file)) => {
+            let folder = file.parent().filter(|folder| *folder != Path::new(""));
+            let name = file.file_name().map(Path::new);
+            let name = name.ok_or_else(|| usage("--push is for a file, by its name"))?;
+            (folder.unwrap_or(Path::new(".")), Some(name))
+        }
+        (None, None) => return Ok(None),
+    };
+    let folder = Root::open(root)?;
+    let name = name.map(|name| name.as_os_str().as_bytes());
+    if let Some(name) = name {
+        // Better said now than to each client.
+        let shown = root.join(OsStr::from_bytes(name));
+        folder.file(name).map_err(Error::of("push", shown.display()))?;
+    }
+    Ok(Some(Offer::files(folder, name)))
 }
 
 fn limits(args: &Serve) -> std::result::Result<Limits, Failure> {

@@ -18,6 +18,7 @@ use windlass_core::want::Close;
 
 use super::lent::Lent;
 use super::outlet::{Outlet, lost};
+use super::transmit::{self, Did};
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::stream::Stream;
 
@@ -167,12 +168,23 @@ impl<S: Session + ?Sized> Connection<S> {
                 Close::WriteHalf => self.half_close(),
                 Close::Done(how) => {
                     how?;
+                    lent.spare.give_back(self.outlet.held.take());
                     return Ok(self.linger(now, lent, budget));
                 }
             }
             if want.write {
                 if budget == 0 {
                     return Ok(Next::Again);
+                }
+                if let Some(sender) = self.session.file_sender() {
+                    match transmit::perform(sender, &mut self.outlet, now, budget, lent)? {
+                        Did::Nothing => {}
+                        Did::Moved(n) => {
+                            budget = budget.saturating_sub(n);
+                            continue;
+                        }
+                        Did::Full => return Ok(Next::Wait(Interest::WRITE)),
+                    }
                 }
                 let rendered = self.render(now, lent)?;
                 if rendered == 0 && self.session.want() == want {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use tracing::debug;
 use windlass_core::fault::Fault;
@@ -13,6 +14,7 @@ use windlass_core::time::{Instant, Wake};
 use super::connection::{Connection, Next};
 use super::lent::{Lent, Patience};
 use crate::sys::ready::{Interest, Ready, Token};
+use crate::sys::root::Root;
 use crate::sys::stream::Stream;
 
 /// All connections of one loop. Callers hold tokens; one that is late for its connection finds
@@ -99,6 +101,11 @@ impl Connections {
     /// How long connections are waited for, from their next turn on.
     pub fn set_patience(&mut self, patience: Patience) {
         self.lent.patience = patience;
+    }
+
+    /// Where the files are that sessions send, from now on.
+    pub fn set_root(&mut self, root: Option<Arc<Root>>) {
+        self.lent.set_root(root);
     }
 
     /// Takes a connection in and gives it its first turn, which may also be its last.

@@ -1,6 +1,11 @@
 //! The memory and the patience that a loop lends to the connection whose turn it is.
 
+use std::sync::Arc;
+
 use windlass_core::time::Instant;
+
+use super::transmit::OpenFile;
+use crate::sys::root::Root;
 
 /// Buffers for one connection at a time, shared by all connections of a thread.
 ///
@@ -15,7 +20,12 @@ pub struct Lent {
     pub(super) patience: Patience,
     /// Bytes that a connection may read in one turn before the others have theirs.
     pub(super) budget: usize,
+    /// Where files are.
+    pub(super) root: Option<Arc<Root>>,
 }
+
+/// What a read of a file fills. Zeroed pages cost nothing until they are used.
+const FILE_BUFFER: usize = 128 * 1024;
 
 /// How long a connection is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +52,14 @@ impl Lent {
         Self::with(16 * 1024, 4 * 1024, 256 * 1024, patience)
     }
 
+    /// For sessions that send files: those of this folder.
+    pub fn set_root(&mut self, root: Option<Arc<Root>>) {
+        if root.is_some() && self.input.len() < FILE_BUFFER {
+            self.input = vec![0; FILE_BUFFER].into();
+        }
+        self.root = root;
+    }
+
     fn with(input: usize, output: usize, budget: usize, patience: Patience) -> Self {
         Self {
             // Zeroed pages cost nothing until they are used.
@@ -50,23 +68,26 @@ impl Lent {
             spare: Spare(Vec::new()),
             patience,
             budget,
+            root: None,
         }
     }
 }
 
-/// What could not be handed on: output that the socket did not take, input that the session did
-/// not take. Each is bounded by the buffers it came from, since nothing is read while it is held.
+/// What a connection has only at times. What could not be handed on: output that the socket did not
+/// take, input that the session did not take. Each is bounded by the buffers it came from, since nothing is read while it is held.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) output: Vec<u8>,
     /// Bytes of `output` that were sent.
     pub(super) sent: usize,
     pub(super) input: Vec<u8>,
+    /// What a session sends a part of at a time.
+    pub(super) file: Option<OpenFile>,
 }
 
 impl Held {
     pub(super) fn is_empty(&self) -> bool {
-        self.sent == self.output.len() && self.input.is_empty()
+        self.sent == self.output.len() && self.input.is_empty() && self.file.is_none()
     }
 }
 
@@ -92,6 +113,7 @@ impl Spare {
             held.output.clear();
             held.input.clear();
             held.sent = 0;
+            held.file = None;
             self.0.push(held);
         }
     }

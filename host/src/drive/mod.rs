@@ -10,6 +10,7 @@ mod connection;
 mod connections;
 mod lent;
 mod outlet;
+mod transmit;
 
 pub use accept::Acceptor;
 pub use blocking::{Woken, run, run_alone};

@@ -83,7 +83,7 @@ impl Outlet {
         }
         held.output.clear();
         held.sent = 0;
-        if held.input.is_empty() {
+        if held.is_empty() {
             spare.give_back(self.held.take());
         }
         Ok(true)

@@ -22,6 +22,7 @@ use crate::sys::Errno;
 use crate::sys::epoll::Epoll;
 use crate::sys::event::Event as Bell;
 use crate::sys::ready::{Interest, Ready};
+use crate::sys::root::Root;
 
 /// A call that waits for the end of the round.
 pub(super) type Deferred<S> = Box<dyn FnOnce(&mut S, &mut Context<S>)>;
@@ -370,6 +371,11 @@ impl<S> Context<S> {
     /// Connections with a session on which nothing moved for so long are cut. At first none is.
     pub fn set_idle_timeout(&mut self, idle: Option<Duration>) {
         self.connections.set_patience(Patience { idle_us: idle.map(micros) });
+    }
+
+    /// Where the files are that sessions send. At first there are none.
+    pub fn set_root(&mut self, root: Option<Arc<Root>>) {
+        self.connections.set_root(root);
     }
 
     /// Queues a source for its turn.

@@ -27,7 +27,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let alone = SingleThreaded::check()?;
     let parent = std::process::id();
     // The children inherit these pages untouched.
-    let mut lent = Lent::for_one(server.patience());
+    let mut lent = server.lend_one();
     let mut children = HashSet::new();
     loop {
         let client = server.next_client(children.len(), None, Wake::Never);

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use tracing::{error, warn};
 
-use super::{Limits, Model, Server, Service, Stop};
+use super::{Limits, Model, Offer, Server, Stop};
 use crate::error::{Error, Result};
 use crate::sys::listener::Listener;
 use crate::sys::poll;
@@ -23,7 +23,7 @@ pub struct Member {
     /// Where.
     pub listener: Listener,
     /// What.
-    pub service: Service,
+    pub offer: Offer,
     /// How.
     pub model: Model,
 }
@@ -46,7 +46,7 @@ pub fn serve(
     let mut failed = None;
     let mut members = members.into_iter();
     for member in members.by_ref() {
-        let name = format!("{} on {}", member.service.name(), member.listener.address());
+        let name = format!("{} on {}", member.offer.service().name(), member.listener.address());
         match process::fork(&alone) {
             Ok(Forked::Parent(child)) => {
                 children.insert(child, name);
@@ -105,7 +105,7 @@ fn run(
     let served = ready(&member).and_then(|()| {
         let signals = Signals::block().map_err(Error::of("block signals", ""))?;
         let stop = Stop::on_signals(signals, grace_us);
-        Server::new(member.listener, member.service, limits, stop).run(member.model)
+        Server::new(member.listener, member.offer, limits, stop).run(member.model)
     });
     if let Err(error) = &served {
         error!("{error}");

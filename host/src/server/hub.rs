@@ -6,7 +6,7 @@ use tracing::debug;
 use windlass_core::time::Instant;
 
 use super::{ACCEPT_BURST, Server};
-use crate::drive::{After, Connections, Lent};
+use crate::drive::{After, Connections};
 use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready, Token};
 use crate::sys::stream::Stream;
@@ -24,7 +24,7 @@ pub(super) struct Hub {
 impl Hub {
     /// For a wait that reports a change once.
     pub(super) fn edge_triggered(server: Server) -> Self {
-        let connections = Connections::new(Lent::for_many(server.patience()));
+        let connections = Connections::new(server.lend_many());
         Self { server, connections, now: clock::now(), burst: ACCEPT_BURST }
     }
 
@@ -87,7 +87,7 @@ impl Hub {
 
     /// Takes a client in, and gives it its first turn, which may be all it needs.
     pub(super) fn open(&mut self, stream: Stream) -> (Token, After) {
-        let session = self.server.service.open();
+        let session = self.server.offer.open();
         self.connections.open(stream, session, self.now)
     }
 

@@ -9,12 +9,12 @@
 //! up to two seconds if it goes on talking when the service is done with it.
 
 use super::{Server, log_end};
-use crate::drive::{Lent, run};
+use crate::drive::run;
 use crate::sys::clock;
 use windlass_core::time::Wake;
 
 pub(super) fn serve(mut server: Server) {
-    let mut lent = Lent::for_many(server.patience());
+    let mut lent = server.lend_many();
     while !server.is_over(clock::now(), 0) {
         let Some(stream) = server.next_client(0, None, Wake::Never) else { continue };
         let mut connection = server.open(stream);

@@ -39,7 +39,7 @@ pub mod thread;
 pub mod thread_pool;
 
 pub use pool::{Pool, WORKERS_MAX};
-pub use service::Service;
+pub use service::{Offer, Service};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
 
@@ -50,7 +50,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
 use crate::addr::Address;
-use crate::drive::{Acceptor, Connection, Patience, Woken};
+use crate::drive::{Acceptor, Connection, Lent, Patience, Woken};
 use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::event::Event;
@@ -149,7 +149,7 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Server {
     acceptor: Acceptor,
-    service: Service,
+    offer: Offer,
     limits: Limits,
     stop: Stop,
     /// Connections taken since the last look at the other descriptors.
@@ -160,11 +160,16 @@ pub struct Server {
 const ACCEPT_BURST: u32 = 64;
 
 impl Server {
-    /// A server that offers `service` to whoever connects to `listener`, until `stop` says so.
-    pub fn new(listener: Listener, service: Service, limits: Limits, stop: Stop) -> Self {
+    /// A server that offers a service to whoever connects to `listener`, until `stop` says so.
+    pub fn new(
+        listener: Listener,
+        offer: impl Into<Offer>,
+        limits: Limits,
+        stop: Stop,
+    ) -> Self {
         Self {
             acceptor: Acceptor::new(listener, limits.max_connections),
-            service,
+            offer: offer.into(),
             limits,
             stop,
             in_a_row: 0,
@@ -203,8 +208,18 @@ impl Server {
         Patience { idle_us: self.limits.idle_us }
     }
 
+    /// Buffers for one connection.
+    fn lend_one(&self) -> Lent {
+        self.offer.equip(Lent::for_one(self.patience()))
+    }
+
+    /// Buffers for all connections of a loop.
+    fn lend_many(&self) -> Lent {
+        self.offer.equip(Lent::for_many(self.patience()))
+    }
+
     fn open(&self, stream: Stream) -> Connection {
-        Connection::new(stream, self.service.open(), clock::now())
+        Connection::new(stream, self.offer.open(), clock::now())
     }
 
     /// For the models that block at the listener: the next client, or `None` when there is

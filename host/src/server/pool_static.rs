@@ -14,7 +14,7 @@ use tracing::debug;
 use windlass_core::pool::supervisor::Policy;
 
 use super::pool::{self, Parent, Pool, Worker};
-use super::{Server, Service};
+use super::{Offer, Server};
 use crate::drive::{Acceptor, Lent, Patience};
 use crate::error::Result;
 use crate::reactor::Incoming;
@@ -23,21 +23,22 @@ use crate::server::Stop;
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let acceptor = server.acceptor.take();
     let patience = server.patience();
-    let Server { service, limits, stop, .. } = server;
+    let Server { offer, limits, stop, .. } = server;
     let pool = limits.pool.within(limits.max_connections);
-    pool::fit!(pool.workers, run(acceptor, service, pool, patience, stop))
+    pool::fit!(pool.workers, run(acceptor, offer, pool, patience, stop))
 }
 
 fn run<const N: usize>(
     acceptor: Acceptor,
-    service: Service,
+    offer: Offer,
     limits: Pool,
     patience: Patience,
     stop: Stop,
 ) -> Result<()> {
     let policy = Policy { grace_us: stop.grace_us(), ..Policy::fixed(limits.workers) };
-    let work = move |worker: Worker| work(worker, service, limits, patience);
-    pool::run::<N>(policy, stop, None, Box::new(work), |events, parent| {
+    let root = offer.root().cloned();
+    let work = move |worker: Worker| work(worker, &offer, limits, patience);
+    pool::run::<N>(policy, stop, root, None, Box::new(work), |events, parent| {
         let listener = events.accept_with(acceptor, |parent: &mut Parent<N>, cx, incoming| {
             if let Incoming::Client(client) = incoming {
                 parent.accepted(cx, client);
@@ -51,11 +52,11 @@ fn run<const N: usize>(
 }
 
 /// The life of a worker.
-fn work(mut worker: Worker, service: Service, limits: Pool, patience: Patience) -> i32 {
-    let mut lent = Lent::for_one(patience);
+fn work(mut worker: Worker, offer: &Offer, limits: Pool, patience: Patience) -> i32 {
+    let mut lent = offer.equip(Lent::for_one(patience));
     worker.ready();
     while let pool::Task::Serve(conn, client) = worker.next_task() {
-        worker.serve(client, service, &mut lent, limits);
+        worker.serve(client, offer, &mut lent, limits);
         worker.done(conn);
     }
     debug!(slot = worker.id().slot, "a worker ends");

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use windlass_core::pool::supervisor::Policy;
 
 use super::pool::{self, Board, Pool, Shared, Worker};
-use super::{Server, Service, Stop};
+use super::{Offer, Server, Stop};
 use crate::drive::{Lent, Patience};
 use crate::error::{Error, Result};
 use crate::sys::listener::{Accepted, Listener};
@@ -25,16 +25,16 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
-    let Server { service, limits, stop, .. } = server;
+    let Server { offer, limits, stop, .. } = server;
     // A worker that is told to end between two waits hears of it within a second.
     listener.block(pool::LOOK_EVERY).map_err(Error::of("listen on", listener.address()))?;
     let pool = limits.pool.within(limits.max_connections);
-    pool::fit!(pool.max_workers, run(listener, service, pool, patience, stop))
+    pool::fit!(pool.max_workers, run(listener, offer, pool, patience, stop))
 }
 
 fn run<const N: usize>(
     listener: Listener,
-    service: Service,
+    offer: Offer,
     limits: Pool,
     patience: Patience,
     stop: Stop,
@@ -43,28 +43,29 @@ fn run<const N: usize>(
     let policy =
         Policy { grace_us: stop.grace_us(), ..Policy::spare(min_spare, max_spare, max_workers) };
     let board = Rc::new(Board::new(N, limits)?);
+    let root = offer.root().cloned();
     let shared = Shared { listener: Rc::new(listener), board };
     let of_workers = shared.clone();
-    let work = move |worker: Worker| work(worker, &of_workers, service, limits, patience);
-    pool::run::<N>(policy, stop, Some(shared), Box::new(work), |_, _| Ok(()))
+    let work = move |worker: Worker| work(worker, &of_workers, &offer, limits, patience);
+    pool::run::<N>(policy, stop, root, Some(shared), Box::new(work), |_, _| Ok(()))
 }
 
 /// The life of a worker.
 fn work(
     mut worker: Worker,
     shared: &Shared,
-    service: Service,
+    offer: &Offer,
     limits: Pool,
     patience: Patience,
 ) -> i32 {
-    let mut lent = Lent::for_one(patience);
+    let mut lent = offer.equip(Lent::for_one(patience));
     let place = shared.board.enter(worker.id());
     worker.ready();
     while !quit::is_asked() {
         match shared.listener.wait_for_client() {
             Accepted::Stream(client) => {
                 place.busy();
-                worker.serve(client, service, &mut lent, limits);
+                worker.serve(client, offer, &mut lent, limits);
                 place.idle();
             }
             // A signal, or a second without a client.

@@ -20,11 +20,12 @@ use crate::reactor::{EventLoop, Incoming, Watch};
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut events = EventLoop::new()?;
     events.set_idle_timeout(server.limits.idle_us.map(Duration::from_micros));
+    events.set_root(server.offer.root().cloned());
     let listener =
         events.accept_with(server.acceptor.take(), |server: &mut Server, cx, incoming| {
             if let Incoming::Client(client) = incoming {
                 // It fails where the kernel has no room to watch it, and closes the connection.
-                let _ = cx.serve(client, server.service.open());
+                let _ = cx.serve(client, server.offer.open());
             }
         })?;
     events.add(server.stop.source(), Watch::READ, move |_, server, cx, _| {

@@ -24,16 +24,17 @@ use crate::sys::clock;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
-    let patience = server.patience();
+    let (offer, patience) = (server.offer.clone(), server.patience());
     loop {
         crowd.set_awaited(server.awaits_an_end(crowd.live()));
         if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never) {
             // Handed over after the start: the client of a thread that cannot be started is still
             // here, to be told.
             let (hand_over, receive) = mpsc::sync_channel::<(Member, Connection)>(1);
+            let offer = offer.clone();
             let body = move || {
                 let Ok((member, mut connection)) = receive.recv() else { return };
-                let how = member.serve(&mut connection, &mut Lent::for_one(patience));
+                let how = member.serve(&mut connection, &mut offer.equip(Lent::for_one(patience)));
                 log_end(how);
                 // The descriptor is free before the count says so.
                 drop(connection);

@@ -18,7 +18,7 @@ use windlass_core::pool::{Action, Event, Threads};
 use windlass_core::time::Wake;
 
 use super::crowd::{Crowd, Member, STACK};
-use super::{Server, log_end};
+use super::{Offer, Server, log_end};
 use crate::drive::{Connection, Lent, Patience};
 use crate::error::{Error, Result};
 use crate::sys::clock;
@@ -29,6 +29,7 @@ struct Pool {
     /// There is work, or a worker is to retire, or the pool closes.
     work: Condvar,
     crowd: Arc<Crowd>,
+    offer: Offer,
     patience: Patience,
 }
 
@@ -52,6 +53,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         state: Mutex::new(state),
         work: Condvar::new(),
         crowd: Arc::clone(&crowd),
+        offer: server.offer.clone(),
         patience: server.patience(),
     });
     loop {
@@ -119,7 +121,7 @@ impl Pool {
 
     /// The life of a worker.
     fn work(&self) {
-        let mut lent = Lent::for_one(self.patience);
+        let mut lent = self.offer.equip(Lent::for_one(self.patience));
         let mut state = self.lock();
         loop {
             // Before the queue: the bookkeeping counts this thread as gone, not as idle.

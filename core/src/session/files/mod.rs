@@ -148,6 +148,8 @@ impl Refusal {
     }
 }
 
+impl core::error::Error for Refusal {}
+
 impl core::fmt::Display for Refusal {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.text())

@@ -11,6 +11,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
@@ -31,6 +32,7 @@ use crate::server::Stop;
 use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::process::{self, Child, Forked, SingleThreaded};
+use crate::sys::root::Root;
 use crate::sys::stream::Stream;
 use crate::sys::{Errno, Signal as UnixSignal, clock, pidfd};
 
@@ -48,6 +50,8 @@ pub(in crate::server) struct Parent<const N: usize> {
     stop: Stop,
     /// What a worker does; its exit status.
     work: Box<dyn Fn(Worker) -> i32>,
+    /// The folder that workers serve, if they serve one.
+    root: Option<Arc<Root>>,
     /// What workers share, where they accept by themselves.
     shared: Option<Shared>,
     alone: SingleThreaded,
@@ -93,6 +97,7 @@ pub(in crate::server) use fit;
 pub(in crate::server) fn run<const N: usize>(
     policy: Policy,
     stop: Stop,
+    root: Option<Arc<Root>>,
     shared: Option<Shared>,
     work: Box<dyn Fn(Worker) -> i32>,
     prepare: impl FnOnce(&mut EventLoop<Parent<N>>, &mut Parent<N>) -> Result<()>,
@@ -108,6 +113,7 @@ pub(in crate::server) fn run<const N: usize>(
         timer: None,
         stop,
         work,
+        root,
         shared,
         alone: SingleThreaded::check()?,
         pid: std::process::id(),
@@ -247,7 +253,8 @@ impl<const N: usize> Parent<N> {
         }
         process::leave_terminal_group();
         let shared = self.shared.iter().flat_map(|it| [it.listener.as_fd(), it.board.as_fd()]);
-        let keep: Vec<BorrowedFd<'_>> = shared.chain([channel.as_fd()]).collect();
+        let root = self.root.iter().map(|root| root.as_fd());
+        let keep: Vec<BorrowedFd<'_>> = shared.chain(root).chain([channel.as_fd()]).collect();
         process::close_others(&keep);
         match Worker::new(id, channel) {
             Ok(worker) => (self.work)(worker),

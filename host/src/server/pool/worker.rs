@@ -7,7 +7,7 @@ use windlass_core::stream::Write;
 
 use super::message::{Order, Report};
 use crate::drive::{Connection, Lent, run_alone};
-use crate::server::{Service, log_end};
+use crate::server::{Offer, log_end};
 use crate::sys::pass::{Channel, Received};
 use crate::sys::poll::{Woken, wait, wait_for_input};
 use crate::sys::ready::Interest;
@@ -89,11 +89,11 @@ impl Worker {
     pub(in crate::server) fn serve(
         &mut self,
         stream: Stream,
-        service: Service,
+        offer: &Offer,
         lent: &mut Lent,
         pool: super::Pool,
     ) {
-        let mut connection = Connection::new(stream, service.open(), clock::now());
+        let mut connection = Connection::new(stream, offer.open(), clock::now());
         log_end(run_alone(&mut connection, lent));
         drop(connection);
         hold(pool.hold_us);

@@ -1,0 +1,280 @@
+//! Files on their way out: what a session's [`FileSender`] asks of its shell.
+//!
+//! ```text
+//!   large frames   header ──send(MSG_MORE)──▶ socket ◀──sendfile── file       no copy in user space
+//!   small frames   file ──preadv──▶ │hdr│ 4096 │hdr│ 4096 │ … ──send──▶ socket    two calls for many
+//! ```
+//!
+//! Small frames are read between their headers, so that many of them leave in one call. So does what
+//! is digested on its way.
+
+use std::fs::File;
+use std::io::IoSliceMut;
+
+use tracing::{debug, warn};
+use windlass_core::fault::Fault;
+use windlass_core::session::files::{FileSender, Piece, Refusal, Task};
+use windlass_core::stream::Write;
+use windlass_core::time::Instant;
+use zerocopy::IntoBytes;
+
+use super::lent::{Held, Lent};
+use super::outlet::{Outlet, lost};
+use crate::sys::Errno;
+use crate::sys::send_file::{read_at, send_file, send_more};
+
+/// A file that is being sent.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    file: File,
+    /// What of it was digested, if anything was.
+    digest: Option<Box<blake3::Hasher>>,
+    /// The file system has no `sendfile(2)`.
+    by_hand: bool,
+}
+
+/// Frames of so many bytes and more are worth a `sendfile` each.
+const SEND_FILE_MIN: u64 = 64 * 1024;
+
+/// How much `sendfile` may move for each byte of the budget: nothing of it passes through here.
+const SEND_FILE_FACTOR: usize = 4;
+
+/// Seams in a buffer at most: with frames of 4096 bytes this fills 128 KiB.
+const RUNS_MAX: usize = 33;
+
+/// What came of a task.
+pub(super) enum Did {
+    /// There was none: the session renders.
+    Nothing,
+    /// So many bytes of the budget are used up.
+    Moved(usize),
+    /// The socket is full.
+    Full,
+}
+
+impl OpenFile {
+    fn digest(&mut self, offset: u64, bytes: &[u8]) {
+        let digest = self.digest.get_or_insert_with(Box::default);
+        if offset == 0 {
+            digest.reset();
+        }
+        digest.update(bytes);
+    }
+
+    fn digest_so_far(&self) -> [u8; 32] {
+        self.digest.as_ref().map_or_else(|| blake3::hash(b""), |it| it.finalize()).into()
+    }
+}
+
+/// Does what the session asks for next.
+pub(super) fn perform(
+    sender: &mut dyn FileSender,
+    outlet: &mut Outlet,
+    now: Instant,
+    budget: usize,
+    lent: &mut Lent,
+) -> Result<Did, Fault> {
+    match sender.task() {
+        Task::Render => Ok(Did::Nothing),
+        Task::Open(name) => {
+            let opened = lent.root.as_ref().map_or(Err(Refusal::Failed), |root| root.file(name));
+            debug!(name = %name.escape_ascii(), file = ?opened, "asked for");
+            let opened = opened.map(|(file, size)| {
+                let file = OpenFile { file, digest: None, by_hand: false };
+                outlet.held.get_or_insert_with(|| lent.spare.take()).file = Some(file);
+                size
+            });
+            sender.opened(now, opened);
+            Ok(Did::Moved(0))
+        }
+        Task::Digest(extent) => {
+            let file = file_of(&mut outlet.held)?;
+            let room = lent.input.len().min(budget).min(at_most(extent.len));
+            let into = &mut lent.input[..room];
+            let read = read_at(&file.file, extent.offset, &mut [IoSliceMut::new(into)]);
+            if read.map_err(unreadable)? < room {
+                return Err(shorter());
+            }
+            file.digest(extent.offset, &lent.input[..room]);
+            let so_far = file.digest_so_far();
+            // This side works: the peer waits, and is not idle.
+            outlet.last_moved = now;
+            sender.digested(now, room as u64, &so_far);
+            Ok(Did::Moved(room))
+        }
+        Task::Send { .. } if !outlet.writable => Ok(Did::Full),
+        Task::Send { digest } => {
+            let by_hand = digest || file_of(&mut outlet.held)?.by_hand;
+            match next_extent(sender).filter(|_| !by_hand) {
+                Some((header, len)) => send_extent(sender, outlet, now, budget, header, len),
+                None => send_frames(sender, outlet, now, lent, digest),
+            }
+        }
+    }
+}
+
+/// How many bytes of a header are to be sent and how many of the file behind them, if those are many.
+fn next_extent(sender: &dyn FileSender) -> Option<(usize, u64)> {
+    let (header, next) = match sender.piece(0)? {
+        Piece::Header { header, from } => {
+            let rest = header.as_bytes().len() - from;
+            (rest, sender.piece(rest as u64)?)
+        }
+        file @ Piece::File(_) => (0, file),
+    };
+    match next {
+        Piece::File(extent) if extent.len >= SEND_FILE_MIN || header == 0 => {
+            // The end of a large frame is large enough.
+            Some((header, extent.len)).filter(|_| extent.len >= SEND_FILE_MIN)
+        }
+        Piece::File(_) | Piece::Header { .. } => None,
+    }
+}
+
+/// Sends a header and part of what is behind it.
+fn send_extent(
+    sender: &mut dyn FileSender,
+    outlet: &mut Outlet,
+    now: Instant,
+    budget: usize,
+    header: usize,
+    len: u64,
+) -> Result<Did, Fault> {
+    if header > 0 {
+        let Some(Piece::Header { header, from }) = sender.piece(0) else { return Ok(Did::Nothing) };
+        let rest = header.as_bytes().get(from..).unwrap_or_default();
+        let sent = send_more(&outlet.stream, rest).map_err(lost)?;
+        return Ok(outlet.account(sender, now, sent, rest.len(), 1));
+    }
+    let Some(Piece::File(extent)) = sender.piece(0) else { return Ok(Did::Nothing) };
+    let wanted = at_most(len).min(budget.saturating_mul(SEND_FILE_FACTOR));
+    let Outlet { stream, held, .. } = outlet;
+    let file = file_of(held)?;
+    let sent = match send_file(stream, &file.file, extent.offset, wanted) {
+        Err(Errno::EINVAL | Errno::ENOSYS) => {
+            file.by_hand = true;
+            return Ok(Did::Moved(0));
+        }
+        Ok(Write::Nothing) => return Err(shorter()),
+        sent => sent.map_err(lost)?,
+    };
+    Ok(outlet.account(sender, now, sent, wanted, SEND_FILE_FACTOR))
+}
+
+/// Sends as many frames as fit into the buffer.
+fn send_frames(
+    sender: &mut dyn FileSender,
+    outlet: &mut Outlet,
+    now: Instant,
+    lent: &mut Lent,
+    digest: bool,
+) -> Result<Did, Fault> {
+    let buf = &mut lent.input[..];
+    let file = file_of(&mut outlet.held)?;
+    let len = fill(sender, &file.file, buf)?;
+    let sent = outlet.stream.send([&buf[..len], &[]]).map_err(lost)?;
+    if digest && let Write::Moved(n) = sent {
+        digest_runs(sender, file_of(&mut outlet.held)?, &buf[..n.get()]);
+    }
+    Ok(outlet.account(sender, now, sent, len, 1))
+}
+
+/// Lays the next pieces into `buf`: the headers, and the file between them. How many bytes that is.
+fn fill(sender: &dyn FileSender, file: &File, buf: &mut [u8]) -> Result<usize, Fault> {
+    let all = buf.len();
+    let mut runs: [IoSliceMut<'_>; RUNS_MAX] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
+    let (mut places, mut rest, mut first, mut wanted) = (runs.iter_mut(), buf, None, 0);
+    while !rest.is_empty()
+        && let Some(piece) = sender.piece((all - rest.len()) as u64)
+    {
+        match piece {
+            Piece::Header { header, from } => {
+                let header = header.as_bytes().get(from..).unwrap_or_default();
+                let n = header.len().min(rest.len());
+                let (room, after) = rest.split_at_mut(n);
+                room.copy_from_slice(&header[..n]);
+                rest = after;
+            }
+            Piece::File(extent) => {
+                let Some(place) = places.next() else { break };
+                first.get_or_insert(extent.offset);
+                let n = at_most(extent.len).min(rest.len());
+                let (room, after) = rest.split_at_mut(n);
+                *place = IoSliceMut::new(room);
+                wanted += n;
+                rest = after;
+            }
+        }
+    }
+    let len = all - rest.len();
+    let unused = places.len();
+    if let Some(offset) = first
+        && read_at(file, offset, &mut runs[..RUNS_MAX - unused]).map_err(unreadable)? < wanted
+    {
+        return Err(shorter());
+    }
+    Ok(len)
+}
+
+/// Digests what of the file is in `sent`, which begins where the sender is.
+fn digest_runs(sender: &dyn FileSender, file: &mut OpenFile, sent: &[u8]) {
+    let mut at = 0;
+    while let Some(rest) = sent.get(at..).filter(|rest| !rest.is_empty())
+        && let Some(piece) = sender.piece(at as u64)
+    {
+        at += match piece {
+            Piece::Header { header, from } => header.as_bytes().len() - from,
+            Piece::File(extent) => {
+                let n = at_most(extent.len).min(rest.len());
+                file.digest(extent.offset, &rest[..n]);
+                n
+            }
+        };
+    }
+}
+
+/// The file. Without one nothing is asked for but to open it.
+fn file_of(held: &mut Option<Box<Held>>) -> Result<&mut OpenFile, Fault> {
+    held.as_mut().and_then(|held| held.file.as_mut()).ok_or(Fault::Aborted)
+}
+
+impl Outlet {
+    /// Takes note of what the socket took of `offered` bytes, of which `factor` cost one.
+    fn account(
+        &mut self,
+        sender: &mut dyn FileSender,
+        now: Instant,
+        sent: Write,
+        offered: usize,
+        factor: usize,
+    ) -> Did {
+        match sent {
+            Write::Moved(n) => {
+                self.last_moved = now;
+                self.writable = n.get() == offered;
+                sender.sent(now, n.get() as u64);
+                Did::Moved(n.get().div_ceil(factor))
+            }
+            Write::Interrupted => Did::Moved(0),
+            Write::WouldBlock | Write::Nothing => {
+                self.writable = false;
+                Did::Full
+            }
+        }
+    }
+}
+
+fn at_most(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}
+
+fn unreadable(errno: Errno) -> Fault {
+    warn!("read a file that is being sent: {}; the connection is cut", errno.desc());
+    Fault::Aborted
+}
+
+/// What was promised cannot be sent any more: the peer sees a stream that is cut.
+fn shorter() -> Fault {
+    warn!("a file became shorter while it was sent; the connection is cut");
+    Fault::Aborted
+}

@@ -1,0 +1,193 @@
+//! A folder whose files are served, and nothing outside it.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{SFlag, fstat};
+use windlass_core::session::files::Refusal;
+
+use crate::error::{Error, Result};
+
+/// A folder, open. Its name may change: it stays this folder.
+#[derive(Debug)]
+pub struct Root(OwnedFd);
+
+/// Tries, when a rename between two steps of the kernel's way makes it unsure whether it left the
+/// folder.
+const TRIES: u32 = 8;
+
+impl Root {
+    /// Opens the folder.
+    ///
+    /// # Errors
+    /// It is none, or may not be opened; or the kernel has no `openat2(2)` (before Linux 5.6), without
+    /// which nothing is served.
+    pub fn open(path: &Path) -> Result<Self> {
+        let folder = File::options()
+            .read(true)
+            .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
+            .open(path)
+            .map_err(|error| {
+                let cause = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+                Error::new("open the root", path.display(), cause)
+            })?;
+        let root = Self(folder.into());
+        root.look(b".").map_err(Error::of("open beneath the root", path.display()))?;
+        Ok(root)
+    }
+
+    /// Opens a regular file in it, and says how many bytes that has. The name is a peer's claim: it
+    /// is relative, no component is `..`, and no symbolic link leads out (`RESOLVE_BENEATH`). What is
+    /// no regular file is looked at and not opened: to open a FIFO or a device does something.
+    ///
+    /// # Errors
+    /// Why the peer does not get it.
+    pub fn file(&self, name: &[u8]) -> std::result::Result<(File, u64), Refusal> {
+        let is_up = |component: &[u8]| component == b"..";
+        if name.is_empty()
+            || name.starts_with(b"/")
+            || name.contains(&0)
+            || name.split(|&byte| byte == b'/').any(is_up)
+        {
+            return Err(Refusal::BadName);
+        }
+        let found = self.look(name).map_err(refusal)?;
+        size_of_file(&found)?;
+        // It may be another one by now; what was opened is asked again.
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let file = File::from(self.beneath(name, flags).map_err(refusal)?);
+        let size = size_of_file(&file)?;
+        Ok((file, size))
+    }
+
+    fn look(&self, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
+        self.beneath(name, OFlag::O_PATH)
+    }
+
+    fn beneath(&self, name: &[u8], flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match openat2(&self.0, name, how) {
+                Err(Errno::EAGAIN | Errno::EINTR) if tries > 0 => {}
+                opened => return opened,
+            }
+        }
+    }
+}
+
+impl AsFd for Root {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn size_of_file(fd: impl AsFd) -> std::result::Result<u64, Refusal> {
+    let stat = fstat(fd).map_err(refusal)?;
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+        return Err(Refusal::NotAFile);
+    }
+    u64::try_from(stat.st_size).map_err(|_| Refusal::Failed)
+}
+
+fn refusal(errno: Errno) -> Refusal {
+    match errno {
+        Errno::ENOENT | Errno::ENOTDIR => Refusal::NotFound,
+        Errno::EACCES | Errno::EPERM | Errno::EXDEV | Errno::ELOOP => Refusal::NotAllowed,
+        Errno::ENAMETOOLONG => Refusal::TooLong,
+        Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => Refusal::Busy,
+        _ => Refusal::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::path::PathBuf;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    /// A root with a file, a folder, a FIFO and links of all kinds; a secret beside it.
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().join("root");
+        fs::create_dir_all(root.join("folder")).unwrap();
+        fs::write(root.join("folder/file"), b"12345").unwrap();
+        fs::write(place.path().join("secret"), b"secret").unwrap();
+        mkfifo(&root.join("fifo"), Mode::S_IRWXU).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        for (link, to) in [
+            ("inside", PathBuf::from("folder/file")),
+            ("round", PathBuf::from("folder/../folder/file")),
+            ("out", PathBuf::from("../secret")),
+            ("absolute", place.path().join("secret")),
+            ("home", root.join("folder/file")),
+            ("loop", PathBuf::from("loop")),
+            ("nowhere", PathBuf::from("nothing")),
+            ("up", PathBuf::from("..")),
+            ("magic", PathBuf::from("/proc/self/cwd")),
+        ] {
+            symlink(to, root.join(link)).unwrap();
+        }
+        (place, root)
+    }
+
+    #[test]
+    fn a_name_leads_to_a_file_in_the_root_or_nowhere() {
+        let (_place, path) = place();
+        let root = Root::open(&path).unwrap();
+        for name in ["folder/file", "inside", "round", "./folder//file"] {
+            assert_eq!(root.file(name.as_bytes()).unwrap().1, 5, "{name}");
+        }
+        let (long, longest) = ("x".repeat(256), "x/".repeat(2500));
+        for (name, why) in [
+            ("", Refusal::BadName),
+            ("/etc/passwd", Refusal::BadName),
+            ("/", Refusal::BadName),
+            ("..", Refusal::BadName),
+            ("../secret", Refusal::BadName),
+            ("folder/../../secret", Refusal::BadName),
+            ("folder/../folder/file", Refusal::BadName),
+            ("a\0b", Refusal::BadName),
+            ("nothing", Refusal::NotFound),
+            ("nowhere", Refusal::NotFound),
+            ("folder/file/", Refusal::NotFound),
+            ("folder/file/x", Refusal::NotFound),
+            ("....//secret", Refusal::NotFound),
+            (".", Refusal::NotAFile),
+            ("folder", Refusal::NotAFile),
+            ("fifo", Refusal::NotAFile),
+            ("socket", Refusal::NotAFile),
+            ("out", Refusal::NotAllowed),
+            ("absolute", Refusal::NotAllowed),
+            ("home", Refusal::NotAllowed),
+            ("up/secret", Refusal::NotAllowed),
+            ("magic", Refusal::NotAllowed),
+            ("loop", Refusal::NotAllowed),
+            (&long, Refusal::TooLong),
+            (&longest, Refusal::TooLong),
+        ] {
+            assert_eq!(root.file(name.as_bytes()).unwrap_err(), why, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_root_is_a_folder() {
+        let (_place, path) = place();
+        for name in ["folder/file", "nothing", "fifo"] {
+            let error = Root::open(&path.join(name)).unwrap_err().to_string();
+            assert!(error.starts_with("open the root "), "{error}");
+        }
+    }
+}
