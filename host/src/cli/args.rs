@@ -9,7 +9,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::addr::Address;
 use crate::bench::Question;
-use crate::client::http::{Url, UrlError};
+use crate::client::Source;
+use crate::client::http::UrlError;
 use crate::server::{Model, Service, WORKERS_MAX};
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
@@ -61,28 +62,34 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
-    /// The document: `http://HOST[:PORT]/PATH`
-    #[arg(value_parser = url)]
-    pub(super) url: Url,
+    /// The document, `http://HOST[:PORT]/PATH`, or the file, `files://HOST[:PORT]/NAME`
+    #[arg(value_name = "URL", value_parser = source)]
+    pub(super) source: Source,
     /// Write to this file, which has its name only when it is whole; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
     /// Write to a file with the name that the URL ends in
     #[arg(short = 'O', long, conflicts_with = "output")]
     pub(super) remote_name: bool,
+    /// files: go on from where an earlier transfer to the same file failed
+    #[arg(short, long)]
+    pub(super) r#continue: bool,
+    /// files: compare the whole file with the server's digest of it (BLAKE3)
+    #[arg(long)]
+    pub(super) verify: bool,
     /// Give up connecting, and a server that is silent, after so many seconds
     #[arg(long, value_name = "SECS", default_value = "30")]
     pub(super) timeout: Micros,
 }
 
-fn url(text: &str) -> Result<Url, String> {
+fn source(text: &str) -> Result<Source, String> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
         // Of our own services, and to come.
-        Some(scheme @ ("files" | "xfer" | "tftp")) => {
-            Err(format!("{scheme}:// is not spoken yet, only http://"))
+        Some(scheme @ ("xfer" | "tftp")) => {
+            Err(format!("{scheme}:// is not spoken yet, only http:// and files://"))
         }
-        _ => Url::parse(text).map_err(|error: UrlError| error.to_string()),
+        _ => Source::parse(text).map_err(|error: UrlError| error.to_string()),
     }
 }
 

@@ -8,11 +8,18 @@ use clap::error::ErrorKind;
 
 use super::Failure;
 use super::args::{Args, Get};
-use crate::client::{self, Got, Target};
+use crate::client::{self, Got, Source, Target, Wishes};
 
-pub(super) fn get(args: Get) -> Result<(), Failure> {
-    let target = target(&args)?;
-    match client::get(args.url, &target, Duration::from_micros(args.timeout.0))? {
+pub(super) fn get(args: &Get) -> Result<(), Failure> {
+    let target = target(args)?;
+    let wishes = Wishes { resume: args.r#continue, verify: args.verify };
+    if wishes != Wishes::default() && matches!(args.source, Source::Http(_)) {
+        return Err(usage("--continue and --verify are for files://"));
+    }
+    if wishes.resume && target == Target::Stdout {
+        return Err(usage("--continue needs a file: -o FILE or -O"));
+    }
+    match client::get(&args.source, &target, Duration::from_micros(args.timeout.0), wishes)? {
         Got::Whole => Ok(()),
         Got::Stopped(signal) => Err(Failure::Signal(signal)),
     }
@@ -20,11 +27,14 @@ pub(super) fn get(args: Get) -> Result<(), Failure> {
 
 fn target(args: &Get) -> Result<Target, Failure> {
     if args.remote_name {
-        return args.url.file_name().map(|name| Target::File(name.into())).ok_or_else(|| {
-            let message = format!("{} ends in no name for a file; use -o", args.url);
-            Failure::Usage(Args::command().error(ErrorKind::ValueValidation, message))
-        });
+        let name = args.source.file_name().map(Target::File);
+        return name
+            .ok_or_else(|| usage(&format!("{} ends in no name for a file; use -o", args.source)));
     }
     let path = args.output.as_deref().filter(|&path| path != Path::new("-"));
     Ok(path.map_or(Target::Stdout, |path| Target::File(path.to_owned())))
+}
+
+fn usage(message: &str) -> Failure {
+    Failure::Usage(Args::command().error(ErrorKind::ValueValidation, message))
 }

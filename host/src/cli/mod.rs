@@ -72,7 +72,7 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             let stamp = client::time(&address, timeout.0)?;
             Ok(print_line(&stamp.0.to_string())?)
         }
-        Command::Get(args) => get::get(args),
+        Command::Get(args) => get::get(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),

@@ -122,7 +122,9 @@ fn files_offer(args: &Serve) -> std::result::Result<Option<Offer>, Failure> {
         Some(Service::Files) if root.is_none() && push.is_none() => {
             return Err(usage("files needs --root DIR, or --push FILE"));
         }
-        Some(Service::Time | Service::Upper | Service::Echo) if root.is_some() || push.is_some() => {
+        Some(Service::Time | Service::Upper | Service::Echo)
+            if root.is_some() || push.is_some() =>
+        {
             return Err(usage("--root and --push are for files"));
         }
         Some(_) | None => {}

@@ -1,12 +1,13 @@
 //! The clients.
 
 pub mod fifo;
+pub mod files;
 mod get;
 pub mod http;
 mod talk;
 mod time;
 
-pub use get::{Got, Target, get};
+pub use get::{Got, Source, Target, Wishes, get};
 pub use talk::talk;
 pub use time::time;
 

@@ -158,7 +158,10 @@ fn send_extent(
         Ok(Write::Nothing) => return Err(shorter()),
         sent => sent.map_err(lost)?,
     };
-    Ok(outlet.account(sender, now, sent, wanted, SEND_FILE_FACTOR))
+    let did = outlet.account(sender, now, sent, wanted, SEND_FILE_FACTOR);
+    // It may have been the file that ended, and then no event says that there is room.
+    outlet.writable |= matches!(sent, Write::Moved(_));
+    Ok(did)
 }
 
 /// Sends as many frames as fit into the buffer.

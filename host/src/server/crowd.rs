@@ -13,8 +13,9 @@ use crate::sys::ready::Interest;
 use crate::sys::roster::Roster;
 use crate::sys::{clock, poll};
 
-/// The stack of a thread that serves: it runs the driver and a log line, nothing deep.
-pub(super) const STACK: usize = 128 * 1024;
+/// The stack of a thread that serves: it runs the driver, a log line and a digest, whose unoptimized
+/// build is what needs most.
+pub(super) const STACK: usize = 512 * 1024;
 
 /// The clients in the care of threads.
 #[derive(Debug)]

@@ -161,12 +161,7 @@ const ACCEPT_BURST: u32 = 64;
 
 impl Server {
     /// A server that offers a service to whoever connects to `listener`, until `stop` says so.
-    pub fn new(
-        listener: Listener,
-        offer: impl Into<Offer>,
-        limits: Limits,
-        stop: Stop,
-    ) -> Self {
+    pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
         Self {
             acceptor: Acceptor::new(listener, limits.max_connections),
             offer: offer.into(),

@@ -29,6 +29,13 @@ impl Error {
         Self { op, target: target.to_string(), cause }
     }
 
+    /// The same, with something more to know.
+    #[must_use]
+    pub fn and(self, more: impl fmt::Display) -> Self {
+        let cause = format!("{}; {more}", self.cause).into();
+        Self { cause, ..self }
+    }
+
     /// For `map_err`: `op` failed on `target`.
     pub fn of<C: Into<Box<dyn std::error::Error + Send + Sync>>>(
         op: &'static str,

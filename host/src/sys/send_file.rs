@@ -55,4 +55,3 @@ fn outcome(sent: Result<usize, Errno>) -> Result<Write, Errno> {
         Err(errno) => Err(errno),
     }
 }
-

@@ -191,7 +191,6 @@ fn wrong_usage_is_2() {
         ("get", &["URL"][..]),
         ("get localhost", &["localhost"]),
         ("get https://localhost/", &["https://localhost/", "only http"]),
-        ("get files://localhost:1/x", &["files://", "not spoken yet"]),
         ("get xfer://localhost:1/x", &["xfer://", "not spoken yet"]),
         ("get TFTP://localhost:1/x", &["tftp://", "not spoken yet"]),
         ("get http://", &["host"]),

@@ -15,10 +15,12 @@ use std::time::Duration;
 use tracing::debug;
 use windlass_core::fault::Fault;
 
+use super::dialogue::{Beginning, Dialogue, Said};
 use super::file::{NewFile, reason};
+use super::part::{Had, Part};
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
-use crate::client::http::{self, Fed, Head, Response, Url};
+use super::source::Source;
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
 use crate::sys::ready::Token;
@@ -34,32 +36,41 @@ pub(super) enum Answer {
     Stopped(Signal),
 }
 
-/// Asks for `url`, and writes what is answered to `target` if it is the document.
-pub(super) fn ask(url: &Url, target: &Target, timeout: Duration) -> Result<Answer> {
-    let server = url.server();
+/// What is to be done.
+pub(super) struct Plan<'a> {
+    pub(super) source: &'a Source,
+    pub(super) target: &'a Target,
+    pub(super) timeout: Duration,
+    /// Compare with the server's digest,
+    pub(super) verify: bool,
+    /// which begins with this.
+    pub(super) had: Option<Had>,
+}
+
+/// Asks, and writes what is answered to the target if it is what was asked for.
+pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
+    let server = plan.source.server();
     let addresses = (server.host.as_str(), server.port)
         .to_socket_addrs()
         .map_err(Error::of("resolve", &server.host))?;
-    ask_at(addresses.collect(), url, target, timeout)
+    ask_at(addresses.collect(), plan, dialogue)
 }
 
 /// Asks the first of `addresses` that takes the connection.
-fn ask_at(
-    addresses: Vec<SocketAddr>,
-    url: &Url,
-    target: &Target,
-    timeout: Duration,
-) -> Result<Answer> {
+fn ask_at(addresses: Vec<SocketAddr>, plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
+    let Plan { source, target, timeout, verify, had } = plan;
+    let had = had.map_or_else(blake3::Hasher::new, |had| had.digest);
     // It goes last, and with it the signals: a file is renamed or removed by then.
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
-        url: url.clone(),
+        source: source.clone(),
         target: target.clone(),
         timeout,
         addresses: addresses.into_iter(),
         server: None,
         connected: false,
-        response: Response::new(),
+        dialogue,
+        digest: verify.then_some(had),
         sink: Sink::Nothing,
         progress: Progress::hidden(),
         drawing: None,
@@ -71,19 +82,21 @@ fn ask_at(
         events.run(&mut exchange)?;
     }
     let outcome = exchange.outcome.take();
-    outcome.unwrap_or_else(|| Err(Error::new("get", url, "nothing was left to wait for")))
+    outcome.unwrap_or_else(|| Err(Error::new("get", source, "nothing was left to wait for")))
 }
 
 /// What the callbacks share.
 struct Exchange {
-    url: Url,
+    source: Source,
     target: Target,
     timeout: Duration,
     /// Those that were not tried yet.
     addresses: std::vec::IntoIter<SocketAddr>,
     server: Option<Token>,
     connected: bool,
-    response: Response,
+    dialogue: Dialogue,
+    /// Of what there was before and what has come.
+    digest: Option<blake3::Hasher>,
     sink: Sink,
     progress: Progress,
     /// The timer that draws it.
@@ -98,6 +111,7 @@ enum Sink {
     /// It has not begun, or is not wanted any more.
     Nothing,
     New(NewFile),
+    Part(Part),
     Open(File),
     Stream(Token),
 }
@@ -105,7 +119,7 @@ enum Sink {
 impl Exchange {
     /// Connects to the next address. `last` is what was wrong with the one before.
     fn connect(&mut self, cx: &mut Context<Self>, last: Errno) {
-        let mut error = Error::new("connect to", self.url.server(), last);
+        let mut error = Error::new("connect to", self.source.server(), last);
         for address in self.addresses.by_ref() {
             debug!(%address, "connecting");
             match cx.connect(address, Some(self.timeout), |io, exchange: &mut Self, cx, event| {
@@ -126,7 +140,10 @@ impl Exchange {
             StreamEvent::Connected => {
                 self.connected = true;
                 io.set_timeouts(Some(self.timeout), Some(self.timeout));
-                io.write(http::get(&self.url).as_bytes());
+                match self.dialogue.request() {
+                    Ok(request) => drop(io.write(&request)),
+                    Err(error) => self.end(cx, Err(Error::new("get", &self.source, error))),
+                }
             }
             StreamEvent::Input => {
                 let answer = self.take(io.input(), cx);
@@ -137,15 +154,15 @@ impl Exchange {
                 }
             }
             StreamEvent::Eof => {
-                let whole = self.response.eof().map(|()| Answer::Whole);
-                self.end(cx, whole.map_err(Error::of("get", &self.url)));
+                let whole = self.dialogue.eof().map(|()| Answer::Whole);
+                self.end(cx, whole.map_err(Error::of("get", &self.source)));
             }
             StreamEvent::TimedOut(_) => {
                 let waited_us = u64::try_from(self.timeout.as_micros()).unwrap_or(u64::MAX);
-                self.end(cx, Err(Error::new("get", &self.url, Fault::TimedOut { waited_us })));
+                self.end(cx, Err(Error::new("get", &self.source, Fault::TimedOut { waited_us })));
             }
             StreamEvent::Failed(errno) if self.connected => {
-                self.end(cx, Err(Error::new("get", &self.url, errno)));
+                self.end(cx, Err(Error::new("get", &self.source, errno)));
             }
             StreamEvent::Failed(errno) => self.connect(cx, errno),
             StreamEvent::Drained => {}
@@ -155,18 +172,26 @@ impl Exchange {
     /// Takes what came. What the answer is, once that is known.
     fn take(&mut self, mut input: &[u8], cx: &mut Context<Self>) -> Result<Option<Answer>> {
         loop {
-            match self.response.feed(input).map_err(Error::of("get", &self.url))? {
-                Fed::More => return Ok(None),
-                Fed::End => return Ok(Some(Answer::Whole)),
-                Fed::Head { head, rest } => {
-                    debug!(status = head.status, length = head.length, "answered");
-                    if let Some(location) = head.redirect() {
-                        return Ok(Some(Answer::Elsewhere(location.into())));
+            match self.dialogue.feed(input).map_err(Error::of("get", &self.source))? {
+                Said::More => return Ok(None),
+                Said::End(digest) => {
+                    let known = self.digest.as_ref().map(|digest| *digest.finalize().as_bytes());
+                    if known.is_some() && known != digest {
+                        // What came is of no use, and nobody goes on from there.
+                        if let Sink::Part(part) = std::mem::replace(&mut self.sink, Sink::Nothing) {
+                            part.discard();
+                        }
+                        let wrong = "what came is not what the server has";
+                        return Err(Error::new("verify", &self.source, wrong));
                     }
-                    self.begin(&head, cx)?;
+                    return Ok(Some(Answer::Whole));
+                }
+                Said::Elsewhere(location) => return Ok(Some(Answer::Elsewhere(location))),
+                Said::Begin { begin, rest } => {
+                    self.begin(begin, cx)?;
                     input = rest;
                 }
-                Fed::Body { bytes, rest } => {
+                Said::Body { bytes, rest } => {
                     self.write(bytes, cx)?;
                     self.received += bytes.len() as u64;
                     input = rest;
@@ -176,23 +201,32 @@ impl Exchange {
     }
 
     /// A body follows.
-    fn begin(&mut self, head: &Head, cx: &mut Context<Self>) -> Result<()> {
-        // A part of a document (206) was not asked for, and must not pass for all of it.
-        if !matches!(head.status, 200..=205 | 207..=299) {
-            let status = format!("{} {}", head.status, head.reason);
-            return Err(Error::new("get", &self.url, status.trim_end()));
+    fn begin(&mut self, begin: Beginning, cx: &mut Context<Self>) -> Result<()> {
+        if begin.from == 0
+            && let Some(digest) = &mut self.digest
+        {
+            // Also where there was something before: the server has another file.
+            digest.reset();
         }
+        self.received = begin.from;
         let place = self.target.place()?;
         if !place.is_terminal() {
-            self.progress = Progress::show(head.length);
+            self.progress = Progress::show(begin.length);
         }
         self.sink = match place {
             Place::New { name, permissions } => {
                 // From now on there is something to be cleaned up.
                 catch_signals(cx)?;
-                let file = NewFile::create(name, permissions.as_ref());
                 let fail = |error| Error::new("create", &self.target, reason(error));
-                Sink::New(file.map_err(fail)?)
+                let permissions = permissions.as_ref();
+                match &self.dialogue {
+                    Dialogue::Http { .. } => {
+                        Sink::New(NewFile::create(name, permissions).map_err(fail)?)
+                    }
+                    Dialogue::Files { .. } => {
+                        Sink::Part(Part::begin(name, begin.from, permissions).map_err(fail)?)
+                    }
+                }
             }
             Place::Open(file) => Sink::Open(file),
             Place::Stream(stream) => {
@@ -214,9 +248,13 @@ impl Exchange {
     }
 
     fn write(&mut self, bytes: &[u8], cx: &mut Context<Self>) -> Result<()> {
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
         let written = match &mut self.sink {
             Sink::Nothing => Ok(()),
             Sink::New(file) => file.write(bytes),
+            Sink::Part(part) => part.write(bytes),
             Sink::Open(file) => file.write_all(bytes),
             Sink::Stream(token) => {
                 if let Some(io) = cx.stream(*token) {
@@ -269,7 +307,13 @@ impl Exchange {
         }
         let outcome = match outcome {
             Ok(Answer::Whole) => self.finish().map(|()| Answer::Whole),
-            other => other,
+            other => {
+                let kept = self.keep();
+                other.map_err(|error| match kept {
+                    Some(kept) => error.and(kept),
+                    None => error,
+                })
+            }
         };
         match &outcome {
             Ok(Answer::Whole) => self.progress.finish(self.received),
@@ -287,9 +331,23 @@ impl Exchange {
             Sink::New(file) => file.finish().map_err(|error| {
                 Error::new("rename the whole file to", &self.target, reason(error))
             }),
+            Sink::Part(part) => part.finish().map_err(|error| {
+                Error::new("rename the whole file to", &self.target, reason(error))
+            }),
             open => {
                 self.sink = open;
                 Ok(())
+            }
+        }
+    }
+
+    /// It is not, and what has come of it may stay. What to tell of that.
+    fn keep(&mut self) -> Option<String> {
+        match std::mem::replace(&mut self.sink, Sink::Nothing) {
+            Sink::Part(part) => part.keep(),
+            other => {
+                self.sink = other;
+                None
             }
         }
     }
@@ -326,6 +384,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::client::http::Url;
 
     /// To port 0 nobody can listen: it is refused a moment later. To everybody at once nobody can
     /// connect: it is refused at once.
@@ -341,9 +400,12 @@ mod tests {
             client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").unwrap();
         });
         let url = Url::parse("http://example/").unwrap();
+        let source = Source::Http(url.clone());
         let ask = |mut addresses: Vec<SocketAddr>, last: Option<SocketAddr>| {
             addresses.extend(last);
-            ask_at(addresses, &url, &target, Duration::from_secs(60))
+            let (target, timeout) = (&target, Duration::from_secs(60));
+            let plan = Plan { source: &source, target, timeout, verify: false, had: None };
+            ask_at(addresses, plan, Dialogue::http(&url))
         };
         let [at_once, later] = ["255.255.255.255:1", "127.0.0.1:0"].map(|at| at.parse().unwrap());
         for refused in [vec![], vec![at_once], vec![later], vec![later, at_once, later]] {

@@ -1,4 +1,4 @@
-//! Fetches a document, and follows it to where it has moved.
+//! Fetches a document or a file, and follows it to where it has moved.
 //!
 //! ```text
 //!             ┌──────────── Elsewhere: the next URL ◀───────────┐
@@ -10,10 +10,13 @@
 //! Each hop is a connection and an event loop of its own: between two of them a name is resolved,
 //! which blocks, and no signal is caught then, so that Ctrl-C ends it.
 
+mod dialogue;
 mod exchange;
 mod file;
+mod part;
 mod place;
 mod progress;
+mod source;
 
 use std::time::Duration;
 
@@ -22,8 +25,12 @@ use tracing::debug;
 use super::http::Url;
 use crate::error::{Error, Result};
 use crate::sys::Signal;
-use exchange::Answer;
+use dialogue::Dialogue;
+use exchange::{Answer, Plan};
+use file::reason;
+use part::{Had, Part};
 pub use place::Target;
+pub use source::Source;
 
 /// How a transfer ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,25 +42,50 @@ pub enum Got {
     Stopped(Signal),
 }
 
+/// What else a user may want of a transfer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// Go on from where an earlier transfer failed. For `files`, to a file.
+    pub resume: bool,
+    /// Compare the whole with the server's digest of it. For `files`.
+    pub verify: bool,
+}
+
 /// Redirects that are followed.
 const HOPS_MAX: usize = 10;
 
-/// Fetches the document at `url` to `target`. The server has `timeout` to take each connection, and
-/// may be silent for as long each time.
+/// Fetches what is at `source` to `target`. The server has `timeout` to take each connection, and may
+/// be silent for as long each time.
 ///
-/// A file is written under a temporary name beside it, and has its own when it is whole. What goes
-/// to standard output, or to a target that is no regular file, goes there as it comes: of a
-/// transfer that fails, the beginning.
+/// A file is written under another name beside it, and has its own when it is whole. What came of
+/// `files` stays in `NAME.part` when the transfer fails. What goes to standard output, or to a target
+/// that is no regular file, goes there as it comes: of a transfer that fails, the beginning.
 ///
 /// # Errors
 /// The server cannot be reached, is silent, answers with something other than the document, or stops
 /// in the middle of it; or the document cannot be written.
-pub fn get(url: Url, target: &Target, timeout: Duration) -> Result<Got> {
+pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) -> Result<Got> {
     target.check()?;
+    let mut here = match source {
+        Source::Http(url) => url.clone(),
+        Source::Files(url) => {
+            let had = if wishes.resume { had(target)? } else { None };
+            let known = had.as_ref().map(|had| (had.len, had.digest()));
+            let dialogue = Dialogue::files(url, known, wishes.verify);
+            let had = if wishes.verify { had } else { None };
+            let plan = Plan { source, target, timeout, verify: wishes.verify, had };
+            return match exchange::ask(plan, dialogue)? {
+                Answer::Whole => Ok(Got::Whole),
+                Answer::Stopped(signal) => Ok(Got::Stopped(signal)),
+                Answer::Elsewhere(_) => Err(Error::new("get", source, "it is elsewhere")),
+            };
+        }
+    };
     let mut way = Vec::new();
-    let mut here = url;
     loop {
-        let location = match exchange::ask(&here, target, timeout)? {
+        let source = Source::Http(here.clone());
+        let plan = Plan { source: &source, target, timeout, verify: false, had: None };
+        let location = match exchange::ask(plan, Dialogue::http(&here))? {
             Answer::Whole => return Ok(Got::Whole),
             Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
             Answer::Elsewhere(location) => location,
@@ -62,6 +94,12 @@ pub fn get(url: Url, target: &Target, timeout: Duration) -> Result<Got> {
         debug!(from = %here, to = %next, "redirected");
         way.push(std::mem::replace(&mut here, next));
     }
+}
+
+/// What an earlier transfer to the same file left.
+fn had(target: &Target) -> Result<Option<Had>> {
+    let Some(name) = target.name() else { return Ok(None) };
+    Part::look(&name).map_err(|error| Error::new("read what came before of", target, reason(error)))
 }
 
 /// Where `location` leads from `here`, to where all of `way` led.

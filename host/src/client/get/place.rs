@@ -47,6 +47,14 @@ impl Target {
         Ok(())
     }
 
+    /// The name that a file there will have: of a link, where it leads.
+    pub(super) fn name(&self) -> Option<PathBuf> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
+        }
+    }
+
     /// Looks what is there. A FIFO is waited for until it has a reader.
     pub(super) fn place(&self) -> Result<Place> {
         match self {

@@ -44,4 +44,5 @@ pub use chunked::ChunkError;
 pub use head::{Head, HeadError};
 pub use request::get;
 pub use response::{Fed, Response, ResponseError};
+pub(super) use url::server;
 pub use url::{Url, UrlError};

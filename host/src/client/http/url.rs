@@ -67,23 +67,7 @@ impl Url {
         if !uri.scheme().is_some_and(|scheme| scheme.as_str().eq_ignore_ascii_case("http")) {
             return Err(UrlError::Scheme);
         }
-        let authority = uri.authority().ok_or(UrlError::NoHost)?;
-        if authority.has_userinfo() {
-            return Err(UrlError::Userinfo);
-        }
-        let host = match authority.host_parsed() {
-            Host::Ipv4 { .. } => authority.host(),
-            Host::Ipv6 { .. } => authority.host().trim_matches(['[', ']']),
-            Host::RegName(name) if name.is_empty() => return Err(UrlError::NoHost),
-            Host::RegName(name) if !name.as_str().contains('%') => name.as_str(),
-            // A resolver would look for the percent signs.
-            Host::RegName(_) | Host::IpvFuture { .. } => return Err(UrlError::Host),
-        };
-        let port = match authority.port_to_u16() {
-            Ok(None) => PORT,
-            Ok(Some(0)) | Err(_) => return Err(UrlError::Port),
-            Ok(Some(port)) => port,
-        };
+        let server = server(uri, PORT)?;
         let path = match uri.path().as_str() {
             "" => "/",
             path => path,
@@ -92,8 +76,9 @@ impl Url {
             None => path.to_owned(),
             Some(query) => format!("{path}?{query}"),
         };
-        debug_assert!(target.bytes().chain(host.bytes()).all(|byte| byte.is_ascii_graphic()));
-        Ok(Self { server: HostPort { host: host.to_owned(), port }, target })
+        let host = server.host.bytes();
+        debug_assert!(target.bytes().chain(host).all(|byte| byte.is_ascii_graphic()));
+        Ok(Self { server, target })
     }
 
     /// Where to connect.
@@ -130,6 +115,31 @@ impl Url {
     }
 }
 
+/// Where a URL of any scheme says to connect, at `default` if it names no port.
+///
+/// # Errors
+/// It names no host, or something else than a host and a port.
+pub(in crate::client) fn server(uri: &UriRef<String>, default: u16) -> Result<HostPort, UrlError> {
+    let authority = uri.authority().ok_or(UrlError::NoHost)?;
+    if authority.has_userinfo() {
+        return Err(UrlError::Userinfo);
+    }
+    let host = match authority.host_parsed() {
+        Host::Ipv4 { .. } => authority.host(),
+        Host::Ipv6 { .. } => authority.host().trim_matches(['[', ']']),
+        Host::RegName(name) if name.is_empty() => return Err(UrlError::NoHost),
+        Host::RegName(name) if !name.as_str().contains('%') => name.as_str(),
+        // A resolver would look for the percent signs.
+        Host::RegName(_) | Host::IpvFuture { .. } => return Err(UrlError::Host),
+    };
+    let port = match authority.port_to_u16() {
+        Ok(None) => default,
+        Ok(Some(0)) | Err(_) => return Err(UrlError::Port),
+        Ok(Some(port)) => port,
+    };
+    Ok(HostPort { host: host.to_owned(), port })
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}{}", self.host(), self.target)
@@ -142,7 +152,7 @@ impl fmt::Display for UrlError {
             UrlError::Syntax { at } => {
                 return write!(f, "not a URL: byte {at} of it cannot be there");
             }
-            UrlError::Scheme => "only http is spoken, and a URL of it begins with http://",
+            UrlError::Scheme => "a URL begins with http:// or files://",
             UrlError::Userinfo => "the URL names a user, and nobody is logged in here",
             UrlError::NoHost => "the URL has no host",
             UrlError::Host => "the host is neither a name in ASCII nor an address",

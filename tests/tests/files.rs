@@ -1,0 +1,295 @@
+//! The `files` service, seen by a client that knows the bytes.
+//!
+//! - A file comes whole under every model and on every transport, in small frames and in large ones.
+//! - What is asked for and not to be had is refused, with a reason; the next client is served.
+//! - A file that becomes shorter while it is sent is seen to be cut.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::thread;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use windlass_core::session::files::{Digest, Fed, Options, Receiver, Request};
+use windlass_tests::{
+    Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
+    serve, unique, within,
+};
+
+every_model!(
+    files_come_whole_on_every_transport,
+    what_is_not_to_be_had_is_refused,
+    a_file_is_pushed_to_whoever_connects,
+    no_descriptor_stays_behind,
+);
+every_concurrent_model!(clients_have_their_files_at_once, who_takes_nothing_is_cut);
+// One for each way of sending and each way of waiting.
+models!(a_file_that_shrinks_is_seen_to_be_cut: iterative Iterative, thread Thread, epoll Epoll,
+    epoll_et EpollEt, reactor Reactor, prefork Prefork);
+
+const SIZES: [usize; 7] = [0, 1, 4095, 4096, 4097, 65_536, 3_000_001];
+
+/// A root with files of all sizes, named by them, and with what is none; a secret beside it.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().expect("a folder"));
+        let root = place.root();
+        fs::create_dir_all(root.join("folder")).expect("mkdir");
+        for size in SIZES {
+            fs::write(root.join(size.to_string()), content(size)).expect("write");
+        }
+        fs::write(root.join("folder/file"), b"in a folder").expect("write");
+        fs::write(place.0.path().join("x"), b"secret").expect("write");
+        mkfifo(&root.join("fifo"), Mode::S_IRWXU).expect("mkfifo");
+        symlink("../x", root.join("out")).expect("symlink");
+        symlink("/etc/passwd", root.join("passwd")).expect("symlink");
+        symlink("folder/file", root.join("link")).expect("symlink");
+        place
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("root")
+    }
+
+    fn serve(&self, model: Model, more: &str) -> Server {
+        let args = format!("--root {} {more}", self.root().display());
+        serve!("files", model).args(&args).start()
+    }
+}
+
+fn content(size: usize) -> Vec<u8> {
+    Random::new(size as u64).bytes(size)
+}
+
+/// What a server answered.
+#[derive(Debug, Default)]
+struct Got {
+    name: Vec<u8>,
+    options: Options,
+    file: Vec<u8>,
+    digest: Option<Digest>,
+    refused: Option<String>,
+    whole: bool,
+}
+
+fn ask(client: &mut Client, name: &[u8], options: Options) -> Got {
+    let mut wire = vec![0; Request::WIRE_MAX];
+    let len = Request { name, options }.render(&mut wire).expect("a good name");
+    client.send(&wire[..len]);
+    understand(&client.rest())
+}
+
+fn understand(mut stream: &[u8]) -> Got {
+    let (mut receiver, mut got) = (<Receiver>::new(), Got::default());
+    loop {
+        match receiver.feed(stream).expect("the protocol") {
+            Fed::More => return got,
+            Fed::Head { head, rest } => {
+                (got.name, got.options, stream) = (head.name.to_vec(), head.options, rest);
+            }
+            Fed::Refused(why) => {
+                got.refused = Some(String::from_utf8_lossy(why).into_owned());
+                return got;
+            }
+            Fed::Body { bytes, rest } => {
+                got.file.extend_from_slice(bytes);
+                stream = rest;
+            }
+            Fed::End { digest, rest } => {
+                (got.digest, got.whole) = (digest, true);
+                assert!(rest.is_empty(), "{} bytes behind the end", rest.len());
+                return got;
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn is_file(got: &Got, size: usize) {
+    assert!(got.whole, "not whole: {:?}", got.refused);
+    assert_eq!((got.file.len(), got.options.size), (size, Some(size as u64)));
+    assert!(got.file == content(size), "other bytes than those of the file");
+}
+
+fn files_come_whole_on_every_transport(model: Model) {
+    let place = Place::new();
+    let small = Options::default();
+    let large = Options { frame: Some(1 << 20), ..small };
+    let odd = Options { frame: Some(100_003), digest: true, ..small };
+    for address in ["tcp:127.0.0.1:0".to_owned(), format!("unix:@{}", unique("files"))] {
+        let args = format!("--root {}", place.root().display());
+        let server = serve!("files", model).args(&args).listen(address).start();
+        for size in SIZES {
+            let name = size.to_string();
+            for options in [small, large, odd] {
+                let got = ask(&mut server.connect(), name.as_bytes(), options);
+                is_file(&got, size);
+                assert_eq!((&got.name[..], got.options.frame), (name.as_bytes(), options.frame));
+                let digest: Digest = blake3::hash(&content(size)).into();
+                assert_eq!(got.digest, options.digest.then_some(digest));
+            }
+        }
+        for name in ["folder/file", "link", "./folder//file"] {
+            let got = ask(&mut server.connect(), name.as_bytes(), small);
+            assert_eq!(got.file, b"in a folder", "{name}");
+        }
+        // A client that knows of no options sends the bare name, and one that half-closes then.
+        let mut client = server.connect();
+        client.send(b"\0\0\0\x044096");
+        client.finish();
+        is_file(&understand(&client.rest()), 4096);
+    }
+}
+
+fn what_is_not_to_be_had_is_refused(model: Model) {
+    let place = Place::new();
+    let server = place.serve(model, "");
+    let frame =
+        |name: &[u8]| [&u32::try_from(name.len()).expect("short").to_be_bytes()[..], name].concat();
+    let too_long = "the name is too long";
+    for (request, reason) in [
+        (frame(b"../x"), "a name is relative, and has no `..` in it"),
+        (frame(b"/etc/passwd"), "a name is relative, and has no `..` in it"),
+        (frame(b"folder/../../x"), "a name is relative, and has no `..` in it"),
+        (frame(b""), "a name is relative, and has no `..` in it"),
+        (frame(b"\0"), "a name is relative, and has no `..` in it"),
+        (frame(b"out"), "it is not to be read"),
+        (frame(b"passwd"), "it is not to be read"),
+        (frame(b"fifo"), "it is not a file"),
+        (frame(b"folder"), "it is not a file"),
+        (frame(b"."), "it is not a file"),
+        (frame(b"nothing"), "there is no such file"),
+        (frame(b"4096/"), "there is no such file"),
+        (frame(&[b'x'; 4095]), too_long),
+        (frame(&[b'x'; 4096]), too_long),
+        (frame(&[b'x'; 5000]), too_long),
+        (b"\xff\xff\xff\xff".to_vec(), too_long),
+        (b"\xff\xff\xff\xffabcdefgh".to_vec(), too_long),
+    ] {
+        let mut client = server.connect();
+        client.send(&request);
+        let got = understand(&client.rest());
+        assert_eq!(got.refused.as_deref(), Some(reason), "{}", request.escape_ascii());
+        assert!(!got.whole && got.file.is_empty());
+    }
+    // Who says nothing, or stops in the middle of a name, gets nothing.
+    for request in [&b""[..], b"\0\0", b"\0\0\0\x0440"] {
+        let mut client = server.connect();
+        client.send(request);
+        client.ends_with(b"");
+    }
+    is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
+    assert_eq!(server.stop().code, Some(0));
+}
+
+fn a_file_is_pushed_to_whoever_connects(model: Model) {
+    let place = Place::new();
+    let file = place.root().join("65536");
+    for args in [
+        format!("--push {}", file.display()),
+        format!("--root {} --push 65536", place.root().display()),
+    ] {
+        let server = serve!("files", model).args(&args).start();
+        for _ in 0..2 {
+            let got = understand(&server.connect().rest());
+            is_file(&got, 65_536);
+            assert_eq!(got.name, b"65536");
+        }
+    }
+}
+
+fn clients_have_their_files_at_once(model: Model) {
+    let place = Place::new();
+    let server = place.serve(model, "");
+    thread::scope(|scope| {
+        for number in 0..12 {
+            let mut client = server.connect();
+            scope.spawn(move || {
+                let frame = (number % 3 > 0).then_some(1 << (10 * (number % 3)));
+                let options = Options { frame, ..Options::default() };
+                is_file(&ask(&mut client, b"3000001", options), 3_000_001);
+            });
+        }
+    });
+}
+
+/// Opens a file, reads the head of the answer, and leaves the rest where it is.
+fn stall(server: &Server, name: &str, options: Options) -> Client {
+    let mut client = server.connect();
+    let mut wire = vec![0; Request::WIRE_MAX];
+    let request = Request { name: name.as_bytes(), options };
+    let len = request.render(&mut wire).expect("a good name");
+    client.send(&wire[..len]);
+    client.expect(&[0, 0, 0]);
+    client
+}
+
+fn who_takes_nothing_is_cut(model: Model) {
+    let place = Place::new();
+    let sparse = File::create(place.root().join("sparse")).expect("create");
+    sparse.set_len(1 << 30).expect("a large file");
+    let server = place.serve(model, "--idle-timeout 1");
+    let frame = |frame| Options { frame, ..Options::default() };
+    is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
+    let files = || open_files(&server, "sparse");
+    let mut stalled = [None, Some(1 << 24)].map(|size| stall(&server, "sparse", frame(size)));
+    assert_eq!(files(), 2);
+    is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
+    within(PATIENCE, "they are cut", || files() == 0);
+    for client in &mut stalled {
+        let came = client.rest().len();
+        assert!(came < 1 << 30, "{came} bytes came");
+    }
+}
+
+/// How often the server's processes have a file open.
+fn open_files(server: &Server, name: &str) -> usize {
+    let pids = [vec![server.pid()], proc::children(server.pid())].concat();
+    let links = pids.into_iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")));
+    let links = links.flatten().flatten().filter_map(|link| fs::read_link(link.path()).ok());
+    links.filter(|link| link.ends_with(name)).count()
+}
+
+fn a_file_that_shrinks_is_seen_to_be_cut(model: Model) {
+    let place = Place::new();
+    let server = place.serve(model, "");
+    for options in [
+        Options::default(),
+        Options { frame: Some(1 << 24), ..Options::default() },
+        Options { frame: Some(1 << 24), digest: true, ..Options::default() },
+    ] {
+        let path = place.root().join("sparse");
+        let file = File::create(&path).expect("create");
+        file.set_len(1 << 30).expect("a large file");
+        let mut client = stall(&server, "sparse", options);
+        file.set_len(100).expect("a small one");
+        let came = client.rest();
+        assert!(came.len() < 1 << 30, "{} bytes came", came.len());
+        let got = understand(&[&[0, 0, 0], &came[..]].concat());
+        assert!(!got.whole, "{} bytes passed for a file", got.file.len());
+        is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
+    }
+    let said = server.stop();
+    assert!(said.stderr.contains("a file became shorter while it was sent"), "{}", said.stderr);
+}
+
+fn no_descriptor_stays_behind(model: Model) {
+    let place = Place::new();
+    let server = place.serve(model, "");
+    let round = || {
+        for name in ["4096", "nothing", "folder", "fifo", "../x"] {
+            let _ = ask(&mut server.connect(), name.as_bytes(), Options::default());
+        }
+        let frame = Some(1 << 20);
+        let client = stall(&server, "3000001", Options { frame, ..Options::default() });
+        client.reset();
+    };
+    for _ in 0..10 {
+        round();
+    }
+    let files = || ["4096", "3000001", "folder", "fifo"].map(|name| open_files(&server, name));
+    within(PATIENCE, "no file is open", || files() == [0; 4]);
+}
