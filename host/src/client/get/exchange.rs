@@ -141,7 +141,7 @@ impl Exchange {
                 self.connected = true;
                 io.set_timeouts(Some(self.timeout), Some(self.timeout));
                 match self.dialogue.request() {
-                    Ok(request) => drop(io.write(&request)),
+                    Ok(request) => io.write(&request),
                     Err(error) => self.end(cx, Err(Error::new("get", &self.source, error))),
                 }
             }

@@ -1,0 +1,300 @@
+//! `windlass get files://`, against our server and against one that breaks its word.
+//!
+//! - What came of a transfer that failed stays as `NAME.part`, and `--continue` goes on from there.
+//! - Whatever goes wrong, the file has its name only when it is whole.
+//! - `--verify` finds a byte that changed on its way.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+
+use nix::sys::signal::Signal;
+use windlass_tests::{Model, Outcome, PATIENCE, Random, Server, serve, skipped, windlass, within};
+
+const SIZE: usize = 3_000_001;
+
+/// A root with one file, and a folder to download into.
+struct Place {
+    folder: tempfile::TempDir,
+    content: Vec<u8>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let content = Random::new(8).bytes(SIZE);
+        for name in ["root", "here"] {
+            fs::create_dir(folder.path().join(name)).expect("mkdir");
+        }
+        fs::write(folder.path().join("root/file"), &content).expect("write");
+        fs::write(folder.path().join("root/a b"), b"spaced").expect("write");
+        Self { folder, content }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("root")
+    }
+
+    fn here(&self, name: &str) -> PathBuf {
+        self.folder.path().join("here").join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path().join("here")).expect("read");
+        let mut names: Vec<String> =
+            entries.map(|it| it.expect("an entry").file_name().to_string_lossy().into()).collect();
+        names.sort();
+        names
+    }
+
+    fn serve(&self) -> Server {
+        let args = format!("--root {}", self.root().display());
+        serve!("files", Model::Epoll).args(&args).start()
+    }
+
+    #[track_caller]
+    fn has_only(&self, name: &str, content: &[u8]) {
+        assert_eq!(self.names(), [name]);
+        assert!(fs::read(self.here(name)).expect("read") == content, "other bytes");
+    }
+}
+
+fn url(server: &Server, name: &str) -> String {
+    format!("files://{}/{name}", server.address().trim_start_matches("tcp:"))
+}
+
+/// A server that says `answer` to the first client, whatever it asks, and closes.
+fn that_says(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().expect("accept");
+        let mut len = [0; 4];
+        client.read_exact(&mut len).expect("a request");
+        let mut name = vec![0; u32::from_be_bytes(len) as usize];
+        client.read_exact(&mut name).expect("a name");
+        client.write_all(&answer).expect("answer");
+    });
+    format!("files://{address}/file")
+}
+
+/// It may have said what it did.
+#[track_caller]
+fn has_succeeded(outcome: &Outcome) {
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+}
+
+fn frames(frames: &[&[u8]]) -> Vec<u8> {
+    let frame = |payload: &&[u8]| {
+        [&u32::try_from(payload.len()).expect("short").to_be_bytes()[..], payload].concat()
+    };
+    frames.iter().flat_map(frame).collect()
+}
+
+#[test]
+fn a_file_comes_whole() {
+    let place = Place::new();
+    let server = place.serve();
+    windlass!("get", url(&server, "file"), "-o", place.here("x"), "--verify").run().succeeds();
+    place.has_only("x", &place.content);
+    // Over the one that is there.
+    windlass!("get", url(&server, "a%20b"), "-o", place.here("x"), "--continue").run().succeeds();
+    place.has_only("x", b"spaced");
+    let outcome = windlass!("get", url(&server, "file"), "--verify").run();
+    outcome.succeeds();
+    assert!(outcome.stdout == place.content, "other bytes");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-under-test"));
+    command.args(["get", "-O", &url(&server, "a%20b")]).current_dir(place.here(""));
+    assert!(command.status().expect("run").success());
+    assert_eq!(place.names(), ["a b", "x"]);
+}
+
+#[test]
+fn what_is_pushed_is_taken() {
+    let place = Place::new();
+    let file = place.root().join("file");
+    let server = serve!("files", Model::Epoll).args(&format!("--push {}", file.display())).start();
+    windlass!("get", url(&server, ""), "-o", place.here("x"), "--timeout", "60").run().succeeds();
+    place.has_only("x", &place.content);
+}
+
+#[test]
+fn a_refusal_is_told_and_leaves_nothing() {
+    let place = Place::new();
+    fs::write(place.folder.path().join("secret"), b"secret").expect("write");
+    let server = place.serve();
+    for (name, why) in [
+        ("nothing", "there is no such file"),
+        ("../secret", "a name is relative"),
+        ("%2e%2e/secret", "a name is relative"),
+        ("/etc/passwd", "a name is relative"),
+        (".", "it is not a file"),
+        ("a%00b", "a name is relative"),
+        (&"x".repeat(5000), "the name is too long"),
+    ] {
+        let outcome = windlass!("get", url(&server, name), "-o", place.here("x")).run();
+        outcome.fails_with(1, &["get files://127.0.0.1:", why]);
+        assert!(place.names().is_empty());
+    }
+    let outcome = windlass!("get", that_says(frames(&[b"", b"\x1b[31mno"])), "-o", "-").run();
+    outcome.fails_with(1, &["the server refused: \\u{1b}[31mno"]);
+}
+
+#[test]
+fn a_stream_that_is_cut_is_gone_on_from() {
+    let place = Place::new();
+    let size = format!("file\0size\0{SIZE}\0frame\0{}\0", 1 << 24);
+    let half = &place.content[..1_500_000];
+    let mut answer = frames(&[size.as_bytes()]);
+    answer.extend_from_slice(&u32::try_from(SIZE).expect("short").to_be_bytes());
+    answer.extend_from_slice(half);
+    let outcome = windlass!("get", that_says(answer), "-o", place.here("x")).run();
+    outcome
+        .fails_with(1, &["the stream ended inside a message; 1500000 bytes are kept in", "x.part"]);
+    place.has_only("x.part", half);
+    let server = place.serve();
+    let args = ["--continue", "--verify", "-v"];
+    let get = |args: &[&str]| {
+        let get = windlass!("get", url(&server, "file"), "-o", place.here("x"));
+        args.iter().fold(get, windlass_tests::Program::arg).run()
+    };
+    let outcome = get(&args);
+    has_succeeded(&outcome);
+    assert!(outcome.stderr.contains("offset=1500000"), "{}", outcome.stderr);
+    place.has_only("x", &place.content);
+    // A part of something else is of no use, nor is one that is too long, nor one that is not wanted.
+    for part in [&b"something else"[..], &[&place.content[..], b"and more"].concat()] {
+        for args in [&["--continue", "-v"][..], &args, &[]] {
+            fs::remove_file(place.here("x")).expect("remove");
+            fs::write(place.here("x.part"), part).expect("write");
+            let outcome = get(args);
+            has_succeeded(&outcome);
+            let from_start = args.is_empty() || outcome.stderr.contains("offset=0");
+            assert!(from_start, "{}", outcome.stderr);
+            place.has_only("x", &place.content);
+        }
+    }
+    // One that is whole is only renamed.
+    for args in [&["--continue", "-v"][..], &args] {
+        fs::rename(place.here("x"), place.here("x.part")).expect("rename");
+        let outcome = get(args);
+        has_succeeded(&outcome);
+        assert!(outcome.stderr.contains(&format!("offset={SIZE}")), "{}", outcome.stderr);
+        place.has_only("x", &place.content);
+    }
+}
+
+/// Who is killed leaves a part that is good, and so does who is asked to stop.
+#[test]
+fn a_client_that_is_ended_is_gone_on_from() {
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
+        let place = Place::new();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let url = format!("files://{}/file", listener.local_addr().expect("address"));
+        let client = windlass!("get", url, "-o", place.here("x")).start();
+        let (mut peer, _) = listener.accept().expect("accept");
+        let size = format!("file\0size\0{SIZE}\0frame\x00100000\0");
+        peer.write_all(&frames(&[size.as_bytes(), &place.content[..70_000]])).expect("send");
+        let part = || fs::metadata(place.here("x.part")).map_or(0, |part| part.len());
+        within(PATIENCE, "some of it is there", || part() == 70_000);
+        client.end_by(signal);
+        place.has_only("x.part", &place.content[..70_000]);
+        drop(peer);
+        let server = place.serve();
+        let get = windlass!("get", self::url(&server, "file"), "-o", place.here("x"), "-cv").run();
+        has_succeeded(&get);
+        assert!(get.stderr.contains("offset=70000"), "{}", get.stderr);
+        place.has_only("x", &place.content);
+    }
+}
+
+#[test]
+fn what_changed_on_its_way_is_found() {
+    let place = Place::new();
+    let digest = *blake3::hash(b"good").as_bytes();
+    let head = b"file\0size\x004\0digest\0blake3\0";
+    let answer = |bytes: &[u8]| that_says(frames(&[head, bytes, b"", &digest]));
+    let get = |url: String| windlass!("get", url, "-o", place.here("x"), "--verify").run();
+    get(answer(b"g0od"))
+        .fails_with(1, &["verify files://", "what came is not what the server has"]);
+    assert!(place.names().is_empty());
+    get(answer(b"good")).succeeds();
+    place.has_only("x", b"good");
+    let silent = that_says(frames(&[b"file\0size\x004\0", b"good", b""]));
+    get(silent).fails_with(1, &["it cannot be verified"]);
+    place.has_only("x", b"good");
+}
+
+#[test]
+fn a_server_that_breaks_its_word_is_found_out() {
+    let place = Place::new();
+    for (answer, why) in [
+        (frames(&[b"n\0size\x005\0", b"1234", b""]), "bytes that are not of the protocol"),
+        (frames(&[b"n\0size\x003\0", b"1234", b""]), "bytes that are not of the protocol"),
+        (frames(&[b"n\0size\x009\0offset\x005\0", b"6789", b""]), "not of the protocol"),
+        (b"\0\0\0\x01n\xff\xff\xff\xff".to_vec(), "4294967295 bytes where 4096 are allowed"),
+        (b"\xff\xff\xff\xff".to_vec(), "4294967295 bytes where"),
+        (frames(&[b"n"]), "ended inside a message"),
+        (Vec::new(), "ended inside a message"),
+    ] {
+        let outcome = windlass!("get", that_says(answer), "-o", place.here("x")).run();
+        outcome.fails_with(1, &["get files://127.0.0.1:", why]);
+        for part in place.names() {
+            assert_eq!(part, "x.part");
+            fs::remove_file(place.here(&part)).expect("remove");
+        }
+    }
+}
+
+/// A megabyte of disk: what fitted stays, and is gone on from when there is room.
+#[test]
+fn a_full_disk_is_told() {
+    if !nix::unistd::geteuid().is_root() {
+        skipped("only root can mount a small disk");
+        return;
+    }
+    let place = Place::new();
+    let server = place.serve();
+    let script = format!(
+        "mount -t tmpfs -o size=1m none '{here}' && cd '{here}' || exit 9
+         '{windlass}' get '{url}' -o x; echo \"first $? $(ls)\"
+         mount -o remount,size=16m '{here}'
+         '{windlass}' get '{url}' -o x --continue --verify -v; echo \"second $? $(ls)\"
+         cmp x '{root}/file' && echo same",
+        here = place.here("").display(),
+        windlass = env!("CARGO_BIN_EXE_windlass-under-test"),
+        url = url(&server, "file"),
+        root = place.root().display(),
+    );
+    let outcome = windlass_tests::Program::new("unshare").words("-m sh -c").arg(script).run();
+    let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    assert!(said.starts_with("first 1 x.part\nsecond 0 x\nsame"), "{outcome:?}");
+    let why = "No space left on device; 1048576 bytes are kept in x.part";
+    assert!(outcome.stderr.contains(why), "{outcome:?}");
+    assert!(outcome.stderr.contains("offset=1048576"), "{outcome:?}");
+}
+
+#[test]
+fn wrong_usage_is_told() {
+    let path = Path::new("/dev/null/x");
+    for (words, why) in [
+        ("get http://localhost:1/x -o y --continue", "are for files://"),
+        ("get http://localhost:1/x -o y --verify", "are for files://"),
+        ("get files://localhost:1/x --continue", "--continue needs a file"),
+        ("get files://localhost:1/ -O", "ends in no name"),
+        ("get files://localhost:1/.. -O", "ends in no name"),
+        ("get files://localhost:1/x?y", "not a URL: byte 21"),
+        ("serve files", "files needs --root DIR, or --push FILE"),
+        ("serve upper --root .", "--root and --push are for files"),
+        ("serve files --push /", "--push is for a file"),
+    ] {
+        windlass!().words(words).run().fails_with(2, &[why]);
+    }
+    let root = windlass!("serve", "files", "--root", path).run();
+    root.fails_with(1, &["open the root /dev/null/x: Not a directory"]);
+    let push = windlass!("serve", "files", "--push", "/nothing").run();
+    push.fails_with(1, &["push /nothing: there is no such file"]);
+}
