@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::run::{Result, build_windlass, output, program, talk};
 
 /// The listeners of the built-in configuration, by service.
-const SERVICES: [&str; 4] = ["time tcp:", "upper tcp:", "upper unix:", "echo tcp:"];
+const SERVICES: [&str; 5] = ["time tcp:", "upper tcp:", "upper unix:", "echo tcp:", "files tcp:"];
 
 /// How long the server may take to listen, and to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,13 +21,14 @@ pub(crate) fn demo() -> Result<()> {
     println!("building windlass …");
     let windlass = build_windlass()?;
     let mut server = Server::start(&windlass)?;
-    println!("\n$ windlass serve");
+    println!("\n$ windlass serve --root target/release");
     for line in &server.lines {
         println!("{line}");
     }
     tell_the_time(&windlass, &server)?;
     talk_lines(&windlass, &server)?;
     move_a_file(&windlass, &server)?;
+    fetch_a_file(&windlass, &server)?;
     server.stop()?;
     println!(
         "\nEverything answered, and the server is gone. Now you: windlass serve, windlass talk …"
@@ -91,6 +92,23 @@ fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
     Ok(())
 }
 
+/// The program once more, by its name.
+fn fetch_a_file(windlass: &Path, server: &Server) -> Result<()> {
+    let address = server.address("files tcp:")?;
+    let url = format!("files://{}/windlass", address.trim_start_matches("tcp:"));
+    let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
+    let file = folder.path().join("windlass");
+    println!("\n$ windlass get {url} -o windlass --verify");
+    output(program(windlass).args(["get", &url, "--verify", "-o"]).arg(&file))?;
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    if read(&file)? != read(windlass)? {
+        return Err(format!("{url} is another file"));
+    }
+    println!("the same bytes, and the same BLAKE3 at both ends");
+    Ok(())
+}
+
 /// The running server. Dropping it ends it.
 struct Server {
     process: Child,
@@ -103,7 +121,8 @@ impl Server {
     /// Starts the built-in configuration and waits for all of its lines.
     fn start(windlass: &Path) -> Result<Self> {
         let mut process = program(windlass)
-            .arg("serve")
+            .args(["serve", "--root"])
+            .arg(windlass.parent().unwrap_or(windlass))
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("windlass serve: {error}"))?;

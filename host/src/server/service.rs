@@ -34,6 +34,11 @@ impl Service {
             Self::Files => "files",
         }
     }
+
+    /// A session of it that needs nothing: of `files`, one that refuses whatever is asked for.
+    pub fn open(self) -> Box<dyn Session + Send> {
+        Offer::from(self).open()
+    }
 }
 
 /// A service with what it needs.
