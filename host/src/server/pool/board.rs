@@ -53,7 +53,7 @@ impl Board {
         let line = &self.lines[usize::from(id.slot)];
         let place = Place { board: self, line, id, requests: Cell::new(0) };
         place.write(Activity::Idle);
-        self.counts[IDLE].fetch_add(1, Ordering::Relaxed);
+        self.counts[IDLE].fetch_add(1, Ordering::AcqRel);
         place
     }
 
@@ -79,9 +79,11 @@ impl Board {
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         // With as many as there may be, nothing can be done about too few.
         let few = if alive < usize::from(max_workers) { i32::from(min_spare) } else { i32::MIN };
-        self.counts[IDLE].store(count(idle), Ordering::Relaxed);
         self.counts[FEW].store(few, Ordering::Relaxed);
         self.counts[MANY].store(i32::from(max_spare), Ordering::Relaxed);
+        // Who counted before this is seen by the next look at the lines; who counts after it counts by
+        // these limits.
+        self.counts[IDLE].swap(count(idle), Ordering::AcqRel);
     }
 
     fn get(&self, which: usize) -> i32 {
@@ -99,7 +101,7 @@ impl Place<'_> {
     /// It has a client.
     pub(in crate::server) fn busy(&self) {
         self.write(Activity::Busy);
-        let idle = self.board.counts[IDLE].fetch_sub(1, Ordering::Relaxed) - 1;
+        let idle = self.board.counts[IDLE].fetch_sub(1, Ordering::AcqRel) - 1;
         if idle < self.board.get(FEW) {
             self.board.bell.raise();
         }
@@ -109,7 +111,7 @@ impl Place<'_> {
     pub(in crate::server) fn idle(&self) {
         self.requests.set(self.requests.get() + 1);
         self.write(Activity::Idle);
-        let idle = self.board.counts[IDLE].fetch_add(1, Ordering::Relaxed) + 1;
+        let idle = self.board.counts[IDLE].fetch_add(1, Ordering::AcqRel) + 1;
         if idle - 1 == self.board.get(MANY) {
             self.board.bell.raise();
         }

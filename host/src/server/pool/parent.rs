@@ -80,6 +80,9 @@ type Cx<const N: usize> = Context<Parent<N>>;
 /// How often the parent looks at the scoreboard when nobody rings.
 pub(in crate::server) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// Looks in a row, under a load that never stands still. The limits are set by then.
+const LOOKS_MAX: usize = 4;
+
 /// Which of the sizes that pools are made in takes this many workers and one more.
 macro_rules! fit {
     ($workers:expr, $with:ident $args:tt) => {
@@ -137,6 +140,8 @@ pub(in crate::server) fn run<const N: usize>(
     }
     prepare(&mut events, &mut parent)?;
     parent.tell(&mut events, Event::Tick);
+    // The limits of the bell: from the first client on it has to ring.
+    parent.look(&mut events);
     events.run(&mut parent)
 }
 
@@ -308,22 +313,35 @@ impl<const N: usize> Parent<N> {
     }
 
     /// Reads the scoreboard, and tells the supervisor who is busy by now and who is not.
+    ///
+    /// Workers that change while this looks, the ones that it starts above all, are counted by the
+    /// limits of before, and perhaps do not ring: so it looks again, until nobody has changed.
     fn look(&mut self, cx: &mut Cx<N>) {
         let Some(Shared { listener, board }) = self.shared.clone() else { return };
-        for place in 0..N {
-            let Some(member) = &mut self.members[place] else { continue };
-            let busy = board.activity(member.id) == Some(Activity::Busy);
+        for _ in 0..LOOKS_MAX {
+            self.read(&board, cx.now());
+            self.tell(cx, Event::Queue(listener.waiting()));
+            let members = self.members.iter().flatten();
+            let is_idle = |member: &&Member| board.activity(member.id) == Some(Activity::Idle);
+            let idle = members.clone().filter(is_idle).count();
+            board.set(idle, members.clone().count());
+            let is_told = |member: &Member| member.busy == is_busy(&board, member.id);
+            if members.into_iter().all(is_told) {
+                break;
+            }
+        }
+    }
+
+    /// Tells the supervisor who has changed.
+    fn read(&mut self, board: &Board, now: Instant) {
+        for member in self.members.iter_mut().flatten() {
+            let busy = is_busy(board, member.id);
             if std::mem::replace(&mut member.busy, busy) != busy {
                 let worker = member.id;
                 let event = if busy { Event::Busy(worker) } else { Event::Idle(worker) };
-                self.supervisor.handle(event, cx.now());
+                self.supervisor.handle(event, now);
             }
         }
-        self.tell(cx, Event::Queue(listener.waiting()));
-        let members = self.members.iter().flatten();
-        let is_idle = |member: &&Member| board.activity(member.id) == Some(Activity::Idle);
-        let idle = members.clone().filter(is_idle).count();
-        board.set(idle, members.count());
     }
 
     /// A worker has ended.
@@ -377,6 +395,10 @@ impl<const N: usize> Parent<N> {
         let signal = if after.1 { Signal::StopNow } else { Signal::Stop };
         self.tell(cx, Event::Signal(signal));
     }
+}
+
+fn is_busy(board: &Board, worker: Id) -> bool {
+    board.activity(worker) == Some(Activity::Busy)
 }
 
 fn log(notice: Notice) {
