@@ -62,10 +62,10 @@ impl Board {
         self.bell.take();
     }
 
-    /// What a worker is doing, if it has said so.
-    pub(in crate::server) fn activity(&self, id: Id) -> Option<Activity> {
+    /// What a worker has said, if it has said something.
+    pub(in crate::server) fn report(&self, id: Id) -> Option<Report> {
         let report = self.lines[usize::from(id.slot)].read()?;
-        (report.epoch == id.epoch).then_some(report.activity)
+        (report.epoch == id.epoch).then_some(report)
     }
 
     /// A worker is gone: nobody is on its line.

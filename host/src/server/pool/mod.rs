@@ -2,6 +2,7 @@
 //! the worker's side of it.
 
 mod board;
+mod member;
 mod message;
 mod parent;
 mod worker;

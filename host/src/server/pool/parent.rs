@@ -24,6 +24,7 @@ use windlass_core::stream::Write;
 use windlass_core::time::{Instant, Wake};
 
 use super::board::Board;
+use super::member::Member;
 use super::message::{Order, Report};
 use super::worker::Worker;
 use crate::error::{Error, Result};
@@ -63,16 +64,6 @@ pub(in crate::server) struct Parent<const N: usize> {
 pub(in crate::server) struct Shared {
     pub(in crate::server) listener: Rc<Listener>,
     pub(in crate::server) board: Rc<Board>,
-}
-
-/// A worker, from the parent's side.
-struct Member {
-    id: Id,
-    child: Child,
-    channel: Rc<Channel>,
-    channel_source: Token,
-    /// What the supervisor was told of its line on the scoreboard.
-    busy: bool,
 }
 
 type Cx<const N: usize> = Context<Parent<N>>;
@@ -231,7 +222,7 @@ impl<const N: usize> Parent<N> {
             child.kill();
             child.reap();
         }
-        let member = Member { id, child, channel, channel_source: watched?, busy: false };
+        let member = Member::new(id, child, channel, watched?);
         self.members[usize::from(id.slot)] = Some(member);
         debug!(pid = child.pid(), slot = id.slot, epoch = id.epoch, "a worker was started");
         Ok(())
@@ -319,27 +310,18 @@ impl<const N: usize> Parent<N> {
     fn look(&mut self, cx: &mut Cx<N>) {
         let Some(Shared { listener, board }) = self.shared.clone() else { return };
         for _ in 0..LOOKS_MAX {
-            self.read(&board, cx.now());
+            for member in self.members.iter_mut().flatten() {
+                member.tell(&board, &mut self.supervisor, cx.now());
+            }
             self.tell(cx, Event::Queue(listener.waiting()));
             let members = self.members.iter().flatten();
-            let is_idle = |member: &&Member| board.activity(member.id) == Some(Activity::Idle);
+            let activity = |member: &Member| board.report(member.id).map(|report| report.activity);
+            let is_idle = |member: &&Member| activity(member) == Some(Activity::Idle);
             let idle = members.clone().filter(is_idle).count();
             board.set(idle, members.clone().count());
-            let is_told = |member: &Member| member.busy == is_busy(&board, member.id);
+            let is_told = |member: &Member| member.is_told(&board);
             if members.into_iter().all(is_told) {
                 break;
-            }
-        }
-    }
-
-    /// Tells the supervisor who has changed.
-    fn read(&mut self, board: &Board, now: Instant) {
-        for member in self.members.iter_mut().flatten() {
-            let busy = is_busy(board, member.id);
-            if std::mem::replace(&mut member.busy, busy) != busy {
-                let worker = member.id;
-                let event = if busy { Event::Busy(worker) } else { Event::Idle(worker) };
-                self.supervisor.handle(event, now);
             }
         }
     }
@@ -347,13 +329,14 @@ impl<const N: usize> Parent<N> {
     /// A worker has ended.
     fn bury(&mut self, cx: &mut Cx<N>, worker: Id, exit: pidfd::Exit) {
         let place = usize::from(worker.slot);
-        let Some(member) = self.members[place].take_if(|member| member.id == worker) else {
+        let Some(mut member) = self.members[place].take_if(|member| member.id == worker) else {
             return;
         };
         // What it said before it died counts.
         self.hear(cx, worker, &member.channel);
         cx.remove(member.channel_source);
         if let Some(shared) = &self.shared {
+            member.tell(&shared.board, &mut self.supervisor, cx.now());
             shared.board.wipe(worker);
         }
         let exit = match exit {
@@ -395,10 +378,6 @@ impl<const N: usize> Parent<N> {
         let signal = if after.1 { Signal::StopNow } else { Signal::Stop };
         self.tell(cx, Event::Signal(signal));
     }
-}
-
-fn is_busy(board: &Board, worker: Id) -> bool {
-    board.activity(worker) == Some(Activity::Busy)
 }
 
 fn log(notice: Notice) {
