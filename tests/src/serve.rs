@@ -24,6 +24,7 @@ pub struct Serve {
     listen: Vec<String>,
     args: Vec<String>,
     nofile: Option<u64>,
+    uid: Option<u32>,
     inherited: Option<OwnedFd>,
     storm: bool,
     wrapper: Vec<String>,
@@ -41,6 +42,7 @@ impl Serve {
             listen: Vec::new(),
             args: Vec::new(),
             nofile: None,
+            uid: None,
             inherited: None,
             storm: false,
             wrapper: Vec::new(),
@@ -65,6 +67,13 @@ impl Serve {
     #[must_use]
     pub fn nofile(mut self, limit: u64) -> Self {
         self.nofile = Some(limit);
+        self
+    }
+
+    /// Runs as this user; only root can do that.
+    #[must_use]
+    pub fn uid(mut self, uid: u32) -> Self {
+        self.uid = Some(uid);
         self
     }
 
@@ -139,6 +148,9 @@ impl Serve {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         // A group of its own, as a shell gives it: a test can do what a terminal does.
         command.process_group(0);
+        if let Some(uid) = self.uid {
+            command.uid(uid);
+        }
         if self.storm {
             command.env("WINDLASS_TEST_STORM", "1");
         }

@@ -1,0 +1,123 @@
+//! A minute in which workers of a process pool are killed at random while clients come.
+//!
+//! - Nobody loses anything but who was with a worker that was killed.
+//! - Nothing is left of a minute of deaths: no zombie, no descriptor, no memory.
+//!
+//! `WINDLASS_STORM_SECONDS` makes it shorter or longer. The counts are printed (`--nocapture`).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use windlass_tests::{Client, Model, PATIENCE, Random, Server, models, proc, serve, within};
+
+models!(random_kills_leave_nothing_behind: pool_static PoolStatic, prefork Prefork);
+
+/// Between two kills. The workers that are left each serve somebody meanwhile, and so prove themselves:
+/// workers that die without having served anybody are a crash loop, which is another test's.
+const KILL_EVERY: Duration = Duration::from_millis(50);
+
+/// Between two clients: the load is to leave the processors to other tests.
+const CLIENT_EVERY: Duration = Duration::from_millis(4);
+
+fn workers(server: &Server) -> Vec<i32> {
+    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
+}
+
+/// Whether a client is served from its connection to its end.
+fn is_served(server: &Server) -> bool {
+    let Ok(mut client) = Client::try_connect(server.address()) else { return false };
+    client.try_upper(b"hello").is_ok()
+}
+
+/// Kills a worker at random, again and again, until `end`; how many.
+fn kill_until(server: &Server, end: Instant, random: &mut Random) -> usize {
+    let mut kills = 0;
+    while Instant::now() < end {
+        let workers = workers(server);
+        if !workers.is_empty() {
+            let unlucky = workers[random.up_to(workers.len()) - 1];
+            kills += usize::from(kill(Pid::from_raw(unlucky), Signal::SIGKILL).is_ok());
+        }
+        // The pace of the storm.
+        thread::sleep(KILL_EVERY);
+    }
+    kills
+}
+
+/// A storm of so long: kills, answers, failures.
+fn storm(server: &Server, lasts: Duration, random: &mut Random) -> (usize, usize, usize) {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let clients = scope.spawn(|| {
+            let (mut answers, mut failures) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                if is_served(server) {
+                    answers += 1;
+                } else {
+                    failures += 1;
+                }
+                // The pace of the load.
+                thread::sleep(CLIENT_EVERY);
+            }
+            (answers, failures)
+        });
+        let kills = kill_until(server, Instant::now() + lasts, random);
+        over.store(true, Ordering::Relaxed);
+        let (answers, failures) = clients.join().expect("the load ends");
+        (kills, answers, failures)
+    })
+}
+
+/// Descriptors of the parent, without the channel and the pidfd of each worker. Of these a pool that
+/// follows the load has now more, now fewer.
+fn descriptors(server: &Server) -> usize {
+    server.descriptors() - 2 * proc::children(server.pid()).len()
+}
+
+/// Waits until nothing is left of the dead, and as many live as should.
+fn calm(server: &Server) {
+    let is_zombie = |&pid: &i32| !proc::runs(pid);
+    within(PATIENCE, "no zombie is left", || !proc::children(server.pid()).iter().any(is_zombie));
+    within(PATIENCE, "the pool is full again", || workers(server).len() >= 5);
+    within(PATIENCE, "clients are served", || is_served(server));
+}
+
+fn random_kills_leave_nothing_behind(model: Model) {
+    let seconds = std::env::var("WINDLASS_STORM_SECONDS").ok();
+    let seconds: f64 = seconds.map_or(60.0, |text| text.parse().expect("a number of seconds"));
+    let args = match model {
+        Model::PoolStatic => "--workers 5",
+        _ => "--min-spare 5 --max-spare 10 --max-workers 20",
+    };
+    let server = serve!("upper", model).args(args).start();
+    let mut random = Random::new(7);
+    // What is needed once is there after the first tenth.
+    let (mut kills, mut answers, mut failures) =
+        storm(&server, Duration::from_secs_f64(seconds / 10.0), &mut random);
+    calm(&server);
+    let before = (descriptors(&server), proc::private_memory(server.pid()));
+
+    let more = storm(&server, Duration::from_secs_f64(seconds * 0.9), &mut random);
+    (kills, answers, failures) = (kills + more.0, answers + more.1, failures + more.2);
+    calm(&server);
+    within(PATIENCE, "no descriptor is left", || descriptors(&server) <= before.0);
+    let after = (descriptors(&server), proc::private_memory(server.pid()));
+    let zombies = proc::children(server.pid()).len() - workers(&server).len();
+    println!(
+        "{}: {kills} kills, {answers} answers, {failures} lost; {zombies} zombies, descriptors {} \
+         and then {}, memory of the parent {} KiB and then {} KiB",
+        model.name(),
+        before.0,
+        after.0,
+        before.1 / 1024,
+        after.1 / 1024,
+    );
+    assert!(kills > 0 && answers > kills, "{answers} answers with {kills} kills");
+    // The clients come one by one: each kill can have cost one.
+    assert!(failures <= kills, "{failures} failures with {kills} kills");
+    assert!(after.1 <= before.1 + 128 * 1024, "{} bytes of memory, then {}", before.1, after.1);
+    assert_eq!(server.stop().code, Some(0));
+}
