@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use windlass_core::stream::{Read, Write};
-use windlass_core::wire::Stamp;
 
 use super::report::Cell;
 use crate::error::{Error, Result};
@@ -17,7 +16,7 @@ use crate::sys::stream::Stream;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Done {
     pub(super) count: u64,
-    us: u64,
+    pub(super) us: u64,
 }
 
 impl Done {
@@ -46,7 +45,7 @@ struct Client {
 }
 
 /// A server that says nothing for so long has lost a message, in microseconds.
-const SILENCE_US: u64 = 10_000_000;
+pub(super) const SILENCE_US: u64 = 10_000_000;
 
 impl Messages {
     pub(super) fn connect(
@@ -171,76 +170,6 @@ impl Messages {
     }
 }
 
-/// Clients that connect, read a stamp to the end, and connect again.
-pub(super) struct Connects {
-    epoll: Epoll,
-    at: SocketAddr,
-    clients: Vec<(Stream, Vec<u8>)>,
-}
-
-impl Connects {
-    pub(super) fn new(at: SocketAddr, connections: usize) -> Result<Self> {
-        let epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
-        let mut clients = Vec::with_capacity(connections);
-        for index in 0..connections {
-            let stream = open(&epoll, at, index)?;
-            clients.push((stream, Vec::with_capacity(Stamp::MAX_LEN)));
-        }
-        Ok(Self { epoll, at, clients })
-    }
-
-    /// Keeps all clients busy for `us` microseconds.
-    pub(super) fn run(&mut self, us: u64) -> Result<Done> {
-        let begin = clock::now();
-        let mut last = begin;
-        let mut count = 0;
-        loop {
-            let events = self.epoll.wait(Some(100_000)).map_err(Error::of("epoll_wait", ""))?;
-            for event in 0..events {
-                let index = self.epoll.event(event).0.index as usize;
-                if self.receive(index)? {
-                    count += 1;
-                    self.restart(index)?;
-                }
-            }
-            let now = clock::now();
-            if events > 0 {
-                last = now;
-            } else if now.since(last) > SILENCE_US {
-                return Err(Error::new("load", self.at, "the server does not answer"));
-            }
-            if now.since(begin) >= us {
-                return Ok(Done { count: count.max(1), us: now.since(begin) });
-            }
-        }
-    }
-
-    /// Reads what is there. True at the end of a whole stamp.
-    fn receive(&mut self, index: usize) -> Result<bool> {
-        let (stream, text) = &mut self.clients[index];
-        let mut buf = [0; 64];
-        loop {
-            match stream.recv(&mut buf).map_err(Error::of("receive from", self.at))? {
-                Read::Moved(n) => text.extend_from_slice(&buf[..n.get()]),
-                Read::Eof => {
-                    Stamp::parse(text).map_err(Error::of("read the time from", self.at))?;
-                    return Ok(true);
-                }
-                Read::WouldBlock => return Ok(false),
-                Read::Interrupted => {}
-            }
-        }
-    }
-
-    fn restart(&mut self, index: usize) -> Result<()> {
-        let stream = open(&self.epoll, self.at, index)?;
-        let (old, text) = &mut self.clients[index];
-        *old = stream;
-        text.clear();
-        Ok(())
-    }
-}
-
 /// Begins to connect, and watches for what the server says.
 fn open(epoll: &Epoll, at: SocketAddr, index: usize) -> Result<Stream> {
     let stream = start(at).map_err(Error::of("connect to", at))?;
@@ -250,6 +179,6 @@ fn open(epoll: &Epoll, at: SocketAddr, index: usize) -> Result<Stream> {
     Ok(stream)
 }
 
-fn token(index: usize) -> Token {
+pub(super) fn token(index: usize) -> Token {
     Token { index: u32::try_from(index).unwrap_or(u32::MAX), generation: 0 }
 }

@@ -6,6 +6,7 @@
 //! round runs every server once, so that a machine that drifts drifts for all, and the table shows
 //! medians.
 
+mod connects;
 mod load;
 mod report;
 mod target;
@@ -16,7 +17,8 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::{Model, Service};
 use crate::sys::{account, process};
-use load::{Connects, Done, Messages};
+use connects::Connects;
+use load::{Done, Messages};
 use report::{Cell, Report};
 use target::{Kind, Target};
 
@@ -25,7 +27,8 @@ use target::{Kind, Target};
 pub enum Question {
     /// Processor time and messages per second of `upper`.
     Messages,
-    /// Processor time and connections per second of `time`, one request each.
+    /// Processor time and connections per second of `time`, one request each. A peer whose `listening`
+    /// line says `http` is asked for `/` instead.
     Connects,
     /// Replies on the luckiest and the unluckiest of 50 connections with 1 MB messages.
     Fairness,
@@ -112,7 +115,7 @@ fn measure(plan: &Plan, kind: &Kind, connections: usize, size: usize) -> Result<
             timed(&target, us, |us| load.run(us))
         }
         Question::Connects => {
-            let mut load = Connects::new(at, connections)?;
+            let mut load = Connects::new(at, connections, target.speaks)?;
             timed(&target, us, |us| load.run(us))
         }
         Question::Fairness => {

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::{Model, Service};
-use crate::sys::{account, process};
+use crate::sys::{account, clock, poll, process};
 
 /// Which server.
 #[derive(Debug, Clone)]
@@ -17,10 +17,20 @@ pub(super) enum Kind {
     Peer { name: String, command: String },
 }
 
+/// What a server is asked under [`Question::Connects`](super::Question::Connects).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// Nothing: it says the time.
+    Ours,
+    /// `GET /` by HTTP/1.0: web servers have no service that speaks first.
+    Http,
+}
+
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) address: Address,
+    pub(super) speaks: Speaks,
     pid: i32,
     /// The server, or the strace around it.
     child: Child,
@@ -65,6 +75,8 @@ impl Target {
         if let Some(stdout) = child.stdout.take() {
             BufReader::new(stdout).read_line(&mut line).map_err(Error::of("start", kind))?;
         }
+        let service = line.split_whitespace().nth(2);
+        let speaks = if service == Some("http") { Speaks::Http } else { Speaks::Ours };
         let address = line.split_whitespace().nth(1).and_then(|text| text.parse().ok());
         let pid = line.split_whitespace().next_back().and_then(|text| text.parse().ok());
         let (Some(address), Some(pid)) = (address, pid) else {
@@ -72,7 +84,7 @@ impl Target {
             let _ = child.wait();
             return Err(Error::new("start", kind, "it printed no line `listening ADDR … pid PID`"));
         };
-        Ok(Self { address, pid, child, trace })
+        Ok(Self { address, speaks, pid, child, trace })
     }
 
     pub(super) fn cpu_ns(&self) -> Result<u64> {
@@ -81,6 +93,11 @@ impl Target {
 
     pub(super) fn private_bytes(&self) -> Result<u64> {
         account::private_bytes(self.pid)
+    }
+
+    /// Whether the server is not the process that was started, but one that this started.
+    fn is_wrapped(&self) -> bool {
+        i32::try_from(self.child.id()) != Ok(self.pid)
     }
 
     /// Ends it; how many system calls strace counted.
@@ -102,6 +119,14 @@ impl Drop for Target {
         // Twice: the first one drains, and there is nothing worth waiting for.
         process::terminate(self.pid);
         process::terminate(self.pid);
+        // Somebody who started the server for us may have to tidy up behind it.
+        let patience = clock::now().after(2_000_000);
+        while self.is_wrapped()
+            && matches!(self.child.try_wait(), Ok(None))
+            && clock::now() < patience
+        {
+            poll::wait_for_input([None, None, None], Some(1_000));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
         if let Some(trace) = &self.trace {

@@ -6,23 +6,65 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::error::{Error, Result};
 
-/// Processor time of process `pid` and of its children that were reaped, in nanoseconds. Its own
-/// part is exact; that of children comes in clock ticks.
+/// Processor time of process `pid` and of all that it started, directly or not, in nanoseconds: those
+/// that live and those that were reaped. The part of the living is exact; that of the reaped comes in
+/// clock ticks, cut once for each process that reaped some.
+///
+/// A process that nobody has reaped yet counts too, in ticks. So does who ends while this looks: at
+/// worst it is counted neither as alive nor as reaped, and the next look has it.
 ///
 /// # Errors
 /// There is no such process.
 pub fn cpu_ns(pid: i32) -> Result<u64> {
     let op = "read the processor time of process";
-    let own = clock_getcpuclockid(Pid::from_raw(pid)).and_then(clock_gettime);
-    let own = own.map_err(Error::of(op, pid))?;
-    let own = own.tv_sec() as u64 * 1_000_000_000 + own.tv_nsec() as u64;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).map_err(Error::of(op, pid))?;
-    // proc(5): the name is in parentheses and may hold anything; cutime and cstime are the fields
-    // 16 and 17, the 14th and 15th behind it.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-    let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
-    Ok(own + ticks * (1_000_000_000 / hertz))
+    let root = Stat::of(pid).map_err(Error::of(op, pid))?;
+    let mut others: Vec<Stat> = everybody().collect();
+    let mut family = vec![root];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).map(|stat| stat.pid) {
+        family.extend(others.extract_if(.., |stat| stat.parent == parent && stat.pid != pid));
+        next += 1;
+    }
+    Ok(family.iter().map(Stat::cpu_ns).sum())
+}
+
+/// What `/proc/PID/stat` says about a process (proc(5)).
+struct Stat {
+    pid: i32,
+    parent: i32,
+    /// Processor time of its own and of the children that it reaped, in clock ticks.
+    own: u64,
+    reaped: u64,
+}
+
+impl Stat {
+    fn of(pid: i32) -> std::io::Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name is in parentheses and may hold anything. The state behind it is field 3.
+        let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let mut fields = rest.split_whitespace().skip(1).map(|field| field.parse().unwrap_or(0));
+        let parent = fields.next().unwrap_or(0);
+        let mut times = fields.skip(9).map(i64::cast_unsigned);
+        let mut two = || times.next().unwrap_or(0) + times.next().unwrap_or(0);
+        let (own, reaped) = (two(), two());
+        Ok(Self { pid, parent: i32::try_from(parent).unwrap_or(0), own, reaped })
+    }
+
+    fn cpu_ns(&self) -> u64 {
+        let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
+        let tick_ns = 1_000_000_000 / hertz;
+        let exact = clock_getcpuclockid(Pid::from_raw(self.pid)).and_then(clock_gettime);
+        // One that has ended has no clock any more.
+        let own = exact.map_or(self.own * tick_ns, |own| {
+            own.tv_sec() as u64 * 1_000_000_000 + own.tv_nsec() as u64
+        });
+        own + self.reaped * tick_ns
+    }
+}
+
+fn everybody() -> impl Iterator<Item = Stat> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?).ok())
 }
 
 /// Memory that process `pid` has to itself, in bytes (`RssAnon`).
