@@ -14,6 +14,7 @@ use std::mem::{offset_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, SockaddrLike,
     SockaddrStorage,
@@ -108,6 +109,37 @@ impl Channel {
     /// `EMSGSIZE`: the message is longer than `buf`; its rest and its descriptor are gone.
     /// `ECONNRESET`: the other end was closed while it had messages to read.
     pub fn recv(&self, buf: &mut [u8]) -> Result<Received, Errno> {
+        loop {
+            match self.recv_once(buf, libc::MSG_DONTWAIT) {
+                Err(Errno::EINTR) => {}
+                received => return received,
+            }
+        }
+    }
+
+    /// From now on [`wait`](Self::wait) waits.
+    ///
+    /// # Errors
+    /// None that a socket could have.
+    pub fn block(&self) -> Result<(), Errno> {
+        let flags = OFlag::from_bits_retain(fcntl(&self.0, FcntlArg::F_GETFL)?);
+        fcntl(&self.0, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
+    }
+
+    /// As [`recv`](Self::recv), and waits for a message, in one system call. `WouldBlock` after a
+    /// signal; one that comes just before the call does not end the wait.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn wait(&self, buf: &mut [u8]) -> Result<Received, Errno> {
+        match self.recv_once(buf, 0) {
+            Err(Errno::EINTR) => Ok(Received::WouldBlock),
+            received => received,
+        }
+    }
+
+    /// One `recvmsg(2)`.
+    fn recv_once(&self, buf: &mut [u8], flags: i32) -> Result<Received, Errno> {
         debug_assert!(!buf.is_empty(), "whatever came would look like the end");
         let mut control = Control::EMPTY;
         let mut part = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
@@ -115,20 +147,17 @@ impl Channel {
         let mut message: libc::msghdr = unsafe { zeroed() };
         message.msg_iov = &raw mut part;
         message.msg_iovlen = 1;
-        let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-        let len = loop {
-            message.msg_control = (&raw mut control).cast();
-            message.msg_controllen = Control::LEN as _;
-            // SAFETY: the message points at the buffer, with its length, and at the control buffer,
-            // with a length within its size; all of them outlive the call.
-            let count = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, flags) };
-            match Errno::result(count) {
-                // Not negative: it was no error.
-                Ok(count) => break count.unsigned_abs(),
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => return Ok(Received::WouldBlock),
-                Err(errno) => return Err(errno),
-            }
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = Control::LEN as _;
+        let flags = flags | libc::MSG_CMSG_CLOEXEC;
+        // SAFETY: the message points at the buffer, with its length, and at the control buffer, with a
+        // length within its size; all of them outlive the call.
+        let count = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, flags) };
+        let len = match Errno::result(count) {
+            // Not negative: it was no error.
+            Ok(count) => count.unsigned_abs(),
+            Err(Errno::EAGAIN) => return Ok(Received::WouldBlock),
+            Err(errno) => return Err(errno),
         };
         // From here on it is owned, so no way out leaves it open.
         let fd = control.take(message.msg_controllen as usize);

@@ -66,6 +66,13 @@ pub(in crate::server) struct Shared {
     pub(in crate::server) board: Rc<Board>,
 }
 
+/// What came of listening to a worker.
+enum Heard {
+    Something,
+    Nothing,
+    End,
+}
+
 type Cx<const N: usize> = Context<Parent<N>>;
 
 /// How often the parent looks at the scoreboard when nobody rings.
@@ -230,7 +237,7 @@ impl<const N: usize> Parent<N> {
 
     fn watch(cx: &mut Cx<N>, id: Id, child: Child, channel: &Rc<Channel>) -> Result<Token> {
         let source = cx.add(Rc::clone(channel), Watch::READ, move |channel, parent, cx, _| {
-            if !parent.hear(cx, id, channel) {
+            if let Heard::End = parent.hear(cx, id, channel) {
                 // Its end is told by its exit.
                 cx.remove(cx.current());
             }
@@ -282,25 +289,24 @@ impl<const N: usize> Parent<N> {
         self.tell(cx, Event::Accepted(conn));
     }
 
-    /// Hears what a worker has to say. False at the end of its channel.
-    fn hear(&mut self, cx: &mut Cx<N>, worker: Id, channel: &Channel) -> bool {
+    /// Hears the next thing that a worker has to say. What follows it is reported again by the kernel,
+    /// and rarely anything does: to look each time would cost a system call a connection.
+    fn hear(&mut self, cx: &mut Cx<N>, worker: Id, channel: &Channel) -> Heard {
         let mut buf = [0; 8];
-        loop {
-            match channel.recv(&mut buf) {
-                Ok(Received::Message { len, .. } | Received::Lost { len }) => {
-                    let event = match Report::from_bytes(&buf[..len]) {
-                        Some(Report::Ready) => Event::Ready(worker),
-                        Some(Report::Done(conn)) => Event::Done { worker, conn },
-                        Some(Report::Returned(conn)) => Event::Returned { worker, conn },
-                        Some(Report::Retiring) => Event::Retiring(worker),
-                        None => continue,
-                    };
-                    self.tell(cx, event);
-                }
-                Ok(Received::WouldBlock) => return true,
-                Ok(Received::Eof) | Err(_) => return false,
-            }
-        }
+        let len = match channel.recv(&mut buf) {
+            Ok(Received::Message { len, .. } | Received::Lost { len }) => len,
+            Ok(Received::WouldBlock) => return Heard::Nothing,
+            Ok(Received::Eof) | Err(_) => return Heard::End,
+        };
+        let event = match Report::from_bytes(&buf[..len]) {
+            Some(Report::Ready) => Event::Ready(worker),
+            Some(Report::Done(conn)) => Event::Done { worker, conn },
+            Some(Report::Returned(conn)) => Event::Returned { worker, conn },
+            Some(Report::Retiring) => Event::Retiring(worker),
+            None => return Heard::Something,
+        };
+        self.tell(cx, event);
+        Heard::Something
     }
 
     /// Reads the scoreboard, and tells the supervisor who is busy by now and who is not.
@@ -333,7 +339,7 @@ impl<const N: usize> Parent<N> {
             return;
         };
         // What it said before it died counts.
-        self.hear(cx, worker, &member.channel);
+        while let Heard::Something = self.hear(cx, worker, &member.channel) {}
         cx.remove(member.channel_source);
         if let Some(shared) = &self.shared {
             member.tell(&shared.board, &mut self.supervisor, cx.now());

@@ -9,7 +9,7 @@ use super::message::{Order, Report};
 use crate::drive::{Connection, Lent, run_alone};
 use crate::server::{Offer, log_end};
 use crate::sys::pass::{Channel, Received};
-use crate::sys::poll::{Woken, wait, wait_for_input};
+use crate::sys::poll::{wait, wait_for_input};
 use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
 use crate::sys::{Errno, clock, quit};
@@ -35,6 +35,7 @@ pub(in crate::server) enum Task {
 impl Worker {
     pub(super) fn new(id: Id, channel: Channel) -> Result<Self, Errno> {
         quit::on_sigterm()?;
+        channel.block()?;
         Ok(Self { id, channel, served: 0 })
     }
 
@@ -57,18 +58,12 @@ impl Worker {
     pub(in crate::server) fn next_task(&self) -> Task {
         let mut buf = [0; 8];
         loop {
-            let (len, fd) = match self.channel.recv(&mut buf) {
+            let (len, fd) = match self.channel.wait(&mut buf) {
                 Ok(Received::Message { len, fd }) => (len, fd),
                 Ok(Received::Lost { len }) => (len, None),
-                Ok(Received::WouldBlock) => {
-                    if let Woken::Interrupted =
-                        wait(self.channel.as_fd(), Interest::READ, None, None)
-                        && quit::is_asked()
-                    {
-                        return Task::Quit;
-                    }
-                    continue;
-                }
+                // A signal. One that comes just before the wait goes unseen, but there is an order too.
+                Ok(Received::WouldBlock) if quit::is_asked() => return Task::Quit,
+                Ok(Received::WouldBlock) => continue,
                 // The parent is gone.
                 Ok(Received::Eof) | Err(_) => return Task::Quit,
             };
