@@ -48,10 +48,15 @@ static inline size_t number(const char *text, size_t min)
 }
 
 /* The one line that the bench reads; nobody reads standard output after it. */
+static inline void announce_service(unsigned port, const char *service, const char *name)
+{
+	printf("listening tcp:127.0.0.1:%u %s %s pid %d\n", port, service, name, (int)getpid());
+	fflush(stdout);
+}
+
 static inline void announce(unsigned port, const char *name)
 {
-	printf("listening tcp:127.0.0.1:%u upper %s pid %d\n", port, name, (int)getpid());
-	fflush(stdout);
+	announce_service(port, "upper", name);
 }
 
 /* No branch on the byte, so that the compiler makes vectors of it. */

@@ -15,6 +15,8 @@ pub(crate) fn bench() -> Result<()> {
     let peers = Peers::build()?;
     step("messages", || messages(&windlass, &peers))?;
     step("memory of an idle connection", || memory(&windlass, &peers))?;
+    step("connections", || connects(&windlass, &peers))?;
+    step("faults", || resilience(&windlass, &peers))?;
     step("a byte in a ring, ns per event", || ring(&peers))?;
     step("1,000,000 timers, ns per timer", || timers(&peers))?;
     step("drift of 100 ticks of 10 ms that work for 3 ms, µs", || drift(&peers))
@@ -57,6 +59,45 @@ fn memory(windlass: &Path, peers: &Peers) -> Result<()> {
     run(program(windlass)
         .args(["bench", "memory", "--models", "reactor,epoll", "--rounds", "3"])
         .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
+}
+
+/// Process pools: 5 and 20 workers, and a pool that follows the load.
+fn connects(windlass: &Path, peers: &Peers) -> Result<()> {
+    let http = peers.rust.join("http_peer");
+    let web: Vec<String> = [("apache", "apache2"), ("nginx", "nginx")]
+        .iter()
+        .filter(|(_, program)| is_installed(program))
+        .map(|(name, _)| format!("--peer={name}={} {name} 0", http.display()))
+        .collect();
+    for (workers, models) in [("5", "pool-static"), ("20", "pool-static,prefork")] {
+        let raw = |name: &str| {
+            let path = peers.c.join(format!("time_{name}_raw"));
+            format!("--peer={name}-raw={} 0 {workers}", path.display())
+        };
+        let mut command = program(windlass);
+        command.args(["bench", "connects", "--connections", "16,64", "--models", models]);
+        command.args(["prefork", "fdpass"].map(raw)).args(&web);
+        if models == "pool-static" {
+            command.args(["--", "--workers", workers]);
+        }
+        run(&mut command)?;
+    }
+    Ok(())
+}
+
+fn resilience(windlass: &Path, peers: &Peers) -> Result<()> {
+    run(program(peers.rust.join("resilience")).arg(windlass).arg(&peers.c))
+}
+
+/// Whether a server is there. If not, that is said.
+fn is_installed(name: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
+    let found = folders.any(|folder| folder.join(name).exists());
+    if !found {
+        println!("{name} is not installed: it is left out");
+    }
+    found
 }
 
 fn ring(peers: &Peers) -> Result<()> {

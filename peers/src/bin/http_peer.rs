@@ -1,0 +1,97 @@
+//! Apache (prefork) or nginx as a peer: `http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER]]`.
+//!
+//! Writes a small configuration to a directory of its own, starts the server in the foreground, and
+//! prints the `listening` line when it answers. Apache's workers are 5 to 10 spare ones of 20 at most,
+//! nginx's are as many as are asked for (2). Whoever ends the server, or this, ends both.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const MODULES: &str = "/usr/lib/apache2/modules";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let usage = "usage: http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER]]";
+    let name = args.next().ok_or(usage)?;
+    let mut numbers = args.map(|arg| arg.parse::<u32>().map_err(|_| usage));
+    let mut number = |default| numbers.next().transpose().map(|n| n.unwrap_or(default));
+    let (port, workers, each) = (number(0)?, number(2)?, number(0)?);
+    let port = match u16::try_from(port)? {
+        0 => TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port(),
+        port => port,
+    };
+
+    let dir = std::env::temp_dir().join(format!("windlass-http-{}", std::process::id()));
+    fs::create_dir_all(dir.join("www"))?;
+    fs::write(dir.join("www/index.html"), "1600000000\n")?;
+    let here = dir.display();
+    let (config, command) = match name.as_str() {
+        "apache" => (apache(&dir, port, each), format!("apache2 -f {here}/conf -D FOREGROUND")),
+        "nginx" => (nginx(&dir, port, workers), format!("nginx -p {here} -c {here}/conf")),
+        _ => return Err(usage.into()),
+    };
+    fs::write(dir.join("conf"), config)?;
+    // Whatever ends this ends the server: setpriv(1) asks the kernel to see to it.
+    let mut server = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM"])
+        .args(command.split(' '))
+        // Apache sends its SIGTERM to its whole process group.
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let patience = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(at).is_err() {
+        if let Some(status) = server.try_wait()? {
+            return Err(format!("{command}: {status}: see {here}/error").into());
+        }
+        if Instant::now() > patience {
+            server.kill()?;
+            return Err(format!("{command}: it does not listen: see {here}/error").into());
+        }
+        sleep(Duration::from_millis(1));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "listening tcp:{at} http {name} pid {}", server.id())?;
+    out.flush()?;
+    server.wait()?;
+    fs::remove_dir_all(&dir)?;
+    Ok(())
+}
+
+/// The configuration of Apache's documentation for prefork, without what a file needs not.
+fn apache(dir: &Path, port: u16, each: u32) -> String {
+    let here = dir.display();
+    format!(
+        "ServerRoot {here}\nServerName localhost\nListen 127.0.0.1:{port}\nListenBacklog 1024\n\
+         PidFile {here}/pid\nErrorLog {here}/error\nUser www-data\nGroup www-data\n\
+         LoadModule mpm_prefork_module {MODULES}/mod_mpm_prefork.so\n\
+         LoadModule authz_core_module {MODULES}/mod_authz_core.so\n\
+         LoadModule dir_module {MODULES}/mod_dir.so\n\
+         DocumentRoot {here}/www\nDirectoryIndex index.html\nKeepAlive Off\n\
+         StartServers 5\nMinSpareServers 5\nMaxSpareServers 10\nMaxRequestWorkers 20\n\
+         ServerLimit 20\nMaxConnectionsPerChild {each}\n"
+    )
+}
+
+fn nginx(dir: &Path, port: u16, workers: u32) -> String {
+    let here = dir.display();
+    let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|what| format!("{what}_temp_path {here}/{what};\n"))
+        .concat();
+    format!(
+        "daemon off;\nworker_processes {workers};\npid {here}/pid;\nerror_log {here}/error;\n\
+         events {{ worker_connections 8192; }}\nhttp {{\naccess_log off;\nkeepalive_timeout 0;\n\
+         {temp}server {{ listen 127.0.0.1:{port} backlog=1024;\n\
+         location / {{ return 200 \"1600000000\\n\"; }} }} }}\n"
+    )
+}
