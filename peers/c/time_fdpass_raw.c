@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 			die("epoll_wait");
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.u64 == LISTENER) {
-				/* All that are waiting, as far as there is somebody idle. */
+				/* One of those who wait: the others are reported again. */
 				if (idle_count > 0)
 					on_client();
 			} else {

@@ -100,7 +100,7 @@ impl Kind {
         };
         let http = |name: &str| format!("{} {name} 0 2 {each}", programs.rust.display());
         match self {
-            // As many as a prefork pool may have: this one does not grow.
+            // It does not grow: where clients hold workers it has as many as a prefork pool may have.
             Self::Static => Some(ours("pool-static", "--workers 20")),
             Self::Prefork => Some(ours("prefork", "")),
             Self::FdpassRaw => raw("time_fdpass_raw"),
