@@ -2,7 +2,7 @@
 
 use super::conns::{Place, STOPPING};
 use super::{
-    Action, Conn, End, Instant, Kind, Listen, Pass, Phase, Shed, State, Supervisor, Trace, Worker,
+    Action, Conn, End, Instant, Kind, Listen, Pass, Shed, State, Supervisor, Trace, Worker,
 };
 
 /// A worker whose channel was full is left alone for so long, in microseconds: long enough not to
@@ -89,10 +89,6 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             }
             Trace::Untouched => self.rewait(conn, now),
         }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.phase != Phase::Running
     }
 
     /// The worker that held `conn` died.

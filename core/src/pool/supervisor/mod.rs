@@ -228,6 +228,19 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         self.told.listening
     }
 
+    /// Reloads so far: the generation of whoever is started now.
+    pub const fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Whether it was told to stop.
+    pub const fn is_stopping(&self) -> bool {
+        match self.phase {
+            Phase::Running => false,
+            Phase::Stopping { .. } | Phase::Over => true,
+        }
+    }
+
     /// Who is there.
     pub fn census(&self) -> Census {
         Census::of(&self.slots, self.generation)
@@ -243,6 +256,12 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     /// Connections that the parent has a copy of.
     pub fn conns(&self) -> usize {
         self.conns.len()
+    }
+
+    /// What `worker` does; none when another lives in its slot, or nobody.
+    pub fn state(&self, worker: Worker) -> Option<State> {
+        let slot = self.slots.get(usize::from(worker.slot))?;
+        (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot.state)
     }
 
     /// The slot of `worker`; none when another lives there, or nobody.

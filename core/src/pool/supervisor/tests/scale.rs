@@ -175,3 +175,18 @@ fn slots_beyond_maximum_and_surge_stay_empty() {
     assert_eq!(bench.pool.census().alive(), 3, "two, and one that replaces");
     assert_eq!(bench.drain(), []);
 }
+
+#[test]
+fn who_asks_is_told_of_the_living_alone() {
+    let mut bench = Bench::<3, 2>::ready(fixed(2));
+    let first = bench.worker(0);
+    assert!(matches!(bench.pool.state(first), Some(State::Idle { .. })));
+    assert_eq!((bench.pool.generation(), bench.pool.is_stopping()), (0, false));
+    bench.crash(0);
+    assert_eq!(bench.pool.state(first), None, "another has its slot");
+    assert_eq!(bench.pool.state(worker(2, 0)), None, "a slot that nobody used");
+    assert_eq!(bench.pool.state(worker(9, 1)), None, "no slot");
+    bench.tell(Event::Signal(Signal::Reload));
+    bench.tell(Event::Signal(Signal::Stop));
+    assert_eq!((bench.pool.generation(), bench.pool.is_stopping()), (1, true));
+}
