@@ -79,6 +79,24 @@ pub fn private_bytes(pid: i32) -> Result<u64> {
     kib.map(|kib| kib * 1024).ok_or_else(|| Error::new("read", &path, "no RssAnon"))
 }
 
+/// Memory that nobody but process `pid` has mapped, in bytes (`Private_Clean` and `Private_Dirty`): what
+/// it shares with the parent that it was forked from does not count, unlike in [`private_bytes`]. Walks
+/// the page tables of the process: some tens of microseconds for a small one.
+///
+/// # Errors
+/// There is no such process, or it is somebody else's.
+pub fn unshared_bytes(pid: i32) -> Result<u64> {
+    let path = format!("/proc/{pid}/smaps_rollup");
+    let rollup = std::fs::read_to_string(&path).map_err(Error::of("read", &path))?;
+    let private = rollup.lines().filter_map(|line| line.strip_prefix("Private_"));
+    let kib = private.filter_map(|line| {
+        let (kind, size) = line.split_once(':')?;
+        let counted = matches!(kind, "Clean" | "Dirty");
+        size.split_whitespace().next()?.parse::<u64>().ok().filter(|_| counted)
+    });
+    Ok(kib.sum::<u64>() * 1024)
+}
+
 /// Keeps the calling thread, and what it starts from now on, on one processor. Where that is not
 /// allowed, everything stays as it was.
 pub fn pin(processor: usize) {
@@ -113,6 +131,7 @@ mod tests {
         const SIZE: usize = 64 << 20;
         let written = vec![1_u8; SIZE];
         assert!(private_bytes(own()).unwrap() >= SIZE as u64);
+        assert!(unshared_bytes(own()).unwrap() >= SIZE as u64);
         assert_eq!(std::hint::black_box(written)[4096], 1);
     }
 
@@ -124,6 +143,8 @@ mod tests {
         assert!(error.starts_with("read the processor time of process 8388608: "), "{error}");
         let error = private_bytes(nobody).unwrap_err().to_string();
         assert!(error.starts_with("read /proc/8388608/status: "), "{error}");
+        let error = unshared_bytes(nobody).unwrap_err().to_string();
+        assert!(error.starts_with("read /proc/8388608/smaps_rollup: "), "{error}");
     }
 
     #[test]

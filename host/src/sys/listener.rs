@@ -11,6 +11,7 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
     UnixAddr, sockopt,
 };
+use nix::sys::stat::{Mode, fchmod};
 use nix::sys::time::TimeVal;
 
 use super::connect::{self, resolve};
@@ -75,11 +76,11 @@ impl Listener {
             Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
         match address {
             Address::Tcp(at) => Self::bind_tcp(at, backlog),
-            Address::Unix(path) => Self::bind_path(path, backlog),
+            Address::Unix(path) => Self::bind_path(path, backlog, None),
             Address::UnixAbstract(name) => {
                 let at = UnixAddr::new_abstract(name.as_bytes())
                     .map_err(Error::of("listen on", address))?;
-                let fd = bind_stream(&at, backlog, address)?;
+                let fd = bind_stream(&at, backlog, address, None)?;
                 Ok(Self { fd, address: address.clone(), inherited: false, owned_path: None })
             }
             Address::Fd(fd) => Self::inherit(*fd),
@@ -89,11 +90,22 @@ impl Listener {
         }
     }
 
+    /// Listens on a Unix socket file that nobody but its owner can connect to (mode 0600), as
+    /// [`bind`](Self::bind) does.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_private(path: &Path, backlog: u32) -> Result<Self> {
+        let backlog =
+            Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
+        Self::bind_path(path, backlog, Some(Mode::S_IRUSR | Mode::S_IWUSR))
+    }
+
     fn bind_tcp(at: &HostPort, backlog: Backlog) -> Result<Self> {
         let address = Address::Tcp(at.clone());
         let mut last = None;
         for candidate in resolve(at)? {
-            match bind_stream(&candidate, backlog, &address) {
+            match bind_stream(&candidate, backlog, &address, None) {
                 Ok(fd) => {
                     let port = local_port(&fd).unwrap_or(at.port);
                     let address = Address::Tcp(HostPort { host: at.host.clone(), port });
@@ -105,14 +117,14 @@ impl Listener {
         Err(last.unwrap_or_else(|| Error::new("resolve", at, "the name has no address")))
     }
 
-    fn bind_path(path: &Path, backlog: Backlog) -> Result<Self> {
+    fn bind_path(path: &Path, backlog: Backlog, mode: Option<Mode>) -> Result<Self> {
         let address = Address::Unix(path.to_owned());
         let at = UnixAddr::new(path).map_err(Error::of("listen on", &address))?;
-        let fd = match bind_stream(&at, backlog, &address) {
+        let fd = match bind_stream(&at, backlog, &address, mode) {
             Err(_) if is_stale(path) => {
                 std::fs::remove_file(path)
                     .map_err(Error::of("remove stale socket", path.display()))?;
-                bind_stream(&at, backlog, &address)?
+                bind_stream(&at, backlog, &address, mode)?
             }
             bound => bound?,
         };
@@ -204,15 +216,17 @@ impl Listener {
 
     /// Connections that wait to be accepted, as far as can be known: a Unix socket does not say.
     pub fn waiting(&self) -> u32 {
-        // SAFETY: it is numbers, and all of them may be zero.
-        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
-        let (fd, to) = (self.fd.as_raw_fd(), (&raw mut info).cast());
-        // SAFETY: the buffer outlives the call, and its length is its own.
-        let done =
-            unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
-        // Of a listener it is the length of its accept queue (tcp_get_info() in the kernel).
-        if done == 0 { info.tcpi_unacked } else { 0 }
+        accept_queue(&self.fd).map_or(0, |queue| queue.waiting)
+    }
+
+    /// A second descriptor of it, to look at its accept queue with: the socket listens for as long as
+    /// either is open.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    pub fn gauge(&self) -> Result<Gauge> {
+        let fd = self.fd.try_clone().map_err(Error::of("watch the queue of", &self.address))?;
+        Ok(Gauge(fd))
     }
 
     /// Accepts one connection. A client that gave up while it waited (`ECONNABORTED`, or an error of
@@ -282,7 +296,13 @@ impl Drop for Listener {
     }
 }
 
-fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog, address: &Address) -> Result<OwnedFd> {
+/// `mode`: of the socket file, if there is one.
+fn bind_stream<A: SockaddrLike>(
+    at: &A,
+    backlog: Backlog,
+    address: &Address,
+    mode: Option<Mode>,
+) -> Result<OwnedFd> {
     let family = at.family().unwrap_or(AddressFamily::Inet);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)
@@ -292,10 +312,45 @@ fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog, address: &Address) -> 
             .and_then(|()| socket::setsockopt(&fd, sockopt::TcpNoDelay, &true))
             .map_err(Error::of("set the options of", address))?;
     }
+    if let Some(mode) = mode {
+        // The file gets the mode that the socket has: it is never open to others, not for a moment.
+        fchmod(&fd, mode).map_err(Error::of("set the mode of", address))?;
+    }
     socket::bind(fd.as_raw_fd(), at)
         .and_then(|()| socket::listen(&fd, backlog))
         .map_err(Error::of("listen on", address))?;
     Ok(fd)
+}
+
+/// Connections that have been made and not accepted, and how many there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcceptQueue {
+    /// So many wait.
+    pub waiting: u32,
+    /// The backlog, as the kernel caps it.
+    pub limit: u32,
+}
+
+/// See [`Listener::gauge`].
+#[derive(Debug)]
+pub struct Gauge(OwnedFd);
+
+impl Gauge {
+    /// The accept queue now; none where that cannot be known: a Unix socket does not say.
+    pub fn read(&self) -> Option<AcceptQueue> {
+        accept_queue(&self.0)
+    }
+}
+
+fn accept_queue(fd: &OwnedFd) -> Option<AcceptQueue> {
+    // SAFETY: it is numbers, and all of them may be zero.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let (fd, to) = (fd.as_raw_fd(), (&raw mut info).cast());
+    // SAFETY: the buffer outlives the call, and its length is its own.
+    let done = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
+    // Of a listener they are the length of its accept queue and its limit (tcp_get_info() in the kernel).
+    (done == 0).then_some(AcceptQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
 /// Whether `path` is a socket that nobody listens on any more, and is still the same one after

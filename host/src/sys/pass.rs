@@ -194,8 +194,10 @@ impl Control {
     /// The descriptor that the kernel put here, when it used `len` bytes.
     fn take(self, len: usize) -> Option<OwnedFd> {
         let header = self.header;
+        // In an array both are of the header's type, which differs from one C library to another.
+        let [said, whole] = [header.cmsg_len, Self::LEN as _];
         let is_one = len >= Self::LEN
-            && header.cmsg_len == Self::LEN as _
+            && said == whole
             && (header.cmsg_level, header.cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS);
         // SAFETY: the kernel opened this descriptor just now, for us alone.
         is_one.then(|| unsafe { OwnedFd::from_raw_fd(self.fd) })

@@ -371,3 +371,30 @@ fn the_standard_descriptors_are_refused() {
         assert_eq!(error.to_string(), format!("inherit fd:{raw}: {why}"));
     }
 }
+
+#[test]
+fn a_private_socket_is_its_owners_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control");
+    let listener = Listener::bind_private(&path, 16).unwrap();
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    accepted(&listener);
+    let taken = Listener::bind_private(&path, 16).unwrap_err().to_string();
+    assert!(taken.contains("in use"), "{taken}");
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[test]
+fn an_accept_queue_can_be_looked_at() {
+    let listener = tcp();
+    let gauge = listener.gauge().unwrap();
+    assert_eq!(gauge.read(), Some(AcceptQueue { waiting: 0, limit: 16 }));
+    let far = clock::now().after(60_000_000);
+    let _client = connect::connect(listener.address(), far).unwrap();
+    let ready = wait(listener.as_fd(), Interest::READ, None, Some(far));
+    assert!(matches!(ready, Woken::Ready(_)), "{ready:?}");
+    assert_eq!(gauge.read().map(|queue| queue.waiting), Some(1));
+    let unix = Listener::bind(&abstract_name("gauge"), 16).unwrap();
+    assert_eq!(unix.gauge().unwrap().read(), None);
+}
