@@ -9,6 +9,7 @@
 //! - [`mod@reactor`]: an event loop, for programs that have more to mind than sessions.
 //! - [`server`]: the models of waiting for many clients, and the services.
 //! - [`client`]: the other ends.
+//! - [`status`]: what a server tells of itself, for both.
 //! - [`mod@bench`]: measures servers side by side.
 //! - [`cli`]: the command line.
 #![deny(unsafe_code)]
@@ -20,6 +21,7 @@ pub mod client;
 pub mod drive;
 pub mod reactor;
 pub mod server;
+pub mod status;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;
 

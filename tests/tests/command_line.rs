@@ -52,6 +52,10 @@ fn wrong_usage_is_2_and_names_what_is_wrong() {
             "serve upper --model thread-pool --min-threads 4 --max-threads 2",
             &["--min-threads 4", "--max-threads 2"],
         ),
+        ("serve upper --model epoll --control /tmp/x", &["--control", "pool-static", "epoll"]),
+        ("serve upper --model prefork --control /tmp/x", &["--control", "one listener", "2"]),
+        ("serve --control /tmp/x", &["SERVICE"]),
+        ("status", &["PATH"]),
         ("serve upper --listen udp:127.0.0.1:0", &["udp:127.0.0.1:0", "datagram"]),
         ("serve upper --listen unix-dgram:/tmp/x", &["unix-dgram:/tmp/x", "datagram"]),
         // Addresses.
@@ -73,6 +77,7 @@ fn wrong_usage_is_2_and_names_what_is_wrong() {
     }
     let long = format!("unix:{}", "x".repeat(108));
     refused(2, &format!("serve upper --listen {long}"), &["107"]);
+    refused(2, &format!("status {long}"), &["107"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::addr::Address;
@@ -48,6 +48,20 @@ pub(super) enum Command {
     },
     /// Fetch a document, and follow it to where it has moved
     Get(Get),
+    /// Print what a running server is doing: the scoreboard, counters, workers
+    ///
+    /// The first line is one character a slot: `.` can take a client, `X` has one, blank is neither.
+    Status {
+        /// The server's control socket (serve --control)
+        #[arg(value_parser = socket_path())]
+        path: PathBuf,
+        /// Print the document as the server says it: one line of JSON
+        #[arg(long)]
+        json: bool,
+        /// Give up after so many seconds
+        #[arg(long, value_name = "SECS", default_value = "10")]
+        timeout: Micros,
+    },
     /// Read or write a FIFO on the event loop
     Fifo {
         /// Which end
@@ -199,6 +213,17 @@ pub(super) struct Serve {
     /// pool-static, prefork: a worker stays busy so long after each connection
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
+    /// pool-static, prefork: answer `windlass status` on this socket file
+    #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "service")]
+    pub(super) control: Option<PathBuf>,
+}
+
+/// The path of a socket file: the kernel has room for 107 bytes.
+fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
+    clap::builder::PathBufValueParser::new().try_map(|path| match path.as_os_str().len() {
+        1..=107 => Ok(path),
+        _ => Err("the path of a socket has 1 to 107 bytes"),
+    })
 }
 
 fn workers() -> clap::builder::RangedI64ValueParser<u16> {
@@ -223,6 +248,7 @@ impl Serve {
             ("--max-workers", self.max_workers.is_some(), spare),
             ("--requests-per-worker", self.requests_per_worker.is_some(), pools),
             ("--hold", self.hold.is_some(), pools),
+            ("--control", self.control.is_some(), pools),
         ];
         let for_it = move |models: &str| models.split(" or ").any(|name| name == model.name());
         options

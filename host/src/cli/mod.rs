@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod get;
 mod serve;
+mod status;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             Ok(print_line(&stamp.0.to_string())?)
         }
         Command::Get(args) => get::get(&args),
+        Command::Status { path, json, timeout } => Ok(status::status(&path, json, timeout.0)?),
         Command::Bench(args) => bench::bench(&args),
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),

@@ -29,6 +29,9 @@ const BUILT_IN: [(Service, Model, &str); 5] = [
     (Service::Files, Model::PoolStatic, "tcp:127.0.0.1:2334"),
 ];
 
+/// Clients that may wait at the control socket for the parent's next round.
+const CONTROL_BACKLOG: u32 = 64;
+
 pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     let plan = plan(args)?;
     let limits = limits(args)?;
@@ -53,6 +56,8 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
         let listener = Listener::bind(&address, args.backlog)?;
         members.push(Member { listener, offer: offer(service), model });
     }
+    let bind = |path| Listener::bind_private(path, CONTROL_BACKLOG);
+    let control = args.control.as_deref().map(bind).transpose()?;
     info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT stops");
     let grace_us = args.grace.0;
     process::trim_memory();
@@ -62,7 +67,11 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     if let Some(member) = members.pop() {
         announce(&member)?;
         let stop = Stop::on_signals(signals, grace_us);
-        Server::new(member.listener, member.offer, limits, stop).run(member.model)?;
+        let mut server = Server::new(member.listener, member.offer, limits, stop);
+        if let Some(control) = control {
+            server = server.with_control(control);
+        }
+        server.run(member.model)?;
     }
     Ok(())
 }
@@ -111,6 +120,12 @@ fn plan(args: &Serve) -> std::result::Result<Vec<(Service, Model, Address)>, Fai
         if let Some((option, models)) = args.strangers(*model).next() {
             return Err(usage(&format!("{option} is for --model {models}, not {}", model.name())));
         }
+    }
+    if args.control.is_some() && plan.len() > 1 {
+        let many = plan.len();
+        return Err(usage(&format!(
+            "--control is for one listener, not {many}; name it (--listen)"
+        )));
     }
     Ok(plan)
 }

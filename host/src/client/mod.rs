@@ -4,10 +4,12 @@ pub mod fifo;
 pub mod files;
 mod get;
 pub mod http;
+mod observer;
 mod talk;
 mod time;
 
 pub use get::{Got, Source, Target, Wishes, get};
+pub use observer::Observer;
 pub use talk::talk;
 pub use time::time;
 

@@ -19,6 +19,7 @@
 //! No service knows its model and no model knows its service: between them is
 //! [`drive`](crate::drive).
 
+mod control;
 mod crowd;
 mod hub;
 mod service;
@@ -102,6 +103,22 @@ impl Model {
         Self::Prefork,
     ];
 
+    /// Whether a server under it can be asked for its state ([`Server::with_control`]).
+    pub const fn has_status(self) -> bool {
+        match self {
+            Self::PoolStatic | Self::Prefork => true,
+            Self::Iterative
+            | Self::Fork
+            | Self::Thread
+            | Self::ThreadPool
+            | Self::Select
+            | Self::Poll
+            | Self::Epoll
+            | Self::EpollEt
+            | Self::Reactor => false,
+        }
+    }
+
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -152,6 +169,8 @@ pub struct Server {
     offer: Offer,
     limits: Limits,
     stop: Stop,
+    /// The socket to answer on when asked for the state, if the model can.
+    control: Option<Listener>,
     /// Connections taken since the last look at the other descriptors.
     in_a_row: u32,
 }
@@ -167,8 +186,17 @@ impl Server {
             offer: offer.into(),
             limits,
             stop,
+            control: None,
             in_a_row: 0,
         }
+    }
+
+    /// Answers on `listener` with the state of the server ([`crate::status`]). Of the models, the process
+    /// pools can ([`Model::has_status`]); the others close it.
+    #[must_use]
+    pub fn with_control(mut self, listener: Listener) -> Self {
+        self.control = Some(listener);
+        self
     }
 
     /// Where it listens, with the real port.

@@ -13,37 +13,43 @@
 use tracing::debug;
 use windlass_core::pool::supervisor::Policy;
 
-use super::pool::{self, Parent, Pool, Worker};
-use super::{Offer, Server};
-use crate::drive::{Acceptor, Lent, Patience};
-use crate::error::Result;
+use super::pool::{self, About, Parent, Pool, Worker};
+use super::{Model, Offer, Server};
+use crate::drive::{Lent, Patience};
+use crate::error::{Error, Result};
 use crate::reactor::Incoming;
 use crate::server::Stop;
+use crate::sys::listener::Listener;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let acceptor = server.acceptor.take();
+    let listener = server.acceptor.take().into_listener();
+    let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
-    let Server { offer, limits, stop, .. } = server;
+    let Server { offer, limits, stop, control, .. } = server;
     let pool = limits.pool.within(limits.max_connections);
-    pool::fit!(pool.workers, run(acceptor, offer, pool, patience, stop))
+    let about = About::of(Model::PoolStatic, offer.service(), pool, &listener, control)?;
+    pool::fit!(pool.workers, run(listener, offer, about, patience, stop))
 }
 
 fn run<const N: usize>(
-    acceptor: Acceptor,
+    listener: Listener,
     offer: Offer,
-    limits: Pool,
+    about: About,
     patience: Patience,
     stop: Stop,
 ) -> Result<()> {
+    let limits = about.limits;
     let policy = Policy { grace_us: stop.grace_us(), ..Policy::fixed(limits.workers) };
     let root = offer.root().cloned();
     let work = move |worker: Worker| work(worker, &offer, limits, patience);
-    pool::run::<N>(policy, stop, root, None, Box::new(work), |events, parent| {
-        let listener = events.accept_with(acceptor, |parent: &mut Parent<N>, cx, incoming| {
-            if let Incoming::Client(client) = incoming {
-                parent.accepted(cx, client);
-            }
-        })?;
+    pool::run::<N>(policy, about, stop, root, None, Box::new(work), |events, parent| {
+        // The supervisor says when there is room; streams of the loop are the control socket's.
+        let listener =
+            events.listen(listener, usize::MAX, |parent: &mut Parent<N>, cx, incoming| {
+                if let Incoming::Client(client) = incoming {
+                    parent.accepted(cx, client);
+                }
+            })?;
         // Until somebody can take a client.
         events.disarm(listener);
         parent.listener = Some(listener);

@@ -14,8 +14,8 @@ use std::rc::Rc;
 
 use windlass_core::pool::supervisor::Policy;
 
-use super::pool::{self, Board, Pool, Shared, Worker};
-use super::{Offer, Server, Stop};
+use super::pool::{self, About, Board, Pool, Shared, Worker};
+use super::{Model, Offer, Server, Stop};
 use crate::drive::{Lent, Patience};
 use crate::error::{Error, Result};
 use crate::sys::listener::{Accepted, Listener};
@@ -25,20 +25,22 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
-    let Server { offer, limits, stop, .. } = server;
+    let Server { offer, limits, stop, control, .. } = server;
     // A worker that is told to end between two waits hears of it within a second.
     listener.block(pool::LOOK_EVERY).map_err(Error::of("listen on", listener.address()))?;
     let pool = limits.pool.within(limits.max_connections);
-    pool::fit!(pool.max_workers, run(listener, offer, pool, patience, stop))
+    let about = About::of(Model::Prefork, offer.service(), pool, &listener, control)?;
+    pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop))
 }
 
 fn run<const N: usize>(
     listener: Listener,
     offer: Offer,
-    limits: Pool,
+    about: About,
     patience: Patience,
     stop: Stop,
 ) -> Result<()> {
+    let limits = about.limits;
     let Pool { min_spare, max_spare, max_workers, .. } = limits;
     let policy =
         Policy { grace_us: stop.grace_us(), ..Policy::spare(min_spare, max_spare, max_workers) };
@@ -47,7 +49,7 @@ fn run<const N: usize>(
     let shared = Shared { listener: Rc::new(listener), board };
     let of_workers = shared.clone();
     let work = move |worker: Worker| work(worker, &of_workers, &offer, limits, patience);
-    pool::run::<N>(policy, stop, root, Some(shared), Box::new(work), |_, _| Ok(()))
+    pool::run::<N>(policy, about, stop, root, Some(shared), Box::new(work), |_, _| Ok(()))
 }
 
 /// The life of a worker.

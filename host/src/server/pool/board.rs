@@ -62,10 +62,9 @@ impl Board {
         self.bell.take();
     }
 
-    /// What a worker has said, if it has said something.
+    /// The last that a worker said of itself, if it has said something.
     pub(in crate::server) fn report(&self, id: Id) -> Option<Report> {
-        let report = self.lines[usize::from(id.slot)].read()?;
-        (report.epoch == id.epoch).then_some(report)
+        self.lines[usize::from(id.slot)].read().filter(|report| report.epoch == id.epoch)
     }
 
     /// A worker is gone: nobody is on its line.

@@ -19,6 +19,10 @@ pub(super) struct Member {
     pub(super) channel_source: Token,
     /// What the supervisor was told of its line on the scoreboard.
     told: Line,
+    /// Connections that it finished, as far as the parent knows.
+    pub(super) requests: u64,
+    /// Since when it does what it does.
+    pub(super) since: Instant,
 }
 
 /// What a worker's line says.
@@ -30,8 +34,14 @@ struct Line {
 }
 
 impl Member {
-    pub(super) fn new(id: Id, child: Child, channel: Rc<Channel>, channel_source: Token) -> Self {
-        Self { id, child, channel, channel_source, told: Line::default() }
+    pub(super) fn new(
+        id: Id,
+        child: Child,
+        channel: Rc<Channel>,
+        channel_source: Token,
+        since: Instant,
+    ) -> Self {
+        Self { id, child, channel, channel_source, told: Line::default(), requests: 0, since }
     }
 
     /// Tells the supervisor what has changed on its line. Connections that came and went unseen are

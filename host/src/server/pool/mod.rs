@@ -2,12 +2,14 @@
 //! the worker's side of it.
 
 mod board;
+mod ledger;
 mod member;
 mod message;
 mod parent;
 mod worker;
 
 pub(super) use board::Board;
+pub(super) use ledger::About;
 pub(super) use parent::{LOOK_EVERY, Parent, Shared, fit, run};
 pub(super) use worker::{NO_RESOURCES, Task, Worker};
 

@@ -17,19 +17,20 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 use windlass_core::pool::scoreboard::Activity;
 use windlass_core::pool::supervisor::{
-    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Policy, PolicyError, Signal, Supervisor,
-    Trace, Worker as Id,
+    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Policy, PolicyError, Signal, State,
+    Supervisor, Trace, Worker as Id,
 };
 use windlass_core::stream::Write;
 use windlass_core::time::{Instant, Wake};
 
 use super::board::Board;
+use super::ledger::{About, Ledger};
 use super::member::Member;
 use super::message::{Order, Report};
 use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
-use crate::server::Stop;
+use crate::server::{Stop, control};
 use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::process::{self, Child, Forked, SingleThreaded};
@@ -39,9 +40,9 @@ use crate::sys::{Errno, Signal as UnixSignal, clock, pidfd};
 
 /// The parent of a pool with at most `N` workers, the surge included.
 pub(in crate::server) struct Parent<const N: usize> {
-    supervisor: Box<Supervisor<N, N>>,
+    pub(super) supervisor: Box<Supervisor<N, N>>,
     /// By slot.
-    members: [Option<Member>; N],
+    pub(super) members: [Option<Member>; N],
     /// The parent's copies of connections, by place.
     copies: [Option<Stream>; N],
     /// Watched while [`Action::Listen`] says so.
@@ -54,9 +55,10 @@ pub(in crate::server) struct Parent<const N: usize> {
     /// The folder that workers serve, if they serve one.
     root: Option<Arc<Root>>,
     /// What workers share, where they accept by themselves.
-    shared: Option<Shared>,
+    pub(super) shared: Option<Shared>,
+    pub(super) ledger: Ledger,
     alone: SingleThreaded,
-    pid: u32,
+    pub(super) pid: u32,
 }
 
 /// What workers share that accept by themselves.
@@ -97,6 +99,7 @@ pub(in crate::server) use fit;
 /// Runs a pool until it is over. `prepare` adds the model's own sources.
 pub(in crate::server) fn run<const N: usize>(
     policy: Policy,
+    about: About,
     stop: Stop,
     root: Option<Arc<Root>>,
     shared: Option<Shared>,
@@ -116,6 +119,7 @@ pub(in crate::server) fn run<const N: usize>(
         work,
         root,
         shared,
+        ledger: Ledger::new(about),
         alone: SingleThreaded::check()?,
         pid: std::process::id(),
     };
@@ -135,6 +139,9 @@ pub(in crate::server) fn run<const N: usize>(
             parent.look(cx);
         })?;
         events.every(LOOK_EVERY, Parent::look);
+    }
+    if let Some(listener) = parent.ledger.take_control() {
+        control::listen(&mut events, listener, Parent::status)?;
     }
     prepare(&mut events, &mut parent)?;
     parent.tell(&mut events, Event::Tick);
@@ -160,14 +167,17 @@ impl<const N: usize> Parent<N> {
     }
 
     fn act(&mut self, cx: &mut Cx<N>, action: Action, now: Instant) {
+        self.ledger.note(&action);
         match action {
             Action::Spawn { worker, generation } => {
                 if let Err(error) = self.spawn(cx, worker) {
                     debug!(slot = worker.slot, generation, "{error}");
+                    self.ledger.counters.failed_spawns += 1;
                     self.supervisor.handle(Event::SpawnFailed(worker), now);
                 }
             }
             Action::Quit(worker) => {
+                self.mark(worker, 0, now);
                 if let Some(member) = self.member(worker) {
                     // One of the two reaches it, whether it waits for an order or for a client.
                     let _ = member.channel.send(&Order::Quit.to_bytes(), None);
@@ -175,6 +185,7 @@ impl<const N: usize> Parent<N> {
                 }
             }
             Action::Kill(worker) => {
+                self.mark(worker, 0, now);
                 if let Some(member) = self.member(worker) {
                     warn!(pid = member.child.pid(), "a worker is killed");
                     member.child.kill();
@@ -184,6 +195,7 @@ impl<const N: usize> Parent<N> {
                 if again {
                     info!(slot = worker.slot, "a connection that nobody touched is served again");
                 }
+                self.mark(worker, 0, now);
                 let pass = self.pass(worker, conn);
                 self.supervisor.handle(Event::Passed { worker, conn, pass }, now);
             }
@@ -229,8 +241,9 @@ impl<const N: usize> Parent<N> {
             child.kill();
             child.reap();
         }
-        let member = Member::new(id, child, channel, watched?);
+        let member = Member::new(id, child, channel, watched?, cx.now());
         self.members[usize::from(id.slot)] = Some(member);
+        self.ledger.counters.spawned += 1;
         debug!(pid = child.pid(), slot = id.slot, epoch = id.epoch, "a worker was started");
         Ok(())
     }
@@ -299,8 +312,14 @@ impl<const N: usize> Parent<N> {
             Ok(Received::Eof) | Err(_) => return Heard::End,
         };
         let event = match Report::from_bytes(&buf[..len]) {
-            Some(Report::Ready) => Event::Ready(worker),
-            Some(Report::Done(conn)) => Event::Done { worker, conn },
+            Some(Report::Ready) => {
+                self.mark(worker, 0, cx.now());
+                Event::Ready(worker)
+            }
+            Some(Report::Done(conn)) => {
+                self.mark(worker, 1, cx.now());
+                Event::Done { worker, conn }
+            }
             Some(Report::Returned(conn)) => Event::Returned { worker, conn },
             Some(Report::Retiring) => Event::Retiring(worker),
             None => return Heard::Something,
@@ -343,8 +362,8 @@ impl<const N: usize> Parent<N> {
         cx.remove(member.channel_source);
         if let Some(shared) = &self.shared {
             member.tell(&shared.board, &mut self.supervisor, cx.now());
-            shared.board.wipe(worker);
         }
+        let held = self.settle(&member);
         let exit = match exit {
             pidfd::Exit::Code(0) => Exit::Clean,
             pidfd::Exit::Code(super::worker::NO_RESOURCES) => Exit::Resource,
@@ -355,9 +374,17 @@ impl<const N: usize> Parent<N> {
                 if !self.stop.is_requested() {
                     warn!(pid = member.child.pid(), slot = worker.slot, "a worker {exit}");
                 }
+                self.ledger.counters.lost += u64::from(held);
                 Exit::Crash
             }
         };
+        // Who was killed is counted already, and who was asked to end may.
+        let asked = match self.supervisor.state(worker) {
+            Some(State::Killed { .. }) => true,
+            Some(State::Quitting { .. }) => exit == Exit::Clean,
+            _ => self.stop.is_requested(),
+        };
+        self.ledger.counters.crashed += u64::from(!asked);
         self.tell(cx, Event::Exited { worker, exit });
         self.look(cx);
     }
@@ -378,6 +405,7 @@ impl<const N: usize> Parent<N> {
         if let Some(listener) = self.listener.take() {
             cx.remove(listener);
         }
+        self.ledger.close_gauge();
         if let Some(shared) = &self.shared {
             shared.listener.close_everywhere();
         }

@@ -1,0 +1,107 @@
+//! Asks a server for its state, on its control socket.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use windlass_core::stream::{Read, Write};
+use windlass_core::time::Instant;
+
+use crate::addr::Address;
+use crate::error::{Error, Result};
+use crate::status::{Refusal, Status};
+use crate::sys::connect::connect;
+use crate::sys::poll::{Woken, wait};
+use crate::sys::ready::Interest;
+use crate::sys::stream::Stream;
+use crate::sys::{Errno, clock};
+
+/// Who asks, as often as he likes, over one connection.
+#[derive(Debug)]
+pub struct Observer {
+    address: Address,
+    stream: Option<Stream>,
+}
+
+/// Bytes of an answer: 256 workers have fewer than 64 KiB.
+const ANSWER_MAX: usize = 4 << 20;
+
+impl Observer {
+    /// For the control socket at `path`. Nothing is opened yet.
+    pub fn new(path: &Path) -> Self {
+        Self { address: Address::Unix(path.to_owned()), stream: None }
+    }
+
+    /// The state of the server now, if it says so within `timeout_us`, as it says it: one line of JSON,
+    /// without its end.
+    ///
+    /// # Errors
+    /// Nobody is there, nobody answers in time, or the answer is a refusal or none that can be read.
+    pub fn ask(&mut self, timeout_us: u64) -> Result<(Status, String)> {
+        let deadline = clock::now().after(timeout_us);
+        // A connection that was kept may have been cut: for its silence, or with the server.
+        let kept = self.stream.take();
+        let answer = match kept.map(|stream| self.ask_on(stream, deadline)) {
+            Some(Ok(line)) => line,
+            Some(Err(error)) if clock::now() >= deadline => return Err(error),
+            Some(Err(_)) | None => self.ask_on(connect(&self.address, deadline)?, deadline)?,
+        };
+        if let Ok(Refusal { error }) = serde_json::from_str(&answer) {
+            self.stream = None;
+            return Err(self.failed(error));
+        }
+        match serde_json::from_str(&answer) {
+            Ok(status) => Ok((status, answer)),
+            Err(error) => Err(self.failed(format!("the answer is no state: {error}"))),
+        }
+    }
+
+    /// Asks, and keeps the connection if that went well.
+    fn ask_on(&mut self, stream: Stream, deadline: Instant) -> Result<String> {
+        let line = ask_line(&stream, deadline).map_err(Error::of(OP, &self.address))?;
+        let line = String::from_utf8(line).map_err(Error::of(OP, &self.address))?;
+        self.stream = Some(stream);
+        Ok(line)
+    }
+
+    fn failed(&self, why: String) -> Error {
+        Error::new(OP, &self.address, why)
+    }
+}
+
+const OP: &str = "read the state from";
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+fn ask_line(stream: &Stream, deadline: Instant) -> std::result::Result<Vec<u8>, Cause> {
+    let mut question: &[u8] = b"status\n";
+    while !question.is_empty() {
+        match stream.send([question, &[]])? {
+            Write::Moved(n) => question = &question[n.get()..],
+            Write::WouldBlock => until(stream, Interest::WRITE, deadline)?,
+            Write::Interrupted | Write::Nothing => {}
+        }
+    }
+    let (mut line, mut buf) = (Vec::new(), vec![0; 64 * 1024]);
+    while line.len() <= ANSWER_MAX {
+        match stream.recv(&mut buf)? {
+            Read::Moved(n) => {
+                line.extend_from_slice(&buf[..n.get()]);
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                    return Ok(line);
+                }
+            }
+            Read::Eof => return Err("it hung up in the middle of the answer".into()),
+            Read::WouldBlock => until(stream, Interest::READ, deadline)?,
+            Read::Interrupted => {}
+        }
+    }
+    Err(format!("the answer has more than {ANSWER_MAX} bytes").into())
+}
+
+fn until(stream: &Stream, interest: Interest, deadline: Instant) -> std::result::Result<(), Errno> {
+    match wait(stream.as_fd(), interest, None, Some(deadline)) {
+        Woken::TimedOut => Err(Errno::ETIMEDOUT),
+        Woken::Ready(_) | Woken::Other | Woken::Interrupted => Ok(()),
+    }
+}

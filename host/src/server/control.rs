@@ -1,0 +1,130 @@
+//! The control socket: a source in any event loop that answers who asks with the state of the server.
+//!
+//! ```text
+//! client: status\n          server: {"version":…}\n, a document of `status`, on one line
+//! client: anything else\n   server: {"error":"…"}\n
+//! ```
+//!
+//! A connection may stay open and ask again. Whoever may connect is the server's own user (mode 0600),
+//! and still cannot hang or fill it: so many clients, so long a silence, so long a line, one answer at a
+//! time, and everybody else's turn first.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tracing::debug;
+use windlass_core::time::Instant;
+
+use crate::error::Result;
+use crate::reactor::{Buffered, Context, Incoming, Priority, StreamEvent, Token};
+use crate::status::{Refusal, Status};
+use crate::sys::listener::Listener;
+use crate::sys::stream::Stream;
+
+/// Connections to the control socket at a time. The next one is told so.
+const CLIENTS_MAX: usize = 16;
+
+/// A client that says nothing for so long, or takes nothing of an answer, is cut.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Bytes of a line, its end not counted.
+const LINE_MAX: usize = 64;
+
+/// Answers on `listener` with what `status` says at the time.
+///
+/// # Errors
+/// The loop cannot watch it.
+pub(super) fn listen<S: 'static>(
+    cx: &mut Context<S>,
+    listener: Listener,
+    status: impl Fn(&mut S, Instant) -> Status + 'static,
+) -> Result<Token> {
+    // Everyone who shares it, but for the first, is a client.
+    let status = Rc::new(status);
+    let token = cx.listen(listener, usize::MAX, move |_, cx, incoming| {
+        let Incoming::Client(client) = incoming else { return };
+        if Rc::strong_count(&status) > CLIENTS_MAX {
+            return turn_away(&client);
+        }
+        let status = Rc::clone(&status);
+        let mut talk = Talk::default();
+        let token = cx.buffered(client, move |io, state, cx, event| {
+            talk.hear(io, event, || (*status)(state, cx.now()));
+        });
+        match token {
+            Ok(token) => {
+                cx.set_priority(token, Priority::Low);
+                if let Some(io) = cx.stream(token) {
+                    io.set_timeouts(Some(PATIENCE), Some(PATIENCE));
+                }
+            }
+            Err(error) => debug!("a client of the control socket: {error}"),
+        }
+    })?;
+    cx.set_priority(token, Priority::Low);
+    Ok(token)
+}
+
+/// A conversation with one client.
+#[derive(Default)]
+struct Talk {
+    eof: bool,
+}
+
+impl Talk {
+    fn hear(&mut self, io: &mut Buffered, event: StreamEvent, status: impl FnOnce() -> Status) {
+        match event {
+            StreamEvent::Connected => {}
+            // Questions come faster than answers are taken: the next one when this one is.
+            StreamEvent::Input if io.unsent() > 0 => {}
+            StreamEvent::Input | StreamEvent::Drained => self.answer(io, status),
+            StreamEvent::Eof => {
+                self.eof = true;
+                if io.unsent() == 0 {
+                    self.answer(io, status);
+                }
+            }
+            StreamEvent::TimedOut(_) | StreamEvent::Failed(_) => io.close(),
+        }
+    }
+
+    /// Answers the first question that is there. The rest waits until the answer is taken.
+    fn answer(&self, io: &mut Buffered, status: impl FnOnce() -> Status) {
+        let Some(end) = io.input().iter().position(|&byte| byte == b'\n') else {
+            if io.input().len() > LINE_MAX {
+                refuse(io, format!("a line has at most {LINE_MAX} bytes"));
+                io.close();
+            } else if self.eof {
+                io.close();
+            }
+            return;
+        };
+        let word = io.input()[..end].trim_ascii();
+        if word == b"status" {
+            let answer = line(&status());
+            io.write(&answer);
+        } else {
+            let word = String::from_utf8_lossy(&word[..word.len().min(LINE_MAX)]).into_owned();
+            refuse(io, format!("{word:?} is no question; ask: status"));
+        }
+        io.consume(end + 1);
+    }
+}
+
+fn refuse(io: &mut Buffered, error: String) {
+    io.write(&line(&Refusal { error }));
+}
+
+fn turn_away(client: &Stream) {
+    let error = format!("{CLIENTS_MAX} clients are here already");
+    // A socket that is new has room for it.
+    let _ = client.send([&line(&Refusal { error }), &[]]);
+}
+
+fn line(document: &impl Serialize) -> Vec<u8> {
+    // Numbers, strings and lists of them: all of it can be JSON.
+    let mut line = serde_json::to_vec(document).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
