@@ -1,5 +1,5 @@
 //! What a server tells of itself: the document that its control socket answers with, and that
-//! clients read.
+//! `windlass status` and `windlass top` read.
 //!
 //! One line of JSON. Times are in microseconds, sizes in bytes, counters begin at 0 when the server
 //! does and never shrink. Whoever reads it passes over fields that it does not know, and takes those

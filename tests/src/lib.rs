@@ -3,6 +3,7 @@
 //! ```text
 //! tests/*.rs  ──▶  Serve ─▶ Server   a `windlass serve` of one's own, ended when dropped
 //!             ──▶  Program           any other run of `windlass`, or of a foreign program
+//!             ──▶  Pty               one that believes to be on a terminal
 //!             ──▶  Client            the other end of a socket; no call of it waits for ever
 //! ```
 //!
@@ -24,6 +25,7 @@ mod macros;
 mod optional;
 mod pipes;
 mod program;
+mod pty;
 mod random;
 mod serve;
 mod server;
@@ -34,6 +36,7 @@ pub use counting::Counting;
 pub use fds::Descriptors;
 pub use optional::{has, skipped};
 pub use program::{Feed, Outcome, Program, Running};
+pub use pty::Pty;
 pub use random::Random;
 pub use serve::Serve;
 pub use server::{Exit, Member, Server};

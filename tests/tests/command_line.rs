@@ -56,6 +56,7 @@ fn wrong_usage_is_2_and_names_what_is_wrong() {
         ("serve upper --model prefork --control /tmp/x", &["--control", "one listener", "2"]),
         ("serve --control /tmp/x", &["SERVICE"]),
         ("status", &["PATH"]),
+        ("top x --interval 0", &["--interval", "0.1"]),
         ("serve upper --listen udp:127.0.0.1:0", &["udp:127.0.0.1:0", "datagram"]),
         ("serve upper --listen unix-dgram:/tmp/x", &["unix-dgram:/tmp/x", "datagram"]),
         // Addresses.

@@ -62,6 +62,15 @@ pub(super) enum Command {
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
+    /// Watch a running server: q quits, p pauses, s sorts, arrows scroll
+    Top {
+        /// The server's control socket (serve --control)
+        #[arg(value_parser = socket_path())]
+        path: PathBuf,
+        /// Ask so often
+        #[arg(long, value_name = "SECS", default_value = "1", value_parser = interval)]
+        interval: Micros,
+    },
     /// Read or write a FIFO on the event loop
     Fifo {
         /// Which end
@@ -213,7 +222,7 @@ pub(super) struct Serve {
     /// pool-static, prefork: a worker stays busy so long after each connection
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
-    /// pool-static, prefork: answer `windlass status` on this socket file
+    /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
     #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "service")]
     pub(super) control: Option<PathBuf>,
 }
@@ -224,6 +233,13 @@ fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
         1..=107 => Ok(path),
         _ => Err("the path of a socket has 1 to 107 bytes"),
     })
+}
+
+fn interval(text: &str) -> Result<Micros, &'static str> {
+    match text.parse()? {
+        given @ Micros(100_000..=3_600_000_000) => Ok(given),
+        Micros(_) => Err("an interval is 0.1 to 3600 seconds"),
+    }
 }
 
 fn workers() -> clap::builder::RangedI64ValueParser<u16> {

@@ -74,6 +74,10 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             Ok(print_line(&stamp.0.to_string())?)
         }
         Command::Get(args) => get::get(&args),
+        Command::Top { path, interval } => match client::top(&path, interval.0)? {
+            Some(signal) => Err(Failure::Signal(signal)),
+            None => Ok(()),
+        },
         Command::Status { path, json, timeout } => Ok(status::status(&path, json, timeout.0)?),
         Command::Bench(args) => bench::bench(&args),
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),

@@ -7,11 +7,13 @@ pub mod http;
 mod observer;
 mod talk;
 mod time;
+mod top;
 
 pub use get::{Got, Source, Target, Wishes, get};
 pub use observer::Observer;
 pub use talk::talk;
 pub use time::time;
+pub use top::top;
 
 use std::os::fd::AsFd;
 

@@ -1,0 +1,144 @@
+//! A program on a terminal: a pseudo-terminal of which the test is the screen and the keyboard.
+//!
+//! What is on the screen follows from all that was written, cursor movements included: `vt100` knows.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::num::NonZero;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::termios::{Termios, tcgetattr};
+use nix::unistd::Pid;
+
+use crate::{PATIENCE, within};
+
+/// A program on a terminal of its own. It is ended when it is dropped.
+pub struct Pty {
+    child: Child,
+    /// Our side.
+    keyboard: File,
+    /// The program's side, kept open so that its settings can be read.
+    terminal: OwnedFd,
+    before: Termios,
+    screen: Arc<Mutex<vt100::Parser>>,
+}
+
+impl Pty {
+    /// Starts `program` on a terminal of so many lines and columns.
+    #[track_caller]
+    pub fn start(program: &str, args: &[&OsStr], lines: u16, columns: u16) -> Self {
+        let size = winsize(lines, columns);
+        let pty = openpty(Some(&size), None).expect("a pseudo-terminal");
+        let before = tcgetattr(&pty.slave).expect("a terminal");
+        let mut command = Command::new(program);
+        command.args(args).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+        let theirs = || pty.slave.try_clone().expect("dup");
+        command.stdin(theirs()).stdout(theirs()).stderr(theirs());
+        let take_terminal = || -> io::Result<()> {
+            // SAFETY: two system calls on descriptors of this process.
+            let taken = unsafe { libc::setsid() != -1 && libc::ioctl(0, libc::TIOCSCTTY, 0) != -1 };
+            if taken { Ok(()) } else { Err(io::Error::last_os_error()) }
+        };
+        // SAFETY: between fork and exec it makes two system calls and allocates nothing.
+        unsafe { command.pre_exec(take_terminal) };
+        let child = command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(lines), cells(columns), 0)));
+        let keyboard = File::from(pty.master);
+        let (mut from, to) = (keyboard.try_clone().expect("dup"), Arc::clone(&screen));
+        // It ends with an error when both sides of the terminal are closed.
+        thread::spawn(move || {
+            let mut buf = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut buf) {
+                to.lock().unwrap_or_else(PoisonError::into_inner).process(&buf[..count]);
+            }
+        });
+        Self { child, keyboard, terminal: pty.slave, before, screen }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).expect("a pid")
+    }
+
+    /// Presses keys.
+    pub fn press(&mut self, keys: &[u8]) {
+        self.keyboard.write_all(keys).expect("it reads keys");
+    }
+
+    /// What is on the screen: its lines.
+    pub fn shown(&self) -> String {
+        self.screen().screen().contents()
+    }
+
+    /// Waits until the screen shows `text` somewhere.
+    #[track_caller]
+    pub fn until(&self, text: &str) {
+        within(PATIENCE, &format!("{text:?} is shown"), || self.shown().contains(text));
+    }
+
+    /// Whether the program has the screen to itself, and will give back what was on it before.
+    pub fn is_taken(&self) -> bool {
+        self.screen().screen().alternate_screen()
+    }
+
+    fn screen(&self) -> MutexGuard<'_, vt100::Parser> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the terminal another size.
+    pub fn resize(&self, lines: u16, columns: u16) {
+        let size = winsize(lines, columns);
+        self.screen().screen_mut().set_size(cells(lines), cells(columns));
+        // SAFETY: it reads the size, which outlives the call.
+        let done =
+            unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+        assert_eq!(done, 0, "{}", io::Error::last_os_error());
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid()), signal).expect("it is ours and not reaped");
+    }
+
+    /// Waits for its end: the exit code, or the signal that ended it.
+    #[track_caller]
+    pub fn wait(&mut self) -> Result<i32, i32> {
+        let mut status: Option<ExitStatus> = None;
+        within(PATIENCE, "it ends", || {
+            status = self.child.try_wait().expect("wait");
+            status.is_some()
+        });
+        let status = status.expect("it has ended");
+        status.code().ok_or_else(|| status.signal().unwrap_or(0))
+    }
+
+    /// Whether the terminal's settings are what they were before.
+    pub fn is_set_as_before(&self) -> bool {
+        tcgetattr(&self.terminal).expect("a terminal") == self.before
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- on the screen:\n{}\n---", self.shown());
+        }
+    }
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).expect("a terminal has at least one cell")
+}
+
+fn winsize(lines: u16, columns: u16) -> Winsize {
+    Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+}

@@ -1,0 +1,98 @@
+//! `windlass top` on a terminal.
+//!
+//! - It shows a server, waits for one that is not there, and finds one that comes back.
+//! - However it ends, the terminal is as it was before.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use windlass_tests::{Model, PATIENCE, Pty, Server, serve, windlass, within};
+
+fn server(path: &Path) -> Server {
+    serve!("upper", Model::PoolStatic)
+        .args(&format!("--workers 7 --control {}", path.display()))
+        .start()
+}
+
+fn top(path: &Path) -> Pty {
+    let args = [OsStr::new("top"), path.as_os_str(), OsStr::new("--interval"), OsStr::new("0.1")];
+    Pty::start(env!("CARGO_BIN_EXE_windlass-under-test"), &args, 24, 80)
+}
+
+#[track_caller]
+fn is_restored(top: &Pty) {
+    within(PATIENCE, "the screen is given back", || !top.is_taken());
+    assert!(top.is_set_as_before());
+}
+
+#[test]
+fn it_shows_a_server_until_q() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let server = server(&path);
+    let mut top = top(&path);
+    top.until(".......");
+    assert!(top.is_taken());
+    assert!(!top.is_set_as_before(), "keys come one by one, and are not shown");
+    assert!(top.shown().contains(&format!("upper pool-static  {}", server.address())));
+    let mut client = server.connect();
+    client.upper(b"hello");
+    top.until("X");
+    top.until("busy 1 of 7");
+    client.ends_with(b"");
+    top.until("1 served");
+    top.until(".......");
+    // Of another size, everything is drawn anew.
+    top.resize(12, 50);
+    top.until("sort (by slot)");
+    top.until(".......");
+    top.press(b"s");
+    top.until("sort (by state)");
+    top.press(b"p");
+    top.until("PAUSED");
+    top.press(b"p");
+    top.until("q quit  p pause");
+    top.press(b"q");
+    assert_eq!(top.wait(), Ok(0));
+    is_restored(&top);
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn a_server_may_come_go_and_come_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let mut top = top(&path);
+    top.until("waiting for it: connect to");
+    let first = server(&path);
+    top.until(".......");
+    assert_eq!(first.stop().code, Some(0));
+    top.until("waiting for it: connect to");
+    let second = server(&path);
+    top.until(&format!("pid {}", second.pid()));
+    // In raw mode Ctrl-C is a key.
+    top.press(b"\x03");
+    assert_eq!(top.wait(), Ok(0));
+    is_restored(&top);
+}
+
+#[test]
+fn a_signal_ends_it_and_the_terminal_is_as_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let _server = server(&path);
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let mut top = top(&path);
+        top.until(".......");
+        top.signal(signal);
+        assert_eq!(top.wait(), Err(signal as i32), "it dies of {signal}");
+        is_restored(&top);
+    }
+}
+
+#[test]
+fn without_a_terminal_it_says_so() {
+    let outcome = windlass!("top", "/nowhere").run();
+    outcome.fails_with(1, &["standard output", "no terminal", "windlass status"]);
+}
