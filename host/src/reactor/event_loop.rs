@@ -63,7 +63,7 @@ impl<S> EventLoop<S> {
         Self::with_clock(clock::now)
     }
 
-    pub(super) fn with_clock(clock: fn() -> Instant) -> Result<Self> {
+    pub(crate) fn with_clock(clock: fn() -> Instant) -> Result<Self> {
         let epoll = Epoll::new().map_err(Error::of("open", "an epoll instance"))?;
         Ok(Self { context: Context::new(epoll, clock), calls: Vec::new() })
     }

@@ -49,8 +49,12 @@ pub(super) fn listen<S: 'static>(
         }
         let status = Rc::clone(&status);
         let mut talk = Talk::default();
-        let token = cx.buffered(client, move |io, state, cx, event| {
-            talk.hear(io, event, || (*status)(state, cx.now()));
+        let token = cx.buffered(client, move |io, state, cx, event| match event {
+            // To close it would wait for answers to be taken.
+            StreamEvent::TimedOut(_) => {
+                cx.remove(cx.current());
+            }
+            event => talk.hear(io, event, || (*status)(state, cx.now())),
         });
         match token {
             Ok(token) => {
@@ -75,7 +79,8 @@ struct Talk {
 impl Talk {
     fn hear(&mut self, io: &mut Buffered, event: StreamEvent, status: impl FnOnce() -> Status) {
         match event {
-            StreamEvent::Connected => {}
+            // It was connected when it came, and is over.
+            StreamEvent::Connected | StreamEvent::TimedOut(_) | StreamEvent::Failed(_) => {}
             // Questions come faster than answers are taken: the next one when this one is.
             StreamEvent::Input if io.unsent() > 0 => {}
             StreamEvent::Input | StreamEvent::Drained => self.answer(io, status),
@@ -85,7 +90,6 @@ impl Talk {
                     self.answer(io, status);
                 }
             }
-            StreamEvent::TimedOut(_) | StreamEvent::Failed(_) => io.close(),
         }
     }
 
@@ -128,3 +132,6 @@ fn line(document: &impl Serialize) -> Vec<u8> {
     line.push(b'\n');
     line
 }
+
+#[cfg(test)]
+mod tests;
