@@ -16,8 +16,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// There is no such process.
 pub fn cpu_ns(pid: i32) -> Result<u64> {
-    let op = "read the processor time of process";
-    let root = Stat::of(pid).map_err(Error::of(op, pid))?;
+    let root = Stat::of(pid).map_err(Error::of(READ_CPU, pid))?;
     let mut others: Vec<Stat> = everybody().collect();
     let mut family = vec![root];
     let mut next = 0;
@@ -53,11 +52,8 @@ impl Stat {
     fn cpu_ns(&self) -> u64 {
         let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
         let tick_ns = 1_000_000_000 / hertz;
-        let exact = clock_getcpuclockid(Pid::from_raw(self.pid)).and_then(clock_gettime);
         // One that has ended has no clock any more.
-        let own = exact.map_or(self.own * tick_ns, |own| {
-            own.tv_sec() as u64 * 1_000_000_000 + own.tv_nsec() as u64
-        });
+        let own = own_cpu_ns(self.pid).unwrap_or(self.own * tick_ns);
         own + self.reaped * tick_ns
     }
 }
@@ -66,6 +62,18 @@ fn everybody() -> impl Iterator<Item = Stat> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?).ok())
 }
+
+/// The same without children, which costs two system calls.
+///
+/// # Errors
+/// There is no such process.
+pub fn own_cpu_ns(pid: i32) -> Result<u64> {
+    let own = clock_getcpuclockid(Pid::from_raw(pid)).and_then(clock_gettime);
+    let own = own.map_err(Error::of(READ_CPU, pid))?;
+    Ok(own.tv_sec() as u64 * 1_000_000_000 + own.tv_nsec() as u64)
+}
+
+const READ_CPU: &str = "read the processor time of process";
 
 /// Memory that process `pid` has to itself, in bytes (`RssAnon`).
 ///

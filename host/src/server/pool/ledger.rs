@@ -191,33 +191,90 @@ fn tell(slot: Slot, board: Option<&Board>, member: &mut Member) -> (State, bool)
     (state, client)
 }
 
-/// What workers have used, as read not long ago: to read it takes the kernel's time and the worker's.
+/// What workers have used, as read not long ago: to read it takes the kernel's time and the worker's, some
+/// tens of microseconds for each. One answer reads whoever is new, and some of the others in turn.
 #[derive(Default)]
 struct Usage {
-    read_at: Option<Instant>,
-    /// By process: processor time in microseconds, and memory.
-    of: Vec<(u32, Option<u64>, Option<u64>)>,
+    /// By slot.
+    readings: Vec<Reading>,
+    /// Whose turn it is.
+    turn: usize,
 }
 
-/// How long a reading is good for, in microseconds: who asks all the time costs no more than that.
+#[derive(Default, Clone, Copy)]
+struct Reading {
+    /// The process; 0 where nobody was read.
+    pid: u32,
+    at: Instant,
+    cpu_us: Option<u64>,
+    private_bytes: Option<u64>,
+}
+
+/// How long a reading is good for, in microseconds.
 const GOOD_FOR_US: u64 = 250_000;
+
+/// Readings made anew for one answer: a large pool's parent has clients to mind.
+const ANEW_MAX: usize = 32;
 
 impl Usage {
     fn fill(&mut self, workers: &mut [Worker], now: Instant) {
-        if self.read_at.is_none_or(|at| now.since(at) >= GOOD_FOR_US) {
-            self.of.clear();
-            self.read_at = Some(now);
+        let slots = workers.iter().map(|worker| usize::from(worker.slot) + 1).max().unwrap_or(0);
+        if self.readings.len() < slots {
+            self.readings.resize(slots, Reading::default());
         }
-        for worker in workers {
-            let known = self.of.iter().find(|(pid, ..)| *pid == worker.pid).copied();
-            let (_, cpu_us, private_bytes) = known.unwrap_or_else(|| {
-                let pid = worker.pid.cast_signed();
-                let cpu = account::cpu_ns(pid).ok().map(|ns| ns / 1_000);
-                let read = (worker.pid, cpu, account::unshared_bytes(pid).ok());
-                self.of.push(read);
-                read
-            });
-            (worker.cpu_us, worker.private_bytes) = (cpu_us, private_bytes);
+        let (first, mut left) = (self.turn % workers.len().max(1), ANEW_MAX);
+        let (before, after) = workers.split_at_mut(first);
+        for (place, worker) in (first..).zip(after.iter_mut().chain(before)) {
+            let reading = &mut self.readings[usize::from(worker.slot)];
+            let is_new = reading.pid != worker.pid;
+            let is_old = now.since(reading.at) >= GOOD_FOR_US;
+            if is_new || (is_old && left > 0) {
+                *reading = Reading::of(worker.pid, now);
+                left = left.saturating_sub(usize::from(!is_new));
+                self.turn = place + 1;
+            }
+            (worker.cpu_us, worker.private_bytes) = (reading.cpu_us, reading.private_bytes);
         }
+    }
+}
+
+impl Reading {
+    fn of(pid: u32, at: Instant) -> Self {
+        let cpu_us = account::own_cpu_ns(pid.cast_signed()).ok().map(|ns| ns / 1_000);
+        let private_bytes = account::unshared_bytes(pid.cast_signed()).ok();
+        Self { pid, at, cpu_us, private_bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_are_made_anew_some_at_a_time_and_in_turn() {
+        let me = std::process::id();
+        let crowd = |pid| (0..100).map(move |slot| Worker { slot, pid, ..Worker::default() });
+        let mut workers: Vec<Worker> = crowd(me).collect();
+        let mut usage = Usage::default();
+        let at = |n: u64| Instant::from_micros(n * GOOD_FOR_US);
+        usage.fill(&mut workers, at(1));
+        assert!(workers.iter().all(|worker| worker.cpu_us > Some(0)), "who is new is read at once");
+        let fresh = |usage: &Usage, now| usage.readings.iter().filter(|it| it.at == now).count();
+        for (round, count) in [(2, 32), (3, 32), (4, 32), (5, 32)] {
+            usage.fill(&mut workers, at(round));
+            assert_eq!(fresh(&usage, at(round)), count);
+        }
+        assert_eq!(fresh(&usage, at(1)), 0, "everyone has had a turn");
+        usage.fill(&mut workers, at(5));
+        assert_eq!(
+            fresh(&usage, at(5)),
+            100 - 2 * 32 - 4 + 32,
+            "good ones are kept, old ones read"
+        );
+        // Above the largest process id: nobody is there.
+        let mut gone: Vec<Worker> = crowd(1 << 23).take(1).collect();
+        usage.fill(&mut gone, at(6));
+        assert_eq!((gone[0].cpu_us, gone[0].private_bytes), (None, None));
+        usage.fill(&mut [], at(7));
     }
 }
