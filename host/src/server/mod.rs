@@ -103,22 +103,6 @@ impl Model {
         Self::Prefork,
     ];
 
-    /// Whether a server under it can be asked for its state ([`Server::with_control`]).
-    pub const fn has_status(self) -> bool {
-        match self {
-            Self::PoolStatic | Self::Prefork => true,
-            Self::Iterative
-            | Self::Fork
-            | Self::Thread
-            | Self::ThreadPool
-            | Self::Select
-            | Self::Poll
-            | Self::Epoll
-            | Self::EpollEt
-            | Self::Reactor => false,
-        }
-    }
-
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -192,7 +176,7 @@ impl Server {
     }
 
     /// Answers on `listener` with the state of the server ([`crate::status`]). Of the models, the process
-    /// pools can ([`Model::has_status`]); the others close it.
+    /// pools do; the others close it.
     #[must_use]
     pub fn with_control(mut self, listener: Listener) -> Self {
         self.control = Some(listener);
