@@ -27,6 +27,13 @@ pub fn private_memory(pid: i32) -> usize {
     kib.map_or(0, |kib| kib.parse::<usize>().expect("a number of KiB") * 1024)
 }
 
+/// A field of `/proc/PID/status`, without the white space around it; nothing when the process is gone.
+pub fn status(pid: i32, field: &str) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
+}
+
 /// The children of `pid` that it has not reaped, zombies included.
 pub fn children(pid: i32) -> Vec<i32> {
     all().filter(|stat| stat.field(4) == u64::from(pid.unsigned_abs())).map(|it| it.pid).collect()

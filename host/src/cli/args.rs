@@ -225,6 +225,9 @@ pub(super) struct Serve {
     /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
     #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "service")]
     pub(super) control: Option<PathBuf>,
+    /// pool-static, prefork, fork: do not confine workers; for debugging
+    #[arg(long)]
+    pub(super) no_sandbox: bool,
 }
 
 /// The path of a socket file: the kernel has room for 107 bytes.
@@ -252,8 +255,13 @@ impl Serve {
         &self,
         model: Model,
     ) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let (threads, fixed, spare, pools) =
-            ("thread-pool", "pool-static", "prefork", "pool-static or prefork");
+        let (threads, fixed, spare, pools, workers) = (
+            "thread-pool",
+            "pool-static",
+            "prefork",
+            "pool-static or prefork",
+            "pool-static or prefork or fork",
+        );
         let options = [
             ("--min-threads", self.min_threads.is_some(), threads),
             ("--max-threads", self.max_threads.is_some(), threads),
@@ -265,6 +273,7 @@ impl Serve {
             ("--requests-per-worker", self.requests_per_worker.is_some(), pools),
             ("--hold", self.hold.is_some(), pools),
             ("--control", self.control.is_some(), pools),
+            ("--no-sandbox", self.no_sandbox, workers),
         ];
         let for_it = move |models: &str| models.split(" or ").any(|name| name == model.name());
         options

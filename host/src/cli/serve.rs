@@ -178,6 +178,7 @@ fn limits(args: &Serve) -> std::result::Result<Limits, Failure> {
         idle_us: (args.idle_timeout.0 > 0).then_some(args.idle_timeout.0),
         threads,
         pool: pool(args)?,
+        sandbox: !args.no_sandbox,
     })
 }
 

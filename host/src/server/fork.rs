@@ -26,6 +26,7 @@ use crate::sys::stream::Stream;
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let alone = SingleThreaded::check()?;
     let parent = std::process::id();
+    server.keep_children_from_privileges();
     // The children inherit these pages untouched.
     let mut lent = server.lend_one();
     let mut children = HashSet::new();

@@ -19,6 +19,7 @@
 //! No service knows its model and no model knows its service: between them is
 //! [`drive`](crate::drive).
 
+mod confine;
 mod control;
 mod crowd;
 mod hub;
@@ -132,16 +133,20 @@ pub struct Limits {
     pub threads: Policy,
     /// Workers of the process pools.
     pub pool: Pool,
+    /// Workers of the process pools can do nothing but serve ([`sys::confine`](crate::sys::confine)), and
+    /// children of `fork` gain no privileges.
+    pub sandbox: bool,
 }
 
 impl Default for Limits {
-    /// No limit to connections but the system's, and a minute of patience.
+    /// No limit to connections but the system's, a minute of patience, and confined workers.
     fn default() -> Self {
         Self {
             max_connections: usize::MAX,
             idle_us: Some(60_000_000),
             threads: Policy::default(),
             pool: Pool::default(),
+            sandbox: true,
         }
     }
 }

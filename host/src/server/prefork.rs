@@ -14,14 +14,16 @@ use std::rc::Rc;
 
 use windlass_core::pool::supervisor::Policy;
 
-use super::pool::{self, About, Board, Pool, Shared, Worker};
+use super::pool::{self, About, Board, Pool, Shared, Terms, Worker};
 use super::{Model, Offer, Server, Stop};
 use crate::drive::{Lent, Patience};
 use crate::error::{Error, Result};
+use crate::sys::confine::Confinement;
 use crate::sys::listener::{Accepted, Listener};
 use crate::sys::quit;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
+    let confinement = server.confinement()?;
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
@@ -30,7 +32,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     listener.block(pool::LOOK_EVERY).map_err(Error::of("listen on", listener.address()))?;
     let pool = limits.pool.within(limits.max_connections);
     let about = About::of(Model::Prefork, offer.service(), pool, &listener, control)?;
-    pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop))
+    pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop, confinement))
 }
 
 fn run<const N: usize>(
@@ -39,6 +41,7 @@ fn run<const N: usize>(
     about: About,
     patience: Patience,
     stop: Stop,
+    confinement: Option<Confinement>,
 ) -> Result<()> {
     let limits = about.limits;
     let Pool { min_spare, max_spare, max_workers, .. } = limits;
@@ -49,7 +52,8 @@ fn run<const N: usize>(
     let shared = Shared { listener: Rc::new(listener), board };
     let of_workers = shared.clone();
     let work = move |worker: Worker| work(worker, &of_workers, &offer, limits, patience);
-    pool::run::<N>(policy, about, stop, root, Some(shared), Box::new(work), |_, _| Ok(()))
+    let (shared, work) = (Some(shared), Box::new(work));
+    pool::run::<N>(Terms { policy, about, stop, root, shared, confinement, work }, |_, _| Ok(()))
 }
 
 /// The life of a worker.

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod clock;
+pub mod confine;
 pub mod connect;
 pub mod epoll;
 pub mod error;

@@ -98,8 +98,9 @@ impl Child {
 
 impl Child {
     /// Waits for its end and takes its status.
-    pub fn reap(self) {
-        let _ = wait_for(libc::P_PID, self.0.as_raw().unsigned_abs(), 0);
+    pub fn reap(self) -> Exit {
+        let ended = wait_for(libc::P_PID, self.0.as_raw().unsigned_abs(), 0);
+        ended.ok().flatten().map_or(Exit::Unknown, |(_, exit)| exit)
     }
 }
 

@@ -10,7 +10,7 @@ mod worker;
 
 pub(super) use board::Board;
 pub(super) use ledger::About;
-pub(super) use parent::{LOOK_EVERY, Parent, Shared, fit, run};
+pub(super) use parent::{LOOK_EVERY, Parent, Shared, Terms, fit, run};
 pub(super) use worker::{NO_RESOURCES, Task, Worker};
 
 /// The numbers of a pool.

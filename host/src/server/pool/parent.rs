@@ -31,6 +31,7 @@ use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
 use crate::server::{Stop, control};
+use crate::sys::confine::Confinement;
 use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::process::{self, Child, Forked, SingleThreaded};
@@ -56,6 +57,8 @@ pub(in crate::server) struct Parent<const N: usize> {
     root: Option<Arc<Root>>,
     /// What workers share, where they accept by themselves.
     pub(super) shared: Option<Shared>,
+    /// What a worker enters before it hears a client.
+    confinement: Option<Confinement>,
     pub(super) ledger: Ledger,
     alone: SingleThreaded,
     pub(super) pid: u32,
@@ -96,16 +99,25 @@ macro_rules! fit {
 }
 pub(in crate::server) use fit;
 
+/// What a model runs its pool with.
+pub(in crate::server) struct Terms {
+    pub(in crate::server) policy: Policy,
+    pub(in crate::server) about: About,
+    pub(in crate::server) stop: Stop,
+    pub(in crate::server) root: Option<Arc<Root>>,
+    /// Where workers accept by themselves.
+    pub(in crate::server) shared: Option<Shared>,
+    pub(in crate::server) confinement: Option<Confinement>,
+    /// What a worker does; its exit status.
+    pub(in crate::server) work: Box<dyn Fn(Worker) -> i32>,
+}
+
 /// Runs a pool until it is over. `prepare` adds the model's own sources.
 pub(in crate::server) fn run<const N: usize>(
-    policy: Policy,
-    about: About,
-    stop: Stop,
-    root: Option<Arc<Root>>,
-    shared: Option<Shared>,
-    work: Box<dyn Fn(Worker) -> i32>,
+    terms: Terms,
     prepare: impl FnOnce(&mut EventLoop<Parent<N>>, &mut Parent<N>) -> Result<()>,
 ) -> Result<()> {
+    let Terms { policy, about, stop, root, shared, confinement, work } = terms;
     let mut events = EventLoop::new()?;
     let supervisor = Supervisor::new(policy, clock::now())
         .map_err(|error: PolicyError| Error::new("start", "a pool", error))?;
@@ -119,6 +131,7 @@ pub(in crate::server) fn run<const N: usize>(
         work,
         root,
         shared,
+        confinement,
         ledger: Ledger::new(about),
         alone: SingleThreaded::check()?,
         pid: std::process::id(),
@@ -268,6 +281,10 @@ impl<const N: usize> Parent<N> {
             return 1;
         }
         process::leave_terminal_group();
+        if let Some(Err(error)) = self.confinement.as_ref().map(Confinement::enter) {
+            error!("{error}");
+            return 1;
+        }
         let shared = self.shared.iter().flat_map(|it| [it.listener.as_fd(), it.board.as_fd()]);
         let root = self.root.iter().map(|root| root.as_fd());
         let keep: Vec<BorrowedFd<'_>> = shared.chain(root).chain([channel.as_fd()]).collect();

@@ -1,0 +1,248 @@
+//! What a process gives up before it hears a stranger: new privileges (`prctl(2)`), files and network
+//! (`landlock(7)`), and every system call that serving takes no part in (`seccomp(2)`).
+//!
+//! ```text
+//! parent:  prepare: build the ruleset, compile the filter, try both in a child that exits
+//! worker:  enter: three system calls, for good, for whatever it starts too
+//! ```
+//!
+//! Nothing compiles or allocates in the worker, so a pool pays for a worker and not for a client.
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+mod filter;
+/// Elsewhere the numbers of system calls are not known to `seccompiler`.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+mod filter {
+    pub(super) fn compile(_: bool) -> Result<Option<super::BpfProgram>, seccompiler::BackendError> {
+        Ok(None)
+    }
+}
+
+use std::fmt;
+use std::os::fd::BorrowedFd;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, LandlockStatus, PathBeneath, RestrictionStatus, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use nix::errno::Errno;
+use nix::sys::prctl;
+use seccompiler::BpfProgram;
+
+use super::pidfd::Exit;
+use super::process::{self, Forked, SingleThreaded};
+use crate::error::{Error, Result};
+
+/// What is given up, ready to be.
+#[derive(Debug)]
+pub struct Confinement {
+    ruleset: RulesetCreated,
+    /// None where the list of system calls is not known.
+    filter: Option<BpfProgram>,
+    in_force: InForce,
+}
+
+/// What of a [`Confinement`] this kernel enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct InForce {
+    /// `execve(2)` gives nobody more than it had.
+    pub no_new_privs: bool,
+    /// Landlock's ABI, 0 without it. Files since 1, TCP since 4, signals and abstract Unix sockets since
+    /// 6.
+    pub landlock: u8,
+    /// System calls are filtered.
+    pub seccomp: bool,
+}
+
+/// The newest of Landlock that the rules below were tried with.
+const NEWEST: ABI = ABI::V7;
+
+impl Confinement {
+    /// Prepares, and tries in a child what this kernel enforces. With a `root`, a descriptor of a folder
+    /// or a file (`O_PATH` will do), what is in it can be opened to be read; without one, nothing can
+    /// be opened.
+    ///
+    /// # Errors
+    /// No descriptor is left, or no process.
+    pub fn prepare(root: Option<BorrowedFd<'_>>, alone: &SingleThreaded) -> Result<Self> {
+        let ruleset = ruleset(root).map_err(Error::of("prepare", "Landlock"))?;
+        let filter = filter::compile(root.is_some()).map_err(Error::of("compile", "a filter"))?;
+        let mut this = Self { ruleset, filter, in_force: InForce::default() };
+        this.in_force = this.try_out(alone)?;
+        Ok(this)
+    }
+
+    /// What of it this kernel enforces.
+    pub fn in_force(&self) -> InForce {
+        self.in_force
+    }
+
+    /// Gives it up, for good. The process has one thread.
+    ///
+    /// # Errors
+    /// Less was given up than this kernel enforced before.
+    pub fn enter(&self) -> Result<()> {
+        let (in_force, failed) = self.apply();
+        if in_force == self.in_force {
+            return Ok(());
+        }
+        Err(failed.unwrap_or_else(|| Error::new("confine", "a worker", "it did not take hold")))
+    }
+
+    /// Gives up what can be; what that is, and what stood in the way of the rest.
+    fn apply(&self) -> (InForce, Option<Error>) {
+        let mut failed = None;
+        let no_new_privs = give_up_new_privileges()
+            .map_err(Error::of("give up", "new privileges"))
+            .map_err(|error| failed = Some(error));
+        let landlock = self
+            .ruleset
+            .try_clone()
+            .map_err(Error::of("enter", "Landlock"))
+            .and_then(|it| it.restrict_self().map_err(Error::of("enter", "Landlock")))
+            .map_err(|error| failed = Some(error));
+        // Last: it takes away what the others are done with.
+        let seccomp = self.filter.as_ref().map(|filter| {
+            seccompiler::apply_filter(filter)
+                .map_err(Error::of("enter", "seccomp"))
+                .map_err(|error| failed = Some(error))
+        });
+        let in_force = InForce {
+            no_new_privs: no_new_privs.is_ok(),
+            landlock: landlock.map_or(0, |status| abi_of(&status)),
+            seccomp: seccomp.is_some_and(|it| it.is_ok()),
+        };
+        (in_force, failed)
+    }
+
+    /// What a kernel has and a container forbids shows only when it is used.
+    fn try_out(&self, alone: &SingleThreaded) -> Result<InForce> {
+        let fail = Error::of("try out", "a confinement");
+        match process::fork(alone).map_err(Error::of("fork", "a process"))? {
+            Forked::Child => process::exit(self.apply().0.to_status()),
+            Forked::Parent(child) => match child.reap() {
+                Exit::Code(status) => Ok(InForce::from_status(status)),
+                exit @ (Exit::Killed(_) | Exit::KilledByRealTime(_) | Exit::Unknown) => {
+                    Err(fail(format!("the process {exit}")))
+                }
+            },
+        }
+    }
+}
+
+/// From now on no program that this process runs, or a child of it, gets more rights than it has, by
+/// set-user-ID or by capabilities of its file.
+///
+/// # Errors
+/// `EINVAL` before Linux 3.5.
+pub fn give_up_new_privileges() -> std::result::Result<(), Errno> {
+    prctl::set_no_new_privs()
+}
+
+fn ruleset(root: Option<BorrowedFd<'_>>) -> std::result::Result<RulesetCreated, RulesetError> {
+    let ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    match root {
+        Some(root) => ruleset.add_rule(PathBeneath::new(root, AccessFs::ReadFile)),
+        None => Ok(ruleset),
+    }
+}
+
+fn abi_of(status: &RestrictionStatus) -> u8 {
+    match status.landlock {
+        LandlockStatus::Available { effective_abi, .. }
+            if status.ruleset != RulesetStatus::NotEnforced =>
+        {
+            // Fewer than ten.
+            effective_abi as u8
+        }
+        LandlockStatus::Available { .. }
+        | LandlockStatus::NotEnabled
+        | LandlockStatus::NotImplemented => 0,
+    }
+}
+
+impl InForce {
+    const SECCOMP: i32 = 0x20;
+    const NO_NEW_PRIVS: i32 = 0x40;
+
+    fn to_status(self) -> i32 {
+        let flag = |set: bool, flag| if set { flag } else { 0 };
+        let abi = i32::from(self.landlock.min(0x1f));
+        abi | flag(self.seccomp, Self::SECCOMP) | flag(self.no_new_privs, Self::NO_NEW_PRIVS)
+    }
+
+    fn from_status(status: i32) -> Self {
+        Self {
+            no_new_privs: status & Self::NO_NEW_PRIVS != 0,
+            landlock: (status & 0x1f) as u8,
+            seccomp: status & Self::SECCOMP != 0,
+        }
+    }
+
+    /// Whether it is nothing at all.
+    pub fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
+
+    /// What this kernel lacks, in words.
+    pub fn lacking(self) -> impl Iterator<Item = &'static str> {
+        let parts = [
+            (self.no_new_privs, "no new privileges (since Linux 3.5)"),
+            (self.landlock > 0, "Landlock (since Linux 5.13)"),
+            (self.seccomp, "seccomp (since Linux 3.17, on x86_64, aarch64 and riscv64)"),
+        ];
+        parts.into_iter().filter(|(has, _)| !has).map(|(_, name)| name)
+    }
+}
+
+impl fmt::Display for InForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let mut part = |name: fmt::Arguments<'_>| {
+            write!(f, "{separator}{name}")?;
+            separator = ", ";
+            Ok(())
+        };
+        if self.no_new_privs {
+            part(format_args!("no new privileges"))?;
+        }
+        if self.landlock > 0 {
+            part(format_args!("Landlock ABI {}", self.landlock))?;
+        }
+        if self.seccomp {
+            part(format_args!("seccomp"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_force_survives_an_exit_status_and_reads_as_a_list() {
+        for (in_force, text, lacking) in [
+            (
+                InForce { no_new_privs: true, landlock: 7, seccomp: true },
+                "no new privileges, Landlock ABI 7, seccomp",
+                0,
+            ),
+            (
+                InForce { no_new_privs: true, landlock: 0, seccomp: true },
+                "no new privileges, seccomp",
+                1,
+            ),
+            (InForce { no_new_privs: false, landlock: 1, seccomp: false }, "Landlock ABI 1", 2),
+            (InForce::default(), "", 3),
+        ] {
+            assert_eq!(InForce::from_status(in_force.to_status()), in_force);
+            assert_eq!(in_force.to_string(), text);
+            assert_eq!(in_force.lacking().count(), lacking);
+        }
+    }
+}

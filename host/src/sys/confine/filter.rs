@@ -1,0 +1,124 @@
+//! The system calls that a worker makes, and no other: a list for `seccomp(2)`.
+//!
+//! What is not on it fails with `ENOSYS`, as on a kernel that has no such call: a C library that tries a
+//! newer call first then falls back to one that is listed. A process that is killed instead would turn
+//! an update of the library into workers that die one after another.
+
+use std::collections::BTreeMap;
+
+use libc::{
+    SYS_accept4, SYS_brk, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_close_range,
+    SYS_exit, SYS_exit_group, SYS_fadvise64, SYS_fcntl, SYS_fstat, SYS_futex, SYS_getpeername,
+    SYS_getpid, SYS_getppid, SYS_getrandom, SYS_getsockname, SYS_getsockopt, SYS_gettid,
+    SYS_gettimeofday, SYS_ioctl, SYS_lseek, SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap,
+    SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv,
+    SYS_preadv2, SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_restart_syscall,
+    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile,
+    SYS_sendmsg, SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
+};
+use seccompiler::SeccompCmpArgLen::Dword;
+use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
+use seccompiler::{
+    BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch,
+};
+
+/// Whatever their arguments are.
+const ALWAYS: [c_long; 44] = [
+    // Serving: what is open is read, written, waited for and closed.
+    SYS_accept4,
+    SYS_recvfrom,
+    SYS_recvmsg,
+    SYS_sendto,
+    SYS_sendmsg,
+    SYS_shutdown,
+    SYS_getsockopt,
+    SYS_getsockname,
+    SYS_getpeername,
+    SYS_ppoll,
+    SYS_read,
+    SYS_readv,
+    SYS_write,
+    SYS_writev,
+    SYS_close,
+    SYS_close_range,
+    // Files that are open.
+    SYS_pread64,
+    SYS_preadv,
+    SYS_preadv2,
+    SYS_sendfile,
+    SYS_lseek,
+    SYS_fstat,
+    SYS_fadvise64,
+    // Memory.
+    SYS_brk,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    // Time; where the vDSO has no clock, the C library calls the kernel.
+    SYS_clock_gettime,
+    SYS_gettimeofday,
+    SYS_clock_nanosleep,
+    SYS_nanosleep,
+    // A wait that SIGSTOP interrupted goes on through this.
+    SYS_restart_syscall,
+    // Signals to oneself, locks, numbers, the end.
+    SYS_rt_sigaction,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigreturn,
+    SYS_sigaltstack,
+    SYS_futex,
+    SYS_sched_yield,
+    SYS_getrandom,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_getppid,
+    SYS_exit,
+    SYS_exit_group,
+];
+
+/// Those of older machines.
+#[cfg(target_arch = "x86_64")]
+const OLD: [c_long; 2] = [libc::SYS_poll, libc::SYS_time];
+#[cfg(not(target_arch = "x86_64"))]
+const OLD: [c_long; 0] = [];
+
+/// With files to serve. Which files is Landlock's business: a filter cannot read a path. (`fstat` of
+/// glibc 2.33 to 2.38 is `newfstatat`.)
+const OPENING: [c_long; 2] = [SYS_openat2, SYS_newfstatat];
+
+/// The filter, for a worker that opens files or for one that does not. None on a machine whose numbers
+/// `seccompiler` does not know.
+pub(super) fn compile(opens_files: bool) -> Result<Option<BpfProgram>, BackendError> {
+    let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    // No rule: whatever the arguments are.
+    let mut always = |calls: &[c_long]| rules.extend(calls.iter().map(|&call| (call, Vec::new())));
+    always(&ALWAYS);
+    always(&OLD);
+    if opens_files {
+        always(&OPENING);
+    }
+    // Memory that can be written to is never run.
+    let not_executable = || is_clear(2, libc::PROT_EXEC);
+    rules.insert(SYS_mmap, vec![SeccompRule::new(vec![not_executable()?])?]);
+    rules.insert(SYS_mprotect, vec![SeccompRule::new(vec![not_executable()?])?]);
+    // Not F_SETOWN and F_SETSIG, which send signals.
+    let flags = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
+    rules.insert(SYS_fcntl, one_of(1, &flags)?);
+    rules.insert(SYS_ioctl, one_of(1, &[libc::FIONREAD as i32])?);
+    let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)?.try_into().map(Some)
+}
+
+fn is(argument: u8, value: i32) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, Dword, Eq, u64::from(value.cast_unsigned()))
+}
+
+fn is_clear(argument: u8, bits: i32) -> Result<SeccompCondition, BackendError> {
+    SeccompCondition::new(argument, Dword, MaskedEq(u64::from(bits.cast_unsigned())), 0)
+}
+
+fn one_of(argument: u8, values: &[i32]) -> Result<Vec<SeccompRule>, BackendError> {
+    values.iter().map(|&value| SeccompRule::new(vec![is(argument, value)?])).collect()
+}

@@ -1,0 +1,132 @@
+//! Workers that can do nothing but serve, unless `--no-sandbox` says otherwise.
+//!
+//! - Every worker of a pool is confined, and children of `fork` gain no privileges.
+//! - What a confined process can do and what it cannot, `confined-under-test` tries.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use tempfile::TempDir;
+use windlass_tests::{
+    Model, PATIENCE, Program, Server, models, proc, serve, skipped, windlass, within,
+};
+
+models!(workers_are_confined: pool_static PoolStatic, prefork Prefork);
+models!(workers_are_not_confined_where_that_is_not_wanted: fork Fork, pool_static PoolStatic, prefork Prefork);
+models!(confined_workers_serve_the_files_of_a_root: pool_static PoolStatic, prefork Prefork);
+
+fn workers(server: &Server) -> Vec<i32> {
+    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
+}
+
+/// Its workers, once there are some and they have all come to where `field` is `value`.
+fn until(server: &Server, field: &str, value: &str) {
+    within(PATIENCE, &format!("every worker has {field} {value}"), || {
+        let all = workers(server);
+        !all.is_empty() && all.iter().all(|&pid| proc::status(pid, field) == value)
+    });
+}
+
+fn workers_are_confined(model: Model) {
+    let server = serve!("upper", model).start();
+    let mut client = server.connect();
+    client.upper(b"hello");
+    until(&server, "NoNewPrivs", "1");
+    until(&server, "Seccomp", "2");
+    client.upper(b"hello again");
+    assert_eq!(proc::status(server.pid(), "Seccomp"), "0", "the parent has work to do");
+    let exit = server.stop();
+    assert_eq!(exit.code, Some(0));
+    assert_eq!(exit.stderr.matches("workers are confined: no new privileges").count(), 1);
+    if !exit.stderr.contains("Landlock ABI") {
+        assert!(exit.stderr.contains("not confined by what this kernel lacks: Landlock"));
+        skipped("this kernel has no Landlock");
+    }
+}
+
+fn workers_are_not_confined_where_that_is_not_wanted(model: Model) {
+    let server = serve!("upper", model).args("--no-sandbox").start();
+    let mut client = server.connect();
+    client.upper(b"hello");
+    until(&server, "NoNewPrivs", "0");
+    until(&server, "Seccomp", "0");
+    client.ends_with(b"");
+    assert!(server.stop().stderr.contains("are not confined (--no-sandbox)"));
+}
+
+#[test]
+fn other_models_have_no_workers_to_confine() {
+    let line = "serve upper --listen tcp:127.0.0.1:0 --model epoll --no-sandbox";
+    let why = "--no-sandbox is for --model pool-static or prefork or fork, not epoll";
+    windlass!().words(line).run().fails_with(2, &[why]);
+}
+
+#[test]
+fn children_of_fork_gain_no_privileges() {
+    let server = serve!("upper", Model::Fork).start();
+    server.connect().upper(b"hello");
+    let mut client = server.connect();
+    client.upper(b"hello");
+    until(&server, "NoNewPrivs", "1");
+    client.ends_with(b"");
+    assert!(server.stop().stderr.contains("children are confined: no new privileges"));
+}
+
+/// The program that confines itself, in one of its scenes.
+fn play(words: &str) {
+    let outcome = Program::new(env!("CARGO_BIN_EXE_confined-under-test")).words(words).run();
+    if outcome.code == Some(77) {
+        return skipped(&outcome.stderr);
+    }
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+}
+
+#[test]
+fn a_confined_process_serves_and_does_nothing_else() {
+    play("nothing");
+}
+
+#[test]
+fn a_confined_process_reads_the_files_of_its_root_alone() {
+    let place = place();
+    let path = |name: &str| place.path().join(name);
+    play(&format!("files {}", path("root").display()));
+    assert!(!path("root/new").exists());
+    assert_eq!(fs::read(path("root/file")).expect("read"), b"hello");
+}
+
+/// A folder with a root, and something beside it.
+fn place() -> TempDir {
+    let place = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| place.path().join(name);
+    fs::create_dir_all(path("root/deep")).expect("folders");
+    for name in ["root/file", "root/deep/file", "outside"] {
+        fs::write(path(name), "hello").expect("written");
+    }
+    symlink("../outside", path("root/link")).expect("a link");
+    place
+}
+
+/// A small file goes through memory and a large one does not (`sendfile`).
+fn confined_workers_serve_the_files_of_a_root(model: Model) {
+    const LARGE: usize = 300_000;
+    let place = place();
+    let root = place.path().join("root");
+    fs::write(root.join("large"), vec![b'#'; LARGE]).expect("written");
+    let server = serve!("files", model).args(&format!("--root {}", root.display())).start();
+    until(&server, "Seccomp", "2");
+    let ask = |name: &str| {
+        let mut client = server.connect();
+        let len = u32::try_from(name.len()).expect("short");
+        client.send(&[&len.to_be_bytes(), name.as_bytes()].concat());
+        client.finish();
+        client.rest()
+    };
+    let has = |answer: &[u8]| answer.windows(5).any(|window| window == b"hello");
+    assert!(has(&ask("file")) && has(&ask("deep/file")));
+    assert_eq!(ask("large").split(|&byte| byte == b'#').count(), LARGE + 1);
+    for name in ["../outside", "link", "nothing", "/etc/passwd"] {
+        assert!(!has(&ask(name)), "{name}");
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
