@@ -225,6 +225,9 @@ pub(super) struct Serve {
     /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
     #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "service")]
     pub(super) control: Option<PathBuf>,
+    /// Become this user once everything is open; only root can
+    #[arg(long, value_name = "NAME[:GROUP]", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) user: Option<String>,
     /// pool-static, prefork, fork: do not confine workers; for debugging
     #[arg(long)]
     pub(super) no_sandbox: bool,

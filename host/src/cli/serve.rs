@@ -18,6 +18,7 @@ use crate::sys::listener::Listener;
 use crate::sys::process;
 use crate::sys::root::Root;
 use crate::sys::signals::Signals;
+use crate::sys::user::User;
 
 /// What runs without a word on the command line: each service of streams, each under a model that
 /// suits it, on loopback.
@@ -36,6 +37,7 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     let plan = plan(args)?;
     let limits = limits(args)?;
     let files_offer = files_offer(args)?;
+    let user = args.user.as_deref().map(User::look_up).transpose()?;
     let files = process::raise_nofile();
     // What was inherited is taken before anything else is opened: no number is ours by then.
     let offer = |service| match (service, &files_offer) {
@@ -58,6 +60,12 @@ pub(super) fn serve(args: &Serve) -> std::result::Result<(), Failure> {
     }
     let bind = |path| Listener::bind_private(path, CONTROL_BACKLOG);
     let control = args.control.as_deref().map(bind).transpose()?;
+    if let Some(user) = &user {
+        // Nothing is forked yet, and no thread runs: whatever serves is this user.
+        let all = members.iter().map(|member| &member.listener).chain(&control);
+        all.into_iter().try_for_each(|listener| listener.give_to(user))?;
+        user.assume()?;
+    }
     info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT stops");
     let grace_us = args.grace.0;
     process::trim_memory();

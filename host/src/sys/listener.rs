@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
     UnixAddr, sockopt,
 };
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::sys::time::TimeVal;
 
 use super::connect::{self, resolve};
 use super::stream::Stream;
+use super::user::User;
 use crate::addr::{Address, HostPort};
 use crate::error::{Error, Result};
 
@@ -178,6 +179,29 @@ impl Listener {
     /// file stays.
     pub fn give_up(mut self) {
         self.owned_path = None;
+    }
+
+    /// Gives the socket file to `user`, who may then connect to it; and remove it, where the folder
+    /// allows that to the owner of a file.
+    ///
+    /// # Errors
+    /// The file is not ours any more, or this process may not.
+    pub fn give_to(&self, user: &User) -> Result<()> {
+        let Some(OwnedPath { path, file, .. }) = &self.owned_path else { return Ok(()) };
+        let fail = |errno| Error::new("give the socket file to its user", path.display(), errno);
+        // What is at the path may have been replaced, so what is given away is what was looked at.
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = nix::fcntl::open(path, flags, Mode::empty()).map_err(fail)?;
+        let now = fstat(&fd).map_err(fail)?;
+        if Some((now.st_dev, now.st_ino)) != *file {
+            return Err(Error::new(
+                "give the socket file to its user",
+                path.display(),
+                "it was replaced",
+            ));
+        }
+        let (uid, gid) = user.ids();
+        nix::unistd::fchownat(&fd, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).map_err(fail)
     }
 
     /// In a forked child that exits soon: closes its copy of the socket and frees nothing, since

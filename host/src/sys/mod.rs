@@ -26,6 +26,7 @@ pub mod send_file;
 pub mod shared;
 pub mod signals;
 pub mod stream;
+pub mod user;
 
 pub use nix::errno::Errno;
 pub use nix::sys::signal::Signal;

@@ -4,6 +4,7 @@
 //!
 //! - `nothing`: no file, no network, no program; serving goes on.
 //! - `files DIR`: the files of a folder and no others, to be read.
+//! - `user`: root becomes somebody else, for good.
 #![allow(missing_docs)]
 
 use std::ffi::{CStr, CString, c_long};
@@ -19,14 +20,18 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, openat2};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
 use nix::sys::socket::{SockFlag, accept4};
 use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid};
 use windlass::sys::clock;
 use windlass::sys::confine::Confinement;
 use windlass::sys::process::SingleThreaded;
 use windlass::sys::root::Root;
 use windlass::sys::send_file::{read_at, send_file};
 use windlass::sys::stream::Stream;
+use windlass::sys::user::User;
 
 /// The exit status that says so.
 const LACKING: i32 = 77;
@@ -37,6 +42,7 @@ fn main() {
     match &scene[..] {
         "nothing" => nothing(),
         "files" => files(&words.next().expect("a folder")),
+        "user" => user(),
         other => panic!("no scene {other}"),
     }
 }
@@ -178,4 +184,22 @@ fn files(folder: &str) {
     let at = (libc::AT_FDCWD as usize, new.as_ptr() as usize);
     assert_eq!(call(libc::SYS_openat, [at.0, at.1, 0]), Err(Errno::ENOSYS));
     assert_eq!(call(libc::SYS_mkdirat, [at.0, at.1, 0o700]), Err(Errno::ENOSYS));
+}
+
+fn user() {
+    let (uid, gid) = (3_999_999_999, 3_999_999_998);
+    let user = User::look_up(&format!("{uid}:{gid}")).expect("numbers");
+    prctl::set_pdeathsig(Signal::SIGTERM).expect("armed");
+    user.assume().expect("this is root");
+    let (users, groups) = (getresuid().expect("known"), getresgid().expect("known"));
+    assert_eq!([users.real, users.effective, users.saved].map(Uid::as_raw), [uid; 3]);
+    assert_eq!([groups.real, groups.effective, groups.saved].map(Gid::as_raw), [gid; 3]);
+    assert_eq!(getgroups().expect("known"), [Gid::from_raw(gid)]);
+    assert_eq!(prctl::get_pdeathsig(), Ok(Some(Signal::SIGTERM)));
+    assert_eq!(
+        File::open("/etc/shadow").map_err(|error| error.kind()).err(),
+        Some(std::io::ErrorKind::PermissionDenied)
+    );
+    let error = user.assume().expect_err("this is not root").to_string();
+    assert_eq!(error, format!("become user {uid}:{gid}: only root can"));
 }
