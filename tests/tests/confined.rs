@@ -13,6 +13,7 @@ use windlass_tests::{
 
 models!(workers_are_confined: pool_static PoolStatic, prefork Prefork);
 models!(workers_are_not_confined_where_that_is_not_wanted: fork Fork, pool_static PoolStatic, prefork Prefork);
+models!(workers_serve_where_the_kernel_lacks_what_confines_them: pool_static PoolStatic, prefork Prefork);
 models!(confined_workers_serve_the_files_of_a_root: pool_static PoolStatic, prefork Prefork);
 
 fn workers(server: &Server) -> Vec<i32> {
@@ -52,6 +53,20 @@ fn workers_are_not_confined_where_that_is_not_wanted(model: Model) {
     until(&server, "Seccomp", "0");
     client.ends_with(b"");
     assert!(server.stop().stderr.contains("are not confined (--no-sandbox)"));
+}
+
+fn workers_serve_where_the_kernel_lacks_what_confines_them(model: Model) {
+    let lacking = [env!("CARGO_BIN_EXE_confined-under-test"), "lacking"];
+    let server = serve!("upper", model).under(&lacking).start();
+    let mut client = server.connect();
+    client.upper(b"hello");
+    client.ends_with(b"");
+    let exit = server.stop();
+    assert_eq!(exit.code, Some(0));
+    for words in ["workers are confined: no new privileges\n", "lacks: Landlock", "lacks: seccomp"]
+    {
+        assert_eq!(exit.stderr.matches(words).count(), 1, "{}", exit.stderr);
+    }
 }
 
 #[test]

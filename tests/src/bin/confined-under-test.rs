@@ -2,6 +2,7 @@
 //! confines itself. It names a scene, plays it, and exits with 0 if all went as it should; with 77 if
 //! this kernel lacks what the scene is about.
 //!
+//! - `lacking PROGRAM…`: runs the program as on a kernel without Landlock and seccomp.
 //! - `nothing`: no file, no network, no program; serving goes on.
 //! - `files DIR`: the files of a folder and no others, to be read.
 //! - `user`: root becomes somebody else, for good.
@@ -13,8 +14,9 @@ use std::io::{IoSliceMut, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::exit;
+use std::process::{Command, exit};
 use std::thread;
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ fn main() {
     let mut words = std::env::args().skip(1);
     let scene = words.next().expect("a scene");
     match &scene[..] {
+        "lacking" => lacking(&words.collect::<Vec<_>>()),
         "nothing" => nothing(),
         "files" => files(&words.next().expect("a folder")),
         "user" => user(),
@@ -61,6 +64,31 @@ fn confine(root: Option<BorrowedFd<'_>>) {
 fn call(number: c_long, args: [usize; 3]) -> Result<c_long, Errno> {
     // SAFETY: what is called here fails, or reads strings and structs that outlive it.
     Errno::result(unsafe { libc::syscall(number, args[0], args[1], args[2], 0, 0) })
+}
+
+/// A filter of its own answers for the kernel.
+fn lacking(program: &[String]) {
+    const NR: u32 = 0;
+    let jump = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let ret = (libc::BPF_RET | libc::BPF_K) as u16;
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let is = |call: c_long, then| libc::sock_filter { code: jump, jt: then, jf: 0, k: call as u32 };
+    let statement = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let mut filter = [
+        statement(load, NR),
+        is(libc::SYS_landlock_create_ruleset, 2),
+        is(libc::SYS_seccomp, 1),
+        statement(ret, libc::SECCOMP_RET_ALLOW),
+        statement(ret, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+    ];
+    prctl::set_no_new_privs().expect("set");
+    let all = libc::sock_fprog { len: 5, filter: filter.as_mut_ptr() };
+    // SAFETY: the filter outlives the call, and has that many statements.
+    let done =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const all) };
+    assert_eq!(done, 0);
+    let error = Command::new(&program[0]).args(&program[1..]).exec();
+    panic!("run {program:?}: {error}");
 }
 
 fn nothing() {
@@ -107,7 +135,7 @@ fn nothing() {
     }
     assert!(File::open("/etc/passwd").is_err());
     assert!(TcpStream::connect(at).is_err());
-    assert!(std::process::Command::new("/bin/true").status().is_err());
+    assert!(Command::new("/bin/true").status().is_err());
     assert!(thread::Builder::new().spawn(|| {}).is_err());
 
     // What a worker does.
