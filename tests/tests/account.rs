@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use windlass::sys::account::cpu_ns;
-use windlass_tests::{PATIENCE, within};
+use windlass_tests::{PATIENCE, windlass, within};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -27,4 +27,19 @@ fn processor_time_of_a_child_counts_while_it_lives_and_when_it_was_reaped() {
     assert!(used() + SECOND_NS / 25 > seen, "{} after {seen}", used());
     drop(stdin);
     shell.wait().expect("its end");
+}
+
+#[test]
+fn the_bench_sees_the_workers_of_a_pool() {
+    let run = windlass!("bench", "connects", "--models", "prefork,iterative")
+        .words("--connections 2 --rounds 1 --seconds 0.3")
+        .run();
+    assert_eq!(run.code, Some(0), "{run}");
+    let table = String::from_utf8(run.stdout).expect("text");
+    let cost = |model: &str| -> f64 {
+        let row = table.lines().find(|line| line.contains(model)).expect("a row for each");
+        row.split('|').nth(4).and_then(|cell| cell.trim().parse().ok()).expect("a number")
+    };
+    // The parent alone does next to nothing.
+    assert!(cost("prefork") > cost("iterative") / 4.0, "{table}");
 }

@@ -3,13 +3,15 @@
 //! - With every worker busy clients wait, nothing grows, and each is served when its turn comes.
 //! - Clients that say nothing hold workers only until their patience ends, and not the others at all
 //!   while there may be more workers.
+//! - A worker that crashes at once, for ever, is not started for ever.
 //! - A pool that cannot fork serves with the workers that it has, says so once, and recovers.
 
+use std::collections::HashSet;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
@@ -22,6 +24,7 @@ models!(with_every_worker_busy_clients_wait_and_nothing_grows:
     pool_static PoolStatic, prefork Prefork);
 models!(silent_clients_on_every_worker_are_cut_and_the_others_served:
     pool_static PoolStatic, prefork Prefork);
+models!(a_crash_loop_is_no_fork_bomb: pool_static PoolStatic, prefork Prefork);
 models!(a_pool_that_cannot_fork_serves_with_the_workers_it_has:
     pool_static PoolStatic, prefork Prefork);
 
@@ -108,6 +111,23 @@ fn ten_silent_clients_hold_up_nobody_where_there_may_be_more_workers() {
         client.expect(b"S");
         client.upper(b"and not cut");
     }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+/// Five workers, and each is killed on sight. nginx and php-fpm start thousands a second.
+fn a_crash_loop_is_no_fork_bomb(model: Model) {
+    let server = serve!("upper", model).args(&size(model, 5, 5)).start();
+    within(PATIENCE, "all are there", || workers(&server).len() == 5);
+    let mut seen = HashSet::new();
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(3) {
+        for pid in workers(&server) {
+            seen.insert(pid);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+    assert!(seen.len() <= 5 + 10, "{} were started in 3 s", seen.len() - 5);
+    within(PATIENCE, "it recovers", || workers(&server).len() == 5);
     assert_eq!(server.stop().code, Some(0));
 }
 
