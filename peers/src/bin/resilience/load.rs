@@ -59,10 +59,6 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn failed(&self) -> usize {
-        self.failures.values().sum()
-    }
-
     pub(crate) fn quantile(&mut self, q: f64) -> Duration {
         self.took.sort_unstable();
         let index = (self.took.len() as f64 * q) as usize;

@@ -1,8 +1,7 @@
 //! The faults, each against one server.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::net::TcpStream;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -121,10 +120,9 @@ fn chaos(
         load::run(at, speaks, Pace::Rate(rate), begin, lasts)
     });
     let mut outcome = outcome.map_err(|error| error.to_string())?;
-    let mut failures = outcome.failed().to_string();
-    for (class, count) in &outcome.failures {
-        let _ = write!(failures, " {count} {class}");
-    }
+    let classes: Vec<String> =
+        outcome.failures.iter().map(|(class, count)| format!("{count} {class}")).collect();
+    let failures = if classes.is_empty() { "0".to_owned() } else { classes.join(" + ") };
     let gap_ms = outcome.gap.as_secs_f64() * 1e3;
     let p99_ms = outcome.quantile(0.99).as_secs_f64() * 1e3;
     Ok(Some(Measured::Load { failures, gap_ms, p99_ms }))
@@ -210,48 +208,48 @@ fn memory(programs: &Programs, kind: Kind) -> Result<Option<Measured>, String> {
 }
 
 impl Measured {
-    /// A cell of the table: the failures of each round, and medians of the rest.
+    /// A cell of the table: the failures of each round, medians of the rest, and the least and the
+    /// most where the machine has its part in it.
     pub(crate) fn summary(rounds: &[Self]) -> String {
-        let median = |mut values: Vec<f64>| {
+        let sorted = |of: fn(&Self) -> Option<f64>| {
+            let mut values: Vec<f64> = rounds.iter().filter_map(of).collect();
             values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(0.0)
+            values
         };
-        let pick = |of: fn(&Self) -> Option<f64>| median(rounds.iter().filter_map(of).collect());
-        let each = |of: fn(&Self) -> Option<String>| {
-            rounds.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+        let median = |of| short(sorted(of)[rounds.len() / 2]);
+        let range = |of| {
+            let values = sorted(of);
+            format!("{}–{}", short(values[0]), short(values[values.len() - 1]))
         };
+        let each = || rounds.iter().map(Self::in_words).collect::<Vec<_>>().join(", ");
         match rounds.first() {
             None => "–".to_owned(),
-            Some(Self::Load { .. }) => format!(
-                "failed {}; gap {} ms; p99 {} ms",
-                each(|it| if let Self::Load { failures, .. } = it {
-                    Some(failures.clone())
-                } else {
-                    None
-                }),
-                short(pick(|it| if let Self::Load { gap_ms, .. } = it {
-                    Some(*gap_ms)
-                } else {
-                    None
-                })),
-                short(pick(|it| if let Self::Load { p99_ms, .. } = it {
-                    Some(*p99_ms)
-                } else {
-                    None
-                })),
-            ),
+            // One that did not happen may be any round.
+            Some(_) if rounds.iter().any(|it| matches!(it, Self::Never(_))) => each(),
+            Some(Self::Load { .. }) => {
+                let gap = |it: &Self| {
+                    if let Self::Load { gap_ms, .. } = it { Some(*gap_ms) } else { None }
+                };
+                let p99 = |it: &Self| {
+                    if let Self::Load { p99_ms, .. } = it { Some(*p99_ms) } else { None }
+                };
+                let (middle, between) = (median(gap), range(gap));
+                format!("failed {}; gap {middle} ms ({between}); p99 {} ms", each(), median(p99))
+            }
             Some(Self::Number(_, unit)) => {
-                let value = pick(|it| if let Self::Number(n, _) = it { Some(*n) } else { None });
-                format!("{}{unit}", short(value))
+                let number = |it: &Self| if let Self::Number(n, _) = it { Some(*n) } else { None };
+                format!("{}{unit} ({})", median(number), range(number))
             }
-            Some(Self::Never(_)) => {
-                each(|it| if let Self::Never(why) = it { Some(why.clone()) } else { None })
-            }
-            Some(Self::Share(..)) => {
-                each(
-                    |it| if let Self::Share(n, of) = it { Some(format!("{n}/{of}")) } else { None },
-                )
-            }
+            Some(Self::Never(_) | Self::Share(..)) => each(),
+        }
+    }
+
+    fn in_words(&self) -> String {
+        match self {
+            Self::Load { failures, .. } => failures.clone(),
+            Self::Number(n, unit) => format!("{}{unit}", short(*n)),
+            Self::Never(why) => why.clone(),
+            Self::Share(n, of) => format!("{n}/{of}"),
         }
     }
 }
