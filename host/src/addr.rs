@@ -61,6 +61,17 @@ impl Address {
     }
 }
 
+impl Address {
+    /// Whether both are the address of one socket, as far as can be told without asking anybody: of two
+    /// ways to write an IP address, say.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self.socket_addr(), other.socket_addr()) {
+            (Some(one), Some(two)) => one == two,
+            _ => self == other,
+        }
+    }
+}
+
 /// The longest path or abstract name, in bytes: `sun_path` less its NUL (unix(7)).
 const SUN_PATH_MAX: usize = 107;
 

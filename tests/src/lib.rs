@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tests/*.rs  ──▶  Serve ─▶ Server   a `windlass serve` of one's own, ended when dropped
+//!             ──▶  Supervised  a `windlass serve --config`, likewise
 //!             ──▶  Program           any other run of `windlass`, or of a foreign program
 //!             ──▶  Pty               one that believes to be on a terminal
 //!             ──▶  Client            the other end of a socket; no call of it waits for ever
@@ -30,6 +31,7 @@ mod random;
 mod serve;
 mod server;
 mod storm;
+mod supervised;
 
 pub use client::{Client, End};
 pub use counting::Counting;
@@ -40,6 +42,7 @@ pub use pty::Pty;
 pub use random::Random;
 pub use serve::Serve;
 pub use server::{Exit, Member, Server};
+pub use supervised::{Supervise, Supervised};
 pub use windlass::server::Model;
 
 use std::sync::atomic::{AtomicU32, Ordering};

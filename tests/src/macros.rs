@@ -8,6 +8,14 @@ macro_rules! serve {
     };
 }
 
+/// A [`Supervise`](crate::Supervise) of the program under test: `supervise!(text)`.
+#[macro_export]
+macro_rules! supervise {
+    ($text:expr) => {
+        $crate::Supervise::new(env!("CARGO_BIN_EXE_windlass-under-test"), $text)
+    };
+}
+
 /// A [`Program`](crate::Program) of the program under test: `windlass!("time", address)`.
 #[macro_export]
 macro_rules! windlass {

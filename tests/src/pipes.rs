@@ -51,13 +51,21 @@ impl Stderr {
     }
 }
 
-/// Standard output, line by line.
-pub(crate) fn lines_of(stdout: ChildStdout) -> mpsc::Receiver<String> {
+/// Standard output, line by line, up to so many; then it is closed.
+pub(crate) fn lines_of(stdout: ChildStdout, most: usize) -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
-        BufReader::new(stdout).lines().map_while(Result::ok).for_each(|line| {
+        let mut lines = BufReader::new(stdout).lines();
+        for left in (0..most).rev() {
+            let Some(Ok(line)) = lines.next() else { return };
+            if left == 0 {
+                // Before anybody can know that this was the last one.
+                drop(lines);
+                let _ = sender.send(line);
+                return;
+            }
             let _ = sender.send(line);
-        });
+        }
     });
     lines
 }

@@ -19,6 +19,12 @@ pub fn descriptors(pid: i32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs").count()
 }
 
+/// The command line of `pid`, its words joined by spaces; empty when it has ended.
+pub fn command(pid: i32) -> String {
+    let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&text).replace('\0', " ")
+}
+
 /// Memory that `pid` has to itself, in bytes (`RssAnon`); 0 when it has ended.
 pub fn private_memory(pid: i32) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -42,6 +48,11 @@ pub fn children(pid: i32) -> Vec<i32> {
 /// Whether `pid` exists and has not ended.
 pub fn runs(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| stat.state() != "Z")
+}
+
+/// Whether `pid` is stopped (SIGSTOP takes its time).
+pub fn is_stopped(pid: i32) -> bool {
+    stat(pid).is_some_and(|stat| stat.state() == "T")
 }
 
 /// The threads of `pid`.

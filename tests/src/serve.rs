@@ -107,7 +107,7 @@ impl Serve {
         let storm = self.storm;
         let mut child = self.spawn();
         let stderr = Stderr::of(&mut child);
-        let lines = lines_of(child.stdout.take().expect("piped"));
+        let lines = lines_of(child.stdout.take().expect("piped"), usize::MAX);
         // From here on a failure ends the process.
         let pid = i32::try_from(child.id()).expect("a pid");
         let mut server = Server { child, pid, members: Vec::new(), stderr, pelting: None };

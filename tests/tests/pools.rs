@@ -172,6 +172,26 @@ fn workers_that_die_at_once_are_not_started_for_ever(model: Model) {
     within(PATIENCE, "it recovers", || is_served(&server));
 }
 
+/// Without a configuration there is nothing to read: the signal is for the pools.
+#[test]
+fn a_group_passes_a_reload_on() {
+    let server =
+        serve!("upper", Model::Prefork).listen("tcp:127.0.0.1:0").listen("tcp:127.0.0.1:0");
+    let server = server.args("--min-spare 2 --max-spare 4").start();
+    let pools: Vec<_> = server.members().iter().map(|member| member.pid).collect();
+    let all = || pools.iter().flat_map(|&pid| proc::children(pid)).collect::<Vec<_>>();
+    within(PATIENCE, "workers are there", || all().len() == 4);
+    let before = all();
+    server.signal(Signal::SIGHUP);
+    within(PATIENCE, "every worker is replaced", || {
+        let now = all();
+        now.len() == 4 && now.iter().all(|pid| !before.contains(pid))
+    });
+    assert_eq!(proc::children(server.parent()).len(), 2);
+    assert!(pools.iter().all(|&pid| proc::runs(pid)), "the pools are the same");
+    assert_eq!(server.stop().code, Some(0));
+}
+
 #[test]
 fn prefork_follows_the_load_and_comes_back() {
     let server = start(Model::Prefork, "--min-spare 2 --max-spare 4 --max-workers 12");

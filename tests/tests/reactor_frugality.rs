@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::sys::signal::raise;
 use windlass::reactor::{EventLoop, StreamEvent, Watch};
-use windlass::server::Service;
+use windlass::server::{Offer, Service};
 use windlass::sys::Signal;
 use windlass::sys::stream::Stream;
 use windlass_tests::Counting;
@@ -237,7 +237,7 @@ fn sessions_that_are_served() {
             let (io, peer) = UnixStream::pair().expect("a pair");
             let service = if number % 2 == 0 { Service::Echo } else { Service::Upper };
             let stream = Stream::from(OwnedFd::from(io));
-            events.serve(stream, service.open()).expect("watched");
+            events.serve(stream, Offer::from(service).open()).expect("watched");
             peer.set_nonblocking(true).expect("fcntl");
             peer
         })

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
 
+use super::keys::{addresses, choice, positive, socket, user, within_workers};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
@@ -27,7 +29,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve: everything on loopback, or one service on the addresses given
-    Serve(Serve),
+    Serve(ServeAll),
     /// Print the epoch seconds that a time server says
     Time {
         /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
@@ -167,36 +169,64 @@ fn peer(text: &str) -> Result<(String, String), &'static str> {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Serve {
-    /// What to serve; without it, every service of the built-in configuration
-    pub(super) service: Option<Service>,
-    /// Where to listen: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; several get a process each
-    #[arg(long, value_name = "ADDR", requires = "service")]
-    pub(super) listen: Vec<Address>,
-    /// How to wait for many clients
-    #[arg(long, requires = "service")]
-    pub(super) model: Option<Model>,
-    /// Serve so many connections at a time; the next ones wait
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) max_connections: Option<u32>,
-    /// Cut a connection on which nothing moved for so many seconds; 0 never does
-    #[arg(long, value_name = "SECS", default_value = "60")]
-    pub(super) idle_timeout: Micros,
-    /// Let so many connections wait to be accepted
-    #[arg(long, value_name = "N", default_value_t = 1024,
-        value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) backlog: u32,
+pub(super) struct ServeAll {
+    /// Serve what this file says (TOML); SIGHUP reads it again
+    #[arg(long, value_name = "FILE", conflicts_with = "Serve")]
+    pub(super) config: Option<PathBuf>,
+    /// Say what would be served, or what is wrong, and serve nothing
+    #[arg(long)]
+    pub(super) check: bool,
     /// Give connections so many seconds to end after SIGTERM or SIGINT
     #[arg(long, value_name = "SECS", default_value = "5")]
     pub(super) grace: Micros,
+    /// Give connections so many seconds to end when another process goes on serving, or after SIGQUIT
+    #[arg(long, value_name = "SECS", default_value = "3600")]
+    pub(super) drain: Micros,
+    #[command(flatten)]
+    pub(super) serve: Serve,
+}
+
+/// What is served, and within which limits: on the command line, and in a `[[listener]]` of the
+/// configuration, where the keys are called as the options are.
+#[derive(Debug, Default, clap::Args, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Serve {
+    /// What to serve; without it, every service of the built-in configuration
+    #[serde(deserialize_with = "choice")]
+    pub(super) service: Option<Service>,
+    /// Where to listen: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; several get a process each
+    #[arg(long, value_name = "ADDR", requires = "service")]
+    #[serde(deserialize_with = "addresses")]
+    pub(super) listen: Vec<Address>,
+    /// How to wait for many clients
+    #[arg(long, requires = "service")]
+    #[serde(deserialize_with = "choice")]
+    pub(super) model: Option<Model>,
+    /// Serve on the socket that the service manager passes under this name (`FileDescriptorName=`)
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub(super) name: Option<String>,
+    /// Serve so many connections at a time; the next ones wait
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(deserialize_with = "positive")]
+    pub(super) max_connections: Option<u32>,
+    /// Cut a connection on which nothing moved for so many seconds; 0 never does [default: 60]
+    #[arg(long, value_name = "SECS")]
+    pub(super) idle_timeout: Option<Micros>,
+    /// Let so many connections wait to be accepted [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(deserialize_with = "positive")]
+    pub(super) backlog: Option<u32>,
     /// thread-pool: threads kept even when idle [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(deserialize_with = "positive")]
     pub(super) min_threads: Option<u32>,
     /// thread-pool: threads at most [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(deserialize_with = "positive")]
     pub(super) max_threads: Option<u32>,
     /// thread-pool: connections that may wait for a thread [default: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(deserialize_with = "positive")]
     pub(super) queue: Option<u32>,
     /// files: the folder whose files are served
     #[arg(long, value_name = "DIR")]
@@ -206,27 +236,34 @@ pub(super) struct Serve {
     pub(super) push: Option<PathBuf>,
     /// pool-static: workers [default: 5]
     #[arg(long, value_name = "N", value_parser = workers())]
+    #[serde(deserialize_with = "within_workers")]
     pub(super) workers: Option<u16>,
     /// prefork: idle workers at least [default: 5]
     #[arg(long, value_name = "N", value_parser = workers())]
+    #[serde(deserialize_with = "within_workers")]
     pub(super) min_spare: Option<u16>,
     /// prefork: idle workers at most [default: 10]
     #[arg(long, value_name = "N", value_parser = workers())]
+    #[serde(deserialize_with = "within_workers")]
     pub(super) max_spare: Option<u16>,
     /// prefork: workers at most [default: 20]
     #[arg(long, value_name = "N", value_parser = workers())]
+    #[serde(deserialize_with = "within_workers")]
     pub(super) max_workers: Option<u16>,
     /// pool-static, prefork: replace a worker after so many connections
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[serde(deserialize_with = "positive")]
     pub(super) requests_per_worker: Option<u64>,
     /// pool-static, prefork: a worker stays busy so long after each connection
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
     /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
     #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "service")]
+    #[serde(deserialize_with = "socket")]
     pub(super) control: Option<PathBuf>,
     /// Become this user once everything is open; only root can
     #[arg(long, value_name = "NAME[:GROUP]", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[serde(deserialize_with = "user")]
     pub(super) user: Option<String>,
     /// pool-static, prefork, fork: do not confine workers; for debugging
     #[arg(long)]
@@ -266,17 +303,17 @@ impl Serve {
             "pool-static or prefork or fork",
         );
         let options = [
-            ("--min-threads", self.min_threads.is_some(), threads),
-            ("--max-threads", self.max_threads.is_some(), threads),
-            ("--queue", self.queue.is_some(), threads),
-            ("--workers", self.workers.is_some(), fixed),
-            ("--min-spare", self.min_spare.is_some(), spare),
-            ("--max-spare", self.max_spare.is_some(), spare),
-            ("--max-workers", self.max_workers.is_some(), spare),
-            ("--requests-per-worker", self.requests_per_worker.is_some(), pools),
-            ("--hold", self.hold.is_some(), pools),
-            ("--control", self.control.is_some(), pools),
-            ("--no-sandbox", self.no_sandbox, workers),
+            ("min-threads", self.min_threads.is_some(), threads),
+            ("max-threads", self.max_threads.is_some(), threads),
+            ("queue", self.queue.is_some(), threads),
+            ("workers", self.workers.is_some(), fixed),
+            ("min-spare", self.min_spare.is_some(), spare),
+            ("max-spare", self.max_spare.is_some(), spare),
+            ("max-workers", self.max_workers.is_some(), spare),
+            ("requests-per-worker", self.requests_per_worker.is_some(), pools),
+            ("hold", self.hold.is_some(), pools),
+            ("control", self.control.is_some(), pools),
+            ("no-sandbox", self.no_sandbox, workers),
         ];
         let for_it = move |models: &str| models.split(" or ").any(|name| name == model.name());
         options
@@ -290,17 +327,25 @@ impl Serve {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Micros(pub(super) u64);
 
-impl FromStr for Micros {
-    type Err = &'static str;
+impl TryFrom<f64> for Micros {
+    type Error = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
         if (0.0..=1e9).contains(&seconds) {
             // At most 10^15, exactly representable. Up: a little is not nothing.
             Ok(Self((seconds * 1e6).ceil() as u64))
         } else {
             Err("seconds are between 0 and 1000000000")
         }
+    }
+}
+
+impl FromStr for Micros {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+        seconds.try_into()
     }
 }
 

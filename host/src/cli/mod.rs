@@ -2,7 +2,10 @@
 
 mod args;
 mod bench;
+mod config;
 mod get;
+mod keys;
+mod plan;
 mod serve;
 mod status;
 
@@ -28,6 +31,12 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(error)) => wrong_usage(&error),
         Err(Failure::Signal(signal)) => ExitCode::from(signals::die_of(signal)),
+        Err(Failure::Lines(lines)) => {
+            for line in &lines {
+                complain(line);
+            }
+            ExitCode::FAILURE
+        }
         Err(Failure::Error(error)) => {
             complain(&error.to_string());
             ExitCode::FAILURE
@@ -56,6 +65,8 @@ enum Failure {
     Usage(clap::Error),
     /// It could not be done.
     Error(Error),
+    /// It could not be done, for several reasons, a line each.
+    Lines(Vec<String>),
     /// A signal ended it, and it has cleaned up.
     Signal(Signal),
 }

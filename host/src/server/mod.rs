@@ -24,12 +24,12 @@ mod control;
 mod crowd;
 mod hub;
 mod service;
+mod spec;
 mod stop;
 
 pub mod epoll;
 pub mod epoll_et;
 pub mod fork;
-pub mod group;
 pub mod iterative;
 pub mod poll;
 mod pool;
@@ -37,11 +37,13 @@ pub mod pool_static;
 pub mod prefork;
 pub mod reactor;
 pub mod select;
+pub mod supervise;
 pub mod thread;
 pub mod thread_pool;
 
 pub use pool::{Pool, WORKERS_MAX};
 pub use service::{Offer, Service};
+pub use spec::{Files, Opened, Place, Spec};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
 
@@ -123,7 +125,7 @@ impl Model {
 }
 
 /// The limits of a server. A peer can reach them and cannot pass them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections served at a time. The next ones wait in the kernel's queue.
     pub max_connections: usize,

@@ -42,7 +42,7 @@ fn run<const N: usize>(
     confinement: Option<Confinement>,
 ) -> Result<()> {
     let limits = about.limits;
-    let policy = Policy { grace_us: stop.grace_us(), ..Policy::fixed(limits.workers) };
+    let policy = Policy { grace_us: stop.longest_us(), ..Policy::fixed(limits.workers) };
     let root = offer.root().cloned();
     let work = move |worker: Worker| work(worker, &offer, limits, patience);
     let terms =

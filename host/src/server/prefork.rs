@@ -46,7 +46,7 @@ fn run<const N: usize>(
     let limits = about.limits;
     let Pool { min_spare, max_spare, max_workers, .. } = limits;
     let policy =
-        Policy { grace_us: stop.grace_us(), ..Policy::spare(min_spare, max_spare, max_workers) };
+        Policy { grace_us: stop.longest_us(), ..Policy::spare(min_spare, max_spare, max_workers) };
     let board = Rc::new(Board::new(N, limits)?);
     let root = offer.root().cloned();
     let shared = Shared { listener: Rc::new(listener), board };

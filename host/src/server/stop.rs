@@ -14,11 +14,13 @@ use crate::sys::ready::Interest;
 use crate::sys::signals::{Came, Signals};
 
 /// Told once, a server takes no more clients and serves those it has for the length of its grace.
-/// Told twice, it stops at once.
+/// Told twice, it stops at once. One that is to retire (SIGQUIT) does the same in its own good time, and
+/// can still be told to hurry.
 #[derive(Debug)]
 pub struct Stop {
     source: Arc<Source>,
     grace_us: u64,
+    drain_us: u64,
     state: State,
 }
 
@@ -30,9 +32,9 @@ pub(super) enum Source {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Running,
-    Draining { until: Instant },
+    Draining { until: Instant, retiring: bool },
     Now,
 }
 
@@ -57,9 +59,11 @@ impl AsFd for Source {
 }
 
 impl Stop {
-    /// Stops on SIGTERM and SIGINT. SIGCHLD wakes the server too.
-    pub fn on_signals(signals: Signals, grace_us: u64) -> Self {
-        Self { source: Arc::new(Source::Signals(signals)), grace_us, state: State::Running }
+    /// Stops on SIGTERM and SIGINT, within `grace_us`; retires on SIGQUIT, within `drain_us`. SIGCHLD
+    /// wakes the server too.
+    pub fn on_signals(signals: Signals, grace_us: u64, drain_us: u64) -> Self {
+        let source = Arc::new(Source::Signals(signals));
+        Self { source, grace_us, drain_us, state: State::Running }
     }
 
     /// Stops when the handle says so.
@@ -70,12 +74,22 @@ impl Stop {
         let event = Arc::new(Event::new()?);
         let handle = StopHandle(Arc::clone(&event));
         let source = Arc::new(Source::Handle(event));
-        Ok((Self { source, grace_us, state: State::Running }, handle))
+        Ok((Self { source, grace_us, drain_us: grace_us, state: State::Running }, handle))
     }
 
-    /// How long the connections have after the first request, in microseconds.
-    pub(super) fn grace_us(&self) -> u64 {
-        self.grace_us
+    /// How long the connections may have after the first request at most, in microseconds.
+    pub(super) fn longest_us(&self) -> u64 {
+        self.grace_us.max(self.drain_us)
+    }
+
+    /// From now on a request gives the connections so long.
+    pub(super) fn set_patience(&mut self, grace_us: u64, drain_us: u64) {
+        (self.grace_us, self.drain_us) = (grace_us, drain_us);
+    }
+
+    /// How far it is.
+    pub(super) fn state(&self) -> State {
+        self.state
     }
 
     /// The descriptor to watch: when it is readable, [`notice`](Self::notice).
@@ -90,20 +104,42 @@ impl Stop {
 
     /// Takes note of what came.
     pub(super) fn notice(&mut self, now: Instant) {
-        let requests = match &*self.source {
+        let source = Arc::clone(&self.source);
+        match &*source {
             Source::Signals(signals) => {
-                std::iter::from_fn(|| signals.next()).filter(|&came| came == Came::Stop).count()
-            }
-            Source::Handle(event) => usize::try_from(event.take()).unwrap_or(usize::MAX),
-        };
-        for _ in 0..requests.min(2) {
-            self.state = match self.state {
-                State::Running => {
-                    info!(grace_ms = self.grace_us / 1000, "stopping: no new connections");
-                    State::Draining { until: now.after(self.grace_us) }
+                while let Some(came) = signals.next() {
+                    match came {
+                        Came::Stop => self.request(now),
+                        Came::Retire => self.retire(now),
+                        Came::Child => {}
+                    }
                 }
-                State::Draining { .. } | State::Now => State::Now,
-            };
+            }
+            Source::Handle(event) => (0..event.take().min(2)).for_each(|_| self.request(now)),
+        }
+    }
+
+    /// One request.
+    pub(super) fn request(&mut self, now: Instant) {
+        let end = now.after(self.grace_us);
+        self.state = match self.state {
+            State::Running => {
+                info!(grace_ms = self.grace_us / 1000, "stopping: no new connections");
+                State::Draining { until: end, retiring: false }
+            }
+            State::Draining { until, retiring: true } => {
+                info!(grace_ms = self.grace_us / 1000, "stopping: the rest has so long");
+                State::Draining { until: until.min(end), retiring: false }
+            }
+            State::Draining { retiring: false, .. } | State::Now => State::Now,
+        };
+    }
+
+    /// It is to end when its connections have, and nobody is in a hurry.
+    pub(super) fn retire(&mut self, now: Instant) {
+        if self.state == State::Running {
+            info!(drain_ms = self.drain_us / 1000, "retiring: no new connections");
+            self.state = State::Draining { until: now.after(self.drain_us), retiring: true };
         }
     }
 
@@ -116,7 +152,7 @@ impl Stop {
     pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
         match self.state {
             State::Running => false,
-            State::Draining { until } => live == 0 || until <= now,
+            State::Draining { until, .. } => live == 0 || until <= now,
             State::Now => true,
         }
     }
@@ -125,7 +161,7 @@ impl Stop {
     pub(super) fn wake(&self) -> Wake {
         match self.state {
             State::Running => Wake::Never,
-            State::Draining { until } => Wake::At(until),
+            State::Draining { until, .. } => Wake::At(until),
             State::Now => Wake::Now,
         }
     }
@@ -139,7 +175,7 @@ impl Stop {
     ) -> Woken {
         use crate::sys::clock::now;
         let end = match self.state {
-            State::Draining { until } => Some(until),
+            State::Draining { until, .. } => Some(until),
             State::Running | State::Now => None,
         };
         let earlier = [deadline, end].into_iter().flatten().min();

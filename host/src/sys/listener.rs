@@ -41,6 +41,9 @@ struct OwnedPath {
     owner: u32,
 }
 
+/// No process has this id.
+const NOBODY: u32 = 0;
+
 /// Device and inode.
 type FileId = (u64, u64);
 
@@ -168,15 +171,19 @@ impl Listener {
         &self.address
     }
 
-    /// After a fork, in the process that keeps the listener: the socket file is its to remove.
+    /// The socket file, if there is one, is this process's to remove.
     pub fn adopt(&mut self) {
         if let Some(owned) = &mut self.owned_path {
             owned.owner = std::process::id();
         }
     }
 
-    /// After a fork, in the process that gives the listener up: it closes its copy, and the socket
-    /// file stays.
+    /// Whether it was opened by this program, and not by who started it.
+    pub fn is_own(&self) -> bool {
+        !self.inherited
+    }
+
+    /// Another process goes on with it: this one closes its copy, and the socket file stays.
     pub fn give_up(mut self) {
         self.owned_path = None;
     }
@@ -400,5 +407,6 @@ fn set_flags(fd: &OwnedFd) -> std::result::Result<(), Errno> {
     Ok(())
 }
 
+mod shared;
 #[cfg(test)]
 mod tests;

@@ -90,6 +90,16 @@ impl Child {
         let _ = kill(self.0, Signal::SIGTERM);
     }
 
+    /// Asks it to end when it is done with what it has.
+    pub fn retire(self) {
+        let _ = kill(self.0, Signal::SIGQUIT);
+    }
+
+    /// Asks it to look at its configuration.
+    pub fn hang_up(self) {
+        let _ = kill(self.0, Signal::SIGHUP);
+    }
+
     /// Ends it.
     pub fn kill(self) {
         let _ = kill(self.0, Signal::SIGKILL);

@@ -14,11 +14,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 pub enum Came {
     /// SIGTERM or SIGINT.
     Stop,
+    /// SIGQUIT: end when the connections have.
+    Retire,
     /// SIGCHLD: one child or more have ended.
     Child,
 }
 
-/// SIGTERM, SIGINT and SIGCHLD, blocked in this thread and every thread it starts from now on, and
+/// SIGTERM, SIGINT, SIGQUIT and SIGCHLD, blocked in this thread and every thread it starts from now on, and
 /// delivered through a descriptor. Nothing is interrupted, no handler runs, `errno` is safe.
 #[derive(Debug)]
 pub struct Signals(SignalFd);
@@ -36,7 +38,8 @@ impl Signals {
             // SAFETY: the default disposition runs no code of ours.
             unsafe { signal::signal(signal, SigHandler::SigDfl)? };
         }
-        let set: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect();
+        let set = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGCHLD];
+        let set: SigSet = set.into_iter().collect();
         set.thread_block()?;
         open(&set).map(Self)
     }
@@ -45,8 +48,9 @@ impl Signals {
     pub fn next(&self) -> Option<Came> {
         loop {
             return match self.0.read_signal() {
-                // Of the three, all but SIGCHLD ask us to stop.
+                // Of the four, the others ask us to stop.
                 Ok(Some(info)) if info.ssi_signo == Signal::SIGCHLD as u32 => Some(Came::Child),
+                Ok(Some(info)) if info.ssi_signo == Signal::SIGQUIT as u32 => Some(Came::Retire),
                 Ok(Some(_)) => Some(Came::Stop),
                 Err(Errno::EINTR) => continue,
                 Ok(None) | Err(_) => None,
@@ -251,6 +255,7 @@ mod tests {
             for (signal, came) in [
                 (Signal::SIGTERM, Came::Stop),
                 (Signal::SIGINT, Came::Stop),
+                (Signal::SIGQUIT, Came::Retire),
                 (Signal::SIGCHLD, Came::Child),
             ] {
                 raise(signal).unwrap();

@@ -214,6 +214,12 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         wake
     }
 
+    /// From now on a worker that is replaced, and everyone when the pool stops, has so long to finish.
+    /// Whoever was asked to end already has what it was given then.
+    pub fn set_patience(&mut self, drain_us: u64, grace_us: u64) {
+        (self.policy.drain_us, self.policy.grace_us) = (drain_us, grace_us);
+    }
+
     /// The name of the next connection: accept into that place and say [`Event::Accepted`]. None:
     /// there is no room, and the parent does not listen.
     pub fn vacant(&self) -> Option<Conn> {

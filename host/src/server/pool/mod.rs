@@ -5,6 +5,7 @@ mod board;
 mod ledger;
 mod member;
 mod message;
+mod notice;
 mod parent;
 mod worker;
 
@@ -14,7 +15,7 @@ pub(super) use parent::{LOOK_EVERY, Parent, Shared, Terms, fit, run};
 pub(super) use worker::{NO_RESOURCES, Task, Worker};
 
 /// The numbers of a pool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
     /// `pool-static`: workers.
     pub workers: u16,

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 use windlass_core::pool::scoreboard::Activity;
 use windlass_core::pool::supervisor::{
-    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Policy, PolicyError, Signal, State,
-    Supervisor, Trace, Worker as Id,
+    Action, Conn, End, Event, Exit, Listen, Pass, Policy, PolicyError, Signal, State, Supervisor,
+    Trace, Worker as Id,
 };
 use windlass_core::stream::Write;
 use windlass_core::time::{Instant, Wake};
@@ -27,9 +27,11 @@ use super::board::Board;
 use super::ledger::{About, Ledger};
 use super::member::Member;
 use super::message::{Order, Report};
+use super::notice::log;
 use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
+use crate::server::stop::State as StopState;
 use crate::server::{Stop, control};
 use crate::sys::confine::Confinement;
 use crate::sys::listener::Listener;
@@ -50,6 +52,8 @@ pub(in crate::server) struct Parent<const N: usize> {
     pub(in crate::server) listener: Option<Token>,
     /// Rings when the supervisor wants to be told the time.
     timer: Option<Token>,
+    /// Rings when the stop has lasted long enough.
+    deadline: Option<Token>,
     stop: Stop,
     /// What a worker does; its exit status.
     work: Box<dyn Fn(Worker) -> i32>,
@@ -77,6 +81,8 @@ enum Heard {
     Nothing,
     End,
 }
+
+const STOP_NOW: Event = Event::Signal(Signal::StopNow);
 
 type Cx<const N: usize> = Context<Parent<N>>;
 
@@ -127,6 +133,7 @@ pub(in crate::server) fn run<const N: usize>(
         copies: [const { None }; N],
         listener: None,
         timer: None,
+        deadline: None,
         stop,
         work,
         root,
@@ -138,6 +145,8 @@ pub(in crate::server) fn run<const N: usize>(
     };
     let timer = events.timer(|parent: &mut Parent<N>, cx| parent.tell(cx, Event::Tick));
     parent.timer = Some(timer);
+    let deadline = events.timer(|parent: &mut Parent<N>, cx| parent.tell(cx, STOP_NOW));
+    parent.deadline = Some(deadline);
     let stop = events.add(parent.stop.source(), Watch::READ, |_, parent, cx, _| parent.heed(cx))?;
     events.set_priority(stop, Priority::High);
     let reload = events.signal(UnixSignal::SIGHUP, |parent, cx, _| {
@@ -413,10 +422,9 @@ impl<const N: usize> Parent<N> {
 
     /// Somebody asked to stop: once gently, twice at once.
     fn heed(&mut self, cx: &mut Cx<N>) {
-        let before = (self.stop.is_requested(), self.stop.is_over(cx.now(), usize::MAX));
+        let before = self.stop.state();
         self.stop.notice(cx.now());
-        let after = (self.stop.is_requested(), self.stop.is_over(cx.now(), usize::MAX));
-        if after == before {
+        if self.stop.state() == before {
             return;
         }
         if let Some(listener) = self.listener.take() {
@@ -426,19 +434,13 @@ impl<const N: usize> Parent<N> {
         if let Some(shared) = &self.shared {
             shared.listener.close_everywhere();
         }
-        let signal = if after.1 { Signal::StopNow } else { Signal::Stop };
-        self.tell(cx, Event::Signal(signal));
-    }
-}
-
-fn log(notice: Notice) {
-    match notice {
-        Notice::CrashLoop => error!("workers keep dying young: one a second is tried from now on"),
-        Notice::Recovered => info!("workers live again: the pool fills up"),
-        Notice::SpawnsFail => {
-            error!("workers cannot be started: trying again more and more slowly");
+        if let (Wake::At(end), Some(deadline)) = (self.stop.wake(), self.deadline) {
+            cx.arm_at(deadline, end);
         }
-        Notice::SpawnsWork => info!("workers can be started again"),
-        Notice::Reloaded { generation } => info!(generation, "reloaded"),
+        if self.stop.is_over(cx.now(), usize::MAX) {
+            self.tell(cx, STOP_NOW);
+        } else if before == StopState::Running {
+            self.tell(cx, Event::Signal(Signal::Stop));
+        }
     }
 }

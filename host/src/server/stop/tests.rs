@@ -88,6 +88,37 @@ fn two_requests_at_once_are_two() {
 }
 
 #[test]
+fn who_retires_has_time_and_can_be_told_to_hurry() {
+    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
+    stop.set_patience(GRACE, 100 * GRACE);
+    assert_eq!(stop.longest_us(), 100 * GRACE);
+    stop.retire(T0);
+    assert!(stop.is_requested());
+    assert_eq!(stop.wake(), Wake::At(T0.after(100 * GRACE)));
+    assert!(stop.is_over(T0, 0) && !stop.is_over(T0.after(100 * GRACE - 1), 1));
+    // To say it again changes nothing; one request is the first.
+    stop.retire(T0.after(1));
+    handle.stop();
+    stop.notice(T0.after(2));
+    assert_eq!(stop.wake(), Wake::At(T0.after(2 + GRACE)));
+    // And who was told to stop does not retire.
+    stop.retire(T0.after(3));
+    assert_eq!(stop.wake(), Wake::At(T0.after(2 + GRACE)));
+    handle.stop();
+    stop.notice(T0.after(4));
+    assert_eq!(stop.wake(), Wake::Now);
+}
+
+#[test]
+fn a_request_to_stop_gives_nobody_more_time() {
+    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
+    stop.retire(T0);
+    handle.stop();
+    stop.notice(T0.after(GRACE / 2));
+    assert_eq!(stop.wake(), Wake::At(T0.after(GRACE)));
+}
+
+#[test]
 fn a_wait_for_one_connection_is_cut_by_the_second_request() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
     let (ours, _peer) = Stream::pair().unwrap();

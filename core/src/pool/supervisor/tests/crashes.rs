@@ -168,3 +168,29 @@ fn failed_starts_are_told_once_and_tried_again_later_and_later() {
     assert_eq!(spawns(&bench.drain()).len(), 5);
     assert!(bench.boot().contains(&Action::Notice(Notice::SpawnsWork)));
 }
+
+#[test]
+fn patience_can_change_for_whoever_is_asked_from_then_on() {
+    let mut pool =
+        Supervisor::<2, 1>::new(Policy::fixed(1), Instant::ZERO).expect("a slot and one more");
+    let worker = |slot| worker(slot, 1);
+    let now = Instant::from_micros(1);
+    let polled = |pool: &mut Supervisor<2, 1>, wanted: Action| {
+        let mut actions = core::iter::from_fn(|| pool.poll_action(now));
+        assert!(actions.any(|action| action == wanted), "{wanted:?}");
+    };
+    polled(&mut pool, Action::Spawn { worker: worker(0), generation: 0 });
+    pool.handle(Event::Ready(worker(0)), now);
+    pool.set_patience(70, 90);
+    pool.handle(Event::Signal(Signal::Reload), now);
+    assert_eq!(pool.generation(), 1);
+    polled(&mut pool, Action::Spawn { worker: worker(1), generation: 1 });
+    pool.handle(Event::Ready(worker(1)), now);
+    polled(&mut pool, Action::Quit(worker(0)));
+    assert_eq!(pool.wake(), Wake::At(now.after(70)));
+    pool.set_patience(7, 50);
+    assert_eq!(pool.wake(), Wake::At(now.after(70)));
+    pool.handle(Event::Signal(Signal::Stop), now);
+    polled(&mut pool, Action::Quit(worker(1)));
+    assert_eq!(pool.wake(), Wake::At(now.after(50)));
+}

@@ -1,0 +1,98 @@
+//! How values of the configuration are read: by the rules of the command line, with its words.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+
+use super::args::Micros;
+use crate::addr::Address;
+use crate::server::WORKERS_MAX;
+use crate::sys::user::User;
+
+/// A service or a model, by its name.
+pub(super) fn choice<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+where
+    T: ValueEnum,
+    D: Deserializer<'de>,
+{
+    let name = String::deserialize(from)?;
+    T::from_str(&name, false).map(Some).map_err(|_| {
+        let names = T::value_variants().iter().filter_map(T::to_possible_value);
+        let names: Vec<_> = names.map(|value| value.get_name().to_owned()).collect();
+        D::Error::custom(format!("{name:?} is not one of {}", names.join(", ")))
+    })
+}
+
+/// One address, or an array of them.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected an address, or an array of addresses")]
+    enum Texts {
+        One(String),
+        Many(Vec<String>),
+    }
+    let texts = match Texts::deserialize(from)? {
+        Texts::One(text) => vec![text],
+        Texts::Many(texts) => texts,
+    };
+    texts.iter().map(|text| parse(text)).collect()
+}
+
+fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
+    text.parse().map_err(|error| E::custom(format!("{text:?}: {error}")))
+}
+
+/// The path of a socket file.
+pub(super) fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    let path = PathBuf::deserialize(from)?;
+    match path.as_os_str().len() {
+        1..=107 => Ok(Some(path)),
+        _ => Err(D::Error::custom("the path of a socket has 1 to 107 bytes")),
+    }
+}
+
+/// The name of a user, who is there.
+pub(super) fn user<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let name = String::deserialize(from)?;
+    User::look_up(&name).map_err(D::Error::custom)?;
+    Ok(Some(name))
+}
+
+/// A number from 1.
+pub(super) fn positive<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
+where
+    T: TryFrom<u64>,
+    D: Deserializer<'de>,
+{
+    at_most(from, u64::MAX)
+}
+
+/// A number of workers.
+pub(super) fn within_workers<'de, D>(from: D) -> Result<Option<u16>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    at_most(from, u64::from(WORKERS_MAX))
+}
+
+fn at_most<'de, T, D>(from: D, most: u64) -> Result<Option<T>, D::Error>
+where
+    T: TryFrom<u64>,
+    D: Deserializer<'de>,
+{
+    let number = i64::deserialize(from)?;
+    let most = most.min(u64::MAX >> (64 - 8 * size_of::<T>()));
+    let fits = u64::try_from(number).ok().filter(|number| (1..=most).contains(number));
+    let value = fits.and_then(|number| T::try_from(number).ok());
+    value.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is not in 1..={most}")))
+}
+
+impl<'de> Deserialize<'de> for Micros {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        f64::deserialize(from)?.try_into().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,185 @@
+//! From options to what is to be served: the same for the command line and the configuration.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use tracing::info;
+
+use super::args::{Micros, Serve};
+use crate::addr::Address;
+use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec};
+
+/// What runs without a word on the command line: each service of streams, each under a model that
+/// suits it, on loopback.
+const BUILT_IN: [(Service, Model, &str); 5] = [
+    (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
+    (Service::Upper, Model::Epoll, "tcp:127.0.0.1:9527"),
+    (Service::Upper, Model::Poll, "unix:@windlass-upper"),
+    (Service::Echo, Model::EpollEt, "tcp:127.0.0.1:7007"),
+    (Service::Files, Model::PoolStatic, "tcp:127.0.0.1:2334"),
+];
+
+/// Options that contradict each other.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    /// The option that the message is about first.
+    pub(super) option: &'static str,
+    pub(super) message: String,
+}
+
+/// How options are called where they were written: `--max-threads`, `max-threads`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names(pub(super) &'static str);
+
+/// What `serve` asks for: its listeners.
+pub(super) fn listeners(
+    serve: &Serve,
+    names: Names,
+    grace: Micros,
+    drain: Micros,
+) -> Result<Vec<Spec>, Wrong> {
+    let limits = limits(serve, names)?;
+    let files = files(serve, names)?;
+    let mut specs: Vec<Spec> = Vec::new();
+    for (service, model, address) in places(serve) {
+        if let Address::Fd(_) = address
+            && specs.iter().any(|earlier| earlier.address == address)
+        {
+            let message = format!("{address} is given twice, and can be taken over once");
+            return Err(Wrong { option: "listen", message });
+        }
+        if let Address::Udp(_) | Address::UnixDatagram(_) = address {
+            let service = service.name();
+            let message =
+                format!("{service} is served on streams, and {address} is a datagram address");
+            return Err(Wrong { option: "listen", message });
+        }
+        if let Some((option, models)) = serve.strangers(model).next() {
+            let (Names(dashes), model) = (names, model.name());
+            let message = format!("{dashes}{option} is for {dashes}model {models}, not {model}");
+            return Err(Wrong { option, message });
+        }
+        specs.push(Spec {
+            address,
+            name: serve.name.clone(),
+            service,
+            files: files.clone().filter(|_| service == Service::Files),
+            model,
+            limits,
+            control: serve.control.clone(),
+            user: serve.user.clone(),
+            backlog: serve.backlog.unwrap_or(1024),
+            grace_us: grace.0,
+            drain_us: drain.0,
+        });
+    }
+    if serve.control.is_some() && specs.len() > 1 {
+        let (Names(dashes), many) = (names, specs.len());
+        let message =
+            format!("{dashes}control is for one listener, not {many}; name it ({dashes}listen)");
+        return Err(Wrong { option: "control", message });
+    }
+    Ok(specs)
+}
+
+fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
+    let built_in = || {
+        let all = BUILT_IN.iter();
+        all.filter_map(|&(service, model, text)| Some((service, model, text.parse().ok()?)))
+    };
+    let Some(service) = serve.service else {
+        let has_root = serve.root.is_some();
+        if !has_root {
+            info!("files is not served: there is no --root");
+        }
+        return built_in().filter(|&(of, ..)| of != Service::Files || has_root).collect();
+    };
+    let model = serve.model;
+    if serve.listen.is_empty() {
+        let own = built_in().filter(|&(of, ..)| of == service);
+        own.map(|(_, default, address)| (service, model.unwrap_or(default), address)).collect()
+    } else {
+        let model = model.unwrap_or(Model::Epoll);
+        serve.listen.iter().map(|address| (service, model, address.clone())).collect()
+    }
+}
+
+/// The folder and the name in it that is pushed.
+fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
+    let (root, push) = (serve.root.as_deref(), serve.push.as_deref());
+    let option = if root.is_some() { "root" } else { "push" };
+    match serve.service {
+        Some(Service::Files) if root.is_none() && push.is_none() => {
+            let message = format!("files needs {dashes}root DIR, or {dashes}push FILE");
+            return Err(Wrong { option: "service", message });
+        }
+        Some(Service::Time | Service::Upper | Service::Echo)
+            if root.is_some() || push.is_some() =>
+        {
+            let message = format!("{dashes}root and {dashes}push are for files");
+            return Err(Wrong { option, message });
+        }
+        Some(_) | None => {}
+    }
+    let (root, push) = match (root, push) {
+        (Some(root), name) => (root, name.map(Path::as_os_str)),
+        (None, Some(file)) => {
+            let folder = file.parent().filter(|folder| *folder != Path::new(""));
+            let name = file.file_name().ok_or_else(|| {
+                let message = format!("{dashes}push is for a file, by its name");
+                Wrong { option, message }
+            })?;
+            (folder.unwrap_or(Path::new(".")), Some(name))
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(Files { root: root.to_owned(), push: push.map(OsStr::to_owned) }))
+}
+
+fn limits(serve: &Serve, names: Names) -> Result<Limits, Wrong> {
+    let Names(dashes) = names;
+    let defaults = Policy::default();
+    let min = serve
+        .min_threads
+        .unwrap_or_else(|| defaults.min.min(serve.max_threads.unwrap_or(u32::MAX)));
+    let max = serve.max_threads.unwrap_or_else(|| defaults.max.max(min));
+    let threads = Policy { min, max, queue: serve.queue.unwrap_or(defaults.queue), ..defaults };
+    if min > max {
+        let message = format!("{dashes}min-threads {min} is above {dashes}max-threads {max}");
+        return Err(Wrong { option: "min-threads", message });
+    }
+    let idle_us = serve.idle_timeout.map_or(Limits::default().idle_us, |idle| Some(idle.0));
+    Ok(Limits {
+        max_connections: serve.max_connections.map_or(usize::MAX, |n| n as usize),
+        idle_us: idle_us.filter(|&us| us > 0),
+        threads,
+        pool: pool(serve, names)?,
+        sandbox: !serve.no_sandbox,
+    })
+}
+
+fn pool(serve: &Serve, Names(dashes): Names) -> Result<Pool, Wrong> {
+    let defaults = Pool::default();
+    let max_workers = serve.max_workers.unwrap_or_else(|| {
+        defaults.max_workers.max(serve.max_spare.unwrap_or(0)).max(serve.min_spare.unwrap_or(0))
+    });
+    let max_spare = serve
+        .max_spare
+        .unwrap_or_else(|| defaults.max_spare.max(serve.min_spare.unwrap_or(0)).min(max_workers));
+    let min_spare = serve.min_spare.unwrap_or_else(|| defaults.min_spare.min(max_spare));
+    if min_spare > max_spare || max_spare > max_workers {
+        let message = format!(
+            "{dashes}min-spare {min_spare}, {dashes}max-spare {max_spare} and {dashes}max-workers \
+             {max_workers} are not in order"
+        );
+        return Err(Wrong { option: "min-spare", message });
+    }
+    Ok(Pool {
+        workers: serve.workers.unwrap_or(defaults.workers),
+        min_spare,
+        max_spare,
+        max_workers,
+        requests: serve.requests_per_worker,
+        hold_us: serve.hold.unwrap_or(0).saturating_mul(1000),
+    })
+}

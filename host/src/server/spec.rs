@@ -1,0 +1,167 @@
+//! A listener as it is configured, and opened.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use tracing::warn;
+
+use super::{Limits, Model, Offer, Service};
+use crate::addr::Address;
+use crate::error::{Error, Result};
+use crate::sys::handover::Inherited;
+use crate::sys::listener::Listener;
+use crate::sys::root::Root;
+use crate::sys::user::User;
+
+/// A listener and what is served on it, as configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Where.
+    pub address: Address,
+    /// What a service manager calls the socket.
+    pub name: Option<String>,
+    /// What.
+    pub service: Service,
+    /// Of `files`: which.
+    pub files: Option<Files>,
+    /// How.
+    pub model: Model,
+    /// How much.
+    pub limits: Limits,
+    /// The socket file to tell the state on, if the model can.
+    pub control: Option<PathBuf>,
+    /// Who serves it.
+    pub user: Option<String>,
+    /// Connections that may wait to be accepted.
+    pub backlog: u32,
+    /// How long connections have to end when the server stops, in microseconds.
+    pub grace_us: u64,
+    /// How long they have when another process goes on serving, in microseconds.
+    pub drain_us: u64,
+}
+
+/// The files that are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The folder that they are in.
+    pub root: PathBuf,
+    /// The one of them that is sent to whoever connects.
+    pub push: Option<OsString>,
+}
+
+/// The same, opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// As configured.
+    pub spec: Spec,
+    /// What is served.
+    pub offer: Offer,
+    /// Where it listens.
+    pub listener: Listener,
+    /// Where it tells its state.
+    pub control: Option<Listener>,
+    /// Who serves it.
+    pub user: Option<User>,
+}
+
+/// Clients that may wait at the control socket for the parent's next round.
+const CONTROL_BACKLOG: u32 = 64;
+
+/// One that was passed to this process, or is still to be opened.
+#[derive(Debug)]
+pub struct Place {
+    spec: Spec,
+    listener: Option<Listener>,
+}
+
+impl Spec {
+    /// Finds the sockets that were passed for `specs`, and takes over those that are given by number. Call
+    /// it before anything else is opened: no number is ours by then.
+    ///
+    /// # Errors
+    /// What is there under that number cannot be listened on.
+    pub fn claim(specs: Vec<Self>, inherited: &mut Inherited) -> Result<Vec<Place>> {
+        let mut places = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let passed = inherited.claim(&spec.address, spec.name.as_deref());
+            let listener = match (passed, &spec.address) {
+                (Some(passed), _) => {
+                    // Otherwise it is for whoever opened it to say.
+                    if passed.is_own() {
+                        passed.set_backlog(spec.backlog)?;
+                    }
+                    Some(passed)
+                }
+                (None, Address::Fd(_)) => Some(spec.bind()?),
+                (None, _) => None,
+            };
+            places.push(Place { spec, listener });
+        }
+        if !inherited.is_upgrade() {
+            for address in inherited.unclaimed() {
+                warn!("{address} was passed, and nothing is configured to be served there");
+            }
+        }
+        Ok(places)
+    }
+
+    /// Opens the rest.
+    ///
+    /// # Errors
+    /// The first that could not be opened.
+    pub fn open(places: Vec<Place>, inherited: &mut Inherited) -> Result<Vec<Opened>> {
+        let mut open = |Place { spec, listener }: Place| {
+            let offer = spec.offer()?;
+            let listener = listener.map_or_else(|| spec.bind(), Ok)?;
+            let path = spec.control.as_ref();
+            let passed = path.and_then(|path| inherited.claim(&Address::Unix(path.clone()), None));
+            let control = match passed {
+                Some(passed) => Some(passed),
+                None => spec.bind_control()?,
+            };
+            spec.opened(offer, listener, control)
+        };
+        places.into_iter().map(&mut open).collect()
+    }
+
+    /// With everything that is open for it, which its user gets.
+    pub(super) fn opened(
+        self,
+        offer: Offer,
+        listener: Listener,
+        control: Option<Listener>,
+    ) -> Result<Opened> {
+        let user = self.user.as_deref().map(User::look_up).transpose()?;
+        if let Some(user) = &user {
+            listener.give_to(user)?;
+            control.iter().try_for_each(|control| control.give_to(user))?;
+        }
+        Ok(Opened { spec: self, offer, listener, control, user })
+    }
+
+    pub(super) fn bind_control(&self) -> Result<Option<Listener>> {
+        let bind = |path| Listener::bind_private(path, CONTROL_BACKLOG);
+        self.control.as_deref().map(bind).transpose()
+    }
+
+    /// Opens what is served.
+    ///
+    /// # Errors
+    /// The folder, or the file that is to be pushed, cannot be opened.
+    pub fn offer(&self) -> Result<Offer> {
+        let Some(Files { root, push }) = &self.files else { return Ok(self.service.into()) };
+        let folder = Root::open(root)?;
+        let name = push.as_deref().map(OsStr::as_bytes);
+        if let Some(name) = name {
+            // Better said now than to each client.
+            let shown = root.join(OsStr::from_bytes(name));
+            folder.file(name).map_err(Error::of("push", shown.display()))?;
+        }
+        Ok(Offer::files(folder, name))
+    }
+
+    pub(super) fn bind(&self) -> Result<Listener> {
+        Listener::bind(&self.address, self.backlog)
+    }
+}

@@ -1,0 +1,60 @@
+//! What a service manager is told (`sd_notify(3)`). Where there is none, nobody is.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::warn;
+use windlass_core::time::Instant;
+
+/// What it was told last.
+#[derive(Debug, Default)]
+pub(super) struct Systemd {
+    is_ready: bool,
+    status: String,
+}
+
+impl Systemd {
+    /// How often it wants to hear that we live, if it does.
+    pub(super) fn watchdog() -> Option<Duration> {
+        sd_notify::watchdog_enabled().filter(|every| !every.is_zero())
+    }
+
+    pub(super) fn alive() {
+        tell(&[NotifyState::Watchdog]);
+    }
+
+    /// Everything is served, except what keeps dying.
+    pub(super) fn ready(&mut self, serving: usize, looping: usize) {
+        let status = match looping {
+            0 => format!("serving {serving} listeners"),
+            _ => format!("serving {serving} listeners; {looping} keep dying"),
+        };
+        if !std::mem::replace(&mut self.is_ready, true) {
+            tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+        } else if status != self.status {
+            tell(&[NotifyState::Status(&status)]);
+        }
+        self.status = status;
+    }
+
+    pub(super) fn reloading(&mut self, now: Instant) {
+        self.is_ready = false;
+        let since = NotifyState::MonotonicUsec(i128::from(now.as_micros()));
+        tell(&[NotifyState::Reloading, since, NotifyState::Status("reloading")]);
+    }
+
+    /// The process that is to be watched from now on.
+    pub(super) fn replaced_by(pid: u32) {
+        tell(&[NotifyState::MainPid(pid)]);
+    }
+
+    pub(super) fn stopping() {
+        tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    }
+}
+
+fn tell(what: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(what) {
+        warn!("notify the service manager: {error}");
+    }
+}

@@ -1,0 +1,235 @@
+//! Listening sockets that come in from whoever started this program, and go out to its next binary.
+//!
+//! ```text
+//! systemd ── LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES ──▶ Inherited::take
+//! the old binary ── WINDLASS_HANDOVER ──▶ the new one ── "ready", over a channel ──▶ the old one
+//! ```
+//!
+//! `WINDLASS_HANDOVER` has the number of the channel in its first line, and in each further line the
+//! number of a socket, `own` or `given`, and the address as it was configured.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use windlass_core::stream::Write;
+
+use super::listener::Listener;
+use super::pass::Channel;
+use crate::addr::Address;
+use crate::error::{Error, Result};
+
+const HANDOVER: &str = "WINDLASS_HANDOVER";
+
+/// What is about the process that it was set for, and not for one that it starts.
+const OF_ONE_PROCESS: [&str; 5] =
+    [HANDOVER, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
+
+/// What came in.
+#[derive(Debug, Default)]
+pub struct Inherited {
+    passed: Vec<Passed>,
+    /// Where the old binary waits to hear that this one serves.
+    old: Option<Channel>,
+}
+
+/// A socket that came in.
+#[derive(Debug)]
+struct Passed {
+    number: RawFd,
+    by: By,
+    listener: Listener,
+}
+
+/// Who passed it.
+#[derive(Debug)]
+enum By {
+    /// A service manager, which calls it so.
+    Manager { name: String },
+    /// The old binary, which was told to listen there.
+    OldBinary { configured: Address },
+}
+
+impl Inherited {
+    /// Takes what the environment says was passed, and removes that from the environment. Call it
+    /// before anything is opened, and before the first thread is started.
+    ///
+    /// # Errors
+    /// What was passed is no listening stream socket, or the environment is not what it should be.
+    pub fn take() -> Result<Self> {
+        let mut inherited = Self::default();
+        if let Ok(text) = std::env::var(HANDOVER) {
+            inherited.take_handover(&text).ok_or_else(|| {
+                Error::new("take over", "listeners", format!("{HANDOVER} is not understood"))
+            })??;
+        }
+        // SAFETY: there is one thread, so nobody reads the environment meanwhile.
+        let passed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
+        let passed = passed.map_err(Error::of("inherit", "the sockets of LISTEN_FDS"))?;
+        for (number, name) in passed {
+            let listener = Listener::bind(&Address::Fd(number), 1)?;
+            inherited.passed.push(Passed { number, by: By::Manager { name }, listener });
+        }
+        // SAFETY: as above.
+        unsafe { std::env::remove_var(HANDOVER) };
+        Ok(inherited)
+    }
+
+    /// None: the text is not what [`Program::start`] writes.
+    fn take_handover(&mut self, text: &str) -> Option<Result<()>> {
+        let mut lines = text.lines();
+        let channel: RawFd = lines.next()?.parse().ok().filter(|&raw| raw > 2)?;
+        let mut seen = vec![channel];
+        // SAFETY: only looked at here, and only if it is open; owned further down.
+        let open = unsafe { BorrowedFd::borrow_raw(channel) };
+        fcntl(open, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
+        // SAFETY: it is open, and the old binary left it so for us.
+        let channel = unsafe { OwnedFd::from_raw_fd(channel) };
+        self.old = Some(Channel::of(channel).ok()?);
+        for line in lines {
+            let (number, rest) = line.split_once(' ')?;
+            let (whose, configured) = rest.split_once(' ')?;
+            let (number, configured) = (number.parse().ok()?, configured.parse::<Address>().ok()?);
+            // What is named twice would be closed twice.
+            if seen.contains(&number) {
+                return None;
+            }
+            seen.push(number);
+            match Listener::take_over(number, &configured, whose == "own") {
+                Ok(listener) => {
+                    let by = By::OldBinary { configured };
+                    self.passed.push(Passed { number, by, listener });
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(()))
+    }
+
+    /// The socket for what is configured to listen on `address` and is called `name`: the one with that
+    /// name, else the one with that number or address.
+    pub fn claim(&mut self, address: &Address, name: Option<&str>) -> Option<Listener> {
+        let named = |passed: &Passed| match &passed.by {
+            By::Manager { name: given } => name == Some(given),
+            By::OldBinary { .. } => false,
+        };
+        let meant = |passed: &Passed| match &passed.by {
+            By::Manager { .. } => {
+                matches!(address, Address::Fd(number) if *number == passed.number)
+                    || address.is_same(passed.listener.address())
+            }
+            By::OldBinary { configured } => configured == address,
+        };
+        let find = |is_it: &dyn Fn(&Passed) -> bool| self.passed.iter().position(is_it);
+        // Several may have one name.
+        let at = find(&|passed| named(passed) && meant(passed));
+        let at = at.or_else(|| find(&named)).or_else(|| find(&meant))?;
+        Some(self.passed.remove(at).listener)
+    }
+
+    /// Whether an old binary waits for this one.
+    pub fn is_upgrade(&self) -> bool {
+        self.old.is_some()
+    }
+
+    /// What nobody claimed, by its address.
+    pub fn unclaimed(&self) -> impl Iterator<Item = &Address> {
+        self.passed.iter().map(|passed| passed.listener.address())
+    }
+
+    /// This process serves: tells the old binary, and closes what nobody claimed, with its file.
+    pub fn ready(&mut self) {
+        for mut passed in self.passed.drain(..) {
+            passed.listener.adopt();
+        }
+        if let Some(old) = self.old.take() {
+            // If it is gone there is nobody to tell.
+            let _ = say_ready(&old);
+        }
+    }
+}
+
+/// How this program was started, to start it again.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    args: Vec<OsString>,
+}
+
+impl Program {
+    /// Looks. Call it before the working directory changes.
+    ///
+    /// # Errors
+    /// The path of the program cannot be found out.
+    pub fn current() -> Result<Self> {
+        let fail = || Error::of("find", "the path of this program");
+        let mut args = std::env::args_os();
+        let name = PathBuf::from(args.next().unwrap_or_default());
+        // As it was called: a link may lead to another version next time.
+        let path = if name.components().count() > 1 {
+            std::path::absolute(name).map_err(fail())?
+        } else {
+            std::env::current_exe().map_err(fail())?
+        };
+        Ok(Self { path, args: args.collect() })
+    }
+
+    /// Starts it again, with `listeners` and their configured addresses. It says on `channel` when it
+    /// serves. Its process id; it is a child to be reaped.
+    ///
+    /// # Errors
+    /// The program cannot be executed.
+    pub fn start<'a>(
+        &self,
+        listeners: impl Iterator<Item = (&'a Listener, &'a Address)>,
+        channel: BorrowedFd<'_>,
+    ) -> Result<u32> {
+        let mut text = channel.as_raw_fd().to_string();
+        let mut keep = vec![channel.as_raw_fd()];
+        for (listener, configured) in listeners {
+            let number = std::os::fd::AsFd::as_fd(listener).as_raw_fd();
+            let whose = if listener.is_own() { "own" } else { "given" };
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n{number} {whose} {configured}");
+            keep.push(number);
+        }
+        let mut command = Command::new(&self.path);
+        command.args(&self.args);
+        for name in OF_ONE_PROCESS {
+            command.env_remove(name);
+        }
+        command.env(HANDOVER, text);
+        let inherit = move || -> io::Result<()> {
+            for &number in &keep {
+                // SAFETY: it takes numbers; they are open in the parent, which waits for the exec.
+                let done = unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+                nix::errno::Errno::result(done)?;
+            }
+            Ok(())
+        };
+        // SAFETY: between fork and exec it makes system calls, and allocates nothing.
+        unsafe { command.pre_exec(inherit) };
+        let child = command.spawn().map_err(Error::of("start", self.path.display()))?;
+        Ok(child.id())
+    }
+}
+
+/// Whether the other end of `channel` has said that it serves.
+pub fn has_said_ready(channel: &Channel) -> Option<bool> {
+    use super::pass::Received;
+    match channel.recv(&mut [0; 8]) {
+        Ok(Received::Message { .. } | Received::Lost { .. }) => Some(true),
+        Ok(Received::WouldBlock) => None,
+        Ok(Received::Eof) | Err(_) => Some(false),
+    }
+}
+
+/// Says on `channel` that this process serves.
+pub fn say_ready(channel: &Channel) -> bool {
+    matches!(channel.send(b"ready", None), Ok(Write::Moved(_)))
+}

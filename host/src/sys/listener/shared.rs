@@ -1,0 +1,56 @@
+//! Listeners that several processes have: handed over, and shared out.
+
+use super::{
+    Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, file_id,
+    set_flags, socket,
+};
+
+impl Listener {
+    /// Takes over what another process of this program listened on, at descriptor `raw`, as
+    /// `configured`. If the socket was its own (`own`) it is ours, and so is the socket file as soon as
+    /// this process [`adopt`](Self::adopt)s it.
+    ///
+    /// # Errors
+    /// It is not a listening socket.
+    pub fn take_over(raw: RawFd, configured: &Address, own: bool) -> Result<Self> {
+        let mut listener = Self::inherit(raw)?;
+        listener.inherited = !own;
+        match (configured, &listener.address) {
+            // The name that was given, not what it was resolved to.
+            (Address::Tcp(at), Address::Tcp(real)) => {
+                let host = at.host.clone();
+                listener.address = Address::Tcp(HostPort { host, port: real.port });
+            }
+            (Address::Unix(path), _) if own => {
+                listener.address = configured.clone();
+                let path = path.clone();
+                listener.owned_path = Some(OwnedPath { file: file_id(&path), path, owner: NOBODY });
+            }
+            _ => {}
+        }
+        Ok(listener)
+    }
+
+    /// A copy to serve with, by which the socket cannot be ended for whoever has the original, nor its
+    /// file removed. Nonblocking, whatever the last who served with one needed: that is a property of
+    /// the socket.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn share(&self) -> Result<Self> {
+        let address = self.address.clone();
+        let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
+        set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
+        Ok(Self { fd, address, inherited: true, owned_path: None })
+    }
+
+    /// Lets so many connections wait from now on.
+    ///
+    /// # Errors
+    /// None that a listening socket could have.
+    pub fn set_backlog(&self, backlog: u32) -> Result<()> {
+        let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+        let backlog = Backlog::new(backlog).unwrap_or(Backlog::MAXCONN);
+        socket::listen(&self.fd, backlog).map_err(Error::of("set the backlog of", &self.address))
+    }
+}

@@ -1,0 +1,106 @@
+//! `windlass serve --config`: the file, and what it may not say.
+
+use std::fs;
+use std::path::Path;
+
+use windlass_tests::windlass;
+
+#[test]
+fn check_says_what_would_be_served_and_serves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, socket) = (folder.path().join("config"), folder.path().join("socket"));
+    let listen = format!("unix:{}", socket.display());
+    let text = format!(
+        "[[listener]]\nservice = 'upper'\nmodel = 'poll'\nlisten = ['{listen}', 'tcp:127.0.0.1:0']\n"
+    );
+    fs::write(&file, text).expect("write");
+    let outcome = windlass!("serve", "--check", "--config", &file).run();
+    outcome.succeeds();
+    let expected =
+        format!("would serve {listen} upper poll\nwould serve tcp:127.0.0.1:0 upper poll\n");
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), expected);
+    assert!(!socket.exists());
+    // The command line can be checked like a file.
+    let outcome = windlass!().words("serve upper --model fork --listen unix:@x --check").run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, b"would serve unix:@x upper fork\n");
+}
+
+#[test]
+fn every_mistake_is_a_line_with_its_place_and_the_exit_code_is_1() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config");
+    fs::write(&file, "[[listener]]\nfrob = 1\n\n[[listener]]\nservice = 'frob'\n").expect("write");
+    for check in [true, false] {
+        let mut run = windlass!("serve", "--config", &file);
+        if check {
+            run = run.arg("--check");
+        }
+        let outcome = run.run();
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(outcome.stdout.is_empty(), "{outcome}");
+        let lines: Vec<_> = outcome.stderr.lines().collect();
+        let begin = |place: &str| format!("windlass: {}:{place}: ", file.display());
+        assert_eq!(lines.len(), 2, "{outcome}");
+        assert!(lines[0].starts_with(&(begin("2:1") + "unknown field `frob`")), "{outcome}");
+        assert!(lines[1].starts_with(&(begin("5:11") + "\"frob\" is not one of")), "{outcome}");
+    }
+    let missing = folder.path().join("missing");
+    let outcome = windlass!("serve", "--config", &missing).run();
+    outcome.fails_with(1, &[&missing.display().to_string(), "No such file"]);
+}
+
+#[test]
+fn a_file_and_options_for_what_is_in_it_do_not_go_together() {
+    for words in ["upper", "--listen unix:@x", "--backlog 3", "--workers 3"] {
+        let outcome = windlass!("serve", "--config", "/dev/null").words(words).run();
+        outcome.fails_with(2, &["--config"]);
+    }
+}
+
+fn example(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples").join(name)
+}
+
+/// It has every key, so that one can see what there is.
+#[test]
+fn the_example_is_in_order_and_complete() {
+    let path = example("windlass.toml");
+    windlass!("serve", "--check", "--config", &path).run().succeeds();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("config");
+    fs::write(&file, "[[listener]]\nfrob = 1\n").expect("write");
+    // What a mistake lists is all that there is.
+    let told = windlass!("serve", "--config", &file).run().stderr;
+    let (_, keys) = told.split_once("expected one of").expect("a list");
+    let text = fs::read_to_string(&path).expect("read");
+    for key in keys.split('`').skip(1).step_by(2).chain(["grace", "drain"]) {
+        let said = text.lines().any(|line| {
+            line.trim_start_matches(['#', ' '])
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.starts_with(" = "))
+        });
+        assert!(said, "{key} is not in {}", path.display());
+    }
+}
+
+#[test]
+fn the_unit_files_are_in_order() {
+    // Not worth a failure where it is not installed: the files are for those who have it.
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        println!("skipped: no systemd-analyze");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = env!("CARGO_BIN_EXE_windlass-under-test");
+    for name in ["windlass.service", "windlass.socket"] {
+        let text = fs::read_to_string(example(name)).expect("read");
+        // Whoever verifies looks whether the program is there.
+        let text = text.replace("/usr/local/bin/windlass", program);
+        fs::write(folder.path().join(name), text).expect("write");
+    }
+    let units = ["windlass.service", "windlass.socket"].map(|name| folder.path().join(name));
+    let verify = windlass_tests::Program::new("systemd-analyze").arg("verify");
+    let outcome = units.iter().fold(verify, windlass_tests::Program::arg).run();
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome}");
+}

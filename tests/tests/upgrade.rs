@@ -1,0 +1,338 @@
+//! The supervisor and those who start it: sockets that are passed, what a service manager is told, and
+//! the next binary.
+//!
+//! - A socket is found by its name, its address or its number, and stays open when the server stops.
+//! - READY when all listeners are; RELOADING and READY around a reload; STOPPING; the watchdog's beat.
+//! - SIGUSR2: the next binary takes the sockets over, and nobody is refused; one that fails changes nothing.
+
+use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, thread};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use windlass_tests::{
+    Client, Model, PATIENCE, Supervised, models, proc, supervise, windlass, within,
+};
+
+models!(
+    an_upgrade_fails_nobody: thread Thread, epoll Epoll, reactor Reactor, pool_static PoolStatic,
+    prefork Prefork
+);
+
+fn listener(model: &str, address: &str, more: &str) -> String {
+    format!("[[listener]]\nservice = 'upper'\nmodel = '{model}'\nlisten = '{address}'\n{more}\n")
+}
+
+const ANY: &str = "tcp:127.0.0.1:0";
+
+fn bound() -> (TcpListener, String) {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = format!("tcp:{}", socket.local_addr().expect("an address"));
+    (socket, address)
+}
+
+#[test]
+fn sockets_that_are_passed_are_found_by_name_address_and_number() {
+    let sockets = [bound(), bound(), bound(), bound()];
+    let mut text = listener("epoll", "tcp:127.0.0.1:1", "name = 'web'");
+    text += &listener("prefork", &sockets[1].1, "");
+    text += &listener("poll", "fd:5", "");
+    let mut start = supervise!(&text).env("LISTEN_FDNAMES", "web:b:c:spare");
+    for (socket, _) in &sockets {
+        start = start.activate(socket.try_clone().expect("dup"));
+    }
+    let (supervised, members) = start.serving(3);
+    for (member, model) in [(0, "epoll"), (1, "prefork"), (2, "poll")] {
+        let address = &sockets[member].1;
+        assert!(
+            members.iter().any(|it| it.model == model && it.address == *address),
+            "{members:?}"
+        );
+        Client::connect(address).upper(b"hello");
+    }
+    assert_eq!(supervised.logged("nothing is configured to be served there"), 1);
+    assert!(supervised.stderr().contains(&sockets[3].1));
+    // Neither the sockets nor the variables are for anybody else: a process has its listener, its epoll
+    // set, its signals, and the three that everybody has.
+    let pid = members.iter().find(|it| it.model == "epoll").expect("it is there").pid;
+    within(PATIENCE, "it has what is its own", || proc::descriptors(pid) <= 6);
+    assert_eq!(supervised.stop(), Some(0));
+    // Whoever opened it goes on listening.
+    assert!(Client::try_connect(&sockets[1].1).is_ok());
+}
+
+#[test]
+fn variables_that_are_for_another_process_are_ignored() {
+    let text = listener("epoll", ANY, "");
+    let start = supervise!(&text).env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
+    let (supervised, _) = start.serving(1);
+    assert_eq!(supervised.stop(), Some(0));
+}
+
+/// Whoever opened a socket keeps it through reloads, upgrades and stops.
+#[test]
+fn a_socket_that_was_passed_is_handed_on_and_stays_open() {
+    let (socket, address) = bound();
+    let text = |model: &str| listener(model, &address, "");
+    let start = supervise!(&text("prefork")).activate(socket.try_clone().expect("dup"));
+    let (mut supervised, _) = start.serving(1);
+    supervised.reload(&text("poll"));
+    supervised.until_logged("was replaced", 1);
+    supervised.signal(Signal::SIGUSR2);
+    let new = successor(&supervised);
+    assert_eq!(supervised.wait(), Some(0));
+    Client::connect(&address).upper(b"hello");
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+    let mut waits = Client::try_connect(&address).expect("it listens all the same");
+    waits.send(b"for whoever comes next");
+    drop(socket);
+}
+
+#[test]
+fn an_environment_that_is_not_understood_is_a_failure() {
+    let (socket, _) = bound();
+    for text in ["", "x", "99", "0", "99\n3 own tcp:127.0.0.1:1", "3\n3 own tcp:127.0.0.1:1"] {
+        let start = supervise!(&listener("epoll", ANY, "")).env("WINDLASS_HANDOVER", text);
+        let mut supervised = start.activate(socket.try_clone().expect("dup")).start();
+        assert_eq!(supervised.wait(), Some(1), "{text:?}");
+        supervised.until_logged("take over listeners: WINDLASS_HANDOVER is not understood", 1);
+    }
+}
+
+/// The next message of which a line begins with `word`; what it says, in one line.
+fn hear(manager: &UnixDatagram, word: &str) -> String {
+    let mut buf = [0; 512];
+    loop {
+        let count = manager.recv(&mut buf).expect("it is told something");
+        let text = String::from_utf8_lossy(&buf[..count]).replace('\n', " ");
+        if text.starts_with(word) {
+            return text;
+        }
+        // Nothing but these comes in between.
+        assert!(text.starts_with("STATUS=") || text.starts_with("WATCHDOG="), "{text}");
+    }
+}
+
+#[test]
+fn a_service_manager_is_told_what_happens_in_order() {
+    let text = listener("epoll", ANY, "") + &listener("prefork", ANY, "");
+    let (start, manager) = supervise!(&text).notify();
+    let (supervised, _) = start.serving(2);
+    assert!(hear(&manager, "READY=1").contains("STATUS=serving 2 listeners"));
+    supervised.reload(&listener("epoll", ANY, "backlog = 7"));
+    assert!(hear(&manager, "RELOADING=1").contains("MONOTONIC_USEC="));
+    assert!(hear(&manager, "READY=1").contains("STATUS=serving 1 listeners"));
+    supervised.reload("broken");
+    hear(&manager, "RELOADING=1");
+    hear(&manager, "READY=1");
+    assert_eq!(supervised.stop(), Some(0));
+    hear(&manager, "STOPPING=1");
+}
+
+#[test]
+fn the_watchdog_hears_a_loop_that_lives() {
+    let (start, manager) = supervise!(&listener("epoll", ANY, "")).notify();
+    let (supervised, _) = start.env("WATCHDOG_USEC", "20000").serving(1);
+    hear(&manager, "READY=1");
+    for _ in 0..5 {
+        hear(&manager, "WATCHDOG=1");
+    }
+    drop(supervised);
+}
+
+/// The first of those that took over.
+fn successor(supervised: &Supervised) -> i32 {
+    supervised.until_logged("has taken over", 1);
+    supervised.successors()[0]
+}
+
+fn an_upgrade_fails_nobody(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let unix = format!("unix:{}", path.display());
+    let text = listener(model.name(), ANY, "") + &listener("poll", &unix, "");
+    let (start, manager) = supervise!(&text).notify();
+    let (mut supervised, members) = start.serving(2);
+    hear(&manager, "READY=1");
+    let address = &members.iter().find(|it| it.address.starts_with("tcp")).expect("TCP").address;
+    let over = AtomicBool::new(false);
+    let mut stays = Client::connect(address);
+    stays.upper(b"before");
+    let new = thread::scope(|scope| {
+        let clients: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        let mut client = Client::connect(address);
+                        client.upper(b"hello");
+                        client.ends_with(b"");
+                    }
+                })
+            })
+            .collect();
+        supervised.signal(Signal::SIGUSR2);
+        let new = successor(&supervised);
+        // The line of each listener, by the new processes, with the address that it had.
+        for _ in 0..2 {
+            let member = supervised.listening();
+            assert!(
+                members.iter().any(|old| old.address == member.address && old.pid != member.pid)
+            );
+        }
+        for _ in 0..100 {
+            let mut client = Client::connect(address);
+            client.upper(b"hello");
+            client.ends_with(b"");
+        }
+        over.store(true, Ordering::Relaxed);
+        for client in clients {
+            client.join().expect("every client is served");
+        }
+        new
+    });
+    stays.upper(b"the old one serves it to its end");
+    stays.ends_with(b"");
+    assert_eq!(supervised.wait(), Some(0), "it has drained");
+    assert!(path.exists(), "the file belongs to the new one");
+    Client::connect(&unix).upper(b"hello");
+    // READY of the new one and MAINPID of the old one come in any order.
+    let mut told = String::new();
+    within(PATIENCE, "the manager knows", || {
+        let mut buf = [0; 512];
+        let count = manager.recv(&mut buf).expect("it is told something");
+        told += &String::from_utf8_lossy(&buf[..count]);
+        told.contains(&format!("MAINPID={new}")) && told.contains("READY=1")
+    });
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+    assert!(!path.exists());
+}
+
+/// What a generation does not close or hand over would pile up.
+#[test]
+fn upgrades_in_a_row_leave_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let unix = format!("unix:{}", folder.path().join("socket").display());
+    let text = listener("epoll", ANY, "") + &listener("prefork", &unix, "");
+    let (mut supervised, members) = supervise!(&text).serving(2);
+    let (mut pid, descriptors) = (supervised.pid(), proc::descriptors(supervised.pid()));
+    for n in 1..=4 {
+        kill(Pid::from_raw(pid), Signal::SIGUSR2).expect("it runs");
+        supervised.until_logged("has taken over", n);
+        for _ in 0..2 {
+            supervised.listening();
+        }
+        if n == 1 {
+            assert_eq!(supervised.wait(), Some(0));
+        }
+        within(PATIENCE, "the old one is gone", || !proc::runs(pid));
+        pid = supervised.successors()[n - 1];
+        for member in &members {
+            Client::connect(&member.address).upper(b"hello");
+        }
+        let now = || proc::descriptors(pid);
+        within(PATIENCE, "no descriptor is left", || now() <= descriptors);
+        let environment = fs::read_to_string(format!("/proc/{pid}/environ")).expect("it runs");
+        assert!(environment.contains("WINDLASS_HANDOVER"), "that is how it came to be");
+    }
+    kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the last one ends", || !proc::runs(pid));
+    assert_eq!(folder.path().read_dir().expect("list").count(), 0);
+}
+
+/// The first one drains for as long as its connections last, but it can be told to hurry.
+#[test]
+fn an_old_binary_that_drains_can_be_stopped() {
+    let text = format!("grace = 300\n{}", listener("epoll", ANY, ""));
+    let (mut supervised, members) = supervise!(&text).serving(1);
+    let mut client = Client::connect(&members[0].address);
+    client.upper(b"hello");
+    supervised.signal(Signal::SIGUSR2);
+    let new = successor(&supervised);
+    client.upper(b"still here");
+    supervised.signal(Signal::SIGTERM);
+    supervised.until_logged("the rest has so long", 2);
+    client.upper(b"for the length of the grace");
+    supervised.signal(Signal::SIGTERM);
+    assert_eq!(supervised.wait(), Some(0));
+    client.end();
+    Client::connect(&members[0].address).upper(b"the new one is not concerned");
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+}
+
+/// It is the supervisor's, like the listener: no process finds it taken by the one before.
+#[test]
+fn a_control_socket_outlives_the_processes_that_answer_on_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let control = format!("control = '{}'\nbacklog = ", path.display());
+    let text = |n: u32| listener("prefork", ANY, &format!("{control}{n}"));
+    let is_answered = || windlass!("status", &path).run().succeeds();
+    let (mut supervised, members) = supervise!(&text(1)).serving(1);
+    is_answered();
+    supervised.reload(&text(2));
+    supervised.until_logged("was replaced", 1);
+    within(PATIENCE, "the one before has gone", || !proc::runs(members[0].pid));
+    is_answered();
+    supervised.signal(Signal::SIGUSR2);
+    let new = successor(&supervised);
+    assert_eq!(supervised.wait(), Some(0));
+    is_answered();
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+    assert!(!path.exists());
+}
+
+/// Whoever reads the lines may stop reading when it has seen them.
+#[test]
+fn a_closed_standard_output_stops_neither_a_reload_nor_an_upgrade() {
+    let text = listener("epoll", ANY, "");
+    let (supervised, members) = supervise!(&text).deaf().serving(1);
+    supervised.reload(&(text.clone() + &listener("poll", ANY, "")));
+    supervised.until_logged("standard output", 1);
+    Client::connect(&members[0].address).upper(b"still here");
+    supervised.signal(Signal::SIGUSR2);
+    let new = successor(&supervised);
+    Client::connect(&members[0].address).upper(b"and the new one");
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+}
+
+#[test]
+fn a_binary_that_fails_changes_nothing() {
+    let (supervised, members) = supervise!(&listener("epoll", ANY, "")).by_link().serving(1);
+    let mut client = Client::connect(&members[0].address);
+    let link = supervised.folder().join("program");
+    for (n, broken) in ["/bin/false", "/no/such/program", "/dev/null"].into_iter().enumerate() {
+        fs::remove_file(&link).expect("remove");
+        symlink(broken, &link).expect("symlink");
+        supervised.signal(Signal::SIGUSR2);
+        within(PATIENCE, "it is told", || {
+            supervised.logged("the old one goes on") + supervised.logged("the old binary goes on")
+                > n
+        });
+        client.upper(b"still here");
+        Client::connect(&members[0].address).upper(b"and new ones");
+    }
+    // A configuration that the new binary does not take is the same.
+    let program = fs::canonicalize(env!("CARGO_BIN_EXE_windlass-under-test")).expect("it is there");
+    fs::remove_file(&link).expect("remove");
+    symlink(program, &link).expect("symlink");
+    fs::write(supervised.config(), "broken").expect("write");
+    supervised.signal(Signal::SIGUSR2);
+    supervised.until_logged("exited with status 1 before it was ready", 2);
+    client.upper(b"still here");
+    // And then it works after all.
+    fs::write(supervised.config(), listener("poll", ANY, "")).expect("write");
+    supervised.signal(Signal::SIGUSR2);
+    supervised.until_logged("has taken over", 1);
+    assert_eq!(supervised.listening().address, members[0].address);
+    Client::connect(&members[0].address).upper(b"hello");
+    client.upper(b"and here");
+    client.ends_with(b"");
+}
