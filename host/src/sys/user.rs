@@ -69,6 +69,10 @@ impl User {
     /// # Errors
     /// This is not root; `EPERM` for a root that may not (`CAP_SETUID`, `CAP_SETGID`).
     pub fn assume(&self) -> Result<()> {
+        if self.is_this_process() {
+            // A binary that takes over from one that has become it.
+            return Ok(());
+        }
         let refuse = |why: &'static str| Error::new("become user", &self.name, why);
         if !geteuid().is_root() {
             return Err(refuse("only root can"));

@@ -228,6 +228,9 @@ fn user() {
         File::open("/etc/shadow").map_err(|error| error.kind()).err(),
         Some(std::io::ErrorKind::PermissionDenied)
     );
-    let error = user.assume().expect_err("this is not root").to_string();
-    assert_eq!(error, format!("become user {uid}:{gid}: only root can"));
+    // Once more is no news, and another one is out of reach.
+    user.assume().expect("it is this user");
+    let other = User::look_up(&format!("{}:{gid}", uid - 2)).expect("numbers");
+    let error = other.assume().expect_err("this is not root").to_string();
+    assert_eq!(error, format!("become user {}:{gid}: only root can", uid - 2));
 }

@@ -7,6 +7,7 @@ mod member;
 mod message;
 mod notice;
 mod parent;
+mod start;
 mod worker;
 
 pub(super) use board::Board;

@@ -9,12 +9,12 @@
 //!
 //! No decision is made here. That is what lets the core's search try every order of events.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 use windlass_core::pool::scoreboard::Activity;
 use windlass_core::pool::supervisor::{
     Action, Conn, End, Event, Exit, Listen, Pass, Policy, PolicyError, Signal, State, Supervisor,
@@ -36,7 +36,7 @@ use crate::server::{Stop, control};
 use crate::sys::confine::Confinement;
 use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
-use crate::sys::process::{self, Child, Forked, SingleThreaded};
+use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
 use crate::sys::stream::Stream;
 use crate::sys::{Errno, Signal as UnixSignal, clock, pidfd};
@@ -50,21 +50,23 @@ pub(in crate::server) struct Parent<const N: usize> {
     copies: [Option<Stream>; N],
     /// Watched while [`Action::Listen`] says so.
     pub(in crate::server) listener: Option<Token>,
+    /// Where those come who ask for its state.
+    control: Option<Token>,
     /// Rings when the supervisor wants to be told the time.
     timer: Option<Token>,
     /// Rings when the stop has lasted long enough.
     deadline: Option<Token>,
     stop: Stop,
     /// What a worker does; its exit status.
-    work: Box<dyn Fn(Worker) -> i32>,
+    pub(super) work: Box<dyn Fn(Worker) -> i32>,
     /// The folder that workers serve, if they serve one.
-    root: Option<Arc<Root>>,
+    pub(super) root: Option<Arc<Root>>,
     /// What workers share, where they accept by themselves.
     pub(super) shared: Option<Shared>,
     /// What a worker enters before it hears a client.
-    confinement: Option<Confinement>,
+    pub(super) confinement: Option<Confinement>,
     pub(super) ledger: Ledger,
-    alone: SingleThreaded,
+    pub(super) alone: SingleThreaded,
     pub(super) pid: u32,
 }
 
@@ -76,7 +78,7 @@ pub(in crate::server) struct Shared {
 }
 
 /// What came of listening to a worker.
-enum Heard {
+pub(super) enum Heard {
     Something,
     Nothing,
     End,
@@ -84,7 +86,7 @@ enum Heard {
 
 const STOP_NOW: Event = Event::Signal(Signal::StopNow);
 
-type Cx<const N: usize> = Context<Parent<N>>;
+pub(super) type Cx<const N: usize> = Context<Parent<N>>;
 
 /// How often the parent looks at the scoreboard when nobody rings.
 pub(in crate::server) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -132,6 +134,7 @@ pub(in crate::server) fn run<const N: usize>(
         members: [const { None }; N],
         copies: [const { None }; N],
         listener: None,
+        control: None,
         timer: None,
         deadline: None,
         stop,
@@ -163,7 +166,7 @@ pub(in crate::server) fn run<const N: usize>(
         events.every(LOOK_EVERY, Parent::look);
     }
     if let Some(listener) = parent.ledger.take_control() {
-        control::listen(&mut events, listener, Parent::status)?;
+        parent.control = Some(control::listen(&mut events, listener, Parent::status)?);
     }
     prepare(&mut events, &mut parent)?;
     parent.tell(&mut events, Event::Tick);
@@ -249,61 +252,6 @@ impl<const N: usize> Parent<N> {
         }
     }
 
-    /// Starts a worker.
-    fn spawn(&mut self, cx: &mut Cx<N>, id: Id) -> Result<()> {
-        let (channel, theirs) = Channel::pair().map_err(Error::of("open", "a channel"))?;
-        let child = match process::fork(&self.alone).map_err(Error::of("fork", "a worker"))? {
-            Forked::Child => process::exit(self.live(id, theirs)),
-            Forked::Parent(child) => child,
-        };
-        drop(theirs);
-        let channel = Rc::new(channel);
-        let watched = Self::watch(cx, id, child, &channel);
-        if watched.is_err() {
-            child.kill();
-            child.reap();
-        }
-        let member = Member::new(id, child, channel, watched?, cx.now());
-        self.members[usize::from(id.slot)] = Some(member);
-        self.ledger.counters.spawned += 1;
-        debug!(pid = child.pid(), slot = id.slot, epoch = id.epoch, "a worker was started");
-        Ok(())
-    }
-
-    fn watch(cx: &mut Cx<N>, id: Id, child: Child, channel: &Rc<Channel>) -> Result<Token> {
-        let source = cx.add(Rc::clone(channel), Watch::READ, move |channel, parent, cx, _| {
-            if let Heard::End = parent.hear(cx, id, channel) {
-                // Its end is told by its exit.
-                cx.remove(cx.current());
-            }
-        })?;
-        let exit = cx.child(child.pid(), move |parent, cx, exit| parent.bury(cx, id, exit));
-        if exit.is_err() {
-            cx.remove(source);
-        }
-        exit.map(|_| source)
-    }
-
-    /// The whole life of a worker; its exit status.
-    fn live(&self, id: Id, channel: Channel) -> i32 {
-        if !process::die_with_parent(self.pid) {
-            return 1;
-        }
-        process::leave_terminal_group();
-        if let Some(Err(error)) = self.confinement.as_ref().map(Confinement::enter) {
-            error!("{error}");
-            return 1;
-        }
-        let shared = self.shared.iter().flat_map(|it| [it.listener.as_fd(), it.board.as_fd()]);
-        let root = self.root.iter().map(|root| root.as_fd());
-        let keep: Vec<BorrowedFd<'_>> = shared.chain(root).chain([channel.as_fd()]).collect();
-        process::close_others(&keep);
-        match Worker::new(id, channel) {
-            Ok(worker) => (self.work)(worker),
-            Err(_) => 1,
-        }
-    }
-
     fn pass(&self, worker: Id, conn: Conn) -> Pass {
         let (Some(member), Some(copy)) =
             (self.member(worker), &self.copies[usize::from(conn.index)])
@@ -330,7 +278,7 @@ impl<const N: usize> Parent<N> {
 
     /// Hears the next thing that a worker has to say. What follows it is reported again by the kernel,
     /// and rarely anything does: to look each time would cost a system call a connection.
-    fn hear(&mut self, cx: &mut Cx<N>, worker: Id, channel: &Channel) -> Heard {
+    pub(super) fn hear(&mut self, cx: &mut Cx<N>, worker: Id, channel: &Channel) -> Heard {
         let mut buf = [0; 8];
         let len = match channel.recv(&mut buf) {
             Ok(Received::Message { len, .. } | Received::Lost { len }) => len,
@@ -378,7 +326,7 @@ impl<const N: usize> Parent<N> {
     }
 
     /// A worker has ended.
-    fn bury(&mut self, cx: &mut Cx<N>, worker: Id, exit: pidfd::Exit) {
+    pub(super) fn bury(&mut self, cx: &mut Cx<N>, worker: Id, exit: pidfd::Exit) {
         let place = usize::from(worker.slot);
         let Some(mut member) = self.members[place].take_if(|member| member.id == worker) else {
             return;
@@ -431,6 +379,11 @@ impl<const N: usize> Parent<N> {
             cx.remove(listener);
         }
         self.ledger.close_gauge();
+        // Then somebody else serves here from now on, and answers for it.
+        let retires = matches!(self.stop.state(), StopState::Draining { retiring: true, .. });
+        if let Some(control) = self.control.take_if(|_| retires) {
+            cx.remove(control);
+        }
         if let Some(shared) = &self.shared {
             shared.listener.close_everywhere();
         }
