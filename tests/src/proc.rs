@@ -25,12 +25,19 @@ pub fn command(pid: i32) -> String {
     String::from_utf8_lossy(&text).replace('\0', " ")
 }
 
-/// Memory that `pid` has to itself, in bytes (`RssAnon`); 0 when it has ended.
+/// Memory that `pid` has to itself, in bytes: pages that it wrote and shares with nobody, the parent
+/// that it was forked from included. 0 when it has ended.
 pub fn private_memory(pid: i32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
     let kib = line.and_then(|line| line.split_whitespace().next());
     kib.map_or(0, |kib| kib.parse::<usize>().expect("a number of KiB") * 1024)
+}
+
+/// Memory that `pid` has written, in bytes, whoever shares it (`RssAnon`); 0 when it has ended.
+pub fn written_memory(pid: i32) -> usize {
+    let kib = status(pid, "RssAnon");
+    kib.trim_end_matches(" kB").parse::<usize>().map_or(0, |kib| kib * 1024)
 }
 
 /// A field of `/proc/PID/status`, without the white space around it; nothing when the process is gone.

@@ -254,7 +254,7 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut(model: Model) {
     assert!((1..64 << 20).contains(&sent), "nothing pushes back: {sent} bytes");
     within(PATIENCE, "others are served", || is_served(&server));
     let grown = server.private_memory().saturating_sub(before);
-    // `prefork` starts a worker for the one that is busy, and its pages count, though they are shared.
+    // `prefork` starts workers meanwhile, of some hundred kilobytes each.
     let limit = if model == Model::Prefork { 4 << 20 } else { 2 << 20 };
     assert!(grown < limit, "{grown} bytes for one peer");
     within(PATIENCE, "it is cut", || glutton.is_dead());

@@ -98,13 +98,13 @@ fn random_kills_leave_nothing_behind(model: Model) {
     let (mut kills, mut answers, mut failures) =
         storm(&server, Duration::from_secs_f64(seconds / 10.0), &mut random);
     calm(&server);
-    let before = (descriptors(&server), proc::private_memory(server.pid()));
+    let before = (descriptors(&server), proc::written_memory(server.pid()));
 
     let more = storm(&server, Duration::from_secs_f64(seconds * 0.9), &mut random);
     (kills, answers, failures) = (kills + more.0, answers + more.1, failures + more.2);
     calm(&server);
     within(PATIENCE, "no descriptor is left", || descriptors(&server) <= before.0);
-    let after = (descriptors(&server), proc::private_memory(server.pid()));
+    let after = (descriptors(&server), proc::written_memory(server.pid()));
     let zombies = proc::children(server.pid()).len() - workers(&server).len();
     println!(
         "{}: {kills} kills, {answers} answers, {failures} lost; {zombies} zombies, descriptors {} \
