@@ -14,6 +14,7 @@ pub(crate) fn bench() -> Result<()> {
     let windlass = build_windlass()?;
     let peers = Peers::build()?;
     step("messages", || messages(&windlass, &peers))?;
+    step("files", || files(&windlass, &peers))?;
     step("memory of an idle connection", || memory(&windlass, &peers))?;
     step("connections", || connects(&windlass, &peers))?;
     step("faults", || resilience(&windlass, &peers))?;
@@ -53,6 +54,26 @@ fn messages(windlass: &Path, peers: &Peers) -> Result<()> {
         .args(["--connections", "64,1000,10000", "--sizes", "64,16384"])
         .args(["--rounds", "3", "--seconds", "0.7"])
         .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
+}
+
+/// One client, a file of 256 MiB. The plain server knows one size of frames, and HTTP none.
+fn files(windlass: &Path, peers: &Peers) -> Result<()> {
+    let plain = format!("--peer=plain={} 0 FOLDER", peers.c.join("files_plain").display());
+    let mut nginx = Vec::new();
+    if has("nginx") {
+        let http = peers.rust.join("http_peer");
+        nginx.push(format!("--peer=nginx={} nginx 0 1 0 FOLDER", http.display()));
+    } else {
+        println!("no nginx (apt-get install nginx-light)");
+    }
+    let bench = |size: &str, peers: &[String]| {
+        run(program(windlass)
+            .args(["bench", "files", "--models", "epoll,pool-static,iterative"])
+            .args(["--sizes", size, "--rounds", "5", "--seconds", "1"])
+            .args(peers))
+    };
+    bench("4096", &[plain])?;
+    bench("16777216", &nginx)
 }
 
 fn memory(windlass: &Path, peers: &Peers) -> Result<()> {

@@ -7,17 +7,20 @@
 //! medians.
 
 mod connects;
+mod files;
 mod load;
 mod report;
 mod target;
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::{Model, Service};
 use crate::sys::{account, process};
 use connects::Connects;
+use files::{Fetches, Folder};
 use load::{Done, Messages};
 use report::{Cell, Report};
 use target::{Kind, Target};
@@ -30,6 +33,10 @@ pub enum Question {
     /// Processor time and connections per second of `time`, one request each. A peer whose `listening`
     /// line says `http` is asked for `/` instead.
     Connects,
+    /// Processor time and MiB per second of `files`, for one client; sizes are those of frames. In the
+    /// command of a peer, `FOLDER` is where the file is; one whose `listening` line says `http` is asked
+    /// for it by HTTP.
+    Files,
     /// Replies on the luckiest and the unluckiest of 50 connections with 1 MB messages.
     Fairness,
     /// Private memory of an idle connection.
@@ -75,9 +82,16 @@ pub fn run(plan: &Plan) -> Result<()> {
         .chain(plan.models.iter().map(|&model| Kind::Ours { model, options: plan.options.clone() }))
         .collect();
     let sizes = match plan.question {
-        Question::Messages | Question::Syscalls | Question::Fairness => &plan.sizes[..],
+        Question::Messages | Question::Syscalls | Question::Fairness | Question::Files => {
+            &plan.sizes[..]
+        }
         Question::Connects | Question::Memory => &[0],
     };
+    let folder = match plan.question {
+        Question::Files => Some(Folder::new()?),
+        _ => None,
+    };
+    let folder = folder.as_ref().map(Folder::path);
     let mut report = Report::new(plan.question);
     for &connections in &plan.connections {
         for &size in sizes {
@@ -85,7 +99,7 @@ pub fn run(plan: &Plan) -> Result<()> {
             for round in 0..plan.rounds {
                 for (kind, cells) in kinds.iter().zip(&mut cells) {
                     eprint!("\r\x1b[Kround {} of {}: {kind}", round + 1, plan.rounds);
-                    cells.push(measure(plan, kind, connections, size)?);
+                    cells.push(measure(plan, kind, folder, connections, size)?);
                 }
             }
             eprint!("\r\x1b[K");
@@ -97,15 +111,22 @@ pub fn run(plan: &Plan) -> Result<()> {
 }
 
 /// One run of one server.
-fn measure(plan: &Plan, kind: &Kind, connections: usize, size: usize) -> Result<Cell> {
+fn measure(
+    plan: &Plan,
+    kind: &Kind,
+    folder: Option<&Path>,
+    connections: usize,
+    size: usize,
+) -> Result<Cell> {
     let service = match plan.question {
         Question::Connects => Service::Time,
+        Question::Files => Service::Files,
         Question::Messages | Question::Fairness | Question::Memory | Question::Syscalls => {
             Service::Upper
         }
     };
     account::pin(SERVER_CPU);
-    let target = Target::start(kind, service, plan.question == Question::Syscalls)?;
+    let target = Target::start(kind, service, folder, plan.question == Question::Syscalls)?;
     account::pin(LOAD_CPU);
     let at = socket_address(&target.address)?;
     let us = (plan.seconds * 1e6) as u64;
@@ -116,6 +137,10 @@ fn measure(plan: &Plan, kind: &Kind, connections: usize, size: usize) -> Result<
         }
         Question::Connects => {
             let mut load = Connects::new(at, connections, target.speaks)?;
+            timed(&target, us, |us| load.run(us))
+        }
+        Question::Files => {
+            let mut load = Fetches::new(at, size, target.speaks)?;
             timed(&target, us, |us| load.run(us))
         }
         Question::Fairness => {

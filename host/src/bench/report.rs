@@ -81,6 +81,7 @@ fn unit(question: Question) -> &'static str {
         Question::Messages => "server ns/message",
         Question::Connects => "server ns/connection",
         Question::Fairness => "most/fewest replies",
+        Question::Files => "server ns/MiB",
         Question::Memory => "bytes/idle connection",
         Question::Syscalls => "system calls/message",
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::addr::Address;
@@ -40,7 +40,13 @@ pub(super) struct Target {
 
 impl Target {
     /// Starts it on a port of its choosing, and waits until it listens.
-    pub(super) fn start(kind: &Kind, service: Service, traced: bool) -> Result<Self> {
+    pub(super) fn start(
+        kind: &Kind,
+        service: Service,
+        folder: Option<&Path>,
+        traced: bool,
+    ) -> Result<Self> {
+        let folder = folder.map(|folder| folder.to_string_lossy());
         let mut words: Vec<String> = match kind {
             Kind::Ours { model, options } => {
                 let program = std::env::current_exe().map_err(Error::of("find", "this program"))?;
@@ -49,9 +55,16 @@ impl Target {
                 words.extend(fixed.map(str::to_owned));
                 words.push(model.name().to_owned());
                 words.extend(options.iter().cloned());
+                if let Some(folder) = &folder {
+                    words.extend(["--root".to_owned(), folder.to_string()]);
+                }
                 words
             }
-            Kind::Peer { command, .. } => command.split_whitespace().map(str::to_owned).collect(),
+            Kind::Peer { command, .. } => {
+                let folder = folder.as_deref().unwrap_or("FOLDER");
+                let word = |word| if word == "FOLDER" { folder } else { word };
+                command.split_whitespace().map(|it| word(it).to_owned()).collect()
+            }
         };
         let trace = traced.then(|| {
             let name = format!("windlass-bench-{}.strace", std::process::id());

@@ -361,13 +361,14 @@ impl ValueEnum for Service {
 
 impl ValueEnum for Question {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Messages, Self::Connects, Self::Fairness, Self::Memory, Self::Syscalls]
+        &[Self::Messages, Self::Connects, Self::Files, Self::Fairness, Self::Memory, Self::Syscalls]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
             Self::Messages => ("messages", "processor time of a message, under `upper`"),
             Self::Connects => ("connects", "processor time of a connection, under `time`"),
+            Self::Files => ("files", "processor time of a MiB of a file, by the size of frames"),
             Self::Fairness => ("fairness", "replies on the luckiest and the unluckiest connection"),
             Self::Memory => ("memory", "private memory of an idle connection"),
             Self::Syscalls => ("syscalls", "system calls of a message, counted by strace"),

@@ -15,6 +15,7 @@ pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
             (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[64, 1000], &[64, 16_384])
         }
         Question::Connects => (&[Model::Fork, Model::ThreadPool], &[16, 64], &[]),
+        Question::Files => (&[Model::Epoll, Model::PoolStatic], &[1], &[4096, 16 << 20]),
         Question::Fairness => {
             (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[50], &[1_000_000])
         }

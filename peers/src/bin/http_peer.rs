@@ -1,8 +1,8 @@
-//! Apache (prefork) or nginx as a peer: `http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER]]`.
+//! Apache (prefork) or nginx as a peer: `http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER]]]`.
 //!
 //! Writes a small configuration to a directory of its own, starts the server in the foreground, and
 //! prints the `listening` line when it answers. Apache's workers are 5 to 10 spare ones of 20 at most,
-//! nginx's are as many as are asked for (2). Whoever ends the server, or this, ends both.
+//! nginx's are as many as are asked for (2); with a folder, nginx serves its files. Whoever ends the server, or this, ends both.
 
 use std::error::Error;
 use std::fs;
@@ -18,9 +18,11 @@ const MODULES: &str = "/usr/lib/apache2/modules";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let usage = "usage: http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER]]";
+    let usage = "usage: http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER]]]";
     let name = args.next().ok_or(usage)?;
-    let mut numbers = args.map(|arg| arg.parse::<u32>().map_err(|_| usage));
+    let args: Vec<String> = args.collect();
+    let folder = args.get(3);
+    let mut numbers = args.iter().take(3).map(|arg| arg.parse::<u32>().map_err(|_| usage));
     let mut number = |default| numbers.next().transpose().map(|n| n.unwrap_or(default));
     let (port, workers, each) = (number(0)?, number(2)?, number(0)?);
     let port = match u16::try_from(port)? {
@@ -34,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let here = dir.display();
     let (config, command) = match name.as_str() {
         "apache" => (apache(&dir, port, each), format!("apache2 -f {here}/conf -D FOREGROUND")),
-        "nginx" => (nginx(&dir, port, workers), format!("nginx -p {here} -c {here}/conf")),
+        "nginx" => (nginx(&dir, port, workers, folder.map(String::as_str)), format!("nginx -p {here} -c {here}/conf")),
         _ => return Err(usage.into()),
     };
     fs::write(dir.join("conf"), config)?;
@@ -83,15 +85,21 @@ fn apache(dir: &Path, port: u16, each: u32) -> String {
     )
 }
 
-fn nginx(dir: &Path, port: u16, workers: u32) -> String {
+fn nginx(dir: &Path, port: u16, workers: u32, folder: Option<&str>) -> String {
     let here = dir.display();
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {here}/{what};\n"))
         .concat();
+    // A folder may be its owner's alone.
+    let user = if folder.is_some() { "user root;\n" } else { "" };
+    let location = match folder {
+        Some(folder) => format!("root {folder}; sendfile on; tcp_nopush on;"),
+        None => "location / { return 200 \"1600000000\\n\"; }".to_owned(),
+    };
     format!(
-        "daemon off;\nworker_processes {workers};\npid {here}/pid;\nerror_log {here}/error;\n\
+        "{user}daemon off;\nworker_processes {workers};\npid {here}/pid;\nerror_log {here}/error;\n\
          events {{ worker_connections 8192; }}\nhttp {{\naccess_log off;\nkeepalive_timeout 0;\n\
          {temp}server {{ listen 127.0.0.1:{port} backlog=1024;\n\
-         location / {{ return 200 \"1600000000\\n\"; }} }} }}\n"
+         {location} }} }}\n"
     )
 }

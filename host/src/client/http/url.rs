@@ -152,7 +152,9 @@ impl fmt::Display for UrlError {
             UrlError::Syntax { at } => {
                 return write!(f, "not a URL: byte {at} of it cannot be there");
             }
-            UrlError::Scheme => "a URL begins with http:// or files://",
+            UrlError::Scheme => {
+                "only http and files are spoken: a URL begins with http:// or files://"
+            }
             UrlError::Userinfo => "the URL names a user, and nobody is logged in here",
             UrlError::NoHost => "the URL has no host",
             UrlError::Host => "the host is neither a name in ASCII nor an address",

@@ -1,0 +1,141 @@
+//! One client that fetches a file again and again.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use windlass_core::session::files::{Fed, Options, Receiver, Request};
+use windlass_core::stream::{Read, Write};
+
+use super::load::{Done, SILENCE_US};
+use super::target::Speaks;
+use crate::error::{Error, Result};
+use crate::sys::connect::start;
+use crate::sys::ready::Interest;
+use crate::sys::stream::Stream;
+use crate::sys::{clock, poll};
+
+/// Bytes of the file.
+const SIZE: u64 = 256 << 20;
+
+/// A file to be served, in a folder of its own.
+pub(super) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(super) fn new() -> Result<Self> {
+        let fail = Error::of("make the folder of", "a file to be served");
+        let folder = tempfile::tempdir().map_err(fail)?;
+        // No hole: those cost the kernel other work than bytes.
+        let bytes: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
+        let path = folder.path().join(NAME);
+        std::fs::write(&path, bytes).map_err(Error::of("write", path.display()))?;
+        Ok(Self(folder))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+const NAME: &str = "file";
+
+/// The client.
+pub(super) struct Fetches {
+    at: SocketAddr,
+    question: Vec<u8>,
+    speaks: Speaks,
+    buf: Vec<u8>,
+}
+
+impl Fetches {
+    /// Asks for frames of at most `frame` bytes.
+    pub(super) fn new(at: SocketAddr, frame: usize, speaks: Speaks) -> Result<Self> {
+        let question = match speaks {
+            Speaks::Http => format!("GET /{NAME} HTTP/1.0\r\n\r\n").into_bytes(),
+            Speaks::Ours => {
+                let frame = u32::try_from(frame).ok().filter(|&frame| frame != 4096);
+                let options = Options { frame, ..Options::default() };
+                let mut wire = vec![0; Request::WIRE_MAX];
+                let len = Request { name: NAME.as_bytes(), options }
+                    .render(&mut wire)
+                    .map_err(Error::of("ask for", NAME))?;
+                wire.truncate(len);
+                wire
+            }
+        };
+        Ok(Self { at, question, speaks, buf: vec![0; 256 * 1024] })
+    }
+
+    /// Fetches for at least `us` microseconds; how many MiB came, and how long it took.
+    pub(super) fn run(&mut self, us: u64) -> Result<Done> {
+        let begin = clock::now();
+        let mut bytes = 0;
+        loop {
+            bytes += self.fetch()?;
+            let us_so_far = clock::now().since(begin);
+            if us_so_far >= us {
+                return Ok(Done { count: bytes >> 20, us: us_so_far });
+            }
+        }
+    }
+
+    fn fetch(&mut self) -> Result<u64> {
+        let stream = start(self.at).map_err(Error::of("connect to", self.at))?;
+        self.wait(&stream, Interest::WRITE)?;
+        match stream.send([&self.question, &[]]).map_err(Error::of("send to", self.at))? {
+            // It is shorter than any socket's buffer.
+            Write::Moved(_) => {}
+            Write::WouldBlock | Write::Nothing | Write::Interrupted => {
+                return Err(Error::new("send to", self.at, "there is no room"));
+            }
+        }
+        let mut came = 0;
+        let mut receiver = <Receiver>::new();
+        loop {
+            match stream.recv(&mut self.buf).map_err(Error::of("receive from", self.at))? {
+                Read::Moved(n) => {
+                    let n = n.get();
+                    came += match self.speaks {
+                        Speaks::Http => n as u64,
+                        Speaks::Ours => body_of(&mut receiver, &self.buf[..n])
+                            .map_err(Error::of("receive from", self.at))?,
+                    };
+                }
+                // By HTTP the head came too.
+                Read::Eof if came >= SIZE => return Ok(SIZE),
+                Read::Eof => return Err(Error::new("receive from", self.at, "it is not whole")),
+                Read::WouldBlock => self.wait(&stream, Interest::READ)?,
+                Read::Interrupted => {}
+            }
+        }
+    }
+
+    fn wait(&self, stream: &Stream, interest: Interest) -> Result<()> {
+        let until = clock::now().after(SILENCE_US);
+        match poll::wait(stream.as_fd(), interest, None, Some(until)) {
+            poll::Woken::TimedOut => Err(Error::new("load", self.at, "the server does not answer")),
+            poll::Woken::Ready(_) | poll::Woken::Other | poll::Woken::Interrupted => Ok(()),
+        }
+    }
+}
+
+/// How many bytes of the file are in what came.
+fn body_of(
+    receiver: &mut Receiver,
+    mut input: &[u8],
+) -> std::result::Result<u64, windlass_core::fault::Peer> {
+    let mut body = 0;
+    loop {
+        match receiver.feed(input)? {
+            Fed::More | Fed::Refused(_) => return Ok(body),
+            Fed::Head { rest, .. } | Fed::End { rest, .. } => input = rest,
+            Fed::Body { bytes, rest } => {
+                body += bytes.len() as u64;
+                input = rest;
+            }
+        }
+        if input.is_empty() {
+            return Ok(body);
+        }
+    }
+}
