@@ -28,10 +28,18 @@ pub fn command(pid: i32) -> String {
 /// Memory that `pid` has to itself, in bytes: pages that it wrote and shares with nobody, the parent
 /// that it was forked from included. 0 when it has ended.
 pub fn private_memory(pid: i32) -> usize {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:"));
-    let kib = line.and_then(|line| line.split_whitespace().next());
-    kib.map_or(0, |kib| kib.parse::<usize>().expect("a number of KiB") * 1024)
+    let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
+    let kib = |line: &str| line.trim_end_matches(" kB").trim().parse::<usize>().unwrap_or(0);
+    let (mut sum, mut dirty) = (0, 0);
+    for line in smaps.lines() {
+        if let Some(size) = line.strip_prefix("Private_Dirty:") {
+            dirty = kib(size);
+        } else if let Some(size) = line.strip_prefix("Anonymous:") {
+            // Pages of a program that was written a moment ago are dirty too, and are the file's.
+            sum += dirty.min(kib(size));
+        }
+    }
+    sum * 1024
 }
 
 /// Memory that `pid` has written, in bytes, whoever shares it (`RssAnon`); 0 when it has ended.
