@@ -322,7 +322,7 @@ fn the_model_of_a_listener_can_change() {
 #[test]
 fn a_killed_supervisor_leaves_nobody() {
     let text = format!(
-        "grace = 0.2\n{}{}{}",
+        "grace = 300\n{}{}{}",
         upper(""),
         listener("echo", "prefork", ANY, ""),
         listener("upper", "fork", ANY, "")

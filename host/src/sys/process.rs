@@ -135,27 +135,17 @@ pub fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
-/// In a forked child: SIGTERM comes when the parent ends, however it ends. False when it has ended
-/// before this call.
-pub fn stop_with_parent(parent: u32) -> bool {
-    signal_at_parents_death(parent, Signal::SIGTERM)
-}
-
 /// In a forked child: SIGKILL comes when the parent ends, however it ends. False when it has ended
 /// before this call.
 pub fn die_with_parent(parent: u32) -> bool {
-    signal_at_parents_death(parent, Signal::SIGKILL)
+    let _ = nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL));
+    // A parent that ended a moment ago sent nothing, and was replaced by a reaper.
+    u32::try_from(getppid().as_raw()) == Ok(parent)
 }
 
 /// In a forked child: leaves the terminal's process group, so that Ctrl-C goes to the parent alone.
 pub fn leave_terminal_group() {
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
-}
-
-fn signal_at_parents_death(parent: u32, signal: Signal) -> bool {
-    let _ = nix::sys::prctl::set_pdeathsig(Some(signal));
-    // A parent that ended a moment ago sent nothing, and was replaced by a reaper.
-    u32::try_from(getppid().as_raw()) == Ok(parent)
 }
 
 /// Gives freed memory back to the system. What start-up has used would otherwise be copied, page by

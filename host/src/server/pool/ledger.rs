@@ -8,7 +8,7 @@ use windlass_core::time::Instant;
 use super::member::Member;
 use super::parent::Parent;
 use super::{Board, Pool};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::server::{Model, Service};
 use crate::status::{Counters, Limits, Queue, State, Status, Worker, scoreboard};
 use crate::sys::listener::{Gauge, Listener};
@@ -20,6 +20,8 @@ pub(in crate::server) struct Ledger {
     started: Instant,
     /// What the workers of a `prefork` pool finished is on the scoreboard; here is what the dead did.
     pub(super) counters: Counters,
+    /// Why the last start failed.
+    pub(super) spawn_error: Option<Error>,
     crash_loop: bool,
     usage: Usage,
 }
@@ -65,7 +67,7 @@ impl About {
 impl Ledger {
     pub(super) fn new(about: About) -> Self {
         let (counters, usage) = (Counters::default(), Usage::default());
-        Self { about, started: clock::now(), counters, crash_loop: false, usage }
+        Self { about, started: clock::now(), counters, spawn_error: None, crash_loop: false, usage }
     }
 
     pub(super) fn take_control(&mut self) -> Option<Listener> {

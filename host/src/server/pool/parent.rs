@@ -198,6 +198,7 @@ impl<const N: usize> Parent<N> {
                 if let Err(error) = self.spawn(cx, worker) {
                     debug!(slot = worker.slot, generation, "{error}");
                     self.ledger.counters.failed_spawns += 1;
+                    self.ledger.spawn_error = Some(error);
                     self.supervisor.handle(Event::SpawnFailed(worker), now);
                 }
             }
@@ -247,7 +248,7 @@ impl<const N: usize> Parent<N> {
                     }
                 }
             }
-            Action::Notice(notice) => log(notice),
+            Action::Notice(notice) => log(notice, self.ledger.spawn_error.as_ref()),
             Action::Exit => cx.exit(),
         }
     }

@@ -8,7 +8,7 @@ use windlass_core::pool::supervisor::Worker as Id;
 
 use super::member::Member;
 use super::parent::{Cx, Heard, Parent};
-use super::worker::Worker;
+use super::worker::{NO_RESOURCES, Worker};
 use crate::error::{Error, Result};
 use crate::reactor::{Token, Watch};
 use crate::sys::confine::Confinement;
@@ -59,7 +59,8 @@ impl<const N: usize> Parent<N> {
         process::leave_terminal_group();
         if let Some(Err(error)) = self.confinement.as_ref().map(Confinement::enter) {
             error!("{error}");
-            return 1;
+            // It was tried before, so what is lacking now is a descriptor or memory.
+            return NO_RESOURCES;
         }
         let shared = self.shared.iter().flat_map(|it| [it.listener.as_fd(), it.board.as_fd()]);
         let root = self.root.iter().map(|root| root.as_fd());

@@ -30,7 +30,7 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
         error!("{error}");
         return 1;
     }
-    if !process::stop_with_parent(parent) {
+    if !process::die_with_parent(parent) {
         return 0;
     }
     let root = offer.root().map(|root| root.as_fd());
