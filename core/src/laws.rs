@@ -212,8 +212,14 @@ impl<const N: usize> Lab<N> {
         plan: Plan,
         mut sink: impl FnMut(Instant, &[u8]) -> Result<(), Broken>,
     ) -> Result<(), Broken> {
-        let mut watch =
-            Watch { plan, close: Close::Open, calls: 0, digested: 0, now: Instant::from_micros(1) };
+        let mut watch = Watch {
+            plan,
+            close: Close::Open,
+            calls: 0,
+            digested: 0,
+            digested_to: 0,
+            now: Instant::from_micros(1),
+        };
         let mut unread = &input[..plan.end];
         let mut eof = false;
         let room = plan.room;
@@ -336,8 +342,9 @@ struct Watch {
     plan: Plan,
     close: Close,
     calls: usize,
-    /// Bytes of the file that were digested.
+    /// Bytes of the file that were digested, and where the last of them was.
     digested: u64,
+    digested_to: u64,
     now: Instant,
 }
 
@@ -377,8 +384,7 @@ impl Watch {
                     return Err(plan.breaks(Law::Counts));
                 }
                 let bytes = extent.len.min(out.len() as u64);
-                let before = if extent.offset == 0 { 0 } else { self.digested };
-                self.digested = before + bytes;
+                self.digest(extent.offset, bytes);
                 let mut so_far = [0; 32];
                 so_far[..8].copy_from_slice(&self.digested.to_le_bytes());
                 sender.digested(now, bytes, &so_far);
@@ -405,8 +411,7 @@ impl Watch {
                                 *byte = (offset % 251) as u8;
                             }
                             if digest {
-                                let before = if extent.offset == 0 { 0 } else { self.digested };
-                                self.digested = before + n as u64;
+                                self.digest(extent.offset, n as u64);
                             }
                             n
                         }
@@ -420,6 +425,12 @@ impl Watch {
             }
         }
         Ok(0)
+    }
+
+    /// Digests so many bytes: goes on, or begins anew.
+    fn digest(&mut self, offset: u64, bytes: u64) {
+        let before = if offset == self.digested_to && offset > 0 { self.digested } else { 0 };
+        (self.digested, self.digested_to) = (before + bytes, offset + bytes);
     }
 
     /// Checks output: none after `WriteHalf` or the end.

@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::thread;
 
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use windlass_core::session::files::{Digest, Fed, Options, Receiver, Request};
@@ -23,7 +24,11 @@ every_model!(
     a_file_is_pushed_to_whoever_connects,
     no_descriptor_stays_behind,
 );
-every_concurrent_model!(clients_have_their_files_at_once, who_takes_nothing_is_cut);
+every_concurrent_model!(
+    clients_have_their_files_at_once,
+    who_takes_nothing_is_cut,
+    nobody_works_for_who_is_gone,
+);
 // One for each way of sending and each way of waiting.
 models!(a_file_that_shrinks_is_seen_to_be_cut: iterative Iterative, thread Thread, epoll Epoll,
     epoll_et EpollEt, reactor Reactor, prefork Prefork);
@@ -292,4 +297,37 @@ fn no_descriptor_stays_behind(model: Model) {
     }
     let files = || ["4096", "3000001", "folder", "fifo"].map(|name| open_files(&server, name));
     within(PATIENCE, "no file is open", || files() == [0; 4]);
+}
+
+/// What is to be compared or verified is digested first, which a short request can ask for. Who resets
+/// the connection ends that, and so does a stop.
+fn nobody_works_for_who_is_gone(model: Model) {
+    let place = Place::new();
+    let sparse = File::create(place.root().join("sparse")).expect("create");
+    sparse.set_len(1 << 40).expect("a large file");
+    let server = place.serve(model, "--grace 300");
+    let offset = Some(windlass_core::session::files::UNSENT_MAX);
+    let options = Options { offset, digest: true, ..Options::default() };
+    let ask = || {
+        let mut client = server.connect();
+        let mut wire = vec![0; Request::WIRE_MAX];
+        let len = Request { name: b"sparse", options }.render(&mut wire).expect("a good name");
+        client.send(&wire[..len]);
+        client
+    };
+    let gone: Vec<Client> = (0..3).map(|_| ask()).collect();
+    within(PATIENCE, "the file is open", || open_files(&server, "sparse") > 0);
+    gone.into_iter().for_each(Client::reset);
+    within(PATIENCE, "nobody has it open", || open_files(&server, "sparse") == 0);
+    is_file(&ask_for(&server, "4097"), 4097);
+    let _stays = ask();
+    within(PATIENCE, "the file is open", || open_files(&server, "sparse") > 0);
+    server.signal(Signal::SIGTERM);
+    server.until_refused();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.wait().code, Some(0));
+}
+
+fn ask_for(server: &Server, name: &str) -> Got {
+    ask(&mut server.connect(), name.as_bytes(), Options::default())
 }

@@ -232,12 +232,13 @@ fn what_changed_on_its_way_is_found() {
 fn a_server_that_breaks_its_word_is_found_out() {
     let place = Place::new();
     for (answer, why) in [
-        (frames(&[b"n\0size\x005\0", b"1234", b""]), "bytes that are not of the protocol"),
-        (frames(&[b"n\0size\x003\0", b"1234", b""]), "bytes that are not of the protocol"),
-        (frames(&[b"n\0size\x009\0offset\x005\0", b"6789", b""]), "not of the protocol"),
-        (b"\0\0\0\x01n\xff\xff\xff\xff".to_vec(), "4294967295 bytes where 4096 are allowed"),
+        (frames(&[b"file\0size\x005\0", b"1234", b""]), "bytes that are not of the protocol"),
+        (frames(&[b"file\0size\x003\0", b"1234", b""]), "bytes that are not of the protocol"),
+        (frames(&[b"file\0size\x009\0offset\x005\0", b"6789", b""]), "not of the protocol"),
+        (b"\0\0\0\x04file\xff\xff\xff\xff".to_vec(), "4294967295 bytes where 4096 are allowed"),
         (b"\xff\xff\xff\xff".to_vec(), "4294967295 bytes where"),
-        (frames(&[b"n"]), "ended inside a message"),
+        (frames(&[b"file"]), "ended inside a message"),
+        (frames(&[b"other\0size\x001\0", b"1", b""]), "sends another file: other"),
         (Vec::new(), "ended inside a message"),
     ] {
         let outcome = windlass!("get", that_says(answer), "-o", place.here("x")).run();
@@ -297,4 +298,43 @@ fn wrong_usage_is_told() {
     root.fails_with(1, &["open the root /dev/null/x: Not a directory"]);
     let push = windlass!("serve", "files", "--push", "/nothing").run();
     push.fails_with(1, &["push /nothing: there is no such file"]);
+}
+
+/// Whoever comes second is told, and spoils nothing: neither the first's part nor its file.
+#[test]
+fn two_transfers_of_one_file_do_not_meet() {
+    let place = Place::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let url = format!("files://{}/file", listener.local_addr().expect("address"));
+    let mut first = windlass!("get", url, "-o", place.here("x")).start();
+    let (mut peer, _) = listener.accept().expect("accept");
+    let size = format!("file\0size\0{SIZE}\0frame\0{}\0", 1 << 24);
+    let mut answer = frames(&[size.as_bytes()]);
+    answer.extend_from_slice(&u32::try_from(SIZE).expect("short").to_be_bytes());
+    peer.write_all(&answer).expect("send");
+    peer.write_all(&place.content[..1_000_000]).expect("send");
+    let part = || fs::metadata(place.here("x.part")).map_or(0, |part| part.len());
+    within(PATIENCE, "some of it is there", || part() == 1_000_000);
+    let server = place.serve();
+    for more in ["--timeout=30", "--continue", "--verify"] {
+        let get = windlass!("get", self::url(&server, "file"), "-o", place.here("x"), more).run();
+        get.fails_with(1, &["another transfer is writing it"]);
+    }
+    peer.write_all(&place.content[1_000_000..]).expect("send");
+    peer.write_all(&[0; 4]).expect("send");
+    assert_eq!(first.wait(), Some(0));
+    place.has_only("x", &place.content);
+}
+
+/// A part beside what is no file is not what the reader of it waits for.
+#[test]
+fn a_fifo_gets_all_of_it() {
+    let place = Place::new();
+    let server = place.serve();
+    nix::unistd::mkfifo(&place.here("x"), nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
+    fs::write(place.here("x.part"), &place.content[..1_000_000]).expect("write");
+    let fifo = place.here("x");
+    let reader = thread::spawn(move || fs::read(fifo).expect("read"));
+    windlass!("get", url(&server, "file"), "-o", place.here("x"), "-c").run().succeeds();
+    assert!(reader.join().expect("it ends") == place.content, "other bytes");
 }

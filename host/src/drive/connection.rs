@@ -94,11 +94,12 @@ impl<S: Session + ?Sized> Connection<S> {
         self.note(ready);
         match self.advance(now, lent) {
             // Also after `Again`: a peer that talks faster than a turn reads has no more patience.
-            Ok(Next::Wait(_) | Next::Again)
+            Ok(next @ (Next::Wait(_) | Next::Again))
                 if self.patience(lent).is_some_and(|until| until <= now) =>
             {
                 match self.stage {
                     Stage::Lingering => Next::Closed(Ok(())),
+                    Stage::Open | Stage::HalfClosed if self.outlet.drains(now) => next,
                     Stage::Open | Stage::HalfClosed => {
                         let waited_us = now.since(self.outlet.last_moved);
                         self.fail(Fault::TimedOut { waited_us })
@@ -126,6 +127,11 @@ impl<S: Session + ?Sized> Connection<S> {
     /// The session.
     pub fn session(&self) -> &S {
         &self.session
+    }
+
+    /// Used up its budget, and is reported again when there is room: until then it is as if there were none.
+    pub(super) fn rest(&mut self) {
+        self.outlet.writable &= !self.session.want().write;
     }
 
     /// Ends it from this side.
@@ -177,6 +183,10 @@ impl<S: Session + ?Sized> Connection<S> {
                     return Ok(Next::Again);
                 }
                 if let Some(sender) = self.session.file_sender() {
+                    if self.dead {
+                        // Nobody is there whom the work would be for.
+                        return Err(Peer::Reset.into());
+                    }
                     match transmit::perform(sender, &mut self.outlet, now, budget, lent)? {
                         Did::Nothing => {}
                         Did::Moved(n) => {

@@ -83,6 +83,8 @@ pub(super) struct Held {
     pub(super) input: Vec<u8>,
     /// What a session sends a part of at a time.
     pub(super) file: Option<OpenFile>,
+    /// What the peer had not acknowledged when the socket was full, or patience ended last.
+    pub(super) in_flight: Option<u32>,
 }
 
 impl Held {
@@ -114,6 +116,7 @@ impl Spare {
             held.input.clear();
             held.sent = 0;
             held.file = None;
+            held.in_flight = None;
             self.0.push(held);
         }
     }

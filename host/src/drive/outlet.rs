@@ -59,6 +59,7 @@ impl Outlet {
             let held = self.held.get_or_insert_with(|| spare.take());
             held.output.extend_from_slice(first);
             held.output.extend_from_slice(then);
+            self.is_full();
         }
         Ok(())
     }
@@ -79,6 +80,7 @@ impl Outlet {
             }
         }
         if held.sent < held.output.len() {
+            self.is_full();
             return Ok(false);
         }
         held.output.clear();
@@ -87,6 +89,25 @@ impl Outlet {
             spare.give_back(self.held.take());
         }
         Ok(true)
+    }
+
+    /// Whether the peer has taken something of what the kernel has for it, since this was asked last. The
+    /// kernel reports room when a third of its buffer is free, which a slow reader may not make in time.
+    pub(super) fn drains(&mut self, now: Instant) -> bool {
+        let Some(held) = &mut self.held else { return false };
+        let Some(left) = self.stream.unsent() else { return false };
+        let drains = held.in_flight.replace(left).is_some_and(|before| left < before);
+        if drains {
+            self.last_moved = now;
+        }
+        drains
+    }
+
+    /// The socket is full: what the peer takes from now on counts.
+    pub(super) fn is_full(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.in_flight = self.stream.unsent();
+        }
     }
 
     /// Keeps input that the session did not take.

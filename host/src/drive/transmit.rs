@@ -27,14 +27,18 @@ use crate::sys::send_file::{read_at, send_file, send_more};
 #[derive(Debug)]
 pub(super) struct OpenFile {
     file: File,
-    /// What of it was digested, if anything was.
+    /// What of it was digested, if anything was, and where that ends.
     digest: Option<Box<blake3::Hasher>>,
+    digested_to: u64,
     /// The file system has no `sendfile(2)`.
     by_hand: bool,
 }
 
 /// Frames of so many bytes and more are worth a `sendfile` each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
+
+/// What a call costs of the budget, however little it moves: frames may be of 16 bytes.
+const CALL_COST: usize = 8 * 1024;
 
 /// How much `sendfile` may move for each byte of the budget: nothing of it passes through here.
 const SEND_FILE_FACTOR: usize = 4;
@@ -55,14 +59,16 @@ pub(super) enum Did {
 impl OpenFile {
     fn digest(&mut self, offset: u64, bytes: &[u8]) {
         let digest = self.digest.get_or_insert_with(Box::default);
-        if offset == 0 {
+        if offset == 0 || offset != self.digested_to {
             digest.reset();
         }
         digest.update(bytes);
+        self.digested_to = offset + bytes.len() as u64;
     }
 
     fn digest_so_far(&self) -> [u8; 32] {
-        self.digest.as_ref().map_or_else(|| blake3::hash(b""), |it| it.finalize()).into()
+        let digest = self.digest.as_ref().filter(|_| self.digested_to > 0);
+        digest.map_or_else(|| blake3::hash(b""), |it| it.finalize()).into()
     }
 }
 
@@ -80,7 +86,7 @@ pub(super) fn perform(
             let opened = lent.root.as_ref().map_or(Err(Refusal::Failed), |root| root.file(name));
             debug!(name = %name.escape_ascii(), file = ?opened, "asked for");
             let opened = opened.map(|(file, size)| {
-                let file = OpenFile { file, digest: None, by_hand: false };
+                let file = OpenFile { file, digest: None, digested_to: 0, by_hand: false };
                 outlet.held.get_or_insert_with(|| lent.spare.take()).file = Some(file);
                 size
             });
@@ -88,6 +94,8 @@ pub(super) fn perform(
             Ok(Did::Moved(0))
         }
         Task::Digest(extent) => {
+            // Nothing is sent that would show that nobody is there, and select(2) does not tell.
+            outlet.stream.connected().map_err(lost)?;
             let file = file_of(&mut outlet.held)?;
             let room = lent.input.len().min(budget).min(at_most(extent.len));
             let into = &mut lent.input[..room];
@@ -95,7 +103,9 @@ pub(super) fn perform(
             if read.map_err(unreadable)? < room {
                 return Err(shorter());
             }
-            file.digest(extent.offset, &lent.input[..room]);
+            if room > 0 {
+                file.digest(extent.offset, &lent.input[..room]);
+            }
             let so_far = file.digest_so_far();
             // This side works: the peer waits, and is not idle.
             outlet.last_moved = now;
@@ -105,10 +115,14 @@ pub(super) fn perform(
         Task::Send { .. } if !outlet.writable => Ok(Did::Full),
         Task::Send { digest } => {
             let by_hand = digest || file_of(&mut outlet.held)?.by_hand;
-            match next_extent(sender).filter(|_| !by_hand) {
+            let did = match next_extent(sender).filter(|_| !by_hand) {
                 Some((header, len)) => send_extent(sender, outlet, now, budget, header, len),
                 None => send_frames(sender, outlet, now, lent, digest),
+            };
+            if !outlet.writable {
+                outlet.is_full();
             }
+            did
         }
     }
 }
@@ -256,7 +270,7 @@ impl Outlet {
                 self.last_moved = now;
                 self.writable = n.get() == offered;
                 sender.sent(now, n.get() as u64);
-                Did::Moved(n.get().div_ceil(factor))
+                Did::Moved(n.get().div_ceil(factor).max(CALL_COST))
             }
             Write::Interrupted => Did::Moved(0),
             Write::WouldBlock | Write::Nothing => {

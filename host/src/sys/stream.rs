@@ -154,6 +154,15 @@ impl Stream {
         asked == 0 && count(SENT) == 0 && count(RECEIVED) == waiting + end
     }
 
+    /// Bytes that were sent and that the peer has not acknowledged, or not read from a Unix socket
+    /// (`SIOCOUTQ`). None of what is no socket.
+    pub fn unsent(&self) -> Option<u32> {
+        let mut left: libc::c_int = 0;
+        // SAFETY: SIOCOUTQ, which has the number of TIOCOUTQ, writes one integer, which outlives the call.
+        let asked = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCOUTQ, &raw mut left) };
+        (asked == 0).then_some(left.unsigned_abs())
+    }
+
     /// `shutdown(SHUT_WR)`: the peer sees the end of our output. A connection that is already gone
     /// needs no shutdown, so there is no error.
     pub fn shutdown_write(&self) {

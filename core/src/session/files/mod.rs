@@ -46,6 +46,13 @@ pub const NAME_MAX: usize = 4095;
 /// Bytes of payload in a frame of a name at most: the name, its NUL and the options.
 pub const REQUEST_MAX: usize = NAME_MAX + 1 + options::OPTIONS_MAX;
 
+/// Bytes before the offset, the last ones, that the digest of a prefix is of.
+pub const PREFIX_WINDOW: u64 = 64 << 20;
+
+/// The longest beginning of a file that is digested for a client that does not want it sent, so that a
+/// short request cannot make a server work for long.
+pub const UNSENT_MAX: u64 = 8 << 30;
+
 /// Bytes of payload in a frame of the file at most, where nothing else was agreed on.
 pub const FRAME_DEFAULT: u32 = 4096;
 
@@ -87,8 +94,8 @@ pub enum Task<'s> {
     Render,
     /// Open the file of this name, as the peer gave it, then [`FileSender::opened`].
     Open(&'s [u8]),
-    /// Digest this part, or its beginning, then [`FileSender::digested`]. At byte 0 a digest begins
-    /// anew; otherwise it goes on from where it was.
+    /// Digest this part, or its beginning, then [`FileSender::digested`]. A digest goes on where it was,
+    /// and begins anew for a part that begins elsewhere, or at byte 0.
     Digest(Extent),
     /// Send as many pieces as the peer takes, then [`FileSender::sent`]. With `digest`, what of the
     /// file was sent is digested too.

@@ -12,11 +12,13 @@ pub struct Options {
     pub frame: Option<u32>,
     /// `offset`: the first byte of the file that is sent. Without it, 0.
     pub offset: Option<u64>,
-    /// `prefix`, 64 hexadecimal digits, of a request: the digest of the bytes before `offset`. If the
-    /// server's are others, it sends from the beginning.
+    /// `prefix`, 64 hexadecimal digits, of a request: the digest of the bytes before `offset`, or of the
+    /// last [`PREFIX_WINDOW`](super::PREFIX_WINDOW) of them. If the server's are others, it sends from
+    /// the beginning.
     pub prefix: Option<Digest>,
     /// `digest`, whose value is `blake3`: a frame with the digest of the whole file, that before
-    /// `offset` included, follows the last one.
+    /// `offset` included, follows the last one. Not done behind an offset beyond
+    /// [`UNSENT_MAX`](super::UNSENT_MAX).
     pub digest: bool,
     /// `size`, of an answer: bytes of the whole file.
     pub size: Option<u64>,

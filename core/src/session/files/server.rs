@@ -2,7 +2,8 @@
 
 use super::options::OPTIONS_MAX;
 use super::{
-    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, Piece, REQUEST_MAX, Refusal, Task,
+    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, PREFIX_WINDOW, Piece,
+    REQUEST_MAX, Refusal, Task, UNSENT_MAX,
 };
 use crate::fault::{Fault, Peer};
 use crate::frame::{Cut, Part};
@@ -35,8 +36,12 @@ enum State {
     },
     /// The shell opens the file.
     Opening,
-    /// The shell digests what is before the offset; `done` bytes of it so far.
+    /// The shell digests the end of what is before the offset, up to `done` so far, to be compared.
     Checking {
+        done: u64,
+    },
+    /// The shell digests what is before the offset, `done` bytes so far, and goes on with what is sent.
+    Preparing {
         done: u64,
     },
     Answering {
@@ -89,6 +94,11 @@ impl<const N: usize> FilesServer<N> {
     /// The name that was asked for. Empty until the request is whole.
     pub fn name(&self) -> &[u8] {
         self.request.get(..self.name_len).unwrap_or_default()
+    }
+
+    /// What was asked, and when the file is open, what is done of it.
+    pub fn options(&self) -> Options {
+        self.options
     }
 
     /// Takes bytes of the request. How many.
@@ -144,12 +154,23 @@ impl<const N: usize> FilesServer<N> {
         self.state = State::Refusing { why, rendered: 0 };
     }
 
-    /// The offset is known to be good or not to matter: what the answer says.
-    fn answer(&mut self, from: u64) {
+    /// The offset is known to be good, or not to matter.
+    fn start(&mut self, from: u64) {
+        self.options.offset = self.options.offset.map(|_| from);
+        self.options.digest &= from <= UNSENT_MAX;
+        if from > 0 && self.options.digest {
+            self.state = State::Preparing { done: 0 };
+        } else {
+            self.answer();
+        }
+    }
+
+    /// What the answer says.
+    fn answer(&mut self) {
         let asked = self.options;
         self.options = Options {
             size: Some(self.size),
-            offset: asked.offset.map(|_| from),
+            offset: asked.offset,
             frame: asked.frame.map(|frame| frame.max(Cut::FRAME_MIN)),
             prefix: None,
             digest: asked.digest,
@@ -192,6 +213,7 @@ impl<const N: usize> Session for FilesServer<N> {
             State::Asked { .. } => self.state = State::Done(Err(Peer::Truncated.into())),
             State::Opening
             | State::Checking { .. }
+            | State::Preparing { .. }
             | State::Answering { .. }
             | State::Sending { .. }
             | State::Digesting
@@ -233,6 +255,7 @@ impl<const N: usize> Session for FilesServer<N> {
             State::Asked { .. }
             | State::Opening
             | State::Checking { .. }
+            | State::Preparing { .. }
             | State::Sending { .. }
             | State::Digesting
             | State::Done(_) => {}
@@ -246,6 +269,7 @@ impl<const N: usize> Session for FilesServer<N> {
             State::Asked { .. } => Want::READ,
             State::Opening
             | State::Checking { .. }
+            | State::Preparing { .. }
             | State::Answering { .. }
             | State::Sending { .. }
             | State::Digesting
@@ -270,7 +294,7 @@ impl<const N: usize> FileSender for FilesServer<N> {
     fn task(&self) -> Task<'_> {
         match self.state {
             State::Opening => Task::Open(self.name()),
-            State::Checking { done } => {
+            State::Checking { done } | State::Preparing { done } => {
                 Task::Digest(Extent { offset: done, len: self.offset() - done })
             }
             State::Sending { .. } => Task::Send { digest: self.options.digest },
@@ -294,11 +318,10 @@ impl<const N: usize> FileSender for FilesServer<N> {
                 // Who has more than there is has another file.
                 let offset = self.offset();
                 let from = if offset <= size { offset } else { 0 };
-                if from > 0 && (self.options.prefix.is_some() || self.options.digest) {
-                    self.state = State::Checking { done: 0 };
+                if from > 0 && self.options.prefix.is_some() {
+                    self.state = State::Checking { done: from.saturating_sub(PREFIX_WINDOW) };
                 } else {
-                    // Of nothing the digest is always the same.
-                    self.answer(from);
+                    self.start(from);
                 }
             }
         }
@@ -311,7 +334,13 @@ impl<const N: usize> FileSender for FilesServer<N> {
                 *done = done.saturating_add(bytes).min(offset);
                 if *done == offset {
                     let same = self.options.prefix.is_none_or(|prefix| prefix == *so_far);
-                    self.answer(if same { offset } else { 0 });
+                    self.start(if same { offset } else { 0 });
+                }
+            }
+            State::Preparing { done } => {
+                *done = done.saturating_add(bytes).min(offset);
+                if *done == offset {
+                    self.answer();
                 }
             }
             State::Digesting => {

@@ -41,7 +41,7 @@ fn answer(
     step: usize,
 ) -> Vec<u8> {
     let mut stream = Vec::new();
-    let mut digested: Vec<u8> = Vec::new();
+    let (mut digested, mut digested_to): (Vec<u8>, u64) = (Vec::new(), 0);
     let mut wire = wire.to_vec();
     let mut unread = &mut wire[..];
     loop {
@@ -76,11 +76,12 @@ fn answer(
             }
             Task::Open(_) => sender.opened(NOW, file.map(|file| file.len() as u64)),
             Task::Digest(extent) => {
-                if extent.offset == 0 {
+                if extent.offset == 0 || extent.offset != digested_to {
                     digested.clear();
                 }
                 let bytes = part(extent);
                 digested.extend_from_slice(bytes);
+                digested_to = extent.offset + bytes.len() as u64;
                 sender.digested(NOW, bytes.len() as u64, &digest_of(&digested));
             }
             Task::Send { digest } => {
@@ -96,6 +97,7 @@ fn answer(
                         let bytes = part(extent).to_vec();
                         if digest {
                             digested.extend_from_slice(&bytes);
+                            digested_to = extent.offset + bytes.len() as u64;
                         }
                         bytes
                     }
@@ -310,4 +312,35 @@ fn a_server_that_breaks_its_word_is_found_out() {
     ] {
         assert_eq!(receive(&stream, 7), Err(fault), "{stream:?}");
     }
+}
+
+/// What is digested and not sent is bounded, and the end of it is enough to compare.
+#[test]
+fn what_a_request_costs_is_bounded() {
+    let ask = |options: Options, size: u64| {
+        let mut server: FilesServer = FilesServer::new();
+        let mut wire = request(b"n", options);
+        let _ = server.input(NOW, &mut wire, &mut Out::new(&mut []));
+        server.opened(NOW, Ok(size));
+        server
+    };
+    let (far, size) = (UNSENT_MAX + 1, 1 << 40);
+    let all =
+        Options { offset: Some(far), prefix: Some([7; 32]), digest: true, ..Options::default() };
+    let mut server = ask(all, size);
+    let window = Extent { offset: far - PREFIX_WINDOW, len: PREFIX_WINDOW };
+    assert_eq!(server.task(), Task::Digest(window));
+    server.digested(NOW, PREFIX_WINDOW, &[7; 32]);
+    assert_eq!(server.task(), Task::Render);
+    assert!(!server.options().digest);
+    assert_eq!(server.options().offset, Some(far));
+    // Up to the bound the whole beginning is digested, and from 0 on what is sent.
+    let near = Options { offset: Some(UNSENT_MAX), prefix: None, ..all };
+    let server = ask(near, size);
+    assert_eq!(server.task(), Task::Digest(Extent { offset: 0, len: UNSENT_MAX }));
+    let mut server = ask(all, size);
+    server.digested(NOW, PREFIX_WINDOW, &[8; 32]);
+    assert_eq!(server.task(), Task::Render);
+    assert!(server.options().digest);
+    assert_eq!(server.options().offset, Some(0));
 }

@@ -86,9 +86,11 @@ impl Dialogue {
                 http::Fed::Body { bytes, rest } => Said::Body { bytes, rest },
                 http::Fed::Head { head, rest } => answered(&head, rest)?,
             }),
-            Self::Files { options, receiver, .. } => Ok(match receiver.feed(input)? {
+            Self::Files { url, options, receiver } => Ok(match receiver.feed(input)? {
                 Fed::More => Said::More,
-                Fed::Head { head, rest } => Said::Begin { begin: begin(&head, options)?, rest },
+                Fed::Head { head, rest } => {
+                    Said::Begin { begin: begin(&head, url.name(), options)?, rest }
+                }
                 Fed::Refused(why) => {
                     let why = printable(&String::from_utf8_lossy(why));
                     return Err(format!("the server refused: {why}").into());
@@ -123,7 +125,11 @@ fn answered<'i>(head: &http::Head, rest: &'i [u8]) -> Result<Said<'i>, Cause> {
 }
 
 /// What a server does of what was asked.
-fn begin(head: &Head<'_>, asked: &Options) -> Result<Beginning, Cause> {
+fn begin(head: &Head<'_>, name: &[u8], asked: &Options) -> Result<Beginning, Cause> {
+    if !name.is_empty() && head.name != name {
+        let other = printable(&String::from_utf8_lossy(head.name));
+        return Err(format!("the server sends another file: {other}").into());
+    }
     let Options { size, offset, digest, .. } = head.options;
     debug!(size, offset, digest, "answered");
     let from = offset.unwrap_or(0);

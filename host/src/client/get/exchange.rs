@@ -12,12 +12,12 @@ use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use tracing::debug;
+use tracing::{debug, info};
 use windlass_core::fault::Fault;
 
 use super::dialogue::{Beginning, Dialogue, Said};
 use super::file::{NewFile, reason};
-use super::part::{Had, Part};
+use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
 use super::source::Source;
@@ -41,10 +41,10 @@ pub(super) struct Plan<'a> {
     pub(super) source: &'a Source,
     pub(super) target: &'a Target,
     pub(super) timeout: Duration,
-    /// Compare with the server's digest,
-    pub(super) verify: bool,
-    /// which begins with this.
-    pub(super) had: Option<Had>,
+    /// To compare with the server's, of what was there before.
+    pub(super) digest: Option<blake3::Hasher>,
+    /// What was there before.
+    pub(super) part: Option<Part>,
 }
 
 /// Asks, and writes what is answered to the target if it is what was asked for.
@@ -58,8 +58,7 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
 
 /// Asks the first of `addresses` that takes the connection.
 fn ask_at(addresses: Vec<SocketAddr>, plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
-    let Plan { source, target, timeout, verify, had } = plan;
-    let had = had.map_or_else(blake3::Hasher::new, |had| had.digest);
+    let Plan { source, target, timeout, digest, part } = plan;
     // It goes last, and with it the signals: a file is renamed or removed by then.
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
@@ -70,7 +69,8 @@ fn ask_at(addresses: Vec<SocketAddr>, plan: Plan<'_>, dialogue: Dialogue) -> Res
         server: None,
         connected: false,
         dialogue,
-        digest: verify.then_some(had),
+        digest,
+        part,
         sink: Sink::Nothing,
         progress: Progress::hidden(),
         drawing: None,
@@ -97,6 +97,8 @@ struct Exchange {
     dialogue: Dialogue,
     /// Of what there was before and what has come.
     digest: Option<blake3::Hasher>,
+    /// What there was before, until the server says what comes.
+    part: Option<Part>,
     sink: Sink,
     progress: Progress,
     /// The timer that draws it.
@@ -211,7 +213,7 @@ impl Exchange {
         self.received = begin.from;
         let place = self.target.place()?;
         if !place.is_terminal() {
-            self.progress = Progress::show(begin.length);
+            self.progress = Progress::show(begin.length, begin.from);
         }
         self.sink = match place {
             Place::New { name, permissions } => {
@@ -224,7 +226,11 @@ impl Exchange {
                         Sink::New(NewFile::create(name, permissions).map_err(fail)?)
                     }
                     Dialogue::Files { .. } => {
-                        Sink::Part(Part::begin(name, begin.from, permissions).map_err(fail)?)
+                        let part = match self.part.take() {
+                            Some(mut part) => part.go_on_from(begin.from).map(|()| part),
+                            None => Part::begin(name, permissions),
+                        };
+                        Sink::Part(part.map_err(fail)?)
                     }
                 }
             }
@@ -309,6 +315,9 @@ impl Exchange {
             Ok(Answer::Whole) => self.finish().map(|()| Answer::Whole),
             other => {
                 let kept = self.keep();
+                if let (Ok(Answer::Stopped(_)), Some(kept)) = (&other, &kept) {
+                    info!("{kept}");
+                }
                 other.map_err(|error| match kept {
                     Some(kept) => error.and(kept),
                     None => error,
@@ -404,7 +413,7 @@ mod tests {
         let ask = |mut addresses: Vec<SocketAddr>, last: Option<SocketAddr>| {
             addresses.extend(last);
             let (target, timeout) = (&target, Duration::from_secs(60));
-            let plan = Plan { source: &source, target, timeout, verify: false, had: None };
+            let plan = Plan { source: &source, target, timeout, digest: None, part: None };
             ask_at(addresses, plan, Dialogue::http(&url))
         };
         let [at_once, later] = ["255.255.255.255:1", "127.0.0.1:0"].map(|at| at.parse().unwrap());

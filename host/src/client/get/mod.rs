@@ -28,7 +28,7 @@ use crate::sys::Signal;
 use dialogue::Dialogue;
 use exchange::{Answer, Plan};
 use file::reason;
-use part::{Had, Part};
+use part::Part;
 pub use place::Target;
 pub use source::Source;
 
@@ -69,11 +69,20 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
     let mut here = match source {
         Source::Http(url) => url.clone(),
         Source::Files(url) => {
-            let had = if wishes.resume { had(target)? } else { None };
-            let known = had.as_ref().map(|had| (had.len, had.digest()));
+            let part = if wishes.resume { part(target)? } else { None };
+            let (part, had) = match part {
+                Some(mut part) => {
+                    let had = part.digest(wishes.verify);
+                    let fail = Error::of("read what came before of", target);
+                    (Some(part), Some(had.map_err(|error| fail(reason(error)))?))
+                }
+                None => (None, None),
+            };
+            let known = had.as_ref().map(|had| (had.len, had.window));
             let dialogue = Dialogue::files(url, known, wishes.verify);
-            let had = if wishes.verify { had } else { None };
-            let plan = Plan { source, target, timeout, verify: wishes.verify, had };
+            let all = had.and_then(|had| had.all).unwrap_or_default();
+            let digest = wishes.verify.then_some(all);
+            let plan = Plan { source, target, timeout, digest, part };
             return match exchange::ask(plan, dialogue)? {
                 Answer::Whole => Ok(Got::Whole),
                 Answer::Stopped(signal) => Ok(Got::Stopped(signal)),
@@ -84,7 +93,7 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
     let mut way = Vec::new();
     loop {
         let source = Source::Http(here.clone());
-        let plan = Plan { source: &source, target, timeout, verify: false, had: None };
+        let plan = Plan { source: &source, target, timeout, digest: None, part: None };
         let location = match exchange::ask(plan, Dialogue::http(&here))? {
             Answer::Whole => return Ok(Got::Whole),
             Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
@@ -97,9 +106,10 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
 }
 
 /// What an earlier transfer to the same file left.
-fn had(target: &Target) -> Result<Option<Had>> {
+fn part(target: &Target) -> Result<Option<Part>> {
     let Some(name) = target.name() else { return Ok(None) };
-    Part::look(&name).map_err(|error| Error::new("read what came before of", target, reason(error)))
+    let found = Part::find(&name).map(|part| part.filter(|part| !part.is_empty()));
+    found.map_err(|error| Error::new("go on with", target, reason(error)))
 }
 
 /// Where `location` leads from `here`, to where all of `way` led.

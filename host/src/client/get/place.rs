@@ -47,11 +47,12 @@ impl Target {
         Ok(())
     }
 
-    /// The name that a file there will have: of a link, where it leads.
+    /// The name that a file there will have: of a link, where it leads. None of what is no file.
     pub(super) fn name(&self) -> Option<PathBuf> {
-        match self {
-            Self::Stdout => None,
-            Self::File(path) => Some(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
+        let Self::File(path) = self else { return None };
+        match fs::metadata(path) {
+            Ok(found) if !found.is_file() => None,
+            Ok(_) | Err(_) => Some(fs::canonicalize(path).unwrap_or_else(|_| path.clone())),
         }
     }
 

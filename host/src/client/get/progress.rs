@@ -14,7 +14,7 @@ const DONE: &str = "{bytes} in {elapsed}, {bytes_per_sec}";
 const SPINNER: &str = "{spinner} {bytes} in {elapsed}, {bytes_per_sec}";
 
 /// A line on standard error, if that is a terminal.
-pub(super) struct Progress(Option<ProgressBar>);
+pub(super) struct Progress(Option<(ProgressBar, u64)>);
 
 impl Progress {
     /// Nothing is shown.
@@ -22,14 +22,17 @@ impl Progress {
         Self(None)
     }
 
-    /// Shows how much of `length`, or how much if nobody knows of how much.
-    pub(super) fn show(length: Option<u64>) -> Self {
+    /// Shows how much of `length`, or how much if nobody knows of how much; `before` bytes of it were
+    /// there before, and have no part in how fast the rest comes.
+    pub(super) fn show(length: Option<u64>, before: u64) -> Self {
         if !stderr().is_terminal() {
             return Self::hidden();
         }
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
         bar.set_style(style(if length.is_some() { BAR } else { SPINNER }));
-        Self(Some(bar))
+        let bar = bar.with_position(before);
+        bar.reset_eta();
+        Self(Some((bar, before)))
     }
 
     pub(super) fn is_shown(&self) -> bool {
@@ -38,7 +41,7 @@ impl Progress {
 
     /// `received` bytes have come.
     pub(super) fn draw(&self, received: u64) {
-        if let Some(bar) = &self.0 {
+        if let Some((bar, _)) = &self.0 {
             bar.set_position(received);
             // Also when nothing came: the time goes on.
             bar.tick();
@@ -47,8 +50,9 @@ impl Progress {
 
     /// All have come: the line stays.
     pub(super) fn finish(&self, received: u64) {
-        if let Some(bar) = &self.0 {
-            bar.set_position(received);
+        if let Some((bar, before)) = &self.0 {
+            bar.set_length(received - before);
+            bar.set_position(received - before);
             bar.set_style(style(DONE));
             bar.finish();
             // The bar leaves the cursor behind it.
@@ -58,7 +62,7 @@ impl Progress {
 
     /// It has come to nothing: the line makes room for the reason.
     pub(super) fn clear(&self) {
-        if let Some(bar) = &self.0 {
+        if let Some((bar, _)) = &self.0 {
             bar.finish_and_clear();
         }
     }

@@ -106,7 +106,7 @@ pub(super) fn compile(opens_files: bool) -> Result<Option<BpfProgram>, BackendEr
     // Not F_SETOWN and F_SETSIG, which send signals.
     let flags = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
     rules.insert(SYS_fcntl, one_of(1, &flags)?);
-    rules.insert(SYS_ioctl, one_of(1, &[libc::FIONREAD as i32])?);
+    rules.insert(SYS_ioctl, one_of(1, &[libc::FIONREAD as i32, libc::TIOCOUTQ as i32])?);
     let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)?.try_into().map(Some)
 }
