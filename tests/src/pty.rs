@@ -6,14 +6,18 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZero;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
 
@@ -22,8 +26,10 @@ use crate::{PATIENCE, within};
 /// A program on a terminal of its own. It is ended when it is dropped.
 pub struct Pty {
     child: Child,
-    /// Our side.
-    keyboard: File,
+    /// Our side, until it hangs up.
+    keyboard: Option<File>,
+    /// Who draws the screen, and what tells him to stop.
+    painter: Option<(JoinHandle<()>, UnixStream)>,
     /// The program's side, kept open so that its settings can be read.
     terminal: OwnedFd,
     before: Termios,
@@ -34,12 +40,12 @@ impl Pty {
     /// Starts `program` on a terminal of so many lines and columns.
     #[track_caller]
     pub fn start(program: &str, args: &[&OsStr], lines: u16, columns: u16) -> Self {
-        let size = winsize(lines, columns);
-        let pty = openpty(Some(&size), None).expect("a pseudo-terminal");
-        let before = tcgetattr(&pty.slave).expect("a terminal");
+        let (keyboard, terminal) = open().expect("a pseudo-terminal");
+        resize(&keyboard, lines, columns);
+        let before = tcgetattr(&terminal).expect("a terminal");
         let mut command = Command::new(program);
         command.args(args).env("TERM", "xterm-256color").env_remove("NO_COLOR");
-        let theirs = || pty.slave.try_clone().expect("dup");
+        let theirs = || terminal.try_clone().expect("dup");
         command.stdin(theirs()).stdout(theirs()).stderr(theirs());
         let take_terminal = || -> io::Result<()> {
             // SAFETY: two system calls on descriptors of this process.
@@ -50,16 +56,32 @@ impl Pty {
         unsafe { command.pre_exec(take_terminal) };
         let child = command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(lines), cells(columns), 0)));
-        let keyboard = File::from(pty.master);
         let (mut from, to) = (keyboard.try_clone().expect("dup"), Arc::clone(&screen));
-        // It ends with an error when both sides of the terminal are closed.
-        thread::spawn(move || {
+        let (stop, stopped) = UnixStream::pair().expect("a socket pair");
+        // It ends also with an error when both sides of the terminal are closed.
+        let painter = thread::spawn(move || {
             let mut buf = [0; 4096];
-            while let Ok(count @ 1..) = from.read(&mut buf) {
+            while has_input(&from, &stopped)
+                && let Ok(count @ 1..) = from.read(&mut buf)
+            {
                 to.lock().unwrap_or_else(PoisonError::into_inner).process(&buf[..count]);
             }
         });
-        Self { child, keyboard, terminal: pty.slave, before, screen }
+        let (keyboard, painter) = (Some(keyboard), Some((painter, stop)));
+        Self { child, keyboard, painter, terminal, before, screen }
+    }
+
+    /// Closes our side: the terminal is gone.
+    pub fn hang_up(&mut self) {
+        self.keyboard = None;
+        if let Some((painter, stop)) = self.painter.take() {
+            drop(stop);
+            painter.join().expect("it draws");
+        }
+    }
+
+    fn ours(&self) -> &File {
+        self.keyboard.as_ref().expect("it has not hung up")
     }
 
     /// Its process id.
@@ -69,7 +91,7 @@ impl Pty {
 
     /// Presses keys.
     pub fn press(&mut self, keys: &[u8]) {
-        self.keyboard.write_all(keys).expect("it reads keys");
+        self.ours().write_all(keys).expect("it reads keys");
     }
 
     /// What is on the screen: its lines.
@@ -94,12 +116,13 @@ impl Pty {
 
     /// Makes the terminal another size.
     pub fn resize(&self, lines: u16, columns: u16) {
-        let size = winsize(lines, columns);
         self.screen().screen_mut().set_size(cells(lines), cells(columns));
-        // SAFETY: it reads the size, which outlives the call.
-        let done =
-            unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
-        assert_eq!(done, 0, "{}", io::Error::last_os_error());
+        self.claim(lines, columns);
+    }
+
+    /// Says that the terminal is of another size, and leaves the screen as it is.
+    pub fn claim(&self, lines: u16, columns: u16) {
+        resize(self.ours(), lines, columns);
     }
 
     /// Sends it a signal.
@@ -135,10 +158,32 @@ impl Drop for Pty {
     }
 }
 
+/// Waits for output on `terminal`. False when the other end of `stopped` is closed.
+fn has_input(terminal: &File, stopped: &UnixStream) -> bool {
+    let both = [terminal.as_fd(), stopped.as_fd()];
+    let mut both = both.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    while poll(&mut both, PollTimeout::NONE).is_err() {}
+    both[1].any() == Some(false)
+}
+
 fn cells(count: u16) -> NonZero<u16> {
     NonZero::new(count).expect("a terminal has at least one cell")
 }
 
-fn winsize(lines: u16, columns: u16) -> Winsize {
-    Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+/// Both sides of a pseudo-terminal, ours first. No program that starts meanwhile inherits them: who has
+/// our side keeps the terminal there.
+fn open() -> nix::Result<(File, OwnedFd)> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let ours = posix_openpt(flags)?;
+    grantpt(&ours)?;
+    unlockpt(&ours)?;
+    let theirs = nix::fcntl::open(ptsname_r(&ours)?.as_str(), flags, Mode::empty())?;
+    Ok((File::from(OwnedFd::from(ours)), theirs))
+}
+
+fn resize(terminal: &File, lines: u16, columns: u16) {
+    let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: it reads the size, which outlives the call.
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(done, 0, "{}", io::Error::last_os_error());
 }

@@ -27,7 +27,7 @@ fn is_restored(top: &Pty) {
 }
 
 #[test]
-fn it_shows_a_server_until_q() {
+fn it_shows_a_server_until_escape() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control");
     let server = server(&path);
@@ -53,7 +53,8 @@ fn it_shows_a_server_until_q() {
     top.until("PAUSED");
     top.press(b"p");
     top.until("q quit  p pause");
-    top.press(b"q");
+    top.press(b"\x1b[B");
+    top.press(b"\x1b");
     assert_eq!(top.wait(), Ok(0));
     is_restored(&top);
     assert_eq!(server.stop().code, Some(0));
@@ -89,6 +90,38 @@ fn a_signal_ends_it_and_the_terminal_is_as_before() {
         assert_eq!(top.wait(), Err(signal as i32), "it dies of {signal}");
         is_restored(&top);
     }
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let _server = server(&path);
+    for key in [&b""[..], b"s", b"\x1b"] {
+        let mut top = top(&path);
+        top.until(".......");
+        top.press(key);
+        top.hang_up();
+        // Both tell it: whichever comes first.
+        let end = top.wait();
+        let quit = key == b"\x1b" && end == Ok(0);
+        assert!(matches!(end, Ok(1) | Err(libc::SIGHUP)) || quit, "{end:?}");
+    }
+}
+
+#[test]
+fn it_ends_with_its_terminal_where_no_signal_tells_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = "trap '' HUP; exec \"$0\" top \"$1\"";
+    let program = env!("CARGO_BIN_EXE_windlass-under-test");
+    let path = folder.path().join("control");
+    let args = ["-c".as_ref(), command.as_ref(), program.as_ref(), path.as_os_str()];
+    let mut top = Pty::start("/bin/sh", &args, 24, 80);
+    top.until("waiting for it: connect to");
+    // It does nothing but wait.
+    top.press(b"p");
+    top.hang_up();
+    assert_eq!(top.wait(), Ok(1));
 }
 
 #[test]

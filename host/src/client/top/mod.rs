@@ -6,29 +6,35 @@
 //!
 //! What is known and what is shown of it are a value ([`model`]), and drawing it is a function
 //! ([`draw`]), so both are tested without a terminal. The loop is a plain one, and not the reactor's:
-//! the terminal library reads keys and sizes by itself, in calls of its own.
+//! to read keys without blocking would change the terminal for the shell too. Keys are read here, and
+//! not by the terminal library, which reads the end of a terminal for ever and looks at no signal.
 
 mod draw;
+mod keys;
 mod model;
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::Observer;
 use crate::error::{Error, Result};
+use crate::sys::poll::wait_for_input;
 use crate::sys::signals::{SignalQueue, is_ignored};
 use crate::sys::{Signal, clock};
+use keys::Keys;
 use model::{Key, Model};
 
 /// A server that does not answer within so many microseconds is as good as gone: keys wait meanwhile.
 const ANSWER_US: u64 = 1_000_000;
 
-/// Signals are looked for so often, in microseconds. Keys are heard at once.
-const LOOK_EVERY_US: u64 = 100_000;
+/// What follows an escape within so many microseconds belongs to it.
+const ESCAPE_US: u64 = 50_000;
+
+const KEYS: &str = "read keys from";
 
 /// Shows the server whose control socket is at `path` until somebody quits, and asks it every
 /// `interval_us`. It need not be there yet, and may go and come back. The signal that ended it, if one
@@ -37,88 +43,149 @@ const LOOK_EVERY_US: u64 = 100_000;
 /// # Errors
 /// Standard output is no terminal, or the terminal is gone.
 pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
-    if !std::io::stdout().is_terminal() {
+    if !io::stdout().is_terminal() {
         let cause = "it is no terminal; windlass status prints the same once";
         return Err(Error::new("draw on", "standard output", cause));
     }
     let mut signals = SignalQueue::new().map_err(Error::of("open", "a signalfd"))?;
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        if !is_ignored(signal) {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
+        // Of another size, it draws anew whatever was ignored.
+        if signal == Signal::SIGWINCH || !is_ignored(signal) {
             signals.add(signal).map_err(Error::of("catch", signal))?;
         }
     }
-    let shown = ratatui::try_init()
-        .map_err(Error::of("take over", "the terminal"))
-        .and_then(|mut terminal| show(&mut terminal, &mut signals, path, interval_us));
+    let keyboard = keyboard().map_err(Error::of(KEYS, "the terminal"))?;
+    let shown =
+        ratatui::try_init().map_err(Error::of("take over", "the terminal")).and_then(|terminal| {
+            let mut top = Top { terminal, signals: &mut signals, keyboard, keys: Keys::default() };
+            let shown = top.show(path, interval_us);
+            if top.terminal.show_cursor().is_err() {
+                // To drop it would say so on standard error, and panic where that is gone too.
+                std::mem::forget(top.terminal);
+            }
+            shown
+        });
     // Where it is gone, there is nothing to put in order.
     let _ = ratatui::try_restore();
     shown
 }
 
-fn show(
-    terminal: &mut DefaultTerminal,
-    signals: &mut SignalQueue,
-    path: &Path,
-    interval_us: u64,
-) -> Result<Option<Signal>> {
-    let failed = || Error::of("draw on", "the terminal");
-    let mut observer = Observer::new(path);
-    let mut model = Model::new();
-    let mut ask_at = clock::now();
-    loop {
-        if ask_at <= clock::now() && !model.is_paused() {
-            let answer = observer.ask(ANSWER_US).map(|(status, _)| status);
-            model.take(clock::now(), answer.map_err(|error| error.to_string()));
-            ask_at = clock::now().after(interval_us);
-        }
-        let now = clock::now();
-        terminal.draw(|frame| draw::draw(frame, &mut model, now)).map_err(failed())?;
-        // Until something is to be drawn that differs.
-        loop {
-            if let Some(caught) = signals.take() {
-                return Ok(Some(caught.signal));
-            }
-            let now = clock::now();
-            let rest = if model.is_paused() { LOOK_EVERY_US } else { ask_at.since(now) };
-            let wait = Duration::from_micros(rest.min(LOOK_EVERY_US));
-            if event::poll(wait).map_err(failed())? {
-                match event::read().map_err(failed())? {
-                    Event::Key(key) => match meaning(key) {
-                        Some(Key::Quit) => return Ok(None),
-                        Some(key) => model.press(key),
-                        None => continue,
-                    },
-                    Event::Resize(..) => {}
-                    Event::FocusGained | Event::FocusLost | Event::Mouse(_) | Event::Paste(_) => {
-                        continue;
-                    }
-                }
-                break;
-            }
-            if ask_at <= clock::now() && !model.is_paused() {
-                break;
-            }
-        }
+/// The terminal that the library takes over, from where its keys come: standard input if it is one.
+fn keyboard() -> io::Result<File> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        Ok(File::from(stdin.as_fd().try_clone_to_owned()?))
+    } else {
+        File::open("/dev/tty")
     }
 }
 
-/// What a key is for, if for anything.
-fn meaning(key: KeyEvent) -> Option<Key> {
-    if key.kind == KeyEventKind::Release {
-        return None;
+struct Top<'a> {
+    terminal: DefaultTerminal,
+    signals: &'a mut SignalQueue,
+    keyboard: File,
+    keys: Keys,
+}
+
+/// What there is to do next.
+enum Next {
+    /// To draw, since something differs or it is time to ask.
+    Draw,
+    /// Nothing yet.
+    Wait,
+    /// To end, by this signal if by one.
+    End(Option<Signal>),
+}
+
+impl Top<'_> {
+    fn show(&mut self, path: &Path, interval_us: u64) -> Result<Option<Signal>> {
+        let mut observer = Observer::new(path);
+        let mut model = Model::new();
+        let mut ask_at = clock::now();
+        loop {
+            if ask_at <= clock::now() && !model.is_paused() {
+                let answer = observer.ask(ANSWER_US).map(|(status, _)| status);
+                model.take(clock::now(), answer.map_err(|error| error.to_string()));
+                ask_at = clock::now().after(interval_us);
+            }
+            self.draw(&mut model).map_err(Error::of("draw on", "the terminal"))?;
+            loop {
+                let wait_us = (!model.is_paused()).then(|| ask_at.since(clock::now()));
+                match self.wait(&mut model, wait_us)? {
+                    Next::Draw => break,
+                    Next::Wait => {}
+                    Next::End(signal) => return Ok(signal),
+                }
+            }
+        }
     }
-    match key.code {
-        // In raw mode the terminal makes no signal of it.
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Key::Quit),
-        KeyCode::Char('q') | KeyCode::Esc => Some(Key::Quit),
-        KeyCode::Char('p' | ' ') => Some(Key::Pause),
-        KeyCode::Char('s') => Some(Key::Sort),
-        KeyCode::Up | KeyCode::Char('k') => Some(Key::Up(1)),
-        KeyCode::Down | KeyCode::Char('j') => Some(Key::Down(1)),
-        KeyCode::PageUp => Some(Key::Up(10)),
-        KeyCode::PageDown => Some(Key::Down(10)),
-        KeyCode::Home => Some(Key::Up(usize::MAX)),
-        KeyCode::End => Some(Key::Down(usize::MAX)),
-        _ => None,
+
+    fn draw(&mut self, model: &mut Model) -> io::Result<()> {
+        let now = clock::now();
+        self.terminal.draw(|frame| draw::draw(frame, model, now)).map(drop)
+    }
+
+    /// Waits so long for a key or a signal, and minds it. None: for as long as it takes.
+    fn wait(&mut self, model: &mut Model, wait_us: Option<u64>) -> Result<Next> {
+        let open = self.keys.is_open();
+        let fds = [Some(self.signals.as_fd()), Some(self.keyboard.as_fd()), None];
+        let [signal, input, _] = wait_for_input(fds, if open { Some(ESCAPE_US) } else { wait_us });
+        if signal && let Some(next) = self.hear() {
+            return Ok(next);
+        }
+        if input {
+            return match self.read(model) {
+                // The end of a terminal is also told by a signal, which says more.
+                Err(error) => self.hear().ok_or(error),
+                next => next,
+            };
+        }
+        if open && self.keys.close().is_some() {
+            return Ok(Next::End(None));
+        }
+        Ok(Next::Draw)
+    }
+
+    /// What a signal asks for, if one came.
+    fn hear(&mut self) -> Option<Next> {
+        let mut next = None;
+        while let Some(caught) = self.signals.take() {
+            match caught.signal {
+                Signal::SIGWINCH => next = Some(Next::Draw),
+                signal => return Some(Next::End(Some(signal))),
+            }
+        }
+        next
+    }
+
+    /// Reads the keys that are there, and presses them.
+    fn read(&mut self, model: &mut Model) -> Result<Next> {
+        let mut buf = [0; 256];
+        let failed = Error::of::<Box<dyn std::error::Error + Send + Sync>>(KEYS, "the terminal");
+        let count = match self.keyboard.read(&mut buf) {
+            Ok(0) => return Err(failed(Box::from("it hung up"))),
+            Ok(count) => count,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+                ) =>
+            {
+                0
+            }
+            Err(error) => return Err(failed(error.into())),
+        };
+        let mut next = Next::Wait;
+        for &byte in &buf[..count] {
+            match self.keys.take(byte) {
+                Some(Key::Quit) => return Ok(Next::End(None)),
+                Some(key) => {
+                    model.press(key);
+                    next = Next::Draw;
+                }
+                None => {}
+            }
+        }
+        Ok(next)
     }
 }
