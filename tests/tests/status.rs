@@ -193,6 +193,8 @@ fn a_crowd_at_the_socket_hurts_nobody(model: Model) {
         client.send(b"status\n");
         client.expect(b"{\"version\":");
     }
+    let full = windlass!("status", &watched.path).run();
+    full.fails_with(1, &["control", "16 clients are here already"]);
     let status = watched.status();
     assert_eq!(status.scoreboard, THREE, "they take nobody's place");
     // As many clients as there are workers.

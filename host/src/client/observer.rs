@@ -73,6 +73,14 @@ const OP: &str = "read the state from";
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 fn ask_line(stream: &Stream, deadline: Instant) -> std::result::Result<Vec<u8>, Cause> {
+    match send_question(stream, deadline) {
+        Ok(()) => read_line(stream, deadline),
+        // Who was turned away is told why before he has asked.
+        Err(error) => read_line(stream, deadline).map_err(|_| error.into()),
+    }
+}
+
+fn send_question(stream: &Stream, deadline: Instant) -> std::result::Result<(), Errno> {
     let mut question: &[u8] = b"status\n";
     while !question.is_empty() {
         match stream.send([question, &[]])? {
@@ -81,6 +89,10 @@ fn ask_line(stream: &Stream, deadline: Instant) -> std::result::Result<Vec<u8>, 
             Write::Interrupted | Write::Nothing => {}
         }
     }
+    Ok(())
+}
+
+fn read_line(stream: &Stream, deadline: Instant) -> std::result::Result<Vec<u8>, Cause> {
     let (mut line, mut buf) = (Vec::new(), vec![0; 64 * 1024]);
     while line.len() <= ANSWER_MAX {
         match stream.recv(&mut buf)? {
@@ -103,5 +115,26 @@ fn until(stream: &Stream, interest: Interest, deadline: Instant) -> std::result:
     match wait(stream.as_fd(), interest, None, Some(deadline)) {
         Woken::TimedOut => Err(Errno::ETIMEDOUT),
         Woken::Ready(_) | Woken::Other | Woken::Interrupted => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_hears_why() {
+        let ask = |words: &[u8]| {
+            let (ours, theirs) = Stream::pair().unwrap();
+            if !words.is_empty() {
+                theirs.send([words, &[]]).unwrap();
+            }
+            drop(theirs);
+            ask_line(&ours, clock::now().after(60_000_000)).map_err(|error| error.to_string())
+        };
+        assert_eq!(ask(b"full\n").unwrap(), b"full");
+        let silent = ask(b"").unwrap_err();
+        assert!(silent.contains("EPIPE"), "{silent}");
+        assert_eq!(ask(b"cut").unwrap_err(), silent);
     }
 }
