@@ -5,6 +5,8 @@
 //! does and never shrink. Whoever reads it passes over fields that it does not know, and takes those
 //! that are missing for 0, so that the two ends may be of different versions.
 
+use std::fmt::Write;
+
 use serde::{Deserialize, Serialize};
 
 /// A running server.
@@ -149,6 +151,24 @@ impl State {
     }
 }
 
+impl Status {
+    /// The same with texts that can be shown on a terminal, whoever wrote them.
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        let texts = [
+            &mut self.version,
+            &mut self.service,
+            &mut self.model,
+            &mut self.address,
+            &mut self.scoreboard,
+        ];
+        for text in texts {
+            *text = printable(text);
+        }
+        self
+    }
+}
+
 impl Worker {
     /// Its character on the scoreboard.
     pub const fn glyph(&self) -> char {
@@ -175,6 +195,37 @@ pub fn scoreboard(workers: &[Worker], slots: usize) -> String {
 pub struct Refusal {
     /// Why.
     pub error: String,
+}
+
+/// `text` with its control characters escaped, which would have a terminal obey whoever wrote it.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+/// A JSON document on one line with its control characters escaped: the same document.
+pub fn printable_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for char in json.chars() {
+        match char {
+            // Those are in no string, but between words.
+            '\0'..' ' => shown.push(' '),
+            // Those are in strings alone.
+            _ if char.is_control() => {
+                // Writing to a string does not fail.
+                let _ = write!(shown, "\\u{:04x}", u32::from(char));
+            }
+            _ => shown.push(char),
+        }
+    }
+    shown
 }
 
 /// How long something took, in the two largest units: `3d 4h`, `4m 7s`, `1.2s`, `250us`.
@@ -237,6 +288,28 @@ mod tests {
         let line = serde_json::to_string(&status).unwrap();
         assert!(line.contains(r#""state":"draining""#), "{line}");
         assert_eq!(serde_json::from_str::<Status>(&line).unwrap(), status);
+    }
+
+    #[test]
+    fn what_is_shown_has_no_control_characters() {
+        let wild = "\u{1b}[2J\u{9b}\u{7f}\r\nunix:/é";
+        assert_eq!(printable(wild), "\\u{1b}[2J\\u{9b}\\u{7f}\\r\\nunix:/é");
+        let text = || wild.to_owned();
+        let status = Status {
+            version: text(),
+            service: text(),
+            model: text(),
+            address: text(),
+            scoreboard: text(),
+            ..Status::default()
+        };
+        let line = serde_json::to_string(&status).unwrap().replace(',', ",\r\t");
+        let shown = printable_json(&line);
+        assert!(line.contains(char::is_control) && !shown.contains(char::is_control), "{shown}");
+        assert_eq!(serde_json::from_str::<Status>(&shown).unwrap(), status, "the same document");
+        let shown = format!("{:?}", status.clone().printable());
+        assert_eq!(shown.matches("u{1b}").count(), 5, "{shown}");
+        assert_eq!(status.clone().printable().printable(), status.printable());
     }
 
     #[test]

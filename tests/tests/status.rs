@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass::client::Observer;
 use windlass::status::{State, Status};
-use windlass_tests::{Client, Model, PATIENCE, Server, models, serve, windlass, within};
+use windlass_tests::{Client, Model, Outcome, PATIENCE, Server, models, serve, windlass, within};
 
 models!(a_worker_with_a_client_is_busy: pool_static PoolStatic, prefork Prefork);
 models!(a_worker_that_is_killed_is_counted: pool_static PoolStatic, prefork Prefork);
@@ -290,9 +290,32 @@ fn where_nobody_answers_it_says_so() {
     answers(&folder.path().join("full"), b"{\"error\":\"go away\"}\n", &["full", "go away"]);
 }
 
-/// What `windlass status` makes of a server that answers this.
+#[test]
+fn a_terminal_does_not_obey_the_server() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let state = "{\"service\":\"\\u001b[2J\",\r\"scoreboard\":\"\\u0007\u{9b}.\"}\n".as_bytes();
+    let outcome = answered(&path, state, "");
+    outcome.succeeds();
+    let text = String::from_utf8(outcome.stdout).expect("text");
+    assert!(text.starts_with("\\u{7}\\u{9b}.\n\n\\u{1b}[2J"), "{text}");
+    let outcome = answered(&path, state, "--json");
+    outcome.succeeds();
+    let text = String::from_utf8(outcome.stdout).expect("text");
+    assert!(text.ends_with('\n') && !text.trim_end().contains(char::is_control), "{text:?}");
+    let refusal = answered(&path, b"{\"error\":\"go \\u001b[2J\\n away\"}\n", "");
+    refusal.fails_with(1, &["control", "go \\u{1b}[2J\\n away"]);
+}
+
+/// `windlass status` fails with these words where a server answers this.
 #[track_caller]
 fn answers(path: &Path, answer: &'static [u8], words: &[&str]) {
+    answered(path, answer, "").fails_with(1, words);
+}
+
+/// What `windlass status` makes of a server that answers this.
+#[track_caller]
+fn answered(path: &Path, answer: &'static [u8], options: &str) -> Outcome {
     use std::io::{Read, Write};
     let listener = UnixListener::bind(path).expect("bind");
     let server = std::thread::spawn(move || {
@@ -300,6 +323,8 @@ fn answers(path: &Path, answer: &'static [u8], words: &[&str]) {
         client.read_exact(&mut [0; 7]).expect("its question");
         client.write_all(answer).expect("write");
     });
-    windlass!("status", path).run().fails_with(1, words);
+    let outcome = windlass!("status", path).words(options).run();
     server.join().expect("it was asked");
+    std::fs::remove_file(path).expect("it was there");
+    outcome
 }

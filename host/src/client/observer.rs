@@ -8,7 +8,7 @@ use windlass_core::time::Instant;
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
-use crate::status::{Refusal, Status};
+use crate::status::{Refusal, Status, printable, printable_json};
 use crate::sys::connect::connect;
 use crate::sys::poll::{Woken, wait};
 use crate::sys::ready::Interest;
@@ -31,8 +31,8 @@ impl Observer {
         Self { address: Address::Unix(path.to_owned()), stream: None }
     }
 
-    /// The state of the server now, if it says so within `timeout_us`, as it says it: one line of JSON,
-    /// without its end.
+    /// The state of the server now, if it says so within `timeout_us`, and as it says it: one line of
+    /// JSON, without its end. All texts are printable, those of errors too.
     ///
     /// # Errors
     /// Nobody is there, nobody answers in time, or the answer is a refusal or none that can be read.
@@ -47,11 +47,11 @@ impl Observer {
         };
         if let Ok(Refusal { error }) = serde_json::from_str(&answer) {
             self.stream = None;
-            return Err(self.failed(error));
+            return Err(self.failed(&error));
         }
         match serde_json::from_str(&answer) {
-            Ok(status) => Ok((status, answer)),
-            Err(error) => Err(self.failed(format!("the answer is no state: {error}"))),
+            Ok(status) => Ok((Status::printable(status), printable_json(&answer))),
+            Err(error) => Err(self.failed(&format!("the answer is no state: {error}"))),
         }
     }
 
@@ -63,8 +63,8 @@ impl Observer {
         Ok(line)
     }
 
-    fn failed(&self, why: String) -> Error {
-        Error::new(OP, &self.address, why)
+    fn failed(&self, why: &str) -> Error {
+        Error::new(OP, &self.address, printable(why))
     }
 }
 
