@@ -93,6 +93,25 @@ fn a_signal_ends_it_and_the_terminal_is_as_before() {
 }
 
 #[test]
+fn a_terminal_may_say_that_it_is_huge() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let _server = server(&path);
+    let mut top = top(&path);
+    top.until(".......");
+    top.claim(u16::MAX, u16::MAX);
+    top.press(b"s");
+    top.until("sort (by state)");
+    top.claim(0, 0);
+    top.press(b"s");
+    top.claim(24, 80);
+    top.until("sort (by served)");
+    top.press(b"q");
+    assert_eq!(top.wait(), Ok(0));
+    is_restored(&top);
+}
+
+#[test]
 fn it_ends_with_its_terminal() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control");

@@ -18,7 +18,11 @@ use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use ratatui::DefaultTerminal;
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::EnterAlternateScreen;
+use ratatui::layout::{Rect, Size};
+use ratatui::{DefaultTerminal, TerminalOptions, Viewport};
 
 use super::Observer;
 use crate::error::{Error, Result};
@@ -33,6 +37,10 @@ const ANSWER_US: u64 = 1_000_000;
 
 /// What follows an escape within so many microseconds belongs to it.
 const ESCAPE_US: u64 = 50_000;
+
+/// A terminal may say that it is larger than any screen: the rest of it stays empty. Every cell has some
+/// tens of bytes.
+const SIZE_MAX: Size = Size::new(1024, 512);
 
 const KEYS: &str = "read keys from";
 
@@ -55,16 +63,15 @@ pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
         }
     }
     let keyboard = keyboard().map_err(Error::of(KEYS, "the terminal"))?;
-    let shown =
-        ratatui::try_init().map_err(Error::of("take over", "the terminal")).and_then(|terminal| {
-            let mut top = Top { terminal, signals: &mut signals, keyboard, keys: Keys::default() };
-            let shown = top.show(path, interval_us);
-            if top.terminal.show_cursor().is_err() {
-                // To drop it would say so on standard error, and panic where that is gone too.
-                std::mem::forget(top.terminal);
-            }
-            shown
-        });
+    let shown = take_over().map_err(Error::of("take over", "the terminal")).and_then(|terminal| {
+        let mut top = Top { terminal, signals: &mut signals, keyboard, keys: Keys::default() };
+        let shown = top.show(path, interval_us);
+        if top.terminal.show_cursor().is_err() {
+            // To drop it would say so on standard error, and panic where that is gone too.
+            std::mem::forget(top.terminal);
+        }
+        shown
+    });
     // Where it is gone, there is nothing to put in order.
     let _ = ratatui::try_restore();
     shown
@@ -78,6 +85,21 @@ fn keyboard() -> io::Result<File> {
     } else {
         File::open("/dev/tty")
     }
+}
+
+/// Takes over the terminal, as large as it is.
+fn take_over() -> io::Result<DefaultTerminal> {
+    let size = CrosstermBackend::new(io::stdout()).size()?;
+    let viewport = Viewport::Fixed(drawn(size));
+    let terminal = ratatui::try_init_with_options(TerminalOptions { viewport })?;
+    execute!(io::stdout(), EnterAlternateScreen)?;
+    Ok(terminal)
+}
+
+/// What is drawn on of a terminal of that size: some of it, but not too much.
+fn drawn(size: Size) -> Rect {
+    let (width, height) = (size.width.min(SIZE_MAX.width), size.height.min(SIZE_MAX.height));
+    Rect::new(0, 0, width.max(1), height.max(1))
 }
 
 struct Top<'a> {
@@ -121,6 +143,10 @@ impl Top<'_> {
     }
 
     fn draw(&mut self, model: &mut Model) -> io::Result<()> {
+        let area = drawn(self.terminal.size()?);
+        if area != self.terminal.get_frame().area() {
+            self.terminal.resize(area)?;
+        }
         let now = clock::now();
         self.terminal.draw(|frame| draw::draw(frame, model, now)).map(drop)
     }
@@ -187,5 +213,22 @@ impl Top<'_> {
             }
         }
         Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_on_is_neither_nothing_nor_huge() {
+        for (size, area) in [
+            ((80, 24), (80, 24)),
+            ((0, 0), (1, 1)),
+            ((u16::MAX, 0), (1024, 1)),
+            ((u16::MAX, u16::MAX), (1024, 512)),
+        ] {
+            assert_eq!(drawn(Size::from(size)), Rect::new(0, 0, area.0, area.1));
+        }
     }
 }

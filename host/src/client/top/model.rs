@@ -44,7 +44,7 @@ pub(super) enum Sort {
     Memory,
 }
 
-/// Samples kept: more than any terminal is wide.
+/// Samples kept: as many as the widest terminal that is drawn on has columns.
 const SAMPLES_MAX: usize = 1024;
 
 impl Model {

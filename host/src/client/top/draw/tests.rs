@@ -95,7 +95,7 @@ fn a_small_terminal_shows_what_fits_and_scrolls() {
     assert!(lines[6].starts_with("1    1    101  busy"), "{lines:#?}");
     assert!(lines[7].starts_with("2    1    102  start"), "{lines:#?}");
     // No size is too small, and none too large.
-    for (width, height) in [(1, 1), (1, 50), (3, 2), (5, 8), (300, 3), (300, 200)] {
+    for (width, height) in [(1, 1), (1, 50), (1024, 1), (3, 2), (5, 8), (300, 3), (300, 200)] {
         screen(&mut model, width, height, at(63));
     }
 }
