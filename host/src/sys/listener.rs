@@ -25,10 +25,19 @@ use crate::error::{Error, Result};
 pub struct Listener {
     fd: OwnedFd,
     address: Address,
-    /// Somebody else opened it, and may go on with it.
-    inherited: bool,
+    whose: Whose,
     /// The socket file to remove at the end.
     owned_path: Option<OwnedPath>,
+}
+
+/// Whose the socket is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    /// An older process of this program serves on it until this one does, and goes on if it fails.
+    Lent,
+    /// Of somebody else, who opened it and may go on with it.
+    Given,
 }
 
 /// A socket file that a listener made.
@@ -85,7 +94,7 @@ impl Listener {
                 let at = UnixAddr::new_abstract(name.as_bytes())
                     .map_err(Error::of("listen on", address))?;
                 let fd = bind_stream(&at, backlog, address, None)?;
-                Ok(Self { fd, address: address.clone(), inherited: false, owned_path: None })
+                Ok(Self { fd, address: address.clone(), whose: Whose::Ours, owned_path: None })
             }
             Address::Fd(fd) => Self::inherit(*fd),
             Address::Udp(_) | Address::UnixDatagram(_) => {
@@ -113,7 +122,7 @@ impl Listener {
                 Ok(fd) => {
                     let port = local_port(&fd).unwrap_or(at.port);
                     let address = Address::Tcp(HostPort { host: at.host.clone(), port });
-                    return Ok(Self { fd, address, inherited: false, owned_path: None });
+                    return Ok(Self { fd, address, whose: Whose::Ours, owned_path: None });
                 }
                 Err(error) => last = Some(error),
             }
@@ -134,7 +143,7 @@ impl Listener {
         };
         let path = path.to_owned();
         let owned = OwnedPath { file: file_id(&path), path, owner: std::process::id() };
-        Ok(Self { fd, address, inherited: false, owned_path: Some(owned) })
+        Ok(Self { fd, address, whose: Whose::Ours, owned_path: Some(owned) })
     }
 
     /// Takes over the listening socket that came in as descriptor `raw`.
@@ -163,7 +172,7 @@ impl Listener {
         if matches!(address, Address::Tcp(_)) {
             let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
         }
-        Ok(Self { fd, address, inherited: true, owned_path: None })
+        Ok(Self { fd, address, whose: Whose::Given, owned_path: None })
     }
 
     /// Where it listens, with the real port.
@@ -171,8 +180,11 @@ impl Listener {
         &self.address
     }
 
-    /// The socket file, if there is one, is this process's to remove.
+    /// It is this process's to end from now on, and to remove the socket file, if there is one.
     pub fn adopt(&mut self) {
+        if self.whose == Whose::Lent {
+            self.whose = Whose::Ours;
+        }
         if let Some(owned) = &mut self.owned_path {
             owned.owner = std::process::id();
         }
@@ -180,7 +192,7 @@ impl Listener {
 
     /// Whether it was opened by this program, and not by who started it.
     pub fn is_own(&self) -> bool {
-        !self.inherited
+        self.whose != Whose::Given
     }
 
     /// Another process goes on with it: this one closes its copy, and the socket file stays.
@@ -237,9 +249,10 @@ impl Listener {
     }
 
     /// Stops listening, in every process that shares the listener: connecting is refused, and whoever
-    /// waits for a client is told. Not so an inherited one, which somebody else may go on with.
+    /// waits for a client is told. Not so one that somebody else may go on with: one that was passed, or
+    /// taken over and not adopted yet.
     pub fn close_everywhere(&self) {
-        if !self.inherited {
+        if self.whose == Whose::Ours {
             let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
         }
         self.remove_file();

@@ -30,8 +30,9 @@ impl Supervisor {
             self.members.iter().for_each(super::Member::hang_up);
             return;
         };
-        if self.upgrade.is_running() {
-            // It was given the listeners that there are, and reads the file itself.
+        if self.upgrade.is_running() || self.inherited.is_upgrade() {
+            // The new one was given the listeners that there are, and reads the file itself; the old one
+            // still serves on them.
             return refuse(&["an upgrade is under way".to_owned()]);
         }
         self.systemd.reloading(cx.now());

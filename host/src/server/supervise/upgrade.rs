@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The sockets are the same ones, and the queue of each goes on with them: nobody is refused, and nobody
-//! is dropped. If the new one ends before it is ready, nothing has happened.
+//! is dropped. If the new one ends before it is ready, however it does, nothing has happened: until then
+//! the sockets are not its own to shut down, nor their files to remove.
 
 use std::time::Duration;
 
@@ -63,7 +64,9 @@ impl Running {
 
 impl Supervisor {
     pub(super) fn start_upgrade(&mut self, cx: &mut Cx) {
-        if self.stop.is_requested() || self.upgrade.is_running() {
+        // From old to new there is one step at a time: the one before waits for our word.
+        let is_new = self.inherited.is_upgrade();
+        if self.stop.is_requested() || self.upgrade.is_running() || is_new {
             warn!("an upgrade or a stop is under way");
             return;
         }

@@ -1,20 +1,20 @@
 //! Listeners that several processes have: handed over, and shared out.
 
 use super::{
-    Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, file_id,
+    Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, Whose, file_id,
     set_flags, socket,
 };
 
 impl Listener {
     /// Takes over what another process of this program listened on, at descriptor `raw`, as
-    /// `configured`. If the socket was its own (`own`) it is ours, and so is the socket file as soon as
-    /// this process [`adopt`](Self::adopt)s it.
+    /// `configured`. If the socket was its own (`own`) it is ours, and so is the socket file, as soon as
+    /// this process [`adopt`](Self::adopt)s it; until then nothing that happens here ends either.
     ///
     /// # Errors
     /// It is not a listening socket.
     pub fn take_over(raw: RawFd, configured: &Address, own: bool) -> Result<Self> {
         let mut listener = Self::inherit(raw)?;
-        listener.inherited = !own;
+        listener.whose = if own { Whose::Lent } else { Whose::Given };
         match (configured, &listener.address) {
             // The name that was given, not what it was resolved to.
             (Address::Tcp(at), Address::Tcp(real)) => {
@@ -41,7 +41,7 @@ impl Listener {
         let address = self.address.clone();
         let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
         set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
-        Ok(Self { fd, address, inherited: true, owned_path: None })
+        Ok(Self { fd, address, whose: Whose::Given, owned_path: None })
     }
 
     /// Lets so many connections wait from now on.
