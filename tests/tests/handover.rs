@@ -134,3 +134,36 @@ fn a_new_binary_takes_no_configuration_before_it_is_ready() {
     assert!(log.contains("an upgrade is under way"), "{log}");
     assert_eq!(folder.path().read_dir().expect("list").count(), 0);
 }
+
+/// One socket would be served as two.
+#[test]
+fn a_number_is_not_taken_for_a_socket_that_is_another_listeners() {
+    let address = format!("unix:@{}", windlass_tests::unique("number"));
+    let text = listener("epoll", &address, "");
+    let (supervised, members) = supervise!(&text).serving(1);
+    // Each of its descriptors, the listening socket among them.
+    let open = fs::read_dir(format!("/proc/{}/fd", supervised.pid())).expect("it runs");
+    let open = open.map(|entry| entry.expect("list").file_name().into_string().expect("a number"));
+    let numbers: Vec<u32> = open.map(|number| number.parse().expect("a number")).collect();
+    let numbers: Vec<_> = numbers.into_iter().filter(|&number| number > 2).collect();
+    for (n, number) in (1..).zip(&numbers) {
+        let more = text.clone() + &listener("poll", &format!("fd:{number}"), "");
+        fs::write(supervised.config(), more).expect("write");
+        supervised.signal(Signal::SIGUSR2);
+        supervised.until_logged("before it was ready; the old one goes on", n);
+        Client::connect(&members[0].address).upper(b"hello");
+    }
+    let refused = supervised.logged("a descriptor is inherited at the start, and not by the next");
+    assert_eq!(refused, numbers.len());
+    assert_eq!(supervised.stop(), Some(0));
+}
+
+#[test]
+fn a_number_is_not_taken_for_a_socket_that_was_claimed_by_name() {
+    let text = listener("epoll", ANY, "name = 'web'") + &listener("poll", "fd:3", "");
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let start = supervise!(&text).env("LISTEN_FDNAMES", "web").activate(socket);
+    let mut supervised = start.start();
+    assert_eq!(supervised.wait(), Some(1));
+    supervised.until_logged("inherit fd:3: it was passed, and another listener has it", 1);
+}

@@ -80,7 +80,7 @@ impl Spec {
     /// it before anything else is opened: no number is ours by then.
     ///
     /// # Errors
-    /// What is there under that number cannot be listened on.
+    /// What is there under that number cannot be listened on, or is another listener's.
     pub fn claim(specs: Vec<Self>, inherited: &mut Inherited) -> Result<Vec<Place>> {
         let mut places = Vec::with_capacity(specs.len());
         for spec in specs {
@@ -93,7 +93,10 @@ impl Spec {
                     }
                     Some(passed)
                 }
-                (None, Address::Fd(_)) => Some(spec.bind()?),
+                (None, Address::Fd(number)) => {
+                    inherited.check_number(*number)?;
+                    Some(spec.bind()?)
+                }
                 (None, _) => None,
             };
             places.push(Place { spec, listener });

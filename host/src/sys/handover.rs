@@ -34,6 +34,8 @@ const OF_ONE_PROCESS: [&str; 5] =
 #[derive(Debug, Default)]
 pub struct Inherited {
     passed: Vec<Passed>,
+    /// Under which numbers, claimed or not, and that of the channel.
+    numbers: Vec<RawFd>,
     /// Where the old binary waits to hear that this one serves.
     old: Option<Channel>,
 }
@@ -73,6 +75,7 @@ impl Inherited {
         let passed = passed.map_err(Error::of("inherit", "the sockets of LISTEN_FDS"))?;
         for (number, name) in passed {
             let listener = Listener::bind(&Address::Fd(number), 1)?;
+            inherited.numbers.push(number);
             inherited.passed.push(Passed { number, by: By::Manager { name }, listener });
         }
         // SAFETY: as above.
@@ -84,7 +87,7 @@ impl Inherited {
     fn take_handover(&mut self, text: &str) -> Option<Result<()>> {
         let mut lines = text.lines();
         let channel: RawFd = lines.next()?.parse().ok().filter(|&raw| raw > 2)?;
-        let mut seen = vec![channel];
+        self.numbers.push(channel);
         // SAFETY: only looked at here, and only if it is open; owned further down.
         let open = unsafe { BorrowedFd::borrow_raw(channel) };
         fcntl(open, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
@@ -96,10 +99,10 @@ impl Inherited {
             let (whose, configured) = rest.split_once(' ')?;
             let (number, configured) = (number.parse().ok()?, configured.parse::<Address>().ok()?);
             // What is named twice would be closed twice.
-            if seen.contains(&number) {
+            if self.numbers.contains(&number) {
                 return None;
             }
-            seen.push(number);
+            self.numbers.push(number);
             match Listener::take_over(number, &configured, whose == "own") {
                 Ok(listener) => {
                     let by = By::OldBinary { configured };
@@ -130,6 +133,23 @@ impl Inherited {
         let at = find(&|passed| named(passed) && meant(passed));
         let at = at.or_else(|| find(&named)).or_else(|| find(&meant))?;
         Some(self.passed.remove(at).listener)
+    }
+
+    /// Whether descriptor `number`, that nobody [`claim`](Self::claim)ed, may be listened on: whoever
+    /// started us can leave one open without a word.
+    ///
+    /// # Errors
+    /// It is what came in for another listener; or an old binary hands over what it listened on, and
+    /// whatever else is open is its own affair.
+    pub fn check_number(&self, number: RawFd) -> Result<()> {
+        let why = if self.is_upgrade() {
+            "a descriptor is inherited at the start, and not by the next binary"
+        } else if self.numbers.contains(&number) {
+            "it was passed, and another listener has it"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new("inherit", Address::Fd(number), why))
     }
 
     /// Whether an old binary waits for this one.
