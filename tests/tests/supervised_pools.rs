@@ -1,5 +1,6 @@
 //! Pools under the supervisor: their control sockets, and another user, through reloads and upgrades.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -88,5 +89,114 @@ fn another_user_reloads_and_upgrades() {
     assert!(all(&third).into_iter().all(is_nobody), "{third:?}");
     Client::connect(&members[0].address).upper(b"hello");
     assert_eq!(supervised.wait(), Some(0));
+    drop(supervised);
+}
+
+/// The first listener could change, and the second one could not.
+#[test]
+fn a_reload_is_applied_as_a_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
+    let before = config(&first, 1, "") + &config(&second, 1, "").replace("upper", "echo");
+    let (supervised, members) = supervise!(&before).serving(2);
+    let pid = |control: &Path| until(control, "it answers", |it| it.scoreboard == ".").pid;
+    let pids = [pid(&first), pid(&second)];
+    let nowhere = folder.path().join("no such folder").join("control");
+    for broken in [
+        config(&first, 2, "") + &config(&nowhere, 1, "").replace("upper", "echo"),
+        config(&nowhere, 1, "") + &config(&second, 2, "").replace("upper", "echo"),
+        config(&first, 2, "")
+            + &config(&second, 1, "root = '/'").replace("upper", "files")
+            + &config(&nowhere, 1, ""),
+    ] {
+        let told = supervised.reload(&broken);
+        assert!(told.contains("everything goes on as before"), "{told}");
+        assert_eq!([pid(&first), pid(&second)], pids);
+    }
+    assert_eq!(supervised.logged("no such folder"), 3);
+    assert_eq!(proc::children(supervised.pid()).len(), 2, "nobody was started");
+    for member in &members {
+        let mut client = Client::connect(&member.address);
+        client.send(b"HELLO");
+        client.expect(b"HELLO");
+    }
+    let told = supervised.reload(&before);
+    assert!(told.contains("unchanged=2"), "{told}");
+    assert_eq!(supervised.stop(), Some(0));
+}
+
+/// It is not bound anew, which would find it in use.
+#[test]
+fn a_control_socket_goes_from_one_listener_to_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [left, right] = ["left", "right"].map(|name| folder.path().join(name));
+    let pair = |left: &Path, right: &Path| {
+        config(left, 1, "") + &config(right, 2, "").replace("upper", "echo")
+    };
+    let (supervised, members) = supervise!(&pair(&left, &right)).serving(2);
+    let workers = |control: &Path, workers: &str| {
+        until(control, "its workers are idle", |it| it.scoreboard == workers);
+    };
+    workers(&left, ".");
+    workers(&right, "..");
+    let told = supervised.reload(&pair(&right, &left));
+    assert!(told.contains("changed=2"), "{told}");
+    workers(&left, "..");
+    workers(&right, ".");
+    // One to a listener at another address, while its process has a client yet.
+    let address = &members.iter().find(|it| it.service == "upper").expect("upper").address;
+    let mut client = Client::connect(address);
+    client.upper(b"hello");
+    let abstract_name = format!("unix:@{}", windlass_tests::unique("moved"));
+    let moved = config(&right, 3, "").replace("tcp:127.0.0.1:0", &abstract_name);
+    let told = supervised.reload(&moved);
+    assert!(told.contains("added=1") && told.contains("removed=2"), "{told}");
+    workers(&right, "...");
+    client.upper(b"still here");
+    drop(client);
+    within(PATIENCE, "the others are gone", || proc::children(supervised.pid()).len() == 1);
+    workers(&right, "...");
+    assert!(!left.exists());
+    Client::connect(&abstract_name).upper(b"hello");
+    assert_eq!(supervised.stop(), Some(0));
+    assert!(!right.exists());
+}
+
+/// The user of a listener has its files, by a reload as by an upgrade.
+#[test]
+fn socket_files_change_their_user_with_the_listener() {
+    if !nix::unistd::geteuid().is_root() {
+        skipped("only root can become another user");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let [control, socket] = ["control", "socket"].map(|name| folder.path().join(name));
+    let address = format!("unix:{}", socket.display());
+    let text = |user: &str| config(&control, 1, user).replace("tcp:127.0.0.1:0", &address);
+    let users =
+        [("user = '4:65534'", 4), ("user = '65534:4'", 65534), ("", 0), ("user = '4:4'", 4)];
+    let (mut supervised, _) = supervise!(&text("")).serving(1);
+    let has = |uid: u32| {
+        within(PATIENCE, "they have their user", || {
+            [&control, &socket].iter().all(|path| path.metadata().is_ok_and(|it| it.uid() == uid))
+        });
+        until(&control, "its worker is idle", |it| {
+            let uids = proc::status(it.pid.cast_signed(), "Uid");
+            it.scoreboard == "." && uids.split_whitespace().all(|id| id == uid.to_string())
+        });
+    };
+    for (user, uid) in users {
+        let told = supervised.reload(&text(user));
+        assert!(told.contains("changed=1"), "{told}");
+        has(uid);
+    }
+    // What is refused leaves them as they are.
+    let nowhere = folder.path().join("no such folder").join("control");
+    supervised.reload(&(text("user = '65534:4'") + &config(&nowhere, 1, "")));
+    has(4);
+    std::fs::write(supervised.config(), text("")).expect("write");
+    supervised.signal(Signal::SIGUSR2);
+    assert_eq!(supervised.wait(), Some(0));
+    has(0);
     drop(supervised);
 }

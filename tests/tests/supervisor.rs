@@ -174,6 +174,24 @@ fn a_reload_applies_the_difference() {
     assert_eq!(supervised.stop(), Some(0));
 }
 
+/// Bound anew it would be in use, by ourselves.
+#[test]
+fn an_address_may_be_written_in_another_way() {
+    let (supervised, members) = supervise!(&upper("")).serving(1);
+    let port = members[0].address.rsplit(':').next().expect("a port");
+    let mut client = Client::connect(&members[0].address);
+    for (n, host) in (1..).zip(["127.0.0.1", "localhost", "127.0.0.1"]) {
+        let told =
+            supervised.reload(&listener("upper", "epoll", &format!("tcp:{host}:{port}"), ""));
+        assert!(told.contains("changed=1") && told.contains("removed=0"), "{told}");
+        supervised.until_logged("was replaced", n);
+        client.upper(b"still here");
+        Client::connect(&members[0].address).upper(b"and new ones");
+    }
+    drop(client);
+    assert_eq!(supervised.stop(), Some(0));
+}
+
 #[test]
 fn a_mistake_changes_nothing() {
     let text = upper("");
@@ -287,6 +305,9 @@ fn processes_that_drain_are_bounded() {
         supervised.until_logged("was replaced", (n - 1).min(7));
     }
     assert_eq!(processes(&supervised).len(), 8);
+    // Whoever changed it should not have to wonder.
+    let words = "is served as before until one of its 8 processes has drained";
+    assert_eq!(supervised.logged(words), 4);
     clients.push(Client::connect(&members[0].address));
     for client in &mut clients {
         client.upper(b"still here");

@@ -136,9 +136,11 @@ impl Spec {
         control: Option<Listener>,
     ) -> Result<Opened> {
         let user = self.user.as_deref().map(User::look_up).transpose()?;
-        if let Some(user) = &user {
-            listener.give_to(user)?;
-            control.iter().try_for_each(|control| control.give_to(user))?;
+        if user.is_some() {
+            // Those of an old binary are given when it does not need them any more.
+            let ours = [Some(&listener), control.as_ref()].into_iter().flatten();
+            let mut ours = ours.filter(|listener| !listener.is_lent());
+            ours.try_for_each(|listener| listener.give_to(user.as_ref()))?;
         }
         Ok(Opened { spec: self, offer, listener, control, user })
     }

@@ -13,6 +13,7 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::sys::time::TimeVal;
+use nix::unistd::{Gid, Uid};
 
 use super::connect::{self, resolve};
 use super::stream::Stream;
@@ -195,17 +196,22 @@ impl Listener {
         self.whose != Whose::Given
     }
 
+    /// Whether it was taken over and not adopted.
+    pub fn is_lent(&self) -> bool {
+        self.whose == Whose::Lent
+    }
+
     /// Another process goes on with it: this one closes its copy, and the socket file stays.
     pub fn give_up(mut self) {
         self.owned_path = None;
     }
 
     /// Gives the socket file to `user`, who may then connect to it; and remove it, where the folder
-    /// allows that to the owner of a file.
+    /// allows that to the owner of a file. Without one it is this process's user's again.
     ///
     /// # Errors
     /// The file is not ours any more, or this process may not.
-    pub fn give_to(&self, user: &User) -> Result<()> {
+    pub fn give_to(&self, user: Option<&User>) -> Result<()> {
         let Some(OwnedPath { path, file, .. }) = &self.owned_path else { return Ok(()) };
         let fail = |errno| Error::new("give the socket file to its user", path.display(), errno);
         // What is at the path may have been replaced, so what is given away is what was looked at.
@@ -219,7 +225,11 @@ impl Listener {
                 "it was replaced",
             ));
         }
-        let (uid, gid) = user.ids();
+        if user.is_none() && now.st_uid == Uid::effective().as_raw() {
+            // Its group may be that of the folder.
+            return Ok(());
+        }
+        let (uid, gid) = user.map_or_else(|| (Uid::effective(), Gid::effective()), User::ids);
         nix::unistd::fchownat(&fd, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).map_err(fail)
     }
 

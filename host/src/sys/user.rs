@@ -12,7 +12,7 @@ use nix::unistd::{
 use crate::error::{Error, Result};
 
 /// A user, its group, and the other groups it is in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     name: String,
     uid: Uid,

@@ -1,5 +1,6 @@
 //! A listener in the supervisor's eyes: what is configured, what was decided, and its processes.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use tracing::{debug, error, info, warn};
@@ -9,6 +10,7 @@ use windlass_core::pool::supervisor::{
 use windlass_core::time::{Instant, Wake};
 
 use super::child::Own;
+use super::reload::Change;
 use super::{Cx, SLACK_US, Supervisor, child};
 use crate::error::{Error, Result};
 use crate::reactor::{Token, Watch};
@@ -33,7 +35,7 @@ pub(super) struct Member {
     offer: Offer,
     /// Where its processes tell their state.
     pub(super) control: Option<Listener>,
-    user: Option<User>,
+    pub(super) user: Option<User>,
     /// None once nobody is to connect any more.
     pub(super) listener: Option<Listener>,
     decider: Box<Decider<SLOTS, 1>>,
@@ -77,26 +79,33 @@ impl Member {
 
     /// Takes a configuration that differs: a process with it is started, and replaces the one that is
     /// there when it is ready.
-    pub(super) fn change(&mut self, spec: Spec, offer: Offer) -> Result<()> {
+    pub(super) fn change(&mut self, change: Change) {
+        let Change { spec, offer, user, control, .. } = change;
         if let Some(listener) = &self.listener
             && spec.backlog != self.spec.backlog
+            && let Err(error) = listener.set_backlog(spec.backlog)
         {
-            listener.set_backlog(spec.backlog)?;
+            error!("{error}");
         }
         let (drain_us, grace_us) = patience(&spec);
         self.decider.set_patience(drain_us, grace_us);
-        if spec.user != self.spec.user {
-            self.user = spec.user.as_deref().map(User::look_up).transpose()?;
-        }
-        if spec.control != self.spec.control {
-            self.control = spec.bind_control()?;
-        }
-        if let (Some(user), Some(control)) = (&self.user, &self.control) {
-            control.give_to(user)?;
-        }
-        (self.spec, self.offer) = (spec, offer);
+        (self.spec, self.offer, self.user, self.control) = (spec, offer, user, control);
         self.is_settled = false;
-        Ok(())
+    }
+
+    /// Whether its control socket is the one at `path`.
+    pub(super) fn holds(&self, path: &Path) -> bool {
+        self.control.is_some() && self.spec.control.as_deref() == Some(path)
+    }
+
+    /// Says so when there is no room for a process of the newest configuration.
+    pub(super) fn warn_if_full(&self) {
+        let newest = self.generation();
+        if self.processes.len() >= SLOTS && self.processes.iter().all(|it| it.generation != newest)
+        {
+            let (name, count) = (self.name(), self.processes.len());
+            warn!("{name} is served as before until one of its {count} processes has drained");
+        }
     }
 
     pub(super) fn hang_up(&self) {

@@ -19,7 +19,7 @@ mod reload;
 mod systemd;
 mod upgrade;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use windlass_core::pool::supervisor::{Event, Signal};
 use windlass_core::time::Wake;
 
@@ -199,6 +199,11 @@ impl Supervisor {
         }
         for member in &mut self.members {
             for listener in member.listener.iter_mut().chain(&mut member.control) {
+                if listener.is_lent()
+                    && let Err(error) = listener.give_to(member.user.as_ref())
+                {
+                    warn!("{error}");
+                }
                 listener.adopt();
             }
         }

@@ -1,8 +1,11 @@
 //! Listeners that several processes have: handed over, and shared out.
 
+use std::os::fd::AsRawFd;
+
+use super::connect::{address_of, resolve};
 use super::{
-    Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, Whose, file_id,
-    set_flags, socket,
+    Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, SockaddrStorage,
+    Whose, file_id, set_flags, socket,
 };
 
 impl Listener {
@@ -42,6 +45,21 @@ impl Listener {
         let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
         set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
         Ok(Self { fd, address, whose: Whose::Given, owned_path: None })
+    }
+
+    /// Whether it is what `address` leads to, by whatever name or spelling; port 0 leads nowhere.
+    pub fn is_at(&self, address: &Address) -> bool {
+        let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
+        let real = name.ok().and_then(|name| address_of(&name));
+        match (address, real) {
+            // Nobody is asked for a name that could not be it.
+            (Address::Tcp(at), Some(Address::Tcp(real))) if at.port == real.port => {
+                let real = Address::Tcp(real);
+                let found = resolve(at).unwrap_or_default();
+                found.iter().filter_map(address_of).any(|found| found.is_same(&real))
+            }
+            _ => self.address.is_same(address),
+        }
     }
 
     /// Lets so many connections wait from now on.
