@@ -134,6 +134,16 @@ fn a_service_manager_is_told_what_happens_in_order() {
 }
 
 #[test]
+fn an_empty_name_is_no_service_manager() {
+    let text = listener("epoll", ANY, "");
+    let start = supervise!(&text).env("NOTIFY_SOCKET", "").env("WATCHDOG_USEC", "20000");
+    let (supervised, _) = start.serving(1);
+    supervised.reload(&listener("poll", ANY, ""));
+    assert_eq!(supervised.logged("notify"), 0);
+    assert_eq!(supervised.stop(), Some(0));
+}
+
+#[test]
 fn the_watchdog_hears_a_loop_that_lives() {
     let (start, manager) = supervise!(&listener("epoll", ANY, "")).notify();
     let (supervised, _) = start.env("WATCHDOG_USEC", "20000").serving(1);

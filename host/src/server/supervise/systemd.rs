@@ -54,6 +54,10 @@ impl Systemd {
 }
 
 fn tell(what: &[NotifyState<'_>]) {
+    // Unset and empty are the same to sd_notify(3), and not to the crate.
+    if std::env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
+        return;
+    }
     if let Err(error) = sd_notify::notify(what) {
         warn!("notify the service manager: {error}");
     }
