@@ -41,7 +41,7 @@ pub enum AddressError {
     Host,
     /// The port is missing or not a number up to 65535.
     Port,
-    /// The path or name is empty, too long for `sun_path`, or has a NUL.
+    /// The path or name is empty, too long for `sun_path`, or has a control character.
     Path,
     /// Not a descriptor number.
     Fd,
@@ -117,7 +117,7 @@ impl FromStr for HostPort {
 }
 
 fn sun_path(text: &str) -> Result<&str, AddressError> {
-    let fits = (1..=SUN_PATH_MAX).contains(&text.len()) && !text.contains('\0');
+    let fits = (1..=SUN_PATH_MAX).contains(&text.len()) && !text.contains(char::is_control);
     if fits { Ok(text) } else { Err(AddressError::Path) }
 }
 
@@ -153,7 +153,7 @@ impl fmt::Display for AddressError {
             }
             AddressError::Host => "the host is empty, or an IPv6 address without [brackets]",
             AddressError::Port => "the port is not a number from 0 to 65535",
-            AddressError::Path => "a socket path has 1 to 107 bytes and no NUL",
+            AddressError::Path => "a socket path has 1 to 107 bytes, and no control characters",
             AddressError::Fd => "not a descriptor number",
         })
     }
@@ -200,6 +200,7 @@ mod tests {
             ("unix:", AddressError::Path),
             ("unix:@", AddressError::Path),
             ("unix:a\0b", AddressError::Path),
+            ("unix:a\nb", AddressError::Path),
             (&long, AddressError::Path),
             ("fd:-1", AddressError::Fd),
             ("fd:x", AddressError::Fd),

@@ -1,6 +1,7 @@
 //! What the command line may say. Nothing here does anything.
 
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -272,10 +273,15 @@ pub(super) struct Serve {
 
 /// The path of a socket file: the kernel has room for 107 bytes.
 fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
-    clap::builder::PathBufValueParser::new().try_map(|path| match path.as_os_str().len() {
-        1..=107 => Ok(path),
-        _ => Err("the path of a socket has 1 to 107 bytes"),
-    })
+    clap::builder::PathBufValueParser::new().try_map(socket_file)
+}
+
+pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
+    let bytes = path.as_os_str().as_bytes();
+    match bytes.len() {
+        1..=107 if !bytes.iter().any(u8::is_ascii_control) => Ok(path),
+        _ => Err("the path of a socket has 1 to 107 bytes, and no control characters"),
+    }
 }
 
 fn interval(text: &str) -> Result<Micros, &'static str> {

@@ -1,7 +1,7 @@
 //! The configuration: a TOML file, and everything that is wrong with it, by line and column.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, absolute};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -24,6 +24,8 @@ struct Top {
 struct File<'a> {
     path: &'a Path,
     text: &'a str,
+    /// What is to be bound, and where that is said.
+    sockets: Vec<(Address, Range<usize>)>,
     errors: Vec<String>,
 }
 
@@ -39,7 +41,7 @@ pub(super) fn read(path: &Path, grace: Micros, drain: Micros) -> Result<Vec<Spec
 
 fn parse(path: &Path, text: &str, top: Top) -> Result<Vec<Spec>, Vec<String>> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut file = File { path, text, errors: Vec::new() };
+    let mut file = File { path, text, sockets: Vec::new(), errors: Vec::new() };
     if !errors.is_empty() {
         // What a broken file means beyond that is guessing.
         for error in &errors {
@@ -83,15 +85,10 @@ impl File<'_> {
         for entry in entries {
             self.listener(entry, &top, &mut specs);
         }
-        specs.into_iter().map(|(spec, _)| spec).collect()
+        specs
     }
 
-    fn listener(
-        &mut self,
-        entry: Spanned<DeValue<'_>>,
-        top: &Top,
-        specs: &mut Vec<(Spec, Range<usize>)>,
-    ) {
+    fn listener(&mut self, entry: Spanned<DeValue<'_>>, top: &Top, specs: &mut Vec<Spec>) {
         let whole = entry.span();
         let keys: Vec<(String, Range<usize>)> = entry
             .get_ref()
@@ -118,23 +115,34 @@ impl File<'_> {
         match listeners(&serve, Names(""), top.grace, top.drain) {
             Ok(new) => {
                 for spec in new {
-                    let twice = specs.iter().find(|(earlier, _)| {
-                        earlier.address.is_same(&spec.address) && !is_any_port(&spec.address)
-                    });
-                    if let Some((_, first)) = twice {
-                        let (line, _) = self.place(first.start);
-                        let what = format!("{} is taken in line {line} already", spec.address);
-                        self.complain(Some(place("listen")), &what);
+                    self.take(&spec.address, place("listen"));
+                    if let Some(path) = &spec.control {
+                        self.take(&Address::Unix(path.clone()), place("control"));
                     }
                     if let Err(error) = spec.offer() {
                         let key = if serve.root.is_some() { "root" } else { "push" };
                         self.complain(Some(place(key)), &error.to_string());
                     }
-                    specs.push((spec, place("listen")));
+                    specs.push(spec);
                 }
             }
             Err(wrong) => self.complain(Some(place(wrong.option)), &wrong.message),
         }
+    }
+
+    /// The socket of a listener or of its control: it can be bound once.
+    fn take(&mut self, said: &Address, span: Range<usize>) {
+        let socket = match said {
+            Address::Unix(path) => Address::Unix(absolute(path).unwrap_or_else(|_| path.clone())),
+            other => other.clone(),
+        };
+        let twice =
+            |(earlier, _): &&(Address, _)| earlier.is_same(&socket) && !is_any_port(&socket);
+        if let Some((_, first)) = self.sockets.iter().find(twice) {
+            let (line, _) = self.place(first.start);
+            self.complain(Some(span.clone()), &format!("{said} is taken in line {line} already"));
+        }
+        self.sockets.push((socket, span));
     }
 
     fn value<'de, T: Deserialize<'de>>(&mut self, value: Spanned<DeValue<'de>>) -> Option<T> {
@@ -148,7 +156,13 @@ impl File<'_> {
         let (line, column) = self.place(span.map_or(0, |span| span.start));
         // One line each, whatever a string in the file holds.
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.errors.push(format!("{}:{line}:{column}: {what}", self.path.display()));
+        let error = format!("{}:{line}:{column}: {what}", self.path.display());
+        // And nothing that a terminal would take for a command.
+        let shown = error.chars().map(|c| match c {
+            c if c.is_control() => c.escape_default().to_string(),
+            c => c.to_string(),
+        });
+        self.errors.push(shown.collect());
     }
 
     /// Line and column of a byte, from 1; a column is a character.

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::args::Micros;
+use super::args::{Micros, socket_file};
 use crate::addr::Address;
 use crate::server::WORKERS_MAX;
 use crate::sys::user::User;
@@ -48,11 +48,7 @@ fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
 
 /// The path of a socket file.
 pub(super) fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
-    let path = PathBuf::deserialize(from)?;
-    match path.as_os_str().len() {
-        1..=107 => Ok(Some(path)),
-        _ => Err(D::Error::custom("the path of a socket has 1 to 107 bytes")),
-    }
+    socket_file(PathBuf::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
 /// The name of a user, who is there.

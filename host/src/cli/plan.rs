@@ -73,6 +73,14 @@ pub(super) fn listeners(
             drain_us: drain.0,
         });
     }
+    let is_file = |spec: &Spec, path| matches!(&spec.address, Address::Unix(at) if at == path);
+    if let Some(path) = &serve.control
+        && specs.iter().any(|spec| is_file(spec, path))
+    {
+        let (Names(dashes), path) = (names, path.display());
+        let message = format!("{dashes}control and {dashes}listen are both at {path}");
+        return Err(Wrong { option: "control", message });
+    }
     if serve.control.is_some() && specs.len() > 1 {
         let (Names(dashes), many) = (names, specs.len());
         let message =

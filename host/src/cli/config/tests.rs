@@ -104,6 +104,42 @@ fn addresses_are_checked() {
 }
 
 #[test]
+fn a_socket_file_is_bound_once() {
+    let pool = |listen: &str, control: &str| {
+        format!(
+            "[[listener]]\nservice = 'upper'\nmodel = 'prefork'\nlisten = '{listen}'\n control = {control}\n"
+        )
+    };
+    assert!(read(&(pool("unix:a", "'b'") + &pool("unix:c", "'d'"))).is_ok());
+    for (text, error) in [
+        (pool("unix:a", "'a'"), "file:5:2: control and listen are both at a"),
+        (pool("unix:a", "'b'") + &pool("unix:c", "'b'"), "file:10:2: unix:b is taken in line 5"),
+        (pool("unix:a", "'b'") + &pool("unix:b", "'c'"), "file:9:1: unix:b is taken in line 5"),
+        (
+            pool("unix:a", "'b'") + &pool("unix:c", "'./a'"),
+            "file:10:2: unix:./a is taken in line 4",
+        ),
+        (pool("unix:a", "\"b\\nc\""), "file:5:12: the path of a socket has 1 to 107 bytes, and no"),
+        (pool("unix:a", "\"b\\u0000c\""), "file:5:12: the path of a socket has 1 to 107 bytes"),
+    ] {
+        let errors = read(&text).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
+    }
+}
+
+#[test]
+fn nothing_in_the_file_reaches_a_terminal_as_a_command() {
+    for text in
+        ["\"\\u001b[31mred\" = 1", "\"\\u009b2J\" = 1", "[[listener]]\nservice = \"\\u001bc\""]
+    {
+        let errors = read(text).unwrap_err();
+        assert!(!errors.concat().contains(char::is_control), "{errors:?}");
+    }
+    let errors = read("\"\\u001b[31mred\" = 1").unwrap_err();
+    assert!(errors[0].contains("`\\u{1b}[31mred`"), "{errors:?}");
+}
+
+#[test]
 fn files_are_looked_for() {
     let files = |more: &str| format!("[[listener]]\nservice = 'files'\nlisten = 'unix:@a'\n{more}");
     let specs = read(&files("root = '/proc/self'\npush = 'status'")).unwrap();
