@@ -351,11 +351,12 @@ fn a_killed_supervisor_leaves_nobody() {
     let (mut supervised, members) = supervise!(&text).serving(3);
     let mut client = Client::connect(&members[0].address);
     client.send(b"hello");
-    let all: Vec<_> = processes(&supervised)
-        .into_iter()
-        .flat_map(|pid| proc::children(pid).into_iter().chain([pid]))
-        .collect();
-    assert!(all.len() > 3);
+    let mut all = Vec::new();
+    within(PATIENCE, "there are workers", || {
+        let with_children = |pid| proc::children(pid).into_iter().chain([pid]);
+        all = processes(&supervised).into_iter().flat_map(with_children).collect();
+        all.len() > 3
+    });
     supervised.signal(Signal::SIGKILL);
     assert_eq!(supervised.wait(), None);
     within(PATIENCE, "nobody is left", || !all.iter().any(|&pid| proc::runs(pid)));
