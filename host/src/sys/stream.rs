@@ -190,9 +190,12 @@ impl Stream {
         if self.is_nonblocking()? {
             return unistd::write(&self.0, bytes);
         }
-        // A regular file takes all it is given: a disk is not waited for.
-        let mode = SFlag::from_bits_retain(stat::fstat(&self.0)?.st_mode);
-        if mode & SFlag::S_IFMT == SFlag::S_IFREG {
+        // A regular file takes all it is given: a disk is not waited for. So do the devices that are
+        // memory, `/dev/null` among them (major number 1).
+        let stat = stat::fstat(&self.0)?;
+        let kind = SFlag::from_bits_retain(stat.st_mode) & SFlag::S_IFMT;
+        let is_memory = kind == SFlag::S_IFCHR && stat::major(stat.st_rdev) == 1;
+        if kind == SFlag::S_IFREG || is_memory {
             return unistd::write(&self.0, bytes);
         }
         if !self.is_ready(Interest::WRITE) {
