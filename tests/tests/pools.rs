@@ -15,6 +15,7 @@ models!(a_worker_that_is_killed_is_replaced: pool_static PoolStatic, prefork Pre
 models!(workers_killed_under_load_leave_nothing_behind: pool_static PoolStatic, prefork Prefork);
 models!(a_killed_parent_takes_every_worker_with_it: pool_static PoolStatic, prefork Prefork);
 models!(a_reload_fails_nobody: pool_static PoolStatic, prefork Prefork);
+models!(a_reload_right_after_the_start_is_heard: pool_static PoolStatic, prefork Prefork);
 models!(a_worker_for_each_connection_serves_them_all: pool_static PoolStatic, prefork Prefork);
 models!(workers_that_die_at_once_are_not_started_for_ever: pool_static PoolStatic, prefork Prefork);
 
@@ -140,6 +141,17 @@ fn a_reload_fails_nobody(model: Model) {
         }
     });
     assert_eq!(server.stop().code, Some(0));
+}
+
+/// As soon as the line is there that says it listens.
+fn a_reload_right_after_the_start_is_heard(model: Model) {
+    for _ in 0..10 {
+        let server = serve!("upper", model).start();
+        server.signal(Signal::SIGHUP);
+        within(PATIENCE, "it is heard", || server.stderr().contains("reloading: every worker"));
+        assert!(is_served(&server));
+        assert_eq!(server.stop().code, Some(0));
+    }
 }
 
 fn a_worker_for_each_connection_serves_them_all(model: Model) {

@@ -12,10 +12,11 @@ use super::{Failure, config, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::supervise::{self, Hooks, Reread};
-use crate::server::{Opened, Server, Spec, Stop};
+use crate::server::{Model, Opened, Server, Spec, Stop};
+use crate::sys::Signal;
 use crate::sys::handover::{Inherited, Program};
 use crate::sys::process;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{self, Signals};
 use crate::sys::user::User;
 
 pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
@@ -53,6 +54,10 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
         return Ok(supervise::serve(members, stop, inherited, program, hooks)?);
     }
     if let Some(Opened { spec, offer, listener, control, user: _ }) = members.pop() {
+        if matches!(spec.model, Model::PoolStatic | Model::Prefork) {
+            // Who reads the line may ask for a reload before the pool has its loop.
+            signals::hold(Signal::SIGHUP).map_err(Error::of("block", "SIGHUP"))?;
+        }
         announce(&spec, listener.address(), std::process::id().cast_signed())?;
         let mut server = Server::new(listener, offer, spec.limits, stop);
         if let Some(control) = control {

@@ -59,6 +59,15 @@ impl Signals {
     }
 }
 
+/// Blocks a signal that a [`SignalQueue`] will have: until then one that comes waits, where it would end the
+/// process.
+///
+/// # Errors
+/// None that this system has.
+pub fn hold(signal: Signal) -> Result<(), Errno> {
+    SigSet::from(signal).thread_block()
+}
+
 /// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caught {
