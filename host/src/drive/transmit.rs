@@ -67,8 +67,7 @@ impl OpenFile {
     }
 
     fn digest_so_far(&self) -> [u8; 32] {
-        let digest = self.digest.as_ref().filter(|_| self.digested_to > 0);
-        digest.map_or_else(|| blake3::hash(b""), |it| it.finalize()).into()
+        self.digest.as_ref().map_or_else(|| blake3::hash(b""), |it| it.finalize()).into()
     }
 }
 
@@ -115,9 +114,10 @@ pub(super) fn perform(
         Task::Send { .. } if !outlet.writable => Ok(Did::Full),
         Task::Send { digest } => {
             let by_hand = digest || file_of(&mut outlet.held)?.by_hand;
-            let did = match next_extent(sender).filter(|_| !by_hand) {
-                Some((header, len)) => send_extent(sender, outlet, now, budget, header, len),
-                None => send_frames(sender, outlet, now, lent, digest),
+            let did = if !by_hand && is_extent_next(sender) {
+                send_extent(sender, outlet, now, budget)
+            } else {
+                send_frames(sender, outlet, now, lent, digest)
             };
             if !outlet.writable {
                 outlet.is_full();
@@ -127,41 +127,34 @@ pub(super) fn perform(
     }
 }
 
-/// How many bytes of a header are to be sent and how many of the file behind them, if those are many.
-fn next_extent(sender: &dyn FileSender) -> Option<(usize, u64)> {
-    let (header, next) = match sender.piece(0)? {
-        Piece::Header { header, from } => {
-            let rest = header.as_bytes().len() - from;
-            (rest, sender.piece(rest as u64)?)
+/// Whether what comes next of the file is worth a `sendfile`, behind the rest of its header or without.
+fn is_extent_next(sender: &dyn FileSender) -> bool {
+    let next = match sender.piece(0) {
+        Some(Piece::Header { header, from }) => {
+            sender.piece((header.as_bytes().len() - from) as u64)
         }
-        file @ Piece::File(_) => (0, file),
+        piece => piece,
     };
-    match next {
-        Piece::File(extent) if extent.len >= SEND_FILE_MIN || header == 0 => {
-            // The end of a large frame is large enough.
-            Some((header, extent.len)).filter(|_| extent.len >= SEND_FILE_MIN)
-        }
-        Piece::File(_) | Piece::Header { .. } => None,
-    }
+    matches!(next, Some(Piece::File(extent)) if extent.len >= SEND_FILE_MIN)
 }
 
-/// Sends a header and part of what is behind it.
+/// Sends the rest of a header, or part of what is behind it.
 fn send_extent(
     sender: &mut dyn FileSender,
     outlet: &mut Outlet,
     now: Instant,
     budget: usize,
-    header: usize,
-    len: u64,
 ) -> Result<Did, Fault> {
-    if header > 0 {
-        let Some(Piece::Header { header, from }) = sender.piece(0) else { return Ok(Did::Nothing) };
-        let rest = header.as_bytes().get(from..).unwrap_or_default();
-        let sent = send_more(&outlet.stream, rest).map_err(lost)?;
-        return Ok(outlet.account(sender, now, sent, rest.len(), 1));
-    }
-    let Some(Piece::File(extent)) = sender.piece(0) else { return Ok(Did::Nothing) };
-    let wanted = at_most(len).min(budget.saturating_mul(SEND_FILE_FACTOR));
+    let extent = match sender.piece(0) {
+        Some(Piece::Header { header, from }) => {
+            let rest = header.as_bytes().get(from..).unwrap_or_default();
+            let sent = send_more(&outlet.stream, rest).map_err(lost)?;
+            return Ok(outlet.account(sender, now, sent, rest.len(), 1));
+        }
+        Some(Piece::File(extent)) => extent,
+        None => return Ok(Did::Nothing),
+    };
+    let wanted = at_most(extent.len).min(budget.saturating_mul(SEND_FILE_FACTOR));
     let Outlet { stream, held, .. } = outlet;
     let file = file_of(held)?;
     let sent = match send_file(stream, &file.file, extent.offset, wanted) {

@@ -10,7 +10,7 @@ use nix::sys::socket::{MsgFlags, send};
 use nix::sys::uio::preadv;
 use windlass_core::stream::Write;
 
-use super::stream::Stream;
+use super::stream::{Stream, outcome};
 
 /// `sendfile(2)` of at most `len` bytes from `offset` on. The socket is nonblocking, as all that are
 /// accepted here are. Nothing moved means that the file ends there.
@@ -44,14 +44,5 @@ pub fn read_at(file: &File, offset: u64, into: &mut [IoSliceMut<'_>]) -> Result<
             Err(Errno::EINTR) => {}
             read => return read,
         }
-    }
-}
-
-fn outcome(sent: Result<usize, Errno>) -> Result<Write, Errno> {
-    match sent {
-        Ok(count) => Ok(Write::count(count)),
-        Err(Errno::EINTR) => Ok(Write::Interrupted),
-        Err(Errno::EAGAIN) => Ok(Write::WouldBlock),
-        Err(errno) => Err(errno),
     }
 }

@@ -113,12 +113,7 @@ impl Stream {
             (Err(Errno::ENOTSOCK), [[], only] | [only, _]) => self.write_file(only),
             (sent, _) => sent,
         };
-        match sent {
-            Ok(count) => Ok(Write::count(count)),
-            Err(Errno::EINTR) => Ok(Write::Interrupted),
-            Err(Errno::EAGAIN) => Ok(Write::WouldBlock),
-            Err(errno) => Err(errno),
-        }
+        outcome(sent)
     }
 
     /// Whether nobody has read from this TCP connection or written to it: all that came still waits
@@ -226,6 +221,16 @@ impl Stream {
             socket::SockFlag::SOCK_CLOEXEC | socket::SockFlag::SOCK_NONBLOCK,
         )?;
         Ok((Self(a), Self(b)))
+    }
+}
+
+/// What a nonblocking write came to.
+pub(super) fn outcome(sent: Result<usize, Errno>) -> Result<Write, Errno> {
+    match sent {
+        Ok(count) => Ok(Write::count(count)),
+        Err(Errno::EINTR) => Ok(Write::Interrupted),
+        Err(Errno::EAGAIN) => Ok(Write::WouldBlock),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -25,10 +25,7 @@ impl NewFile {
             Some(folder) if folder != Path::new("") => folder,
             Some(_) | None => Path::new("."),
         };
-        // Who replaces a file does not make its successor runnable as somebody else.
-        let permissions = permissions.map(|it| Permissions::from_mode(it.mode() & 0o777));
-        // The kernel takes the umask off.
-        let mode = permissions.as_ref().map_or(0o666, Permissions::mode);
+        let (permissions, mode) = succeeding(permissions);
         let mut open = File::options();
         open.write(true).create_new(true).mode(mode);
         // What the kernel said, without the temporary name, which tells nobody anything.
@@ -54,6 +51,15 @@ impl NewFile {
     pub(super) fn finish(self) -> io::Result<()> {
         self.file.persist(self.name).map(drop).map_err(|error| error.error)
     }
+}
+
+/// The permissions of a file that takes the place of one with these, and the mode to create it with, of
+/// which the kernel takes the umask off.
+pub(super) fn succeeding(permissions: Option<&Permissions>) -> (Option<Permissions>, u32) {
+    // Who replaces a file does not make its successor runnable as somebody else.
+    let permissions = permissions.map(|it| Permissions::from_mode(it.mode() & 0o777));
+    let mode = permissions.as_ref().map_or(0o666, Permissions::mode);
+    (permissions, mode)
 }
 
 /// What the kernel said, in its words and without its number.

@@ -69,15 +69,10 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
     let mut here = match source {
         Source::Http(url) => url.clone(),
         Source::Files(url) => {
-            let part = if wishes.resume { part(target)? } else { None };
-            let (part, had) = match part {
-                Some(mut part) => {
-                    let had = part.digest(wishes.verify);
-                    let fail = Error::of("read what came before of", target);
-                    (Some(part), Some(had.map_err(|error| fail(reason(error)))?))
-                }
-                None => (None, None),
-            };
+            let mut part = if wishes.resume { part(target)? } else { None };
+            let had = part.as_mut().map(|part| part.digest(wishes.verify)).transpose();
+            let fail = |error| Error::new("read what came before of", target, reason(error));
+            let had = had.map_err(fail)?;
             let known = had.as_ref().map(|had| (had.len, had.window));
             let dialogue = Dialogue::files(url, known, wishes.verify);
             let all = had.and_then(|had| had.all).unwrap_or_default();

@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use windlass_core::session::files::{Digest, PREFIX_WINDOW};
 
+use super::file::succeeding;
 use crate::sys::root::open_regular;
 
 /// What has come of a file, as `NAME.part` beside the name that it is to have. If the transfer fails it
@@ -47,9 +48,7 @@ impl Part {
 
     /// A part of the file `name`, with nothing in it.
     pub(super) fn begin(name: PathBuf, permissions: Option<&Permissions>) -> io::Result<Self> {
-        // Who replaces a file does not make its successor runnable as somebody else.
-        let permissions = permissions.map(|it| Permissions::from_mode(it.mode() & 0o777));
-        let mode = permissions.as_ref().map_or(0o666, Permissions::mode);
+        let (permissions, mode) = succeeding(permissions);
         let how = &mut File::options();
         let mut part = Self::open(name, how.read(true).write(true).create(true).mode(mode))?;
         part.go_on_from(0)?;
