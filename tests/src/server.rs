@@ -82,6 +82,26 @@ impl Server {
         proc::descriptors(self.pid())
     }
 
+    /// Those of them that are not the channel and the pidfd of a worker: how many workers a pool has
+    /// follows the load.
+    pub fn own_descriptors(&self) -> usize {
+        self.descriptors() - 2 * proc::children(self.pid()).len()
+    }
+
+    /// The children that live.
+    pub fn workers(&self) -> Vec<i32> {
+        proc::children(self.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
+    }
+
+    /// Waits until there are workers, and `field` of `/proc/PID/status` is `value` for each.
+    #[track_caller]
+    pub fn until_workers(&self, field: &str, value: &str) {
+        within(PATIENCE, &format!("every worker has {field} {value}"), || {
+            let all = self.workers();
+            !all.is_empty() && all.iter().all(|&pid| proc::status(pid, field) == value)
+        });
+    }
+
     /// Memory of its own, of the process that serves and of its children.
     pub fn private_memory(&self) -> usize {
         let family = std::iter::once(self.pid()).chain(proc::children(self.pid()));

@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User, geteuid};
 use windlass_tests::{
-    Client, Model, PATIENCE, Program, Server, every_model, has, models, proc, serve, skipped,
-    windlass, within,
+    Client, Model, PATIENCE, Program, every_model, has, models, proc, serve, skipped, windlass,
+    within,
 };
 
 every_model!(every_process_becomes_the_user, a_socket_file_is_the_users);
@@ -23,18 +23,6 @@ fn is_root() -> bool {
         skipped("only root can become another user");
     }
     root
-}
-
-fn workers(server: &Server) -> Vec<i32> {
-    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
-}
-
-/// Its workers, once there are some and they have all come to where `field` is `value`.
-fn until(server: &Server, field: &str, value: &str) {
-    within(PATIENCE, &format!("every worker has {field} {value}"), || {
-        let all = workers(server);
-        !all.is_empty() && all.iter().all(|&pid| proc::status(pid, field) == value)
-    });
 }
 
 #[test]
@@ -55,7 +43,7 @@ fn every_process_becomes_the_user(model: Model) {
     let server = serve!("upper", model).args("--user nobody:12345").start();
     let mut client = server.connect();
     client.upper(b"hello");
-    for pid in std::iter::once(server.pid()).chain(workers(&server)) {
+    for pid in std::iter::once(server.pid()).chain(server.workers()) {
         assert_eq!(proc::status(pid, "Uid"), four(nobody.uid.as_raw()));
         assert_eq!(proc::status(pid, "Gid"), four(12345));
         let groups = proc::status(pid, "Groups");
@@ -74,22 +62,22 @@ fn workers_of_another_user_are_replaced_and_reloaded(model: Model) {
     let nobody = proc::status(server.pid(), "Uid");
     let others_than = |before: &[i32]| {
         within(PATIENCE, "every worker is another one", || {
-            let now = workers(&server);
+            let now = server.workers();
             !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
         });
         within(PATIENCE, "clients are served", || {
             Client::try_connect(server.address()).is_ok_and(|mut it| it.try_upper(b"hi").is_ok())
         });
-        until(&server, "Uid", &nobody);
-        until(&server, "Seccomp", "2");
+        server.until_workers("Uid", &nobody);
+        server.until_workers("Seccomp", "2");
     };
     others_than(&[]);
-    let before = workers(&server);
+    let before = server.workers();
     for &pid in &before {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
     others_than(&before);
-    let before = workers(&server);
+    let before = server.workers();
     server.signal(Signal::SIGHUP);
     others_than(&before);
     let exit = server.stop();
@@ -103,7 +91,7 @@ fn a_killed_parent_takes_workers_of_another_user_with_it(model: Model) {
     let server = serve!("upper", model).args("--user nobody").start();
     let mut client = server.connect();
     client.upper(b"hello");
-    let workers = workers(&server);
+    let workers = server.workers();
     assert!(!workers.is_empty());
     server.signal(Signal::SIGKILL);
     within(PATIENCE, "no worker is left", || workers.iter().all(|&pid| !proc::runs(pid)));

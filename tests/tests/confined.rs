@@ -7,33 +7,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use tempfile::TempDir;
-use windlass_tests::{
-    Model, PATIENCE, Program, Server, models, proc, serve, skipped, windlass, within,
-};
+use windlass_tests::{Model, Program, models, proc, serve, skipped, windlass};
 
 models!(workers_are_confined: pool_static PoolStatic, prefork Prefork);
 models!(workers_are_not_confined_where_that_is_not_wanted: fork Fork, pool_static PoolStatic, prefork Prefork);
 models!(workers_serve_where_the_kernel_lacks_what_confines_them: pool_static PoolStatic, prefork Prefork);
 models!(confined_workers_serve_the_files_of_a_root: pool_static PoolStatic, prefork Prefork);
 
-fn workers(server: &Server) -> Vec<i32> {
-    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
-}
-
-/// Its workers, once there are some and they have all come to where `field` is `value`.
-fn until(server: &Server, field: &str, value: &str) {
-    within(PATIENCE, &format!("every worker has {field} {value}"), || {
-        let all = workers(server);
-        !all.is_empty() && all.iter().all(|&pid| proc::status(pid, field) == value)
-    });
-}
-
 fn workers_are_confined(model: Model) {
     let server = serve!("upper", model).start();
     let mut client = server.connect();
     client.upper(b"hello");
-    until(&server, "NoNewPrivs", "1");
-    until(&server, "Seccomp", "2");
+    server.until_workers("NoNewPrivs", "1");
+    server.until_workers("Seccomp", "2");
     client.upper(b"hello again");
     assert_eq!(proc::status(server.pid(), "Seccomp"), "0", "the parent has work to do");
     let exit = server.stop();
@@ -49,8 +35,8 @@ fn workers_are_not_confined_where_that_is_not_wanted(model: Model) {
     let server = serve!("upper", model).args("--no-sandbox").start();
     let mut client = server.connect();
     client.upper(b"hello");
-    until(&server, "NoNewPrivs", "0");
-    until(&server, "Seccomp", "0");
+    server.until_workers("NoNewPrivs", "0");
+    server.until_workers("Seccomp", "0");
     client.ends_with(b"");
     assert!(server.stop().stderr.contains("are not confined (--no-sandbox)"));
 }
@@ -82,7 +68,7 @@ fn children_of_fork_gain_no_privileges() {
     server.connect().upper(b"hello");
     let mut client = server.connect();
     client.upper(b"hello");
-    until(&server, "NoNewPrivs", "1");
+    server.until_workers("NoNewPrivs", "1");
     client.ends_with(b"");
     assert!(server.stop().stderr.contains("children are confined: no new privileges"));
 }
@@ -129,7 +115,7 @@ fn confined_workers_serve_the_files_of_a_root(model: Model) {
     let root = place.path().join("root");
     fs::write(root.join("large"), vec![b'#'; LARGE]).expect("written");
     let server = serve!("files", model).args(&format!("--root {}", root.display())).start();
-    until(&server, "Seccomp", "2");
+    server.until_workers("Seccomp", "2");
     let ask = |name: &str| {
         let mut client = server.connect();
         let len = u32::try_from(name.len()).expect("short");

@@ -16,9 +16,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
-use windlass_tests::{
-    Client, End, Model, PATIENCE, Server, has, models, proc, serve, skipped, within,
-};
+use windlass_tests::{Client, End, Model, PATIENCE, has, models, serve, skipped, within};
 
 models!(with_every_worker_busy_clients_wait_and_nothing_grows:
     pool_static PoolStatic, prefork Prefork);
@@ -36,17 +34,13 @@ fn size(model: Model, least: u16, most: u16) -> String {
     }
 }
 
-fn workers(server: &Server) -> Vec<i32> {
-    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
-}
-
 fn with_every_worker_busy_clients_wait_and_nothing_grows(model: Model) {
     let server = serve!("upper", model).args(&size(model, 2, 6)).start();
     let mut inside: Vec<_> = (0..6).map(|_| server.connect()).collect();
     for client in &mut inside {
         client.upper(b"inside");
     }
-    within(PATIENCE, "all are there", || workers(&server).len() == 6);
+    within(PATIENCE, "all are there", || server.workers().len() == 6);
     let before = (server.descriptors(), server.stderr().len());
     let mut waiting: Vec<_> = (0..40).map(|_| server.connect()).collect();
     for client in &mut waiting {
@@ -59,7 +53,7 @@ fn with_every_worker_busy_clients_wait_and_nothing_grows(model: Model) {
         }
     }
     assert!(waiting.iter().all(|client| !client.has_input()), "served beyond the limit");
-    assert_eq!(workers(&server).len(), 6, "that is the most");
+    assert_eq!(server.workers().len(), 6, "that is the most");
     assert_eq!((server.descriptors(), server.stderr().len()), before, "something grows");
     // The workers do the work; their parent has nothing to do.
     assert!(server.cpu_time() < idle + Duration::from_millis(500), "the parent spins");
@@ -117,17 +111,17 @@ fn ten_silent_clients_hold_up_nobody_where_there_may_be_more_workers() {
 /// Five workers, and each is killed on sight. nginx and php-fpm start thousands a second.
 fn a_crash_loop_is_no_fork_bomb(model: Model) {
     let server = serve!("upper", model).args(&size(model, 5, 5)).start();
-    within(PATIENCE, "all are there", || workers(&server).len() == 5);
+    within(PATIENCE, "all are there", || server.workers().len() == 5);
     let mut seen = HashSet::new();
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
-        for pid in workers(&server) {
+        for pid in server.workers() {
             seen.insert(pid);
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
     assert!(seen.len() <= 5 + 10, "{} were started in 3 s", seen.len() - 5);
-    within(PATIENCE, "it recovers", || workers(&server).len() == 5);
+    within(PATIENCE, "it recovers", || server.workers().len() == 5);
     assert_eq!(server.stop().code, Some(0));
 }
 
@@ -146,7 +140,7 @@ fn a_pool_that_cannot_fork_serves_with_the_workers_it_has(model: Model) {
     // Nobody's, and another one for each model, which may be tested at the same time.
     let uid = 30_000 + std::process::id() * 2 % 30_000 + u32::from(model == Model::Prefork);
     let server = serve!("upper", model).args(&size(model, 4, 4)).uid(uid).start();
-    within(PATIENCE, "all are there", || workers(&server).len() == 4);
+    within(PATIENCE, "all are there", || server.workers().len() == 4);
     let mut clients: Vec<_> = (0..4).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.upper(b"all work");
@@ -155,18 +149,18 @@ fn a_pool_that_cannot_fork_serves_with_the_workers_it_has(model: Model) {
 
     limit_processes(server.pid(), uid, 1);
     let kill_one = |pid: &i32| kill(Pid::from_raw(*pid), Signal::SIGKILL).expect("it is there");
-    workers(&server)[..2].iter().for_each(kill_one);
+    server.workers()[..2].iter().for_each(kill_one);
     let tells = |what: &str| server.stderr().matches(what).count();
     within(PATIENCE, "it says so", || tells("workers cannot be started") == 1);
-    within(PATIENCE, "two are gone", || workers(&server).len() == 2);
+    within(PATIENCE, "two are gone", || server.workers().len() == 2);
     for _ in 0..50 {
         let mut client = server.connect();
         client.upper(b"two are left");
         client.ends_with(b"");
     }
     // And with none.
-    workers(&server).iter().for_each(kill_one);
-    within(PATIENCE, "nobody is left", || workers(&server).is_empty());
+    server.workers().iter().for_each(kill_one);
+    within(PATIENCE, "nobody is left", || server.workers().is_empty());
     let mut waiting = Client::connect(server.address());
     waiting.send(b"waiting");
     assert_eq!(tells("workers cannot be started"), 1, "once is enough");
@@ -174,7 +168,7 @@ fn a_pool_that_cannot_fork_serves_with_the_workers_it_has(model: Model) {
     limit_processes(server.pid(), uid, hard);
     waiting.expect(b"WAITING");
     waiting.ends_with(b"");
-    within(PATIENCE, "all are there again", || workers(&server).len() == 4);
+    within(PATIENCE, "all are there again", || server.workers().len() == 4);
     within(PATIENCE, "it says so", || tells("workers can be started again") == 1);
     assert_eq!(server.stop().code, Some(0));
 }

@@ -22,10 +22,6 @@ const KILL_EVERY: Duration = Duration::from_millis(50);
 /// Between two clients: the load is to leave the processors to other tests.
 const CLIENT_EVERY: Duration = Duration::from_millis(4);
 
-fn workers(server: &Server) -> Vec<i32> {
-    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
-}
-
 /// Whether a client is served from its connection to its end.
 fn is_served(server: &Server) -> bool {
     let Ok(mut client) = Client::try_connect(server.address()) else { return false };
@@ -36,7 +32,7 @@ fn is_served(server: &Server) -> bool {
 fn kill_until(server: &Server, end: Instant, random: &mut Random) -> usize {
     let mut kills = 0;
     while Instant::now() < end {
-        let workers = workers(server);
+        let workers = server.workers();
         if !workers.is_empty() {
             let unlucky = workers[random.up_to(workers.len()) - 1];
             kills += usize::from(kill(Pid::from_raw(unlucky), Signal::SIGKILL).is_ok());
@@ -71,17 +67,11 @@ fn storm(server: &Server, lasts: Duration, random: &mut Random) -> (usize, usize
     })
 }
 
-/// Descriptors of the parent, without the channel and the pidfd of each worker. Of these a pool that
-/// follows the load has now more, now fewer.
-fn descriptors(server: &Server) -> usize {
-    server.descriptors() - 2 * proc::children(server.pid()).len()
-}
-
 /// Waits until nothing is left of the dead, and as many live as should.
 fn calm(server: &Server) {
     let is_zombie = |&pid: &i32| !proc::runs(pid);
     within(PATIENCE, "no zombie is left", || !proc::children(server.pid()).iter().any(is_zombie));
-    within(PATIENCE, "the pool is full again", || workers(server).len() >= 5);
+    within(PATIENCE, "the pool is full again", || server.workers().len() >= 5);
     within(PATIENCE, "clients are served", || is_served(server));
 }
 
@@ -98,14 +88,14 @@ fn random_kills_leave_nothing_behind(model: Model) {
     let (mut kills, mut answers, mut failures) =
         storm(&server, Duration::from_secs_f64(seconds / 10.0), &mut random);
     calm(&server);
-    let before = (descriptors(&server), proc::written_memory(server.pid()));
+    let before = (server.own_descriptors(), proc::written_memory(server.pid()));
 
     let more = storm(&server, Duration::from_secs_f64(seconds * 0.9), &mut random);
     (kills, answers, failures) = (kills + more.0, answers + more.1, failures + more.2);
     calm(&server);
-    within(PATIENCE, "no descriptor is left", || descriptors(&server) <= before.0);
-    let after = (descriptors(&server), proc::written_memory(server.pid()));
-    let zombies = proc::children(server.pid()).len() - workers(&server).len();
+    within(PATIENCE, "no descriptor is left", || server.own_descriptors() <= before.0);
+    let after = (server.own_descriptors(), proc::written_memory(server.pid()));
+    let zombies = proc::children(server.pid()).len() - server.workers().len();
     println!(
         "{}: {kills} kills, {answers} answers, {failures} lost; {zombies} zombies, descriptors {} \
          and then {}, memory of the parent {} KiB and then {} KiB",

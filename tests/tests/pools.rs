@@ -21,18 +21,8 @@ models!(workers_that_die_at_once_are_not_started_for_ever: pool_static PoolStati
 
 fn start(model: Model, args: &str) -> Server {
     let server = serve!("upper", model).args(args).start();
-    within(PATIENCE, "workers are there", || !workers(&server).is_empty());
+    within(PATIENCE, "workers are there", || !server.workers().is_empty());
     server
-}
-
-fn workers(server: &Server) -> Vec<i32> {
-    proc::children(server.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
-}
-
-/// Descriptors of the parent, without the channel and the pidfd of each worker: how many workers there
-/// are follows the load.
-fn descriptors(server: &Server) -> usize {
-    server.descriptors().saturating_sub(2 * proc::children(server.pid()).len())
 }
 
 fn kill_with(pid: i32, signal: Signal) {
@@ -48,12 +38,12 @@ fn is_served(server: &Server) -> bool {
 fn a_worker_that_is_killed_is_replaced(model: Model) {
     let server = start(model, "");
     assert!(is_served(&server));
-    let before = workers(&server);
+    let before = server.workers();
     for &pid in &before {
         kill_with(pid, Signal::SIGKILL);
     }
     within(PATIENCE, "others have taken their places", || {
-        let now = workers(&server);
+        let now = server.workers();
         !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
     });
     within(PATIENCE, "clients are served", || is_served(&server));
@@ -67,11 +57,11 @@ fn workers_killed_under_load_leave_nothing_behind(model: Model) {
     for _ in 0..20 {
         assert!(is_served(&server));
     }
-    let before = descriptors(&server);
+    let before = server.own_descriptors();
     let start = Instant::now();
     let (mut answers, mut kills) = (0, 0);
     while start.elapsed() < Duration::from_secs(2) {
-        if let Some(&pid) = workers(&server).get(kills % 3) {
+        if let Some(&pid) = server.workers().get(kills % 3) {
             kill_with(pid, Signal::SIGKILL);
             kills += 1;
         }
@@ -83,18 +73,18 @@ fn workers_killed_under_load_leave_nothing_behind(model: Model) {
     within(PATIENCE, "clients are served", || is_served(&server));
     let is_zombie = |&pid: &i32| !proc::runs(pid);
     within(PATIENCE, "no zombie is left", || !proc::children(server.pid()).iter().any(is_zombie));
-    within(PATIENCE, "no descriptor is left", || descriptors(&server) <= before);
+    within(PATIENCE, "no descriptor is left", || server.own_descriptors() <= before);
     assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]
 fn who_was_passed_to_a_worker_that_dies_is_served_by_another() {
     let server = start(Model::PoolStatic, "--workers 2");
-    within(PATIENCE, "both are there", || workers(&server).len() == 2);
+    within(PATIENCE, "both are there", || server.workers().len() == 2);
     assert!(is_served(&server));
     for _ in 0..10 {
-        within(PATIENCE, "both are there", || workers(&server).len() == 2);
-        let stopped = workers(&server)[0];
+        within(PATIENCE, "both are there", || server.workers().len() == 2);
+        let stopped = server.workers()[0];
         kill_with(stopped, Signal::SIGSTOP);
         // One of the two is passed to the worker that sleeps, the other one is served.
         let mut clients = [server.connect(), server.connect()];
@@ -115,7 +105,7 @@ fn a_killed_parent_takes_every_worker_with_it(model: Model) {
     let server = start(model, "");
     let mut client = server.connect();
     client.upper(b"hello");
-    let workers = workers(&server);
+    let workers = server.workers();
     server.signal(Signal::SIGKILL);
     within(PATIENCE, "no worker is left", || workers.iter().all(|&pid| !proc::runs(pid)));
 }
@@ -135,10 +125,10 @@ fn a_reload_fails_nobody(model: Model) {
                 })
             })
             .collect();
-        let before = workers(&server);
+        let before = server.workers();
         server.signal(Signal::SIGHUP);
         within(PATIENCE, "every worker is replaced", || {
-            let now = workers(&server);
+            let now = server.workers();
             !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
         });
         for client in clients {
@@ -173,10 +163,10 @@ fn a_worker_for_each_connection_serves_them_all(model: Model) {
 /// second.
 fn workers_that_die_at_once_are_not_started_for_ever(model: Model) {
     let server = start(model, "");
-    let mut seen = workers(&server);
+    let mut seen = server.workers();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
-        for pid in workers(&server) {
+        for pid in server.workers() {
             kill_with(pid, Signal::SIGKILL);
             if !seen.contains(&pid) {
                 seen.push(pid);
@@ -212,19 +202,19 @@ fn a_group_passes_a_reload_on() {
 #[test]
 fn prefork_follows_the_load_and_comes_back() {
     let server = start(Model::Prefork, "--min-spare 2 --max-spare 4 --max-workers 12");
-    within(PATIENCE, "spare ones are there", || workers(&server).len() == 2);
+    within(PATIENCE, "spare ones are there", || server.workers().len() == 2);
     let mut clients: Vec<_> = (0..8).map(|_| server.connect()).collect();
     for client in &mut clients {
         client.upper(b"hello");
     }
-    within(PATIENCE, "and spare ones again", || workers(&server).len() == 10);
+    within(PATIENCE, "and spare ones again", || server.workers().len() == 10);
     clients.extend((0..4).map(|_| server.connect()));
     for client in &mut clients {
         client.upper(b"hello");
     }
-    assert_eq!(workers(&server).len(), 12, "that is the most");
+    assert_eq!(server.workers().len(), 12, "that is the most");
     drop(clients);
-    within(PATIENCE, "the rest has gone", || workers(&server).len() <= 4);
+    within(PATIENCE, "the rest has gone", || server.workers().len() <= 4);
     assert!(is_served(&server));
     assert_eq!(server.stop().code, Some(0));
 }
@@ -243,8 +233,8 @@ fn a_worker_is_busy_while_it_is_held() {
 #[test]
 fn a_worker_has_only_what_is_its_own() {
     let server = start(Model::PoolStatic, "--workers 3");
-    within(PATIENCE, "all are there", || workers(&server).len() == 3);
-    for pid in workers(&server) {
+    within(PATIENCE, "all are there", || server.workers().len() == 3);
+    for pid in server.workers() {
         within(PATIENCE, "it has closed the rest", || {
             let open = fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
             open == 4
