@@ -19,6 +19,7 @@
 //! In reading order:
 //!
 //! - [`time`], [`want`], [`fault`]: what every machine is asked with and answers with.
+//! - [`crc`]: the CRC-32 of packets and files.
 //! - [`stream`]: [`ReadN`](stream::ReadN), [`WriteN`](stream::WriteN) and
 //!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
 //! - [`frame`]: the `{u32 len, bytes}` codec.
@@ -34,6 +35,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
+pub mod crc;
 pub mod fault;
 pub mod frame;
 pub mod laws;

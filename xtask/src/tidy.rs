@@ -68,13 +68,14 @@ const LAYERS: [(&str, Layers); 2] = [
     (
         "core/src/",
         &[
+            ("crc", &[]),
             ("time", &[]),
             ("fault", &[]),
             ("want", &["fault", "time"]),
             ("wire", &["fault"]),
             ("stream", &["fault"]),
-            ("frame", &["fault", "wire"]),
-            ("session", &["time", "want", "fault", "wire", "stream", "frame"]),
+            ("frame", &["crc", "fault", "wire"]),
+            ("session", &["crc", "time", "want", "fault", "wire", "stream", "frame"]),
             ("transfer", &["time", "want", "fault", "wire", "stream", "frame"]),
             ("pool", &["time", "want", "fault", "wire", "stream", "frame"]),
             ("laws", &["time", "want", "fault", "session"]),
