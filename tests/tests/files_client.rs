@@ -1,6 +1,6 @@
 //! `windlass get files://`, against our server and against one that breaks its word.
 //!
-//! - What came of a transfer that failed stays as `NAME.part`, and `--continue` goes on from there.
+//! - What came of a transfer that failed stays in a part, and `--continue` goes on from there.
 //! - Whatever goes wrong, the file has its name only when it is whole.
 //! - `--verify` finds a byte that changed on its way.
 
@@ -55,12 +55,39 @@ impl Place {
         serve!("files", Model::Epoll).args(&args).start()
     }
 
+    /// Where the part of the file `x` is, and its facts.
+    fn part(&self) -> PathBuf {
+        self.here(&part_name())
+    }
+
+    fn facts(&self) -> PathBuf {
+        self.part().with_extension("facts")
+    }
+
+    fn write_part(&self, content: &[u8]) {
+        fs::write(self.part(), content).expect("write");
+        fs::write(self.facts(), FACTS).expect("write");
+    }
+
+    #[track_caller]
+    fn has_only_a_part(&self, content: &[u8]) {
+        assert_eq!(self.names(), [".facts", ".part"].map(|end| part_name().replace(".part", end)));
+        assert!(fs::read(self.part()).expect("read") == content, "other bytes");
+    }
+
     #[track_caller]
     fn has_only(&self, name: &str, content: &[u8]) {
         assert_eq!(self.names(), [name]);
         assert!(fs::read(self.here(name)).expect("read") == content, "other bytes");
     }
 }
+
+/// The name of the part of the file `x`.
+fn part_name() -> String {
+    format!(".windlass-x-{}.part", &blake3::hash(b"x").to_hex()[..16])
+}
+
+const FACTS: &str = r#"{"windlass-part":1,"source":"files://host/x","resumable":true}"#;
 
 fn url(server: &Server, name: &str) -> String {
     format!("files://{}/{name}", server.address().trim_start_matches("tcp:"))
@@ -152,9 +179,9 @@ fn a_stream_that_is_cut_is_gone_on_from() {
     answer.extend_from_slice(&u32::try_from(SIZE).expect("short").to_be_bytes());
     answer.extend_from_slice(half);
     let outcome = windlass!("get", that_says(answer), "-o", place.here("x")).run();
-    outcome
-        .fails_with(1, &["the stream ended inside a message; 1500000 bytes are kept in", "x.part"]);
-    place.has_only("x.part", half);
+    let why = "the stream ended inside a message; 1500000 bytes are kept in";
+    outcome.fails_with(1, &[why, &part_name()]);
+    place.has_only_a_part(half);
     let server = place.serve();
     let args = ["--continue", "--verify", "-v"];
     let get = |args: &[&str]| {
@@ -169,7 +196,7 @@ fn a_stream_that_is_cut_is_gone_on_from() {
     for part in [&b"something else"[..], &[&place.content[..], b"and more"].concat()] {
         for args in [&["--continue", "-v"][..], &args, &[]] {
             fs::remove_file(place.here("x")).expect("remove");
-            fs::write(place.here("x.part"), part).expect("write");
+            place.write_part(part);
             let outcome = get(args);
             has_succeeded(&outcome);
             let from_start = args.is_empty() || outcome.stderr.contains("offset=0");
@@ -179,7 +206,8 @@ fn a_stream_that_is_cut_is_gone_on_from() {
     }
     // One that is whole is only renamed.
     for args in [&["--continue", "-v"][..], &args] {
-        fs::rename(place.here("x"), place.here("x.part")).expect("rename");
+        fs::rename(place.here("x"), place.part()).expect("rename");
+        fs::write(place.facts(), FACTS).expect("write");
         let outcome = get(args);
         has_succeeded(&outcome);
         assert!(outcome.stderr.contains(&format!("offset={SIZE}")), "{}", outcome.stderr);
@@ -198,10 +226,10 @@ fn a_client_that_is_ended_is_gone_on_from() {
         let (mut peer, _) = listener.accept().expect("accept");
         let size = format!("file\0size\0{SIZE}\0frame\x00100000\0");
         peer.write_all(&frames(&[size.as_bytes(), &place.content[..70_000]])).expect("send");
-        let part = || fs::metadata(place.here("x.part")).map_or(0, |part| part.len());
+        let part = || fs::metadata(place.part()).map_or(0, |part| part.len());
         within(PATIENCE, "some of it is there", || part() == 70_000);
         client.end_by(signal);
-        place.has_only("x.part", &place.content[..70_000]);
+        place.has_only_a_part(&place.content[..70_000]);
         drop(peer);
         let server = place.serve();
         let get = windlass!("get", self::url(&server, "file"), "-o", place.here("x"), "-cv").run();
@@ -243,9 +271,9 @@ fn a_server_that_breaks_its_word_is_found_out() {
     ] {
         let outcome = windlass!("get", that_says(answer), "-o", place.here("x")).run();
         outcome.fails_with(1, &["get files://127.0.0.1:", why]);
-        for part in place.names() {
-            assert_eq!(part, "x.part");
-            fs::remove_file(place.here(&part)).expect("remove");
+        for name in place.names() {
+            assert!(name.starts_with(".windlass-x-"), "{name}");
+            fs::remove_file(place.here(&name)).expect("remove");
         }
     }
 }
@@ -261,9 +289,9 @@ fn a_full_disk_is_told() {
     let server = place.serve();
     let script = format!(
         "mount -t tmpfs -o size=1m none '{here}' && cd '{here}' || exit 9
-         '{windlass}' get '{url}' -o x; echo \"first $? $(ls)\"
+         '{windlass}' get '{url}' -o x; echo \"first $? $(ls -A)\"
          mount -o remount,size=16m '{here}'
-         '{windlass}' get '{url}' -o x --continue --verify -v; echo \"second $? $(ls)\"
+         '{windlass}' get '{url}' -o x --continue --verify -v; echo \"second $? $(ls -A)\"
          cmp x '{root}/file' && echo same",
         here = place.here("").display(),
         windlass = env!("CARGO_BIN_EXE_windlass-under-test"),
@@ -272,10 +300,14 @@ fn a_full_disk_is_told() {
     );
     let outcome = windlass_tests::Program::new("unshare").words("-m sh -c").arg(script).run();
     let said = String::from_utf8_lossy(&outcome.stdout).into_owned();
-    assert!(said.starts_with("first 1 x.part\nsecond 0 x\nsame"), "{outcome:?}");
-    let why = "No space left on device; 1048576 bytes are kept in x.part";
-    assert!(outcome.stderr.contains(why), "{outcome:?}");
-    assert!(outcome.stderr.contains("offset=1048576"), "{outcome:?}");
+    let part = part_name();
+    let first = format!("first 1 {}\n{part}\n", part.replace(".part", ".facts"));
+    assert_eq!(said, format!("{first}second 0 x\nsame\n"), "{outcome:?}");
+    // One block of the disk is for the facts.
+    let kept = (1 << 20) - 4096;
+    let why = format!("No space left on device; {kept} bytes are kept in ./{part}");
+    assert!(outcome.stderr.contains(&why), "{outcome:?}");
+    assert!(outcome.stderr.contains(&format!("offset={kept}")), "{outcome:?}");
 }
 
 #[test]
@@ -313,7 +345,7 @@ fn two_transfers_of_one_file_do_not_meet() {
     answer.extend_from_slice(&u32::try_from(SIZE).expect("short").to_be_bytes());
     peer.write_all(&answer).expect("send");
     peer.write_all(&place.content[..1_000_000]).expect("send");
-    let part = || fs::metadata(place.here("x.part")).map_or(0, |part| part.len());
+    let part = || fs::metadata(place.part()).map_or(0, |part| part.len());
     within(PATIENCE, "some of it is there", || part() == 1_000_000);
     let server = place.serve();
     for more in ["--timeout=30", "--continue", "--verify"] {
@@ -332,7 +364,7 @@ fn a_fifo_gets_all_of_it() {
     let place = Place::new();
     let server = place.serve();
     nix::unistd::mkfifo(&place.here("x"), nix::sys::stat::Mode::S_IRWXU).expect("mkfifo");
-    fs::write(place.here("x.part"), &place.content[..1_000_000]).expect("write");
+    place.write_part(&place.content[..1_000_000]);
     let fifo = place.here("x");
     let reader = thread::spawn(move || fs::read(fifo).expect("read"));
     windlass!("get", url(&server, "file"), "-o", place.here("x"), "-c").run().succeeds();

@@ -12,6 +12,7 @@ pub mod epoll;
 pub mod error;
 pub mod event;
 pub mod fifo;
+pub mod file;
 pub mod handover;
 pub mod listener;
 pub mod pass;

@@ -4,6 +4,7 @@
 //! - `redirects`: where documents have moved to, and where nobody follows.
 //! - `failures`: servers that stop, lie, reset, or say nothing. Nothing is left of the file.
 //! - `outputs`: files, pipes, devices, terminals; what is slow, full, or gone.
+//! - `places`: what has the name, and what has names beside it.
 //! - `interrupts`: signals.
 //! - `foreign`: another people's server.
 
@@ -13,5 +14,6 @@ mod folder;
 mod foreign;
 mod interrupts;
 mod outputs;
+mod places;
 mod redirects;
 mod server;

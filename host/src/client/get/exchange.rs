@@ -12,11 +12,13 @@ use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 use windlass_core::fault::Fault;
 
 use super::dialogue::{Beginning, Dialogue, Said};
-use super::file::{NewFile, reason};
+use super::facts::Facts;
+use super::file::reason;
+use super::in_place::InPlace;
 use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
@@ -112,8 +114,8 @@ struct Exchange {
 enum Sink {
     /// It has not begun, or is not wanted any more.
     Nothing,
-    New(NewFile),
     Part(Part),
+    InPlace(InPlace),
     Open(File),
     Stream(Token),
 }
@@ -216,22 +218,27 @@ impl Exchange {
             self.progress = Progress::show(begin.length, begin.from);
         }
         self.sink = match place {
-            Place::New { name, permissions } => {
+            Place::New { name } => {
                 // From now on there is something to be cleaned up.
                 catch_signals(cx)?;
-                let fail = |error| Error::new("create", &self.target, reason(error));
-                let permissions = permissions.as_ref();
-                match &self.dialogue {
-                    Dialogue::Http { .. } => {
-                        Sink::New(NewFile::create(name, permissions).map_err(fail)?)
-                    }
-                    Dialogue::Files { .. } => {
-                        let part = match self.part.take() {
-                            Some(mut part) => part.go_on_from(begin.from).map(|()| part),
-                            None => Part::begin(name, permissions),
-                        };
-                        Sink::Part(part.map_err(fail)?)
-                    }
+                let facts = match &self.source {
+                    Source::Http(url) => Facts::of_http(url, None),
+                    Source::Files(url) => Facts::of_files(url),
+                };
+                let part = match self.part.take() {
+                    Some(mut part) => part.go_on_from(begin.from, facts).map(|()| part),
+                    None => Part::begin(name.clone(), facts),
+                };
+                match part {
+                    Ok(part) => Sink::Part(part),
+                    Err(error) => match InPlace::instead(&name, &error) {
+                        Some(file) => {
+                            let why = reason(error);
+                            warn!("{}: written in place: its folder: {why}", self.target);
+                            Sink::InPlace(file)
+                        }
+                        None => return Err(Error::new("create", &self.target, reason(error))),
+                    },
                 }
             }
             Place::Open(file) => Sink::Open(file),
@@ -259,8 +266,8 @@ impl Exchange {
         }
         let written = match &mut self.sink {
             Sink::Nothing => Ok(()),
-            Sink::New(file) => file.write(bytes),
             Sink::Part(part) => part.write(bytes),
+            Sink::InPlace(file) => file.write(bytes),
             Sink::Open(file) => file.write_all(bytes),
             Sink::Stream(token) => {
                 if let Some(io) = cx.stream(*token) {
@@ -337,11 +344,16 @@ impl Exchange {
     /// The document is whole.
     fn finish(&mut self) -> Result<()> {
         match std::mem::replace(&mut self.sink, Sink::Nothing) {
-            Sink::New(file) => file.finish().map_err(|error| {
-                Error::new("rename the whole file to", &self.target, reason(error))
+            Sink::Part(part) => part.finish().map_err(|(error, kept)| {
+                let error = Error::new("put the whole file at", &self.target, reason(error));
+                match kept {
+                    Some(kept) => error.and(kept),
+                    None => error,
+                }
             }),
-            Sink::Part(part) => part.finish().map_err(|error| {
-                Error::new("rename the whole file to", &self.target, reason(error))
+            Sink::InPlace(file) => file.finish().map_err(|error| {
+                let error = Error::new("write", &self.target, reason(error));
+                error.and("it was written in place and is empty now")
             }),
             open => {
                 self.sink = open;
@@ -354,6 +366,7 @@ impl Exchange {
     fn keep(&mut self) -> Option<String> {
         match std::mem::replace(&mut self.sink, Sink::Nothing) {
             Sink::Part(part) => part.keep(),
+            Sink::InPlace(file) => Some(file.give_up(&self.target)),
             other => {
                 self.sink = other;
                 None

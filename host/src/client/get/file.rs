@@ -1,119 +1,222 @@
-//! A file that has its name only when it is whole.
+//! A whole file takes the name of another one, and what that one had besides its content.
+//!
+//! ```text
+//!            ┌── nothing has the name ─────────────────────────────▶ rename(2)
+//!  whole part┼── a file that the part can become the like of ──────▶ rename(2) ──EBUSY, EPERM, …─┐
+//!            └── one with two names, or of an owner we cannot give it ─────────────────────────▶ copy
+//! ```
+//!
+//! `rename(2)` is better: the name has the old content or the new one, whatever happens. A copy into the
+//! file that is there keeps all that it is. It is made where the rename would lose something, or where
+//! the kernel refuses it: at a mount point, in a sticky folder.
 
-use std::fs::{File, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata, Permissions};
+use std::io::{self, ErrorKind, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::path::Path;
 
-use tempfile::{Builder, NamedTempFile};
+use tracing::{info, warn};
+use xattr::FileExt;
 
 use crate::sys::Errno;
+use crate::sys::file::reserve;
+use crate::sys::root::open_regular;
 
-/// A file under a temporary name, in the folder that it is to be in. If it is dropped it is removed.
-pub(super) struct NewFile {
-    file: NamedTempFile<File>,
-    name: PathBuf,
-}
-
-impl NewFile {
-    /// Begins the file `name`. It gets `permissions`, or else those of any new file.
-    ///
-    /// The temporary name begins with `.windlass-`. A signal that kills leaves it there, so catch
-    /// them before.
-    pub(super) fn create(name: PathBuf, permissions: Option<&Permissions>) -> io::Result<Self> {
-        let folder = match name.parent() {
-            Some(folder) if folder != Path::new("") => folder,
-            Some(_) | None => Path::new("."),
-        };
-        let (permissions, mode) = succeeding(permissions);
-        let mut open = File::options();
-        open.write(true).create_new(true).mode(mode);
-        // What the kernel said, without the temporary name, which tells nobody anything.
-        let mut errno = None;
-        let file = Builder::new()
-            .prefix(".windlass-")
-            .make_in(folder, |path| {
-                open.open(path).inspect_err(|error| errno = error.raw_os_error())
-            })
-            .map_err(|error| errno.map_or(error, io::Error::from_raw_os_error))?;
-        if let Some(permissions) = permissions {
-            // Where the file system has none there is nothing to keep.
-            let _ = file.as_file().set_permissions(permissions);
+/// Puts `part`, whose name is `path` and which is whole, where `name` is.
+pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<()> {
+    let before = match fs::symlink_metadata(name) {
+        Ok(before) if before.is_file() => before,
+        Ok(_) => return Err(io::Error::other("something that is no file has the name by now")),
+        Err(error) if error.kind() == ErrorKind::NotFound => return fs::rename(path, name),
+        Err(error) => return Err(error),
+    };
+    let mut lost = become_like(part, name, &before);
+    if before.nlink() > 1 {
+        lost.push("its other names");
+    }
+    if before.mode() & 0o6000 != 0 {
+        // Whoever replaces a program does not decide that it runs with its owner's rights.
+        warn!("{}: the set-user-ID and set-group-ID bits are not kept", name.display());
+    }
+    let why_not = if lost.is_empty() {
+        match fs::rename(path, name) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
         }
-        Ok(Self { file, name })
-    }
-
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.as_file_mut().write_all(bytes)
-    }
-
-    /// It is whole: it takes its name, and the place of whoever had that.
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.file.persist(self.name).map(drop).map_err(|error| error.error)
-    }
+    } else {
+        io::Error::other(format!("a new file would lose {}", lost.join(", ")))
+    };
+    let there = match open_regular(name, File::options().write(true)) {
+        Ok(there) if is_same(&there.metadata()?, &before) => there,
+        Ok(_) => return Err(io::Error::other("another file has the name by now")),
+        // It can be replaced and not be written.
+        Err(_) if !lost.is_empty() => {
+            fs::rename(path, name)?;
+            warn!(
+                "{}: it is a new file, without {} of the old one",
+                name.display(),
+                lost.join(", ")
+            );
+            return Ok(());
+        }
+        Err(_) => return Err(why_not),
+    };
+    info!("{}: written in place: {}", name.display(), reason(why_not));
+    copy(part, &there)?;
+    fs::remove_file(path)
 }
 
-/// The permissions of a file that takes the place of one with these, and the mode to create it with, of
-/// which the kernel takes the umask off.
-pub(super) fn succeeding(permissions: Option<&Permissions>) -> (Option<Permissions>, u32) {
-    // Who replaces a file does not make its successor runnable as somebody else.
-    let permissions = permissions.map(|it| Permissions::from_mode(it.mode() & 0o777));
-    let mode = permissions.as_ref().map_or(0o666, Permissions::mode);
-    (permissions, mode)
+/// Copies all of `part` over what `there` has. If that fails, nothing is there that could pass for it.
+fn copy(part: &mut File, mut there: &File) -> io::Result<()> {
+    // Most reasons to fail show here, while the old content is still there.
+    reserve(there, part.metadata()?.len())?;
+    part.rewind()?;
+    there.set_len(0)?;
+    let copied = io::copy(part, &mut there).and_then(|_| there.sync_data());
+    copied.inspect_err(|_| {
+        let _ = there.set_len(0);
+    })
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Gives `part` the owner, group, attributes and mode of the file `name`. What it cannot have.
+fn become_like(part: &File, name: &Path, before: &Metadata) -> Vec<&'static str> {
+    let mut lost = Vec::new();
+    let mut note = |done: io::Result<()>, what| {
+        if done.is_err() {
+            lost.push(what);
+        }
+    };
+    let Ok(now) = part.metadata() else { return vec!["its owner"] };
+    // The mode comes last: the others change it.
+    if now.gid() != before.gid() {
+        note(fchown(part, None, Some(before.gid())), "its group");
+    }
+    if now.uid() != before.uid() {
+        note(fchown(part, Some(before.uid()), None), "its owner");
+    }
+    note(copy_attributes(part, name), "its attributes");
+    // Where the file system has no modes both have the same.
+    let mode = before.mode() & 0o777;
+    if part.metadata().map_or(true, |now| now.mode() & 0o7777 != mode) {
+        note(part.set_permissions(Permissions::from_mode(mode)), "its mode");
+    }
+    lost
+}
+
+/// The list of who may do what with the file (acl(5)).
+const ACL: &str = "system.posix_acl_access";
+
+/// Whether an attribute is the user's, and not one that the kernel makes from the content. Capabilities
+/// of a program are those of the content, as set-user-ID is.
+fn is_kept(attribute: &OsStr) -> bool {
+    attribute == ACL
+        || attribute == "security.selinux"
+        || attribute.as_bytes().starts_with(b"user.")
+}
+
+/// A file system without attributes has none to keep.
+fn copy_attributes(part: &File, name: &Path) -> io::Result<()> {
+    let attributes = match xattr::list_deref(name) {
+        Ok(attributes) => attributes,
+        Err(error) if is_unsupported(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let mut has_acl = false;
+    for attribute in attributes.filter(|it| is_kept(it)) {
+        has_acl |= attribute == ACL;
+        let Some(value) = xattr::get_deref(name, &attribute)? else { continue };
+        if part.get_xattr(&attribute).ok().flatten().as_ref() != Some(&value) {
+            part.set_xattr(&attribute, &value)?;
+        }
+    }
+    // One that the folder gave it.
+    if !has_acl && part.get_xattr(ACL).is_ok_and(|acl| acl.is_some()) {
+        part.remove_xattr(ACL)?;
+    }
+    Ok(())
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|it| Errno::from_raw(it) == Errno::EOPNOTSUPP)
 }
 
 /// What the kernel said, in its words and without its number.
 pub(super) fn reason(error: io::Error) -> Box<dyn std::error::Error + Send + Sync> {
     match error.raw_os_error() {
-        Some(errno) => Errno::from_raw(errno).into(),
+        Some(errno) => Errno::from_raw(errno).desc().into(),
         None => error.into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
 
-    #[test]
-    fn a_file_has_its_name_when_it_is_whole() {
+    /// A folder with `name`, if it has content, and a part that is whole.
+    fn place(old: Option<&[u8]>) -> (tempfile::TempDir, PathBuf, File, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
-        let name = folder.path().join("name");
-        let names = || {
-            let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
-            names.collect::<Vec<_>>()
-        };
-        let mut file = NewFile::create(name.clone(), None).unwrap();
-        file.write(b"half").unwrap();
-        assert!(matches!(&names()[..], [name] if name.to_str().unwrap().starts_with(".windlass-")));
-        drop(file);
-        assert!(names().is_empty());
-        let mut file = NewFile::create(name.clone(), None).unwrap();
-        file.write(b"whole").unwrap();
-        file.finish().unwrap();
-        assert_eq!(names(), ["name"]);
-        assert_eq!(fs::read(name).unwrap(), b"whole");
+        let [name, path] = ["name", "part"].map(|name| folder.path().join(name));
+        if let Some(old) = old {
+            fs::write(&name, old).unwrap();
+        }
+        fs::write(&path, b"new").unwrap();
+        let part = File::options().read(true).write(true).open(&path).unwrap();
+        (folder, name, part, path)
+    }
+
+    fn is_installed(name: &Path, path: &Path) {
+        assert_eq!(fs::read(name).unwrap(), b"new");
+        assert!(!path.exists());
     }
 
     #[test]
-    fn permissions_are_those_of_the_predecessor_or_of_any_new_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let mode = |name: &Path| fs::metadata(name).unwrap().permissions().mode() & 0o7777;
-        let [any, new, old] = ["any", "new", "old"].map(|name| folder.path().join(name));
-        fs::write(&any, b"").unwrap();
-        NewFile::create(new.clone(), None).unwrap().finish().unwrap();
-        assert_eq!(mode(&new), mode(&any));
-        for (before, after) in [(0o600, 0o600), (0o777, 0o777), (0o4755, 0o755)] {
-            let permissions = Permissions::from_mode(before);
-            NewFile::create(old.clone(), Some(&permissions)).unwrap().finish().unwrap();
-            assert_eq!(mode(&old), after);
+    fn the_new_file_has_the_mode_of_the_old_one() {
+        let (_folder, name, mut part, path) = place(None);
+        install(&mut part, &path, &name).unwrap();
+        is_installed(&name, &path);
+        for (before, after) in [(0o600, 0o600), (0o777, 0o777), (0o444, 0o444), (0o4755, 0o755)] {
+            let (_folder, name, mut part, path) = place(Some(b"old"));
+            fs::set_permissions(&name, Permissions::from_mode(before)).unwrap();
+            install(&mut part, &path, &name).unwrap();
+            is_installed(&name, &path);
+            assert_eq!(fs::metadata(&name).unwrap().mode() & 0o7777, after);
         }
     }
 
     #[test]
-    fn a_reason_is_the_kernels() {
-        let error = NewFile::create("/no/such/folder/name".into(), None).err().unwrap();
-        assert_eq!(reason(error).to_string(), Errno::ENOENT.to_string());
+    fn a_file_with_two_names_keeps_both() {
+        let (folder, name, mut part, path) = place(Some(b"old content"));
+        let other = folder.path().join("other");
+        fs::hard_link(&name, &other).unwrap();
+        install(&mut part, &path, &name).unwrap();
+        is_installed(&name, &path);
+        assert_eq!(fs::read(other).unwrap(), b"new");
+    }
+
+    #[test]
+    fn attributes_of_the_user_stay() {
+        let (_folder, name, mut part, path) = place(Some(b"old"));
+        if xattr::set(&name, "user.note", b"mine").is_err() {
+            return; // No attributes here.
+        }
+        install(&mut part, &path, &name).unwrap();
+        is_installed(&name, &path);
+        assert_eq!(xattr::get(&name, "user.note").unwrap().as_deref(), Some(&b"mine"[..]));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let (_folder, name, mut part, path) = place(None);
+        std::os::unix::fs::symlink("elsewhere", &name).unwrap();
+        assert!(install(&mut part, &path, &name).is_err());
+        assert!(name.is_symlink() && path.exists());
     }
 }

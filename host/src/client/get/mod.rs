@@ -12,7 +12,9 @@
 
 mod dialogue;
 mod exchange;
+mod facts;
 mod file;
+mod in_place;
 mod part;
 mod place;
 mod progress;
@@ -58,14 +60,15 @@ const HOPS_MAX: usize = 10;
 /// be silent for as long each time.
 ///
 /// A file is written under another name beside it, and has its own when it is whole. What came of
-/// `files` stays in `NAME.part` when the transfer fails. What goes to standard output, or to a target
-/// that is no regular file, goes there as it comes: of a transfer that fails, the beginning.
+/// `files` stays in a part (`.windlass-NAME-DIGEST.part`) when the transfer fails. In a folder that
+/// cannot be written, a file that can be is written in place. What goes to standard output, or to a
+/// target that is no regular file, goes there as it comes: of a transfer that fails, the beginning.
 ///
 /// # Errors
 /// The server cannot be reached, is silent, answers with something other than the document, or stops
 /// in the middle of it; or the document cannot be written.
 pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) -> Result<Got> {
-    target.check()?;
+    let target = &target.settle()?;
     let mut here = match source {
         Source::Http(url) => url.clone(),
         Source::Files(url) => {
@@ -103,8 +106,12 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
 /// What an earlier transfer to the same file left.
 fn part(target: &Target) -> Result<Option<Part>> {
     let Some(name) = target.name() else { return Ok(None) };
-    let found = Part::find(&name).map(|part| part.filter(|part| !part.is_empty()));
-    found.map_err(|error| Error::new("go on with", target, reason(error)))
+    let fail = |error| Error::new("go on with", target, reason(error));
+    let found = Part::find(&name).map_err(fail)?.filter(|part| !part.is_empty());
+    if let Some(part) = &found {
+        debug!(source = part.facts().source, "an earlier transfer left a part");
+    }
+    Ok(found)
 }
 
 /// Where `location` leads from `here`, to where all of `way` led.

@@ -1,24 +1,35 @@
-//! A file that is kept under a name of its own until it is whole.
+//! The file that a transfer writes until it is whole.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use windlass_core::session::files::{Digest, PREFIX_WINDOW};
 
-use super::file::succeeding;
-use crate::sys::root::open_regular;
+use super::facts::Facts;
+use super::file::install;
+use crate::sys::file::{folder_of, open_own};
 
-/// What has come of a file, as `NAME.part` beside the name that it is to have. If the transfer fails it
-/// stays, and the next one may go on from there. While it is open it is locked, and it is the file that
-/// has the name: two transfers of one file do not meet in it.
+/// What has come of a file, in `.windlass-NAME-DIGEST.part` in the folder that it is to be in. If the
+/// transfer fails, a part that a later one can go on from stays, and any other is removed.
+///
+/// While it is open it is locked, and the path still names it: two transfers never write one part.
+///
+/// A name that begins with `.windlass-` is hardly a user's, and a file that has it is only written if
+/// facts are beside it, in `.windlass-NAME-DIGEST.facts`, or if it is empty.
 pub(super) struct Part {
     file: File,
     path: PathBuf,
+    facts_path: PathBuf,
     name: PathBuf,
+    facts: Facts,
     /// Bytes of the file that are there.
     len: u64,
+    /// It has another name, or was dealt with.
+    settled: bool,
 }
 
 /// Digests of what is there.
@@ -30,55 +41,83 @@ pub(super) struct Had {
     pub(super) all: Option<blake3::Hasher>,
 }
 
-impl Part {
-    /// Where the parts of the file `name` are kept.
-    fn path_of(name: &Path) -> PathBuf {
-        let mut path = name.as_os_str().to_owned();
-        path.push(".part");
-        path.into()
-    }
+/// Bytes of a file's name that are shown in the name of its part. A long name fits with what is put
+/// around it, also where a file system encrypts names and leaves 143 bytes of the 255.
+const SHOWN: usize = 64;
 
-    /// What an earlier transfer left of the file `name`. `None`: nothing.
+/// Where the part of the file `name` and its facts are kept. The digest is of the last component: names
+/// that begin alike have different parts.
+fn paths_of(name: &Path) -> [PathBuf; 2] {
+    let last = name.file_name().unwrap_or_default().as_bytes();
+    let digest = blake3::hash(last).to_hex();
+    let shown = match std::str::from_utf8(last) {
+        Ok(text) => {
+            let fits = |&at: &usize| text.is_char_boundary(at);
+            &last[..(0..=SHOWN.min(last.len())).rev().find(fits).unwrap_or(0)]
+        }
+        Err(_) => &last[..last.len().min(SHOWN)],
+    };
+    [".part", ".facts"].map(|end| {
+        let path = [b".windlass-", shown, b"-", &digest.as_bytes()[..16], end.as_bytes()].concat();
+        folder_of(name).join(OsString::from_vec(path))
+    })
+}
+
+impl Part {
+    /// What an earlier transfer left of the file `name`, if this one can go on from there.
     pub(super) fn find(name: &Path) -> io::Result<Option<Self>> {
-        match Self::open(name.to_owned(), File::options().read(true).write(true)) {
+        match Self::open(name.to_owned(), File::options().read(true).write(true), None) {
+            Ok(part) if part.facts.resumable => Ok(Some(part)),
+            Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            part => part.map(Some),
+            Err(error) => Err(error),
         }
     }
 
     /// A part of the file `name`, with nothing in it.
-    pub(super) fn begin(name: PathBuf, permissions: Option<&Permissions>) -> io::Result<Self> {
-        let (permissions, mode) = succeeding(permissions);
+    pub(super) fn begin(name: PathBuf, facts: Facts) -> io::Result<Self> {
+        // Until it has the mode of the file that it replaces, only its user reads it.
+        let mode = if name.exists() { 0o600 } else { 0o666 };
         let how = &mut File::options();
-        let mut part = Self::open(name, how.read(true).write(true).create(true).mode(mode))?;
-        part.go_on_from(0)?;
-        if let Some(permissions) = permissions {
-            // Where the file system has none there is nothing to keep.
-            let _ = part.file.set_permissions(permissions);
-        }
+        let how = how.read(true).write(true).create(true).mode(mode);
+        let mut part = Self::open(name, how, Some(&facts))?;
+        part.go_on_from(0, facts)?;
         Ok(part)
     }
 
-    fn open(name: PathBuf, how: &mut OpenOptions) -> io::Result<Self> {
-        let path = Self::path_of(&name);
+    /// Opens it and reads its facts. If there are none `facts` are its own, and nothing may be in it.
+    fn open(name: PathBuf, how: &mut OpenOptions, facts: Option<&Facts>) -> io::Result<Self> {
+        let [path, facts_path] = paths_of(&name);
         loop {
-            let file = open_regular(&path, how)?;
+            let file = open_own(&path, how)?;
             file.try_lock().map_err(|error| match error {
                 TryLockError::Error(error) => error,
                 TryLockError::WouldBlock => io::Error::other("another transfer is writing it"),
             })?;
             let found = file.metadata()?;
-            if found.nlink() > 1 {
-                return Err(io::Error::other(
-                    "the part of it has another name too, and is not ours",
-                ));
-            }
-            // Whoever had the lock may have finished, and the file may have its own name by now.
+            // The transfer that had the lock may have finished, and the file has its own name by now.
             let named = fs::symlink_metadata(&path);
-            if named.is_ok_and(|it| (it.dev(), it.ino()) == (found.dev(), found.ino())) {
-                return Ok(Self { file, path, name, len: found.len() });
+            if !named.is_ok_and(|it| (it.dev(), it.ino()) == (found.dev(), found.ino())) {
+                continue;
             }
+            let facts = match (Facts::read(&facts_path)?, facts) {
+                (Some(facts), _) => facts,
+                (None, Some(facts)) if found.len() == 0 => facts.clone(),
+                (None, None) if found.len() == 0 => return Err(io::ErrorKind::NotFound.into()),
+                (None, _) => {
+                    let path = path.display();
+                    let not_ours = format!("{path} is there, and is no part of a transfer");
+                    return Err(io::Error::other(not_ours));
+                }
+            };
+            let (len, settled) = (found.len(), false);
+            return Ok(Self { file, path, facts_path, name, facts, len, settled });
         }
+    }
+
+    /// Where it came from.
+    pub(super) fn facts(&self) -> &Facts {
+        &self.facts
     }
 
     /// Whether nothing is there.
@@ -114,14 +153,17 @@ impl Part {
         Ok(digest)
     }
 
-    /// Goes on behind the first `from` bytes of what is there.
-    pub(super) fn go_on_from(&mut self, from: u64) -> io::Result<()> {
+    /// Goes on behind the first `from` bytes of what is there, with bytes of which `facts` are true.
+    pub(super) fn go_on_from(&mut self, from: u64, facts: Facts) -> io::Result<()> {
         if from > self.len {
             return Err(io::Error::other("less of it is there than is to be gone on from"));
         }
         self.file.set_len(from)?;
         self.file.seek(SeekFrom::Start(from))?;
         self.len = from;
+        // Before the first byte: a part that has bytes has facts.
+        facts.write(&self.facts_path)?;
+        self.facts = facts;
         Ok(())
     }
 
@@ -141,88 +183,52 @@ impl Part {
         Ok(())
     }
 
-    /// It is whole: it takes its name, and the place of whoever had that.
-    pub(super) fn finish(self) -> io::Result<()> {
-        fs::rename(self.path, self.name)
+    /// It is whole: it takes the place of the file that has the name. If it cannot it stays.
+    ///
+    /// Its bytes are on the disk before. Otherwise a power failure could leave the name with none of
+    /// them, and a file server would tell only afterwards that the disk is full.
+    pub(super) fn finish(mut self) -> Result<(), (io::Error, Option<String>)> {
+        if let Err(error) = self.file.sync_data() {
+            return Err((error, self.keep()));
+        }
+        self.settled = true;
+        if let Err(error) = install(&mut self.file, &self.path, &self.name) {
+            let there = format!("all of it is in {}", self.path.display());
+            return Err((error, Some(there)));
+        }
+        Facts::remove(&self.facts_path);
+        Ok(())
     }
 
-    /// It comes to nothing, and stays. What to tell of it.
-    pub(super) fn keep(self) -> Option<String> {
-        if self.len == 0 {
-            self.discard();
+    /// It comes to nothing, and stays if that is of use. What to tell of it.
+    pub(super) fn keep(mut self) -> Option<String> {
+        if self.len == 0 || !self.facts.resumable {
             return None;
         }
+        self.settled = true;
         let (len, path) = (self.len, self.path.display());
         Some(format!("{len} bytes are kept in {path}, and --continue goes on from there"))
     }
 
     /// It is of no use.
-    pub(super) fn discard(self) {
-        let _ = fs::remove_file(self.path);
+    pub(super) fn discard(mut self) {
+        self.remove();
+    }
+
+    fn remove(&mut self) {
+        self.settled = true;
+        let _ = fs::remove_file(&self.path);
+        Facts::remove(&self.facts_path);
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.settled && (self.len == 0 || !self.facts.resumable) {
+            self.remove();
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_kept_is_gone_on_from() {
-        let folder = tempfile::tempdir().unwrap();
-        let name = folder.path().join("name");
-        assert!(Part::find(&name).unwrap().is_none());
-        let mut part = Part::begin(name.clone(), None).unwrap();
-        part.write(b"hello").unwrap();
-        assert!(part.keep().unwrap().starts_with("5 bytes are kept in "));
-        let mut part = Part::find(&name).unwrap().unwrap();
-        for all in [false, true] {
-            let had = part.digest(all).unwrap();
-            assert_eq!((had.len, had.window), (5, blake3::hash(b"hello").into()));
-            assert_eq!(had.all.map(|it| it.finalize()), all.then(|| blake3::hash(b"hello")));
-        }
-        // A hole would be bytes that nobody sent.
-        assert!(part.go_on_from(6).is_err());
-        part.go_on_from(4).unwrap();
-        part.write(b"!").unwrap();
-        part.finish().unwrap();
-        assert_eq!(fs::read(&name).unwrap(), b"hell!");
-        assert!(Part::find(&name).unwrap().is_none());
-    }
-
-    #[test]
-    fn nothing_is_not_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let part = Part::begin(folder.path().join("name"), None).unwrap();
-        assert_eq!(part.keep(), None);
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn two_do_not_write_one_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let name = folder.path().join("name");
-        let first = Part::begin(name.clone(), None).unwrap();
-        let error = Part::begin(name.clone(), None).err().unwrap();
-        assert_eq!(error.to_string(), "another transfer is writing it");
-        assert!(Part::find(&name).is_err());
-        // Who opened it before it was finished finds out that it is another file by now.
-        let late = File::options().write(true).open(Part::path_of(&name)).unwrap();
-        first.finish().unwrap();
-        let second = Part::begin(name, None).unwrap();
-        let inode = |file: &File| file.metadata().unwrap().ino();
-        assert_ne!(inode(&late), inode(&second.file));
-    }
-
-    #[test]
-    fn what_is_somebody_elses_is_not_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let [name, victim] = ["name", "victim"].map(|name| folder.path().join(name));
-        fs::write(&victim, b"precious").unwrap();
-        std::os::unix::fs::symlink(&victim, Part::path_of(&name)).unwrap();
-        assert!(Part::begin(name.clone(), None).is_err());
-        fs::remove_file(Part::path_of(&name)).unwrap();
-        fs::hard_link(&victim, Part::path_of(&name)).unwrap();
-        assert!(Part::begin(name, None).is_err());
-        assert_eq!(fs::read(victim).unwrap(), b"precious");
-    }
-}
+mod tests;

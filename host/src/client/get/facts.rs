@@ -1,0 +1,102 @@
+//! What is kept beside a part: where it came from, and how to ask whether that is still the same.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::file::open_own;
+
+/// The facts of a part. On disk they are one line of JSON, and mark the part as ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Facts {
+    /// The version of this format.
+    #[serde(rename = "windlass-part")]
+    version: u32,
+    /// The URL that the user asked for.
+    pub(super) source: String,
+    /// What the server is to be asked about before its bytes are added to these: the entity tag or the
+    /// date of an HTTP answer, as it was sent. `files` compares the content itself, and has none.
+    #[serde(default)]
+    pub(super) validator: Option<String>,
+    /// Whether a later transfer can go on from here.
+    #[serde(default)]
+    pub(super) resumable: bool,
+}
+
+const VERSION: u32 = 1;
+
+/// Bytes that are read of them.
+const MAX: u64 = 1 << 20;
+
+impl Facts {
+    /// Of bytes that a digest identifies.
+    pub(super) fn of_files(source: &impl ToString) -> Self {
+        let (source, validator) = (source.to_string(), None);
+        Self { version: VERSION, source, validator, resumable: true }
+    }
+
+    /// Of the body of an answer. Without a validator nothing can go on from it.
+    pub(super) fn of_http(source: &impl ToString, validator: Option<String>) -> Self {
+        let resumable = validator.is_some();
+        Self { version: VERSION, source: source.to_string(), validator, resumable }
+    }
+
+    /// Reads what [`write`](Self::write) wrote. `None`: there is nothing, or nothing of this version.
+    pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
+        let file = match open_own(path, File::options().read(true)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut text = Vec::new();
+        file.take(MAX).read_to_end(&mut text)?;
+        let facts = serde_json::from_slice(&text).ok();
+        Ok(facts.filter(|facts: &Self| facts.version == VERSION))
+    }
+
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        // A URL may hold a secret.
+        let how = &mut File::options();
+        let mut file = open_own(path, how.write(true).create(true).mode(0o600))?;
+        file.set_len(0)?;
+        file.write_all(&text)
+    }
+
+    pub(super) fn remove(path: &Path) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("facts");
+        assert_eq!(Facts::read(&path).unwrap(), None);
+        for facts in [
+            Facts::of_http(&"http://host/a long name", Some("W/\"\u{1b}tag\"".into())),
+            Facts::of_files(&"files://host/name"),
+        ] {
+            facts.write(&path).unwrap();
+            assert_eq!(Facts::read(&path).unwrap(), Some(facts));
+        }
+    }
+
+    #[test]
+    fn other_text_is_no_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("facts");
+        for text in ["", "{}", "precious", r#"{"windlass-part":2,"source":"http://host/"}"#] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(Facts::read(&path).unwrap(), None, "{text}");
+        }
+    }
+}
