@@ -92,6 +92,11 @@ impl<S: Session + ?Sized> Connection<S> {
     /// output that fits.
     pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
         self.note(ready);
+        if self.patience(lent).is_some_and(|until| until <= now) {
+            // The others had their turns since the wait, and something may have come meanwhile: it is
+            // looked for before it is said that nothing did.
+            (self.readable, self.outlet.writable) = (true, true);
+        }
         match self.advance(now, lent) {
             // Also after `Again`: a peer that talks faster than a turn reads has no more patience.
             Ok(next @ (Next::Wait(_) | Next::Again))

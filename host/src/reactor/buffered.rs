@@ -59,9 +59,15 @@ pub struct Buffered {
     pub(super) write_marks: Marks,
     pub(super) read_timeout_us: u64,
     pub(super) write_timeout_us: u64,
-    /// When something last moved, or began to be waited for.
+    /// When something last moved, or began to be waited for, if there is a timeout.
     pub(super) read_since: Instant,
     pub(super) write_since: Instant,
+    /// Whether it was waited for when that was last asked: input, and room for output.
+    pub(super) awaits_input: bool,
+    pub(super) awaits_room: bool,
+    /// Its timeout starts anew: something moved, or was asked for.
+    pub(super) read_anew: bool,
+    pub(super) write_anew: bool,
     pub(super) stage: Stage,
     /// The user wants input.
     pub(super) reading: bool,
@@ -120,7 +126,7 @@ pub(super) const READ_SIZE: usize = 64 * 1024;
 pub(super) const BUDGET: usize = 256 * 1024;
 
 impl Buffered {
-    pub(super) fn new(stream: Stream, stage: Stage, now: Instant) -> Self {
+    pub(super) fn new(stream: Stream, stage: Stage) -> Self {
         let socket = stream.is_socket();
         let reading = socket || !stream.is_write_only();
         let thorough = !socket || stream.is_unix();
@@ -132,8 +138,12 @@ impl Buffered {
             write_marks: Marks { low: 0, high: BUDGET },
             read_timeout_us: 0,
             write_timeout_us: 0,
-            read_since: now,
-            write_since: now,
+            read_since: Instant::ZERO,
+            write_since: Instant::ZERO,
+            awaits_input: false,
+            awaits_room: false,
+            read_anew: false,
+            write_anew: false,
             stage,
             reading,
             writing: true,
@@ -168,6 +178,7 @@ impl Buffered {
     pub fn write(&mut self, bytes: &[u8]) {
         let over = self.shutting || self.broken.is_some() || self.stage == Stage::Gone;
         if !over && !bytes.is_empty() {
+            self.write_anew |= self.output.is_empty();
             self.output.append(bytes);
             self.owed = true;
         }
@@ -200,6 +211,7 @@ impl Buffered {
     pub fn set_reading(&mut self, reading: bool) {
         // What is left from before is told again.
         self.fresh |= reading && !self.reading && !self.input.is_empty();
+        self.read_anew |= reading && !self.reading;
         self.reading = reading;
     }
 
@@ -213,6 +225,7 @@ impl Buffered {
     /// Lets output go out, or keeps it (`bufferevent_enable`, `bufferevent_disable` of `EV_WRITE`). At
     /// first it goes.
     pub fn set_writing(&mut self, writing: bool) {
+        self.write_anew |= writing && !self.writing;
         self.writing = writing;
     }
 
@@ -236,10 +249,12 @@ impl Buffered {
     }
 
     /// Tells when nothing came for so long while it was read, and when output waited for so long
-    /// and nothing of it went. At first it has all the time there is.
+    /// and nothing of it went. Both count from the end of this call of the stream's callback, and anew
+    /// from each time that something moves. At first it has all the time there is.
     pub fn set_timeouts(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.read_timeout_us = read.map_or(0, micros);
         self.write_timeout_us = write.map_or(0, micros);
+        (self.read_anew, self.write_anew) = (true, true);
     }
 
     /// Ends our direction when the output is out (`shutdown(SHUT_WR)`): the peer sees the end, and
@@ -266,12 +281,11 @@ impl Buffered {
     }
 
     /// Sends what can be sent, and the end behind it.
-    pub(super) fn flush(&mut self, now: Instant) {
-        let was_read = self.wants_input();
+    pub(super) fn flush(&mut self) {
         while self.writing && self.writable && !self.output.is_empty() {
             match self.stream.send([self.output.data(), &[]]) {
                 Ok(Write::Moved(n)) => {
-                    self.write_since = now;
+                    self.write_anew = true;
                     self.writable = n.get() == self.output.len() || !self.socket;
                     self.output.consume(n.get());
                 }
@@ -287,10 +301,38 @@ impl Buffered {
             self.stage = Stage::HalfClosed;
             self.stream.shutdown_write();
         }
-        if !was_read && self.wants_input() {
-            // It is read again from now on.
-            self.read_since = now;
+    }
+
+    /// Whether output waits for room.
+    fn wants_room(&self) -> bool {
+        self.writing && !self.output.is_empty()
+    }
+
+    /// Starts the timeouts of what moved, or is waited for only now. The clock is asked if one needs it.
+    pub(super) fn start_waits(&mut self, from_now: impl FnOnce() -> Instant) {
+        let (reads, writes) = (self.wants_input(), self.wants_room());
+        self.read_anew |= !self.awaits_input;
+        self.write_anew |= !self.awaits_room;
+        (self.awaits_input, self.awaits_room) = (reads, writes);
+        let read = std::mem::take(&mut self.read_anew) && reads && self.read_timeout_us > 0;
+        let write = std::mem::take(&mut self.write_anew) && writes && self.write_timeout_us > 0;
+        if read || write {
+            let now = from_now();
+            self.read_since = if read { now } else { self.read_since };
+            self.write_since = if write { now } else { self.write_since };
         }
+    }
+
+    /// Whether room was waited for for too long.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        let until = self.write_since.after(self.write_timeout_us);
+        self.write_timeout_us > 0 && self.wants_room() && until <= now
+    }
+
+    /// Whether input was waited for for too long.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        let until = self.read_since.after(self.read_timeout_us);
+        self.read_timeout_us > 0 && self.wants_input() && until <= now
     }
 
     /// When it is to be looked at if nothing happens.
@@ -302,7 +344,7 @@ impl Buffered {
             Stage::Open | Stage::HalfClosed | Stage::Closing { .. } => {
                 let read = (self.read_timeout_us > 0 && self.wants_input())
                     .then(|| self.read_since.after(self.read_timeout_us));
-                let write = (self.write_timeout_us > 0 && self.writing && !self.output.is_empty())
+                let write = (self.write_timeout_us > 0 && self.wants_room())
                     .then(|| self.write_since.after(self.write_timeout_us));
                 let close = match self.stage {
                     Stage::Closing { until } => until,

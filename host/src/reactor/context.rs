@@ -59,9 +59,10 @@ pub struct Context<S> {
     pub(super) input: Vec<u8>,
     /// Buffers that streams gave back.
     pub(super) spare: Vec<Vec<u8>>,
-    pub(super) clock: fn() -> Instant,
-    pub(super) now: Instant,
-    pub(super) in_round: bool,
+    pub(super) clock: Clock,
+    /// When the last wait was over. What is due is judged by this time: the kernel was asked then, so
+    /// nothing can have come that the loop does not know of.
+    pub(super) woke: Instant,
     /// Who is being called.
     pub(super) current: Option<Token>,
     pub(super) leave: Leave,
@@ -69,6 +70,15 @@ pub struct Context<S> {
     pub(super) live: usize,
     pub(super) buffered: usize,
     pub(super) stats: Stats,
+}
+
+/// The two readings of one clock that a loop needs: they differ by the microsecond that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    /// The time.
+    pub(super) now: fn() -> Instant,
+    /// Where a delay begins to count.
+    pub(super) next: fn() -> Instant,
 }
 
 /// Whether the loop is to end: the later of these outdoes the earlier.
@@ -83,7 +93,7 @@ pub(super) enum Leave {
 pub(super) const NOBODY: u32 = u32::MAX;
 
 impl<S> Context<S> {
-    pub(super) fn new(epoll: Epoll, clock: fn() -> Instant) -> Self {
+    pub(super) fn new(epoll: Epoll, clock: Clock) -> Self {
         Self {
             epoll,
             slots: Slots::new(),
@@ -100,8 +110,7 @@ impl<S> Context<S> {
             input: Vec::new(),
             spare: Vec::new(),
             clock,
-            now: clock(),
-            in_round: false,
+            woke: (clock.now)(),
             current: None,
             leave: Leave::No,
             live: 0,
@@ -288,16 +297,16 @@ impl<S> Context<S> {
     }
 
     /// Starts the timeout of a descriptor, or the delay of a timer, anew: as if something had come
-    /// just now, also when its time came in this round. Costs a store; an idle timeout is to be touched
-    /// with every message. A descriptor that is disarmed has none.
+    /// just now, also when its time came in this round. Costs a store and a look at the clock; an idle
+    /// timeout is to be touched with every message. A descriptor that is disarmed has none.
     pub fn touch(&mut self, token: Token) {
-        let now = self.now();
+        let from = self.next();
         if let Some(source) = self.slots.get_mut(token)
             && source.delay_us > 0
             && (source.watched || source.kind != Kind::Descriptor)
         {
             source.not_timed_out();
-            self.deadlines.set(token.place(), now.after(source.delay_us));
+            self.deadlines.set(token.place(), from.after(source.delay_us));
             if !source.counted {
                 self.settle(token);
             }
@@ -342,9 +351,14 @@ impl<S> Context<S> {
         self.leave = Leave::AtOnce;
     }
 
-    /// The time of this round, read once, after its wait. Outside a round, the time.
+    /// The time, by the monotonic clock. It is read for each call, which is no system call.
     pub fn now(&self) -> Instant {
-        if self.in_round { self.now } else { (self.clock)() }
+        (self.clock.now)()
+    }
+
+    /// Where a delay that is asked for now begins to count.
+    pub(super) fn next(&self) -> Instant {
+        (self.clock.next)()
     }
 
     /// The source that is being called.
@@ -392,14 +406,14 @@ impl<S> Context<S> {
 
     /// Starts the timeout that the watch of a descriptor has.
     pub(super) fn start_timeout(&mut self, token: Token) {
-        let now = self.now();
+        let from = self.next();
         let Some(source) = self.slots.get_mut(token) else { return };
         source.not_timed_out();
         // Without a timeout it is 0: the next event must not start one that it had before.
         source.delay_us = source.watch.timeout_us.map_or(0, NonZeroU64::get);
         match source.delay_us {
             0 => self.deadlines.clear(token.place()),
-            delay_us => self.deadlines.set(token.place(), now.after(delay_us)),
+            delay_us => self.deadlines.set(token.place(), from.after(delay_us)),
         }
     }
 

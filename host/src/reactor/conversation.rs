@@ -1,7 +1,6 @@
 //! What a buffered stream does in its turn.
 
 use windlass_core::stream::Read;
-use windlass_core::time::Instant;
 
 use super::buffer::Buffer;
 use super::buffered::{BUDGET, Buffered, Direction, READ_SIZE, Stage, StreamEvent};
@@ -47,19 +46,23 @@ impl<S> Conversation<S> {
         if let Stage::Connecting { until } = self.io.stage {
             if ready.write || ready.dead {
                 self.connected(state, cx);
-            } else if until.is_some_and(|until| until <= cx.now) {
+            } else if until.is_some_and(|until| until <= cx.woke) {
                 self.fail(state, cx, Errno::ETIMEDOUT);
             }
         }
-        self.io.flush(cx.now);
+        self.io.flush();
         let mut budget = BUDGET;
         let mut step = Step::Again;
         // Each call may have removed it.
         while matches!(step, Step::Again) && cx.contains(token) {
             step = self.step(state, cx, &mut budget);
+            if matches!(step, Step::Again) {
+                continue;
+            }
+            // After all calls: the time that they took is not the peer's silence.
+            self.io.start_waits(|| cx.next());
             // What the call for a timeout changed takes effect at once.
-            let rests = !matches!(step, Step::Again) && cx.leave != Leave::AtOnce;
-            if rests && cx.contains(token) && self.time_out(state, cx) {
+            if cx.leave != Leave::AtOnce && cx.contains(token) && self.time_out(state, cx) {
                 step = Step::Again;
             }
         }
@@ -91,7 +94,7 @@ impl<S> Conversation<S> {
             Stage::Connecting { .. } | Stage::Gone => return Step::Wait,
             Stage::Closing { .. } => return self.close(cx, budget),
             Stage::Lingering { until } => {
-                if until <= cx.now || self.is_over(cx, budget) == Some(true) {
+                if until <= cx.woke || self.is_over(cx, budget) == Some(true) {
                     self.io.stage = Stage::Gone;
                 }
                 return if *budget == 0 { Step::Yield } else { Step::Wait };
@@ -125,18 +128,10 @@ impl<S> Conversation<S> {
 
     /// Calls, and sends what the call wrote.
     fn tell(&mut self, state: &mut S, cx: &mut Context<S>, event: StreamEvent) {
-        let (was_read, was_idle) = (self.io.wants_input(), self.io.output.is_empty());
         self.io.output.lend(&mut cx.spare);
         (self.callback)(&mut self.io, state, cx, event);
-        // What is waited for from now on was not waited for before.
-        if !was_read {
-            self.io.read_since = cx.now;
-        }
-        if was_idle {
-            self.io.write_since = cx.now;
-        }
         if !matches!(self.io.stage, Stage::Connecting { .. }) {
-            self.io.flush(cx.now);
+            self.io.flush();
         }
     }
 
@@ -144,7 +139,7 @@ impl<S> Conversation<S> {
         match self.io.stream.connected() {
             Ok(()) => {
                 self.io.stage = Stage::Open;
-                (self.io.read_since, self.io.write_since) = (cx.now, cx.now);
+                (self.io.read_anew, self.io.write_anew) = (true, true);
                 self.tell(state, cx, StreamEvent::Connected);
             }
             Err(errno) => self.fail(state, cx, errno),
@@ -161,7 +156,7 @@ impl<S> Conversation<S> {
                 *budget = budget.saturating_sub(n);
                 // An end that came with the data makes no event of its own.
                 self.io.readable = n == buf.len() || self.io.thorough;
-                self.io.read_since = cx.now;
+                self.io.read_anew = true;
                 if self.io.input.is_empty() && n >= self.io.read_marks.low {
                     cx.input = self.tell_of(state, cx, buf, n);
                     return;
@@ -214,7 +209,7 @@ impl<S> Conversation<S> {
         self.io.stage = if silent || self.is_over(cx, budget) != Some(false) {
             Stage::Gone
         } else {
-            Stage::Lingering { until: cx.now.after(LINGER_US) }
+            Stage::Lingering { until: cx.next().after(LINGER_US) }
         };
         Step::Again
     }
@@ -239,11 +234,9 @@ impl<S> Conversation<S> {
 
     /// Tells of one direction that took too long, if there is one.
     fn time_out(&mut self, state: &mut S, cx: &mut Context<S>) -> bool {
-        let over = |since: Instant, us: u64| us > 0 && since.after(us) <= cx.now;
-        let waits = self.io.writing && !self.io.output.is_empty();
-        let write = waits && over(self.io.write_since, self.io.write_timeout_us);
+        let write = self.io.is_stuck(cx.woke);
         let late = match self.io.stage {
-            Stage::Closing { until } if write || until.is_some_and(|until| until <= cx.now) => {
+            Stage::Closing { until } if write || until.is_some_and(|until| until <= cx.woke) => {
                 self.io.stage = Stage::Gone;
                 return false;
             }
@@ -253,14 +246,12 @@ impl<S> Conversation<S> {
             | Stage::Gone => {
                 return false;
             }
-            Stage::Open | Stage::HalfClosed
-                if self.io.wants_input() && over(self.io.read_since, self.io.read_timeout_us) =>
-            {
+            Stage::Open | Stage::HalfClosed if self.io.is_silent(cx.woke) => {
                 self.io.reading = false;
                 Direction::Read
             }
             Stage::Open | Stage::HalfClosed if write => {
-                self.io.write_since = cx.now;
+                self.io.write_anew = true;
                 Direction::Write
             }
             Stage::Open | Stage::HalfClosed => return false,

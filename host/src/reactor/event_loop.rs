@@ -15,9 +15,11 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use windlass_core::time::{Instant, Wake};
+#[cfg(test)]
+use windlass_core::time::Instant;
+use windlass_core::time::Wake;
 
-use super::context::Leave;
+use super::context::{Clock, Leave};
 use super::remote::Call;
 use super::slots::{Handler, Kind};
 use super::watch::{Fired, Priority, micros};
@@ -60,10 +62,16 @@ impl<S> EventLoop<S> {
     /// # Errors
     /// `EMFILE`, `ENFILE`: it needs a descriptor, and others for signals and for other threads.
     pub fn new() -> Result<Self> {
-        Self::with_clock(clock::now)
+        Self::with(Clock { now: clock::now, next: clock::next })
     }
 
+    /// With a clock that the test moves.
+    #[cfg(test)]
     pub(crate) fn with_clock(clock: fn() -> Instant) -> Result<Self> {
+        Self::with(Clock { now: clock, next: clock })
+    }
+
+    fn with(clock: Clock) -> Result<Self> {
         let epoll = Epoll::new().map_err(Error::of("open", "an epoll instance"))?;
         Ok(Self { context: Context::new(epoll, clock), calls: Vec::new() })
     }
@@ -96,7 +104,7 @@ impl<S> EventLoop<S> {
         let wake = match wait {
             None => Wake::Never,
             Some(Duration::ZERO) => Wake::Now,
-            Some(wait) => Wake::At((self.context.clock)().after(micros(wait))),
+            Some(wait) => Wake::At(self.context.next().after(micros(wait))),
         };
         self.round(state, wake)?;
         self.context.leave = Leave::No;
@@ -126,8 +134,7 @@ impl<S> EventLoop<S> {
     fn round(&mut self, state: &mut S, limit: Wake) -> Result<()> {
         let cx = &mut self.context;
         let count = cx.epoll.wait(cx.wait_us(limit)).map_err(Error::of("epoll_wait", ""))?;
-        cx.now = (cx.clock)();
-        cx.in_round = true;
+        cx.woke = cx.now();
         cx.stats.rounds += 1;
         let round = Round(cx);
         round.0.harvest(count)?;
@@ -148,7 +155,6 @@ struct Round<'a, S>(&'a mut Context<S>);
 
 impl<S> Drop for Round<'_, S> {
     fn drop(&mut self) {
-        self.0.in_round = false;
         self.0.current = None;
         if std::thread::panicking() {
             // How the run ends is the panic's to say.
@@ -169,7 +175,7 @@ impl<S> Context<S> {
             _ if in_a_hurry => Some(0),
             Wake::Now => Some(0),
             // From now on, not from the beginning of the last round: its calls took their time.
-            Wake::At(at) => Some(at.since((self.clock)())),
+            Wake::At(at) => Some(at.since(self.now())),
             Wake::Never => None,
         }
     }
@@ -201,7 +207,7 @@ impl<S> Context<S> {
             }
         }
         self.expire();
-        while let Some(token) = self.connections.expired(self.now) {
+        while let Some(token) = self.connections.expired(self.woke) {
             self.enqueue_connection(token, Ready::NONE);
         }
         if leaked { self.rebuild().map_err(Error::of("renew", "an epoll set")) } else { Ok(()) }
@@ -271,19 +277,24 @@ impl<S> Context<S> {
             return false;
         }
         let fired = std::mem::replace(&mut source.fired, Fired::NOTHING);
-        if source.kind == Kind::Descriptor && source.delay_us > 0 {
-            if source.watched {
-                self.deadlines.set(token.place(), self.now.after(source.delay_us));
-            } else {
-                self.deadlines.clear(token.place());
-            }
-            // One that is to fire once has timed out instead.
-            if fired.timed_out && source.watch.trigger.once {
-                self.deadlines.clear(token.place());
-                self.pause(token);
-            }
+        let delay_us = if source.kind == Kind::Descriptor { source.delay_us } else { 0 };
+        // One that is to fire once has timed out instead.
+        let is_over = fired.timed_out && source.watch.trigger.once;
+        let starts_anew = delay_us > 0 && source.watched && !is_over;
+        let until = starts_anew.then(|| self.woke.after(delay_us));
+        match until {
+            Some(until) => self.deadlines.set(token.place(), until),
+            None if delay_us > 0 => self.deadlines.clear(token.place()),
+            None => {}
+        }
+        if delay_us > 0 && is_over {
+            self.pause(token);
         }
         self.call(state, token, fired);
+        // The time that the call took is not the peer's silence. A deadline that the call set stays.
+        if until.is_some() && self.deadline(token) == until {
+            self.deadlines.set(token.place(), self.next().after(delay_us));
+        }
         true
     }
 
@@ -309,7 +320,7 @@ impl<S> Context<S> {
 
     fn turn(&mut self, state: &mut S, token: Token) {
         let mut calling = Calling { cx: self, token, returned: false };
-        let after = calling.cx.connections.turn(token, Ready::NONE, calling.cx.now);
+        let after = calling.cx.connections.turn(token, Ready::NONE, calling.cx.now());
         calling.returned = true;
         drop(calling);
         match after {

@@ -69,19 +69,20 @@ impl<S> Context<S> {
                 if !cx.is_watched(me) || cx.leave == Leave::AtOnce {
                     break;
                 }
-                let Some(client) = acceptor.accept(cx.now, cx.streams()) else { break };
+                let Some(client) = acceptor.accept(cx.now(), cx.streams()) else { break };
                 callback(state, cx, Incoming::Client(client));
             }
             if let Some(errno) = acceptor.ran_out() {
                 callback(state, cx, Incoming::Exhausted(errno));
             }
             // One that was paused does not rest: nobody but the user wakes it.
-            if cx.is_watched(me) && !acceptor.wants(cx.now, cx.streams()) {
+            let now = cx.now();
+            if cx.is_watched(me) && !acceptor.wants(now, cx.streams()) {
                 // Watched, it would be reported in every round.
                 resting = true;
                 cx.pause(me);
                 cx.resting.push(me);
-                if let Wake::At(at) = acceptor.wake(cx.now) {
+                if let Wake::At(at) = acceptor.wake(now) {
                     cx.deadlines.set(me.place(), at);
                 }
             }

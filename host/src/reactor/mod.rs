@@ -204,4 +204,6 @@ pub struct Stats {
 }
 
 #[cfg(test)]
+mod delay_tests;
+#[cfg(test)]
 mod tests;

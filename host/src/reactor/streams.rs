@@ -23,7 +23,7 @@ impl<S> Context<S> {
         stream: impl Into<Stream>,
         callback: impl FnMut(&mut Buffered, &mut S, &mut Self, StreamEvent) + 'static,
     ) -> Result<Token> {
-        let io = Buffered::new(stream.into(), Stage::Open, self.now());
+        let io = Buffered::new(stream.into(), Stage::Open);
         self.converse(io, Box::new(callback))
     }
 
@@ -40,8 +40,8 @@ impl<S> Context<S> {
         callback: impl FnMut(&mut Buffered, &mut S, &mut Self, StreamEvent) + 'static,
     ) -> Result<Token> {
         let stream = connect::start(address).map_err(Error::of("connect to", address))?;
-        let until = timeout.map(|timeout| self.now().after(micros(timeout)));
-        let mut io = Buffered::new(stream, Stage::Connecting { until }, self.now());
+        let until = timeout.map(|timeout| self.next().after(micros(timeout)));
+        let mut io = Buffered::new(stream, Stage::Connecting { until });
         (io.readable, io.writable) = (false, false);
         self.converse(io, Box::new(callback))
     }
@@ -68,17 +68,10 @@ impl<S> Context<S> {
     pub fn stream(&mut self, token: Token) -> Option<&mut Buffered> {
         let Handler::Buffered(_) = self.slots.get(token)?.handler else { return None };
         self.enqueue(token, Fired::NOTHING);
-        let now = self.now();
         match &mut self.slots.get_mut(token)?.handler {
             Handler::Buffered(conversation) => {
                 let io = &mut conversation.io;
                 io.output.lend(&mut self.spare);
-                if io.output.is_empty() || !io.writing {
-                    io.write_since = now;
-                }
-                if !io.wants_input() {
-                    io.read_since = now;
-                }
                 Some(io)
             }
             Handler::Callback(_) | Handler::Away => None,

@@ -80,15 +80,15 @@ impl<S> Context<S> {
 
     /// The sources whose time has come take their turn.
     pub(super) fn expire(&mut self) {
-        while let Some((place, at)) = self.deadlines.expired(self.now) {
+        while let Some((place, at)) = self.deadlines.expired(self.woke) {
             let Some(token) = self.slots.token(place) else { continue };
             if let Some(source) = self.slots.get_mut(token)
                 && source.kind == Kind::Periodic
             {
-                let missed = self.now.since(at) / source.delay_us;
+                let missed = self.woke.since(at) / source.delay_us;
                 let next = at.after(source.delay_us.saturating_mul(missed + 1));
                 // At the end of time there is no next one.
-                if next > self.now {
+                if next > self.woke {
                     self.deadlines.set(place, next);
                 }
             }

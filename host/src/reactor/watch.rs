@@ -101,9 +101,9 @@ impl Fired {
     pub(super) const NOTHING: Self = Self { ready: Ready::NONE, timed_out: false };
 }
 
-/// A duration in microseconds, as the loop counts; at least one, at most half a million years.
+/// A duration in microseconds, as the loop counts, rounded up; at least one, at most half a million years.
 pub(super) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).max(1)
+    u64::try_from(duration.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX).max(1)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use crate::sys::stream::Stream;
 pub(super) struct Hub {
     server: Server,
     connections: Connections,
+    /// The time, as of the last step. Each step reads it: what its connection may wait for counts from
+    /// there, however long the steps of others took.
     now: Instant,
     /// Connections that may still be accepted before the next wait.
     burst: u32,
@@ -45,7 +47,7 @@ impl Hub {
         wake.min(self.server.acceptor.wake(self.now)).min(self.server.stop.wake()).wait_us(self.now)
     }
 
-    /// The wait is over: the time is read once for all that it found.
+    /// The wait is over.
     pub(super) fn woke(&mut self) {
         self.now = clock::now();
         self.burst = ACCEPT_BURST;
@@ -58,6 +60,7 @@ impl Hub {
 
     /// Takes note of a request to stop.
     pub(super) fn stopping(&mut self) {
+        self.now = clock::now();
         self.server.stop.notice(self.now);
         if self.server.stop.is_requested() {
             self.server.acceptor.close();
@@ -77,6 +80,7 @@ impl Hub {
     /// The next client in the queue, up to a burst of them.
     pub(super) fn accept(&mut self) -> Option<Stream> {
         self.burst = self.burst.checked_sub(1)?;
+        self.now = clock::now();
         self.server.acceptor.accept(self.now, self.connections.len())
     }
 
@@ -87,6 +91,7 @@ impl Hub {
 
     /// Takes a client in, and gives it its first turn, which may be all it needs.
     pub(super) fn open(&mut self, stream: Stream) -> (Token, After) {
+        self.now = clock::now();
         let session = self.server.offer.open();
         self.connections.open(stream, session, self.now)
     }
@@ -98,6 +103,7 @@ impl Hub {
 
     /// Gives a connection its turn.
     pub(super) fn turn(&mut self, token: Token, ready: Ready) -> After {
+        self.now = clock::now();
         let after = self.connections.turn(token, ready, self.now);
         if let After::Gone(_) = after {
             self.server.acceptor.closed();

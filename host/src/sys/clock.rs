@@ -11,6 +11,12 @@ pub fn now() -> Instant {
     Instant::from_micros(now.tv_sec() as u64 * 1_000_000 + now.tv_nsec() as u64 / 1_000)
 }
 
+/// The first microsecond that has not begun: a delay that starts now counts from there. From [`now`],
+/// which has begun already, it would end up to a microsecond early.
+pub fn next() -> Instant {
+    now().after(1)
+}
+
 /// The calendar clock, in seconds.
 pub fn stamp() -> Stamp {
     Stamp(read(ClockId::CLOCK_REALTIME).tv_sec())
@@ -28,6 +34,7 @@ mod tests {
         let before = super::now();
         std::thread::yield_now();
         assert!(super::now() >= before);
+        assert!(super::next() > before, "a microsecond that has not begun");
         assert!(super::stamp().0 > 1_700_000_000);
     }
 }

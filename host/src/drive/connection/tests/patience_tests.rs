@@ -18,6 +18,16 @@ fn an_idle_connection_is_cut_at_its_deadline_and_not_before() {
 }
 
 #[test]
+fn what_came_since_the_wait_is_seen_before_a_connection_is_cut() {
+    let mut rig = patient(Script::default());
+    assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::READ));
+    // The turns of others took long, and no wait has told of this yet.
+    rig.say(b"in time");
+    assert_eq!(rig.turn_at(5 * SECOND, Ready::NONE), Next::Wait(Interest::READ));
+    assert_eq!(rig.deadline(), Some(T0.after(10 * SECOND)));
+}
+
+#[test]
 fn a_wrong_event_does_not_move_the_deadline() {
     let mut rig = patient(Script::default());
     assert_eq!(rig.turn_at(SECOND, READ), Next::Wait(Interest::READ));
