@@ -57,21 +57,33 @@ impl Default for Crc32 {
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// What four bits that leave the register do to the rest of it.
-static TABLE: [u32; 16] = {
-    let mut table = [0; 16];
-    let mut index = 0_u32;
-    while index < 16 {
-        let mut entry = index;
-        let mut bit = 0;
-        while bit < 4 {
-            entry = (entry >> 1) ^ (POLYNOMIAL & (entry & 1).wrapping_neg());
-            bit += 1;
-        }
-        table[index as usize] = entry;
-        index += 1;
+static TABLE: [u32; 16] = [
+    entry(0),
+    entry(1),
+    entry(2),
+    entry(3),
+    entry(4),
+    entry(5),
+    entry(6),
+    entry(7),
+    entry(8),
+    entry(9),
+    entry(10),
+    entry(11),
+    entry(12),
+    entry(13),
+    entry(14),
+    entry(15),
+];
+
+const fn entry(bits: u32) -> u32 {
+    let (mut entry, mut bit) = (bits, 0);
+    while bit < 4 {
+        entry = (entry >> 1) ^ (POLYNOMIAL & (entry & 1).wrapping_neg());
+        bit += 1;
     }
-    table
-};
+    entry
+}
 
 #[cfg(test)]
 mod tests {

@@ -20,9 +20,10 @@
 //!
 //! - [`time`], [`want`], [`fault`]: what every machine is asked with and answers with.
 //! - [`crc`]: the CRC-32 of packets and files.
+//! - [`rtt`]: when a packet without an acknowledgement is sent again.
 //! - [`stream`]: [`ReadN`](stream::ReadN), [`WriteN`](stream::WriteN) and
 //!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
-//! - [`frame`]: the `{u32 len, bytes}` codec.
+//! - [`frame`]: the `{u32 len, bytes}` codec; [`frame::link`], a stream over a line that lies.
 //! - [`wire`]: what travels, as structs and parsers.
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
 //! - [`pool`]: the bookkeeping of worker pools, as logic without workers.
@@ -40,6 +41,7 @@ pub mod fault;
 pub mod frame;
 pub mod laws;
 pub mod pool;
+pub mod rtt;
 pub mod session;
 pub mod stream;
 pub mod time;

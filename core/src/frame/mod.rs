@@ -6,10 +6,13 @@
 //!   |  len (u32 BE) |  payload, len bytes   |
 //!   +---------------+--------- ... ---------+
 //! ```
+//!
+//! A line that loses bytes needs boundaries that are found again: [`link`].
 
 mod cut;
 mod decode;
 mod encode;
+pub mod link;
 
 pub use cut::{Cut, Part};
 pub use decode::{Decoder, FrameStep};

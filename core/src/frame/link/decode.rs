@@ -1,0 +1,293 @@
+//! Finds packets in whatever comes from a line.
+
+use super::packet::{self, Bad, Packet};
+
+/// Finds the packets in what comes from a line, fed with whatever pieces arrive.
+///
+/// The memory's length bounds a packet in its code, without the zeros: [`encoded_max`] less two. A packet
+/// that lies whole in the input is decoded there, without a copy. What is not a packet is reported with
+/// the reason, and counted; the next zero ends it.
+///
+/// ```
+/// use windlass_core::frame::link::{Decoder, Encoder, PacketStep, seal};
+/// let (mut packet, mut line, mut memory) = (*b"..hi....", [0; 16], [0; 16]);
+/// let sealed = seal(&mut packet, 1, 7, 2).unwrap();
+/// let n = Encoder::new().render(sealed, &mut line);
+/// let mut decoder = Decoder::new(&mut memory);
+/// let PacketStep::Packet { packet, rest } = decoder.feed(&mut line[..n]) else { panic!() };
+/// assert_eq!((packet.kind, packet.seq, &*packet.payload), (1, 7, &b"hi"[..]));
+/// assert!(rest.is_empty());
+/// ```
+///
+/// [`encoded_max`]: super::encoded_max
+#[derive(Debug)]
+pub struct Decoder<'b> {
+    memory: &'b mut [u8],
+    gather: Gather,
+    bad: u32,
+}
+
+/// What [`Decoder::feed`] found. `rest` is the input after it: feed that next.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use]
+pub enum PacketStep<'a, 'i> {
+    /// All of the input is taken, and no packet is complete.
+    More,
+    /// A packet.
+    Packet {
+        /// What it says.
+        packet: Packet<'a>,
+        /// The input after it.
+        rest: &'i mut [u8],
+    },
+    /// Something that is not a packet.
+    Bad {
+        /// What is wrong with it.
+        why: Bad,
+        /// The input after it.
+        rest: &'i mut [u8],
+    },
+}
+
+// By hand: the derive cannot tell apart the slices of two lifetimes.
+#[cfg(feature = "defmt")]
+impl defmt::Format for PacketStep<'_, '_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        match self {
+            PacketStep::More => defmt::write!(f, "More"),
+            PacketStep::Packet { packet, rest } => {
+                defmt::write!(f, "Packet {{ packet: {}, rest: {=[u8]} }}", packet, rest);
+            }
+            PacketStep::Bad { why, rest } => {
+                defmt::write!(f, "Bad {{ why: {}, rest: {=[u8]} }}", why, rest);
+            }
+        }
+    }
+}
+
+impl<'b> Decoder<'b> {
+    /// Takes packets whose code has up to `memory.len()` bytes.
+    pub const fn new(memory: &'b mut [u8]) -> Self {
+        Self { memory, gather: Gather::new(), bad: 0 }
+    }
+
+    /// Takes input up to the end of the first packet in it, or of what is not a packet.
+    pub fn feed<'a, 'i: 'a>(&'a mut self, mut input: &'i mut [u8]) -> PacketStep<'a, 'i> {
+        loop {
+            let all = core::mem::take(&mut input);
+            let mut pieces = all.splitn_mut(2, |&byte| byte == 0);
+            let piece = pieces.next().unwrap_or_default();
+            let Some(rest) = pieces.next() else {
+                self.gather.extend(self.memory, piece);
+                return PacketStep::More;
+            };
+            if piece.is_empty() && self.gather.is_empty() {
+                input = rest;
+                continue;
+            }
+            let is_whole = self.gather.is_empty() && piece.len() <= self.memory.len();
+            let bytes = if is_whole {
+                Some(piece)
+            } else {
+                self.gather.extend(self.memory, piece);
+                self.gather.end(self.memory)
+            };
+            return match bytes.ok_or(Bad::Long).and_then(packet::open) {
+                Ok(packet) => PacketStep::Packet { packet, rest },
+                Err(why) => {
+                    self.bad = self.bad.wrapping_add(1);
+                    PacketStep::Bad { why, rest }
+                }
+            };
+        }
+    }
+
+    /// How many times something was not a packet. Wraps.
+    pub const fn bad(&self) -> u32 {
+        self.bad
+    }
+}
+
+/// What has come of a packet since the last zero.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Gather {
+    /// Bytes of it that are in the memory.
+    have: usize,
+    /// It has more than the memory.
+    too_long: bool,
+}
+
+impl Gather {
+    pub(super) const fn new() -> Self {
+        Self { have: 0, too_long: false }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.have == 0 && !self.too_long
+    }
+
+    /// Keeps a byte that is not zero.
+    pub(super) fn push(&mut self, memory: &mut [u8], byte: u8) {
+        match memory.get_mut(self.have) {
+            Some(to) => {
+                *to = byte;
+                self.have += 1;
+            }
+            None => self.too_long = true,
+        }
+    }
+
+    fn extend(&mut self, memory: &mut [u8], bytes: &[u8]) {
+        for &byte in bytes {
+            self.push(memory, byte);
+        }
+    }
+
+    /// A zero came: what stood before it, unless that was more than the memory. The next begins.
+    pub(super) fn end<'m>(&mut self, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
+        let Self { have, too_long } = core::mem::replace(self, Self::new());
+        if too_long { None } else { memory.get_mut(..have) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::super::{Encoder, encoded_max, seal};
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// What came of a packet, or what it is not.
+    type Event = Result<(u8, u8, Vec<u8>), Bad>;
+
+    fn encode(kind: u8, seq: u8, payload: &[u8], step: usize) -> Vec<u8> {
+        let mut packet = [&[0; 2], payload, &[0; 4]].concat();
+        let packet = seal(&mut packet, kind, seq, payload.len()).unwrap();
+        let (mut encoder, mut line) = (Encoder::new(), Vec::new());
+        while !encoder.is_done() {
+            let mut piece = std::vec![0; step];
+            let n = encoder.render(packet, &mut piece);
+            line.extend_from_slice(&piece[..n]);
+        }
+        line
+    }
+
+    fn decode(line: &[u8], memory: usize, step: usize) -> Vec<Event> {
+        let mut memory = std::vec![0; memory];
+        let mut decoder = Decoder::new(&mut memory);
+        let mut events = Vec::new();
+        let mut line = line.to_vec();
+        for mut input in line.chunks_mut(step) {
+            loop {
+                let (event, rest) = match decoder.feed(input) {
+                    PacketStep::More => break,
+                    PacketStep::Packet { packet: Packet { kind, seq, payload }, rest } => {
+                        (Ok((kind, seq, payload.to_vec())), rest)
+                    }
+                    PacketStep::Bad { why, rest } => (Err(why), rest),
+                };
+                events.push(event);
+                input = rest;
+            }
+        }
+        let bad = events.iter().filter(|event| event.is_err()).count();
+        assert_eq!(decoder.bad() as usize, bad);
+        events
+    }
+
+    #[test]
+    fn the_code_is_that_of_the_paper() {
+        let full: Vec<u8> = (1..=254).collect();
+        for (packet, code) in [
+            (&b""[..], &b"\x01"[..]),
+            (b"\0", b"\x01\x01"),
+            (b"\0\0", b"\x01\x01\x01"),
+            (b"\x11\x22\0\x33", b"\x03\x11\x22\x02\x33"),
+            (b"\x11\0\0\0", b"\x02\x11\x01\x01\x01"),
+            (&full, &[&[0xff], &full[..]].concat()),
+            (&[&full[..], b"\0"].concat(), &[&[0xff], &full[..], b"\x01\x01"].concat()),
+            (&[&full[..], b"\xff"].concat(), &[&[0xff], &full[..], b"\x02\xff"].concat()),
+        ] {
+            let mut line = std::vec![0xaa; code.len() + 9];
+            let n = Encoder::new().render(packet, &mut line);
+            assert_eq!(&line[..n], [b"\0", code, b"\0"].concat());
+            assert!(n <= encoded_max(packet.len()));
+            let mut bytes = code.to_vec();
+            let n = super::super::cobs::decode(&mut bytes).unwrap();
+            assert_eq!(&bytes[..n], packet);
+        }
+    }
+
+    #[test]
+    fn what_is_no_packet_has_a_reason() {
+        for (line, why) in [
+            (&b"\x05abc\0"[..], Bad::Code),
+            (b"\x04abc\0", Bad::Short),
+            (b"\x01\0", Bad::Short),
+            (b"\x07abcdef\0", Bad::Checksum),
+            (b"\x07abcdefghijk\0", Bad::Long),
+            (b"\x05\0", Bad::Code),
+        ] {
+            for step in 1..=line.len() {
+                assert_eq!(decode(line, 8, step), [Err(why)], "{line:?} by {step}");
+            }
+        }
+        assert_eq!(decode(b"\0\0\0\0", 8, 1), []);
+    }
+
+    /// Every fault of one byte or bit costs the packet that it hits, and no other.
+    #[test]
+    fn the_next_packet_arrives_whatever_happened_to_the_one_before() {
+        let first = encode(1, 2, b"some\0payload\0", 50);
+        let second = encode(3, 4, b"next", 50);
+        let expected = Ok((3, 4, b"next".to_vec()));
+        let intact = Ok((1, 2, b"some\0payload\0".to_vec()));
+        for at in 0..first.len() {
+            for fault in 0..10 {
+                let mut line = first.clone();
+                match fault {
+                    8 => drop(line.remove(at)),
+                    9 => line.insert(at, line[at]),
+                    bit => line[at] ^= 1 << bit,
+                }
+                line.extend_from_slice(&second);
+                let events = decode(&line, 64, 7);
+                assert_eq!(events.last(), Some(&expected), "fault {fault} at {at}");
+                for event in &events[..events.len() - 1] {
+                    assert!(event.is_err() || *event == intact, "fault {fault} at {at}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_under_any_chunking(
+            packets in proptest::collection::vec(
+                (any::<u8>(), any::<u8>(), proptest::collection::vec(0_u8..3, 0..600)), 0..6),
+            out in 1_usize..80,
+            step in 1_usize..700,
+        ) {
+            let line: Vec<u8> =
+                packets.iter().flat_map(|(kind, seq, payload)| encode(*kind, *seq, payload, out)).collect();
+            let expected: Vec<Event> = packets.into_iter().map(Ok).collect();
+            prop_assert_eq!(decode(&line, encoded_max(606) - 2, step), expected);
+        }
+
+        #[test]
+        fn noise_is_survived_and_read_alike_under_any_chunking(
+            noise in proptest::collection::vec(0_u8..9, 0..300),
+            step in 1_usize..40,
+            memory in 0_usize..40,
+        ) {
+            let events = decode(&noise, memory, step);
+            prop_assert_eq!(&events, &decode(&noise, memory, usize::MAX));
+            // A packet behind the noise arrives.
+            let line = [&noise[..], &encode(1, 2, b"x", 9)].concat();
+            let events = decode(&line, memory.max(8), step);
+            prop_assert_eq!(events.last(), Some(&Ok((1, 2, b"x".to_vec()))));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A byte stream over a line that drops, doubles and flips bytes: a UART, RS-485, a radio modem.
+//!
+//! ```text
+//!      bytes of the stream                                    bytes on the line
+//!   send, close ─────────────▶ ┌──────────────────────────┐ ──────────────▶ UART TX
+//!                              │ Link: packets, sequence  │
+//!   received, taken, ended ◀── │ numbers, retransmission  │ ◀────────────── UART RX
+//!                              └────────────┬─────────────┘
+//!                                           │ want() → Want { read, write, close, wake }
+//! ```
+//!
+//! Below, packets: [`Decoder`] finds them in what comes and [`Encoder`] sends them. A packet is COBS-coded
+//! between zero bytes and has a CRC-32, so that a damaged one is noticed and the next zero ends it. That is
+//! enough for reports that may be lost.
+//!
+//! Above, [`Link`]: one end of a reliable stream in both directions, with one packet in flight in each
+//! (stop-and-wait). A session runs over it as over a socket. Every byte arrives once and in order, or the
+//! end of the link is a named [`Fault`](crate::fault::Fault).
+//!
+//! # A driver
+//!
+//! The shell owns the UART and moves bytes. `Link` has no queue: what [`render`](Link::render) puts out is
+//! to be written, in order, and what comes is given to [`input`](Link::input), all of it.
+//!
+//! ```
+//! use windlass_core::frame::link::Link;
+//! use windlass_core::time::{Instant, Wake};
+//! use windlass_core::want::Close;
+//!
+//! # struct Uart(Vec<u8>);
+//! # impl Uart {
+//! #     fn write_all(&mut self, bytes: &[u8]) { self.0.extend_from_slice(bytes) }
+//! #     fn read_until(&mut self, _: Wake, _: &mut [u8]) -> usize { 0 }
+//! # }
+//! fn turn(link: &mut Link<'_>, uart: &mut Uart, clock: impl Fn() -> Instant) -> Close {
+//!     let mut bytes = [0; 64];
+//!     loop {
+//!         let want = link.want();
+//!         if want.wake.is_due(clock()) {
+//!             link.tick(clock());
+//!         } else if want.write {
+//!             let n = link.render(clock(), &mut bytes);
+//!             uart.write_all(&bytes[..n]);
+//!         } else {
+//!             let n = uart.read_until(want.wake, &mut bytes); // or until the stream has news
+//!             link.input(clock(), &bytes[..n]);
+//!             return link.want().close; // the stream's turn: received, send, close
+//!         }
+//!     }
+//! }
+//! # let (mut rx, mut tx) = ([0; 96], [0; 80]);
+//! # let mut link = Link::connect(&mut rx, &mut tx, 7);
+//! # let mut uart = Uart(Vec::new());
+//! # assert_eq!(turn(&mut link, &mut uart, || Instant::ZERO), Close::Open);
+//! # assert_eq!(uart.0[0], 0);
+//! ```
+//!
+//! Under Embassy the same loop awaits: `uart.write(..).await` in the place of `write_all`, and
+//! `select(uart.read(..), Timer::at(..))` in that of `read_until`. A read that a timer cancels loses
+//! nothing on a buffered or a DMA ring-buffer UART; what is lost on another is sent again. A write is not
+//! to be cancelled: await it, at most the 64 bytes that were rendered.
+//!
+//! # Half duplex
+//!
+//! On a two-wire bus only one end may send at a time, and most transceivers hear themselves. An end
+//! ignores its own packets: every packet says which end sent it. The ends never answer in step: the end
+//! that answered the opening waits half as long again before it retransmits, so that two packets that
+//! collided do not collide again. While a stream flows in one direction, as a file does, one end sends
+//! a packet and the other its acknowledgement, and the line never has two senders.
+
+mod cobs;
+mod decode;
+mod end;
+mod line;
+mod packet;
+
+pub use cobs::{Encoder, encoded_max};
+pub use decode::{Decoder, PacketStep};
+pub use end::{Counts, Link, Timing};
+pub use packet::{Bad, OVERHEAD, Packet, seal};
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Two ends on a line that lies, in virtual time.
+
+extern crate std;
+
+use std::collections::VecDeque;
+use std::vec::Vec;
+
+use crate::fault::Fault;
+use crate::frame::link::Link;
+use crate::time::Instant;
+use crate::want::Close;
+
+/// Microseconds of a byte at 115,200 baud.
+const BYTE_US: u64 = 87;
+
+/// Bytes that a UART takes at a time.
+const FIFO: usize = 64;
+
+/// What happens to one byte on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lie {
+    Flip(u8),
+    Drop,
+    Double,
+    Become(u8),
+}
+
+/// One direction of the line.
+pub(super) struct Wire {
+    on_its_way: VecDeque<(u64, Vec<u8>)>,
+    busy_until: u64,
+    /// Bytes that were sent.
+    pub(super) sent: usize,
+    lie: Option<(usize, Lie)>,
+    /// A byte in so many is lied about; 0 for none.
+    pub(super) rate: u32,
+    seed: u64,
+    /// Nothing arrives from this byte on.
+    pub(super) cut_at: usize,
+}
+
+impl Wire {
+    pub(super) fn new(lie: Option<(usize, Lie)>, rate: u32, seed: u64) -> Self {
+        Self {
+            on_its_way: VecDeque::new(),
+            busy_until: 0,
+            sent: 0,
+            lie,
+            rate,
+            seed: seed | 1,
+            cut_at: usize::MAX,
+        }
+    }
+
+    /// Xorshift.
+    fn random(&mut self, below: u32) -> u32 {
+        for shift in [13, -7, 17] {
+            self.seed ^= if shift > 0 { self.seed << shift } else { self.seed >> -shift };
+        }
+        u32::try_from(self.seed >> 32).unwrap_or_default() % below
+    }
+
+    fn send(&mut self, now: u64, bytes: &[u8]) {
+        self.busy_until = now + BYTE_US * bytes.len() as u64;
+        let mut arriving = Vec::new();
+        for &byte in bytes {
+            let (once, at_random) = (self.lie, self.rate > 0 && self.random(self.rate) == 0);
+            let lie = match once {
+                Some((at, lie)) if at == self.sent => Some(lie),
+                _ if self.sent >= self.cut_at => Some(Lie::Drop),
+                _ if at_random => Some(match self.random(4) {
+                    0 => Lie::Drop,
+                    1 => Lie::Double,
+                    2 => Lie::Become(self.random(256).to_le_bytes()[0]),
+                    _ => Lie::Flip(self.random(8).to_le_bytes()[0]),
+                }),
+                _ => None,
+            };
+            self.sent += 1;
+            match lie {
+                None => arriving.push(byte),
+                Some(Lie::Drop) => {}
+                Some(Lie::Double) => arriving.extend([byte; 2]),
+                Some(Lie::Flip(bit)) => arriving.push(byte ^ 1 << bit),
+                Some(Lie::Become(byte)) => arriving.push(byte),
+            }
+        }
+        self.on_its_way.push_back((self.busy_until, arriving));
+    }
+}
+
+/// What stands behind an end: reads and writes its stream.
+pub(super) trait User {
+    /// Moves what can be moved.
+    fn turn(&mut self, now: Instant, link: &mut Link<'_>);
+}
+
+/// Runs both ends until both are done: how each ended, and when.
+///
+/// # Panics
+/// When nothing would ever happen again, or it goes on for `limit_us`.
+pub(super) fn run(
+    ends: [(&mut Link<'_>, &mut dyn User); 2],
+    wires: &mut [Wire; 2],
+    limit_us: u64,
+) -> ([Result<(), Fault>; 2], u64) {
+    let [a, b] = ends;
+    let mut ends = [a, b];
+    let mut now = 0;
+    loop {
+        let mut next = u64::MAX;
+        let mut how = [None; 2];
+        for (of, (link, user)) in ends.iter_mut().enumerate() {
+            let instant = Instant::from_micros(now);
+            let from = &mut wires[1 - of];
+            while from.on_its_way.front().is_some_and(|(at, _)| *at <= now)
+                && let Some((_, bytes)) = from.on_its_way.pop_front()
+            {
+                link.input(instant, &bytes);
+            }
+            if link.want().wake.is_due(instant) {
+                link.tick(instant);
+                assert!(!link.want().wake.is_due(instant), "a tick leaves nothing due");
+            }
+            user.turn(instant, link);
+            let to = &mut wires[of];
+            let want = link.want();
+            if want.write && to.busy_until <= now {
+                let mut piece = [0; FIFO];
+                let n = link.render(instant, &mut piece);
+                assert!(n > 0, "what it wants to write it renders");
+                to.send(now, &piece[..n]);
+            }
+            let want = link.want();
+            if want.write || !to.on_its_way.is_empty() {
+                next = next.min(to.busy_until.max(now + 1));
+            }
+            if let Some(wait) = want.wake.wait_us(instant) {
+                next = next.min(now + wait.max(1));
+            }
+            if let Close::Done(result) = want.close {
+                how[of] = Some(result);
+            }
+        }
+        if let [Some(a), Some(b)] = how {
+            return ([a, b], now);
+        }
+        assert!(next < limit_us, "no end after {now} us: {how:?} {:?} {:?}", ends[0].0, ends[1].0);
+        now = next;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! A file over a line that lies: every fault of one byte at every position, many at random, cut lines.
+
+extern crate std;
+
+use std::vec::Vec;
+
+use super::{Lie, User, Wire, run};
+use crate::fault::{Fault, Peer};
+use crate::frame::link::{Counts, Link};
+use crate::session::files::{
+    Digest, FilesClient, FilesServer, Head, Options, Piece, Request, Sink, Task,
+};
+use crate::session::{Out, Session};
+use crate::time::Instant;
+use crate::want::Close;
+use zerocopy::IntoBytes;
+
+const RX: usize = Link::rx_len(120);
+const TX: usize = Link::tx_len(120);
+const MINUTE: u64 = 60_000_000;
+
+/// A session over a link, as a shell runs it, with the one file that there is.
+struct Runs<'s> {
+    session: &'s mut dyn Session,
+    file: &'s [u8],
+    /// Bytes of a piece at most.
+    step: usize,
+    ended: bool,
+}
+
+impl<'s> Runs<'s> {
+    fn new(session: &'s mut dyn Session, file: &'s [u8], step: usize) -> Self {
+        Self { session, file, step, ended: false }
+    }
+
+    /// Whether something moved.
+    fn step(&mut self, now: Instant, link: &mut Link<'_>) -> bool {
+        let want = self.session.want();
+        if let Close::Done(Err(why)) = link.want().close {
+            self.session.abort(why);
+        }
+        match want.close {
+            Close::Done(Ok(())) => link.close(),
+            Close::Done(Err(why)) => link.reset(why),
+            Close::Open | Close::WriteHalf => {}
+        }
+        let (received, room) = link.lend();
+        let (received_len, room_len) = (received.len().min(self.step), room.len().min(self.step));
+        let (received, room) = (&mut received[..received_len], &mut room[..room_len]);
+        if want.close.is_done() {
+            let n = received.len();
+            link.taken(n);
+            false
+        } else if want.write && !room.is_empty() {
+            let n = self.send(now, room);
+            link.sent(n);
+            true
+        } else if want.read && !received.is_empty() {
+            let mut out = Out::new(room);
+            let took = self.session.input(now, received, &mut out);
+            let n = out.rendered().len();
+            assert_eq!(took.reply, 0);
+            link.sent(n);
+            link.taken(took.bytes);
+            true
+        } else if link.is_ended() && !self.ended {
+            self.ended = true;
+            self.session.eof(now);
+            true
+        } else {
+            false
+        }
+    }
+
+    fn send(&mut self, now: Instant, room: &mut [u8]) -> usize {
+        if let Some(sender) = self.session.file_sender() {
+            match sender.task() {
+                Task::Render => {}
+                Task::Open(_) => {
+                    sender.opened(now, Ok(self.file.len() as u64));
+                    return 0;
+                }
+                Task::Digest(_) => panic!("none was asked for"),
+                Task::Send { .. } => {
+                    let piece = match sender.piece(0).unwrap() {
+                        Piece::Header { header, from } => header.as_bytes()[from..].to_vec(),
+                        Piece::File(at) => {
+                            let at = usize::try_from(at.offset).unwrap()..;
+                            self.file[at].to_vec()
+                        }
+                    };
+                    let n = piece.len().min(room.len());
+                    room[..n].copy_from_slice(&piece[..n]);
+                    sender.sent(now, n as u64);
+                    return n;
+                }
+            }
+        }
+        let mut out = Out::new(room);
+        self.session.space(now, &mut out);
+        out.rendered().len()
+    }
+}
+
+impl User for Runs<'_> {
+    fn turn(&mut self, now: Instant, link: &mut Link<'_>) {
+        while self.step(now, link) {}
+    }
+}
+
+#[derive(Default)]
+struct Kept(Vec<u8>);
+
+impl Sink for Kept {
+    fn begin(&mut self, head: Head<'_>) -> Result<(), Fault> {
+        assert_eq!(head.name, b"image");
+        Ok(())
+    }
+
+    fn body(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn end(&mut self, _: Option<Digest>) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn refused(&mut self, why: &[u8]) {
+        panic!("{why:?}");
+    }
+}
+
+struct Outcome {
+    client: Result<(), Fault>,
+    links: [Result<(), Fault>; 2],
+    file: Vec<u8>,
+    sent: [usize; 2],
+    counts: [Counts; 2],
+    at: u64,
+}
+
+/// A client fetches `file` over the wires.
+fn transfer(file: &[u8], mut wires: [Wire; 2], limit_us: u64) -> Outcome {
+    let (mut rx, mut tx) = ([[0; RX]; 2], [[0; TX]; 2]);
+    let ([rx_a, rx_b], [tx_a, tx_b]) = (&mut rx, &mut tx);
+    let mut opener = Link::connect(rx_a, tx_a, 250);
+    let mut listener = Link::listen(rx_b, tx_b);
+    let mut request = [0; 64];
+    let len = Request { name: b"image", options: Options::default() }.render(&mut request).unwrap();
+    let mut client = FilesClient::<_, 64>::new(&request[..len], Kept::default());
+    let mut server = FilesServer::<64>::new();
+    let (links, at) = run(
+        [
+            (&mut opener, &mut Runs::new(&mut client, b"", 50)),
+            (&mut listener, &mut Runs::new(&mut server, file, usize::MAX)),
+        ],
+        &mut wires,
+        limit_us,
+    );
+    let Close::Done(how) = client.want().close else { panic!("the client waits on") };
+    Outcome {
+        client: how,
+        links,
+        file: client.into_sink().0,
+        sent: [wires[0].sent, wires[1].sent],
+        counts: [opener.counts(), listener.counts()],
+        at,
+    }
+}
+
+/// Not compressible, with zeros in it.
+fn image(len: usize) -> Vec<u8> {
+    (0..len).map(|at| u8::try_from(((at * at) >> 3) % 251).unwrap()).collect()
+}
+
+fn clean() -> Wire {
+    Wire::new(None, 0, 1)
+}
+
+#[test]
+fn a_file_arrives_over_an_honest_line() {
+    let file = image(2600);
+    let it = transfer(&file, [clean(), clean()], MINUTE);
+    assert_eq!((it.client, it.links, it.file), (Ok(()), [Ok(()); 2], file));
+    assert_eq!(it.counts, [Counts::default(); 2]);
+    let on_the_wire: usize = it.sent.iter().sum();
+    assert!((2_900..3_300).contains(&on_the_wire), "{on_the_wire}");
+    // The lines are busy for 0.3 s, and the ends answer for 2 s more.
+    assert!(it.at < 2_500_000, "{}", it.at);
+}
+
+/// One fault of `lies` at each position of each direction: the right file, at both ends.
+fn every_position(lies: &[Lie]) {
+    let file = image(if cfg!(miri) { 150 } else { 2600 });
+    let sent = transfer(&file, [clean(), clean()], MINUTE).sent;
+    for (direction, len) in sent.into_iter().enumerate() {
+        for at in (0..len).step_by(if cfg!(miri) { 17 } else { 1 }) {
+            for &lie in lies {
+                let mut wires = [clean(), clean()];
+                wires[direction] = Wire::new(Some((at, lie)), 0, 1);
+                let it = transfer(&file, wires, MINUTE);
+                let what = std::format!("{lie:?} at {at} of direction {direction}");
+                assert_eq!((it.client, it.links), (Ok(()), [Ok(()); 2]), "{what}");
+                assert!(it.file == file, "{what}: other bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_bit_may_flip_low() {
+    every_position(&[0, 1, 2, 3].map(Lie::Flip));
+}
+
+#[test]
+fn every_bit_may_flip_high() {
+    every_position(&[4, 5, 6, 7].map(Lie::Flip));
+}
+
+#[test]
+fn every_byte_may_be_lost_or_come_twice() {
+    every_position(&[Lie::Drop, Lie::Double]);
+}
+
+#[test]
+fn every_byte_may_become_another() {
+    every_position(&[Lie::Become(0), Lie::Become(1), Lie::Become(0xff)]);
+}
+
+/// Many faults at once: the right file, or a name for what went wrong.
+#[test]
+fn a_line_that_lies_all_the_time_ends_too() {
+    let file = image(if cfg!(miri) { 100 } else { 1500 });
+    let mut whole = 0;
+    for (rate, runs) in [(2000, 60), (300, 60), (100, 60), (40, 30), (10, 10)] {
+        for seed in 1..=if cfg!(miri) { 1 } else { runs } {
+            let wires = [seed, seed + 1000].map(|seed| Wire::new(None, rate, seed * 7919));
+            let it = transfer(&file, wires, 20 * MINUTE);
+            assert!(file.starts_with(&it.file), "rate {rate} seed {seed}: other bytes");
+            match it.client {
+                Ok(()) => {
+                    assert!(it.file == file, "rate {rate} seed {seed}: not whole");
+                    whole += 1;
+                }
+                Err(Fault::TimedOut { .. } | Fault::Peer(Peer::Reset)) => {}
+                Err(other) => panic!("rate {rate} seed {seed}: {other}"),
+            }
+        }
+    }
+    assert!(cfg!(miri) || whole > 130, "{whole} of 220");
+}
+
+#[test]
+fn a_line_that_is_cut_ends_both_ends() {
+    let file = image(1000);
+    let step = if cfg!(miri) { 400 } else { 7 };
+    for direction in 0..2 {
+        for at in (0..transfer(&file, [clean(), clean()], MINUTE).sent[direction]).step_by(step) {
+            let mut wires = [clean(), clean()];
+            wires[direction].cut_at = at;
+            if at % 2 == 0 {
+                wires[1 - direction].cut_at = at;
+            }
+            // An end that listens and hears nothing waits for ever: that is what it is for.
+            if direction == 0 && at < 12 || wires[0].cut_at < 12 {
+                continue;
+            }
+            let it = transfer(&file, wires, 2 * MINUTE);
+            match it.client {
+                Ok(()) => assert!(it.file == file, "cut at {at} of {direction}"),
+                Err(Fault::TimedOut { waited_us }) => {
+                    assert!(waited_us < MINUTE, "cut at {at} of {direction}: {waited_us}");
+                }
+                Err(other) => panic!("cut at {at} of {direction}: {other}"),
+            }
+        }
+    }
+}

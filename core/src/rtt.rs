@@ -1,0 +1,194 @@
+//! When to send again: the retransmission timer of RFC 6298, in 32-bit integers.
+//!
+//! One estimator serves one path. It learns from packets that were sent once and acknowledged, doubles
+//! its timeout after each one that was not, and keeps the doubled value until it measures again.
+//!
+//! ```
+//! use windlass_core::rtt::{Bounds, Rtt};
+//! let mut rtt = Rtt::new(Bounds::RFC_6298);
+//! assert_eq!(rtt.rto_us(), 1_000_000);
+//! rtt.back_off();                     // no acknowledgement came
+//! assert_eq!(rtt.rto_us(), 2_000_000);
+//! rtt.measured(900_000);              // sent once, acknowledged after 900 ms
+//! assert_eq!(rtt.rto_us(), 900_000 + 4 * 450_000);
+//! ```
+
+/// Between what the timeout stays, in microseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Bounds {
+    /// The timeout before anything was measured.
+    pub initial_us: u32,
+    /// The shortest timeout.
+    pub min_us: u32,
+    /// The longest timeout. At most 2³¹.
+    pub max_us: u32,
+}
+
+impl Bounds {
+    /// What RFC 6298 asks for on paths through the Internet.
+    pub const RFC_6298: Self =
+        Self { initial_us: 1_000_000, min_us: 1_000_000, max_us: 60_000_000 };
+}
+
+/// The clock of the shell is assumed to tick at least this often: `G` of RFC 6298, in microseconds.
+const GRANULARITY_US: u32 = 1_000;
+
+/// Round trips are taken for at most this long, so that eight of them fit in 32 bits: 268 seconds.
+const SAMPLE_MAX_US: u32 = 1 << 28;
+
+/// The estimate of one path's round-trip time, and the timeout that follows from it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Rtt {
+    bounds: Bounds,
+    smoothed: Option<Smoothed>,
+    rto_us: u32,
+}
+
+/// Scaled, so that the divisions of RFC 6298 keep their fractions, as in Jacobson's paper of 1988.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+struct Smoothed {
+    /// Eight times SRTT.
+    srtt_8: u32,
+    /// Four times RTTVAR.
+    rttvar_4: u32,
+}
+
+impl Rtt {
+    /// Nothing was measured yet.
+    pub const fn new(bounds: Bounds) -> Self {
+        Self { bounds, smoothed: None, rto_us: bounds.initial_us }
+    }
+
+    /// An acknowledgement came `us` microseconds after its packet was sent.
+    ///
+    /// Only for a packet that was sent once: with two, nothing tells which of them was acknowledged
+    /// (Karn's rule).
+    pub fn measured(&mut self, us: u64) {
+        let sample = u32::try_from(us).unwrap_or(u32::MAX).min(SAMPLE_MAX_US);
+        let Smoothed { srtt_8, rttvar_4 } = match self.smoothed {
+            None => Smoothed { srtt_8: sample << 3, rttvar_4: sample << 1 },
+            Some(Smoothed { srtt_8, rttvar_4 }) => {
+                let srtt = srtt_8 >> 3;
+                Smoothed {
+                    rttvar_4: rttvar_4 - (rttvar_4 >> 2) + sample.abs_diff(srtt),
+                    srtt_8: srtt_8 - srtt + sample,
+                }
+            }
+        };
+        self.smoothed = Some(Smoothed { srtt_8, rttvar_4 });
+        self.set((srtt_8 >> 3) + rttvar_4.max(GRANULARITY_US));
+    }
+
+    /// No acknowledgement came in time: the next timeout is twice as long.
+    pub fn back_off(&mut self) {
+        self.set(self.rto_us.saturating_mul(2));
+    }
+
+    /// The timeout now, in microseconds.
+    pub const fn rto_us(&self) -> u32 {
+        self.rto_us
+    }
+
+    /// The smoothed round-trip time in microseconds, once something was measured.
+    pub fn srtt_us(&self) -> Option<u32> {
+        self.smoothed.map(|it| it.srtt_8 >> 3)
+    }
+
+    fn set(&mut self, rto_us: u32) {
+        self.rto_us = rto_us.max(self.bounds.min_us).min(self.bounds.max_us);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const BOUNDS: Bounds = Bounds { initial_us: 1_000_000, min_us: 1, max_us: u32::MAX };
+
+    /// Section 2 of RFC 6298, as it stands there.
+    #[derive(Default)]
+    struct Model {
+        srtt: f64,
+        rttvar: f64,
+        rto: f64,
+    }
+
+    impl Model {
+        fn measured(&mut self, r: f64) {
+            if self.rto == 0.0 {
+                (self.srtt, self.rttvar) = (r, r / 2.0);
+            } else {
+                self.rttvar = 0.75 * self.rttvar + 0.25 * (self.srtt - r).abs();
+                self.srtt = 0.875 * self.srtt + 0.125 * r;
+            }
+            self.rto = self.srtt + f64::from(GRANULARITY_US).max(4.0 * self.rttvar);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_formula_of_the_rfc(samples in proptest::collection::vec(0_u32..60_000_000, 1..200)) {
+            let (mut rtt, mut model) = (Rtt::new(BOUNDS), Model::default());
+            for sample in samples {
+                rtt.measured(sample.into());
+                model.measured(sample.into());
+                // A microsecond of SRTT is lost at each step and decays by an eighth; what is lost of
+                // it in the difference, and of RTTVAR, decays by a quarter.
+                prop_assert!((f64::from(rtt.srtt_us().unwrap()) - model.srtt).abs() <= 2.0);
+                prop_assert!((f64::from(rtt.rto_us()) - model.rto).abs() <= 16.0,
+                    "{} {}", rtt.rto_us(), model.rto);
+            }
+        }
+
+        #[test]
+        fn it_stays_between_its_bounds(
+            steps in proptest::collection::vec(proptest::option::of(any::<u64>()), 0..300),
+            min_us in 1_u32..10_000_000,
+            more in 0_u32..1_000_000_000,
+        ) {
+            let bounds = Bounds { initial_us: min_us, min_us, max_us: min_us + more };
+            let mut rtt = Rtt::new(bounds);
+            for step in steps {
+                match step {
+                    Some(sample) => rtt.measured(sample),
+                    None => rtt.back_off(),
+                }
+                prop_assert!((min_us..=bounds.max_us).contains(&rtt.rto_us()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_timeout_stays_doubled_until_something_is_measured() {
+        let mut rtt = Rtt::new(Bounds { max_us: 30_000_000, ..Bounds::RFC_6298 });
+        rtt.measured(2_000_000);
+        let doubled: Vec<u32> = (0..4)
+            .map(|_| {
+                rtt.back_off();
+                rtt.rto_us()
+            })
+            .collect();
+        assert_eq!(doubled, [12_000_000, 24_000_000, 30_000_000, 30_000_000]);
+        rtt.measured(2_000_000);
+        assert_eq!(rtt.rto_us(), 2_000_000 + 3_000_000);
+        assert_eq!(rtt.srtt_us(), Some(2_000_000));
+    }
+
+    #[test]
+    fn extreme_samples_do_not_overflow() {
+        let mut rtt = Rtt::new(BOUNDS);
+        for sample in [u64::MAX, 0, u64::MAX, 0, u64::MAX, u64::MAX, u64::MAX] {
+            rtt.measured(sample);
+        }
+        for _ in 0..40 {
+            rtt.back_off();
+        }
+        assert_eq!(rtt.rto_us(), u32::MAX);
+    }
+}
