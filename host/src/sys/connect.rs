@@ -1,7 +1,10 @@
 //! Connecting, and turning names into addresses and back.
 
+mod race;
+mod resolve;
+
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -11,36 +14,26 @@ use nix::sys::socket::{
 };
 use windlass_core::time::Instant;
 
-use super::clock;
-use super::poll::{Woken, wait};
-use super::ready::{Interest, Ready};
+use self::race::connect_first;
+use self::resolve::resolve_within;
 use super::stream::Stream;
 use crate::addr::{Address, HostPort};
 use crate::error::{Error, Result};
 
-/// Connects to `address` before `deadline`, trying each address of a name in turn. TCP gets
-/// `TCP_NODELAY`.
+/// Connects to `address` before `deadline`. A name may have several addresses: the first that answers
+/// is taken (`connect/race.rs`). TCP gets `TCP_NODELAY`.
 ///
 /// # Errors
-/// The reason the last candidate failed with: refused, unreachable, no answer in time.
+/// Why there is no connection: refused, unreachable, no answer in time; of each address of a name.
 pub fn connect(address: &Address, deadline: Instant) -> Result<Stream> {
     match address {
-        Address::Tcp(at) => {
-            let mut last = None;
-            for candidate in resolve(at)? {
-                match connect_stream(&candidate, deadline) {
-                    Ok(stream) => return Ok(stream),
-                    Err(errno) => last = Some(errno),
-                }
-            }
-            let errno = last.unwrap_or(Errno::EADDRNOTAVAIL);
-            Err(Error::new("connect to", address, errno))
-        }
+        Address::Tcp(at) => connect_first(resolve_within(at, deadline)?, deadline)
+            .map_err(|why| Error::new("connect to", address, why.into_cause())),
         Address::Unix(path) => UnixAddr::new(path)
-            .and_then(|at| connect_stream(&at, deadline))
+            .and_then(|at| connect_unix(&at))
             .map_err(Error::of("connect to", address)),
         Address::UnixAbstract(name) => UnixAddr::new_abstract(name.as_bytes())
-            .and_then(|at| connect_stream(&at, deadline))
+            .and_then(|at| connect_unix(&at))
             .map_err(Error::of("connect to", address)),
         Address::Udp(_) | Address::UnixDatagram(_) | Address::Fd(_) => {
             Err(Error::new("connect to", address, "this is not the address of a stream"))
@@ -62,34 +55,15 @@ pub fn start(address: SocketAddr) -> nix::Result<Stream> {
     }
 }
 
-fn connect_stream<A: SockaddrLike>(at: &A, deadline: Instant) -> nix::Result<Stream> {
+/// A Unix socket is connected at once or not at all.
+fn connect_unix(at: &UnixAddr) -> nix::Result<Stream> {
     let fd = new_socket(at)?;
     match socket::connect(fd.as_raw_fd(), at) {
-        Ok(()) => {}
-        // After EINTR the attempt goes on by itself (connect(2)); so it does after EINPROGRESS.
-        Err(Errno::EINPROGRESS | Errno::EINTR) => {
-            while let Woken::Interrupted = wait(fd.as_fd(), Interest::WRITE, None, Some(deadline)) {
-            }
-            if clock::now() >= deadline && !is_writable(&fd) {
-                return Err(Errno::ETIMEDOUT);
-            }
-            let stream = Stream::new(fd);
-            return stream.connected().map(|()| stream);
-        }
-        // A Unix listener whose backlog is full says so instead of waiting.
-        Err(Errno::EAGAIN) => {
-            return Err(Errno::ECONNREFUSED);
-        }
-        Err(errno) => return Err(errno),
+        Ok(()) => Ok(Stream::new(fd)),
+        // A listener whose backlog is full says so instead of waiting.
+        Err(Errno::EAGAIN) => Err(Errno::ECONNREFUSED),
+        Err(errno) => Err(errno),
     }
-    Ok(Stream::new(fd))
-}
-
-fn is_writable(fd: &OwnedFd) -> bool {
-    matches!(
-        wait(fd.as_fd(), Interest::WRITE, None, Some(Instant::ZERO)),
-        Woken::Ready(Ready { write: true, .. })
-    )
 }
 
 /// Whether somebody answers on a Unix socket path; `ECONNREFUSED` when the file is all that is left.

@@ -90,6 +90,16 @@ pub fn wait_for_input(fds: [Option<BorrowedFd<'_>>; 3], wait_us: Option<u64>) ->
     }
 }
 
+/// Waits until `until` for room in any of `fds`, or for an error there. Which of them have it; none at
+/// the deadline, and after a signal.
+pub fn wait_for_output(fds: &[BorrowedFd<'_>], until: Instant) -> Vec<usize> {
+    let mut fds: Vec<_> = fds.iter().map(|fd| pollfd(*fd, Interest::WRITE)).collect();
+    match poll(&mut fds, Some(until.since(clock::now()))) {
+        Ok(1..) => (0..fds.len()).filter(|&n| fds[n].revents != 0).collect(),
+        Ok(0) | Err(_) => Vec::new(),
+    }
+}
+
 /// A negative descriptor is passed over by the kernel.
 const NOBODY: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
 

@@ -9,10 +9,9 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use windlass_core::fault::Fault;
 
 use super::dialogue::{Beginning, Dialogue, Said};
@@ -23,10 +22,13 @@ use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
 use super::source::Source;
+use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
+use crate::sys::connect::connect;
 use crate::sys::ready::Token;
-use crate::sys::{Errno, Signal, signals};
+use crate::sys::stream::Stream;
+use crate::sys::{Signal, clock, signals};
 
 /// How an exchange ended that did not fail.
 pub(super) enum Answer {
@@ -50,26 +52,21 @@ pub(super) struct Plan<'a> {
 }
 
 /// Asks, and writes what is answered to the target if it is what was asked for.
+///
+/// The event loop begins when there is a connection. Until then nothing is to be cleaned up, and
+/// signals do what they do to any program.
 pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
-    let server = plan.source.server();
-    let addresses = (server.host.as_str(), server.port)
-        .to_socket_addrs()
-        .map_err(Error::of("resolve", &server.host))?;
-    ask_at(addresses.collect(), plan, dialogue)
-}
-
-/// Asks the first of `addresses` that takes the connection.
-fn ask_at(addresses: Vec<SocketAddr>, plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
     let Plan { source, target, timeout, digest, part } = plan;
+    let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    let server = Address::Tcp(source.server().clone());
+    let stream = connect(&server, clock::now().after(timeout_us))?;
     // It goes last, and with it the signals: a file is renamed or removed by then.
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
         source: source.clone(),
         target: target.clone(),
         timeout,
-        addresses: addresses.into_iter(),
         server: None,
-        connected: false,
         dialogue,
         digest,
         part,
@@ -79,10 +76,8 @@ fn ask_at(addresses: Vec<SocketAddr>, plan: Plan<'_>, dialogue: Dialogue) -> Res
         received: 0,
         outcome: None,
     };
-    exchange.connect(&mut events, Errno::EADDRNOTAVAIL);
-    if exchange.outcome.is_none() {
-        events.run(&mut exchange)?;
-    }
+    exchange.begin_on(stream, &mut events)?;
+    events.run(&mut exchange)?;
     let outcome = exchange.outcome.take();
     outcome.unwrap_or_else(|| Err(Error::new("get", source, "nothing was left to wait for")))
 }
@@ -92,10 +87,7 @@ struct Exchange {
     source: Source,
     target: Target,
     timeout: Duration,
-    /// Those that were not tried yet.
-    addresses: std::vec::IntoIter<SocketAddr>,
     server: Option<Token>,
-    connected: bool,
     dialogue: Dialogue,
     /// Of what there was before and what has come.
     digest: Option<blake3::Hasher>,
@@ -121,34 +113,22 @@ enum Sink {
 }
 
 impl Exchange {
-    /// Connects to the next address. `last` is what was wrong with the one before.
-    fn connect(&mut self, cx: &mut Context<Self>, last: Errno) {
-        let mut error = Error::new("connect to", self.source.server(), last);
-        for address in self.addresses.by_ref() {
-            debug!(%address, "connecting");
-            match cx.connect(address, Some(self.timeout), |io, exchange: &mut Self, cx, event| {
-                exchange.on_server(io, cx, event);
-            }) {
-                Ok(token) => {
-                    self.server = Some(token);
-                    return;
-                }
-                Err(refused) => error = refused,
-            }
+    /// Sends the request.
+    fn begin_on(&mut self, stream: Stream, cx: &mut Context<Self>) -> Result<()> {
+        let request = self.dialogue.request().map_err(Error::of("get", &self.source))?;
+        let server = cx.buffered(stream, |io, exchange: &mut Self, cx, event| {
+            exchange.on_server(io, cx, event);
+        })?;
+        if let Some(io) = cx.stream(server) {
+            io.set_timeouts(Some(self.timeout), Some(self.timeout));
+            io.write(&request);
         }
-        self.end(cx, Err(error));
+        self.server = Some(server);
+        Ok(())
     }
 
     fn on_server(&mut self, io: &mut Buffered, cx: &mut Context<Self>, event: StreamEvent) {
         match event {
-            StreamEvent::Connected => {
-                self.connected = true;
-                io.set_timeouts(Some(self.timeout), Some(self.timeout));
-                match self.dialogue.request() {
-                    Ok(request) => io.write(&request),
-                    Err(error) => self.end(cx, Err(Error::new("get", &self.source, error))),
-                }
-            }
             StreamEvent::Input => {
                 let answer = self.take(io.input(), cx);
                 io.consume(usize::MAX);
@@ -165,11 +145,10 @@ impl Exchange {
                 let waited_us = u64::try_from(self.timeout.as_micros()).unwrap_or(u64::MAX);
                 self.end(cx, Err(Error::new("get", &self.source, Fault::TimedOut { waited_us })));
             }
-            StreamEvent::Failed(errno) if self.connected => {
+            StreamEvent::Failed(errno) => {
                 self.end(cx, Err(Error::new("get", &self.source, errno)));
             }
-            StreamEvent::Failed(errno) => self.connect(cx, errno),
-            StreamEvent::Drained => {}
+            StreamEvent::Connected | StreamEvent::Drained => {}
         }
     }
 
@@ -397,45 +376,4 @@ fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::net::TcpListener;
-    use std::thread;
-
-    use super::*;
-    use crate::client::http::Url;
-
-    /// To port 0 nobody can listen: it is refused a moment later. To everybody at once nobody can
-    /// connect: it is refused at once.
-    #[test]
-    fn each_address_is_tried_in_turn() {
-        let folder = tempfile::tempdir().unwrap();
-        let target = Target::File(folder.path().join("file"));
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        let server = thread::spawn(move || {
-            let (mut client, _) = listener.accept().unwrap();
-            client.read_exact(&mut [0; 64]).unwrap();
-            client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").unwrap();
-        });
-        let url = Url::parse("http://example/").unwrap();
-        let source = Source::Http(url.clone());
-        let ask = |mut addresses: Vec<SocketAddr>, last: Option<SocketAddr>| {
-            addresses.extend(last);
-            let (target, timeout) = (&target, Duration::from_secs(60));
-            let plan = Plan { source: &source, target, timeout, digest: None, part: None };
-            ask_at(addresses, plan, Dialogue::http(&url))
-        };
-        let [at_once, later] = ["255.255.255.255:1", "127.0.0.1:0"].map(|at| at.parse().unwrap());
-        for refused in [vec![], vec![at_once], vec![later], vec![later, at_once, later]] {
-            assert!(ask(refused, None).is_err());
-        }
-        let whole = ask(vec![at_once, later, at_once], Some(good));
-        assert!(matches!(whole, Ok(Answer::Whole)), "{:?}", whole.err());
-        assert_eq!(std::fs::read(folder.path().join("file")).unwrap(), b"body");
-        server.join().unwrap();
-    }
 }

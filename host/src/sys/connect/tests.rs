@@ -3,8 +3,13 @@
 use nix::sys::socket::{bind, getsockname, getsockopt};
 use windlass_core::stream::Write;
 
+use std::os::fd::AsFd;
+
 use super::*;
+use crate::sys::clock;
 use crate::sys::listener::Listener;
+use crate::sys::poll::{Woken, wait};
+use crate::sys::ready::{Interest, Ready};
 
 fn far() -> Instant {
     clock::now().after(60_000_000)
