@@ -55,6 +55,12 @@ pub fn status(pid: i32, field: &str) -> String {
     value.unwrap_or_default().trim().to_owned()
 }
 
+/// Whether it has a handler for a signal.
+pub fn catches(pid: i32, signal: Signal) -> bool {
+    let caught = u64::from_str_radix(&status(pid, "SigCgt"), 16).unwrap_or(0);
+    caught >> (signal as i32 - 1) & 1 == 1
+}
+
 /// The children of `pid` that it has not reaped, zombies included.
 pub fn children(pid: i32) -> Vec<i32> {
     all().filter(|stat| stat.field(4) == u64::from(pid.unsigned_abs())).map(|it| it.pid).collect()

@@ -22,8 +22,8 @@ fn listener(model: &str, address: &str, more: &str) -> String {
 }
 
 /// A new binary that waits in its first line of log, since the pipe for it is full. It has the sockets and
-/// the configuration by then, and is deaf: what it is sent waits (signals are blocked, as they were for
-/// who started it), and is the first thing that it hears when it goes on.
+/// the configuration by then, and is deaf: what it is sent is noted by a handler, and is the first thing
+/// that it hears when it goes on.
 struct Held {
     pid: i32,
     full: File,
@@ -59,9 +59,8 @@ impl Held {
         supervised.until_logged("the new binary was started", 1);
         let pid = supervised.successors()[0];
         within(PATIENCE, "it has read the configuration, and waits for signals", || {
-            let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
-            let open = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-            open.into_iter().any(|file| file.as_os_str() == "anon_inode:[signalfd]")
+            // The last of those that a server catches; a shell has nothing to do with it.
+            proc::catches(pid, Signal::SIGUSR2)
         });
         Self { pid, full, pipe }
     }

@@ -1,7 +1,7 @@
 //! Signals and children as events of a loop.
 //!
 //! What a signal does is the process's, so tests of signals take turns, each in a thread that ends
-//! with its mask. Signals are sent to that thread alone: the others do not block them.
+//! with its mask.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, raise};
+use nix::sys::signal::{SigHandler, SigSet, raise};
 use windlass::reactor::{EventLoop, Priority};
 use windlass::sys::Signal;
 use windlass::sys::pidfd::Exit;
@@ -39,6 +39,10 @@ fn rounds(events: &mut EventLoop<Log>) -> Log {
 
 fn is_blocked(signal: Signal) -> bool {
     SigSet::thread_get_mask().expect("a mask").contains(signal)
+}
+
+fn is_caught(signal: Signal) -> bool {
+    proc::catches(std::process::id() as i32, signal)
 }
 
 #[test]
@@ -92,23 +96,23 @@ fn a_burst_from_outside_while_the_loop_runs_loses_nothing() {
 fn all_who_listen_to_a_signal_are_called_and_the_last_to_go_restores_it() {
     in_a_thread_of_its_own(|events| {
         let signal = Signal::SIGHUP;
-        assert!(!is_blocked(signal));
+        assert!(!is_caught(signal));
         let [a, b] = ["a", "b"].map(|name| {
             events.signal(signal, move |log: &mut Log, _, _| log.push(name.to_owned())).unwrap()
         });
         let other = events.signal(Signal::SIGTERM, |log: &mut Log, _, _| log.push("t".to_owned()));
-        assert!(is_blocked(signal));
+        assert!(is_caught(signal) && !is_blocked(signal));
         raise(signal).expect("sent");
         assert_eq!(rounds(events), ["a", "b"]);
-        assert!(events.remove(a) && is_blocked(signal));
+        assert!(events.remove(a) && is_caught(signal));
         raise(signal).expect("sent");
         assert_eq!(rounds(events), ["b"]);
         // One that waits goes with the last listener: it would end this process.
         raise(signal).expect("sent");
-        assert!(events.remove(b) && !is_blocked(signal));
+        assert!(events.remove(b) && !is_caught(signal));
         raise(Signal::SIGTERM).expect("sent");
         assert_eq!(rounds(events), ["t"], "the others are caught as before");
-        assert!(events.remove(other.unwrap()) && !is_blocked(Signal::SIGTERM));
+        assert!(events.remove(other.unwrap()) && !is_caught(Signal::SIGTERM));
         events.run(&mut Log::new()).expect("nothing is left to wait for");
     });
 }
@@ -125,7 +129,7 @@ fn a_listener_that_removes_the_other_is_the_only_one_called() {
         events.set_priority(a.unwrap(), Priority::High);
         raise(signal).expect("sent");
         assert_eq!(rounds(events), ["a"]);
-        assert!(!is_blocked(signal));
+        assert!(!is_caught(signal));
     });
 }
 
@@ -163,13 +167,13 @@ fn what_nobody_can_catch_is_refused() {
 }
 
 #[test]
-fn a_loop_that_is_dropped_unblocks_its_signals() {
+fn a_loop_that_is_dropped_gives_its_signals_back() {
     in_a_thread_of_its_own(|_| {
         let mut events: EventLoop<Log> = EventLoop::new().expect("a loop");
         events.signal(Signal::SIGUSR1, |_, _, _| {}).unwrap();
         raise(Signal::SIGUSR1).expect("sent");
         drop(events);
-        assert!(!is_blocked(Signal::SIGUSR1));
+        assert!(!is_caught(Signal::SIGUSR1));
     });
 }
 
@@ -314,11 +318,11 @@ fn of_two_loops_that_listen_to_a_signal_one_may_go() {
                 let (gone, mut stays) = if first_goes { (first, second) } else { (second, first) };
                 goes(gone.0, gone.1);
                 // Otherwise it would end this process.
-                assert!(is_blocked(signal));
+                assert!(is_caught(signal));
                 raise(signal).expect("sent");
                 assert_eq!(rounds(&mut stays.0), ["caught"]);
                 drop(stays);
-                assert!(!is_blocked(signal));
+                assert!(!is_caught(signal));
             });
         }
     }
@@ -332,8 +336,60 @@ fn a_signal_that_was_blocked_before_anybody_listened_stays_so_after_the_last() {
         let token = first.signal(signal, |_, _, _| {}).unwrap();
         let mut second: EventLoop<Log> = EventLoop::new().expect("a loop");
         second.signal(signal, |_, _, _| {}).unwrap();
-        assert!(first.remove(token) && is_blocked(signal));
+        assert!(first.remove(token) && !is_blocked(signal), "the second one has to hear it");
         drop(second);
         assert!(is_blocked(signal));
+    });
+}
+
+#[test]
+fn a_signal_that_was_ignored_is_caught_and_ignored_again_after_the_last_listener() {
+    let signal = Signal::SIGUSR2;
+    in_a_thread_of_its_own(|events| {
+        let set = |to| {
+            // SAFETY: neither disposition runs code of ours.
+            unsafe { nix::sys::signal::signal(signal, to) }.expect("set")
+        };
+        set(SigHandler::SigIgn);
+        let token = events.signal(signal, |log: &mut Log, _, _| log.push("caught".to_owned()));
+        raise(signal).expect("sent");
+        assert_eq!(rounds(events), ["caught"]);
+        assert!(events.remove(token.unwrap()));
+        assert!(matches!(set(SigHandler::SigDfl), SigHandler::SigIgn));
+    });
+}
+
+#[test]
+fn a_program_that_is_started_hears_what_the_loop_catches() {
+    in_a_thread_of_its_own(|events| {
+        events.signal(Signal::SIGTERM, |log: &mut Log, _, _| log.push("ours".to_owned())).unwrap();
+        // Started as most programs are; and by fork(2) and exec(2), since it asks for more.
+        for in_a_group in [false, true] {
+            let mut command = Command::new("sh");
+            command.args(["-c", "kill -TERM $$; exit 3"]);
+            if in_a_group {
+                std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            }
+            let mut child = command.spawn().expect("a shell");
+            let status = child.wait().expect("it is ours");
+            let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+            assert_eq!(signal, Some(Signal::SIGTERM as i32), "{status}");
+        }
+        assert!(rounds(events).is_empty(), "it was the child's");
+    });
+}
+
+#[test]
+fn a_signal_that_a_thread_takes_which_was_there_before_is_caught() {
+    in_a_thread_of_its_own(|events| {
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let other = thread::spawn(move || {
+            wait.recv().expect("the loop listens");
+            raise(Signal::SIGUSR1).expect("sent");
+        });
+        events.signal(Signal::SIGUSR1, |_: &mut Log, cx, _| cx.exit()).unwrap();
+        go.send(()).expect("it waits");
+        events.run(&mut Log::new()).expect("a run");
+        other.join().expect("it lives");
     });
 }

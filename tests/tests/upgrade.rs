@@ -6,7 +6,7 @@
 //! - SIGUSR2: the next binary takes the sockets over, and nobody is refused; one that fails changes nothing.
 
 use std::net::TcpListener;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, thread};
@@ -14,7 +14,7 @@ use std::{fs, thread};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::{
-    Client, Model, PATIENCE, Supervised, models, proc, supervise, windlass, within,
+    Client, Model, PATIENCE, Supervise, Supervised, models, proc, supervise, windlass, within,
 };
 
 models!(
@@ -313,12 +313,46 @@ fn a_closed_standard_output_stops_neither_a_reload_nor_an_upgrade() {
     within(PATIENCE, "the new one ends", || !proc::runs(new));
 }
 
+/// The name is looked up anew, and the link that it finds leads to another version by then.
+#[test]
+fn a_program_that_was_found_by_path_is_looked_for_there_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().canonicalize().expect("it is there").join(name);
+    for version in ["v1", "v2"] {
+        fs::create_dir(at(version)).expect("mkdir");
+        let copy = at(version).join("windlass");
+        fs::copy(env!("CARGO_BIN_EXE_windlass-under-test"), copy).expect("copy");
+    }
+    symlink("v1", at("bin")).expect("symlink");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [at("bin")].into_iter().chain(std::env::split_paths(&path));
+    let path = std::env::join_paths(folders).expect("a path");
+    let start = Supervise::new("windlass", &listener("epoll", ANY, "")).env("PATH", path);
+    let (mut supervised, _) = start.serving(1);
+    let file = |pid: i32| fs::read_link(format!("/proc/{pid}/exe")).expect("it runs");
+    assert_eq!(file(supervised.pid()), at("v1/windlass"));
+    fs::remove_file(at("bin")).expect("remove");
+    symlink("v2", at("bin")).expect("symlink");
+    supervised.signal(Signal::SIGUSR2);
+    let new = successor(&supervised);
+    assert_eq!(file(new), at("v2/windlass"));
+    assert_eq!(supervised.wait(), Some(0));
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+}
+
 #[test]
 fn a_binary_that_fails_changes_nothing() {
     let (supervised, members) = supervise!(&listener("epoll", ANY, "")).by_link().serving(1);
     let mut client = Client::connect(&members[0].address);
     let link = supervised.folder().join("program");
-    for (n, broken) in ["/bin/false", "/no/such/program", "/dev/null"].into_iter().enumerate() {
+    // Text is no program, and nothing hands it to a shell.
+    let (ran, text) = (supervised.folder().join("ran"), supervised.folder().join("text"));
+    fs::write(&text, format!("touch '{}'\n", ran.display())).expect("write");
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let text = text.to_str().expect("text");
+    for (n, broken) in ["/bin/false", "/no/such/program", "/dev/null", text].into_iter().enumerate()
+    {
         fs::remove_file(&link).expect("remove");
         symlink(broken, &link).expect("symlink");
         supervised.signal(Signal::SIGUSR2);
@@ -329,6 +363,8 @@ fn a_binary_that_fails_changes_nothing() {
         client.upper(b"still here");
         Client::connect(&members[0].address).upper(b"and new ones");
     }
+    assert!(supervised.stderr().contains("Exec format error"), "{}", supervised.stderr());
+    assert!(!ran.exists());
     // A configuration that the new binary does not take is the same.
     let program = fs::canonicalize(env!("CARGO_BIN_EXE_windlass-under-test")).expect("it is there");
     fs::remove_file(&link).expect("remove");

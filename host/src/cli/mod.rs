@@ -22,6 +22,7 @@ use args::{Args, Command, FifoEnd};
 
 /// Runs the program. 0: done. 1: it failed, and one line on standard error says why. 2: wrong usage.
 pub fn main() -> ExitCode {
+    signals::prepare_process();
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return wrong_usage(&error),

@@ -12,11 +12,11 @@ use super::{Failure, config, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::supervise::{self, Hooks, Reread};
-use crate::server::{Model, Opened, Server, Spec, Stop};
-use crate::sys::Signal;
-use crate::sys::handover::{Inherited, Program};
+use crate::server::{Opened, Server, Spec, Stop};
+use crate::sys::handover::Inherited;
 use crate::sys::process;
-use crate::sys::signals::{self, Signals};
+use crate::sys::program::Program;
+use crate::sys::signals::Signals;
 use crate::sys::user::User;
 
 pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
@@ -34,7 +34,7 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     let mut inherited = Inherited::take()?;
     let places = Spec::claim(specs, &mut inherited)?;
     // Before a socket file exists, so that a stop at any moment takes it away.
-    let signals = Signals::block().map_err(Error::of("block signals", ""))?;
+    let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let program = Program::current()?;
     let files = process::raise_nofile();
     let mut members = Spec::open(places, &mut inherited)?;
@@ -45,7 +45,7 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     }
     info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT stops");
     process::trim_memory();
-    let stop = Stop::on_signals(signals, args.grace.0, args.drain.0);
+    let stop = Stop::on_signals(signals, args.grace.0, args.drain.0).and_reap();
     if members.len() > 1 || args.config.is_some() {
         let hooks = Hooks {
             reread: args.config.as_deref().map(|path| reread(path, args)),
@@ -54,10 +54,6 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
         return Ok(supervise::serve(members, stop, inherited, program, hooks)?);
     }
     if let Some(Opened { spec, offer, listener, control, user: _ }) = members.pop() {
-        if matches!(spec.model, Model::PoolStatic | Model::Prefork) {
-            // Who reads the line may ask for a reload before the pool has its loop.
-            signals::hold(Signal::SIGHUP).map_err(Error::of("block", "SIGHUP"))?;
-        }
         announce(&spec, listener.address(), std::process::id().cast_signed())?;
         let mut server = Server::new(listener, offer, spec.limits, stop);
         if let Some(control) = control {

@@ -54,10 +54,10 @@ impl AsFd for Handlers {
 impl<S> Context<S> {
     /// Calls when `signal` comes. Several may listen to one signal.
     ///
-    /// It is blocked in this thread, and read from a descriptor: no handler runs, nothing is
-    /// interrupted. Threads that were started before do not block it, so add signals first. A burst
-    /// of one signal may make one call. When the last listener is removed the signal does its default
-    /// again.
+    /// A handler notes it, in whichever thread the kernel chooses, and this loop reads it from a
+    /// descriptor: the callback may do what it likes. Nothing is blocked, so a program that is started
+    /// meanwhile hears the signal as ever. A burst of one signal may make one call. When the last
+    /// listener of the process is removed the signal does what it did before.
     ///
     /// # Errors
     /// `EINVAL` for SIGKILL and SIGSTOP; `EMFILE`, `ENFILE` for the first one.

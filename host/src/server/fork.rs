@@ -15,6 +15,7 @@ use std::collections::HashSet;
 use tracing::warn;
 use windlass_core::time::Wake;
 
+use super::stop::Asked;
 use super::{Server, log_end};
 use crate::drive::{Lent, run_alone};
 use crate::error::Result;
@@ -30,14 +31,17 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     // The children inherit these pages untouched.
     let mut lent = server.lend_one();
     let mut children = HashSet::new();
+    server.stop.mind(Asked { children: true, ..Asked::default() });
     loop {
         let client = server.next_client(children.len(), None, Wake::Never);
         // A signal says that at least one child has ended: take them all, leave no zombie.
         while let Some((child, exit)) = process::reap() {
-            children.remove(&child);
-            server.acceptor.closed();
-            if !exit.is_success() {
-                warn!(pid = child.pid(), "child {exit}");
+            // The first process of a container is left those of others too.
+            if children.remove(&child) {
+                server.acceptor.closed();
+                if !exit.is_success() {
+                    warn!(pid = child.pid(), "child {exit}");
+                }
             }
         }
         if let Some(stream) = client {

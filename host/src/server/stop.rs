@@ -10,6 +10,7 @@ use crate::drive::Woken;
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::poll;
+use crate::sys::process;
 use crate::sys::ready::Interest;
 use crate::sys::signals::{Came, Signals};
 
@@ -22,7 +23,25 @@ pub struct Stop {
     grace_us: u64,
     drain_us: u64,
     state: State,
+    minds: Asked,
+    /// Whether all children of this process are the server's.
+    reaps: bool,
 }
+
+/// What else signals ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Asked {
+    /// SIGCHLD: to look which children have ended.
+    pub(super) children: bool,
+    /// SIGHUP: to read the configuration again, or to replace workers.
+    pub(super) reload: bool,
+    /// SIGUSR2: to start the program again.
+    pub(super) upgrade: bool,
+}
+
+const NO_RELOAD: &str = "this process reads no configuration, and has no workers to replace";
+const NO_UPGRADE: &str = "a supervisor starts the next binary, and --config brings one";
+const NO_REOPEN: &str = "logs go to standard error, which stays open";
 
 /// Where the request comes from.
 #[derive(Debug)]
@@ -59,11 +78,25 @@ impl AsFd for Source {
 }
 
 impl Stop {
-    /// Stops on SIGTERM and SIGINT, within `grace_us`; retires on SIGQUIT, within `drain_us`. SIGCHLD
-    /// wakes the server too.
+    /// Stops on SIGTERM and SIGINT, within `grace_us`; retires on SIGQUIT, within `drain_us`. Of no other
+    /// signal of a server's ([`Signals`]) does it end: the log says what does not happen.
     pub fn on_signals(signals: Signals, grace_us: u64, drain_us: u64) -> Self {
-        let source = Arc::new(Source::Signals(signals));
-        Self { source, grace_us, drain_us, state: State::Running }
+        Self::new(Source::Signals(signals), grace_us, drain_us)
+    }
+
+    fn new(source: Source, grace_us: u64, drain_us: u64) -> Self {
+        let (source, state, minds) = (Arc::new(source), State::Running, Asked::default());
+        Self { source, grace_us, drain_us, state, minds, reaps: false }
+    }
+
+    /// The whole process is the server's: children that it did not start were left to it, as the first
+    /// process of a container, and it takes their statuses. Not for a program that starts children itself.
+    #[must_use]
+    pub fn and_reap(mut self) -> Self {
+        self.reaps = true;
+        // Those that ended before their signal was caught.
+        self.reap_strangers(|_| false);
+        self
     }
 
     /// Stops when the handle says so.
@@ -73,8 +106,7 @@ impl Stop {
     pub fn by_handle(grace_us: u64) -> Result<(Self, StopHandle), Errno> {
         let event = Arc::new(Event::new()?);
         let handle = StopHandle(Arc::clone(&event));
-        let source = Arc::new(Source::Handle(event));
-        Ok((Self { source, grace_us, drain_us: grace_us, state: State::Running }, handle))
+        Ok((Self::new(Source::Handle(event), grace_us, grace_us), handle))
     }
 
     /// How long the connections may have after the first request at most, in microseconds.
@@ -85,6 +117,19 @@ impl Stop {
     /// From now on a request gives the connections so long.
     pub(super) fn set_patience(&mut self, grace_us: u64, drain_us: u64) {
         (self.grace_us, self.drain_us) = (grace_us, drain_us);
+    }
+
+    /// What the server itself does when it is asked for.
+    pub(super) fn mind(&mut self, what: Asked) {
+        self.minds = what;
+    }
+
+    /// Of the children that ended, takes the statuses of those that are not `ours`. One that is may stand
+    /// before them: then this is to be called again when its status was taken.
+    pub(super) fn reap_strangers(&self, ours: impl Fn(i32) -> bool) {
+        if self.reaps {
+            process::reap_strangers(ours);
+        }
     }
 
     /// How far it is.
@@ -102,21 +147,30 @@ impl Stop {
         Arc::clone(&self.source)
     }
 
-    /// Takes note of what came.
-    pub(super) fn notice(&mut self, now: Instant) {
+    /// Takes note of what came. Of that, what the server [minds](Self::mind).
+    pub(super) fn notice(&mut self, now: Instant) -> Asked {
         let source = Arc::clone(&self.source);
+        let mut asked = Asked::default();
         match &*source {
             Source::Signals(signals) => {
                 while let Some(came) = signals.next() {
                     match came {
                         Came::Stop => self.request(now),
                         Came::Retire => self.retire(now),
-                        Came::Child => {}
+                        Came::Child if self.minds.children => asked.children = true,
+                        // It has none of its own.
+                        Came::Child => self.reap_strangers(|_| false),
+                        Came::Reload if self.minds.reload => asked.reload = true,
+                        Came::Upgrade if self.minds.upgrade => asked.upgrade = true,
+                        Came::Reload => info!("SIGHUP changes nothing here: {NO_RELOAD}"),
+                        Came::Upgrade => info!("SIGUSR2 changes nothing here: {NO_UPGRADE}"),
+                        Came::Reopen => info!("SIGUSR1 changes nothing here: {NO_REOPEN}"),
                     }
                 }
             }
             Source::Handle(event) => (0..event.take().min(2)).for_each(|_| self.request(now)),
         }
+        asked
     }
 
     /// One request.

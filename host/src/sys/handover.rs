@@ -1,4 +1,4 @@
-//! Listening sockets that come in from whoever started this program, and go out to its next binary.
+//! Listening sockets that come in from the parent of this program, and go out to its next binary.
 //!
 //! ```text
 //! systemd ── LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES ──▶ Inherited::take
@@ -8,19 +8,15 @@
 //! `WINDLASS_HANDOVER` has the number of the channel in its first line, and in each further line the
 //! number of a socket, `own` or `given`, and the address as it was configured.
 
-use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::Command;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use windlass_core::stream::Write;
 
 use super::listener::Listener;
 use super::pass::Channel;
+use super::program::Program;
 use crate::addr::Address;
 use crate::error::{Error, Result};
 
@@ -174,31 +170,7 @@ impl Inherited {
     }
 }
 
-/// How this program was started, to start it again.
-#[derive(Debug, Clone)]
-pub struct Program {
-    path: PathBuf,
-    args: Vec<OsString>,
-}
-
 impl Program {
-    /// Looks. Call it before the working directory changes.
-    ///
-    /// # Errors
-    /// The path of the program cannot be found out.
-    pub fn current() -> Result<Self> {
-        let fail = || Error::of("find", "the path of this program");
-        let mut args = std::env::args_os();
-        let name = PathBuf::from(args.next().unwrap_or_default());
-        // As it was called: a link may lead to another version next time.
-        let path = if name.components().count() > 1 {
-            std::path::absolute(name).map_err(fail())?
-        } else {
-            std::env::current_exe().map_err(fail())?
-        };
-        Ok(Self { path, args: args.collect() })
-    }
-
     /// Starts it again, with `listeners` and their configured addresses. It says on `channel` when it
     /// serves. Its process id; it is a child to be reaped.
     ///
@@ -218,24 +190,7 @@ impl Program {
             let _ = write!(text, "\n{number} {whose} {configured}");
             keep.push(number);
         }
-        let mut command = Command::new(&self.path);
-        command.args(&self.args);
-        for name in OF_ONE_PROCESS {
-            command.env_remove(name);
-        }
-        command.env(HANDOVER, text);
-        let inherit = move || -> io::Result<()> {
-            for &number in &keep {
-                // SAFETY: it takes numbers; they are open in the parent, which waits for the exec.
-                let done = unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
-                nix::errno::Errno::result(done)?;
-            }
-            Ok(())
-        };
-        // SAFETY: between fork and exec it makes system calls, and allocates nothing.
-        unsafe { command.pre_exec(inherit) };
-        let child = command.spawn().map_err(Error::of("start", self.path.display()))?;
-        Ok(child.id())
+        self.execute(&OF_ONE_PROCESS, (HANDOVER, &text), keep)
     }
 }
 

@@ -19,6 +19,7 @@ pub mod pass;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+pub mod program;
 pub mod quit;
 pub mod ready;
 pub mod root;

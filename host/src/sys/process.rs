@@ -6,8 +6,10 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, getppid};
+use tracing::debug;
 
 use super::pidfd::{Exit, wait_for};
+use super::signals::Hold;
 use crate::error::{Error, Result};
 
 /// Proof that this process had one thread when it was looked at. Whoever holds it starts none.
@@ -45,13 +47,20 @@ pub enum Forked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Child(Pid);
 
-/// `fork(2)`.
+/// `fork(2)`. In the child the signals that this process catches are blocked until the child catches them
+/// itself: one that comes before waits.
 ///
 /// # Errors
 /// `EAGAIN` (`RLIMIT_NPROC`, or no pid is left), `ENOMEM`.
 pub fn fork(_: &SingleThreaded) -> std::result::Result<Forked, Errno> {
+    let hold = Hold::new()?;
     // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
-    match unsafe { nix::unistd::fork() }? {
+    let forked = unsafe { nix::unistd::fork() };
+    if let Ok(ForkResult::Child) = forked {
+        return Ok(Forked::Child);
+    }
+    hold.undo();
+    match forked? {
         ForkResult::Parent { child } => Ok(Forked::Parent(Child(child))),
         ForkResult::Child => Ok(Forked::Child),
     }
@@ -72,6 +81,18 @@ pub fn reap() -> Option<(Child, Exit)> {
 /// Waits until a child has ended; `None` when there is no child.
 pub fn wait() -> Option<(Child, Exit)> {
     wait_any(0)
+}
+
+/// Takes the status of children that ended and were left to this process: by a process whose children they
+/// were, if this is the first process of a container; or by the program that this process ran before.
+/// Looks no further than the first one that is `ours`: its owner takes that, and calls this again.
+pub fn reap_strangers(ours: impl Fn(i32) -> bool) {
+    while let Ok(Some((pid, exit))) = wait_for(libc::P_ALL, 0, libc::WNOHANG | libc::WNOWAIT) {
+        if ours(pid) || wait_for(libc::P_PID, pid.cast_unsigned(), libc::WNOHANG).is_err() {
+            break;
+        }
+        debug!(pid, "a child that this server did not start {exit}");
+    }
 }
 
 fn wait_any(flags: i32) -> Option<(Child, Exit)> {

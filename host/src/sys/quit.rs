@@ -12,21 +12,23 @@ extern "C" fn note(_: libc::c_int) {
 }
 
 /// In a worker: from now on SIGTERM is noted, and interrupts a call that blocks (`EINTR`); no other
-/// signal is blocked. SIGINT and SIGHUP, which a terminal sends to all, are the parent's business.
+/// signal is blocked. What else a server minds is the parent's business.
 ///
 /// A signal that comes just before the call does not interrupt it: give the call a timeout.
 ///
 /// # Errors
 /// None that `sigaction(2)` could have here.
 pub fn on_sigterm() -> Result<(), Errno> {
+    use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
     let set = |signal, handler| {
         let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
         // SAFETY: the handler stores to an atomic, which is async-signal-safe.
         unsafe { sigaction(signal, &action) }.map(drop)
     };
     set(Signal::SIGTERM, SigHandler::Handler(note))?;
-    set(Signal::SIGINT, SigHandler::SigIgn)?;
-    set(Signal::SIGHUP, SigHandler::SigIgn)?;
+    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2] {
+        set(signal, SigHandler::SigIgn)?;
+    }
     set(Signal::SIGCHLD, SigHandler::SigDfl)?;
     sigprocmask(nix::sys::signal::SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }

@@ -55,7 +55,7 @@ pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
         let cause = "it is no terminal; windlass status prints the same once";
         return Err(Error::new("draw on", "standard output", cause));
     }
-    let mut signals = SignalQueue::new().map_err(Error::of("open", "a signalfd"))?;
+    let mut signals = SignalQueue::new().map_err(Error::of("catch", "signals"))?;
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
         // Of another size, it draws anew whatever was ignored.
         if signal == Signal::SIGWINCH || !is_ignored(signal) {

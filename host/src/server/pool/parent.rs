@@ -31,7 +31,7 @@ use super::notice::log;
 use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
-use crate::server::stop::State as StopState;
+use crate::server::stop::{Asked, State as StopState};
 use crate::server::{Stop, control};
 use crate::sys::confine::Confinement;
 use crate::sys::listener::Listener;
@@ -39,7 +39,7 @@ use crate::sys::pass::{Channel, Received};
 use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
 use crate::sys::stream::Stream;
-use crate::sys::{Errno, Signal as UnixSignal, clock, pidfd};
+use crate::sys::{Errno, clock, pidfd};
 
 /// The parent of a pool with at most `N` workers, the surge included.
 pub(in crate::server) struct Parent<const N: usize> {
@@ -150,13 +150,9 @@ pub(in crate::server) fn run<const N: usize>(
     parent.timer = Some(timer);
     let deadline = events.timer(|parent: &mut Parent<N>, cx| parent.tell(cx, STOP_NOW));
     parent.deadline = Some(deadline);
+    parent.stop.mind(Asked { children: true, reload: true, upgrade: false });
     let stop = events.add(parent.stop.source(), Watch::READ, |_, parent, cx, _| parent.heed(cx))?;
     events.set_priority(stop, Priority::High);
-    let reload = events.signal(UnixSignal::SIGHUP, |parent, cx, _| {
-        info!("reloading: every worker is replaced when its replacement is ready");
-        parent.tell(cx, Event::Signal(Signal::Reload));
-    })?;
-    events.set_priority(reload, Priority::High);
     if let Some(shared) = &parent.shared {
         let bell = Rc::clone(&shared.board);
         events.add(bell, Watch::READ, |board, parent: &mut Parent<N>, cx, _| {
@@ -362,6 +358,13 @@ impl<const N: usize> Parent<N> {
         self.ledger.counters.crashed += u64::from(!asked);
         self.tell(cx, Event::Exited { worker, exit });
         self.look(cx);
+        self.reap_strangers();
+    }
+
+    /// Of the children that ended, those that are no workers. A worker may stand before them.
+    fn reap_strangers(&self) {
+        let is_worker = |pid| self.members.iter().flatten().any(|it| it.child.pid() == pid);
+        self.stop.reap_strangers(is_worker);
     }
 
     fn member(&self, worker: Id) -> Option<&Member> {
@@ -369,10 +372,17 @@ impl<const N: usize> Parent<N> {
         (member.id == worker).then_some(member)
     }
 
-    /// Somebody asked to stop: once gently, twice at once.
+    /// A signal came: once to stop gently, twice at once; to replace the workers; or a child ended.
     fn heed(&mut self, cx: &mut Cx<N>) {
         let before = self.stop.state();
-        self.stop.notice(cx.now());
+        let asked = self.stop.notice(cx.now());
+        if asked.children {
+            self.reap_strangers();
+        }
+        if asked.reload {
+            info!("reloading: every worker is replaced when its replacement is ready");
+            self.tell(cx, Event::Signal(Signal::Reload));
+        }
         if self.stop.state() == before {
             return;
         }

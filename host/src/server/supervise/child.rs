@@ -47,7 +47,7 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
 }
 
 fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()> {
-    let signals = Signals::block().map_err(Error::of("block signals", ""))?;
+    let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us);
     let mut server = Server::new(own.listener, offer, spec.limits, stop);
     if let Some(control) = own.control {

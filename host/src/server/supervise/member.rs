@@ -93,6 +93,11 @@ impl Member {
         self.is_settled = false;
     }
 
+    /// Whether that is one of its processes.
+    pub(super) fn has(&self, pid: i32) -> bool {
+        self.processes.iter().any(|process| process.child.pid() == pid)
+    }
+
     /// Whether its control socket is the one at `path`.
     pub(super) fn holds(&self, path: &Path) -> bool {
         self.control.is_some() && self.spec.control.as_deref() == Some(path)
@@ -361,5 +366,6 @@ impl Supervisor {
         }
         let exit = if exit.is_success() { Exit::Clean } else { Exit::Crash };
         self.tell(cx, key, Event::Exited { worker: id, exit });
+        self.reap_strangers();
     }
 }

@@ -24,13 +24,13 @@ use windlass_core::pool::supervisor::{Event, Signal};
 use windlass_core::time::Wake;
 
 use super::spec::{Opened, Spec};
-use super::stop::{State, Stop};
+use super::stop::{Asked, State, Stop};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
-use crate::sys::Signal as UnixSignal;
-use crate::sys::handover::{Inherited, Program};
+use crate::sys::handover::Inherited;
 use crate::sys::process::SingleThreaded;
+use crate::sys::program::Program;
 use member::Member;
 use systemd::Systemd;
 use upgrade::Upgrade;
@@ -101,12 +101,10 @@ pub fn serve(
         alone: SingleThreaded::check()?,
         pid: std::process::id(),
     };
+    supervisor.stop.mind(Asked { children: true, reload: true, upgrade: true });
     let source = supervisor.stop.source();
     let stop = events.add(source, Watch::READ, |_, this: &mut Supervisor, cx, _| this.heed(cx))?;
     events.set_priority(stop, Priority::High);
-    let reload = events.signal(UnixSignal::SIGHUP, |this, cx, _| this.reload(cx))?;
-    events.set_priority(reload, Priority::High);
-    events.signal(UnixSignal::SIGUSR2, |this, cx, _| this.start_upgrade(cx))?;
     let deadline = events.timer(|this: &mut Supervisor, cx| this.stop_now(cx));
     supervisor.deadline = Some(deadline);
     if let Some(every) = Systemd::watchdog() {
@@ -128,14 +126,30 @@ impl Supervisor {
         self.stop.set_patience(longest(|spec| spec.grace_us), longest(|spec| spec.drain_us));
     }
 
-    /// Somebody asked to stop: gently, when everyone is done, or at once.
+    /// A signal came: to stop gently, when all connections are done, or at once; to reload; to upgrade; or
+    /// a child ended.
     fn heed(&mut self, cx: &mut Cx) {
         let before = self.stop.state();
-        self.stop.notice(cx.now());
+        let asked = self.stop.notice(cx.now());
         if self.stop.state() != before {
             Systemd::stopping();
             self.leave(cx);
         }
+        if asked.children {
+            self.reap_strangers();
+        }
+        if asked.reload {
+            self.reload(cx);
+        }
+        if asked.upgrade {
+            self.start_upgrade(cx);
+        }
+    }
+
+    /// Of the children that ended, those that serve no listener. One that does may stand before them.
+    fn reap_strangers(&self) {
+        let is_ours = |pid| self.upgrade.is(pid) || self.members.iter().any(|it| it.has(pid));
+        self.stop.reap_strangers(is_ours);
     }
 
     /// Ends every process, as the stop says: the first time, and when it is to be faster than that.

@@ -18,8 +18,9 @@ use super::systemd::Systemd;
 use super::{Cx, Supervisor};
 use crate::error::{Error, Result};
 use crate::reactor::{Token, Watch};
-use crate::sys::handover::{Program, has_said_ready};
+use crate::sys::handover::has_said_ready;
 use crate::sys::pass::Channel;
+use crate::sys::program::Program;
 use crate::sys::{Signal, pidfd::PidFd};
 
 /// How long the new binary may take to be ready.
@@ -44,6 +45,11 @@ impl Upgrade {
 
     pub(super) fn is_running(&self) -> bool {
         self.running.is_some()
+    }
+
+    /// Whether that is the process of the new binary.
+    pub(super) fn is(&self, pid: i32) -> bool {
+        self.running.as_ref().is_some_and(|running| running.process.pid() == pid)
     }
 
     /// The new binary is not wanted any more.
@@ -95,6 +101,7 @@ impl Supervisor {
                 running.forget(cx);
                 error!("the new binary {exit} before it was ready; the old one goes on");
             }
+            this.reap_strangers();
         })?;
         let word = cx.add(ours, Watch::READ, move |channel, this: &mut Self, cx, _| {
             let is_ready = has_said_ready(channel);
