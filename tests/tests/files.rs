@@ -32,6 +32,7 @@ every_concurrent_model!(
 // One for each way of sending and each way of waiting.
 models!(a_file_that_shrinks_is_seen_to_be_cut: iterative Iterative, thread Thread, epoll Epoll,
     epoll_et EpollEt, reactor Reactor, prefork Prefork);
+models!(what_the_kernel_makes_up_comes_whole: thread Thread, epoll Epoll, prefork Prefork);
 
 const SIZES: [usize; 7] = [0, 1, 4095, 4096, 4097, 65_536, 3_000_001];
 
@@ -117,6 +118,21 @@ fn is_file(got: &Got, size: usize) {
     assert!(got.whole, "not whole: {:?}", got.refused);
     assert_eq!((got.file.len(), got.options.size), (size, Some(size as u64)));
     assert!(got.file == content(size), "other bytes than those of the file");
+}
+
+/// They say that they have no byte (`/proc`), or a page (`/sys`).
+fn what_the_kernel_makes_up_comes_whole(model: Model) {
+    for (root, name) in [("/proc", "sys/kernel/ostype"), ("/sys", "devices/system/cpu/possible")] {
+        let Ok(expected) = fs::read(format!("{root}/{name}")) else { continue };
+        let server = serve!("files", model).args(&format!("--root {root}")).start();
+        for digest in [false, true] {
+            let options = Options { digest, ..Options::default() };
+            let got = ask(&mut server.connect(), name.as_bytes(), options);
+            assert!(got.whole, "{name}: {:?}", got.refused);
+            assert_eq!((&got.file, got.options.size), (&expected, Some(expected.len() as u64)));
+        }
+        assert_eq!(server.stop().code, Some(0));
+    }
 }
 
 fn files_come_whole_on_every_transport(model: Model) {

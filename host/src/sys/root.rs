@@ -1,5 +1,7 @@
 //! A folder whose files are served, and nothing outside it.
 
+mod pseudo;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,9 +10,11 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{SFlag, fstat};
+use nix::sys::stat::{FileStat, SFlag, fstat};
+use tracing::warn;
 use windlass_core::session::files::Refusal;
 
+use self::pseudo::{COPY_MAX, Sized};
 use crate::error::{Error, Result};
 
 /// A folder, open. Its name may change: it stays this folder.
@@ -43,7 +47,8 @@ impl Root {
 
     /// Opens a regular file in it, and says how many bytes that has. The name is a peer's claim: it
     /// is relative, no component is `..`, and no symbolic link leads out (`RESOLVE_BENEATH`). What is
-    /// no regular file is looked at and not opened: to open a FIFO or a device does something.
+    /// no regular file is looked at and not opened: to open a FIFO or a device does something. Of a file
+    /// that does not know its size, as those of `/proc`, a copy is opened.
     ///
     /// # Errors
     /// Why the peer does not get it.
@@ -57,12 +62,23 @@ impl Root {
             return Err(Refusal::BadName);
         }
         let found = self.look(name).map_err(refusal)?;
-        size_of_file(&found)?;
+        stat_of_file(&found)?;
         // It may be another one by now; what was opened is asked again.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = File::from(self.beneath(name, flags).map_err(refusal)?);
-        let size = size_of_file(&file)?;
-        Ok((file, size))
+        let stat = stat_of_file(&file)?;
+        match pseudo::size(file, &stat) {
+            Ok(Sized::AsItSays(file)) => {
+                Ok((file, u64::try_from(stat.st_size).map_err(|_| Refusal::Failed)?))
+            }
+            Ok(Sized::Copy(copy, size)) => Ok((copy, size)),
+            Ok(Sized::TooLarge) => {
+                let name = name.escape_ascii();
+                warn!("{name} does not know its size and has more than {COPY_MAX} bytes: refused");
+                Err(Refusal::Failed)
+            }
+            Err(error) => Err(refusal(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))),
+        }
     }
 
     fn look(&self, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
@@ -104,12 +120,12 @@ pub fn open_regular(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
     }
 }
 
-fn size_of_file(fd: impl AsFd) -> std::result::Result<u64, Refusal> {
+fn stat_of_file(fd: impl AsFd) -> std::result::Result<FileStat, Refusal> {
     let stat = fstat(fd).map_err(refusal)?;
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Refusal::NotAFile);
     }
-    u64::try_from(stat.st_size).map_err(|_| Refusal::Failed)
+    Ok(stat)
 }
 
 fn refusal(errno: Errno) -> Refusal {

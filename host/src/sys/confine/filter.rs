@@ -10,9 +10,9 @@ use libc::{
     SYS_accept4, SYS_brk, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_close_range,
     SYS_exit, SYS_exit_group, SYS_fadvise64, SYS_fcntl, SYS_fstat, SYS_futex, SYS_getpeername,
     SYS_getpid, SYS_getppid, SYS_getrandom, SYS_getsockname, SYS_getsockopt, SYS_gettid,
-    SYS_gettimeofday, SYS_ioctl, SYS_lseek, SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap,
-    SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv,
-    SYS_preadv2, SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_restart_syscall,
+    SYS_gettimeofday, SYS_ioctl, SYS_lseek, SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect,
+    SYS_mremap, SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64,
+    SYS_preadv, SYS_preadv2, SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_restart_syscall,
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile,
     SYS_sendmsg, SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
 };
@@ -85,7 +85,9 @@ const OLD: [c_long; 0] = [];
 
 /// With files to serve. Which files is Landlock's business: a filter cannot read a path. (`fstat` of
 /// glibc 2.33 to 2.38 is `newfstatat`.)
-const OPENING: [c_long; 2] = [SYS_openat2, SYS_newfstatat];
+///
+/// `memfd_create` is for a copy of a file that does not know its size.
+const OPENING: [c_long; 3] = [SYS_openat2, SYS_newfstatat, SYS_memfd_create];
 
 /// The filter, for a worker that opens files or for one that does not. None on a machine whose numbers
 /// `seccompiler` does not know.
