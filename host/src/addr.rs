@@ -6,6 +6,8 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::printable::{is_printable, printable};
+
 /// Where to listen or connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -37,11 +39,11 @@ pub struct HostPort {
 pub enum AddressError {
     /// It starts with none of the known schemes.
     Scheme,
-    /// No host, or an IPv6 address without brackets.
+    /// No host, an IPv6 address without brackets, or a character that cannot be shown.
     Host,
     /// The port is missing or not a number up to 65535.
     Port,
-    /// The path or name is empty, too long for `sun_path`, or has a control character.
+    /// The path or name is empty, too long for `sun_path`, or has a character that cannot be shown.
     Path,
     /// Not a descriptor number.
     Fd,
@@ -108,7 +110,7 @@ impl FromStr for HostPort {
             None if host.contains(':') => return Err(AddressError::Host),
             None => host,
         };
-        if host.is_empty() {
+        if host.is_empty() || host.contains(' ') || !is_printable(host) {
             return Err(AddressError::Host);
         }
         let port = port.parse().map_err(|_| AddressError::Port)?;
@@ -117,7 +119,7 @@ impl FromStr for HostPort {
 }
 
 fn sun_path(text: &str) -> Result<&str, AddressError> {
-    let fits = (1..=SUN_PATH_MAX).contains(&text.len()) && !text.contains(char::is_control);
+    let fits = (1..=SUN_PATH_MAX).contains(&text.len()) && is_printable(text);
     if fits { Ok(text) } else { Err(AddressError::Path) }
 }
 
@@ -126,9 +128,9 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(at) => write!(f, "tcp:{at}"),
             Address::Udp(at) => write!(f, "udp:{at}"),
-            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Unix(path) => write!(f, "unix:{}", printable(path)),
             Address::UnixAbstract(name) => write!(f, "unix:@{name}"),
-            Address::UnixDatagram(path) => write!(f, "unix-dgram:{}", path.display()),
+            Address::UnixDatagram(path) => write!(f, "unix-dgram:{}", printable(path)),
             Address::Fd(fd) => write!(f, "fd:{fd}"),
         }
     }
@@ -151,9 +153,13 @@ impl fmt::Display for AddressError {
                 "an address is tcp:HOST:PORT, unix:PATH, unix:@NAME, unix-dgram:PATH, \
                  udp:HOST:PORT or fd:N"
             }
-            AddressError::Host => "the host is empty, or an IPv6 address without [brackets]",
+            AddressError::Host => {
+                "the host is empty, an IPv6 address without [brackets], or no name"
+            }
             AddressError::Port => "the port is not a number from 0 to 65535",
-            AddressError::Path => "a socket path has 1 to 107 bytes, and no control characters",
+            AddressError::Path => {
+                "a socket path has 1 to 107 bytes, all of characters that can be shown"
+            }
             AddressError::Fd => "not a descriptor number",
         })
     }
@@ -195,12 +201,16 @@ mod tests {
             ("tcp:localhost:65536", AddressError::Port),
             ("tcp:localhost:-1", AddressError::Port),
             ("tcp::80", AddressError::Host),
+            ("tcp:a b:80", AddressError::Host),
+            ("tcp:\u{1b}[31m:80", AddressError::Host),
+            ("tcp:a\u{202e}:80", AddressError::Host),
             ("tcp:::1:80", AddressError::Host),
             ("tcp:[::1:80", AddressError::Host),
             ("unix:", AddressError::Path),
             ("unix:@", AddressError::Path),
             ("unix:a\0b", AddressError::Path),
             ("unix:a\nb", AddressError::Path),
+            ("unix:a\u{202e}b", AddressError::Path),
             (&long, AddressError::Path),
             ("fd:-1", AddressError::Fd),
             ("fd:x", AddressError::Fd),

@@ -9,6 +9,8 @@
 //! - [`mod@reactor`]: an event loop, for programs that have more to mind than sessions.
 //! - [`server`]: the models of waiting for many clients, and the services.
 //! - [`client`]: the other ends.
+//! - [`mod@printable`]: what may be shown of words of others, for all of them.
+//! - [`standard`]: lines to standard output and standard error.
 //! - [`status`]: what a server tells of itself, for both.
 //! - [`mod@bench`]: measures servers side by side.
 //! - [`cli`]: the command line.
@@ -19,8 +21,10 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod drive;
+pub mod printable;
 pub mod reactor;
 pub mod server;
+pub mod standard;
 pub mod status;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;

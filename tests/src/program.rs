@@ -18,6 +18,8 @@ pub struct Program {
     args: Vec<OsString>,
     feed: Feed,
     output: Option<File>,
+    errors: Option<File>,
+    envs: Vec<(OsString, OsString)>,
 }
 
 /// What a program finds on its standard input.
@@ -48,7 +50,14 @@ impl Program {
     /// The program called `name`, with no arguments and nothing on its standard input.
     pub fn new(name: impl AsRef<OsStr>) -> Self {
         let name = name.as_ref().to_owned();
-        Self { name, args: Vec::new(), feed: Feed::Nothing, output: None }
+        Self {
+            name,
+            args: Vec::new(),
+            feed: Feed::Nothing,
+            output: None,
+            errors: None,
+            envs: Vec::new(),
+        }
     }
 
     /// One argument more.
@@ -79,11 +88,26 @@ impl Program {
         self
     }
 
+    /// Standard error goes to this file.
+    #[must_use]
+    pub fn errors(mut self, file: File) -> Self {
+        self.errors = Some(file);
+        self
+    }
+
+    /// A variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.envs.push((name.into(), value.as_ref().to_owned()));
+        self
+    }
+
     /// Runs it to its end.
     #[track_caller]
     pub fn run(self) -> Outcome {
         let mut command = Command::new(&self.name);
-        command.args(&self.args).stderr(Stdio::piped());
+        command.args(&self.args).envs(self.envs);
+        command.stderr(self.errors.map_or_else(Stdio::piped, Stdio::from));
         command.stdout(self.output.map_or_else(Stdio::piped, Stdio::from));
         let (stdin, feed, silent) = match self.feed {
             Feed::Nothing => (Stdio::null(), None, false),
@@ -120,7 +144,8 @@ impl Program {
     #[track_caller]
     pub fn start(self) -> Running {
         let mut command = Command::new(&self.name);
-        command.args(&self.args).stderr(Stdio::null());
+        command.args(&self.args).envs(self.envs);
+        command.stderr(self.errors.map_or_else(Stdio::null, Stdio::from));
         command.stdout(self.output.map_or_else(Stdio::null, Stdio::from));
         let child = match self.feed {
             Feed::File(file) => command.stdin(file).spawn(),

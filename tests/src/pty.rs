@@ -34,6 +34,8 @@ pub struct Pty {
     terminal: OwnedFd,
     before: Termios,
     screen: Arc<Mutex<vt100::Parser>>,
+    /// All that came, as it came.
+    written: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Pty {
@@ -57,6 +59,8 @@ impl Pty {
         let child = command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
         let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(lines), cells(columns), 0)));
         let (mut from, to) = (keyboard.try_clone().expect("dup"), Arc::clone(&screen));
+        let written = Arc::<Mutex<Vec<u8>>>::default();
+        let record = Arc::clone(&written);
         let (stop, stopped) = UnixStream::pair().expect("a socket pair");
         // It ends also with an error when both sides of the terminal are closed.
         let painter = thread::spawn(move || {
@@ -64,11 +68,13 @@ impl Pty {
             while has_input(&from, &stopped)
                 && let Ok(count @ 1..) = from.read(&mut buf)
             {
+                let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+                record.extend_from_slice(&buf[..count]);
                 to.lock().unwrap_or_else(PoisonError::into_inner).process(&buf[..count]);
             }
         });
         let (keyboard, painter) = (Some(keyboard), Some((painter, stop)));
-        Self { child, keyboard, painter, terminal, before, screen }
+        Self { child, keyboard, painter, terminal, before, screen, written }
     }
 
     /// Closes our side: the terminal is gone.
@@ -97,6 +103,12 @@ impl Pty {
     /// What is on the screen: its lines.
     pub fn shown(&self) -> String {
         self.screen().screen().contents()
+    }
+
+    /// All that was written to the terminal, escape sequences included.
+    pub fn written(&self) -> String {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&written).into_owned()
     }
 
     /// Waits until the screen shows `text` somewhere.

@@ -85,15 +85,37 @@ const LAYERS: [(&str, Layers); 2] = [
     (
         "host/src/",
         &[
-            ("addr", &[]),
-            ("sys", &["addr", "error"]),
-            ("drive", &["sys", "addr", "error"]),
-            ("reactor", &["drive", "sys", "addr", "error"]),
-            ("status", &[]),
-            ("server", &["status", "reactor", "drive", "sys", "addr", "error"]),
-            ("client", &["status", "reactor", "drive", "sys", "addr", "error"]),
-            ("bench", &["server", "client", "reactor", "sys", "addr", "error"]),
-            ("cli", &["bench", "status", "server", "client", "reactor", "sys", "addr", "error"]),
+            ("printable", &[]),
+            ("addr", &["printable"]),
+            ("sys", &["addr", "error", "printable"]),
+            ("standard", &["error"]),
+            ("drive", &["sys", "addr", "error", "printable"]),
+            ("reactor", &["drive", "sys", "addr", "error", "printable"]),
+            ("status", &["printable"]),
+            ("server", &["status", "reactor", "drive", "sys", "addr", "error", "printable"]),
+            (
+                "client",
+                &["status", "reactor", "drive", "sys", "addr", "error", "printable", "standard"],
+            ),
+            (
+                "bench",
+                &["server", "client", "reactor", "sys", "addr", "error", "printable", "standard"],
+            ),
+            (
+                "cli",
+                &[
+                    "bench",
+                    "status",
+                    "server",
+                    "client",
+                    "reactor",
+                    "sys",
+                    "addr",
+                    "error",
+                    "printable",
+                    "standard",
+                ],
+            ),
         ],
     ),
 ];
@@ -172,7 +194,14 @@ struct Ban {
 const SYS: &[&str] =
     &["host/src/sys/", "host/src/lib.rs", "xtask/", "tests/", "firmware/src/uart.rs"];
 
-const BANS: [Ban; 15] = [
+/// A full disk or a closed pipe makes those macros panic.
+const PRINTING: &[&str] = &["core/", "host/src/"];
+const PRINT: &str = "write by crate::standard, or log by tracing";
+/// Where words of others are made printable; tests; and assertions.
+const SHOWING: &[&str] = &["host/src/printable.rs", "tests.rs", "host/src/client/get/exchange.rs"];
+const SHOW: &str = "show words of others by crate::printable";
+
+const BANS: [Ban; 24] = [
     Ban {
         pattern: "unsafe ",
         under: &["core/", "host/", "firmware/"],
@@ -228,12 +257,16 @@ const BANS: [Ban; 15] = [
         allowed: &[],
         instead: "assert on what is returned",
     },
-    Ban {
-        pattern: "println!(",
-        under: &["core/", "host/src/drive/", "host/src/sys/"],
-        allowed: &[],
-        instead: "use tracing",
-    },
+    Ban { pattern: "println!(", under: PRINTING, allowed: &[], instead: PRINT },
+    Ban { pattern: "print!(", under: PRINTING, allowed: &[], instead: PRINT },
+    Ban { pattern: "eprintln!(", under: PRINTING, allowed: &[], instead: PRINT },
+    Ban { pattern: "eprint!(", under: PRINTING, allowed: &[], instead: PRINT },
+    Ban { pattern: ".display()", under: &["host/src/"], allowed: SHOWING, instead: SHOW },
+    Ban { pattern: "to_string_lossy(", under: &["host/src/"], allowed: SHOWING, instead: SHOW },
+    Ban { pattern: ".escape_debug()", under: &["host/src/"], allowed: SHOWING, instead: SHOW },
+    Ban { pattern: ".escape_default()", under: &["host/src/"], allowed: SHOWING, instead: SHOW },
+    Ban { pattern: ".escape_ascii()", under: &["host/src/"], allowed: SHOWING, instead: SHOW },
+    Ban { pattern: ":?}", under: &["host/src/"], allowed: SHOWING, instead: SHOW },
     Ban {
         pattern: ".unwrap()",
         under: &["core/src/", "host/src/"],
@@ -368,6 +401,9 @@ mod tests {
             ("host/src/cli/x.rs", "//! X.\nlet t = Instant::now();\n", "2: `Instant::now(`"),
             ("host/src/sys/x.rs", "//! X.\nnix::unistd::fork();\n", "2: `unistd::fork`"),
             ("host/src/drive/x.rs", "//! X.\nthread::sleep(x);\n", "2: `thread::sleep`"),
+            ("host/src/cli/x.rs", "//! X.\neprintln!();\n", "2: `eprintln!(`"),
+            ("host/src/cli/x.rs", "//! X.\npath.display();\n", "2: `.display()`"),
+            ("host/src/cli/x.rs", "//! X.\nformat!(\"{x:?}\");\n", "2: `:?}`"),
             ("tests/tests/x.rs", "//! X.\n\nthread::sleep(x);\n", "3: say above why"),
             ("tests/tests/x.rs", "//! X.\n#[ignore]\n", "2: `#[ignore`"),
             ("core/src/want.rs", "//! X.\nx.unwrap();\n", "2: `.unwrap()`"),

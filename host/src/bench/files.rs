@@ -10,6 +10,7 @@ use windlass_core::stream::{Read, Write};
 use super::load::{Done, SILENCE_US};
 use super::target::Speaks;
 use crate::error::{Error, Result};
+use crate::printable::printable;
 use crate::sys::connect::start;
 use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
@@ -28,7 +29,7 @@ impl Folder {
         // No hole: those cost the kernel other work than bytes.
         let bytes: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
         let path = folder.path().join(NAME);
-        std::fs::write(&path, bytes).map_err(Error::of("write", path.display()))?;
+        std::fs::write(&path, bytes).map_err(Error::of("write", printable(&path)))?;
         Ok(Self(folder))
     }
 

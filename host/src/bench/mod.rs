@@ -18,11 +18,12 @@ use std::path::Path;
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::{Model, Service};
+use crate::standard;
 use crate::sys::{account, process};
 use connects::Connects;
 use files::{Fetches, Folder};
 use load::{Done, Messages};
-use report::{Cell, Report};
+use report::{Cell, Progress, Report};
 use target::{Kind, Target};
 
 /// What is measured.
@@ -93,21 +94,21 @@ pub fn run(plan: &Plan) -> Result<()> {
     };
     let folder = folder.as_ref().map(Folder::path);
     let mut report = Report::new(plan.question);
+    let progress = Progress::new();
     for &connections in &plan.connections {
         for &size in sizes {
             let mut cells: Vec<Vec<Cell>> = vec![Vec::new(); kinds.len()];
             for round in 0..plan.rounds {
                 for (kind, cells) in kinds.iter().zip(&mut cells) {
-                    eprint!("\r\x1b[Kround {} of {}: {kind}", round + 1, plan.rounds);
+                    progress.show(&format!("round {} of {}: {kind}", round + 1, plan.rounds));
                     cells.push(measure(plan, kind, folder, connections, size)?);
                 }
             }
-            eprint!("\r\x1b[K");
+            progress.clear();
             report.add(connections, size, &kinds, &cells);
         }
     }
-    println!("{report}");
-    Ok(())
+    standard::print(&format!("{report}\n"))
 }
 
 /// One run of one server.

@@ -1,11 +1,13 @@
 //! The table.
 
 use std::fmt;
+use std::io::stderr;
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::Question;
 use super::target::Kind;
+use crate::standard;
 
 /// One run of one server.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,6 +17,37 @@ pub(super) struct Cell {
     /// Messages or connections per second.
     pub(super) per_second: f64,
 }
+
+/// Says on standard error what is being measured: in one line of a terminal, which makes room for the
+/// table, or in a line each time.
+pub(super) struct Progress {
+    escapes: bool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { escapes: standard::takes_escapes(&stderr()) }
+    }
+
+    pub(super) fn show(&self, what: &str) {
+        standard::tell(&if self.escapes { format!("{CLEAR}{what}") } else { format!("{what}\n") });
+    }
+
+    pub(super) fn clear(&self) {
+        if self.escapes {
+            standard::tell(CLEAR);
+        }
+    }
+}
+
+/// Where the bench fails, too: the reason begins a line.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+const CLEAR: &str = "\r\x1b[K";
 
 /// The rows so far.
 pub(super) struct Report {

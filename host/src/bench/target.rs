@@ -1,12 +1,14 @@
 //! A server under measurement: started, timed, stopped.
 
+use std::ffi::OsString;
 use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
+use crate::printable::printable;
 use crate::server::{Model, Service};
 use crate::sys::{account, clock, poll, process};
 
@@ -25,6 +27,8 @@ pub(super) enum Speaks {
     /// `GET /` by HTTP/1.0: web servers have no service that speaks first.
     Http,
 }
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A running server. Dropping it ends it.
 #[derive(Debug)]
@@ -46,24 +50,25 @@ impl Target {
         folder: Option<&Path>,
         traced: bool,
     ) -> Result<Self> {
-        let folder = folder.map(|folder| folder.to_string_lossy());
-        let mut words: Vec<String> = match kind {
+        let mut words: Vec<OsString> = match kind {
             Kind::Ours { model, options } => {
                 let program = std::env::current_exe().map_err(Error::of("find", "this program"))?;
-                let mut words = vec![program.to_string_lossy().into_owned()];
+                let mut words = vec![program.into_os_string()];
                 let fixed = ["serve", service.name(), "--listen", "tcp:127.0.0.1:0", "--model"];
-                words.extend(fixed.map(str::to_owned));
-                words.push(model.name().to_owned());
-                words.extend(options.iter().cloned());
-                if let Some(folder) = &folder {
-                    words.extend(["--root".to_owned(), folder.to_string()]);
+                words.extend(fixed.map(OsString::from));
+                words.push(model.name().into());
+                words.extend(options.iter().map(OsString::from));
+                if let Some(folder) = folder {
+                    words.extend(["--root".into(), folder.into()]);
                 }
                 words
             }
             Kind::Peer { command, .. } => {
-                let folder = folder.as_deref().unwrap_or("FOLDER");
-                let word = |word| if word == "FOLDER" { folder } else { word };
-                command.split_whitespace().map(|it| word(it).to_owned()).collect()
+                let word = |word: &str| match folder {
+                    Some(folder) if word == "FOLDER" => folder.into(),
+                    Some(_) | None => word.into(),
+                };
+                command.split_whitespace().map(word).collect()
             }
         };
         let trace = traced.then(|| {
@@ -71,23 +76,24 @@ impl Target {
             std::env::temp_dir().join(name)
         });
         if let Some(trace) = &trace {
-            let strace = ["strace", "-f", "-c", "-o"].map(str::to_owned);
-            words.splice(0..0, strace.into_iter().chain([trace.to_string_lossy().into_owned()]));
+            let strace = ["strace", "-f", "-c", "-o"].map(OsString::from);
+            words.splice(0..0, strace.into_iter().chain([trace.into()]));
         }
         let [program, args @ ..] = &words[..] else {
             return Err(Error::new("start", kind, "the command is empty"));
         };
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        // Also when this process is killed: nothing is left running.
+        account::end_with_us(&mut command);
+        let mut child = command
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(Error::of("start", program))?;
+            .map_err(Error::of("start", printable(program)))?;
         let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line).map_err(Error::of("start", kind))?;
-        }
+        let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
         let service = line.split_whitespace().nth(2);
         let speaks = if service == Some("http") { Speaks::Http } else { Speaks::Ours };
         let address = line.split_whitespace().nth(1).and_then(|text| text.parse().ok());
@@ -95,7 +101,9 @@ impl Target {
         let (Some(address), Some(pid)) = (address, pid) else {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(Error::new("start", kind, "it printed no line `listening ADDR … pid PID`"));
+            let silent = || Box::from("it printed no line `listening ADDR … pid PID`");
+            let why: Cause = read.and_then(io::Result::err).map_or_else(silent, Cause::from);
+            return Err(Error::new("start", kind, why));
         };
         Ok(Self { address, speaks, pid, child, trace })
     }
@@ -118,12 +126,13 @@ impl Target {
         let Some(trace) = self.trace.take() else { return Ok(0) };
         process::terminate(self.pid);
         let _ = self.child.wait();
-        let counts = std::fs::read_to_string(&trace).map_err(Error::of("read", trace.display()))?;
+        let counts =
+            std::fs::read_to_string(&trace).map_err(Error::of("read", printable(&trace)))?;
         let _ = std::fs::remove_file(&trace);
         // The last line: `100.00  seconds  usecs/call  calls  [errors]  total`.
         let total = counts.lines().rev().find(|line| line.trim_end().ends_with("total"));
         let calls = total.and_then(|line| line.split_whitespace().nth(3)?.parse().ok());
-        calls.ok_or_else(|| Error::new("read", trace.display(), "no total"))
+        calls.ok_or_else(|| Error::new("read", printable(&trace), "no total"))
     }
 }
 
@@ -152,7 +161,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Ours { model, .. } => f.write_str(model.name()),
-            Kind::Peer { name, .. } => f.write_str(name),
+            Kind::Peer { name, .. } => printable(name).fmt(f),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
 use crate::client::http::UrlError;
+use crate::printable::is_printable;
 use crate::server::{Model, Service, WORKERS_MAX};
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
@@ -279,8 +280,8 @@ fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
 pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
     let bytes = path.as_os_str().as_bytes();
     match bytes.len() {
-        1..=107 if !bytes.iter().any(u8::is_ascii_control) => Ok(path),
-        _ => Err("the path of a socket has 1 to 107 bytes, and no control characters"),
+        1..=107 if path.to_str().is_some_and(is_printable) => Ok(path),
+        _ => Err("a socket path has 1 to 107 bytes, all of characters that can be shown"),
     }
 }
 

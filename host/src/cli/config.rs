@@ -11,6 +11,7 @@ use super::args::{Micros, Serve};
 use super::plan::{Names, listeners};
 use crate::addr::Address;
 use crate::error::Error;
+use crate::printable::printable;
 use crate::server::Spec;
 
 /// What the file says beside its listeners.
@@ -35,7 +36,7 @@ struct File<'a> {
 /// Every mistake that can be told from the others, a line each.
 pub(super) fn read(path: &Path, grace: Micros, drain: Micros) -> Result<Vec<Spec>, Vec<String>> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| vec![Error::new("read", path.display(), error).to_string()])?;
+        .map_err(|error| vec![Error::new("read", printable(path), error).to_string()])?;
     parse(path, &text, Top { grace, drain })
 }
 
@@ -156,13 +157,9 @@ impl File<'_> {
         let (line, column) = self.place(span.map_or(0, |span| span.start));
         // One line each, whatever a string in the file holds.
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        let error = format!("{}:{line}:{column}: {what}", self.path.display());
         // And nothing that a terminal would take for a command.
-        let shown = error.chars().map(|c| match c {
-            c if c.is_control() => c.escape_default().to_string(),
-            c => c.to_string(),
-        });
-        self.errors.push(shown.collect());
+        let (path, what) = (printable(&self.path), printable(&what));
+        self.errors.push(format!("{path}:{line}:{column}: {what}"));
     }
 
     /// Line and column of a byte, from 1; a column is a character.

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error};
 
 use super::args::{Micros, socket_file};
 use crate::addr::Address;
+use crate::printable::printable;
 use crate::server::WORKERS_MAX;
 use crate::sys::user::User;
 
@@ -23,7 +24,7 @@ where
     T::from_str(&name, false).map(Some).map_err(|_| {
         let names = T::value_variants().iter().filter_map(T::to_possible_value);
         let names: Vec<_> = names.map(|value| value.get_name().to_owned()).collect();
-        D::Error::custom(format!("{name:?} is not one of {}", names.join(", ")))
+        D::Error::custom(format!("\"{}\" is not one of {}", printable(&name), names.join(", ")))
     })
 }
 
@@ -43,7 +44,7 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Addres
 }
 
 fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
-    text.parse().map_err(|error| E::custom(format!("{text:?}: {error}")))
+    text.parse().map_err(|error| E::custom(format!("\"{}\": {error}", printable(text))))
 }
 
 /// The path of a socket file.

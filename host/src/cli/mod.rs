@@ -9,7 +9,7 @@ mod plan;
 mod serve;
 mod status;
 
-use std::io::{IsTerminal, Write};
+use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,6 +17,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::client;
 use crate::error::{Error, Result};
+use crate::printable::printable;
+use crate::standard;
 use crate::sys::{Signal, signals};
 use args::{Args, Command, FifoEnd};
 
@@ -48,16 +50,35 @@ pub fn main() -> ExitCode {
 /// Help and version go to standard output and are no errors; an error is one line.
 fn wrong_usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
-    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    let text = error.render();
+    if !error.use_stderr() {
+        let escapes = standard::takes_escapes(&stdout());
+        let text = if escapes { text.ansi().to_string() } else { text.to_string() };
+        return match standard::print(&text) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error.to_string());
+                ExitCode::FAILURE
+            }
+        };
     }
-    // clap says what is wrong in its first paragraph, and hints in those behind it.
-    let text = error.render().to_string();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-    complain(&format!("{}; see --help", line.trim_start_matches("error: ")));
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let escapes = standard::takes_escapes(&stderr());
+        standard::tell(&if escapes { text.ansi().to_string() } else { text.to_string() });
+    } else {
+        complain(&format!("{}; see --help", printable(&one_line(&text.to_string()))));
+    }
     ExitCode::from(2)
+}
+
+/// clap says what is wrong in its first paragraph, and what may have been meant (`tip:`) in the next.
+fn one_line(text: &str) -> String {
+    let mut paragraphs = text.split("\n\n");
+    let first = paragraphs.next().unwrap_or_default();
+    let tips = paragraphs.flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("tip: "));
+    let parts = [first.trim_start_matches("error: ")].into_iter().chain(tips);
+    let words = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    parts.map(words).collect::<Vec<_>>().join("; ")
 }
 
 /// Why a command did not succeed.
@@ -98,18 +119,14 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
     }
 }
 
-/// One line on standard error. Where that cannot be written there is nobody to tell.
+/// One line on standard error.
 fn complain(what: &str) {
-    let _ = std::io::stderr().write_all(format!("windlass: {what}\n").as_bytes());
+    standard::tell(&format!("windlass: {}\n", printable(what).whole()));
 }
 
 /// One line on standard output, at once.
 fn print_line(line: &str) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    // One write, so that lines of several processes do not mix.
-    out.write_all(format!("{line}\n").as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(Error::of("write", "standard output"))
+    standard::print(&format!("{line}\n"))
 }
 
 fn log_to_stderr(verbose: u8) {
@@ -120,8 +137,8 @@ fn log_to_stderr(verbose: u8) {
     };
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(stderr)
+        .with_ansi(standard::takes_escapes(&stderr()))
         // A log that cannot be written is no reason to stop serving.
         .log_internal_errors(false)
         .with_target(false)

@@ -7,6 +7,7 @@ use tracing::info;
 
 use super::args::{Micros, Serve};
 use crate::addr::Address;
+use crate::printable::printable;
 use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec};
 
 /// What runs without a word on the command line: each service of streams, each under a model that
@@ -77,7 +78,7 @@ pub(super) fn listeners(
     if let Some(path) = &serve.control
         && specs.iter().any(|spec| is_file(spec, path))
     {
-        let (Names(dashes), path) = (names, path.display());
+        let (Names(dashes), path) = (names, printable(path));
         let message = format!("{dashes}control and {dashes}listen are both at {path}");
         return Err(Wrong { option: "control", message });
     }

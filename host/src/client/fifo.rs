@@ -7,6 +7,7 @@ use tracing::info;
 
 use super::{hand_on, standard, unreadable};
 use crate::error::{Error, Result};
+use crate::printable::printable;
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
 use crate::sys::stream::Stream;
 use crate::sys::{Signal, fifo, signals};
@@ -28,7 +29,7 @@ pub fn read(path: &Path, once: bool) -> Result<()> {
         events.signal(signal, |reading: &mut Reading, cx, _| reading.end(cx))?;
     }
     let made = fifo::Made::make(path)?;
-    let name = path.display().to_string();
+    let name = printable(path).to_string();
     let fifo = fifo::open_reader(path)?;
     let fifo = events.buffered(fifo, move |fifo, reading, cx, event| match event {
         StreamEvent::Input => {
@@ -112,7 +113,7 @@ pub fn write(path: &Path) -> Result<()> {
     }
     fifo::make(path)?;
     let fifo: Stream = fifo::open_writer(path)?;
-    let name = path.display().to_string();
+    let name = printable(path).to_string();
     let mut events = EventLoop::new()?;
     let fifo = events.buffered(fifo, move |_, writing: &mut Writing, cx, event| match event {
         StreamEvent::Drained => {

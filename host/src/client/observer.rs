@@ -8,7 +8,8 @@ use windlass_core::time::Instant;
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
-use crate::status::{Refusal, Status, printable, printable_json};
+use crate::printable::{printable_json, words};
+use crate::status::{Refusal, Status};
 use crate::sys::connect::connect;
 use crate::sys::poll::{Woken, wait};
 use crate::sys::ready::Interest;
@@ -64,7 +65,7 @@ impl Observer {
     }
 
     fn failed(&self, why: &str) -> Error {
-        Error::new(OP, &self.address, printable(why))
+        Error::new(OP, &self.address, words(why.as_bytes()).to_string())
     }
 }
 

@@ -20,6 +20,7 @@ use zerocopy::IntoBytes;
 
 use super::lent::{Held, Lent};
 use super::outlet::{Outlet, lost};
+use crate::printable::words;
 use crate::sys::Errno;
 use crate::sys::send_file::{read_at, send_file, send_more};
 
@@ -83,7 +84,11 @@ pub(super) fn perform(
         Task::Render => Ok(Did::Nothing),
         Task::Open(name) => {
             let opened = lent.root.as_ref().map_or(Err(Refusal::Failed), |root| root.file(name));
-            debug!(name = %name.escape_ascii(), file = ?opened, "asked for");
+            let name = words(name);
+            match &opened {
+                Ok((_, size)) => debug!(%name, size, "a file is sent"),
+                Err(refusal) => debug!(%name, "a file is refused: {refusal}"),
+            }
             let opened = opened.map(|(file, size)| {
                 let file = OpenFile { file, digest: None, digested_to: 0, by_hand: false };
                 outlet.held.get_or_insert_with(|| lent.spare.take()).file = Some(file);

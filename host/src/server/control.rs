@@ -17,6 +17,7 @@ use tracing::debug;
 use windlass_core::time::Instant;
 
 use crate::error::Result;
+use crate::printable::printable_bytes;
 use crate::reactor::{Buffered, Context, Incoming, Priority, StreamEvent, Token};
 use crate::status::{Refusal, Status};
 use crate::sys::listener::Listener;
@@ -109,8 +110,8 @@ impl Talk {
             let answer = line(&status());
             io.write(&answer);
         } else {
-            let word = String::from_utf8_lossy(&word[..word.len().min(LINE_MAX)]).into_owned();
-            refuse(io, format!("{word:?} is no question; ask: status"));
+            let word = printable_bytes(word).cut(LINE_MAX);
+            refuse(io, format!("\"{word}\" is no question; ask: status"));
         }
         io.consume(end + 1);
     }

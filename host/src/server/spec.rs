@@ -9,6 +9,7 @@ use tracing::warn;
 use super::{Limits, Model, Offer, Service};
 use crate::addr::Address;
 use crate::error::{Error, Result};
+use crate::printable::printable;
 use crate::sys::handover::Inherited;
 use crate::sys::listener::Listener;
 use crate::sys::root::Root;
@@ -161,7 +162,7 @@ impl Spec {
         if let Some(name) = name {
             // Better said now than to each client.
             let shown = root.join(OsStr::from_bytes(name));
-            folder.file(name).map_err(Error::of("push", shown.display()))?;
+            folder.file(name).map_err(Error::of("push", printable(&shown)))?;
         }
         Ok(Offer::files(folder, name))
     }

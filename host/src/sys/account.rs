@@ -1,6 +1,10 @@
 //! What a process has used, as the kernel counts it, and which processor it may use.
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::signal::Signal;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
@@ -103,6 +107,13 @@ pub fn unshared_bytes(pid: i32) -> Result<u64> {
         size.split_whitespace().next()?.parse::<u64>().ok().filter(|_| counted)
     });
     Ok(kib.sum::<u64>() * 1024)
+}
+
+/// Has the process of `command` asked to end when this one ends, however it ends.
+pub fn end_with_us(command: &mut Command) {
+    let ask = || Ok(nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM))?);
+    // SAFETY: between fork and exec it makes one system call and allocates nothing.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// Keeps the calling thread, and what it starts from now on, on one processor. Where that is not

@@ -1,8 +1,13 @@
 //! One error for the host: the operation, what it was done to, and the cause.
 
-use std::fmt;
+use std::{fmt, io};
 
-/// What a host operation failed with. It prints as `operation target: cause`, on one line.
+use nix::errno::Errno;
+
+use crate::printable::printable;
+
+/// What a host operation failed with. It prints as `operation target: cause`: on one line, in
+/// characters that can be shown, whatever the target is called and whatever a peer said.
 #[derive(Debug)]
 pub struct Error {
     op: &'static str,
@@ -20,9 +25,15 @@ impl Error {
         target: impl fmt::Display,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        let cause = cause.into();
+        let cause = match cause.into().downcast::<io::Error>() {
+            Ok(error) => match error.raw_os_error() {
+                Some(errno) => Errno::from_raw(errno).into(),
+                None => error.into(),
+            },
+            Err(cause) => cause,
+        };
         // `EADDRINUSE: Address already in use` says it twice.
-        let cause = match cause.downcast::<nix::Error>() {
+        let cause = match cause.downcast::<Errno>() {
             Ok(errno) => errno.desc().into(),
             Err(cause) => cause,
         };
@@ -48,15 +59,56 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { op, target, cause } = self;
-        match target.as_str() {
-            "" => write!(f, "{op}: {cause}"),
-            target => write!(f, "{op} {target}: {cause}"),
+        f.write_str(op)?;
+        if !target.is_empty() {
+            write!(f, " {}", printable(target))?;
         }
+        // Of what is cut in a cause its own part knows how long it may be.
+        write!(f, ": {}", printable(&without_numbers(&cause.to_string())).whole())
     }
+}
+
+/// A cause may wrap what the standard library says, `No such file or directory (os error 2)`: the words
+/// are what a system error is called here, and nowhere its number.
+fn without_numbers(cause: &str) -> String {
+    let mut parts = cause.split(" (os error ");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        shown.push_str(
+            part.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'),
+        );
+    }
+    shown
 }
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&*self.cause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_system_is_told_in_one_way() {
+        let refused = io::Error::from_raw_os_error(Errno::ECONNREFUSED as i32);
+        let wrapped = format!("enter: {refused}; and {refused}");
+        let expected = "connect to tcp:h:1: Connection refused";
+        assert_eq!(Error::new("connect to", "tcp:h:1", refused).to_string(), expected);
+        assert_eq!(Error::new("connect to", "tcp:h:1", Errno::ECONNREFUSED).to_string(), expected);
+        let expected = "x: enter: Connection refused; and Connection refused";
+        assert_eq!(Error::new("x", "", wrapped).to_string(), expected);
+        let more = Error::new("x", "", Errno::ENOENT).and("more");
+        assert_eq!(more.to_string(), "x: No such file or directory; more");
+    }
+
+    #[test]
+    fn an_error_is_one_line_that_no_terminal_obeys() {
+        let error = Error::new("open", "a\n\u{1b}[31m\u{202e}b", "it said \u{9b}2J\r\n");
+        assert_eq!(error.to_string(), r"open a\n\u{1b}[31m\u{202e}b: it said \u{9b}2J\r\n");
+        let long = Error::new("open", "x".repeat(100_000), "y".repeat(3000)).to_string();
+        assert!((4000..5000).contains(&long.len()), "{}", long.len());
     }
 }

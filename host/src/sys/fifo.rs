@@ -12,6 +12,7 @@ use nix::unistd::mkfifo;
 
 use super::stream::Stream;
 use crate::error::{Error, Result};
+use crate::printable::printable;
 
 /// Makes a FIFO that its owner can write and everybody can read (0644, seeds N1 4.3). True when it
 /// was not there before.
@@ -22,7 +23,7 @@ pub fn make(path: &Path) -> Result<bool> {
     match mkfifo(path, Mode::from_bits_truncate(0o644)) {
         Ok(()) => Ok(true),
         Err(nix::errno::Errno::EEXIST) => Ok(false),
-        Err(errno) => Err(Error::new("make the FIFO", path.display(), errno)),
+        Err(errno) => Err(Error::new("make the FIFO", printable(path), errno)),
     }
 }
 
@@ -46,7 +47,7 @@ impl Made {
         }
         let flags = (OFlag::O_PATH | OFlag::O_NOFOLLOW).bits();
         let itself = File::options().read(true).custom_flags(flags).open(path);
-        let itself = itself.map_err(Error::of("open the FIFO", path.display()))?;
+        let itself = itself.map_err(Error::of("open the FIFO", printable(path)))?;
         Ok(Some(Self { path: path.to_owned(), itself }))
     }
 
@@ -90,6 +91,6 @@ fn checked(path: &Path, opened: io::Result<File>) -> Result<Stream> {
         fcntl(&file, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         if is_fifo { Ok(file) } else { Err(io::Error::other("it is no FIFO")) }
     });
-    let file = file.map_err(Error::of("open the FIFO", path.display()))?;
+    let file = file.map_err(Error::of("open the FIFO", printable(path)))?;
     Ok(Stream::new(OwnedFd::from(file)))
 }

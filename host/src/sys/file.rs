@@ -13,6 +13,7 @@ use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
 use nix::unistd::geteuid;
 
 use super::root::open_regular;
+use crate::printable::printable;
 
 /// What a path leads to when the symbolic links at its end are followed.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,12 +91,12 @@ pub fn open_own(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
     let file = open_regular(path, how)?;
     let found = file.metadata()?;
     if found.nlink() > 1 {
-        return Err(io::Error::other(format!("{} has another name too", path.display())));
+        return Err(io::Error::other(format!("{} has another name too", printable(path))));
     }
     let is_ours =
         found.uid() == geteuid().as_raw() || fs::metadata(folder_of(path))?.uid() == found.uid();
     if !is_ours {
-        return Err(io::Error::other(format!("{} belongs to another user", path.display())));
+        return Err(io::Error::other(format!("{} belongs to another user", printable(path))));
     }
     Ok(file)
 }
@@ -148,7 +149,7 @@ mod tests {
             ("/proc/1/exe".into(), Leads::Open),
         ] {
             if path.symlink_metadata().is_ok() || matches!(leads, Leads::To(_)) {
-                assert_eq!(follow(&path).unwrap(), leads, "{}", path.display());
+                assert_eq!(follow(&path).unwrap(), leads, "{}", printable(&path));
             }
         }
         assert_eq!(follow(&at("loop")).unwrap_err().raw_os_error(), Some(Errno::ELOOP as i32));

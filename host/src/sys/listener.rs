@@ -20,6 +20,7 @@ use super::stream::Stream;
 use super::user::User;
 use crate::addr::{Address, HostPort};
 use crate::error::{Error, Result};
+use crate::printable::printable;
 
 /// A listening stream socket, nonblocking.
 #[derive(Debug)]
@@ -137,7 +138,7 @@ impl Listener {
         let fd = match bind_stream(&at, backlog, &address, mode) {
             Err(_) if is_stale(path) => {
                 std::fs::remove_file(path)
-                    .map_err(Error::of("remove stale socket", path.display()))?;
+                    .map_err(Error::of("remove stale socket", printable(path)))?;
                 bind_stream(&at, backlog, &address, mode)?
             }
             bound => bound?,
@@ -213,7 +214,7 @@ impl Listener {
     /// The file is not ours any more, or this process may not.
     pub fn give_to(&self, user: Option<&User>) -> Result<()> {
         let Some(OwnedPath { path, file, .. }) = &self.owned_path else { return Ok(()) };
-        let fail = |errno| Error::new("give the socket file to its user", path.display(), errno);
+        let fail = |errno| Error::new("give the socket file to its user", printable(path), errno);
         // What is at the path may have been replaced, so what is given away is what was looked at.
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = nix::fcntl::open(path, flags, Mode::empty()).map_err(fail)?;
@@ -221,7 +222,7 @@ impl Listener {
         if Some((now.st_dev, now.st_ino)) != *file {
             return Err(Error::new(
                 "give the socket file to its user",
-                path.display(),
+                printable(path),
                 "it was replaced",
             ));
         }

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::error::{Error, Result};
+use crate::printable::printable;
 
 /// How this program was started, to start it again.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Program {
         keep: Vec<RawFd>,
     ) -> Result<u32> {
         let path = self.path()?;
-        let failed = || Error::of("start", path.display());
+        let failed = || Error::of("start", printable(&path));
         let terminated = |text: &OsStr| CString::new(text.as_bytes());
         let file = terminated(path.as_os_str()).map_err(failed())?;
         let args = std::iter::once(&self.name).chain(&self.args);
@@ -85,7 +86,7 @@ impl Program {
         // SAFETY: between fork and exec it makes system calls, and allocates nothing. It does not come
         // back but with an error, which the parent is told.
         unsafe { command.pre_exec(execute) };
-        Ok(command.spawn().map_err(Error::of("start", path.display()))?.id())
+        Ok(command.spawn().map_err(Error::of("start", printable(&path)))?.id())
     }
 
     /// Where the file is now.
@@ -93,7 +94,7 @@ impl Program {
         match &self.place {
             Place::Path(path) => Ok(path.clone()),
             Place::Search(path) => search(&self.name, path)
-                .ok_or_else(|| Error::new("start", self.name.display(), "it is not in PATH")),
+                .ok_or_else(|| Error::new("start", printable(&self.name), "it is not in PATH")),
         }
     }
 }

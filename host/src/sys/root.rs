@@ -16,6 +16,7 @@ use windlass_core::session::files::Refusal;
 
 use self::pseudo::{COPY_MAX, Sized};
 use crate::error::{Error, Result};
+use crate::printable::{printable, words};
 
 /// A folder, open. Its name may change: it stays this folder.
 #[derive(Debug)]
@@ -38,10 +39,10 @@ impl Root {
             .open(path)
             .map_err(|error| {
                 let cause = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-                Error::new("open the root", path.display(), cause)
+                Error::new("open the root", printable(path), cause)
             })?;
         let root = Self(folder.into());
-        root.look(b".").map_err(Error::of("open beneath the root", path.display()))?;
+        root.look(b".").map_err(Error::of("open beneath the root", printable(path)))?;
         Ok(root)
     }
 
@@ -73,7 +74,7 @@ impl Root {
             }
             Ok(Sized::Copy(copy, size)) => Ok((copy, size)),
             Ok(Sized::TooLarge) => {
-                let name = name.escape_ascii();
+                let name = words(name);
                 warn!("{name} does not know its size and has more than {COPY_MAX} bytes: refused");
                 Err(Refusal::Failed)
             }

@@ -205,6 +205,16 @@ pub enum Shed {
     Stopping,
 }
 
+impl core::fmt::Display for Shed {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Quarantined => "workers died that had it",
+            Self::Waited => "it waited too long for a worker",
+            Self::Stopping => "the pool is stopping",
+        })
+    }
+}
+
 /// Whether the parent listens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -119,8 +119,8 @@ fn a_socket_file_is_bound_once() {
             pool("unix:a", "'b'") + &pool("unix:c", "'./a'"),
             "file:10:2: unix:./a is taken in line 4",
         ),
-        (pool("unix:a", "\"b\\nc\""), "file:5:12: the path of a socket has 1 to 107 bytes, and no"),
-        (pool("unix:a", "\"b\\u0000c\""), "file:5:12: the path of a socket has 1 to 107 bytes"),
+        (pool("unix:a", "\"b\\nc\""), "file:5:12: a socket path has 1 to 107 bytes, all of"),
+        (pool("unix:a", "\"b\\u0000c\""), "file:5:12: a socket path has 1 to 107 bytes"),
     ] {
         let errors = read(&text).unwrap_err();
         assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");

@@ -5,9 +5,9 @@ use tracing::debug;
 use windlass_core::fault::Peer;
 use windlass_core::session::files::{Digest, Fed, Head, Options, Receiver, Request};
 
-use super::printable;
 use crate::client::files::FilesUrl;
 use crate::client::http::{self, Response, Url};
+use crate::printable::words;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -92,7 +92,7 @@ impl Dialogue {
                     Said::Begin { begin: begin(&head, url.name(), options)?, rest }
                 }
                 Fed::Refused(why) => {
-                    let why = printable(&String::from_utf8_lossy(why));
+                    let why = words(why);
                     return Err(format!("the server refused: {why}").into());
                 }
                 Fed::Body { bytes, rest } => Said::Body { bytes, rest },
@@ -127,7 +127,7 @@ fn answered<'i>(head: &http::Head, rest: &'i [u8]) -> Result<Said<'i>, Cause> {
 /// What a server does of what was asked.
 fn begin(head: &Head<'_>, name: &[u8], asked: &Options) -> Result<Beginning, Cause> {
     if !name.is_empty() && head.name != name {
-        let other = printable(&String::from_utf8_lossy(head.name));
+        let other = words(head.name);
         return Err(format!("the server sends another file: {other}").into());
     }
     let Options { size, offset, digest, .. } = head.options;

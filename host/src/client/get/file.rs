@@ -20,6 +20,7 @@ use std::path::Path;
 use tracing::{info, warn};
 use xattr::FileExt;
 
+use crate::printable::printable;
 use crate::sys::Errno;
 use crate::sys::file::reserve;
 use crate::sys::root::open_regular;
@@ -38,7 +39,7 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
     }
     if before.mode() & 0o6000 != 0 {
         // Whoever replaces a program does not decide that it runs with its owner's rights.
-        warn!("{}: the set-user-ID and set-group-ID bits are not kept", name.display());
+        warn!("{}: the set-user-ID and set-group-ID bits are not kept", printable(name));
     }
     let why_not = if lost.is_empty() {
         match fs::rename(path, name) {
@@ -56,14 +57,14 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
             fs::rename(path, name)?;
             warn!(
                 "{}: it is a new file, without {} of the old one",
-                name.display(),
+                printable(name),
                 lost.join(", ")
             );
             return Ok(());
         }
         Err(_) => return Err(why_not),
     };
-    info!("{}: written in place: {}", name.display(), reason(why_not));
+    info!("{}: written in place: {}", printable(name), reason(why_not));
     copy(part, &there)?;
     fs::remove_file(path)
 }

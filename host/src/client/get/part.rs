@@ -11,6 +11,7 @@ use windlass_core::session::files::{Digest, PREFIX_WINDOW};
 
 use super::facts::Facts;
 use super::file::install;
+use crate::printable::printable;
 use crate::sys::file::{folder_of, open_own};
 
 /// What has come of a file, in `.windlass-NAME-DIGEST.part` in the folder that it is to be in. If the
@@ -105,7 +106,7 @@ impl Part {
                 (None, Some(facts)) if found.len() == 0 => facts.clone(),
                 (None, None) if found.len() == 0 => return Err(io::ErrorKind::NotFound.into()),
                 (None, _) => {
-                    let path = path.display();
+                    let path = printable(&path);
                     let not_ours = format!("{path} is there, and is no part of a transfer");
                     return Err(io::Error::other(not_ours));
                 }
@@ -193,7 +194,7 @@ impl Part {
         }
         self.settled = true;
         if let Err(error) = install(&mut self.file, &self.path, &self.name) {
-            let there = format!("all of it is in {}", self.path.display());
+            let there = format!("all of it is in {}", printable(&self.path));
             return Err((error, Some(there)));
         }
         Facts::remove(&self.facts_path);
@@ -206,7 +207,7 @@ impl Part {
             return None;
         }
         self.settled = true;
-        let (len, path) = (self.len, self.path.display());
+        let (len, path) = (self.len, printable(&self.path));
         Some(format!("{len} bytes are kept in {path}, and --continue goes on from there"))
     }
 

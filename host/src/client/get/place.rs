@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::file::reason;
 use crate::error::{Error, Result};
+use crate::printable::printable;
 use crate::sys::Errno;
 use crate::sys::file::{Leads, duplicate, follow};
 use crate::sys::stream::Stream;
@@ -121,7 +122,7 @@ impl fmt::Display for Target {
         match self {
             Self::Stdout => f.write_str("standard output"),
             Self::Descriptor(fd) => write!(f, "descriptor {fd}"),
-            Self::File(path) => path.display().fmt(f),
+            Self::File(path) => printable(path).fmt(f),
         }
     }
 }

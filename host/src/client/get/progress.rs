@@ -1,9 +1,11 @@
 //! How far a transfer has come, on the terminal.
 
-use std::io::{IsTerminal, Write, stderr};
+use std::io::stderr;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::standard;
 
 /// How often it is drawn, however fast the bytes come.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
@@ -13,7 +15,7 @@ const BAR: &str = "{bytes} of {total_bytes} [{wide_bar:.cyan/blue}] {bytes_per_s
 const DONE: &str = "{bytes} in {elapsed}, {bytes_per_sec}";
 const SPINNER: &str = "{spinner} {bytes} in {elapsed}, {bytes_per_sec}";
 
-/// A line on standard error, if that is a terminal.
+/// A line on standard error, if that is a terminal which takes escape sequences.
 pub(super) struct Progress(Option<(ProgressBar, u64)>);
 
 impl Progress {
@@ -25,7 +27,7 @@ impl Progress {
     /// Shows how much of `length`, or how much if nobody knows of how much; `before` bytes of it were
     /// there before, and have no part in how fast the rest comes.
     pub(super) fn show(length: Option<u64>, before: u64) -> Self {
-        if !stderr().is_terminal() {
+        if !standard::takes_escapes(&stderr()) {
             return Self::hidden();
         }
         let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
@@ -56,7 +58,7 @@ impl Progress {
             bar.set_style(style(DONE));
             bar.finish();
             // The bar leaves the cursor behind it.
-            let _ = stderr().write_all(b"\n");
+            standard::tell("\n");
         }
     }
 

@@ -4,14 +4,14 @@ use std::fmt;
 
 use httparse::{Header, ParserConfig, Status};
 
+use crate::printable::words;
+
 /// The longest head, the interim ones before it included, in bytes.
 const HEAD_MAX: usize = 64 * 1024;
 /// The most header fields.
 const FIELDS_MAX: usize = 100;
 /// What every answer begins with.
 const START: &[u8] = b"HTTP/1.";
-/// The most bytes of a server's words that are repeated to the user.
-const WORDS_MAX: usize = 80;
 
 /// What the server answered, without the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,12 +149,12 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, Framing)>, HeadError> {
     if let (200..=299, Some(codings)) = (status, combined(parsed.headers, "Content-Encoding")) {
         // A redirect's or an error's text is not what the user wants, so its coding is no matter.
         if let Some(coding) = items(&codings).find(|coding| *coding != b"identity") {
-            return Err(HeadError::Content(printable(coding)));
+            return Err(HeadError::Content(words(coding).to_string().into()));
         }
     }
     let head = Head {
         status,
-        reason: printable(parsed.reason.unwrap_or_default().trim().as_bytes()),
+        reason: words(parsed.reason.unwrap_or_default().trim().as_bytes()).to_string().into(),
         location: values(parsed.headers, "Location")
             .next()
             .map(|value| String::from_utf8_lossy(value.trim_ascii()).into()),
@@ -176,7 +176,7 @@ fn framing(status: u16, fields: &[Header<'_>]) -> Result<Framing, HeadError> {
         return if items(&codings).eq([b"chunked"]) {
             Ok(Framing::Chunked)
         } else {
-            Err(HeadError::Transfer(printable(&codings)))
+            Err(HeadError::Transfer(words(&codings).to_string().into()))
         };
     }
     let Some(lengths) = combined(fields, "Content-Length") else {
@@ -214,12 +214,6 @@ fn combined(fields: &[Header<'_>], name: &str) -> Option<Vec<u8>> {
 /// The elements of a list; empty ones do not count (RFC 9110 5.6.1.2).
 fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
-}
-
-/// A server's words for a line of the user's terminal.
-fn printable(words: &[u8]) -> Box<str> {
-    let shown = words.iter().take(WORDS_MAX);
-    shown.map(|&b| if matches!(b, b' '..=b'~') { char::from(b) } else { '?' }).collect()
 }
 
 impl fmt::Display for HeadError {

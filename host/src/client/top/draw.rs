@@ -51,6 +51,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, now: Instant) {
     frame.render_widget(Paragraph::new(foot(model, now)), footer);
 }
 
+/// Takes the colors away, and leaves what is bold, reversed or underlined.
+pub(super) fn without_colors(frame: &mut Frame<'_>) {
+    for cell in &mut frame.buffer_mut().content {
+        (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
+    }
+}
+
 fn title(status: &Status) -> String {
     let Status { service, model, address, pid, generation, .. } = status;
     let up = brief(status.uptime_us);

@@ -22,10 +22,11 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::EnterAlternateScreen;
 use ratatui::layout::{Rect, Size};
-use ratatui::{DefaultTerminal, TerminalOptions, Viewport};
+use ratatui::{DefaultTerminal, Frame, TerminalOptions, Viewport};
 
 use super::Observer;
 use crate::error::{Error, Result};
+use crate::standard;
 use crate::sys::poll::wait_for_input;
 use crate::sys::signals::{SignalQueue, is_ignored};
 use crate::sys::{Signal, clock};
@@ -53,6 +54,10 @@ const KEYS: &str = "read keys from";
 pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
     if !io::stdout().is_terminal() {
         let cause = "it is no terminal; windlass status prints the same once";
+        return Err(Error::new("draw on", "standard output", cause));
+    }
+    if !standard::has_escapes() {
+        let cause = "its terminal cannot move the cursor (TERM is dumb or not set); windlass status prints the same once";
         return Err(Error::new("draw on", "standard output", cause));
     }
     let mut signals = SignalQueue::new().map_err(Error::of("catch", "signals"))?;
@@ -148,7 +153,13 @@ impl Top<'_> {
             self.terminal.resize(area)?;
         }
         let now = clock::now();
-        self.terminal.draw(|frame| draw::draw(frame, model, now)).map(drop)
+        let draw = |frame: &mut Frame<'_>| {
+            draw::draw(frame, model, now);
+            if !standard::wants_color() {
+                draw::without_colors(frame);
+            }
+        };
+        self.terminal.draw(draw).map(drop)
     }
 
     /// Waits so long for a key or a signal, and minds it. None: for as long as it takes.

@@ -232,7 +232,7 @@ impl<const N: usize> Parent<N> {
                 match end {
                     End::Served => {}
                     End::Lost => warn!("a connection was lost with its worker"),
-                    End::Shed(why) => warn!(?why, "a connection is shed"),
+                    End::Shed(why) => warn!("a connection is shed: {why}"),
                 }
             }
             Action::Listen(listen) => {

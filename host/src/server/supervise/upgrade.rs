@@ -114,7 +114,7 @@ impl Supervisor {
         })?;
         let late = cx.after(PATIENCE, |this: &mut Self, _| {
             if let Some(running) = &this.upgrade.running {
-                warn!("the new binary is not ready after {PATIENCE:?}, and is killed");
+                warn!("the new binary is not ready after {} s, and is killed", PATIENCE.as_secs());
                 running.process.signal(Signal::SIGKILL);
             }
         });

@@ -123,7 +123,7 @@ fn a_head_says_what_came() {
         (
             "HTTP/1.1 201 I'm\ta \r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
             201,
-            "I'm?a",
+            "I'm\\ta",
             Some(0),
         ),
         ("HTTP/1.1 599 \u{e4}\r\nContent-Length: 0\r\n\r\n", 599, "", Some(0)),
@@ -135,7 +135,8 @@ fn a_head_says_what_came() {
         assert_eq!(head.redirect(), None, "{text:?}");
     }
     let long = format!("HTTP/1.1 200 {}\r\n\r\n", "x".repeat(1000));
-    assert_eq!(whole(&long).unwrap().head.reason.len(), 80);
+    let reason = whole(&long).unwrap().head.reason;
+    assert!(reason.len() < 250 && reason.ends_with("x… (1000 bytes)"), "{reason}");
 }
 
 #[test]
@@ -188,7 +189,7 @@ fn a_head_that_is_not_understood_says_why() {
         ("HTTP/1.1 200 OK", "Transfer-Encoding: identity\r\n", Transfer("identity".into())),
         ("HTTP/1.1 200 OK", "Transfer-Encoding:\r\n", Transfer("".into())),
         ("HTTP/1.1 200 OK", "Content-Encoding: identity, GZip\r\n", Content("gzip".into())),
-        ("HTTP/1.1 206 OK", "Content-Encoding: \u{9b}2J\r\n", Content("??2j".into())),
+        ("HTTP/1.1 206 OK", "Content-Encoding: \u{9b}2J\r\n", Content("\\u{9b}2j".into())),
     ] {
         let text = format!("{start}\r\n{fields}\r\n");
         let expected = ResponseError::Head(expected);

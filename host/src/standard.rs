@@ -1,0 +1,40 @@
+//! Standard output and standard error: how a line gets there, and whether a terminal is behind it.
+//!
+//! `println!` and `eprintln!` panic where a disk is full or a pipe has no reader. Here the first is an
+//! error like any other, and of the second nobody can be told.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use crate::error::{Error, Result};
+
+/// Writes to standard output, at once.
+///
+/// # Errors
+/// It is full, or nobody reads it.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = stdout().lock();
+    // One write, so that lines of several processes do not mix.
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(Error::of("write", "standard output"))
+}
+
+/// Writes to standard error, at once. Where that cannot be written there is nobody to tell.
+pub fn tell(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
+}
+
+/// Whether what is written there may have escape sequences: it is a terminal, one that knows them
+/// (`TERM`), and its user did not ask for none (`NO_COLOR`).
+pub fn takes_escapes(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && has_escapes() && wants_color()
+}
+
+/// Whether the terminal, if there is one, knows how to move its cursor.
+pub fn has_escapes() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// Whether the user did not ask for a terminal without colors (<https://no-color.org>).
+pub fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
