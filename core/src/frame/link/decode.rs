@@ -4,22 +4,18 @@ use super::packet::{self, Bad, Packet};
 
 /// Finds the packets in what comes from a line, fed with whatever pieces arrive.
 ///
-/// The memory's length bounds a packet in its code, without the zeros: [`encoded_max`] less two. A packet
-/// that lies whole in the input is decoded there, without a copy. What is not a packet is reported with
-/// the reason, and counted; the next zero ends it.
+/// The memory's length, less 7, bounds a payload. A packet that lies whole in the input is decoded there,
+/// without a copy. What is not a packet is reported with the reason, and counted; the next zero ends it.
 ///
 /// ```
-/// use windlass_core::frame::link::{Decoder, Encoder, PacketStep, seal};
-/// let (mut packet, mut line, mut memory) = (*b"..hi....", [0; 16], [0; 16]);
-/// let sealed = seal(&mut packet, 1, 7, 2).unwrap();
-/// let n = Encoder::new().render(sealed, &mut line);
+/// use windlass_core::frame::link::{Decoder, PacketStep, seal};
+/// let (mut line, mut memory) = (*b"....hi.....", [0; 16]);
+/// seal(&mut line, 1, 7, 2).unwrap();
 /// let mut decoder = Decoder::new(&mut memory);
-/// let PacketStep::Packet { packet, rest } = decoder.feed(&mut line[..n]) else { panic!() };
+/// let PacketStep::Packet { packet, rest } = decoder.feed(&mut line) else { panic!() };
 /// assert_eq!((packet.kind, packet.seq, &*packet.payload), (1, 7, &b"hi"[..]));
 /// assert!(rest.is_empty());
 /// ```
-///
-/// [`encoded_max`]: super::encoded_max
 #[derive(Debug)]
 pub struct Decoder<'b> {
     memory: &'b mut [u8],
@@ -66,7 +62,7 @@ impl defmt::Format for PacketStep<'_, '_> {
 }
 
 impl<'b> Decoder<'b> {
-    /// Takes packets whose code has up to `memory.len()` bytes.
+    /// Takes packets that have up to `memory.len()` bytes on the line, without the zeros.
     pub const fn new(memory: &'b mut [u8]) -> Self {
         Self { memory, gather: Gather::new(), bad: 0 }
     }
@@ -154,7 +150,7 @@ impl Gather {
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use super::super::{Encoder, encoded_max, seal};
+    use super::super::{PAYLOAD_MAX, seal};
     use super::*;
     use proptest::prelude::*;
     use std::vec::Vec;
@@ -162,15 +158,9 @@ mod tests {
     /// What came of a packet, or what it is not.
     type Event = Result<(u8, u8, Vec<u8>), Bad>;
 
-    fn encode(kind: u8, seq: u8, payload: &[u8], step: usize) -> Vec<u8> {
-        let mut packet = [&[0; 2], payload, &[0; 4]].concat();
-        let packet = seal(&mut packet, kind, seq, payload.len()).unwrap();
-        let (mut encoder, mut line) = (Encoder::new(), Vec::new());
-        while !encoder.is_done() {
-            let mut piece = std::vec![0; step];
-            let n = encoder.render(packet, &mut piece);
-            line.extend_from_slice(&piece[..n]);
-        }
+    fn encode(kind: u8, seq: u8, payload: &[u8]) -> Vec<u8> {
+        let mut line = [&[0xee; 4], payload, &[0xee; 5]].concat();
+        assert_eq!(seal(&mut line, kind, seq, payload.len()).map(<[u8]>::len), Some(line.len()));
         line
     }
 
@@ -197,27 +187,34 @@ mod tests {
         events
     }
 
+    /// The code of Cheshire and Baker, as the paper has it.
+    fn cobs(packet: &[u8]) -> Vec<u8> {
+        let mut code = Vec::new();
+        for run in packet.split(|&byte| byte == 0) {
+            code.push(u8::try_from(run.len() + 1).unwrap());
+            code.extend_from_slice(run);
+        }
+        code
+    }
+
     #[test]
     fn the_code_is_that_of_the_paper() {
-        let full: Vec<u8> = (1..=254).collect();
-        for (packet, code) in [
-            (&b""[..], &b"\x01"[..]),
-            (b"\0", b"\x01\x01"),
-            (b"\0\0", b"\x01\x01\x01"),
-            (b"\x11\x22\0\x33", b"\x03\x11\x22\x02\x33"),
-            (b"\x11\0\0\0", b"\x02\x11\x01\x01\x01"),
-            (&full, &[&[0xff], &full[..]].concat()),
-            (&[&full[..], b"\0"].concat(), &[&[0xff], &full[..], b"\x01\x01"].concat()),
-            (&[&full[..], b"\xff"].concat(), &[&[0xff], &full[..], b"\x02\xff"].concat()),
-        ] {
-            let mut line = std::vec![0xaa; code.len() + 9];
-            let n = Encoder::new().render(packet, &mut line);
-            assert_eq!(&line[..n], [b"\0", code, b"\0"].concat());
-            assert!(n <= encoded_max(packet.len()));
-            let mut bytes = code.to_vec();
-            let n = super::super::cobs::decode(&mut bytes).unwrap();
-            assert_eq!(&bytes[..n], packet);
+        let full: Vec<u8> = (0..248).map(|at| at | 1).collect();
+        for payload in
+            [&b""[..], b"\0", b"\0\0", b"\x11\x22\0\x33", b"\x11\0\0\0", &full, &[0; 248]]
+        {
+            for (kind, seq) in [(0, 0), (1, 2), (0, 255)] {
+                let mut crc = crate::crc::Crc32::new();
+                crc.update(&[&[kind, seq], payload].concat());
+                let packet = [&[kind, seq], payload, &crc.finish().to_be_bytes()].concat();
+                assert_eq!(
+                    encode(kind, seq, payload),
+                    [&b"\0"[..], &cobs(&packet), b"\0"].concat()
+                );
+            }
         }
+        assert_eq!(seal(&mut [0; 300], 1, 2, PAYLOAD_MAX + 1), None);
+        assert_eq!(seal(&mut [0; 10], 1, 2, 2), None);
     }
 
     #[test]
@@ -240,8 +237,8 @@ mod tests {
     /// Every fault of one byte or bit costs the packet that it hits, and no other.
     #[test]
     fn the_next_packet_arrives_whatever_happened_to_the_one_before() {
-        let first = encode(1, 2, b"some\0payload\0", 50);
-        let second = encode(3, 4, b"next", 50);
+        let first = encode(1, 2, b"some\0payload\0");
+        let second = encode(3, 4, b"next");
         let expected = Ok((3, 4, b"next".to_vec()));
         let intact = Ok((1, 2, b"some\0payload\0".to_vec()));
         for at in 0..first.len() {
@@ -266,14 +263,13 @@ mod tests {
         #[test]
         fn what_is_encoded_is_decoded_under_any_chunking(
             packets in proptest::collection::vec(
-                (any::<u8>(), any::<u8>(), proptest::collection::vec(0_u8..3, 0..600)), 0..6),
-            out in 1_usize..80,
+                (any::<u8>(), any::<u8>(), proptest::collection::vec(0_u8..3, 0..=PAYLOAD_MAX)), 0..6),
             step in 1_usize..700,
         ) {
             let line: Vec<u8> =
-                packets.iter().flat_map(|(kind, seq, payload)| encode(*kind, *seq, payload, out)).collect();
+                packets.iter().flat_map(|(kind, seq, payload)| encode(*kind, *seq, payload)).collect();
             let expected: Vec<Event> = packets.into_iter().map(Ok).collect();
-            prop_assert_eq!(decode(&line, encoded_max(606) - 2, step), expected);
+            prop_assert_eq!(decode(&line, PAYLOAD_MAX + 7, step), expected);
         }
 
         #[test]
@@ -285,7 +281,7 @@ mod tests {
             let events = decode(&noise, memory, step);
             prop_assert_eq!(&events, &decode(&noise, memory, usize::MAX));
             // A packet behind the noise arrives.
-            let line = [&noise[..], &encode(1, 2, b"x", 9)].concat();
+            let line = [&noise[..], &encode(1, 2, b"x")].concat();
             let events = decode(&line, memory.max(8), step);
             prop_assert_eq!(events.last(), Some(&Ok((1, 2, b"x".to_vec()))));
         }

@@ -1,12 +1,8 @@
 //! One end of a reliable stream: its memory, its states and the stream's side of it.
 
-use core::ops::Range;
-
-use super::cobs::{Encoder, encoded_max};
-use super::decode::Gather;
-use super::line::Kind;
-use super::packet::{HEAD, OVERHEAD, seal};
-use crate::fault::{Fault, Limit};
+use super::line::kind;
+use super::packet::{HEAD, OVERHEAD, PAYLOAD_MAX};
+use crate::fault::{Fault, Peer};
 use crate::rtt::{Bounds, Rtt};
 use crate::time::{Instant, Wake};
 use crate::want::{Close, Want};
@@ -19,13 +15,14 @@ pub struct Timing {
     pub rto: Bounds,
     /// How often a packet is sent before the other end is given up, if nothing answers it.
     pub tries: u8,
-    /// After how much silence the other end is asked whether it is there, in microseconds.
+    /// After how much silence the other end is asked whether it is there, in microseconds. At most 2³¹.
     pub idle_us: u32,
 }
 
 impl Timing {
-    /// Retransmission after 200 ms to 8 s, eight tries, a question after 5 s: an end that vanishes is
-    /// noticed after 50 seconds at most, and typically after half a minute.
+    /// Retransmission after 200 ms to 8 s, eight tries, a question after 5 s. With a round trip that was
+    /// measured and short, an end that vanishes is noticed after half a minute; with none, after one and a
+    /// half at most.
     pub const DEFAULT: Self = Self {
         rto: Bounds { initial_us: 1_000_000, min_us: 200_000, max_us: 8_000_000 },
         tries: 8,
@@ -58,63 +55,77 @@ pub struct Counts {
 ///
 /// # Faults
 ///
-/// - [`TimedOut`](Fault::TimedOut): nothing answered [`Timing::tries`] transmissions of a packet. An
-///   end that only waits asks after [`Timing::idle_us`], so silence is noticed there too.
-/// - [`Peer::Reset`](crate::fault::Peer::Reset): the other end began anew, after a reboot, or gave up.
-/// - [`Peer::Malformed`](crate::fault::Peer::Malformed): it numbers its packets as no end does.
+/// - [`TimedOut`](Fault::TimedOut): nothing answered [`Timing::tries`] transmissions of a packet. An end
+///   that only waits asks after [`Timing::idle_us`], so silence is noticed there too.
+/// - [`Peer::Reset`]: the other end began anew, after a reboot, or gave up.
+/// - [`Peer::Malformed`]: it numbers its packets as no end does.
+/// - [`Peer::Truncated`]: the line itself has ended, see [`eof`](Self::eof).
+/// - [`Aborted`](Fault::Aborted): this end was [`reset`](Self::reset).
+// In this order, since a Cortex-M0 reaches a byte within 32 bytes and a word within 128 by one instruction.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Link<'m> {
-    pub(super) rx: &'m mut [u8],
-    pub(super) tx: &'m mut [u8],
-    pub(super) timing: Timing,
-    pub(super) rtt: Rtt,
     pub(super) phase: Phase,
-    /// This end answered the opening.
-    pub(super) answers: bool,
-
-    /// What is coming, in `rx` from `base` on. `base` is 0, or behind what is held.
-    pub(super) gather: Gather,
-    pub(super) base: usize,
-    /// Of `rx`: payload that was not taken yet.
-    pub(super) held: Range<usize>,
-    /// The number of the next packet of the other end.
-    pub(super) expected: u8,
-    /// The other end has ended its stream.
-    pub(super) got_end: bool,
+    pub(super) outcome: Outcome,
+    /// Of the kinds that this end sends: set if it answered the opening.
+    pub(super) bit: u8,
     /// The other end acted on the opening: an opening that comes now is another one.
     pub(super) heard: bool,
-    pub(super) heard_at: Instant,
+    /// The other end has ended its stream.
+    pub(super) got_end: bool,
+    /// This end's stream ends behind what is in `tx`.
+    pub(super) closing: bool,
+    /// The number of the next packet of the other end.
+    pub(super) expected: u8,
 
-    /// The packet of this end: its number, its payload's length in `tx`, what is done with it.
-    pub(super) seq: u8,
-    pub(super) filled: usize,
     pub(super) flight: Flight,
-    /// Transmissions since the other end was heard of.
+    /// Of the last packet that was made.
+    pub(super) kind: u8,
+    pub(super) seq: u8,
+    /// Transmissions since the other end answered.
     pub(super) tries: u8,
     /// It was sent once and nothing else: its acknowledgement is a measurement (Karn's rule).
     pub(super) once: bool,
-    /// Bytes of payload that the other end takes.
-    pub(super) peer_max: usize,
-    pub(super) ending: Ending,
 
-    /// An answer that is owed, and the number that it is about.
-    pub(super) owed: Option<(Kind, u8)>,
-    /// What is being rendered, and how long it is.
-    pub(super) rendering: Option<Rendering>,
-    pub(super) encoder: Encoder,
+    /// The kind of an answer that is owed, 0 for none, and the number that it is about.
+    pub(super) owed: u8,
+    pub(super) owed_seq: u8,
+    pub(super) rendering: Rendering,
     pub(super) answer: [u8; ANSWER],
+
+    /// What has come of a packet is in `rx`, from `start` to `at`; beyond its end when it is too long.
+    /// `start` is 0, or behind what is held.
+    pub(super) rx: &'m mut [u8],
+    pub(super) start: usize,
+    pub(super) at: usize,
+    /// Payload that was not taken is in `rx`, from here to there.
+    pub(super) held: usize,
+    pub(super) held_end: usize,
+    /// The packet of this end is in `tx`: where its payload ends, and may end at most.
+    pub(super) tx: &'m mut [u8],
+    pub(super) filled: usize,
+    pub(super) limit: usize,
+    /// Of what is being rendered: how much went, and how long it is.
+    pub(super) went: usize,
+    pub(super) len: usize,
+
+    pub(super) timing: &'m Timing,
+    /// When the packet was sent, and when the other end was heard of, in microseconds that wrap; once it
+    /// timed out, for how long it was not.
+    pub(super) sent_at: u32,
+    pub(super) heard_at: u32,
+    /// The time of the last call, and when it wants a tick.
+    pub(super) now: Instant,
+    pub(super) alarm: Option<Instant>,
+    pub(super) rtt: Rtt,
     pub(super) counts: Counts,
 }
 
-/// Bytes of the longest packet that is not in `tx`: an accepting one.
-const ANSWER: usize = OVERHEAD + 2;
+/// Bytes of an answer on the line, and of an opening: how much payload its sender takes is in it.
+const ANSWER: usize = OVERHEAD + 1;
 
-/// Bytes of `rx` that are kept for short packets while a payload is held.
-const ASIDE: usize = encoded_max(ANSWER);
-
-/// Memory for the smallest packets that a link works with: 8 bytes of payload.
-const RX_MIN: usize = Link::rx_len(8);
-const TX_MIN: usize = Link::tx_len(8);
+/// The smallest payload that memory is given for.
+const PAYLOAD_MIN: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -124,11 +135,22 @@ pub(super) enum Phase {
     /// Has an opening in flight.
     Opening,
     Open,
-    /// Both streams have ended. Until then it acknowledges the other's end again.
-    Lingering(Instant),
-    /// Says so to the other end, and is done.
-    Resetting(Fault),
-    Done(Result<(), Fault>),
+    /// Both streams have ended. It acknowledges the other's end again, for a while.
+    Lingering,
+    /// Tells the other end that it is over.
+    Resetting,
+    Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) enum Outcome {
+    Well,
+    TimedOut,
+    Reset,
+    Malformed,
+    Truncated,
+    Aborted,
 }
 
 /// The packet in `tx`.
@@ -140,34 +162,23 @@ pub(super) enum Flight {
     /// To be sent, for the first time or again.
     Due,
     /// Sent, to be acknowledged.
-    Sent(Instant),
+    Sent,
 }
 
-/// How far this end's stream has ended.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) enum Ending {
-    No,
-    /// Behind what is in `tx`.
-    Wanted,
-    /// The end is in `tx`.
-    Told,
-    Acknowledged,
-}
-
-/// A packet that is on its way into the shell's memory, with its length.
+/// A packet that is on its way into the shell's memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Rendering {
-    Answer(usize),
-    Flight(usize),
+    Nothing,
+    Answer,
+    Flight,
 }
 
 impl<'m> Link<'m> {
-    /// Bytes of memory to receive packets of `payload` bytes into.
+    /// Bytes of memory to receive packets of `payload` bytes into: an answer that comes while a payload is
+    /// held needs room beside it.
     pub const fn rx_len(payload: usize) -> usize {
-        let packet = payload.saturating_add(OVERHEAD);
-        packet.saturating_add((packet >> 6) + 2 + ASIDE)
+        payload.saturating_add(OVERHEAD + ANSWER)
     }
 
     /// Bytes of memory to send packets of `payload` bytes from.
@@ -177,61 +188,82 @@ impl<'m> Link<'m> {
 
     /// Waits for the other end to open the link.
     ///
-    /// The lengths of `rx` and `tx` bound the payload of a packet in each direction, see
-    /// [`rx_len`](Self::rx_len) and [`tx_len`](Self::tx_len); the ends agree on the smaller bound. Memory
-    /// for less than 8 bytes is [`Fault::Local`].
-    pub const fn listen(rx: &'m mut [u8], tx: &'m mut [u8]) -> Self {
+    /// `R` and `T` bound the payload of a packet in each direction: take them from [`rx_len`](Self::rx_len)
+    /// and [`tx_len`](Self::tx_len), of 8 to [`PAYLOAD_MAX`] bytes, which is checked when this is compiled.
+    /// The two ends agree on the smaller bound.
+    pub const fn listen<const R: usize, const T: usize>(
+        rx: &'m mut [u8; R],
+        tx: &'m mut [u8; T],
+    ) -> Self {
         Self::new(rx, tx, Phase::Listening, 0)
     }
 
     /// Opens the link. `first` numbers its first packet: let it differ from that of the link before, as a
     /// counter or the low bits of a clock do.
-    pub const fn connect(rx: &'m mut [u8], tx: &'m mut [u8], first: u8) -> Self {
-        Self::new(rx, tx, Phase::Opening, first)
+    pub const fn connect<const R: usize, const T: usize>(
+        rx: &'m mut [u8; R],
+        tx: &'m mut [u8; T],
+        first: u8,
+    ) -> Self {
+        Self::new(rx, tx, Phase::Opening, first.wrapping_sub(1))
     }
 
     /// With other times than [`Timing::DEFAULT`].
     #[must_use]
-    pub const fn with_timing(self, timing: Timing) -> Self {
-        Self { timing, rtt: Rtt::new(timing.rto), ..self }
+    pub const fn with_timing(mut self, timing: &'m Timing) -> Self {
+        self.timing = timing;
+        self.rtt = Rtt::new(timing.rto);
+        self
     }
 
-    const fn new(rx: &'m mut [u8], tx: &'m mut [u8], phase: Phase, first: u8) -> Self {
-        let short = if rx.len() < RX_MIN {
-            Some(Limit { need: RX_MIN, have: rx.len() })
-        } else if tx.len() < TX_MIN {
-            Some(Limit { need: TX_MIN, have: tx.len() })
-        } else {
-            None
+    #[expect(clippy::cast_possible_truncation, reason = "at most PAYLOAD_MAX")]
+    const fn new<const R: usize, const T: usize>(
+        rx: &'m mut [u8; R],
+        tx: &'m mut [u8; T],
+        phase: Phase,
+        seq: u8,
+    ) -> Self {
+        const {
+            assert!(R >= Link::rx_len(PAYLOAD_MIN), "rx is shorter than Link::rx_len(8)");
+            assert!(T >= Link::tx_len(PAYLOAD_MIN), "tx is shorter than Link::tx_len(8)");
+        }
+        let max = const {
+            let max = R - (OVERHEAD + ANSWER);
+            if max < PAYLOAD_MAX { max as u8 } else { PAYLOAD_MAX as u8 }
         };
         Self {
-            rx,
-            tx,
-            timing: Timing::DEFAULT,
-            rtt: Rtt::new(Timing::DEFAULT.rto),
-            answers: matches!(phase, Phase::Listening),
-            phase: match short {
-                Some(limit) => Phase::Done(Err(Fault::Local(limit))),
-                None => phase,
-            },
-            gather: Gather::new(),
-            base: 0,
-            held: 0..0,
-            expected: 0,
-            got_end: false,
+            phase,
+            outcome: Outcome::Well,
+            bit: if matches!(phase, Phase::Listening) { kind::ANSWERS } else { 0 },
             heard: false,
-            heard_at: Instant::ZERO,
-            seq: first,
-            filled: 0,
+            got_end: false,
+            closing: false,
+            expected: 0,
             flight: Flight::Filling,
+            kind: 0,
+            seq,
             tries: 0,
             once: false,
-            peer_max: 0,
-            ending: Ending::No,
-            owed: None,
-            rendering: None,
-            encoder: Encoder::new(),
-            answer: [0; ANSWER],
+            owed: 0,
+            owed_seq: 0,
+            rendering: Rendering::Nothing,
+            answer: [0, 0, 0, 0, max, 0, 0, 0, 0, 0],
+            rx,
+            start: 0,
+            at: 0,
+            held: 0,
+            held_end: 0,
+            tx,
+            filled: HEAD,
+            limit: 0,
+            went: 0,
+            len: 0,
+            timing: &Timing::DEFAULT,
+            sent_at: 0,
+            heard_at: 0,
+            now: Instant::ZERO,
+            alarm: None,
+            rtt: Rtt::new(Timing::DEFAULT.rto),
             counts: Counts { bad: 0, repeated: 0, resent: 0 },
         }
     }
@@ -245,7 +277,7 @@ impl<'m> Link<'m> {
             *to = byte;
             n += 1;
         }
-        self.sent(n);
+        self.filled += n;
         n
     }
 
@@ -264,36 +296,27 @@ impl<'m> Link<'m> {
 
     /// What has come of the other end's stream and was not taken. It may be changed in place.
     pub fn received(&mut self) -> &mut [u8] {
-        self.lend().0
+        part(self.rx, self.held, self.held_end)
     }
 
     /// [`received`](Self::received) and [`room`](Self::room) at once, for a session that reads the one and
     /// renders into the other.
     pub fn lend(&mut self) -> (&mut [u8], &mut [u8]) {
-        let end = if self.has_room() {
-            self.tx.len().saturating_sub(OVERHEAD).min(self.peer_max)
-        } else {
-            self.filled
-        };
-        let payload = self.tx.get_mut(HEAD..).unwrap_or_default();
-        (
-            self.rx.get_mut(self.held.clone()).unwrap_or_default(),
-            payload.get_mut(self.filled..end).unwrap_or_default(),
-        )
+        let to = if self.has_room() { self.limit } else { self.filled };
+        (part(self.rx, self.held, self.held_end), part(self.tx, self.filled, to))
     }
 
     /// The first `n` bytes of [`received`](Self::received) are taken. With the last of a packet the packet
     /// is acknowledged.
     pub fn taken(&mut self, n: usize) {
-        debug_assert!(n <= self.held.len(), "took more than had come");
-        if n > 0 && !self.held.is_empty() {
-            self.held.start = self.held.start.saturating_add(n).min(self.held.end);
-            if self.held.is_empty() {
-                if self.gather.is_empty() {
-                    self.base = 0;
-                }
-                self.owe(Kind::Ack, self.expected.wrapping_sub(1));
+        let left = self.held_end - self.held;
+        debug_assert!(n <= left, "took more than had come");
+        self.held += n.min(left);
+        if left > 0 && n >= left {
+            if self.at == self.start {
+                (self.start, self.at) = (0, 0);
             }
+            self.owe(kind::ACK, self.expected.wrapping_sub(1));
         }
     }
 
@@ -310,14 +333,14 @@ impl<'m> Link<'m> {
 
     /// Whether the other end's stream has ended and all of it was taken.
     pub fn is_ended(&self) -> bool {
-        self.got_end && self.held.is_empty()
+        self.got_end && !self.holds()
     }
 
     /// Ends this end's stream behind what was sent. What still comes is received.
     pub fn close(&mut self) {
-        self.ending = self.ending.max(Ending::Wanted);
+        self.closing = true;
         if self.phase == Phase::Listening {
-            self.phase = Phase::Done(Ok(()));
+            self.phase = Phase::Done;
         }
     }
 
@@ -325,31 +348,44 @@ impl<'m> Link<'m> {
     /// acknowledgement that was lost on the line. A program that leaves here leaves the other end in
     /// doubt whether its end of stream has come, and no byte in doubt.
     pub fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Lingering(_) | Phase::Done(Ok(())))
+        matches!(self.phase, Phase::Lingering | Phase::Done) && self.outcome == Outcome::Well
     }
 
-    /// Gives the stream up, and tells the other end. The link is done with `why` when that was rendered; a
-    /// shell that cannot wait drops it.
-    pub fn reset(&mut self, why: Fault) {
-        match self.phase {
-            Phase::Opening | Phase::Open => {
-                self.owe(Kind::Reset, self.seq);
-                self.phase = Phase::Resetting(why);
-            }
-            Phase::Listening | Phase::Lingering(_) => self.phase = Phase::Done(Err(why)),
-            Phase::Resetting(_) | Phase::Done(_) => {}
+    /// Gives the stream up, and tells the other end. The link is done with [`Fault::Aborted`] when that was
+    /// rendered; a shell that cannot wait drops it.
+    pub fn reset(&mut self) {
+        self.give_up(Outcome::Aborted);
+    }
+
+    pub(super) fn give_up(&mut self, why: Outcome) {
+        if !matches!(self.phase, Phase::Resetting | Phase::Done) {
+            self.owe(kind::RESET, self.seq);
+            self.outcome = why;
+            self.phase =
+                if self.phase == Phase::Listening { Phase::Done } else { Phase::Resetting };
         }
     }
 
     /// What it wants from the line now. It always takes what comes.
     pub fn want(&self) -> Want {
         let close = match self.phase {
-            Phase::Done(how) => return Want::done(how),
+            Phase::Done => return Want::done(self.how()),
             Phase::Listening | Phase::Opening | Phase::Open => Close::Open,
-            Phase::Lingering(_) | Phase::Resetting(_) => Close::WriteHalf,
+            Phase::Lingering | Phase::Resetting => Close::WriteHalf,
         };
-        let write = self.owed.is_some() || self.rendering.is_some() || self.flight_is_due();
-        Want { read: true, write, close, wake: self.deadline().map_or(Wake::Never, Wake::At) }
+        let write = self.owed != 0 || self.rendering != Rendering::Nothing || self.flight_is_due();
+        Want { read: true, write, close, wake: self.alarm.map_or(Wake::Never, Wake::At) }
+    }
+
+    fn how(&self) -> Result<(), Fault> {
+        Err(match self.outcome {
+            Outcome::Well => return Ok(()),
+            Outcome::TimedOut => Fault::TimedOut { waited_us: self.heard_at.into() },
+            Outcome::Reset => Fault::Peer(Peer::Reset),
+            Outcome::Malformed => Fault::Peer(Peer::Malformed),
+            Outcome::Truncated => Fault::Peer(Peer::Truncated),
+            Outcome::Aborted => Fault::Aborted,
+        })
     }
 
     /// What went wrong on the line so far.
@@ -362,84 +398,40 @@ impl<'m> Link<'m> {
         self.rtt.srtt_us()
     }
 
+    pub(super) fn holds(&self) -> bool {
+        self.held != self.held_end
+    }
+
     fn has_room(&self) -> bool {
         self.phase == Phase::Open
             && self.flight == Flight::Filling
-            && self.ending == Ending::No
-            && !matches!(self.rendering, Some(Rendering::Flight(_)))
+            && !self.closing
+            && self.rendering != Rendering::Flight
     }
 
     /// Whether there is a packet to be sent, or to be made.
     pub(super) fn flight_is_due(&self) -> bool {
         match self.flight {
             Flight::Due => true,
-            Flight::Sent(_) => false,
+            Flight::Sent => false,
             Flight::Filling => match self.phase {
                 Phase::Opening => true,
-                Phase::Open => self.filled > 0 || self.ending == Ending::Wanted,
-                _ => false,
+                Phase::Open => self.filled > HEAD || (self.closing && self.kind != kind::END),
+                Phase::Listening | Phase::Lingering | Phase::Resetting | Phase::Done => false,
             },
         }
     }
 
-    /// Makes the packet that is due out of what stands in `tx`.
-    pub(super) fn make(&mut self, kind: Kind) {
-        if kind == Kind::Open {
-            self.filled = put_max(self.tx, self.payload_max());
-        }
-        self.once = true;
-        self.tries = 0;
-        self.flight = Flight::Due;
-        let kind = kind.sent_by(self.answers);
-        let sealed = seal(self.tx, kind, self.seq, self.filled);
-        debug_assert!(sealed.is_some(), "a packet is at most as long as its memory");
-    }
-
-    /// Bytes of payload that this end takes.
-    pub(super) fn payload_max(&self) -> u16 {
-        // The code adds a byte, and one for each 254: here one for each 128, without a division.
-        let code = self.rx.len().saturating_sub(ASIDE);
-        let packet = code.saturating_sub((code >> 7) + 1);
-        u16::try_from(packet.saturating_sub(OVERHEAD)).unwrap_or(u16::MAX)
-    }
-
     /// An answer is owed, the last one that is: it replaces one that was not sent yet. A link that is being
     /// reset says nothing else.
-    pub(super) fn owe(&mut self, kind: Kind, seq: u8) {
-        if !matches!(self.phase, Phase::Resetting(_) | Phase::Done(_)) {
-            self.owed = Some((kind, seq));
-        }
-    }
-
-    /// How long it waits for an answer. The end that answered the opening waits half as long again, so that
-    /// the two are never in step.
-    pub(super) fn stagger(&self, us: u32) -> u64 {
-        let us = u64::from(us);
-        if self.answers { us + us / 2 } else { us }
-    }
-
-    /// When it wants a tick.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        match (self.phase, self.flight) {
-            (Phase::Lingering(until), _) => Some(until),
-            (Phase::Opening | Phase::Open, Flight::Sent(at)) => {
-                Some(at.after(self.stagger(self.rtt.rto_us())))
-            }
-            (Phase::Open, Flight::Filling) if !self.flight_is_due() && self.rendering.is_none() => {
-                Some(self.heard_at.after(self.stagger(self.timing.idle_us)))
-            }
-            _ => None,
+    pub(super) fn owe(&mut self, kind: u8, seq: u8) {
+        if self.phase != Phase::Resetting {
+            (self.owed, self.owed_seq) = (kind, seq);
         }
     }
 }
 
-/// Puts how much payload an end takes where a packet's payload stands. How many bytes that is.
-pub(super) fn put_max(memory: &mut [u8], max: u16) -> usize {
-    match memory.get_mut(HEAD..).and_then(|it| it.first_chunk_mut()) {
-        Some(payload) => {
-            *payload = max.to_be_bytes();
-            payload.len()
-        }
-        None => 0,
-    }
+/// What of some memory is from here to there.
+pub(super) fn part(memory: &mut [u8], from: usize, to: usize) -> &mut [u8] {
+    memory.get_mut(from..to).unwrap_or_default()
 }

@@ -1,303 +1,310 @@
 //! The line's side of a link: packets that come, packets that go, and time.
 
-use super::cobs::Encoder;
-use super::end::{Ending, Flight, Link, Phase, Rendering, put_max};
-use super::packet::{self, HEAD, Packet, seal};
-use crate::fault::{Fault, Peer};
+use super::end::{Flight, Link, Outcome, Phase, Rendering, part};
+use super::packet::{self, HEAD, OVERHEAD, Packet, seal};
 use crate::time::Instant;
 
-/// What a packet is for. Bit 7 on the line says that the end sent it which answered the opening.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub(super) enum Kind {
-    /// Opens a link; payload: `u16`, bytes of payload that the sender takes.
-    Open = 1,
-    /// Answers it, with the same payload.
-    Accept = 2,
+/// What packets are for.
+pub(super) mod kind {
+    /// Opens a link; payload: `u8`, bytes of payload that the sender takes.
+    pub(in super::super) const OPEN: u8 = 1;
     /// Bytes of the stream; without any, a question whether the other end is there.
-    Data = 3,
+    pub(in super::super) const DATA: u8 = 2;
     /// The stream has ended.
-    End = 4,
-    /// Data or an end has arrived.
-    Ack = 5,
+    pub(in super::super) const END: u8 = 3;
+    /// An opening, data or an end has arrived. The payload of answers is that of an opening.
+    pub(in super::super) const ACK: u8 = 4;
     /// Data has arrived and is not taken yet: ask again.
-    Busy = 6,
+    pub(in super::super) const BUSY: u8 = 5;
     /// The sender knows of no such link, or gives it up.
-    Reset = 7,
-}
-
-/// The bit of the end that answered.
-const ANSWERS: u8 = 0x80;
-
-impl Kind {
-    pub(super) const fn sent_by(self, answers: bool) -> u8 {
-        self as u8 | if answers { ANSWERS } else { 0 }
-    }
-
-    const fn from_byte(byte: u8) -> Option<Self> {
-        Some(match byte & !ANSWERS {
-            1 => Self::Open,
-            2 => Self::Accept,
-            3 => Self::Data,
-            4 => Self::End,
-            5 => Self::Ack,
-            6 => Self::Busy,
-            7 => Self::Reset,
-            _ => return None,
-        })
-    }
+    pub(in super::super) const RESET: u8 = 6;
+    /// The bit of the end that answered the opening.
+    pub(in super::super) const ANSWERS: u8 = 0x80;
 }
 
 impl Link<'_> {
     /// Takes what came from the line: all of it, always.
     pub fn input(&mut self, now: Instant, bytes: &[u8]) {
+        self.now = now;
         for &byte in bytes {
             if byte != 0 {
-                let memory = self.rx.get_mut(self.base..).unwrap_or_default();
-                self.gather.push(memory, byte);
-            } else if !self.gather.is_empty() {
-                self.packet(now);
-                self.base = if self.held.is_empty() { 0 } else { self.held.end };
+                if let Some(to) = self.rx.get_mut(self.at) {
+                    *to = byte;
+                }
+                self.at = self.at.saturating_add(1);
+            } else if self.at != self.start {
+                self.packet();
+                self.start = if self.holds() { self.held_end } else { 0 };
+                self.at = self.start;
             }
         }
     }
 
     /// Renders bytes for the line, as many as fit. 0 when nothing is to be sent.
     pub fn render(&mut self, now: Instant, out: &mut [u8]) -> usize {
+        self.now = now;
         let mut n = 0;
-        while let Some(room) = out.get_mut(n..).filter(|room| !room.is_empty()) {
-            let Some(rendering) = self.rendering.or_else(|| self.begin()) else { break };
-            self.rendering = Some(rendering);
-            let packet = match rendering {
-                Rendering::Answer(len) => self.answer.get(..len),
-                Rendering::Flight(len) => self.tx.get(..len),
+        let mut out = out.iter_mut();
+        while self.begin() {
+            let memory = match self.rendering {
+                Rendering::Flight => &mut *self.tx,
+                Rendering::Answer | Rendering::Nothing => &mut self.answer[..],
             };
-            n += self.encoder.render(packet.unwrap_or_default(), room);
-            if self.encoder.is_done() {
-                self.rendered(now, rendering);
+            for &mut byte in part(memory, self.went, self.len) {
+                let Some(to) = out.next() else { return n };
+                *to = byte;
+                n += 1;
+                self.went += 1;
             }
+            self.rendered();
         }
         n
     }
 
-    /// The next packet that is to be rendered. Answers first: the other end waits for them.
-    fn begin(&mut self) -> Option<Rendering> {
-        let rendering = if let Some((kind, seq)) = self.owed.take() {
-            let max = self.payload_max();
-            let len = if kind == Kind::Accept { put_max(&mut self.answer, max) } else { 0 };
-            Rendering::Answer(seal(&mut self.answer, kind.sent_by(self.answers), seq, len)?.len())
+    /// Whether a packet is being rendered. If not, begins with the next. Answers first: the other end waits
+    /// for them.
+    fn begin(&mut self) -> bool {
+        if self.rendering != Rendering::Nothing {
+            return true;
+        }
+        if self.owed != 0 {
+            let kind = self.owed | self.bit;
+            self.owed = 0;
+            self.rendering = Rendering::Answer;
+            self.len = seal(&mut self.answer, kind, self.owed_seq, 1).map_or(0, <[u8]>::len);
         } else if self.flight_is_due() {
             if self.flight == Flight::Filling {
-                if self.phase == Phase::Opening {
-                    self.make(Kind::Open);
-                } else if self.filled > 0 {
-                    self.make(Kind::Data);
-                } else {
-                    self.ending = Ending::Told;
-                    self.make(Kind::End);
-                }
+                self.make();
             }
-            Rendering::Flight(packet::OVERHEAD + self.filled)
+            self.rendering = Rendering::Flight;
+            self.len = self.filled + (OVERHEAD - HEAD);
         } else {
-            return None;
-        };
-        self.encoder = Encoder::new();
-        Some(rendering)
+            return false;
+        }
+        self.went = 0;
+        true
     }
 
-    /// The packet has been rendered to its end.
-    fn rendered(&mut self, now: Instant, what: Rendering) {
-        self.rendering = None;
-        match (what, self.phase) {
-            (Rendering::Answer(_), Phase::Resetting(why)) if self.owed.is_none() => {
-                self.phase = Phase::Done(Err(why));
+    /// Makes the next packet out of what stands in `tx`.
+    fn make(&mut self) {
+        self.kind = if self.phase == Phase::Opening {
+            if let Some(to) = self.tx.get_mut(HEAD) {
+                *to = self.answer[HEAD];
+                self.filled = HEAD + 1;
             }
-            // Unless it was acknowledged meanwhile.
-            (Rendering::Flight(_), _) if self.flight == Flight::Due => {
-                if self.phase == Phase::Opening && self.tries == 0 {
-                    self.heard_at = now;
+            kind::OPEN
+        } else if self.filled == HEAD && self.closing {
+            kind::END
+        } else {
+            kind::DATA
+        };
+        self.seq = self.seq.wrapping_add(1);
+        self.once = true;
+        self.tries = 0;
+        self.flight = Flight::Due;
+        let sealed = seal(self.tx, self.kind | self.bit, self.seq, self.filled - HEAD);
+        debug_assert!(sealed.is_some(), "a payload is at most as long as its memory");
+    }
+
+    /// A packet has been rendered to its end.
+    fn rendered(&mut self) {
+        // Unless it was acknowledged meanwhile.
+        if self.rendering == Rendering::Flight {
+            if self.flight == Flight::Due {
+                self.flight = Flight::Sent;
+                self.sent_at = low(self.now);
+                if self.kind == kind::OPEN && self.tries == 0 {
+                    self.heard_at = self.sent_at;
                 }
                 self.tries = self.tries.saturating_add(1);
-                self.flight = Flight::Sent(now);
+                self.set_alarm(self.rtt.rto_us());
             }
-            _ => {}
+        } else if self.phase == Phase::Resetting && self.owed == 0 {
+            self.phase = Phase::Done;
         }
+        self.rendering = Rendering::Nothing;
     }
 
     /// Time passed: sends again, asks, gives up, or has lingered long enough. Before
     /// [`wake`](crate::want::Want::wake) is due, a no-op.
     pub fn tick(&mut self, now: Instant) {
-        if self.deadline().is_none_or(|at| now < at) {
+        if self.alarm.is_none_or(|at| now < at) {
             return;
         }
-        if let Phase::Lingering(_) = self.phase {
-            self.phase = Phase::Done(Ok(()));
+        self.now = now;
+        self.set_alarm(self.timing.idle_us);
+        if self.phase != Phase::Open && self.phase != Phase::Opening {
+            self.phase = Phase::Done;
         } else if self.flight == Flight::Filling {
-            self.ask();
+            // Nothing was heard for long: send what has to be acknowledged, the end again or nothing.
+            if self.kind == kind::END {
+                self.tries = 0;
+                self.flight = Flight::Due;
+            } else {
+                self.make();
+            }
+            self.once = false;
         } else if self.tries >= self.timing.tries {
-            self.phase = Phase::Done(Err(Fault::TimedOut { waited_us: now.since(self.heard_at) }));
-        } else {
+            self.heard_at = low(now).wrapping_sub(self.heard_at);
+            self.over(Outcome::TimedOut);
+        } else if self.flight == Flight::Sent {
             self.rtt.back_off();
             self.counts.resent = self.counts.resent.wrapping_add(1);
-            self.send_again();
-        }
-    }
-
-    /// Nothing was heard for long: sends what has to be acknowledged, an empty packet, or the end again.
-    fn ask(&mut self) {
-        if self.ending == Ending::Acknowledged {
-            self.tries = 0;
-            self.send_again();
+            self.once = false;
+            self.flight = Flight::Due;
         } else {
-            self.make(Kind::Data);
+            // The line does not take it.
+            self.tries += 1;
         }
-    }
-
-    fn send_again(&mut self) {
-        self.once = false;
-        self.flight = Flight::Due;
     }
 
     /// The line itself has ended: a terminal hung up, a modem was pulled.
     pub fn eof(&mut self, _: Instant) {
-        self.phase = Phase::Done(match self.phase {
-            Phase::Done(how) => how,
-            Phase::Lingering(_) => Ok(()),
-            Phase::Resetting(why) => Err(why),
-            Phase::Listening | Phase::Opening | Phase::Open => Err(Peer::Truncated.into()),
-        });
+        if matches!(self.phase, Phase::Listening | Phase::Opening | Phase::Open) {
+            self.outcome = Outcome::Truncated;
+        }
+        self.phase = Phase::Done;
     }
 
     /// A zero came, and something stood before it.
-    fn packet(&mut self, now: Instant) {
-        let memory = self.rx.get_mut(self.base..).unwrap_or_default();
-        let Some(Ok(Packet { kind, seq, payload })) = self.gather.end(memory).map(packet::open)
+    fn packet(&mut self) {
+        let Ok(Packet { kind, seq, payload }) = packet::open(part(self.rx, self.start, self.at))
         else {
             self.counts.bad = self.counts.bad.wrapping_add(1);
-            if !self.held.is_empty() {
+            if self.holds() {
                 // What is held may have come again and found no room.
-                self.owe(Kind::Busy, self.expected.wrapping_sub(1));
+                self.owe(kind::BUSY, self.expected.wrapping_sub(1));
             }
             return;
         };
         let len = payload.len();
-        let max = payload.first_chunk().map_or(0, |&max| u16::from_be_bytes(max).into());
-        let from_answering = kind & ANSWERS != 0;
+        let max = payload.first().copied().unwrap_or_default();
         // A bus brings back what this end sent.
-        if from_answering != self.answers
-            && let Some(kind) = Kind::from_byte(kind)
-        {
-            self.handle(now, kind, seq, len, max);
+        let kind = kind ^ self.bit ^ kind::ANSWERS;
+        if self.phase == Phase::Open {
+            self.while_open(kind, seq, len);
+        } else {
+            self.otherwise(kind, seq, max);
         }
     }
 
-    fn handle(&mut self, now: Instant, kind: Kind, seq: u8, len: usize, max: usize) {
-        match (self.phase, kind) {
+    /// A packet came, and the link is not open.
+    fn otherwise(&mut self, kind: u8, seq: u8, max: u8) {
+        match self.phase {
             // An end that takes nothing is none.
-            (_, Kind::Open | Kind::Accept) if max == 0 => {}
-            (Phase::Listening, Kind::Open) => {
-                self.expected = seq.wrapping_add(1);
-                self.seq = self.expected;
-                self.open(now, max);
-                self.owe(Kind::Accept, seq);
+            Phase::Listening if kind == kind::OPEN && max > 0 => {
+                self.seq = seq;
+                self.open(max);
+                self.owe(kind::ACK, seq);
             }
-            (Phase::Listening, Kind::Data | Kind::End) => self.owe(Kind::Reset, seq),
-            (Phase::Opening, Kind::Accept) if seq == self.seq && self.tries > 0 => {
-                self.expected = seq.wrapping_add(1);
-                self.acknowledged(now);
-                self.open(now, max);
+            Phase::Listening if kind == kind::DATA || kind == kind::END => {
+                self.owe(kind::RESET, seq);
             }
-            (Phase::Open, Kind::Open) if seq.wrapping_add(1) == self.expected && !self.heard => {
-                self.counts.repeated = self.counts.repeated.wrapping_add(1);
-                self.owe(Kind::Accept, seq);
+            Phase::Opening if kind == kind::ACK && seq == self.seq && max > 0 => {
+                self.acknowledged();
+                self.open(max);
             }
-            (Phase::Open, Kind::Open) => self.phase = Phase::Done(Err(Peer::Reset.into())),
-            (Phase::Open, Kind::Reset) => {
-                // An end that answers for the last time needs no acknowledgement: the other has all.
-                let is_over = self.got_end && self.ending == Ending::Told;
-                self.phase = Phase::Done(if is_over { Ok(()) } else { Err(Peer::Reset.into()) });
-            }
-            (Phase::Open, Kind::Data | Kind::End) => {
-                self.hear(now);
-                self.arrived(kind, seq, len);
-                self.linger(now);
-            }
-            (Phase::Lingering(_), Kind::End) => self.owe(Kind::Ack, seq),
-            (Phase::Lingering(_), Kind::Open) => self.phase = Phase::Done(Ok(())),
-            (Phase::Open, Kind::Ack | Kind::Busy) => {
-                self.hear(now);
-                if seq == self.seq && (self.tries > 0 || !self.once) {
-                    if kind == Kind::Ack {
-                        self.acknowledged(now);
-                        self.linger(now);
-                    } else if let Flight::Sent(_) = self.flight {
-                        // It is there, and slow: no reason to give up, or to hurry.
-                        self.tries = 0;
-                        self.once = false;
-                        self.flight = Flight::Sent(now);
-                    }
-                }
-            }
+            Phase::Lingering if kind == kind::END => self.owe(kind::ACK, seq),
+            // The next link answers it.
+            Phase::Lingering if kind == kind::OPEN => self.phase = Phase::Done,
             _ => {}
         }
     }
 
-    fn open(&mut self, now: Instant, peer_max: usize) {
-        self.phase = Phase::Open;
-        self.peer_max = peer_max;
-        self.heard_at = now;
-    }
-
-    fn hear(&mut self, now: Instant) {
-        self.heard = true;
-        self.heard_at = now;
-    }
-
-    /// A packet that takes a number, with `len` bytes of payload at `base`.
-    fn arrived(&mut self, kind: Kind, seq: u8, len: usize) {
-        if seq == self.expected && self.held.is_empty() && !self.got_end {
-            self.expected = seq.wrapping_add(1);
-            self.got_end = kind == Kind::End;
-            if kind == Kind::Data && len > 0 {
-                let start = self.base + HEAD;
-                self.held = start..start + len;
-            } else {
-                self.owe(Kind::Ack, seq);
+    /// A packet came, with `len` bytes of payload.
+    fn while_open(&mut self, kind: u8, seq: u8, len: usize) {
+        let came_before = seq == self.expected.wrapping_sub(1);
+        match kind {
+            kind::OPEN if came_before && !self.heard => self.again(kind::ACK),
+            // An end that begins anew. The next link answers it.
+            kind::OPEN => return self.over(Outcome::Reset),
+            kind::RESET => {
+                // An end that answers for the last time needs no acknowledgement: the other has all.
+                let is_over = self.got_end && self.kind == kind::END;
+                return self.over(if is_over { Outcome::Well } else { Outcome::Reset });
             }
-        } else if seq.wrapping_add(1) == self.expected {
-            self.counts.repeated = self.counts.repeated.wrapping_add(1);
-            let kind = if self.held.is_empty() { Kind::Ack } else { Kind::Busy };
-            self.owe(kind, seq);
-        } else {
-            self.reset(Peer::Malformed.into());
+            kind::DATA | kind::END if came_before => {
+                self.again(if self.holds() { kind::BUSY } else { kind::ACK });
+            }
+            kind::DATA | kind::END => {
+                if seq != self.expected || self.holds() || self.got_end {
+                    return self.give_up(Outcome::Malformed);
+                }
+                self.expected = seq.wrapping_add(1);
+                self.got_end = kind == kind::END;
+                if kind == kind::DATA && len > 0 {
+                    self.held = self.start + (HEAD - 1);
+                    self.held_end = self.held + len;
+                } else {
+                    self.owe(kind::ACK, seq);
+                }
+            }
+            kind::ACK | kind::BUSY => {
+                if seq == self.seq && self.flight != Flight::Filling {
+                    if kind == kind::ACK {
+                        self.acknowledged();
+                    } else {
+                        // It is there, and slow: no reason to give up, or to hurry.
+                        self.tries = 0;
+                        self.once = false;
+                        self.set_alarm(self.rtt.rto_us());
+                    }
+                }
+            }
+            _ => return,
         }
+        self.heard |= kind != kind::OPEN;
+        self.heard_at = low(self.now);
+        if self.flight == Flight::Filling {
+            if self.got_end && self.kind == kind::END {
+                // Both streams have ended. What is left is to answer for a while.
+                self.phase = Phase::Lingering;
+                self.set_alarm(self.timing.rto.initial_us << 1);
+            } else {
+                self.set_alarm(self.timing.idle_us);
+            }
+        }
+    }
+
+    /// The packet before the expected one came again: it is answered again.
+    fn again(&mut self, kind: u8) {
+        self.counts.repeated = self.counts.repeated.wrapping_add(1);
+        self.owe(kind, self.expected.wrapping_sub(1));
+    }
+
+    fn over(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+        self.phase = Phase::Done;
+    }
+
+    /// The opening has arrived, and the other end takes `max` bytes of payload.
+    fn open(&mut self, max: u8) {
+        self.phase = Phase::Open;
+        self.expected = self.seq.wrapping_add(1);
+        self.limit = (self.tx.len() - (OVERHEAD - HEAD)).min(HEAD + usize::from(max));
+        self.heard_at = low(self.now);
+        self.set_alarm(self.timing.idle_us);
     }
 
     /// The packet in flight has arrived.
-    fn acknowledged(&mut self, now: Instant) {
-        let at = match self.flight {
-            Flight::Filling => return,
-            Flight::Due => now,
-            Flight::Sent(at) => at,
-        };
+    fn acknowledged(&mut self) {
         if self.once {
-            self.rtt.measured(now.since(at));
+            self.rtt.measured(low(self.now).wrapping_sub(self.sent_at).into());
         }
         self.flight = Flight::Filling;
-        if self.ending == Ending::Told {
-            self.ending = Ending::Acknowledged;
-        } else if self.ending != Ending::Acknowledged {
-            self.filled = 0;
-            self.seq = self.seq.wrapping_add(1);
-        }
+        self.filled = HEAD;
     }
 
-    /// When both streams have ended, what is left is to answer for a while.
-    fn linger(&mut self, now: Instant) {
-        if self.got_end && self.ending == Ending::Acknowledged && self.phase == Phase::Open {
-            let us = u64::from(self.timing.rto.initial_us) * 2;
-            self.phase = Phase::Lingering(now.after(us));
-        }
+    /// It wants a tick in so many microseconds. The end that answered waits half as long again, so that
+    /// the two are never in step.
+    fn set_alarm(&mut self, us: u32) {
+        let us = if self.bit == 0 { us } else { us.saturating_add(us >> 1) };
+        self.alarm = Some(self.now.after(us.into()));
     }
+}
+
+/// Its microseconds, which wrap after 71 minutes: enough for a difference.
+#[expect(clippy::cast_possible_truncation, reason = "what is above is dropped")]
+const fn low(now: Instant) -> u32 {
+    now.as_micros() as u32
 }

@@ -9,7 +9,7 @@
 //!                                           │ want() → Want { read, write, close, wake }
 //! ```
 //!
-//! Below, packets: [`Decoder`] finds them in what comes and [`Encoder`] sends them. A packet is COBS-coded
+//! Below, packets: [`seal`] makes one for the line and [`Decoder`] finds them in what comes. A packet is COBS-coded
 //! between zero bytes and has a CRC-32, so that a damaged one is noticed and the next zero ends it. That is
 //! enough for reports that may be lost.
 //!
@@ -68,16 +68,14 @@
 //! collided do not collide again. While a stream flows in one direction, as a file does, one end sends
 //! a packet and the other its acknowledgement, and the line never has two senders.
 
-mod cobs;
 mod decode;
 mod end;
 mod line;
 mod packet;
 
-pub use cobs::{Encoder, encoded_max};
 pub use decode::{Decoder, PacketStep};
 pub use end::{Counts, Link, Timing};
-pub use packet::{Bad, OVERHEAD, Packet, seal};
+pub use packet::{Bad, OVERHEAD, PAYLOAD_MAX, Packet, seal};
 
 #[cfg(test)]
 mod sim;

@@ -41,7 +41,7 @@ impl<'s> Runs<'s> {
         }
         match want.close {
             Close::Done(Ok(())) => link.close(),
-            Close::Done(Err(why)) => link.reset(why),
+            Close::Done(Err(_)) => link.reset(),
             Close::Open | Close::WriteHalf => {}
         }
         let (received, room) = link.lend();
@@ -186,8 +186,8 @@ fn a_file_arrives_over_an_honest_line() {
     assert_eq!(it.counts, [Counts::default(); 2]);
     let on_the_wire: usize = it.sent.iter().sum();
     assert!((2_900..3_300).contains(&on_the_wire), "{on_the_wire}");
-    // The lines are busy for 0.3 s, and the ends answer for 2 s more.
-    assert!(it.at < 2_500_000, "{}", it.at);
+    // The lines are busy for 0.3 s, and the end that answered answers for 3 s more.
+    assert!(it.at < 3_300_000, "{}", it.at);
 }
 
 /// One fault of `lies` at each position of each direction: the right file, at both ends.
