@@ -1,13 +1,20 @@
 //! Workers that can do nothing but serve, unless `--no-sandbox` says otherwise.
 //!
 //! - Every worker of a pool is confined, and children of `fork` gain no privileges.
+//! - What this kernel lacks is what a trial found out, and not that a trial was killed or could not be made.
 //! - What a confined process can do and what it cannot, `confined-under-test` tries.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
-use windlass_tests::{Model, Program, models, proc, serve, skipped, windlass};
+use windlass_tests::{
+    Client, Model, PATIENCE, Program, models, proc, serve, skipped, windlass, within,
+};
 
 models!(workers_are_confined: pool_static PoolStatic, prefork Prefork);
 models!(workers_are_not_confined_where_that_is_not_wanted: fork Fork, pool_static PoolStatic, prefork Prefork);
@@ -130,4 +137,67 @@ fn confined_workers_serve_the_files_of_a_root(model: Model) {
         assert!(!has(&ask(name)), "{name}");
     }
     assert_eq!(server.stop().code, Some(0));
+}
+
+/// What the log says that this kernel lacks.
+fn lacking(log: &str) -> Vec<String> {
+    log.lines().filter(|line| line.contains("this kernel lacks")).map(str::to_owned).collect()
+}
+
+/// The out-of-memory killer, an operator, a limit: none of them says what a kernel can do.
+#[test]
+fn a_trial_that_is_killed_is_made_again() {
+    let really = serve!("upper", Model::PoolStatic).start();
+    let kernel = lacking(&really.stderr());
+    assert_eq!(really.stop().code, Some(0));
+    for _ in 0..10 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-under-test"));
+        command.args(["serve", "upper", "--model", "pool-static", "--listen", "tcp:127.0.0.1:0"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut server = command.spawn().expect("it starts");
+        let pid = i32::try_from(server.id()).expect("a pid");
+        within(PATIENCE, "it has a child", || {
+            // The first one is the trial, unless that is over already: then it is a worker.
+            let child = proc::children(pid).into_iter().find(|&child| proc::runs(child));
+            child.is_some_and(|child| kill(Pid::from_raw(child), Signal::SIGKILL).is_ok())
+        });
+        let mut line = String::new();
+        let mut out = BufReader::new(server.stdout.take().expect("piped"));
+        out.read_line(&mut line).expect("it says that it listens");
+        let address = line.split(' ').nth(1).expect("an address");
+        Client::connect(address).upper(b"hello");
+        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it runs");
+        let mut log = String::new();
+        server.stderr.take().expect("piped").read_to_string(&mut log).expect("its log");
+        assert_eq!(server.wait().expect("it is ours").code(), Some(0), "{log}");
+        assert_eq!(lacking(&log), kernel, "{log}");
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_not_read_as_a_lack_of_the_kernel() {
+    let really = serve!("upper", Model::Prefork).start();
+    let kernel = lacking(&really.stderr());
+    assert_eq!(really.stop().code, Some(0));
+    for limit in 6..24 {
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_windlass-under-test")]);
+        command.args(["serve", "upper", "--model", "prefork", "--listen", "tcp:127.0.0.1:0"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut server = command.spawn().expect("it starts");
+        let pid = i32::try_from(server.id()).expect("a pid");
+        let mut said = String::new();
+        // It ends, says what it can do, or says that it cannot start a worker.
+        for line in BufReader::new(server.stderr.take().expect("piped")).lines() {
+            said += &(line.expect("text") + "\n");
+            if ["confined", "cannot be"].iter().any(|words| said.contains(words)) {
+                break;
+            }
+        }
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        server.wait().expect("it is ours");
+        let all_known = lacking(&said).iter().all(|line| kernel.contains(line));
+        assert!(all_known, "{limit} descriptors: {said}");
+    }
 }

@@ -54,12 +54,13 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
         return Ok(supervise::serve(members, stop, inherited, program, hooks)?);
     }
     if let Some(Opened { spec, offer, listener, control, user: _ }) = members.pop() {
-        announce(&spec, listener.address(), std::process::id().cast_signed())?;
+        let (address, model) = (listener.address().clone(), spec.model);
         let mut server = Server::new(listener, offer, spec.limits, stop);
         if let Some(control) = control {
             server = server.with_control(control);
         }
-        server.run(spec.model)?;
+        let say = move || announce(&spec, &address, std::process::id().cast_signed());
+        server.when_ready(say).run(model)?;
     }
     Ok(())
 }

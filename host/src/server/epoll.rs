@@ -26,6 +26,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
     let mut listening = None;
     while !hub.is_over() {
         listening = watch_listener(&epoll, &hub, listening)?;
+        hub.is_ready()?;
         let count = epoll.wait(hub.wait_us()).map_err(Error::of("epoll_wait", ""))?;
         hub.woke();
         for index in 0..count {

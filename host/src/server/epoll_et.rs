@@ -34,6 +34,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
         // The listener stays level-triggered: an edge missed while it was paused would strand
         // everyone who waits in the kernel's queue.
         listening = watch_listener(&epoll, &hub, listening)?;
+        hub.is_ready()?;
         let wait_us = if run_queue.is_empty() { hub.wait_us() } else { Some(0) };
         let count = epoll.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
         hub.woke();

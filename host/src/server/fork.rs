@@ -32,6 +32,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut lent = server.lend_one();
     let mut children = HashSet::new();
     server.stop.mind(Asked { children: true, ..Asked::default() });
+    server.when_ready.come()?;
     loop {
         let client = server.next_client(children.len(), None, Wake::Never);
         // A signal says that at least one child has ended: take them all, leave no zombie.

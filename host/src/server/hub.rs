@@ -7,6 +7,7 @@ use windlass_core::time::Instant;
 
 use super::{ACCEPT_BURST, Server};
 use crate::drive::{After, Connections};
+use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready, Token};
 use crate::sys::stream::Stream;
@@ -39,6 +40,11 @@ impl Hub {
     /// Whether the server is done.
     pub(super) fn is_over(&self) -> bool {
         self.server.is_over(self.now, self.connections.len())
+    }
+
+    /// The model waits for everything that it has to: the server can serve.
+    pub(super) fn is_ready(&mut self) -> Result<()> {
+        self.server.when_ready.come()
     }
 
     /// How long to wait, in microseconds.

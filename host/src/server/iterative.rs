@@ -10,11 +10,13 @@
 
 use super::{Server, log_end};
 use crate::drive::run;
+use crate::error::Result;
 use crate::sys::clock;
 use windlass_core::time::Wake;
 
-pub(super) fn serve(mut server: Server) {
+pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut lent = server.lend_many();
+    server.when_ready.come()?;
     while !server.is_over(clock::now(), 0) {
         let Some(stream) = server.next_client(0, None, Wake::Never) else { continue };
         let mut connection = server.open(stream);
@@ -25,4 +27,5 @@ pub(super) fn serve(mut server: Server) {
         server.acceptor.closed();
         log_end(how);
     }
+    Ok(())
 }

@@ -23,6 +23,7 @@ mod confine;
 mod control;
 mod crowd;
 mod hub;
+mod ready;
 mod service;
 mod spec;
 mod stop;
@@ -62,6 +63,7 @@ use crate::sys::listener::Listener;
 use crate::sys::poll::wait_for_input;
 use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
+use ready::WhenReady;
 
 /// A model of serving many clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +164,7 @@ pub struct Server {
     stop: Stop,
     /// The socket to answer on when asked for the state, if the model can.
     control: Option<Listener>,
+    when_ready: WhenReady,
     /// Connections taken since the last look at the other descriptors.
     in_a_row: u32,
 }
@@ -178,6 +181,7 @@ impl Server {
             limits,
             stop,
             control: None,
+            when_ready: WhenReady::default(),
             in_a_row: 0,
         }
     }
@@ -201,10 +205,7 @@ impl Server {
     /// A system call without which the model cannot go on. Nothing that a peer does is an error.
     pub fn run(self, model: Model) -> Result<()> {
         match model {
-            Model::Iterative => {
-                iterative::serve(self);
-                Ok(())
-            }
+            Model::Iterative => iterative::serve(self),
             Model::Fork => fork::serve(self),
             Model::Thread => thread::serve(self),
             Model::ThreadPool => thread_pool::serve(self),

@@ -17,6 +17,7 @@ use crate::sys::ready::{Ready, Token};
 pub(super) fn serve(server: Server) -> Result<()> {
     let mut hub = Hub::level_triggered(server);
     let mut set = PollSet::new();
+    hub.is_ready()?;
     while !hub.is_over() {
         set.clear();
         hub.watched().for_each(|(token, fd, interest)| set.add(fd, interest, token));

@@ -13,24 +13,25 @@
 use tracing::debug;
 use windlass_core::pool::supervisor::Policy;
 
+use super::confine::Sandbox;
 use super::pool::{self, About, Parent, Pool, Terms, Worker};
+use super::ready::WhenReady;
 use super::{Model, Offer, Server};
 use crate::drive::{Lent, Patience};
 use crate::error::{Error, Result};
 use crate::reactor::Incoming;
 use crate::server::Stop;
-use crate::sys::confine::Confinement;
 use crate::sys::listener::Listener;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let confinement = server.confinement()?;
+    let sandbox = server.sandbox();
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
-    let Server { offer, limits, stop, control, .. } = server;
+    let Server { offer, limits, stop, control, when_ready, .. } = server;
     let pool = limits.pool.within(limits.max_connections);
     let about = About::of(Model::PoolStatic, offer.service(), pool, &listener, control)?;
-    pool::fit!(pool.workers, run(listener, offer, about, patience, stop, confinement))
+    pool::fit!(pool.workers, run(listener, offer, about, patience, stop, (sandbox, when_ready)))
 }
 
 fn run<const N: usize>(
@@ -39,14 +40,22 @@ fn run<const N: usize>(
     about: About,
     patience: Patience,
     stop: Stop,
-    confinement: Option<Confinement>,
+    (sandbox, when_ready): (Sandbox, WhenReady),
 ) -> Result<()> {
     let limits = about.limits;
     let policy = Policy { grace_us: stop.longest_us(), ..Policy::fixed(limits.workers) };
     let root = offer.root().cloned();
     let work = move |worker: Worker| work(worker, &offer, limits, patience);
-    let terms =
-        Terms { policy, about, stop, root, shared: None, confinement, work: Box::new(work) };
+    let terms = Terms {
+        policy,
+        about,
+        stop,
+        root,
+        shared: None,
+        sandbox,
+        when_ready,
+        work: Box::new(work),
+    };
     pool::run::<N>(terms, |events, parent| {
         // The supervisor says when there is room; streams of the loop are the control socket's.
         let listener =

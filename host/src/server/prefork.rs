@@ -14,25 +14,26 @@ use std::rc::Rc;
 
 use windlass_core::pool::supervisor::Policy;
 
+use super::confine::Sandbox;
 use super::pool::{self, About, Board, Pool, Shared, Terms, Worker};
+use super::ready::WhenReady;
 use super::{Model, Offer, Server, Stop};
 use crate::drive::{Lent, Patience};
 use crate::error::{Error, Result};
-use crate::sys::confine::Confinement;
 use crate::sys::listener::{Accepted, Listener};
 use crate::sys::quit;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let confinement = server.confinement()?;
+    let sandbox = server.sandbox();
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
-    let Server { offer, limits, stop, control, .. } = server;
+    let Server { offer, limits, stop, control, when_ready, .. } = server;
     // A worker that is told to end between two waits hears of it within a second.
     listener.block(pool::LOOK_EVERY).map_err(Error::of("listen on", listener.address()))?;
     let pool = limits.pool.within(limits.max_connections);
     let about = About::of(Model::Prefork, offer.service(), pool, &listener, control)?;
-    pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop, confinement))
+    pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop, (sandbox, when_ready)))
 }
 
 fn run<const N: usize>(
@@ -41,7 +42,7 @@ fn run<const N: usize>(
     about: About,
     patience: Patience,
     stop: Stop,
-    confinement: Option<Confinement>,
+    (sandbox, when_ready): (Sandbox, WhenReady),
 ) -> Result<()> {
     let limits = about.limits;
     let Pool { min_spare, max_spare, max_workers, .. } = limits;
@@ -53,7 +54,10 @@ fn run<const N: usize>(
     let of_workers = shared.clone();
     let work = move |worker: Worker| work(worker, &of_workers, &offer, limits, patience);
     let (shared, work) = (Some(shared), Box::new(work));
-    pool::run::<N>(Terms { policy, about, stop, root, shared, confinement, work }, |_, _| Ok(()))
+    pool::run::<N>(
+        Terms { policy, about, stop, root, shared, sandbox, when_ready, work },
+        |_, _| Ok(()),
+    )
 }
 
 /// The life of a worker.

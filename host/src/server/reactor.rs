@@ -39,6 +39,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
             cx.arm_at(grace, end);
         }
     })?;
+    server.when_ready.come()?;
     while !server.is_over(events.now(), events.connections()) {
         events.run_once(&mut server, None)?;
     }

@@ -23,6 +23,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
         return Err(Error::new("select", "", why));
     }
     let mut ready: Vec<(Token, Ready)> = Vec::new();
+    hub.is_ready()?;
     while !hub.is_over() {
         wait(&hub, &mut ready)?;
         hub.woke();

@@ -25,6 +25,7 @@ use crate::sys::clock;
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
     let (offer, patience) = (server.offer.clone(), server.patience());
+    server.when_ready.come()?;
     loop {
         crowd.set_awaited(server.awaits_an_end(crowd.live()));
         if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never) {

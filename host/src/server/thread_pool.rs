@@ -60,6 +60,9 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         // Said before the queue is looked at: a worker that takes from it afterwards rings.
         crowd.set_awaited(true);
         let (has_room, wake) = pool.perform();
+        if pool.lock().threads.live() > 0 {
+            server.when_ready.come()?;
+        }
         if has_room && !server.awaits_an_end(crowd.live()) {
             crowd.set_awaited(false);
         }

@@ -18,6 +18,7 @@ mod filter {
     }
 }
 
+use std::error::Error as _;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 
@@ -57,13 +58,19 @@ pub struct InForce {
 /// The newest of Landlock that the rules below were tried with.
 const NEWEST: ABI = ABI::V7;
 
+/// Children that try, one after another while they are killed.
+const TRIES: u32 = 3;
+
+/// The exit status of a child that could not try. That of one that did is smaller.
+const EXHAUSTED: i32 = 0x80;
+
 impl Confinement {
     /// Prepares, and tries in a child what this kernel enforces. With a `root`, a descriptor of a folder
     /// or a file (`O_PATH` will do), what is in it can be opened to be read; without one, nothing can
     /// be opened.
     ///
     /// # Errors
-    /// No descriptor is left, or no process.
+    /// No descriptor is left, or no process; or the child was killed, several times.
     pub fn prepare(root: Option<BorrowedFd<'_>>, alone: &SingleThreaded) -> Result<Self> {
         let ruleset = ruleset(root).map_err(Error::of("prepare", "Landlock"))?;
         let filter = filter::compile(root.is_some()).map_err(Error::of("compile", "a filter"))?;
@@ -92,20 +99,26 @@ impl Confinement {
     /// Gives up what can be; what that is, and what stood in the way of the rest.
     fn apply(&self) -> (InForce, Option<Error>) {
         let mut failed = None;
+        let mut fail = |error: Error| {
+            // What is lacking at the moment tells more than what the kernel lacks.
+            if !failed.as_ref().is_some_and(is_exhausted) {
+                failed = Some(error);
+            }
+        };
         let no_new_privs = give_up_new_privileges()
             .map_err(Error::of("give up", "new privileges"))
-            .map_err(|error| failed = Some(error));
+            .map_err(&mut fail);
         let landlock = self
             .ruleset
             .try_clone()
             .map_err(Error::of("enter", "Landlock"))
             .and_then(|it| it.restrict_self().map_err(Error::of("enter", "Landlock")))
-            .map_err(|error| failed = Some(error));
+            .map_err(&mut fail);
         // Last: it takes away what the others are done with.
         let seccomp = self.filter.as_ref().map(|filter| {
             seccompiler::apply_filter(filter)
                 .map_err(Error::of("enter", "seccomp"))
-                .map_err(|error| failed = Some(error))
+                .map_err(&mut fail)
         });
         let in_force = InForce {
             no_new_privs: no_new_privs.is_ok(),
@@ -115,19 +128,47 @@ impl Confinement {
         (in_force, failed)
     }
 
-    /// What a kernel has and a container forbids shows only when it is used.
+    /// What a kernel has and a container forbids shows only when it is used. A child that was killed, or
+    /// ran out of descriptors or memory, says nothing of the kernel.
     fn try_out(&self, alone: &SingleThreaded) -> Result<InForce> {
-        let fail = Error::of("try out", "a confinement");
-        match process::fork(alone).map_err(Error::of("fork", "a process"))? {
-            Forked::Child => process::exit(self.apply().0.to_status()),
-            Forked::Parent(child) => match child.reap() {
-                Exit::Code(status) => Ok(InForce::from_status(status)),
-                exit @ (Exit::Killed(_) | Exit::KilledByRealTime(_) | Exit::Unknown) => {
-                    Err(fail(format!("the process {exit}")))
-                }
-            },
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            let why = match process::fork(alone).map_err(Error::of("fork", "a process"))? {
+                Forked::Child => process::exit(self.outcome()),
+                Forked::Parent(child) => match child.reap() {
+                    Exit::Code(EXHAUSTED) => {
+                        "the process ran out of descriptors or memory".to_owned()
+                    }
+                    Exit::Code(status) => return Ok(InForce::from_status(status)),
+                    exit @ (Exit::Killed(_) | Exit::KilledByRealTime(_) | Exit::Unknown) => {
+                        format!("the process {exit}")
+                    }
+                },
+            };
+            if tries == 0 {
+                return Err(Error::new("try out", "a confinement", why));
+            }
         }
     }
+
+    /// The exit status of the child that tries.
+    fn outcome(&self) -> i32 {
+        match self.apply() {
+            (_, Some(error)) if is_exhausted(&error) => EXHAUSTED,
+            (in_force, _) => in_force.to_status(),
+        }
+    }
+}
+
+/// Whether an error is of what a process may lack, and not of what the kernel can do.
+fn is_exhausted(error: &Error) -> bool {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    let code = |error: &(dyn std::error::Error + 'static)| {
+        error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+    };
+    let lacks = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
+    causes.filter_map(code).any(|code| lacks.contains(&code))
 }
 
 /// From now on no program that this process runs, or a child of it, gets more rights than it has, by
@@ -223,6 +264,20 @@ impl fmt::Display for InForce {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_lacks_is_told_from_what_the_kernel_lacks() {
+        for (code, exhausted) in [
+            (libc::EMFILE, true),
+            (libc::ENOMEM, true),
+            (libc::ENOSYS, false),
+            (libc::EPERM, false),
+        ] {
+            let error = std::io::Error::from_raw_os_error(code);
+            let error = seccompiler::Error::Seccomp(error);
+            assert_eq!(is_exhausted(&Error::new("enter", "seccomp", error)), exhausted, "{code}");
+        }
+    }
 
     #[test]
     fn what_is_in_force_survives_an_exit_status_and_reads_as_a_list() {

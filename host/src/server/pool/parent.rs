@@ -31,9 +31,10 @@ use super::notice::log;
 use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
+use crate::server::confine::Sandbox;
+use crate::server::ready::WhenReady;
 use crate::server::stop::{Asked, State as StopState};
 use crate::server::{Stop, control};
-use crate::sys::confine::Confinement;
 use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::process::SingleThreaded;
@@ -64,7 +65,10 @@ pub(in crate::server) struct Parent<const N: usize> {
     /// What workers share, where they accept by themselves.
     pub(super) shared: Option<Shared>,
     /// What a worker enters before it hears a client.
-    pub(super) confinement: Option<Confinement>,
+    pub(super) sandbox: Sandbox,
+    /// Until the first worker is ready.
+    when_ready: WhenReady,
+    failed: Option<Error>,
     pub(super) ledger: Ledger,
     pub(super) alone: SingleThreaded,
     pub(super) pid: u32,
@@ -115,7 +119,8 @@ pub(in crate::server) struct Terms {
     pub(in crate::server) root: Option<Arc<Root>>,
     /// Where workers accept by themselves.
     pub(in crate::server) shared: Option<Shared>,
-    pub(in crate::server) confinement: Option<Confinement>,
+    pub(in crate::server) sandbox: Sandbox,
+    pub(in crate::server) when_ready: WhenReady,
     /// What a worker does; its exit status.
     pub(in crate::server) work: Box<dyn Fn(Worker) -> i32>,
 }
@@ -125,7 +130,7 @@ pub(in crate::server) fn run<const N: usize>(
     terms: Terms,
     prepare: impl FnOnce(&mut EventLoop<Parent<N>>, &mut Parent<N>) -> Result<()>,
 ) -> Result<()> {
-    let Terms { policy, about, stop, root, shared, confinement, work } = terms;
+    let Terms { policy, about, stop, root, shared, sandbox, when_ready, work } = terms;
     let mut events = EventLoop::new()?;
     let supervisor = Supervisor::new(policy, clock::now())
         .map_err(|error: PolicyError| Error::new("start", "a pool", error))?;
@@ -141,7 +146,9 @@ pub(in crate::server) fn run<const N: usize>(
         work,
         root,
         shared,
-        confinement,
+        sandbox,
+        when_ready,
+        failed: None,
         ledger: Ledger::new(about),
         alone: SingleThreaded::check()?,
         pid: std::process::id(),
@@ -168,7 +175,8 @@ pub(in crate::server) fn run<const N: usize>(
     parent.tell(&mut events, Event::Tick);
     // The limits of the bell: from the first client on it has to ring.
     parent.look(&mut events);
-    events.run(&mut parent)
+    events.run(&mut parent)?;
+    parent.failed.map_or(Ok(()), Err)
 }
 
 impl<const N: usize> Parent<N> {
@@ -296,6 +304,12 @@ impl<const N: usize> Parent<N> {
             None => return Heard::Something,
         };
         self.tell(cx, event);
+        if let Event::Ready(_) = event
+            && let Err(error) = self.when_ready.come()
+        {
+            self.failed = Some(error);
+            self.tell(cx, STOP_NOW);
+        }
         Heard::Something
     }
 

@@ -11,13 +11,13 @@ use super::parent::{Cx, Heard, Parent};
 use super::worker::{NO_RESOURCES, Worker};
 use crate::error::{Error, Result};
 use crate::reactor::{Token, Watch};
-use crate::sys::confine::Confinement;
 use crate::sys::pass::Channel;
 use crate::sys::process::{self, Child, Forked};
 
 impl<const N: usize> Parent<N> {
     /// Starts a worker.
     pub(super) fn spawn(&mut self, cx: &mut Cx<N>, id: Id) -> Result<()> {
+        self.sandbox.prepare(&self.alone)?;
         let (channel, theirs) = Channel::pair().map_err(Error::of("open", "a channel"))?;
         let child = match process::fork(&self.alone).map_err(Error::of("fork", "a worker"))? {
             Forked::Child => process::exit(self.live(id, theirs)),
@@ -57,7 +57,7 @@ impl<const N: usize> Parent<N> {
             return 1;
         }
         process::leave_terminal_group();
-        if let Some(Err(error)) = self.confinement.as_ref().map(Confinement::enter) {
+        if let Err(error) = self.sandbox.enter() {
             error!("{error}");
             // It was tried before, so what is lacking now is a descriptor or memory.
             return NO_RESOURCES;

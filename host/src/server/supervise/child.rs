@@ -53,10 +53,10 @@ fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()
     if let Some(control) = own.control {
         server = server.with_control(control);
     }
-    if !say_ready(&channel) {
-        // The supervisor is gone, and there is a signal on its way that says so.
-        return Ok(());
-    }
-    drop(channel);
-    server.run(spec.model)
+    let say = move || {
+        // If the supervisor is gone, there is a signal on its way that says so.
+        say_ready(&channel);
+        Ok(())
+    };
+    server.when_ready(say).run(spec.model)
 }
