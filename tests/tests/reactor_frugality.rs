@@ -123,6 +123,10 @@ fn periodic_timers() {
     for period in 1..=20 {
         events.every(Duration::from_micros(period), |calls: &mut Calls, _| *calls += 1);
     }
+    // All of them are due in the first round, so the queue for it has room for all from then on. Later
+    // that depends on how busy the machine is.
+    let before = windlass::sys::clock::now();
+    while windlass::sys::clock::now().since(before) <= 20 {}
     frugal(events, 20, |_| {});
 }
 

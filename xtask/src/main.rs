@@ -6,6 +6,7 @@ mod ci;
 mod demo;
 mod firmware;
 mod run;
+mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod tidy;
 
