@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::builder::{PossibleValue, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
@@ -13,7 +13,6 @@ use super::keys::{addresses, choice, positive, socket, user, within_workers};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
-use crate::client::http::UrlError;
 use crate::printable::is_printable;
 use crate::server::{Model, Service, WORKERS_MAX};
 
@@ -90,7 +89,7 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
     /// The document, `http://HOST[:PORT]/PATH`, or the file, `files://HOST[:PORT]/NAME`
-    #[arg(value_name = "URL", value_parser = source)]
+    #[arg(value_name = "URL", value_parser = source())]
     pub(super) source: Source,
     /// Write to this file, which has its name only when it is whole; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
@@ -109,15 +108,9 @@ pub(super) struct Get {
     pub(super) timeout: Micros,
 }
 
-fn source(text: &str) -> Result<Source, String> {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    match scheme.as_deref() {
-        // Of our own services, and to come.
-        Some(scheme @ ("xfer" | "tftp")) => {
-            Err(format!("{scheme}:// is not spoken yet, only http:// and files://"))
-        }
-        _ => Source::parse(text).map_err(|error: UrlError| error.to_string()),
-    }
+/// A URL may have bytes that are no UTF-8: they are percent-encoded.
+fn source() -> impl TypedValueParser<Value = Source> {
+    OsStringValueParser::new().try_map(|text| Source::parse(text.as_bytes()))
 }
 
 #[derive(Debug, Subcommand)]

@@ -35,6 +35,9 @@ impl FilesUrl {
         if let Some(at) = text.find(['?', '#']) {
             return Err(UrlError::Syntax { at });
         }
+        if uri.authority().is_some_and(|authority| authority.has_userinfo()) {
+            return Err(UrlError::Userinfo);
+        }
         let server = server(&uri, PORT)?;
         let path = uri.path();
         let bytes = path.decode().to_bytes();

@@ -6,6 +6,7 @@
 //! - `outputs`: files, pipes, devices, terminals; what is slow, full, or gone.
 //! - `places`: what has the name, and what has names beside it.
 //! - `interrupts`: signals.
+//! - `web`: answers as servers on the net give them.
 //! - `foreign`: another people's server.
 
 mod answers;
@@ -17,3 +18,4 @@ mod outputs;
 mod places;
 mod redirects;
 mod server;
+mod web;

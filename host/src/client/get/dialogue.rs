@@ -1,7 +1,7 @@
 //! What is said on a connection, whatever the protocol: a request, and an answer that is taken apart
 //! as it comes.
 
-use tracing::debug;
+use tracing::{debug, info};
 use windlass_core::fault::Peer;
 use windlass_core::session::files::{Digest, Fed, Head, Options, Receiver, Request};
 
@@ -24,7 +24,7 @@ pub(super) enum Said<'i> {
     /// The document follows.
     Begin { begin: Beginning, rest: &'i [u8] },
     /// It is there.
-    Elsewhere(Box<str>),
+    Elsewhere(Box<[u8]>),
     /// Some of it.
     Body { bytes: &'i [u8], rest: &'i [u8] },
     /// It is whole, and this is the digest of it.
@@ -120,6 +120,9 @@ fn answered<'i>(head: &http::Head, rest: &'i [u8]) -> Result<Said<'i>, Cause> {
     if !matches!(head.status, 200..=205 | 207..=299) {
         let status = format!("{} {}", head.status, head.reason);
         return Err(status.trim_end().into());
+    }
+    if let Some(coding) = &head.coding {
+        info!("the document has the content coding '{coding}', and is written as it comes");
     }
     Ok(Said::Begin { begin: Beginning { length: head.length, from: 0 }, rest })
 }

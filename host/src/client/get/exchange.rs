@@ -35,7 +35,7 @@ pub(super) enum Answer {
     /// The document is where it was to go.
     Whole,
     /// It is there, says the server.
-    Elsewhere(Box<str>),
+    Elsewhere(Box<[u8]>),
     /// A signal came first.
     Stopped(Signal),
 }

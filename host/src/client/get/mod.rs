@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::http::Url;
+use super::http::{Url, UrlError};
 use crate::error::{Error, Result};
 use crate::printable::words;
 use crate::sys::Signal;
@@ -116,11 +116,18 @@ fn part(target: &Target) -> Result<Option<Part>> {
 }
 
 /// Where `location` leads from `here`, to where all of `way` led.
-fn follow(way: &[Url], here: &Url, location: &str) -> Result<Url> {
+fn follow(way: &[Url], here: &Url, location: &[u8]) -> Result<Url> {
     let first = way.first().unwrap_or(here);
     let next = here.redirect(location).map_err(|error| {
-        let hop = format!("{here} to {}", words(location.as_bytes()));
-        Error::new("follow the redirect of", hop, error)
+        let hop = format!("{here} to {}", words(location));
+        let why = match error {
+            UrlError::Scheme => "only http:// redirects are followed".to_owned(),
+            UrlError::NotSpoken(scheme) => {
+                format!("{scheme}:// is not spoken yet: only http:// redirects are followed")
+            }
+            error => error.to_string(),
+        };
+        Error::new("follow the redirect of", hop, why)
     })?;
     if way.contains(&next) || *here == next {
         let circle = format!("the redirects go in a circle, and come to {next} again");
@@ -144,7 +151,9 @@ mod tests {
     fn follow_from(way: &[&str], location: &str) -> std::result::Result<String, String> {
         let way = urls(way);
         let (here, way) = way.split_last().unwrap();
-        follow(way, here, location).map(|url| url.to_string()).map_err(|error| error.to_string())
+        follow(way, here, location.as_bytes())
+            .map(|url| url.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -23,12 +23,15 @@ impl Source {
     ///
     /// # Errors
     /// It is no URL, or of another protocol.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
-        match FilesUrl::parse(text) {
-            Ok(url) => Ok(Self::Files(url)),
-            Err(UrlError::Scheme) => Url::parse(text).map(Self::Http),
-            Err(error) => Err(error),
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, UrlError> {
+        let text = text.as_ref();
+        let scheme = text.split(|&byte| byte == b':').next().unwrap_or_default();
+        if !scheme.eq_ignore_ascii_case(b"files") {
+            return Url::parse(text).map(Self::Http);
         }
+        let text = std::str::from_utf8(text);
+        let text = text.map_err(|error| UrlError::Syntax { at: error.valid_up_to() })?;
+        FilesUrl::parse(text).map(Self::Files)
     }
 
     /// Where to connect.

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use httparse::{Header, ParserConfig, Status};
-
+use super::fields::{items, list, number, status, values};
 use crate::printable::words;
 
-/// The longest head, the interim ones before it included, in bytes.
-const HEAD_MAX: usize = 64 * 1024;
-/// The most header fields.
-const FIELDS_MAX: usize = 100;
-/// What every answer begins with.
-const START: &[u8] = b"HTTP/1.";
+/// The longest head, the interim ones before it included, in bytes. Browsers take 256 KiB.
+const HEAD_MAX: usize = 512 * 1024;
+/// What every answer begins with, in capitals or not.
+const START: &[u8] = b"HTTP/";
 
 /// What the server answered, without the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,17 +17,20 @@ pub struct Head {
     pub status: u16,
     /// The reason phrase, cut to something that fits into a line; often empty.
     pub reason: Box<str>,
-    /// The Location header, as it came: a claim for [`Url::redirect`](super::Url::redirect).
-    pub location: Option<Box<str>>,
+    /// The Location field, as it came: a claim for [`Url::redirect`](super::Url::redirect).
+    pub location: Option<Box<[u8]>>,
+    /// The content coding of the body, made printable, if it has one. Nobody undoes it: an archive that is
+    /// compressed is often labelled so, and is wanted as it is.
+    pub coding: Option<Box<str>>,
     /// How long the body is, if that is known before its end.
     pub length: Option<u64>,
 }
 
 impl Head {
     /// The location, if the answer asks to go there for the document (RFC 9110 15.4).
-    pub fn redirect(&self) -> Option<&str> {
+    pub fn redirect(&self) -> Option<&[u8]> {
         let location = self.location.as_deref()?;
-        matches!(self.status, 301 | 302 | 303 | 307 | 308).then_some(location)
+        matches!(self.status, 300..=303 | 307 | 308).then_some(location)
     }
 }
 
@@ -48,10 +48,10 @@ pub(super) enum Framing {
 /// Why an answer's head is not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadError {
-    /// It does not begin as HTTP/1 does.
+    /// It does not begin as HTTP does.
     NotHttp,
-    /// It is not of HTTP's grammar, or has too many fields.
-    Syntax(httparse::Error),
+    /// Its first line has no status code.
+    Status,
     /// It is too long.
     TooLong {
         /// The limit.
@@ -68,11 +68,8 @@ pub enum HeadError {
         /// One that differs.
         other: u64,
     },
-    /// A Transfer-Encoding other than `chunked`: what it says, made printable.
+    /// A Transfer-Encoding other than `chunked` and `identity`: what it says, made printable.
     Transfer(Box<str>),
-    /// A successful answer with a Content-Encoding, which nobody asked for: the coding's name, made
-    /// printable.
-    Content(Box<str>),
 }
 
 /// A head that is whole.
@@ -114,7 +111,8 @@ impl Collector {
             self.room = self.room.checked_sub(end).ok_or(HeadError::TooLong { max: HEAD_MAX })?;
             self.bytes.extend_from_slice(piece);
             // At once: another protocol's greeting has no empty line that one could wait for.
-            if !self.bytes.iter().zip(START).all(|(came, expected)| came == expected) {
+            let start = &self.bytes[..START.len().min(self.bytes.len())];
+            if !start.eq_ignore_ascii_case(&START[..start.len()]) {
                 return Err(HeadError::NotHttp);
             }
             if self.bytes.ends_with(b"\n\r\n") || self.bytes.ends_with(b"\n\n") {
@@ -130,34 +128,21 @@ impl Collector {
 
 /// A whole head, or `None` if it is an interim one.
 fn parse(bytes: &[u8]) -> Result<Option<(Head, Framing)>, HeadError> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut parsed = httparse::Response::new(&mut fields);
-    let mut config = ParserConfig::default();
-    // RFC 9112 5.2: a user agent takes folded lines. What is read here is trimmed of line ends too.
-    config.allow_obsolete_multiline_headers_in_responses(true);
-    let parse = config.parse_response(&mut parsed, bytes).map_err(HeadError::Syntax)?;
-    let status = match (parse, parsed.code) {
-        (Status::Complete(len), Some(status)) if len == bytes.len() => status,
-        _ => return Err(HeadError::Syntax(httparse::Error::NewLine)),
-    };
+    let at = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |lf| lf + 1);
+    let (first, lines) = bytes.split_at(at);
+    let (status, reason) = status(first.trim_ascii_end()).ok_or(HeadError::Status)?;
     match status {
         101 => return Err(HeadError::Switched),
         100..=199 => return Ok(None),
         _ => {}
     }
-    let framing = framing(status, parsed.headers)?;
-    if let (200..=299, Some(codings)) = (status, combined(parsed.headers, "Content-Encoding")) {
-        // A redirect's or an error's text is not what the user wants, so its coding is no matter.
-        if let Some(coding) = items(&codings).find(|coding| *coding != b"identity") {
-            return Err(HeadError::Content(words(coding).to_string().into()));
-        }
-    }
+    let framing = framing(status, lines)?;
+    let codings = list(lines, "Content-Encoding").unwrap_or_default();
     let head = Head {
         status,
-        reason: words(parsed.reason.unwrap_or_default().trim().as_bytes()).to_string().into(),
-        location: values(parsed.headers, "Location")
-            .next()
-            .map(|value| String::from_utf8_lossy(value.trim_ascii()).into()),
+        reason: printable(reason),
+        location: values(lines, "Location").next().map(Vec::into_boxed_slice),
+        coding: items(&codings).find(|coding| *coding != b"identity").map(printable),
         length: match framing {
             Framing::Length(len) => Some(len),
             Framing::Chunked | Framing::Close => None,
@@ -166,25 +151,25 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, Framing)>, HeadError> {
     Ok(Some((head, framing)))
 }
 
-/// RFC 9112 6.3.
-fn framing(status: u16, fields: &[Header<'_>]) -> Result<Framing, HeadError> {
+/// RFC 9112 6.3, and `identity` of RFC 2616, which says nothing.
+fn framing(status: u16, lines: &[u8]) -> Result<Framing, HeadError> {
     if let 204 | 304 = status {
         return Ok(Framing::Length(0));
     }
-    // Overrides a Content-Length, also an invalid one.
-    if let Some(codings) = combined(fields, "Transfer-Encoding") {
-        return if items(&codings).eq([b"chunked"]) {
-            Ok(Framing::Chunked)
-        } else {
-            Err(HeadError::Transfer(words(&codings).to_string().into()))
-        };
+    let codings = list(lines, "Transfer-Encoding").unwrap_or_default();
+    let mut transfer = items(&codings).filter(|coding| *coding != b"identity");
+    match (transfer.next(), transfer.next()) {
+        (None, _) => {}
+        // Overrides a Content-Length, also an invalid one.
+        (Some(b"chunked"), None) => return Ok(Framing::Chunked),
+        (Some(_), _) => return Err(HeadError::Transfer(printable(&codings))),
     }
-    let Some(lengths) = combined(fields, "Content-Length") else {
+    let Some(lengths) = list(lines, "Content-Length") else {
         return Ok(Framing::Close);
     };
     let mut all = None;
-    for length in lengths.split(|&byte| byte == b',') {
-        let other = number(length.trim_ascii()).ok_or(HeadError::Length)?;
+    for length in items(&lengths) {
+        let other = number(length).ok_or(HeadError::Length)?;
         let first = *all.get_or_insert(other);
         if first != other {
             return Err(HeadError::Lengths { first, other });
@@ -193,34 +178,17 @@ fn framing(status: u16, fields: &[Header<'_>]) -> Result<Framing, HeadError> {
     all.map(Framing::Length).ok_or(HeadError::Length)
 }
 
-/// Digits only: the standard library's parser takes a sign.
-fn number(digits: &[u8]) -> Option<u64> {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn values<'f>(fields: &'f [Header<'_>], name: &str) -> impl Iterator<Item = &'f [u8]> {
-    fields.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|f| f.value)
-}
-
-/// A list's value, from however many fields of that name (RFC 9110 5.3), in lower case.
-fn combined(fields: &[Header<'_>], name: &str) -> Option<Vec<u8>> {
-    let values: Vec<&[u8]> = values(fields, name).collect();
-    (!values.is_empty()).then(|| values.join(&b", "[..]).to_ascii_lowercase())
-}
-
-/// The elements of a list; empty ones do not count (RFC 9110 5.6.1.2).
-fn items(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+fn printable(said: &[u8]) -> Box<str> {
+    words(said).to_string().into()
 }
 
 impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HeadError::NotHttp => f.write_str("the answer is not HTTP/1"),
-            HeadError::Syntax(error) => write!(f, "the answer's head is malformed: {error}"),
+            HeadError::NotHttp => f.write_str("the answer is not HTTP"),
+            HeadError::Status => {
+                f.write_str("the answer is malformed: its first line has no status")
+            }
             HeadError::TooLong { max } => {
                 write!(f, "the answer's head is longer than {max} bytes")
             }
@@ -233,9 +201,6 @@ impl fmt::Display for HeadError {
             }
             HeadError::Transfer(codings) => {
                 write!(f, "the answer has the transfer coding '{codings}', not just chunks")
-            }
-            HeadError::Content(coding) => {
-                write!(f, "the answer has the content coding '{coding}', which was not asked for")
             }
         }
     }

@@ -35,6 +35,8 @@
 //! ```
 
 mod chunked;
+mod escape;
+mod fields;
 mod head;
 mod request;
 mod response;

@@ -7,17 +7,20 @@ use super::Url;
 /// It asks for the bytes as they are, because they are written as they come, and for the end of the
 /// connection, because nothing else is asked on it.
 pub fn get(url: &Url) -> String {
+    let authorization = url.authorization();
+    let authorization = authorization.map(|login| format!("Authorization: {login}\r\n"));
     format!(
         "GET {target} HTTP/1.1\r\n\
          Host: {host}\r\n\
          User-Agent: windlass/{version}\r\n\
          Accept: */*\r\n\
          Accept-Encoding: identity\r\n\
-         Connection: close\r\n\
+         {authorization}Connection: close\r\n\
          \r\n",
         target = url.target(),
         host = url.host(),
         version = env!("CARGO_PKG_VERSION"),
+        authorization = authorization.unwrap_or_default(),
     )
 }
 

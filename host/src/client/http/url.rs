@@ -1,13 +1,18 @@
-//! Where a document is: `http://HOST[:PORT]/PATH`.
+//! Where a document is: `http://[USER[:PASSWORD]@]HOST[:PORT]/PATH`.
 
 use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 
 use fluent_uri::component::Host;
 use fluent_uri::pct_enc::{EStr, encoder};
 use fluent_uri::resolve::ResolveError;
 use fluent_uri::{IriRef, ParseError, Uri, UriRef};
 
+use super::escape::escape;
 use crate::addr::HostPort;
+use crate::printable::words;
 
 /// The port of `http` (RFC 9110 4.2.1).
 const PORT: u16 = 80;
@@ -15,13 +20,17 @@ const PORT: u16 = 80;
 /// An http URL, in the parts that a request is made of.
 ///
 /// Its target and host consist of visible ASCII only, so that neither can end a line of the request
-/// or begin another one. Characters beyond ASCII are percent-encoded as they are parsed; a fragment
-/// is dropped, since it is never sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// or begin another one. Characters that RFC 3986 has no place for are percent-encoded as they are
+/// parsed; a fragment is dropped, since it is never sent.
+///
+/// It is displayed for people: cut, if it is long, and without user and password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     server: HostPort,
     /// Begins with `/`.
     target: String,
+    /// `USER:PASSWORD` in base64, if it names a user.
+    login: Option<Box<str>>,
 }
 
 /// Why a text is no URL that can be asked for.
@@ -32,9 +41,11 @@ pub enum UrlError {
         /// The offset of its first byte.
         at: usize,
     },
-    /// It does not begin with `http://`.
+    /// It does not begin with a scheme that is known.
     Scheme,
-    /// It names a user.
+    /// It begins with this scheme, which is known and not spoken.
+    NotSpoken(&'static str),
+    /// It names a user, where there are none.
     Userinfo,
     /// No host.
     NoHost,
@@ -46,28 +57,39 @@ pub enum UrlError {
 
 impl Url {
     /// Takes what a user wrote.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
-        Self::from_reference(&IriRef::parse(text)?.to_uri_ref())
+    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, UrlError> {
+        Self::from_reference(&IriRef::parse(&*escape(text.as_ref())?)?.to_uri_ref())
     }
 
-    /// Where an answer from here leads whose Location header is `location`, relative or absolute
+    /// Where an answer from here leads whose Location field is `location`, relative or absolute
     /// (RFC 9110 10.2.2, RFC 3986 5).
     ///
-    /// An empty one leads here again. That it leads nowhere for ever is for the caller to notice.
+    /// An empty one leads here again. That it leads nowhere for ever is for the caller to notice. A user
+    /// and a password stay with their server, and are never sent to another one.
     ///
     /// # Errors
     /// As for [`parse`](Self::parse): no redirect leaves http.
-    pub fn redirect(&self, location: &str) -> Result<Self, UrlError> {
-        let base = Uri::parse(self.to_string()).map_err(|(error, _)| error)?;
-        let location = IriRef::parse(location)?.to_uri_ref();
-        Self::from_reference(&location.resolve_against(&base)?.into())
+    pub fn redirect(&self, location: impl AsRef<[u8]>) -> Result<Self, UrlError> {
+        let base = Uri::parse(self.absolute()).map_err(|(error, _)| error)?;
+        let location = IriRef::parse(&*escape(location.as_ref())?)?.to_uri_ref();
+        let mut next = Self::from_reference(&location.resolve_against(&base)?.into())?;
+        let is_same = next.server.port == self.server.port
+            && next.server.host.eq_ignore_ascii_case(&self.server.host);
+        if is_same && next.login.is_none() {
+            next.login.clone_from(&self.login);
+        }
+        Ok(next)
     }
 
     fn from_reference(uri: &UriRef<String>) -> Result<Self, UrlError> {
-        if !uri.scheme().is_some_and(|scheme| scheme.as_str().eq_ignore_ascii_case("http")) {
-            return Err(UrlError::Scheme);
+        let scheme = uri.scheme().map_or("", |scheme| scheme.as_str());
+        if !scheme.eq_ignore_ascii_case("http") {
+            let to_come = ["https", "xfer", "tftp"];
+            let known = to_come.into_iter().find(|known| scheme.eq_ignore_ascii_case(known));
+            return Err(known.map_or(UrlError::Scheme, UrlError::NotSpoken));
         }
         let server = server(uri, PORT)?;
+        let login = login(uri);
         let path = match uri.path().as_str() {
             "" => "/",
             path => path,
@@ -78,7 +100,7 @@ impl Url {
         };
         let host = server.host.bytes();
         debug_assert!(target.bytes().chain(host).all(|byte| byte.is_ascii_graphic()));
-        Ok(Self { server, target })
+        Ok(Self { server, target, login })
     }
 
     /// Where to connect.
@@ -98,6 +120,16 @@ impl Url {
     /// What to ask that server for: path and query.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The value of an Authorization field, if the URL names a user (RFC 7617).
+    pub fn authorization(&self) -> Option<String> {
+        self.login.as_ref().map(|login| format!("Basic {login}"))
+    }
+
+    /// All of it, without user and password: what a proxy is asked for.
+    pub fn absolute(&self) -> String {
+        format!("http://{}{}", self.host(), self.target)
     }
 
     /// A name for the file, if the path ends in one: its last segment, decoded.
@@ -121,9 +153,6 @@ impl Url {
 /// It names no host, or something else than a host and a port.
 pub(in crate::client) fn server(uri: &UriRef<String>, default: u16) -> Result<HostPort, UrlError> {
     let authority = uri.authority().ok_or(UrlError::NoHost)?;
-    if authority.has_userinfo() {
-        return Err(UrlError::Userinfo);
-    }
     let host = match authority.host_parsed() {
         Host::Ipv4 { .. } => authority.host(),
         Host::Ipv6 { .. } => authority.host().trim_matches(['[', ']']),
@@ -140,9 +169,26 @@ pub(in crate::client) fn server(uri: &UriRef<String>, default: u16) -> Result<Ho
     Ok(HostPort { host: host.to_owned(), port })
 }
 
+/// The user and the password of a URL, as they are sent.
+pub(super) fn login(uri: &UriRef<String>) -> Option<Box<str>> {
+    let userinfo = uri.authority()?.userinfo().filter(|userinfo| !userinfo.is_empty())?;
+    let mut login = userinfo.decode().to_bytes().into_owned();
+    if !userinfo.as_str().contains(':') {
+        login.push(b':');
+    }
+    Some(BASE64_STANDARD.encode(login).into())
+}
+
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.host(), self.target)
+        words(self.absolute().as_bytes()).fmt(f)
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
@@ -152,8 +198,9 @@ impl fmt::Display for UrlError {
             UrlError::Syntax { at } => {
                 return write!(f, "not a URL: byte {at} of it cannot be there");
             }
-            UrlError::Scheme => {
-                "only http and files are spoken: a URL begins with http:// or files://"
+            UrlError::Scheme => "a URL begins with http:// or files://",
+            UrlError::NotSpoken(scheme) => {
+                return write!(f, "{scheme}:// is not spoken yet, only http:// and files://");
             }
             UrlError::Userinfo => "the URL names a user, and nobody is logged in here",
             UrlError::NoHost => "the URL has no host",
