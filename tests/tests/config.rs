@@ -41,13 +41,52 @@ fn every_mistake_is_a_line_with_its_place_and_the_exit_code_is_1() {
         assert!(outcome.stdout.is_empty(), "{outcome}");
         let lines: Vec<_> = outcome.stderr.lines().collect();
         let begin = |place: &str| format!("windlass: {}:{place}: ", file.display());
-        assert_eq!(lines.len(), 2, "{outcome}");
-        assert!(lines[0].starts_with(&(begin("2:1") + "unknown field `frob`")), "{outcome}");
-        assert!(lines[1].starts_with(&(begin("5:11") + "\"frob\" is not one of")), "{outcome}");
+        let expected = [
+            ("1:1", "the key `service` is missing"),
+            ("1:1", "the key `listen` is missing"),
+            ("2:1", "unknown key `frob`"),
+            ("4:1", "the key `listen` is missing"),
+            ("5:11", "\"frob\" is not one of"),
+        ];
+        assert_eq!(lines.len(), expected.len(), "{outcome}");
+        for (line, (place, what)) in lines.iter().zip(expected) {
+            assert!(line.starts_with(&(begin(place) + what)), "{outcome}");
+        }
     }
     let missing = folder.path().join("missing");
     let outcome = windlass!("serve", "--config", &missing).run();
     outcome.fails_with(1, &[&missing.display().to_string(), "No such file"]);
+}
+
+/// Without a file too: what `serve` would say after it has opened half of it.
+#[test]
+fn check_finds_what_serving_would() {
+    let not_a_folder = "/proc/self/status";
+    for (line, words) in [
+        ("files --root /no/such", &["open the root /no/such", "No such file"][..]),
+        ("files --root /proc/self/status", &["open the root", not_a_folder]),
+        ("files --push /no/such/x", &["/no/such", "No such file"]),
+        ("files --push /proc/no-such-file", &["push /proc/no-such-file"]),
+        ("upper --user no-such-user", &["no-such-user", "no such user"]),
+        ("upper --user nobody:no-such-group", &["no such group"]),
+        ("upper --listen unix:/no/such/x", &["bind unix:/no/such/x", "No such file"]),
+        ("upper --model prefork --listen unix:@x --control /no/such/x", &["bind unix:/no/such/x"]),
+        ("upper --listen tcp:127.0.0.1:1 --listen tcp:127.0.0.1:1", &["is given twice"]),
+        ("upper --listen tcp:0.0.0.0:1 --listen tcp:127.0.0.1:1", &["exclude each other"]),
+    ] {
+        let listen = if line.contains("--listen") { "" } else { " --listen tcp:127.0.0.1:0" };
+        let outcome = windlass!().words(&format!("serve --check {line}{listen}")).run();
+        outcome.fails_with(1, words);
+    }
+    // Several are all told.
+    let line =
+        "serve --check upper --user no-such-user --listen unix:/no/such/x --listen unix:/no/such/y";
+    let outcome = windlass!().words(line).run();
+    assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(1), 3), "{outcome}");
+    for line in ["serve --check", "serve --check upper --listen tcp:0.0.0.0:1 --listen tcp:[::]:1"]
+    {
+        assert_eq!(windlass!().words(line).run().code, Some(0), "{line}");
+    }
 }
 
 #[test]

@@ -201,7 +201,7 @@ fn a_mistake_changes_nothing() {
     let taken = format!("tcp:{}", taken.local_addr().expect("an address"));
     for (broken, words) in [
         ("[[listener]".to_owned(), "config:1:"),
-        (upper("frobnicate = 1"), "config:5:1: unknown field `frobnicate`"),
+        (upper("frobnicate = 1"), "config:5:1: unknown key `frobnicate`"),
         (String::new(), "nothing to serve"),
         (format!("{text}{}", listener("echo", "epoll", &taken, "")), "in use"),
         (format!("{text}{}", listener("echo", "epoll", "fd:0", "")), "fd:0"),

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::keys::{addresses, choice, positive, socket, user, within_workers};
+use super::keys::{addresses, choice, positive, socket, within_workers};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
@@ -258,7 +258,6 @@ pub(super) struct Serve {
     pub(super) control: Option<PathBuf>,
     /// Become this user once everything is open; only root can
     #[arg(long, value_name = "NAME[:GROUP]", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    #[serde(deserialize_with = "user")]
     pub(super) user: Option<String>,
     /// pool-static, prefork, fork: do not confine workers; for debugging
     #[arg(long)]

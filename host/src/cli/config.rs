@@ -1,7 +1,12 @@
 //! The configuration: a TOML file, and everything that is wrong with it, by line and column.
+//!
+//! Each key of a listener is read by itself, so that one mistake hides no other; then all that are good
+//! together, as the options of a command line.
+
+mod value;
 
 use std::ops::Range;
-use std::path::{Path, absolute};
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,10 +14,11 @@ use toml::de::{DeTable, DeValue};
 
 use super::args::{Micros, Serve};
 use super::plan::{Names, listeners};
-use crate::addr::Address;
+use super::survey::{Found, Survey, What};
 use crate::error::Error;
 use crate::printable::printable;
 use crate::server::Spec;
+use value::{Entry, Value, Wrong, missing, table, unknown};
 
 /// What the file says beside its listeners.
 #[derive(Debug)]
@@ -25,154 +31,160 @@ struct Top {
 struct File<'a> {
     path: &'a Path,
     text: &'a str,
-    /// What is to be bound, and where that is said.
-    sockets: Vec<(Address, Range<usize>)>,
-    errors: Vec<String>,
+    /// Where each line begins.
+    lines: Vec<usize>,
+    survey: Survey<usize>,
+    /// Each with its place: lines are told in the order of the file.
+    errors: Vec<(usize, String)>,
 }
 
 /// Reads the configuration at `path`, which says for `grace` and `drain` what differs from these.
 ///
+/// With `is_check`, what would be opened is looked at more closely.
+///
 /// # Errors
 /// Every mistake that can be told from the others, a line each.
-pub(super) fn read(path: &Path, grace: Micros, drain: Micros) -> Result<Vec<Spec>, Vec<String>> {
+pub(super) fn read(
+    path: &Path,
+    grace: Micros,
+    drain: Micros,
+    is_check: bool,
+) -> Result<Vec<Spec>, Vec<String>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![Error::new("read", printable(path), error).to_string()])?;
-    parse(path, &text, Top { grace, drain })
+    parse(path, &text, Top { grace, drain }, is_check)
 }
 
-fn parse(path: &Path, text: &str, top: Top) -> Result<Vec<Spec>, Vec<String>> {
+fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Vec<Spec>, Vec<String>> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut file = File { path, text, sockets: Vec::new(), errors: Vec::new() };
-    if !errors.is_empty() {
+    let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let mut file = File { path, text, lines, survey: Survey::new(is_check), errors: Vec::new() };
+    let specs = if errors.is_empty() {
+        file.read(table.get_ref(), top)
+    } else {
         // What a broken file means beyond that is guessing.
         for error in &errors {
-            file.complain(error.span(), error.message());
+            file.complain(error.span().map_or(0, |span| span.start), error.message());
         }
-        return Err(file.errors);
+        Vec::new()
+    };
+    if file.errors.is_empty() {
+        return Ok(specs);
     }
-    let specs = file.read(table.into_inner(), top);
-    if file.errors.is_empty() { Ok(specs) } else { Err(file.errors) }
+    file.errors.sort_by_key(|(at, _)| *at);
+    Err(file.errors.into_iter().map(|(_, error)| error).collect())
 }
 
 impl File<'_> {
-    fn read(&mut self, table: DeTable<'_>, mut top: Top) -> Vec<Spec> {
-        let mut entries = Vec::new();
-        let mut in_order: Vec<_> = table.into_iter().collect();
-        in_order.sort_by_key(|(key, _)| key.span().start);
-        for (key, value) in in_order {
-            match (key.get_ref().as_ref(), value) {
-                ("grace", value) => top.grace = self.value(value).unwrap_or(top.grace),
-                ("drain", value) => top.drain = self.value(value).unwrap_or(top.drain),
-                ("listener", value) if value.get_ref().is_array() => {
-                    if let DeValue::Array(array) = value.into_inner() {
-                        entries.extend(array);
-                    }
-                }
+    fn read<'de>(&mut self, entries: &'de DeTable<'de>, mut top: Top) -> Vec<Spec> {
+        let mut all = None;
+        for (key, value) in entries {
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("grace", _) => top.grace = self.value(value).unwrap_or(top.grace),
+                ("drain", _) => top.drain = self.value(value).unwrap_or(top.drain),
+                ("listener", DeValue::Array(array)) => all = Some(array),
                 ("listener", _) => {
-                    self.complain(Some(key.span()), "write [[listener]], with two brackets");
+                    self.complain(key.span().start, "write [[listener]], with two brackets");
                 }
-                (unknown, _) => self.complain(
-                    Some(key.span()),
-                    &format!(
-                        "unknown field `{unknown}`, expected one of `grace`, `drain`, `listener`"
-                    ),
-                ),
+                (other, _) => {
+                    self.complain(
+                        key.span().start,
+                        &unknown(other, &["grace", "drain", "listener"]),
+                    );
+                }
             }
         }
-        if entries.is_empty() && self.errors.is_empty() {
-            self.complain(None, "no [[listener]], so there is nothing to serve");
+        if all.is_none_or(|all| all.is_empty()) && self.errors.is_empty() {
+            self.complain(0, "no [[listener]], so there is nothing to serve");
         }
         let mut specs = Vec::new();
-        for entry in entries {
-            self.listener(entry, &top, &mut specs);
+        for entry in all.into_iter().flatten() {
+            match entry.get_ref() {
+                DeValue::Table(entries) => self.listener(entries, entry.span(), &top, &mut specs),
+                _ => self.complain(entry.span().start, "write [[listener]], and its keys below it"),
+            }
         }
         specs
     }
 
-    fn listener(&mut self, entry: Spanned<DeValue<'_>>, top: &Top, specs: &mut Vec<Spec>) {
-        let whole = entry.span();
-        let keys: Vec<(String, Range<usize>)> = entry
-            .get_ref()
-            .as_table()
-            .into_iter()
-            .flat_map(|table| table.iter())
-            .map(|(key, _)| (key.get_ref().to_string(), key.span()))
-            .collect();
+    fn listener<'de>(
+        &mut self,
+        entries: &'de DeTable<'de>,
+        whole: Range<usize>,
+        top: &Top,
+        specs: &mut Vec<Spec>,
+    ) {
+        let (good, bad): (Vec<Entry<'de>>, Vec<Entry<'de>>) =
+            entries.iter().partition(|&(key, value)| {
+                let read = Serve::deserialize(table([(key, value)].into_iter()));
+                let complain = |error: Wrong| {
+                    let at = if error.is_key { key.span() } else { value.span() };
+                    self.complain(at.start, &error.what);
+                };
+                read.map_err(complain).is_ok()
+            });
+        let is_bad = |name: &str| bad.iter().any(|(key, _)| key.get_ref() == name);
         let place = |name: &str| {
-            let of_key = keys.iter().find(|(key, _)| key == name).map(|(_, span)| span.clone());
-            of_key.unwrap_or(whole.clone())
+            let of_key = entries.get_key_value(name).map(|(key, _)| key.span().start);
+            of_key.unwrap_or(whole.start)
         };
-        let Some(serve) = self.value::<Serve>(entry) else { return };
+        let Ok(serve) = Serve::deserialize(table(good.into_iter())) else { return };
+        let mut is_whole = true;
         for (key, given) in
             [("service", serve.service.is_some()), ("listen", !serve.listen.is_empty())]
         {
-            if !given {
-                self.complain(Some(whole.clone()), &format!("missing field `{key}`"));
+            is_whole &= given;
+            if !given && !is_bad(key) {
+                self.complain(whole.start, &missing(key));
             }
         }
-        if serve.service.is_none() || serve.listen.is_empty() {
+        if !is_whole {
             return;
         }
-        match listeners(&serve, Names(""), top.grace, top.drain) {
-            Ok(new) => {
-                for spec in new {
-                    self.take(&spec.address, place("listen"));
-                    if let Some(path) = &spec.control {
-                        self.take(&Address::Unix(path.clone()), place("control"));
+        let new = listeners(&serve, Names(""), top.grace, top.drain);
+        // What follows from a mistake that was told already is none.
+        let wrong = new.wrong.iter().filter(|wrong| !wrong.about.iter().any(|key| is_bad(key)));
+        for wrong in wrong {
+            self.complain(place(wrong.about[0]), &wrong.message);
+        }
+        for Found { option, what } in self.survey.look(&serve, &new.specs, place) {
+            let what = match what {
+                What::Failed(why) => why,
+                What::Taken { said, earlier, place: at } => {
+                    let line = self.line_of(at);
+                    if said.is_same(&earlier) {
+                        format!("{said} is taken in line {line} already")
+                    } else {
+                        format!("{said} and {earlier} of line {line} exclude each other")
                     }
-                    if let Err(error) = spec.offer() {
-                        let key = if serve.root.is_some() { "root" } else { "push" };
-                        self.complain(Some(place(key)), &error.to_string());
-                    }
-                    specs.push(spec);
                 }
-            }
-            Err(wrong) => self.complain(Some(place(wrong.option)), &wrong.message),
+            };
+            self.complain(place(option), &what);
         }
+        specs.extend(new.specs);
     }
 
-    /// The socket of a listener or of its control: it can be bound once.
-    fn take(&mut self, said: &Address, span: Range<usize>) {
-        let socket = match said {
-            Address::Unix(path) => Address::Unix(absolute(path).unwrap_or_else(|_| path.clone())),
-            other => other.clone(),
-        };
-        let twice =
-            |(earlier, _): &&(Address, _)| earlier.is_same(&socket) && !is_any_port(&socket);
-        if let Some((_, first)) = self.sockets.iter().find(twice) {
-            let (line, _) = self.place(first.start);
-            self.complain(Some(span.clone()), &format!("{said} is taken in line {line} already"));
-        }
-        self.sockets.push((socket, span));
+    fn value<'de, T: Deserialize<'de>>(&mut self, value: &'de Spanned<DeValue<'de>>) -> Option<T> {
+        let read = T::deserialize(Value(value.get_ref()));
+        read.map_err(|error| self.complain(value.span().start, &error.what)).ok()
     }
 
-    fn value<'de, T: Deserialize<'de>>(&mut self, value: Spanned<DeValue<'de>>) -> Option<T> {
-        let whole = value.span();
-        let from = toml::de::ValueDeserializer::from(value);
-        let read = T::deserialize(from);
-        read.map_err(|error| self.complain(error.span().or(Some(whole)), error.message())).ok()
-    }
-
-    fn complain(&mut self, span: Option<Range<usize>>, what: &str) {
-        let (line, column) = self.place(span.map_or(0, |span| span.start));
-        // One line each, whatever a string in the file holds.
+    fn complain(&mut self, at: usize, what: &str) {
+        // A column is a character, from 1.
+        let line = self.line_of(at);
+        let before = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
+        let column = before.chars().count() + 1;
+        // One line each, whatever a string in the file holds, and nothing that a terminal would take
+        // for a command.
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        // And nothing that a terminal would take for a command.
-        let (path, what) = (printable(&self.path), printable(&what));
-        self.errors.push(format!("{path}:{line}:{column}: {what}"));
+        let (path, what) = (printable(self.path), printable(&what));
+        self.errors.push((at, format!("{path}:{line}:{column}: {what}")));
     }
 
-    /// Line and column of a byte, from 1; a column is a character.
-    fn place(&self, at: usize) -> (usize, usize) {
-        let before = self.text.get(..at).unwrap_or_default();
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        (before.matches('\n').count() + 1, line.chars().count() + 1)
+    /// The line of a byte, from 1.
+    fn line_of(&self, at: usize) -> usize {
+        self.lines.partition_point(|&begin| begin <= at).max(1)
     }
-}
-
-/// Whether each who listens there gets another port.
-fn is_any_port(address: &Address) -> bool {
-    matches!(address, Address::Tcp(at) if at.port == 0)
 }
 
 #[cfg(test)]

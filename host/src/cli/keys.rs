@@ -12,7 +12,6 @@ use super::args::{Micros, socket_file};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::WORKERS_MAX;
-use crate::sys::user::User;
 
 /// A service or a model, by its name.
 pub(super) fn choice<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
@@ -52,13 +51,6 @@ pub(super) fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBu
     socket_file(PathBuf::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
-/// The name of a user, who is there.
-pub(super) fn user<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let name = String::deserialize(from)?;
-    User::look_up(&name).map_err(D::Error::custom)?;
-    Ok(Some(name))
-}
-
 /// A number from 1.
 pub(super) fn positive<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
 where
@@ -85,7 +77,7 @@ where
     let most = most.min(u64::MAX >> (64 - 8 * size_of::<T>()));
     let fits = u64::try_from(number).ok().filter(|number| (1..=most).contains(number));
     let value = fits.and_then(|number| T::try_from(number).ok());
-    value.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is not in 1..={most}")))
+    value.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is not from 1 to {most}")))
 }
 
 impl<'de> Deserialize<'de> for Micros {

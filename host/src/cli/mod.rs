@@ -8,6 +8,7 @@ mod keys;
 mod plan;
 mod serve;
 mod status;
+mod survey;
 
 use std::io::{stderr, stdout};
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! From options to what is to be served: the same for the command line and the configuration.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -23,9 +24,16 @@ const BUILT_IN: [(Service, Model, &str); 5] = [
 /// Options that contradict each other.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    /// The option that the message is about first.
-    pub(super) option: &'static str,
+    /// Those options; the message is about the first of them first.
+    pub(super) about: Vec<&'static str>,
     pub(super) message: String,
+}
+
+/// What is to be served, and what is wrong with it: all of that.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) specs: Vec<Spec>,
+    pub(super) wrong: Vec<Wrong>,
 }
 
 /// How options are called where they were written: `--max-threads`, `max-threads`.
@@ -33,32 +41,38 @@ pub(super) struct Wrong {
 pub(super) struct Names(pub(super) &'static str);
 
 /// What `serve` asks for: its listeners.
-pub(super) fn listeners(
-    serve: &Serve,
-    names: Names,
-    grace: Micros,
-    drain: Micros,
-) -> Result<Vec<Spec>, Wrong> {
-    let limits = limits(serve, names)?;
-    let files = files(serve, names)?;
+pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micros) -> Plan {
+    let mut wrong = Vec::new();
+    let limits = limits(serve, names, &mut wrong);
+    let files = files(serve, names).unwrap_or_else(|found| {
+        wrong.push(found);
+        None
+    });
     let mut specs: Vec<Spec> = Vec::new();
+    let (mut numbers, mut strangers) = (HashSet::new(), Vec::new());
     for (service, model, address) in places(serve) {
-        if let Address::Fd(_) = address
-            && specs.iter().any(|earlier| earlier.address == address)
+        if let Address::Fd(number) = address
+            && !numbers.insert(number)
         {
             let message = format!("{address} is given twice, and can be taken over once");
-            return Err(Wrong { option: "listen", message });
+            wrong.push(Wrong { about: vec!["listen"], message });
+            continue;
         }
         if let Address::Udp(_) | Address::UnixDatagram(_) = address {
             let service = service.name();
             let message =
                 format!("{service} is served on streams, and {address} is a datagram address");
-            return Err(Wrong { option: "listen", message });
+            wrong.push(Wrong { about: vec!["listen", "service"], message });
+            continue;
         }
-        if let Some((option, models)) = serve.strangers(model).next() {
+        for (option, models) in serve.strangers(model) {
             let (Names(dashes), model) = (names, model.name());
             let message = format!("{dashes}{option} is for {dashes}model {models}, not {model}");
-            return Err(Wrong { option, message });
+            // Once for all addresses of one model.
+            if !strangers.contains(&message) {
+                strangers.push(message.clone());
+                wrong.push(Wrong { about: vec![option, "model"], message });
+            }
         }
         specs.push(Spec {
             address,
@@ -80,15 +94,15 @@ pub(super) fn listeners(
     {
         let (Names(dashes), path) = (names, printable(path));
         let message = format!("{dashes}control and {dashes}listen are both at {path}");
-        return Err(Wrong { option: "control", message });
+        wrong.push(Wrong { about: vec!["control", "listen"], message });
     }
     if serve.control.is_some() && specs.len() > 1 {
         let (Names(dashes), many) = (names, specs.len());
         let message =
             format!("{dashes}control is for one listener, not {many}; name it ({dashes}listen)");
-        return Err(Wrong { option: "control", message });
+        wrong.push(Wrong { about: vec!["control", "listen"], message });
     }
-    Ok(specs)
+    Plan { specs, wrong }
 }
 
 fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
@@ -120,13 +134,13 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
     match serve.service {
         Some(Service::Files) if root.is_none() && push.is_none() => {
             let message = format!("files needs {dashes}root DIR, or {dashes}push FILE");
-            return Err(Wrong { option: "service", message });
+            return Err(Wrong { about: vec!["service", "root", "push"], message });
         }
         Some(Service::Time | Service::Upper | Service::Echo)
             if root.is_some() || push.is_some() =>
         {
             let message = format!("{dashes}root and {dashes}push are for files");
-            return Err(Wrong { option, message });
+            return Err(Wrong { about: vec![option, "service"], message });
         }
         Some(_) | None => {}
     }
@@ -136,7 +150,7 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
             let folder = file.parent().filter(|folder| *folder != Path::new(""));
             let name = file.file_name().ok_or_else(|| {
                 let message = format!("{dashes}push is for a file, by its name");
-                Wrong { option, message }
+                Wrong { about: vec![option], message }
             })?;
             (folder.unwrap_or(Path::new(".")), Some(name))
         }
@@ -145,7 +159,7 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
     Ok(Some(Files { root: root.to_owned(), push: push.map(OsStr::to_owned) }))
 }
 
-fn limits(serve: &Serve, names: Names) -> Result<Limits, Wrong> {
+fn limits(serve: &Serve, names: Names, wrong: &mut Vec<Wrong>) -> Limits {
     let Names(dashes) = names;
     let defaults = Policy::default();
     let min = serve
@@ -155,19 +169,19 @@ fn limits(serve: &Serve, names: Names) -> Result<Limits, Wrong> {
     let threads = Policy { min, max, queue: serve.queue.unwrap_or(defaults.queue), ..defaults };
     if min > max {
         let message = format!("{dashes}min-threads {min} is above {dashes}max-threads {max}");
-        return Err(Wrong { option: "min-threads", message });
+        wrong.push(Wrong { about: vec!["min-threads", "max-threads"], message });
     }
     let idle_us = serve.idle_timeout.map_or(Limits::default().idle_us, |idle| Some(idle.0));
-    Ok(Limits {
+    Limits {
         max_connections: serve.max_connections.map_or(usize::MAX, |n| n as usize),
         idle_us: idle_us.filter(|&us| us > 0),
         threads,
-        pool: pool(serve, names)?,
+        pool: pool(serve, names, wrong),
         sandbox: !serve.no_sandbox,
-    })
+    }
 }
 
-fn pool(serve: &Serve, Names(dashes): Names) -> Result<Pool, Wrong> {
+fn pool(serve: &Serve, Names(dashes): Names, wrong: &mut Vec<Wrong>) -> Pool {
     let defaults = Pool::default();
     let max_workers = serve.max_workers.unwrap_or_else(|| {
         defaults.max_workers.max(serve.max_spare.unwrap_or(0)).max(serve.min_spare.unwrap_or(0))
@@ -181,14 +195,14 @@ fn pool(serve: &Serve, Names(dashes): Names) -> Result<Pool, Wrong> {
             "{dashes}min-spare {min_spare}, {dashes}max-spare {max_spare} and {dashes}max-workers \
              {max_workers} are not in order"
         );
-        return Err(Wrong { option: "min-spare", message });
+        wrong.push(Wrong { about: vec!["min-spare", "max-spare", "max-workers"], message });
     }
-    Ok(Pool {
+    Pool {
         workers: serve.workers.unwrap_or(defaults.workers),
         min_spare,
         max_spare,
         max_workers,
         requests: serve.requests_per_worker,
         hold_us: serve.hold.unwrap_or(0).saturating_mul(1000),
-    })
+    }
 }

@@ -6,8 +6,9 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 use tracing::info;
 
-use super::args::{Args, ServeAll};
+use super::args::{Args, Serve, ServeAll};
 use super::plan::{self, Names};
+use super::survey::{Found, Survey, What};
 use super::{Failure, config, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
@@ -20,12 +21,20 @@ use crate::sys::signals::Signals;
 use crate::sys::user::User;
 
 pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
-    let specs = match &args.config {
-        Some(path) => config::read(path, args.grace, args.drain).map_err(Failure::Lines)?,
-        None => plan::listeners(&args.serve, Names("--"), args.grace, args.drain)
-            .map_err(|wrong| usage(&wrong.message))?,
+    let (grace, drain) = (args.grace, args.drain);
+    let specs = if let Some(path) = &args.config {
+        config::read(path, grace, drain, args.check).map_err(Failure::Lines)?
+    } else {
+        let plan = plan::listeners(&args.serve, Names("--"), grace, drain);
+        if let Some(wrong) = plan.wrong.first() {
+            return Err(usage(&wrong.message));
+        }
+        plan.specs
     };
     if args.check {
+        if args.config.is_none() {
+            check(&args.serve, &specs)?;
+        }
         return Ok(specs
             .iter()
             .try_for_each(|spec| print_line(&described("would serve", spec)))?);
@@ -65,9 +74,25 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
+/// What opening them would say, before it is done.
+fn check(serve: &Serve, specs: &[Spec]) -> std::result::Result<(), Failure> {
+    let found = Survey::new(true).look(serve, specs, |_| ());
+    let line = |found: Found<()>| match found.what {
+        What::Failed(why) => why,
+        What::Taken { said, earlier, place: () } if said.is_same(&earlier) => {
+            format!("{said} is given twice")
+        }
+        What::Taken { said, earlier, place: () } => {
+            format!("{earlier} and {said} exclude each other")
+        }
+    };
+    let lines: Vec<_> = found.into_iter().map(line).collect();
+    if lines.is_empty() { Ok(()) } else { Err(Failure::Lines(lines)) }
+}
+
 fn reread(path: &Path, args: &ServeAll) -> Reread {
     let (path, grace, drain) = (path.to_owned(), args.grace, args.drain);
-    Box::new(move || config::read(&path, grace, drain))
+    Box::new(move || config::read(&path, grace, drain, false))
 }
 
 /// The line that scripts wait for.

@@ -69,14 +69,12 @@ impl User {
     /// # Errors
     /// This is not root; `EPERM` for a root that may not (`CAP_SETUID`, `CAP_SETGID`).
     pub fn assume(&self) -> Result<()> {
+        self.may_be_assumed()?;
         if self.is_this_process() {
             // A binary that takes over from one that has become it.
             return Ok(());
         }
         let refuse = |why: &'static str| Error::new("become user", &self.name, why);
-        if !geteuid().is_root() {
-            return Err(refuse("only root can"));
-        }
         // A change of user clears it (prctl(2)), and whoever started us may rely on it.
         let (parent, at_its_death) = (getppid(), prctl::get_pdeathsig().ok().flatten());
         let Self { uid, gid, .. } = *self;
@@ -97,6 +95,17 @@ impl User {
             }
         }
         Ok(())
+    }
+
+    /// Whether this process may become that user.
+    ///
+    /// # Errors
+    /// Only root may.
+    pub fn may_be_assumed(&self) -> Result<()> {
+        if self.is_this_process() || geteuid().is_root() {
+            return Ok(());
+        }
+        Err(Error::new("become user", &self.name, "only root can"))
     }
 
     /// Whether this process is that user, all of it.

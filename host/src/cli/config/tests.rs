@@ -5,7 +5,7 @@ use crate::server::{Files, Limits, Model, Service};
 
 fn read(text: &str) -> Result<Vec<Spec>, Vec<String>> {
     let top = Top { grace: Micros(5_000_000), drain: Micros(6_000_000) };
-    parse(Path::new("file"), text, top)
+    parse(Path::new("file"), text, top, false)
 }
 
 const ONE: &str = "[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\n";
@@ -50,18 +50,18 @@ fn what_is_said_is_taken() {
 #[test]
 fn a_mistake_has_a_line_a_column_and_what_was_expected() {
     for (line, error) in [
-        ("frob = 1", "file:2:1: unknown field `frob`, expected one of `service`, `listen`"),
+        ("frob = 1", "file:2:1: unknown key `frob`, expected one of `service`, `listen`"),
         ("  model = 'frob'", "file:2:11: \"frob\" is not one of iterative, fork,"),
-        ("model = 3", "file:2:9: invalid type: integer `3`, expected a string"),
-        ("backlog = 0", "file:2:11: 0 is not in 1..=4294967295"),
-        ("backlog = -1", "file:2:11: -1 is not in 1..="),
-        ("backlog = 4294967296", "file:2:11: 4294967296 is not in 1..=4294967295"),
-        ("workers = 256\nmodel = 'pool-static'", "file:2:11: 256 is not in 1..=255"),
-        ("requests-per-worker = 0", "file:2:23: 0 is not in 1..=18446744073709551615"),
-        ("idle-timeout = 'soon'", "file:2:16: invalid type: string \"soon\""),
+        ("model = 3", "file:2:9: expected a string, found a whole number"),
+        ("backlog = 0", "file:2:11: 0 is not from 1 to 4294967295"),
+        ("backlog = -1", "file:2:11: -1 is not from 1 to"),
+        ("backlog = 4294967296", "file:2:11: 4294967296 is not from 1 to 4294967295"),
+        ("workers = 256\nmodel = 'pool-static'", "file:2:11: 256 is not from 1 to 255"),
+        ("requests-per-worker = 0", "file:2:23: 0 is not from 1 to 18446744073709551615"),
+        ("idle-timeout = 'soon'", "file:2:16: expected a number, found a string"),
         ("idle-timeout = -1", "file:2:16: seconds are between 0 and 1000000000"),
         ("idle-timeout = nan", "file:2:16: seconds are between 0 and 1000000000"),
-        ("hold = -1", "file:2:8: invalid value: integer `-1`"),
+        ("hold = -1", "file:2:8: expected a whole number from 0 up, found -1"),
         ("queue = 3", "file:2:1: queue is for model thread-pool, not epoll"),
         (
             "model = 'thread-pool'\nmax-threads = 2\nmin-threads = 4",
@@ -71,9 +71,24 @@ fn a_mistake_has_a_line_a_column_and_what_was_expected() {
             "model = 'prefork'\n\n  min-spare = 4\nmax-spare = 3",
             "file:4:3: min-spare 4, max-spare 3 and max-workers 20 are not in order",
         ),
+        (
+            "hodl = 3",
+            "file:2:1: unknown key `hodl` (a similar key exists: `hold`), expected one of",
+        ),
+        (
+            "hold = 1.5",
+            "file:2:8: expected a whole number from 0 up, found a number with a fraction",
+        ),
+        ("hold = 9223372036854775808", "file:2:8: 9223372036854775808 has more than 64 bits"),
+        ("no-sandbox = 'yes'", "file:2:14: expected true or false, found a string"),
+        ("no-sandbox = 2020-02-02", "file:2:14: expected true or false, found a date or a time"),
+        ("root = 3", "file:2:8: expected a string, found a whole number"),
+        ("user = []", "file:2:8: expected a string, found an array"),
+        ("user = {}", "file:2:8: expected a string, found a table"),
+        ("user = 'no:such'", "file:2:1: look up user no:such: there is no such user"),
         ("backlog = 1\nbacklog = 2", "file:3:1: duplicate key"),
         ("backlog = ", "file:2:"),
-        ("# über\n\"frob\" = 1", "file:3:1: unknown field `frob`"),
+        ("# über\n\"frob\" = 1", "file:3:1: unknown key `frob`"),
         ("\"ü\" = 1, frob", "file:2:8: "),
     ] {
         let text = ONE.replacen('\n', &format!("\n{line}\n"), 1);
@@ -89,7 +104,7 @@ fn addresses_are_checked() {
     for (value, error) in [
         ("'tcp:x'", "file:3:10: \"tcp:x\": the port is not a number"),
         ("3", "file:3:10: expected an address, or an array of addresses"),
-        ("[]", "file:1:1: missing field `listen`"),
+        ("[]", "file:1:1: the key `listen` is missing"),
         ("'udp:127.0.0.1:0'", "file:3:1: upper is served on streams, and udp:127.0.0.1:0 is"),
         ("['fd:3', 'fd:3']", "file:3:1: fd:3 is given twice"),
         ("['unix:a', 'unix:a']", "file:3:1: unix:a is taken in line 3 already"),
@@ -101,6 +116,98 @@ fn addresses_are_checked() {
     let twice = format!("{}{}", listen("'tcp:[0:0::1]:80'"), listen("'tcp:[::1]:80'"));
     assert_eq!(read(&twice).unwrap_err(), ["file:6:1: tcp:[::1]:80 is taken in line 3 already"]);
     assert!(read(&ONE.repeat(2)).is_ok(), "each gets a port of its own");
+}
+
+#[test]
+fn addresses_that_exclude_each_other_are_told() {
+    for (one, other, error) in [
+        (
+            "tcp:127.0.0.1:80",
+            "tcp:127.0.0.1:80",
+            Some("tcp:127.0.0.1:80 is taken in line 3 already"),
+        ),
+        (
+            "tcp:0.0.0.0:80",
+            "tcp:127.0.0.1:80",
+            Some("tcp:127.0.0.1:80 and tcp:0.0.0.0:80 of line 3"),
+        ),
+        (
+            "tcp:127.0.0.1:80",
+            "tcp:0.0.0.0:80",
+            Some("tcp:0.0.0.0:80 and tcp:127.0.0.1:80 of line 3"),
+        ),
+        (
+            "tcp:[::]:80",
+            "tcp:[::1]:80",
+            Some("tcp:[::1]:80 and tcp:[::]:80 of line 3 exclude each other"),
+        ),
+        ("tcp:[::]:80", "tcp:[0::0]:80", Some("tcp:[0::0]:80 is taken")),
+        ("tcp:Localhost:80", "tcp:localhost:80", Some("tcp:localhost:80 and tcp:Localhost:80")),
+        ("unix:/tmp/../tmp/x", "unix:/tmp/x", Some("unix:/tmp/x and unix:/tmp/../tmp/x of line 3")),
+        ("unix:@x", "unix:@x", Some("unix:@x is taken")),
+        // What a wildcard of one family has the other one does not.
+        ("tcp:0.0.0.0:80", "tcp:[::]:80", None),
+        ("tcp:0.0.0.0:80", "tcp:[::1]:80", None),
+        ("tcp:127.0.0.1:80", "tcp:127.0.0.2:80", None),
+        ("tcp:127.0.0.1:80", "tcp:0.0.0.0:81", None),
+        ("tcp:0.0.0.0:0", "tcp:0.0.0.0:0", None),
+        ("unix:@x", "unix:x", None),
+    ] {
+        let listener = |at| format!("[[listener]]\nservice = 'upper'\nlisten = '{at}'\n");
+        let read = read(&(listener(one) + &listener(other)));
+        let told = read.err().unwrap_or_default();
+        let is_told = |error| told.len() == 1 && told[0].starts_with(&format!("file:6:1: {error}"));
+        assert!(error.map_or(told.is_empty(), is_told), "{one} {other}: {told:?}");
+    }
+}
+
+#[test]
+fn a_check_looks_at_what_would_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let at = file.to_str().unwrap();
+    let check = |text: &str| {
+        let top = Top { grace: Micros(0), drain: Micros(0) };
+        parse(Path::new("file"), text, top, true)
+    };
+    let listen = |listen: &str| {
+        format!("[[listener]]\nservice = 'upper'\nmodel = 'prefork'\nlisten = 'unix:{listen}'\n")
+    };
+    assert!(check(&listen(&format!("{at}2"))).is_ok());
+    for (text, error) in [
+        (listen("/no/such/x"), "file:4:1: bind unix:/no/such/x: No such file or directory"),
+        (
+            listen(at),
+            &*format!(
+                "file:4:1: bind unix:{at}: there is a file of that name, and it is no socket"
+            ),
+        ),
+        (listen(&format!("{at}/x")), &*format!("file:4:1: bind unix:{at}/x: Not a directory")),
+        (listen("@x") + "control = '/no/such/x'", "file:5:1: bind unix:/no/such/x: No such file"),
+    ] {
+        let errors = check(&text).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
+        let top = Top { grace: Micros(0), drain: Micros(0) };
+        let later = parse(Path::new("file"), &text, top, false);
+        assert!(later.is_ok(), "whoever is open already does not need it");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_listener_is_told_and_none_that_follows_from_another() {
+    let text = "[[listener]]\nservice = 'upper'\nlisten = ['unix:@a', 'unix:@a']\nmodel = 'epol'\n\
+        backlog = 0\nhold = -1\nidle-timeout = 'x'\nworkers = 3\nmin-threads = 4\nmax-threads = 3\n\
+        root = '/no/such'\nuser = 'no:such'\nfrob = 1\n";
+    let errors = read(text).unwrap_err();
+    let lines: Vec<_> = errors.iter().map(|error| error.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["3", "4", "5", "6", "7", "9", "11", "12", "13"], "{errors:#?}");
+    let text = "[[listener]]\nservice = 'uper'\nlisten = 'x'\nworkers = 3\nroot = '/no/such'\n";
+    let errors = read(text).unwrap_err();
+    let lines: Vec<_> = errors.iter().map(|error| error.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["2", "3"], "{errors:#?}");
+    let text = "[[listener]]\nservice = 'upper'\nlisten = 'unix:@a'\nworkers = 3\nqueue = 3\n";
+    assert_eq!(read(text).unwrap_err().len(), 2);
 }
 
 #[test]
@@ -117,7 +224,7 @@ fn a_socket_file_is_bound_once() {
         (pool("unix:a", "'b'") + &pool("unix:b", "'c'"), "file:9:1: unix:b is taken in line 5"),
         (
             pool("unix:a", "'b'") + &pool("unix:c", "'./a'"),
-            "file:10:2: unix:./a is taken in line 4",
+            "file:10:2: unix:./a and unix:a of line 4 exclude each other",
         ),
         (pool("unix:a", "\"b\\nc\""), "file:5:12: a socket path has 1 to 107 bytes, all of"),
         (pool("unix:a", "\"b\\u0000c\""), "file:5:12: a socket path has 1 to 107 bytes"),
@@ -148,7 +255,7 @@ fn files_are_looked_for() {
     for (text, error) in [
         (files(""), "file:2:1: files needs root DIR, or push FILE"),
         (files("root = '/no/such'"), "file:4:1: open the root /no/such: No such file"),
-        (files("root = '/proc/self'\npush = 'no'"), "file:4:1: push /proc/self/no: "),
+        (files("root = '/proc/self'\npush = 'no'"), "file:5:1: push /proc/self/no: "),
         (files("push = '/'"), "file:4:1: push is for a file, by its name"),
         (format!("{ONE}root = '/proc'"), "file:4:1: root and push are for files"),
     ] {
@@ -162,11 +269,12 @@ fn every_mistake_is_told() {
     let text = "grace = 'x'\nfrob = 1\n[[listener]]\nlisten = 'unix:a'\n[[listener]]\nfrob = 1\n";
     let errors = read(text).unwrap_err();
     let places: Vec<_> = errors.iter().map(|error| error.rsplit_once(": ").unwrap().0).collect();
-    assert_eq!(errors.len(), 4, "{errors:?}");
+    assert_eq!(errors.len(), 6, "{errors:?}");
     assert!(places[0].starts_with("file:1:9"), "{errors:?}");
-    assert!(errors[1].starts_with("file:2:1: unknown field `frob`"), "{errors:?}");
-    assert_eq!(errors[2], "file:3:1: missing field `service`");
-    assert!(errors[3].starts_with("file:6:1: unknown field `frob`"), "{errors:?}");
+    assert!(errors[1].starts_with("file:2:1: unknown key `frob`"), "{errors:?}");
+    assert_eq!(errors[2], "file:3:1: the key `service` is missing");
+    assert_eq!(errors[4], "file:5:1: the key `listen` is missing");
+    assert!(errors[5].starts_with("file:6:1: unknown key `frob`"), "{errors:?}");
 }
 
 #[test]
@@ -175,7 +283,7 @@ fn a_file_without_listeners_is_a_mistake() {
         ("", "file:1:1: no [[listener]], so there is nothing to serve"),
         ("grace = 1", "file:1:1: no [[listener]]"),
         ("[listener]\nservice = 'upper'", "file:1:2: write [[listener]], with two brackets"),
-        ("listener = [3]", "file:1:13: invalid type: integer `3`"),
+        ("listener = [3]", "file:1:13: write [[listener]], and its keys below it"),
         ("a = [", "file:1:"),
     ] {
         assert!(read(text).unwrap_err()[0].starts_with(error), "{text}: {:?}", read(text));

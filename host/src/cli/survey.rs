@@ -1,0 +1,234 @@
+//! What listeners ask of the machine and of each other: found before anything is opened.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::OsString;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::os::fd::RawFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf, absolute};
+
+use super::args::Serve;
+use crate::addr::{Address, HostPort};
+use crate::error::Error;
+use crate::server::Spec;
+use crate::sys::Errno;
+use crate::sys::root::Root;
+use crate::sys::user::User;
+
+/// The listeners so far. `P` is where each is written.
+#[derive(Debug)]
+pub(super) struct Survey<P> {
+    taken: HashMap<Socket, (Address, P)>,
+    /// Each is looked up once, however many listeners it has.
+    users: HashMap<String, Option<String>>,
+    hosts: HashMap<String, Option<String>>,
+    /// Whether all is looked at that opening a listener would look at. Not so on a reload: a listener that is
+    /// open already needs it no more.
+    is_thorough: bool,
+}
+
+/// A mistake, and the option or key that it is about.
+#[derive(Debug)]
+pub(super) struct Found<P> {
+    pub(super) option: &'static str,
+    pub(super) what: What<P>,
+}
+
+#[derive(Debug)]
+pub(super) enum What<P> {
+    /// `said` cannot be bound beside `earlier`, which is written there.
+    Taken { said: Address, earlier: Address, place: P },
+    /// Something that would be opened, or is looked up, is not there, or is not what it has to be.
+    Failed(String),
+}
+
+/// What can be bound once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Socket {
+    Ip(IpAddr, u16),
+    /// Any address of the family, which excludes each of them.
+    AnyOf(Family, u16),
+    /// A host that is no IP address.
+    Name(String, u16),
+    File(PathBuf),
+    Abstract(String),
+    Number(RawFd),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Family {
+    V4,
+    V6,
+}
+
+impl<P: Copy> Survey<P> {
+    /// With `is_thorough`, nothing that opening looks at is left out.
+    pub(super) fn new(is_thorough: bool) -> Self {
+        let (taken, users, hosts) = Default::default();
+        Self { taken, users, hosts, is_thorough }
+    }
+
+    /// Looks at the listeners of one entry, or of the command line. `place` is where an option is written.
+    pub(super) fn look(
+        &mut self,
+        serve: &Serve,
+        specs: &[Spec],
+        place: impl Fn(&str) -> P,
+    ) -> Vec<Found<P>> {
+        let mut found = Vec::new();
+        for spec in specs {
+            self.take(&spec.address, "listen", place("listen"), &mut found);
+        }
+        // Of the rest all have the same.
+        let control = serve.control.clone().map(Address::Unix);
+        // That both are one is told by the plan.
+        if let Some(control) = control.filter(|it| specs.iter().all(|spec| spec.address != *it)) {
+            self.take(&control, "control", place("control"), &mut found);
+        }
+        let mut failed = |option, what| found.push(Found { option, what: What::Failed(what) });
+        if let Some(files) = specs.iter().find(|spec| spec.files.is_some())
+            && let Err(error) = files.offer()
+        {
+            let root = files.files.as_ref().map(|files| Root::open(&files.root));
+            let is_push = serve.root.is_none() || root.is_some_and(|root| root.is_ok());
+            failed(if is_push { "push" } else { "root" }, error.to_string());
+        }
+        if let Some(why) = serve.user.as_deref().and_then(|user| self.user(user)) {
+            failed("user", why);
+        }
+        found
+    }
+
+    /// The socket of a listener or of its control.
+    fn take(&mut self, said: &Address, option: &'static str, place: P, found: &mut Vec<Found<P>>) {
+        if self.is_thorough
+            && let Err(why) = self.can_be_bound(said)
+        {
+            found.push(Found { option, what: What::Failed(why) });
+        }
+        let mut taken = |earlier: &(Address, P)| {
+            let (earlier, place) = earlier.clone();
+            let said = said.clone();
+            found.push(Found { option, what: What::Taken { said, earlier, place } });
+        };
+        let Some(socket) = Socket::of(said) else { return };
+        // A wildcard excludes what came before it, and is excluded by it.
+        let other = match socket {
+            Socket::Ip(ip, port) => {
+                let family = Family::of(ip);
+                let first = self.taken.get(&Socket::AnyOf(family, port));
+                let is_wildcard = ip == family.wildcard();
+                first
+                    .filter(|_| is_wildcard)
+                    .or_else(|| self.taken.get(&Socket::Ip(family.wildcard(), port)))
+            }
+            _ => None,
+        };
+        if let Some(earlier) = other {
+            taken(earlier);
+            return;
+        }
+        if let Socket::Ip(ip, port) = socket {
+            let any = Socket::AnyOf(Family::of(ip), port);
+            self.taken.entry(any).or_insert_with(|| (said.clone(), place));
+        }
+        match self.taken.entry(socket) {
+            Entry::Occupied(earlier) => taken(earlier.get()),
+            Entry::Vacant(free) => {
+                free.insert((said.clone(), place));
+            }
+        }
+    }
+
+    /// Why nobody can become that user, if nobody can.
+    fn user(&mut self, name: &str) -> Option<String> {
+        let is_thorough = self.is_thorough;
+        let look_up = || {
+            let user = User::look_up(name)?;
+            if is_thorough { user.may_be_assumed() } else { Ok(()) }
+        };
+        let known = self.users.entry(name.to_owned());
+        known.or_insert_with(|| look_up().err().map(|error| error.to_string())).clone()
+    }
+
+    /// What opening it would meet, but for a server that has it: that may be the one which is running.
+    fn can_be_bound(&mut self, address: &Address) -> Result<(), String> {
+        match address {
+            Address::Tcp(at) => {
+                let known = self.hosts.entry(at.host.clone()).or_insert_with(|| {
+                    let why = (at.host.as_str(), 0).to_socket_addrs().err()?;
+                    Some(why.to_string())
+                });
+                let why = known.clone().map(|why| Error::new("resolve", address, why).to_string());
+                why.map_or(Ok(()), Err)
+            }
+            Address::Unix(path) => {
+                free(path).map_err(|why| Error::new("bind", address, why).to_string())
+            }
+            Address::Udp(_)
+            | Address::UnixAbstract(_)
+            | Address::UnixDatagram(_)
+            | Address::Fd(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether a socket file can be made there, or is there.
+fn free(path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => Ok(()),
+        Ok(_) => Err("there is a file of that name, and it is no socket".into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let found = fs::metadata(folder_of(path))?;
+            if found.is_dir() { Ok(()) } else { Err(Errno::ENOTDIR.into()) }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new("."))
+}
+
+impl Socket {
+    /// None if each gets another one.
+    fn of(address: &Address) -> Option<Self> {
+        Some(match address {
+            Address::Tcp(at) | Address::Udp(at) if at.port == 0 => return None,
+            Address::Tcp(HostPort { host, port }) | Address::Udp(HostPort { host, port }) => {
+                match host.parse::<IpAddr>() {
+                    Ok(ip) => Self::Ip(ip.to_canonical(), *port),
+                    Err(_) => Self::Name(host.to_ascii_lowercase(), *port),
+                }
+            }
+            Address::Unix(path) | Address::UnixDatagram(path) => Self::File(one_way(path)),
+            Address::UnixAbstract(name) => Self::Abstract(name.clone()),
+            Address::Fd(number) => Self::Number(*number),
+        })
+    }
+}
+
+/// A path that is the same for all ways which lead to its folder, as far as that is there.
+fn one_way(path: &Path) -> PathBuf {
+    let name = path.file_name().map(OsString::from);
+    match (fs::canonicalize(folder_of(path)), name) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
+}
+
+impl Family {
+    fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    fn wildcard(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::UNSPECIFIED.into(),
+            Self::V6 => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+}
