@@ -305,7 +305,7 @@ fn a_full_disk_is_told() {
     assert_eq!(said, format!("{first}second 0 x\nsame\n"), "{outcome:?}");
     // One block of the disk is for the facts.
     let kept = (1 << 20) - 4096;
-    let why = format!("No space left on device; {kept} bytes are kept in ./{part}");
+    let why = format!("No space left on device; {kept} bytes are kept in {part}");
     assert!(outcome.stderr.contains(&why), "{outcome:?}");
     assert!(outcome.stderr.contains(&format!("offset={kept}")), "{outcome:?}");
 }

@@ -213,7 +213,8 @@ impl Exchange {
                     Err(error) => match InPlace::instead(&name, &error) {
                         Some(file) => {
                             let why = reason(error);
-                            warn!("{}: written in place: its folder: {why}", self.target);
+                            let at = &self.target;
+                            warn!("{at}: written in place: nothing can be put beside it: {why}");
                             Sink::InPlace(file)
                         }
                         None => return Err(Error::new("create", &self.target, reason(error))),

@@ -12,7 +12,7 @@ use windlass_core::session::files::{Digest, PREFIX_WINDOW};
 use super::facts::Facts;
 use super::file::install;
 use crate::printable::printable;
-use crate::sys::file::{folder_of, open_own};
+use crate::sys::file::open_own;
 
 /// What has come of a file, in `.windlass-NAME-DIGEST.part` in the folder that it is to be in. If the
 /// transfer fails, a part that a later one can go on from stays, and any other is removed.
@@ -60,7 +60,7 @@ fn paths_of(name: &Path) -> [PathBuf; 2] {
     };
     [".part", ".facts"].map(|end| {
         let path = [b".windlass-", shown, b"-", &digest.as_bytes()[..16], end.as_bytes()].concat();
-        folder_of(name).join(OsString::from_vec(path))
+        name.with_file_name(OsString::from_vec(path))
     })
 }
 
