@@ -1,11 +1,16 @@
-//! All addresses of a name: at the first one nobody answers, and the server is at the second.
+//! Addresses that clients connect to.
+//!
+//! - All of a name: at the first one nobody answers, and the server is at the second.
+//! - One that is valid on a link only, and its zone.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::socket::{Backlog, listen};
-use windlass_tests::{Model, Outcome, Program, Server, serve, skipped};
+use windlass_tests::{Model, Outcome, Program, Server, serve, skipped, windlass};
 
 /// A port of 127.0.0.1 where the kernel drops what comes, since the queue of the listener is full. It is
 /// silent as long as this lives.
@@ -77,4 +82,48 @@ fn the_deadline_is_for_all_addresses_and_the_error_tells_of_each() {
         1,
         &["none of its 2 addresses answers: ", "127.0.0.1: Connection timed out", "127.0.0.2: "],
     );
+}
+
+/// A link-local address of this host, and its interface by name and number.
+fn link_local() -> Option<(Ipv6Addr, String, u32)> {
+    let all = fs::read_to_string("/proc/net/if_inet6").ok()?;
+    let mut all = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let found = all.find(|fields| fields[0].starts_with("fe80"))?;
+    let address = Ipv6Addr::from(u128::from_str_radix(found[0], 16).ok()?);
+    Some((address, found[5].to_owned(), u32::from_str_radix(found[1], 16).ok()?))
+}
+
+#[test]
+fn a_zone_says_on_which_link_and_is_not_sent() {
+    let Some((address, name, number)) = link_local() else {
+        return skipped("this host has no link-local address");
+    };
+    let listener = TcpListener::bind(SocketAddrV6::new(address, 0, 0, number)).expect("bind");
+    let port = listener.local_addr().expect("an address").port();
+    let zones = [format!("%{name}"), format!("%25{name}"), format!("%{number}")];
+    let asked = zones.len();
+    let server = thread::spawn(move || {
+        let ask = || {
+            let (mut client, _) = listener.accept().expect("accept");
+            let mut asked = Vec::new();
+            let mut byte = [0];
+            while !asked.ends_with(b"\r\n\r\n") {
+                client.read_exact(&mut byte).expect("a request");
+                asked.extend(byte);
+            }
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").expect("answer");
+            String::from_utf8(asked).expect("text")
+        };
+        (0..asked).map(|_| ask()).collect::<Vec<_>>()
+    });
+    for zone in zones {
+        let outcome = windlass!("get", format!("http://[{address}{zone}]:{port}/")).run();
+        outcome.succeeds();
+        assert_eq!(outcome.stdout, b"hello");
+    }
+    for request in server.join().expect("the server") {
+        assert!(request.contains(&format!("Host: [{address}]:{port}\r\n")), "{request}");
+    }
+    let none = windlass!("get", format!("http://[{address}%no-such-link]:{port}/")).run();
+    none.fails_with(1, &["%no-such-link"]);
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use fluent_uri::{IriRef, UriRef};
 
-use super::http::{UrlError, server};
+use super::http::{UrlError, Zoneless, server};
 use crate::addr::HostPort;
 
 /// The port of `files` (docs/PROTOCOL.md).
@@ -27,6 +27,13 @@ impl FilesUrl {
     /// # Errors
     /// It is no URL, or has more than a host, a port and a name.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let zoneless = Zoneless::of(text.as_bytes())?;
+        // It was text, and only ASCII was taken out.
+        let rest = str::from_utf8(&zoneless.text).map_err(|_| UrlError::Syntax { at: 0 })?;
+        zoneless.restore(Self::parse_zoneless(rest), |url| &mut url.server)
+    }
+
+    fn parse_zoneless(text: &str) -> Result<Self, UrlError> {
         let uri: UriRef<String> = IriRef::parse(text)?.to_uri_ref();
         if !uri.scheme().is_some_and(|scheme| scheme.as_str().eq_ignore_ascii_case("files")) {
             return Err(UrlError::Scheme);

@@ -41,6 +41,7 @@ mod head;
 mod request;
 mod response;
 mod url;
+mod zone;
 
 pub use chunked::ChunkError;
 pub use head::{Head, HeadError};
@@ -48,3 +49,4 @@ pub use request::get;
 pub use response::{Fed, Response, ResponseError};
 pub(super) use url::server;
 pub use url::{Url, UrlError};
+pub(super) use zone::Zoneless;

@@ -11,6 +11,7 @@ use fluent_uri::resolve::ResolveError;
 use fluent_uri::{IriRef, ParseError, Uri, UriRef};
 
 use super::escape::escape;
+use super::zone::{Zoneless, without_zone};
 use crate::addr::HostPort;
 use crate::printable::words;
 
@@ -51,6 +52,8 @@ pub enum UrlError {
     NoHost,
     /// A host that is neither a name in ASCII nor an address.
     Host,
+    /// What follows the percent sign in an IPv6 address is no name of an interface.
+    Zone,
     /// The port is not a number from 1 to 65535.
     Port,
 }
@@ -58,7 +61,12 @@ pub enum UrlError {
 impl Url {
     /// Takes what a user wrote.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, UrlError> {
-        Self::from_reference(&IriRef::parse(&*escape(text.as_ref())?)?.to_uri_ref())
+        let zoneless = Zoneless::of(text.as_ref())?;
+        zoneless.restore(Self::parse_zoneless(&zoneless.text), |url| &mut url.server)
+    }
+
+    fn parse_zoneless(text: &[u8]) -> Result<Self, UrlError> {
+        Self::from_reference(&IriRef::parse(&*escape(text)?)?.to_uri_ref())
     }
 
     /// Where an answer from here leads whose Location field is `location`, relative or absolute
@@ -73,6 +81,10 @@ impl Url {
         let base = Uri::parse(self.absolute()).map_err(|(error, _)| error)?;
         let location = IriRef::parse(&*escape(location.as_ref())?)?.to_uri_ref();
         let mut next = Self::from_reference(&location.resolve_against(&base)?.into())?;
+        // An address of the same text is on the same link.
+        if next.server.host == without_zone(&self.server.host) {
+            next.server.host.clone_from(&self.server.host);
+        }
         let is_same = next.server.port == self.server.port
             && next.server.host.eq_ignore_ascii_case(&self.server.host);
         if is_same && next.login.is_none() {
@@ -108,9 +120,14 @@ impl Url {
         &self.server
     }
 
-    /// The value of the Host header: the port only where it is not 80, an IPv6 address in brackets.
+    /// The value of the Host header: the port only where it is not 80, an IPv6 address in brackets and
+    /// without its zone.
     pub fn host(&self) -> String {
-        let with_port = self.server.to_string();
+        self.authority(without_zone(&self.server.host))
+    }
+
+    fn authority(&self, host: &str) -> String {
+        let with_port = HostPort { host: host.to_owned(), port: self.server.port }.to_string();
         match with_port.rsplit_once(':') {
             Some((host, _)) if self.server.port == PORT => host.to_owned(),
             _ => with_port,
@@ -127,7 +144,7 @@ impl Url {
         self.login.as_ref().map(|login| format!("Basic {login}"))
     }
 
-    /// All of it, without user and password: what a proxy is asked for.
+    /// All of it, without user, password and zone: what a proxy is asked for.
     pub fn absolute(&self) -> String {
         format!("http://{}{}", self.host(), self.target)
     }
@@ -181,7 +198,8 @@ pub(super) fn login(uri: &UriRef<String>) -> Option<Box<str>> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        words(self.absolute().as_bytes()).fmt(f)
+        let text = format!("http://{}{}", self.authority(&self.server.host), self.target);
+        words(text.as_bytes()).fmt(f)
     }
 }
 
@@ -205,6 +223,7 @@ impl fmt::Display for UrlError {
             UrlError::Userinfo => "the URL names a user, and nobody is logged in here",
             UrlError::NoHost => "the URL has no host",
             UrlError::Host => "the host is neither a name in ASCII nor an address",
+            UrlError::Zone => "an IPv6 address is followed by % and no name of an interface",
             UrlError::Port => "the port is not a number from 1 to 65535",
         })
     }
