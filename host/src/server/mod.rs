@@ -14,7 +14,7 @@
 //! | `epoll-et` | [`epoll_et`] | what the kernel reports, once | turns until it is drained |
 //! | `reactor` | [`reactor`] | what its event loop calls it for | a session in the loop |
 //! | `pool-static` | [`pool_static`] | listener, workers, signals | an idle process |
-//! | `prefork` | [`prefork`] | workers, signals, a bell | whichever process waits for it longest |
+//! | `prefork` | [`prefork`] | workers, signals, a bell | one of the processes that wait for it |
 //!
 //! No service knows its model and no model knows its service: between them is
 //! [`drive`](crate::drive).

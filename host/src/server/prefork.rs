@@ -5,10 +5,10 @@
 //! worker:  loop { accept; busy: serve; idle }      ring the bell when too few or too many are idle
 //! ```
 //!
-//! The kernel hands clients out: whoever has waited longest in `accept(2)` gets the next one, and
-//! nobody else wakes up. The parent never sees a client. It reads who is busy from a scoreboard in
-//! shared memory, on which each worker writes one line, and hears of it only when something has to be
-//! done: in the steady state a connection costs it nothing.
+//! The kernel hands clients out: each connection wakes one of the workers that wait at the listener.
+//! The parent never sees a client. It reads who is busy from a scoreboard in shared memory, on which
+//! each worker writes one line, and hears of it only when something has to be done: in the steady state
+//! a connection costs it nothing.
 
 use std::rc::Rc;
 
@@ -29,8 +29,6 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
     let patience = server.patience();
     let Server { offer, limits, stop, control, when_ready, .. } = server;
-    // A worker that is told to end between two waits hears of it within a second.
-    listener.block(pool::LOOK_EVERY).map_err(Error::of("listen on", listener.address()))?;
     let pool = limits.pool.within(limits.max_connections);
     let about = About::of(Model::Prefork, offer.service(), pool, &listener, control)?;
     pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop, (sandbox, when_ready)))
@@ -69,16 +67,18 @@ fn work(
     patience: Patience,
 ) -> i32 {
     let mut lent = offer.equip(Lent::for_one(patience));
+    let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let place = shared.board.enter(worker.id());
     worker.ready();
     while !quit::is_asked() {
-        match shared.listener.wait_for_client() {
+        // A signal that comes just before the wait does not interrupt it, so the wait has a limit.
+        match queue.next(pool::LOOK_EVERY) {
             Accepted::Stream(client) => {
                 place.busy();
                 worker.serve(client, offer, &mut lent, limits);
                 place.idle();
             }
-            // A signal, or a second without a client.
+            // A signal, a second without a client, or another worker was faster.
             Accepted::Empty => {}
             Accepted::Exhausted(_) => return pool::NO_RESOURCES,
             // The parent stops.

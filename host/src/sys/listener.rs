@@ -3,7 +3,6 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl};
@@ -12,7 +11,6 @@ use nix::sys::socket::{
     UnixAddr, sockopt,
 };
 use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::sys::time::TimeVal;
 use nix::unistd::{Gid, Uid};
 
 use super::connect::{self, resolve};
@@ -241,24 +239,6 @@ impl Listener {
         std::mem::forget(self);
     }
 
-    /// From now on [`wait_for_client`](Self::wait_for_client) waits, for at most `limit` at a time.
-    /// Every process that shares the listener then blocks in `accept(2)`.
-    ///
-    /// # Errors
-    /// None that a socket of ours could have.
-    pub fn block(&self, limit: Duration) -> std::result::Result<(), Errno> {
-        let limit = TimeVal::new(limit.as_secs() as i64, i64::from(limit.subsec_micros()));
-        socket::setsockopt(&self.fd, sockopt::ReceiveTimeout, &limit)?;
-        let flags = OFlag::from_bits_retain(fcntl(&self.fd, FcntlArg::F_GETFL)?);
-        fcntl(&self.fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
-    }
-
-    /// Waits in `accept(2)`: whoever has waited longest gets the next client, and nobody else is woken.
-    /// [`Accepted::Empty`] after a signal, and when the limit of [`block`](Self::block) is over.
-    pub fn wait_for_client(&self) -> Accepted {
-        self.try_accept().unwrap_or(Accepted::Empty)
-    }
-
     /// Stops listening, in every process that shares the listener: connecting is refused, and whoever
     /// waits for a client is told. Not so one that somebody else may go on with: one that was passed, or
     /// taken over and not adopted yet.
@@ -294,8 +274,16 @@ impl Listener {
         }
     }
 
-    /// One `accept4(2)`. `None`: a signal came, or the client has left.
+    /// One `accept4(2)`, which does not block. `None`: a signal came, or the client has left.
+    ///
+    /// `accept4` has no flag that makes one call nonblocking: it goes by `O_NONBLOCK`, which belongs to
+    /// the open file description. Every holder can change it: a service manager, a program that the
+    /// descriptor was passed to, an older binary. So the flag is checked before each call. A holder that
+    /// clears it between the check and the call, while the queue is empty, delays this process until the
+    /// next client or signal; nothing shorter than a system call can hit that window.
     fn try_accept(&self) -> Option<Accepted> {
+        // None of the two fails with a descriptor that this struct owns.
+        let _ = keep_nonblocking(&self.fd);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         match socket::accept4(self.fd.as_raw_fd(), flags) {
             Ok(fd) => {
@@ -426,11 +414,20 @@ fn local_port(fd: &OwnedFd) -> Option<u16> {
 
 fn set_flags(fd: &OwnedFd) -> std::result::Result<(), Errno> {
     fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    keep_nonblocking(fd)
+}
+
+/// Sets `O_NONBLOCK` if it is not set.
+fn keep_nonblocking(fd: &OwnedFd) -> std::result::Result<(), Errno> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    if !flags.contains(OFlag::O_NONBLOCK) {
+        fcntl(fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    }
     Ok(())
 }
 
+mod queue;
 mod shared;
+pub use queue::Queue;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! SIGTERM as a request that interrupts a blocking call: for workers that block in `accept(2)`.
+//! SIGTERM as a request that interrupts a blocking call: for workers that block while they wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

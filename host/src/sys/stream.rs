@@ -35,7 +35,8 @@ impl Stream {
     /// A stream of any descriptor: a socket, a pipe, a FIFO, a terminal, a regular file.
     ///
     /// `O_NONBLOCK` belongs to the open file, which other processes may share: standard input is the
-    /// shell's too. So it is not set. A pipe or a terminal is opened anew instead (`/proc/self/fd`).
+    /// shell's too. So it is not set, and not trusted where it is set: another process may clear it. A
+    /// pipe or a terminal is opened anew instead (`/proc/self/fd`), which makes an open file of our own.
     /// Where that is refused, and for a regular file, and for a FIFO that is read, each call is made
     /// only when `poll(2)` says that it will not block.
     pub fn of(fd: impl Into<OwnedFd>) -> Self {
@@ -272,9 +273,6 @@ fn reopened(fd: &OwnedFd) -> Option<OwnedFd> {
         return None;
     }
     let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).ok()?);
-    if flags.contains(OFlag::O_NONBLOCK) {
-        return None;
-    }
     let mode = flags & OFlag::O_ACCMODE;
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     if kind.is_fifo() && mode == OFlag::O_RDONLY && has_name(&path) {

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 
 use libc::{
     SYS_accept4, SYS_brk, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_close_range,
-    SYS_exit, SYS_exit_group, SYS_fadvise64, SYS_fcntl, SYS_fstat, SYS_futex, SYS_getpeername,
-    SYS_getpid, SYS_getppid, SYS_getrandom, SYS_getsockname, SYS_getsockopt, SYS_gettid,
-    SYS_gettimeofday, SYS_ioctl, SYS_lseek, SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect,
-    SYS_mremap, SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64,
-    SYS_preadv, SYS_preadv2, SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_restart_syscall,
-    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile,
-    SYS_sendmsg, SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
+    SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_exit, SYS_exit_group, SYS_fadvise64,
+    SYS_fcntl, SYS_fstat, SYS_futex, SYS_getpeername, SYS_getpid, SYS_getppid, SYS_getrandom,
+    SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_ioctl, SYS_lseek,
+    SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_nanosleep,
+    SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_read,
+    SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_restart_syscall, SYS_rt_sigaction,
+    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile, SYS_sendmsg, SYS_sendto,
+    SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
 };
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -24,7 +25,7 @@ use seccompiler::{
 };
 
 /// Whatever their arguments are.
-const ALWAYS: [c_long; 44] = [
+const ALWAYS: [c_long; 47] = [
     // Serving: what is open is read, written, waited for and closed.
     SYS_accept4,
     SYS_recvfrom,
@@ -36,6 +37,9 @@ const ALWAYS: [c_long; 44] = [
     SYS_getsockname,
     SYS_getpeername,
     SYS_ppoll,
+    SYS_epoll_create1,
+    SYS_epoll_ctl,
+    SYS_epoll_pwait,
     SYS_read,
     SYS_readv,
     SYS_write,
@@ -79,7 +83,7 @@ const ALWAYS: [c_long; 44] = [
 
 /// Those of older machines.
 #[cfg(target_arch = "x86_64")]
-const OLD: [c_long; 2] = [libc::SYS_poll, libc::SYS_time];
+const OLD: [c_long; 3] = [libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_time];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: [c_long; 0] = [];
 

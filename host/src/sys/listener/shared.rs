@@ -34,9 +34,8 @@ impl Listener {
         Ok(listener)
     }
 
-    /// A copy to serve with, by which the socket cannot be ended for whoever has the original, nor its
-    /// file removed. Nonblocking, whatever the last who served with one needed: that is a property of
-    /// the socket.
+    /// A copy to serve with. It cannot end the socket for the holder of the original, nor remove its
+    /// file.
     ///
     /// # Errors
     /// `EMFILE`.

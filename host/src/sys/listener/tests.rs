@@ -18,7 +18,7 @@ fn abstract_name(name: &str) -> Address {
     Address::UnixAbstract(format!("windlass-test-{name}-{}", std::process::id()))
 }
 
-fn tcp() -> Listener {
+pub(super) fn tcp() -> Listener {
     Listener::bind(&address("tcp:127.0.0.1:0"), 16).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn port(listener: &Listener) -> u16 {
 }
 
 /// Connects to a listener, and what it accepts.
-fn accepted(listener: &Listener) -> (Stream, Stream) {
+pub(super) fn accepted(listener: &Listener) -> (Stream, Stream) {
     let far = clock::now().after(60_000_000);
     let client = connect::connect(listener.address(), far).unwrap();
     let ready = wait(listener.as_fd(), Interest::READ, None, Some(far));
@@ -42,7 +42,7 @@ fn accepted(listener: &Listener) -> (Stream, Stream) {
 }
 
 /// Whether it is closed on exec, and whether it never blocks.
-fn flags(fd: impl AsFd) -> (bool, bool) {
+pub(super) fn flags(fd: impl AsFd) -> (bool, bool) {
     let of = |what| fcntl(&fd, what).unwrap();
     let closed_on_exec = FdFlag::from_bits_truncate(of(FcntlArg::F_GETFD));
     let status = OFlag::from_bits_truncate(of(FcntlArg::F_GETFL));
@@ -114,7 +114,7 @@ fn a_client_that_gave_up_while_it_waited_does_no_harm() {
     assert_eq!(ours.peer(), name_of(&client));
 }
 
-fn name_of(stream: &Stream) -> Option<SockaddrStorage> {
+pub(super) fn name_of(stream: &Stream) -> Option<SockaddrStorage> {
     socket::getsockname(stream.as_fd().as_raw_fd()).ok()
 }
 

@@ -30,6 +30,17 @@ fn a_pipe_is_read_without_blocking_and_without_touching_its_flags() {
 }
 
 #[test]
+fn a_pipe_does_not_depend_on_a_flag_that_another_holder_clears() {
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let kept = reader.try_clone().unwrap();
+    fcntl(&kept, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let stream = Stream::of(OwnedFd::from(reader));
+    fcntl(&kept, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    assert!(flags(&stream).contains(OFlag::O_NONBLOCK));
+    assert_eq!(stream.recv(&mut [0; 16]), Ok(Read::WouldBlock));
+}
+
+#[test]
 fn a_full_pipe_takes_no_more_and_says_so() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let stream = Stream::of(OwnedFd::from(writer));
