@@ -17,6 +17,7 @@ use super::packet::{self, Bad, Packet};
 /// assert!(rest.is_empty());
 /// ```
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Decoder<'b> {
     memory: &'b mut [u8],
     gather: Gather,

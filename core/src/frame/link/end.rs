@@ -63,6 +63,7 @@ pub struct Counts {
 /// - [`Aborted`](Fault::Aborted): this end was [`reset`](Self::reset).
 // In this order, since a Cortex-M0 reaches a byte within 32 bytes and a word within 128 by one instruction.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(C)]
 pub struct Link<'m> {
     pub(super) phase: Phase,
@@ -195,7 +196,7 @@ impl<'m> Link<'m> {
         rx: &'m mut [u8; R],
         tx: &'m mut [u8; T],
     ) -> Self {
-        Self::new(rx, tx, Phase::Listening, 0)
+        Self::new(rx, tx, takes::<R, T>(), kind::ANSWERS, 0)
     }
 
     /// Opens the link. `first` numbers its first packet: let it differ from that of the link before, as a
@@ -205,7 +206,7 @@ impl<'m> Link<'m> {
         tx: &'m mut [u8; T],
         first: u8,
     ) -> Self {
-        Self::new(rx, tx, Phase::Opening, first.wrapping_sub(1))
+        Self::new(rx, tx, takes::<R, T>(), 0, first.wrapping_sub(1))
     }
 
     /// With other times than [`Timing::DEFAULT`].
@@ -216,25 +217,14 @@ impl<'m> Link<'m> {
         self
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "at most PAYLOAD_MAX")]
-    const fn new<const R: usize, const T: usize>(
-        rx: &'m mut [u8; R],
-        tx: &'m mut [u8; T],
-        phase: Phase,
-        seq: u8,
-    ) -> Self {
-        const {
-            assert!(R >= Link::rx_len(PAYLOAD_MIN), "rx is shorter than Link::rx_len(8)");
-            assert!(T >= Link::tx_len(PAYLOAD_MIN), "tx is shorter than Link::tx_len(8)");
-        }
-        let max = const {
-            let max = R - (OVERHEAD + ANSWER);
-            if max < PAYLOAD_MAX { max as u8 } else { PAYLOAD_MAX as u8 }
-        };
+    /// Once for all lengths of memory.
+    #[inline(never)]
+    const fn new(rx: &'m mut [u8], tx: &'m mut [u8], max: u8, bit: u8, seq: u8) -> Self {
+        let phase = if bit == 0 { Phase::Opening } else { Phase::Listening };
         Self {
             phase,
             outcome: Outcome::Well,
-            bit: if matches!(phase, Phase::Listening) { kind::ANSWERS } else { 0 },
+            bit,
             heard: false,
             got_end: false,
             closing: false,
@@ -424,6 +414,7 @@ impl<'m> Link<'m> {
 
     /// An answer is owed, the last one that is: it replaces one that was not sent yet. A link that is being
     /// reset says nothing else.
+    #[inline(never)]
     pub(super) fn owe(&mut self, kind: u8, seq: u8) {
         if self.phase != Phase::Resetting {
             (self.owed, self.owed_seq) = (kind, seq);
@@ -431,7 +422,19 @@ impl<'m> Link<'m> {
     }
 }
 
+/// Bytes of payload that an end with so much memory takes.
+#[expect(clippy::cast_possible_truncation, reason = "at most PAYLOAD_MAX")]
+const fn takes<const R: usize, const T: usize>() -> u8 {
+    const {
+        assert!(R >= Link::rx_len(PAYLOAD_MIN), "rx is shorter than Link::rx_len(8)");
+        assert!(T >= Link::tx_len(PAYLOAD_MIN), "tx is shorter than Link::tx_len(8)");
+        let max = R - (OVERHEAD + ANSWER);
+        if max < PAYLOAD_MAX { max as u8 } else { PAYLOAD_MAX as u8 }
+    }
+}
+
 /// What of some memory is from here to there.
+#[inline(never)]
 pub(super) fn part(memory: &mut [u8], from: usize, to: usize) -> &mut [u8] {
     memory.get_mut(from..to).unwrap_or_default()
 }

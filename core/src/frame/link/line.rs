@@ -22,6 +22,7 @@ pub(super) mod kind {
     pub(in super::super) const ANSWERS: u8 = 0x80;
 }
 
+// What is called from several places is kept out of line: at `opt-level` s, copies of it cost 350 bytes.
 impl Link<'_> {
     /// Takes what came from the line: all of it, always.
     pub fn input(&mut self, now: Instant, bytes: &[u8]) {
@@ -86,6 +87,7 @@ impl Link<'_> {
     }
 
     /// Makes the next packet out of what stands in `tx`.
+    #[inline(never)]
     fn make(&mut self) {
         self.kind = if self.phase == Phase::Opening {
             if let Some(to) = self.tx.get_mut(HEAD) {
@@ -267,11 +269,13 @@ impl Link<'_> {
     }
 
     /// The packet before the expected one came again: it is answered again.
+    #[inline(never)]
     fn again(&mut self, kind: u8) {
         self.counts.repeated = self.counts.repeated.wrapping_add(1);
         self.owe(kind, self.expected.wrapping_sub(1));
     }
 
+    #[inline(never)]
     fn over(&mut self, outcome: Outcome) {
         self.outcome = outcome;
         self.phase = Phase::Done;
@@ -287,6 +291,7 @@ impl Link<'_> {
     }
 
     /// The packet in flight has arrived.
+    #[inline(never)]
     fn acknowledged(&mut self) {
         if self.once {
             self.rtt.measured(low(self.now).wrapping_sub(self.sent_at).into());
@@ -297,6 +302,7 @@ impl Link<'_> {
 
     /// It wants a tick in so many microseconds. The end that answered waits half as long again, so that
     /// the two are never in step.
+    #[inline(never)]
     fn set_alarm(&mut self, us: u32) {
         let us = if self.bit == 0 { us } else { us.saturating_add(us >> 1) };
         self.alarm = Some(self.now.after(us.into()));

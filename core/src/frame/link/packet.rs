@@ -114,6 +114,7 @@ pub(super) fn open(bytes: &mut [u8]) -> Result<Packet<'_>, Bad> {
     Ok(Packet { kind, seq, payload })
 }
 
+#[inline(never)]
 fn checksum(body: &[u8]) -> [u8; 4] {
     let mut crc = Crc32::new();
     crc.update(body);

@@ -37,6 +37,9 @@ pub(super) struct Wire {
     seed: u64,
     /// Nothing arrives from this byte on.
     pub(super) cut_at: usize,
+    /// Both directions are one pair of wires: what is sent at the same time is lost, and each end hears
+    /// itself.
+    pub(super) is_bus: bool,
 }
 
 impl Wire {
@@ -49,6 +52,7 @@ impl Wire {
             rate,
             seed: seed | 1,
             cut_at: usize::MAX,
+            is_bus: false,
         }
     }
 
@@ -86,6 +90,15 @@ impl Wire {
             }
         }
         self.on_its_way.push_back((self.busy_until, arriving));
+    }
+}
+
+/// If both directions are sending, what they send becomes something else.
+fn collide(wires: &mut [Wire; 2], now: u64) {
+    if wires.iter().all(|wire| wire.busy_until > now) {
+        for (_, bytes) in wires.iter_mut().filter_map(|wire| wire.on_its_way.back_mut()) {
+            bytes.fill(0x55);
+        }
     }
 }
 
@@ -130,7 +143,12 @@ pub(super) fn run(
                 let n = link.render(instant, &mut piece);
                 assert!(n > 0, "what it wants to write it renders");
                 to.send(now, &piece[..n]);
+                if to.is_bus {
+                    link.input(instant, &piece[..n]);
+                    collide(wires, now);
+                }
             }
+            let to = &mut wires[of];
             let want = link.want();
             if want.write || !to.on_its_way.is_empty() {
                 next = next.min(to.busy_until.max(now + 1));

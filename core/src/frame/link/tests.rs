@@ -88,6 +88,51 @@ fn a_packet_looks_as_the_protocol_says() {
     assert_eq!(seal(&mut line, ACK, 10, 1), Some(&[0, 8, 4, 10, 120, 92, 121, 96, 74, 0][..]));
 }
 
+/// Two packets do not fit in the memory, and a short one always does.
+#[test]
+fn while_a_payload_is_held_answers_come_through() {
+    listening!(link);
+    tell(&mut link, T, DATA, 10, &[b'x'; 120]);
+    assert_eq!(says(&mut link, T), []);
+    tell(&mut link, T, DATA, 10, &[b'x'; 120]);
+    assert_eq!(says(&mut link, T), [(BUSY | A, 10, Vec::new())]);
+    assert_eq!(link.send(b"one"), 3);
+    assert_eq!(says(&mut link, T).len(), 1);
+    tell(&mut link, T, ACK, 10, &MAX);
+    assert_eq!(link.send(b"two"), 3);
+    assert_eq!(says(&mut link, T).len(), 1);
+    // The payload is taken while an answer has come by half.
+    let mut answer = [0, 0, 0, 0, 32, 0, 0, 0, 0, 0];
+    let (half, rest) = seal(&mut answer, ACK, 11, 1).unwrap().split_at(5);
+    link.input(T, half);
+    assert_eq!(link.recv(&mut [0; 120]), 120);
+    link.input(T, rest);
+    assert_eq!(link.send(b"three"), 5);
+    assert_eq!(says(&mut link, T).len(), 2);
+    // And the longest packet fits again.
+    tell(&mut link, T, DATA, 11, &[b'y'; 120]);
+    assert_eq!(link.received(), [b'y'; 120]);
+    assert_eq!(link.counts().bad, 1, "the long one that came again");
+}
+
+#[test]
+fn a_packet_that_is_acknowledged_while_it_goes_again_is_not_overwritten() {
+    listening!(link);
+    assert_eq!(link.send(b"first"), 5);
+    assert_eq!(says(&mut link, T).len(), 1);
+    let Wake::At(at) = link.want().wake else { panic!("it waits for an answer") };
+    link.tick(at);
+    let mut line = [0; 14];
+    assert_eq!(link.render(at, &mut line[..7]), 7);
+    tell(&mut link, at, ACK, 10, &MAX);
+    assert_eq!(link.send(b"other"), 0, "the first is still going");
+    assert_eq!(link.render(at, &mut line[7..]), 7);
+    let mut expected = *b"    first     ";
+    assert_eq!(seal(&mut expected, DATA | A, 10, 5), Some(&line[..]));
+    assert_eq!(link.send(b"other"), 5);
+    assert_eq!(says(&mut link, at), [(DATA | A, 11, b"other".to_vec())]);
+}
+
 #[test]
 fn a_duplicate_acknowledgement_sends_nothing() {
     listening!(link);
@@ -170,6 +215,13 @@ fn an_end_that_begins_anew_is_noticed() {
         let expected = if reset { Close::Done(Err(Peer::Reset.into())) } else { Close::Open };
         assert_eq!(close, expected, "{first} {heard}");
     }
+    // It was heard by an acknowledgement alone.
+    listening!(link);
+    assert_eq!(link.send(b"x"), 1);
+    assert_eq!(says(&mut link, T).len(), 1);
+    tell(&mut link, T, ACK, 10, &MAX);
+    tell(&mut link, T, OPEN, 9, &MAX);
+    assert_eq!(link.want().close, Close::Done(Err(Peer::Reset.into())));
     // It listens again: what it is sent, or asked, it does not know of.
     for ask in [false, true] {
         let (mut rx, mut tx) = ([0; RX], [0; TX]);

@@ -6,7 +6,8 @@ use std::vec::Vec;
 
 use super::{Lie, User, Wire, run};
 use crate::fault::{Fault, Peer};
-use crate::frame::link::{Counts, Link};
+use crate::frame::link::{Counts, Link, Timing};
+use crate::rtt::Bounds;
 use crate::session::files::{
     Digest, FilesClient, FilesServer, Head, Options, Piece, Request, Sink, Task,
 };
@@ -275,5 +276,65 @@ fn a_line_that_is_cut_ends_both_ends() {
                 Err(other) => panic!("cut at {at} of {direction}: {other}"),
             }
         }
+    }
+}
+
+/// Sends all it has, and takes what comes.
+struct Talks {
+    to_send: Vec<u8>,
+    got: Vec<u8>,
+}
+
+impl User for Talks {
+    fn turn(&mut self, _: Instant, link: &mut Link<'_>) {
+        self.got.extend_from_slice(link.received());
+        let n = link.received().len();
+        link.taken(n);
+        let n = link.send(&self.to_send);
+        self.to_send.drain(..n);
+        if self.to_send.is_empty() && n == 0 {
+            link.close();
+        }
+    }
+}
+
+/// Both talk at once, on two wires or on one: how both ended, if with all bytes.
+fn talk(len: usize, mut wires: [Wire; 2]) -> [Result<(), Fault>; 2] {
+    let (mut rx, mut tx) = ([[0; RX]; 2], [[0; TX]; 2]);
+    let ([rx_a, rx_b], [tx_a, tx_b]) = (&mut rx, &mut tx);
+    // The same timeout at both ends from the beginning: what is worst on a bus.
+    let rto = Bounds { initial_us: 200_000, ..Timing::DEFAULT.rto };
+    let timing = Timing { rto, ..Timing::DEFAULT };
+    let mut a = Link::connect(rx_a, tx_a, 0).with_timing(&timing);
+    let mut b = Link::listen(rx_b, tx_b).with_timing(&timing);
+    let [mut at_a, mut at_b] =
+        [len, len + 77].map(|len| Talks { to_send: image(len), got: Vec::new() });
+    let ends: [(_, &mut dyn User); 2] = [(&mut a, &mut at_a), (&mut b, &mut at_b)];
+    let how = run(ends, &mut wires, 60 * MINUTE).0;
+    for (got, sent, how) in [(&at_a.got, image(len + 77), how[0]), (&at_b.got, image(len), how[1])]
+    {
+        assert!(sent.starts_with(got), "other bytes");
+        assert!(how.is_err() || got.len() == sent.len(), "not all of them");
+    }
+    how
+}
+
+#[test]
+fn both_ends_may_talk_at_once() {
+    assert_eq!(talk(3000, [clean(), clean()]), [Ok(()); 2]);
+    for seed in 1..if cfg!(miri) { 2 } else { 40 } {
+        let wires = [seed, seed + 99].map(|seed| Wire::new(None, 500, seed * 7919));
+        assert_eq!(talk(1000, wires), [Ok(()); 2], "seed {seed}");
+    }
+}
+
+#[test]
+fn two_that_collide_on_a_bus_do_not_collide_for_ever() {
+    for len in (0..if cfg!(miri) { 20 } else { 2000 }).step_by(19) {
+        let mut wires = [clean(), clean()];
+        for wire in &mut wires {
+            wire.is_bus = true;
+        }
+        assert_eq!(talk(len, wires), [Ok(()); 2], "{len} bytes");
     }
 }
