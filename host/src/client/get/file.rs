@@ -112,11 +112,14 @@ fn become_like(part: &File, name: &Path, before: &Metadata) -> Vec<&'static str>
 
 /// The list of who may do what with the file (acl(5)).
 const ACL: &str = "system.posix_acl_access";
+/// The same on NFS 4, which has its own.
+const NFS_ACL: &str = "system.nfs4_acl";
 
 /// Whether an attribute is the user's, and not one that the kernel makes from the content. Capabilities
 /// of a program are those of the content, as set-user-ID is.
 fn is_kept(attribute: &OsStr) -> bool {
     attribute == ACL
+        || attribute == NFS_ACL
         || attribute == "security.selinux"
         || attribute.as_bytes().starts_with(b"user.")
 }

@@ -7,11 +7,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use tracing::debug;
 use windlass_core::session::files::{Digest, PREFIX_WINDOW};
 
 use super::facts::Facts;
 use super::file::install;
 use crate::printable::printable;
+use crate::sys::Errno;
 use crate::sys::file::open_own;
 
 /// What has come of a file, in `.windlass-NAME-DIGEST.part` in the folder that it is to be in. If the
@@ -91,10 +93,16 @@ impl Part {
         let [path, facts_path] = paths_of(&name);
         loop {
             let file = open_own(&path, how)?;
-            file.try_lock().map_err(|error| match error {
-                TryLockError::Error(error) => error,
-                TryLockError::WouldBlock => io::Error::other("another transfer is writing it"),
-            })?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(io::Error::other("another transfer is writing it"));
+                }
+                Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+                    debug!("{}: this file system has no locks", printable(&path));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
             let found = file.metadata()?;
             // The transfer that had the lock may have finished, and the file has its own name by now.
             let named = fs::symlink_metadata(&path);
@@ -229,6 +237,13 @@ impl Drop for Part {
             self.remove();
         }
     }
+}
+
+/// Lustre and some file systems in user space lack them. A transfer is worth more than the certainty that
+/// no other one writes the same part.
+fn has_no_locks(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::ENOLCK))
 }
 
 #[cfg(test)]
