@@ -26,6 +26,8 @@ pub struct Supervise {
     env: Vec<(&'static str, OsString)>,
     sockets: Vec<TcpListener>,
     is_deaf: bool,
+    under: Vec<OsString>,
+    never_runs_what_it_wrote: bool,
 }
 
 /// A running supervisor. When it is dropped, it, its successors and every process of theirs are ended.
@@ -48,7 +50,24 @@ impl Supervise {
             env: Vec::new(),
             sockets: Vec::new(),
             is_deaf: false,
+            under: Vec::new(),
+            never_runs_what_it_wrote: false,
         }
+    }
+
+    /// Runs as the last arguments of another command, which leaves it its pid: `strace -D` does.
+    #[must_use]
+    pub fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(OsString::from).collect();
+        self
+    }
+
+    /// Memory that could be written to cannot be executed (`MemoryDenyWriteExecute=`), where the kernel can
+    /// refuse that: from Linux 6.3 on.
+    #[must_use]
+    pub fn never_runs_what_it_wrote(mut self) -> Self {
+        self.never_runs_what_it_wrote = true;
+        self
     }
 
     /// The program is found under another name: a link in the folder, which can lead elsewhere later.
@@ -92,17 +111,23 @@ impl Supervise {
 
     /// Starts it. Its `listening` lines are for [`Supervised::listening`] to take.
     pub fn start(self) -> Supervised {
-        let Self { program, folder, env, sockets, is_deaf } = self;
+        let Self { program, folder, env, sockets, is_deaf, under, never_runs_what_it_wrote } = self;
         // LISTEN_PID is known to nobody before.
         let count = sockets.len();
         let activate = format!("export LISTEN_PID=$$ LISTEN_FDS={count}; exec \"$0\" \"$@\"");
         let plain = "exec \"$0\" \"$@\"".to_owned();
         let mut command = Command::new("sh");
-        command.args(["-c", if count > 0 { &activate } else { &plain }]).arg(program);
+        command.args(["-c", if count > 0 { &activate } else { &plain }]);
+        command.args(under).arg(program);
         command.args(["serve", "--config"]).arg(folder.path().join("config")).envs(env);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
         let pass = move || -> io::Result<()> {
+            if never_runs_what_it_wrote {
+                let refuse = libc::c_ulong::from(libc::PR_MDWE_REFUSE_EXEC_GAIN);
+                // SAFETY: it takes numbers. An older kernel says EINVAL.
+                unsafe { libc::prctl(libc::PR_SET_MDWE, refuse, 0, 0, 0) };
+            }
             // Out of the way first, then each to its place; what others have open is closed on exec.
             let mut high = [0; 8];
             for (place, socket) in high.iter_mut().zip(&sockets) {

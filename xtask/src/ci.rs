@@ -1,7 +1,7 @@
 //! What has to hold before a change lands. Green here is green there.
 
 use crate::run::{Result, cargo, program, run, skip, step};
-use crate::{bare, demo, firmware, suites, tidy};
+use crate::{bare, demo, firmware, suites, tidy, units};
 
 /// How long workers of a process pool are killed at random here. `cargo xtask test` does so for a few
 /// seconds.
@@ -17,6 +17,7 @@ pub(crate) fn ci() -> Result<()> {
             .args(["--", "--deny", "warnings"]))
     })?;
     step("tidy", tidy::tidy)?;
+    step("unit files", units::units)?;
     step("documentation", || {
         run(cargo()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])

@@ -10,6 +10,8 @@ mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod tidy;
 
+mod units;
+
 use std::process::ExitCode;
 
 const HELP: &str = "\
@@ -18,6 +20,7 @@ cargo xtask COMMAND
   demo      build, serve everything on loopback, drive each service, stop
   test      all tests; needs stable Rust and a C linker, nothing else
   tidy      the rules of ARCHITECTURE.md, checked
+  units     what systemd says of the unit files; needs systemd-analyze
   bare      build the core for four bare-metal targets
   firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
   bench     against libevent, mio, tokio and raw epoll; needs libevent-dev
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::demo(),
         Some("test") => ci::test(),
         Some("tidy") => tidy::tidy(),
+        Some("units") => units::units(),
         Some("bare") => bare::bare(),
         Some("firmware") => firmware::firmware(),
         Some("bench") => bench::bench(),
