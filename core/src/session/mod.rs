@@ -70,6 +70,13 @@ pub trait Session {
     /// is [`Done`](crate::want::Close::Done) with this fault, unless it was done before.
     fn abort(&mut self, why: Fault);
 
+    /// Whether it waits for a request: for words of the peer that have an end, and before which it has
+    /// nothing to say. A shell may limit the time that a whole request takes. A conversation has no
+    /// requests, and lasts for as long as both ends like.
+    fn awaits_request(&self) -> bool {
+        false
+    }
+
     /// The side of it that sends a file, if it has one: asked for while [`Want::write`] holds, before
     /// [`space`](Self::space).
     fn file_sender(&mut self) -> Option<&mut dyn FileSender> {

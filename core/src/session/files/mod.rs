@@ -22,6 +22,7 @@
 //! flash. Between two calls of [`FileSender`] the shell can be anywhere in a part: the session keeps
 //! one number, how much of the stream has left.
 
+mod answer;
 mod client;
 mod options;
 mod receive;

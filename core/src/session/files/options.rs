@@ -17,7 +17,7 @@ pub struct Options {
     /// the beginning.
     pub prefix: Option<Digest>,
     /// `digest`, whose value is `blake3`: a frame with the digest of the whole file, that before
-    /// `offset` included, follows the last one. Not done behind an offset beyond
+    /// `offset` included, follows the last one. Not done where the `offset` that was asked for is beyond
     /// [`UNSENT_MAX`](super::UNSENT_MAX).
     pub digest: bool,
     /// `size`, of an answer: bytes of the whole file.
@@ -48,14 +48,23 @@ impl Options {
         options
     }
 
-    /// Writes them, and says how many bytes that took.
+    /// Writes those of a request, and says how many bytes that took.
     pub(super) fn render(&self, to: &mut [u8; OPTIONS_MAX]) -> usize {
+        self.render_around(0, self.offset.unwrap_or(0), to).len
+    }
+
+    /// Writes those of an answer. The text is as long for every `offset` up to `widest`, and only its last
+    /// pair depends on `offset`. `steps` dots are before it, as the value of an option `wait` that no
+    /// receiver knows.
+    pub(super) fn render_around(
+        &self,
+        steps: u8,
+        widest: u64,
+        to: &mut [u8; OPTIONS_MAX],
+    ) -> Rendered {
         let mut text = Text { to, len: 0 };
         if let Some(size) = self.size {
             text.pair(b"size", decimal(size, &mut [0; 20]));
-        }
-        if let Some(offset) = self.offset {
-            text.pair(b"offset", decimal(offset, &mut [0; 20]));
         }
         if let Some(frame) = self.frame {
             text.pair(b"frame", decimal(frame.into(), &mut [0; 20]));
@@ -71,9 +80,32 @@ impl Options {
         if self.digest {
             text.pair(b"digest", b"blake3");
         }
-        text.len
+        let mut known = text.len;
+        if steps > 0 {
+            let dots = [b'.'; STEPS_MAX as usize];
+            text.pair(b"wait", &dots[..usize::from(steps.min(STEPS_MAX))]);
+            known += b"wait\0".len();
+        }
+        if let Some(offset) = self.offset {
+            let width = decimal(widest.max(offset), &mut [0; 20]).len();
+            let mut digits = [b'0'; 20];
+            decimal(offset, &mut digits);
+            text.pair(b"offset", digits.get(digits.len() - width..).unwrap_or_default());
+        }
+        Rendered { len: text.len, known }
     }
 }
+
+/// The text of options.
+pub(super) struct Rendered {
+    /// Its length in bytes.
+    pub(super) len: usize,
+    /// Where the dots begin, or the `offset` if there are none: what is before does not depend on it.
+    pub(super) known: usize,
+}
+
+/// Dots in an answer at most.
+pub(super) const STEPS_MAX: u8 = 65;
 
 struct Text<'a> {
     to: &'a mut [u8; OPTIONS_MAX],
@@ -163,6 +195,24 @@ mod tests {
             size: Some(u64::MAX),
         };
         assert!(all.render(&mut [0; OPTIONS_MAX]) <= OPTIONS_MAX);
+        // The prefix is a request's, and the dots are an answer's.
+        let answer = Options { prefix: None, ..all };
+        let rendered = answer.render_around(STEPS_MAX, u64::MAX, &mut [0; OPTIONS_MAX]);
+        assert!(rendered.len <= OPTIONS_MAX);
+    }
+
+    #[test]
+    fn an_answer_is_as_long_for_every_offset_and_its_beginning_is_the_same() {
+        let text = |offset| {
+            let options = Options { size: Some(7), offset, digest: true, ..Options::default() };
+            let mut to = [0; OPTIONS_MAX];
+            let Rendered { len, known } = options.render_around(3, 12_345, &mut to);
+            (Options::parse(&to[..len]), len, to[..known].to_vec())
+        };
+        let (far, near) = (text(Some(12_345)), text(Some(0)));
+        assert_eq!((far.0.offset, near.0.offset), (Some(12_345), Some(0)));
+        assert_eq!((far.1, &far.2), (near.1, &near.2));
+        assert_eq!(far.2, b"size\x007\0digest\0blake3\0wait\0");
     }
 
     #[test]

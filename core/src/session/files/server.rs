@@ -1,9 +1,9 @@
 //! The server's end.
 
-use super::options::OPTIONS_MAX;
+use super::answer::{Answer, Work};
 use super::{
-    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, PREFIX_WINDOW, Piece,
-    REQUEST_MAX, Refusal, Task, UNSENT_MAX,
+    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, Piece, REQUEST_MAX, Refusal, Task,
+    UNSENT_MAX,
 };
 use crate::fault::{Fault, Peer};
 use crate::frame::{Cut, Part};
@@ -36,17 +36,8 @@ enum State {
     },
     /// The shell opens the file.
     Opening,
-    /// The shell digests the end of what is before the offset, up to `done` so far, to be compared.
-    Checking {
-        done: u64,
-    },
-    /// The shell digests what is before the offset, `done` bytes so far, and goes on with what is sent.
-    Preparing {
-        done: u64,
-    },
-    Answering {
-        rendered: usize,
-    },
+    /// The answer leaves, and the shell digests what the end of it depends on.
+    Answering(Answer),
     /// `sent` bytes of the cut have left.
     Sending {
         sent: u64,
@@ -154,28 +145,20 @@ impl<const N: usize> FilesServer<N> {
         self.state = State::Refusing { why, rendered: 0 };
     }
 
-    /// The offset is known to be good, or not to matter.
-    fn start(&mut self, from: u64) {
-        self.options.offset = self.options.offset.map(|_| from);
-        self.options.digest &= from <= UNSENT_MAX;
-        if from > 0 && self.options.digest {
-            self.state = State::Preparing { done: 0 };
-        } else {
-            self.answer();
-        }
-    }
-
-    /// What the answer says.
+    /// The file is open: what is done of what was asked, as far as that is known by now.
     fn answer(&mut self) {
         let asked = self.options;
+        // A copy that is longer than the file is of another file: it begins anew.
+        let from = asked.offset.filter(|&offset| offset <= self.size).unwrap_or(0);
         self.options = Options {
             size: Some(self.size),
-            offset: asked.offset,
+            offset: asked.offset.map(|_| from),
             frame: asked.frame.map(|frame| frame.max(Cut::FRAME_MIN)),
             prefix: None,
-            digest: asked.digest,
+            digest: asked.digest && from <= UNSENT_MAX,
         };
-        self.state = State::Answering { rendered: 0 };
+        let work = Work::of(from, asked.prefix, self.options.digest);
+        self.state = State::Answering(Answer::new(from, work));
     }
 
     fn offset(&self) -> u64 {
@@ -212,9 +195,7 @@ impl<const N: usize> Session for FilesServer<N> {
             State::Asked { have: 0, .. } => self.state = State::Done(Ok(())),
             State::Asked { .. } => self.state = State::Done(Err(Peer::Truncated.into())),
             State::Opening
-            | State::Checking { .. }
-            | State::Preparing { .. }
-            | State::Answering { .. }
+            | State::Answering(_)
             | State::Sending { .. }
             | State::Digesting
             | State::Ending { .. }
@@ -225,12 +206,9 @@ impl<const N: usize> Session for FilesServer<N> {
 
     fn space(&mut self, _: Instant, out: &mut Out<'_>) {
         match &mut self.state {
-            State::Answering { rendered } => {
-                let mut text = [0; OPTIONS_MAX];
-                let len = self.options.render(&mut text);
+            State::Answering(answer) => {
                 let name = &self.request[..self.name_len];
-                let header = FrameHeader::new(len_of(name.len() + 1 + len));
-                if put(out, rendered, [header.as_bytes(), name, &[0], &text[..len]]) {
+                if answer.render(name, &self.options, out) {
                     self.state = State::Sending { sent: 0 };
                     if self.cut().wire_len() == 0 {
                         self.end();
@@ -254,8 +232,6 @@ impl<const N: usize> Session for FilesServer<N> {
             }
             State::Asked { .. }
             | State::Opening
-            | State::Checking { .. }
-            | State::Preparing { .. }
             | State::Sending { .. }
             | State::Digesting
             | State::Done(_) => {}
@@ -268,9 +244,7 @@ impl<const N: usize> Session for FilesServer<N> {
         match self.state {
             State::Asked { .. } => Want::READ,
             State::Opening
-            | State::Checking { .. }
-            | State::Preparing { .. }
-            | State::Answering { .. }
+            | State::Answering(_)
             | State::Sending { .. }
             | State::Digesting
             | State::Ending { .. }
@@ -285,6 +259,10 @@ impl<const N: usize> Session for FilesServer<N> {
         }
     }
 
+    fn awaits_request(&self) -> bool {
+        matches!(self.state, State::Asked { .. })
+    }
+
     fn file_sender(&mut self) -> Option<&mut dyn FileSender> {
         Some(self)
     }
@@ -294,13 +272,12 @@ impl<const N: usize> FileSender for FilesServer<N> {
     fn task(&self) -> Task<'_> {
         match self.state {
             State::Opening => Task::Open(self.name()),
-            State::Checking { done } | State::Preparing { done } => {
-                Task::Digest(Extent { offset: done, len: self.offset() - done })
+            State::Answering(answer) => {
+                answer.task(self.name_len, &self.options).map_or(Task::Render, Task::Digest)
             }
             State::Sending { .. } => Task::Send { digest: self.options.digest },
             State::Digesting => Task::Digest(Extent { offset: self.size, len: 0 }),
             State::Asked { .. }
-            | State::Answering { .. }
             | State::Ending { .. }
             | State::Refusing { .. }
             | State::Done(_) => Task::Render,
@@ -315,40 +292,19 @@ impl<const N: usize> FileSender for FilesServer<N> {
             Err(why) => self.refuse(why),
             Ok(size) => {
                 self.size = size;
-                // Who has more than there is has another file.
-                let offset = self.offset();
-                let from = if offset <= size { offset } else { 0 };
-                if from > 0 && self.options.prefix.is_some() {
-                    self.state = State::Checking { done: from.saturating_sub(PREFIX_WINDOW) };
-                } else {
-                    self.start(from);
-                }
+                self.answer();
             }
         }
     }
 
     fn digested(&mut self, _: Instant, bytes: u64, so_far: &Digest) {
-        let offset = self.offset();
         match &mut self.state {
-            State::Checking { done } => {
-                *done = done.saturating_add(bytes).min(offset);
-                if *done == offset {
-                    let same = self.options.prefix.is_none_or(|prefix| prefix == *so_far);
-                    self.start(if same { offset } else { 0 });
-                }
-            }
-            State::Preparing { done } => {
-                *done = done.saturating_add(bytes).min(offset);
-                if *done == offset {
-                    self.answer();
-                }
-            }
+            State::Answering(answer) => answer.worked(bytes, so_far, &mut self.options),
             State::Digesting => {
                 self.state = State::Ending { digest: Some(*so_far), rendered: 0 };
             }
             State::Asked { .. }
             | State::Opening
-            | State::Answering { .. }
             | State::Sending { .. }
             | State::Ending { .. }
             | State::Refusing { .. }
@@ -380,12 +336,12 @@ impl<const N: usize> FileSender for FilesServer<N> {
 const EMPTY: FrameHeader = FrameHeader::new(0);
 
 /// A length of at most `REQUEST_MAX` or so.
-fn len_of(len: usize) -> u32 {
+pub(super) fn len_of(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
 /// Puts what fits of `parts`, of which `rendered` bytes have gone. Whether all have gone now.
-fn put(out: &mut Out<'_>, rendered: &mut usize, parts: [&[u8]; 4]) -> bool {
+pub(super) fn put(out: &mut Out<'_>, rendered: &mut usize, parts: [&[u8]; 4]) -> bool {
     let mut skip = *rendered;
     for part in parts {
         let rest = part.get(skip..).unwrap_or_default();

@@ -314,33 +314,99 @@ fn a_server_that_breaks_its_word_is_found_out() {
     }
 }
 
+/// A server that was asked for a file of `size` bytes, which is open.
+fn asked(options: Options, size: u64) -> FilesServer {
+    let mut server = FilesServer::new();
+    let mut wire = request(b"n", options);
+    let _ = server.input(NOW, &mut wire, &mut Out::new(&mut []));
+    server.opened(NOW, Ok(size));
+    server
+}
+
+/// What it renders before it wants something else.
+fn rendered(server: &mut FilesServer) -> Vec<u8> {
+    let mut stream = Vec::new();
+    while server.want().write && server.task() == Task::Render {
+        let mut room = [0; 7];
+        let mut out = Out::new(&mut room);
+        server.space(NOW, &mut out);
+        stream.extend_from_slice(out.rendered());
+    }
+    stream
+}
+
+const FAR: Options = Options {
+    offset: Some(UNSENT_MAX + 1),
+    prefix: Some([7; 32]),
+    digest: true,
+    frame: None,
+    size: None,
+};
+
 /// What is digested and not sent is bounded, and the end of it is enough to compare.
 #[test]
 fn what_a_request_costs_is_bounded() {
-    let ask = |options: Options, size: u64| {
-        let mut server: FilesServer = FilesServer::new();
-        let mut wire = request(b"n", options);
-        let _ = server.input(NOW, &mut wire, &mut Out::new(&mut []));
-        server.opened(NOW, Ok(size));
-        server
-    };
     let (far, size) = (UNSENT_MAX + 1, 1 << 40);
-    let all =
-        Options { offset: Some(far), prefix: Some([7; 32]), digest: true, ..Options::default() };
-    let mut server = ask(all, size);
-    let window = Extent { offset: far - PREFIX_WINDOW, len: PREFIX_WINDOW };
-    assert_eq!(server.task(), Task::Digest(window));
-    server.digested(NOW, PREFIX_WINDOW, &[7; 32]);
-    assert_eq!(server.task(), Task::Render);
-    assert!(!server.options().digest);
-    assert_eq!(server.options().offset, Some(far));
-    // Up to the bound the whole beginning is digested, and from 0 on what is sent.
-    let near = Options { offset: Some(UNSENT_MAX), prefix: None, ..all };
-    let server = ask(near, size);
-    assert_eq!(server.task(), Task::Digest(Extent { offset: 0, len: UNSENT_MAX }));
-    let mut server = ask(all, size);
-    server.digested(NOW, PREFIX_WINDOW, &[8; 32]);
-    assert_eq!(server.task(), Task::Render);
-    assert!(server.options().digest);
-    assert_eq!(server.options().offset, Some(0));
+    for (digest, offset) in [(7, far), (8, 0)] {
+        let mut server = asked(FAR, size);
+        rendered(&mut server);
+        let window = Extent { offset: far - PREFIX_WINDOW, len: PREFIX_WINDOW };
+        assert_eq!(server.task(), Task::Digest(window));
+        server.digested(NOW, PREFIX_WINDOW, &[digest; 32]);
+        assert!(!server.options().digest);
+        assert_eq!(server.options().offset, Some(offset));
+        rendered(&mut server);
+        assert_eq!(server.task(), Task::Send { digest: false });
+    }
+}
+
+/// A shell works for nobody if nothing is sent that a client which is gone would answer with a reset.
+#[test]
+fn an_answer_begins_before_the_work_and_goes_on_during_it() {
+    let near = Options { offset: Some(UNSENT_MAX), ..FAR };
+    for (options, same) in [(near, true), (near, false), (Options { prefix: None, ..near }, true)] {
+        let mut server = asked(options, 1 << 40);
+        let mut stream = rendered(&mut server);
+        assert!(stream.ends_with(b"digest\0blake3\0wait\0"), "{stream:?}");
+        let (mut work, mut most, mut dots) = (0, 0, 0);
+        let mut so_far = [7; 32];
+        so_far[0] += u8::from(!same);
+        while let Task::Digest(extent) = server.task() {
+            most = most.max(extent.len);
+            work += extent.len;
+            server.digested(NOW, extent.len, &so_far);
+            let piece = rendered(&mut server);
+            dots += usize::from(piece == b".");
+            stream.extend(piece);
+        }
+        assert!(most <= 128 << 20, "{most} bytes without a word");
+        assert!(work >= if same { UNSENT_MAX } else { PREFIX_WINDOW }, "{work}");
+        // The last dot may come with the offset.
+        assert!(if same { (63..=64).contains(&dots) } else { dots == 0 }, "{dots} dots");
+        let got = receive(&[&stream[..], b"\0\0\0\0"].concat(), 9);
+        // The file itself is missing; the head is whole.
+        assert_eq!(got, Err(Peer::Malformed));
+        let mut receiver = Receiver::<REQUEST_MAX>::new();
+        let Ok(Fed::Head { head, rest: [] }) = receiver.feed(&stream) else {
+            panic!("no head: {stream:?}");
+        };
+        assert_eq!(head.options, server.options());
+        assert_eq!(head.options.offset, Some(if same { UNSENT_MAX } else { 0 }));
+        assert!(head.options.digest);
+        assert_eq!(server.task(), Task::Send { digest: true });
+    }
+}
+
+/// Nothing is said of waiting where there is no work.
+#[test]
+fn an_answer_without_work_comes_at_once() {
+    let zero = Options { offset: Some(0), ..FAR };
+    let beyond = Options { offset: Some(20), ..FAR };
+    for options in [zero, beyond, Options { prefix: None, digest: false, ..FAR }] {
+        let mut server = asked(options, 10);
+        let stream = rendered(&mut server);
+        assert_eq!(server.task(), Task::Send { digest: options.digest });
+        let wait = b"wait";
+        assert!(!stream.windows(wait.len()).any(|text| text == wait), "{stream:?}");
+    }
 }
