@@ -9,12 +9,12 @@ use clap::builder::{OsStringValueParser, PossibleValue, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 
-use super::keys::{addresses, choice, positive, socket, within_workers};
+use super::keys::{addresses, choice, positive, seconds_of_a_request, socket, within_workers};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
 use crate::printable::is_printable;
-use crate::server::{Model, Service, WORKERS_MAX};
+use crate::server::{Model, REQUEST_MAX_US, Service, WORKERS_MAX};
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
 #[derive(Debug, Parser)]
@@ -207,6 +207,19 @@ pub(super) struct Serve {
     /// Cut a connection on which nothing moved for so many seconds; 0 never does [default: 60]
     #[arg(long, value_name = "SECS")]
     pub(super) idle_timeout: Option<Micros>,
+    /// files: cut a client whose whole request takes longer than so many seconds; 0 never does
+    /// [default: 30, or the idle timeout where that is shorter]
+    #[arg(long, value_name = "SECS", value_parser = request_timeout)]
+    #[serde(deserialize_with = "seconds_of_a_request")]
+    pub(super) request_timeout: Option<Micros>,
+    /// Cut a client that takes fewer bytes a second of what waits for it, once it is the idle timeout
+    /// behind; 0 never does [default: 100]
+    #[arg(long, value_name = "BYTES")]
+    pub(super) min_rate: Option<u32>,
+    /// thread-pool, pool-static, prefork: while clients wait and every worker has one, give a client so
+    /// many seconds for its request, or to catch up; 0: as at other times [default: 1]
+    #[arg(long, value_name = "SECS")]
+    pub(super) busy_timeout: Option<Micros>,
     /// Let so many connections wait to be accepted [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
@@ -277,6 +290,18 @@ pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
     }
 }
 
+fn request_timeout(text: &str) -> Result<Micros, &'static str> {
+    request_limit(text.parse()?)
+}
+
+/// A limit of a request fits into the 32 bits that a connection has for it.
+pub(super) fn request_limit(given: Micros) -> Result<Micros, &'static str> {
+    match given {
+        Micros(..=REQUEST_MAX_US) => Ok(given),
+        Micros(_) => Err("the time of a request is 0 to 1800 seconds"),
+    }
+}
+
 fn interval(text: &str) -> Result<Micros, &'static str> {
     match text.parse()? {
         given @ Micros(100_000..=3_600_000_000) => Ok(given),
@@ -294,12 +319,13 @@ impl Serve {
         &self,
         model: Model,
     ) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let (threads, fixed, spare, pools, workers) = (
+        let (threads, fixed, spare, pools, workers, queues) = (
             "thread-pool",
             "pool-static",
             "prefork",
             "pool-static or prefork",
             "pool-static or prefork or fork",
+            "thread-pool or pool-static or prefork",
         );
         let options = [
             ("min-threads", self.min_threads.is_some(), threads),
@@ -313,6 +339,7 @@ impl Serve {
             ("hold", self.hold.is_some(), pools),
             ("control", self.control.is_some(), pools),
             ("no-sandbox", self.no_sandbox, workers),
+            ("busy-timeout", self.busy_timeout.is_some(), queues),
         ];
         let for_it = move |models: &str| models.split(" or ").any(|name| name == model.name());
         options

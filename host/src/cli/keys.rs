@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::args::{Micros, socket_file};
+use super::args::{Micros, request_limit, socket_file};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::WORKERS_MAX;
@@ -49,6 +49,14 @@ fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
 /// The path of a socket file.
 pub(super) fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     socket_file(PathBuf::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// The time that a whole request may take.
+pub(super) fn seconds_of_a_request<'de, D>(from: D) -> Result<Option<Micros>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    request_limit(Micros::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
 /// A number from 1.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::num::NonZeroU32;
 use std::path::Path;
 
 use tracing::info;
@@ -171,10 +172,19 @@ fn limits(serve: &Serve, names: Names, wrong: &mut Vec<Wrong>) -> Limits {
         let message = format!("{dashes}min-threads {min} is above {dashes}max-threads {max}");
         wrong.push(Wrong { about: vec!["min-threads", "max-threads"], message });
     }
-    let idle_us = serve.idle_timeout.map_or(Limits::default().idle_us, |idle| Some(idle.0));
+    let limits = Limits::default();
+    let or = |given: Option<Micros>, default: Option<u64>| {
+        given.map_or(default, |given| Some(given.0)).filter(|&us| us > 0)
+    };
+    let idle_us = or(serve.idle_timeout, limits.idle_us);
+    // An idle timeout that is shorter than the default of a request is meant for requests too.
+    let request_us = limits.request_us.min(idle_us).or(limits.request_us);
     Limits {
         max_connections: serve.max_connections.map_or(usize::MAX, |n| n as usize),
-        idle_us: idle_us.filter(|&us| us > 0),
+        idle_us,
+        request_us: or(serve.request_timeout, request_us),
+        min_rate: serve.min_rate.map_or(limits.min_rate, NonZeroU32::new),
+        busy_us: or(serve.busy_timeout, limits.busy_us),
         threads,
         pool: pool(serve, names, wrong),
         sandbox: !serve.no_sandbox,

@@ -21,7 +21,7 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
     let deadline = clock::now().after(timeout_us);
     let stream = connect(address, deadline)?;
     let mut connection = Connection::new(stream, Box::new(TimeClient::new()), clock::now());
-    let mut lent = Lent::for_one(Patience { idle_us: None });
+    let mut lent = Lent::for_one(Patience::default());
     let mut ready = Ready::NONE;
     loop {
         let next = connection.turn(ready, clock::now(), &mut lent);

@@ -35,7 +35,7 @@ pub fn run<S: Session + ?Sized>(
     let mut ready = Ready::NONE;
     loop {
         let (interest, deadline) = match connection.turn(ready, clock::now(), lent) {
-            Next::Wait(interest) => (interest, connection.deadline(lent)),
+            Next::Wait(interest) => (interest, look_at(connection, lent)),
             // It could go on at once. A look around in between: a peer that never pauses does not
             // keep the caller from hearing that it is to stop.
             Next::Again => (Interest::NONE, Some(Instant::ZERO)),
@@ -50,6 +50,14 @@ pub fn run<S: Session + ?Sized>(
             }
         };
     }
+}
+
+/// When to look at the connection, or whether others wait for it to end.
+fn look_at<S: Session + ?Sized>(connection: &Connection<S>, lent: &Lent) -> Option<Instant> {
+    let deadline = connection.deadline(lent);
+    let look_us = lent.look_every_us().filter(|_| connection.can_be_hurried(lent));
+    let look = look_us.map(|us| clock::now().after(us));
+    deadline.into_iter().chain(look).min()
 }
 
 /// [`run`] for a caller that nothing else concerns.

@@ -16,7 +16,7 @@ use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::want::Close;
 
-use super::lent::Lent;
+use super::lent::{Lent, Patience};
 use super::outlet::{Outlet, lost};
 use super::transmit::{self, Did};
 use crate::sys::ready::{Interest, Ready};
@@ -32,10 +32,10 @@ pub struct Connection<S: ?Sized = dyn Session + Send> {
     /// does not mean that the socket is empty: the end of the stream, or what follows the urgent
     /// mark, is still behind it, and no event will come for that.
     hup: bool,
-    /// An event said that the connection is dead both ways.
-    dead: bool,
     /// The session was told of the end of the stream.
     eof: bool,
+    /// How long the request took until something moved last, in microseconds.
+    asking_us: u32,
     session: Box<S>,
 }
 
@@ -74,8 +74,8 @@ impl<S: Session + ?Sized> Connection<S> {
             stage: Stage::Open,
             readable: false,
             hup: false,
-            dead: false,
             eof: false,
+            asking_us: 0,
             session,
         }
     }
@@ -85,48 +85,47 @@ impl<S: Session + ?Sized> Connection<S> {
         self.readable |= ready.read || ready.hup;
         self.outlet.writable |= ready.write || ready.dead;
         self.hup |= ready.hup;
-        self.dead |= ready.dead;
+        self.outlet.dead |= ready.dead;
     }
 
     /// Moves what can be moved: at most the budget's worth of input and new output, and all held
     /// output that fits.
     pub fn turn(&mut self, ready: Ready, now: Instant, lent: &mut Lent) -> Next {
         self.note(ready);
-        if self.patience(lent).is_some_and(|until| until <= now) {
+        if self.limit(&lent.patience, lent.hurries()).is_some_and(|until| until <= now) {
             // The others had their turns since the wait, and something may have come meanwhile: it is
             // looked for before it is said that nothing did.
             (self.readable, self.outlet.writable) = (true, true);
         }
-        match self.advance(now, lent) {
-            // Also after `Again`: a peer that talks faster than a turn reads has no more patience.
-            Ok(next @ (Next::Wait(_) | Next::Again))
-                if self.patience(lent).is_some_and(|until| until <= now) =>
-            {
-                match self.stage {
-                    Stage::Lingering => Next::Closed(Ok(())),
-                    Stage::Open | Stage::HalfClosed if self.outlet.drains(now) => next,
-                    Stage::Open | Stage::HalfClosed => {
-                        let waited_us = now.since(self.outlet.last_moved);
-                        self.fail(Fault::TimedOut { waited_us })
-                    }
-                }
-            }
+        let next = match self.advance(now, lent) {
             // Nothing is waited for but time, and the peer will not live to see it. Without this
             // a level-triggered wait would report the dead socket for ever.
-            Ok(Next::Wait(Interest::NONE)) if self.dead => self.fail(Peer::Reset.into()),
-            Ok(next) => next,
-            Err(fault) => self.fail(fault),
-        }
+            Ok(Next::Wait(Interest::NONE)) if self.outlet.dead => Err(Peer::Reset.into()),
+            // Also after `Again`: a peer that talks faster than a turn reads has no more patience.
+            Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, lent) {
+                false => Ok(next),
+                true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
+                true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
+            },
+            done => done,
+        };
+        next.unwrap_or_else(|fault| self.fail(fault))
     }
 
     /// When it wants a turn without an event: the session's own time, or the end of patience.
     pub fn deadline(&self, lent: &Lent) -> Option<Instant> {
-        let patience = self.patience(lent);
+        let patience = self.limit(&lent.patience, false);
         match self.session.want().wake {
             Wake::Now => Some(Instant::ZERO),
             Wake::At(at) => Some(patience.map_or(at, |until| until.min(at))),
             Wake::Never => patience,
         }
+    }
+
+    /// Whether it has less time while other clients wait.
+    pub(super) fn can_be_hurried(&self, lent: &Lent) -> bool {
+        let limits = [false, true].map(|busy| self.limit(&lent.patience, busy));
+        limits[0] != limits[1]
     }
 
     /// The session.
@@ -150,12 +149,45 @@ impl<S: Session + ?Sized> Connection<S> {
         Next::Closed(Err(fault))
     }
 
-    /// When it is given up if nothing moves.
-    fn patience(&self, lent: &Lent) -> Option<Instant> {
-        match self.stage {
-            Stage::Lingering => Some(self.outlet.last_moved.after(LINGER_US)),
-            Stage::Open | Stage::HalfClosed => lent.patience.until(self.outlet.last_moved),
+    /// Whether it is given up now.
+    fn is_late(&mut self, now: Instant, lent: &Lent) -> bool {
+        let over = |connection: &Self, busy| {
+            connection.limit(&lent.patience, busy).is_some_and(|until| until <= now)
+        };
+        if lent.hurries() && self.outlet.pace_ends(true).is_some() {
+            // Bit by bit: what went into the peer's buffer first is not to count for the time after it.
+            self.outlet.settle(now, &lent.patience);
         }
+        let busy = !over(self, false) && over(self, true) && lent.is_crowded();
+        if !over(self, busy) {
+            return false;
+        }
+        // Perhaps the peer has taken something, and no event came for that.
+        self.outlet.settle(now, &lent.patience);
+        over(self, busy)
+    }
+
+    /// When it is given up; `busy`: while other clients wait.
+    fn limit(&self, patience: &Patience, busy: bool) -> Option<Instant> {
+        let moved = self.outlet.last_moved;
+        if self.stage == Stage::Lingering {
+            return Some(moved.after(LINGER_US));
+        }
+        if let Some(until) = self.outlet.pace_ends(busy) {
+            return patience.idle_us.is_some().then_some(until);
+        }
+        let idle = patience.idle_us.map(|us| moved.after(us));
+        let request_us = patience.request_us.filter(|_| self.session.awaits_request());
+        let request = request_us.map(|us| {
+            let us = patience.busy_us.filter(|_| busy).map_or(us, |busy_us| busy_us.min(us));
+            moved.after(us.saturating_sub(self.asking_us.into()))
+        });
+        [idle, request].into_iter().flatten().min()
+    }
+
+    /// For how long it has been waited for.
+    fn waited_us(&self, now: Instant) -> u64 {
+        now.since(self.outlet.last_moved).saturating_add(self.asking_us.into())
     }
 
     fn advance(&mut self, now: Instant, lent: &mut Lent) -> Result<Next, Fault> {
@@ -171,7 +203,9 @@ impl<S: Session + ?Sized> Connection<S> {
                 }
             }
             // Output before input: while any is held, nothing is read, and the peer feels it.
-            if self.outlet.holds_output() && !self.outlet.flush(now, &mut lent.spare)? {
+            if self.outlet.holds_output()
+                && !self.outlet.flush(now, &mut lent.spare, &lent.patience)?
+            {
                 return Ok(Next::Wait(Interest::WRITE));
             }
             match want.close {
@@ -188,7 +222,7 @@ impl<S: Session + ?Sized> Connection<S> {
                     return Ok(Next::Again);
                 }
                 if let Some(sender) = self.session.file_sender() {
-                    if self.dead {
+                    if self.outlet.dead {
                         // Nobody is there whom the work would be for.
                         return Err(Peer::Reset.into());
                     }
@@ -222,18 +256,21 @@ impl<S: Session + ?Sized> Connection<S> {
 
     /// One read, and the session's answer to it. How many bytes came.
     fn read(&mut self, now: Instant, lent: &mut Lent) -> Result<usize, Fault> {
-        let Lent { input, output, spare, .. } = lent;
+        let Lent { input, output, spare, patience, .. } = lent;
         match self.outlet.stream.recv(input).map_err(lost)? {
             Read::Moved(n) => {
                 let n = n.get();
                 // An end that came with the data makes no event of its own.
                 self.readable = n == input.len() || self.hup;
+                let asks = self.session.awaits_request();
+                let asking_us = if asks { self.waited_us(now) } else { 0 };
+                self.asking_us = u32::try_from(asking_us).unwrap_or(u32::MAX);
                 self.outlet.last_moved = now;
                 let mut out = Out::new(output);
                 let took = self.session.input(now, &mut input[..n], &mut out);
                 let taken = took.bytes.min(n);
                 let parts = [out.rendered(), &input[..took.reply.min(taken)]];
-                self.outlet.send(parts, now, spare)?;
+                self.outlet.send(parts, now, spare, patience)?;
                 self.outlet.hold_input(&input[taken..n], spare);
                 Ok(n)
             }
@@ -252,7 +289,7 @@ impl<S: Session + ?Sized> Connection<S> {
 
     /// Offers the session what it did not take before.
     fn offer_again(&mut self, now: Instant, lent: &mut Lent) -> Result<(), Fault> {
-        let Lent { output, spare, .. } = lent;
+        let Lent { output, spare, patience, .. } = lent;
         let mut input = self.outlet.take_input();
         let before = self.session.want();
         let mut out = Out::new(output);
@@ -260,7 +297,7 @@ impl<S: Session + ?Sized> Connection<S> {
         let taken = took.bytes.min(input.len());
         let rendered = out.rendered();
         let stuck = taken == 0 && rendered.is_empty() && self.session.want() == before;
-        self.outlet.send([rendered, &input[..took.reply.min(taken)]], now, spare)?;
+        self.outlet.send([rendered, &input[..took.reply.min(taken)]], now, spare, patience)?;
         self.outlet.return_input(input, taken, spare);
         if stuck { Err(stuck_with(output)) } else { Ok(()) }
     }
@@ -269,7 +306,7 @@ impl<S: Session + ?Sized> Connection<S> {
     fn render(&mut self, now: Instant, lent: &mut Lent) -> Result<usize, Fault> {
         let mut out = Out::new(&mut lent.output);
         self.session.space(now, &mut out);
-        self.outlet.send([out.rendered(), &[]], now, &mut lent.spare)?;
+        self.outlet.send([out.rendered(), &[]], now, &mut lent.spare, &lent.patience)?;
         Ok(out.rendered().len())
     }
 

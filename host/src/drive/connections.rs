@@ -98,6 +98,11 @@ impl Connections {
         self.len() == 0
     }
 
+    /// How long connections are waited for.
+    pub fn patience(&self) -> Patience {
+        self.lent.patience
+    }
+
     /// How long connections are waited for, from their next turn on.
     pub fn set_patience(&mut self, patience: Patience) {
         self.lent.patience = patience;

@@ -1,16 +1,15 @@
 //! The memory and the patience that a loop lends to the connection whose turn it is.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use windlass_core::time::Instant;
-
+use super::pace::Pace;
 use super::transmit::OpenFile;
 use crate::sys::root::Root;
 
 /// Buffers for one connection at a time, shared by all connections of a thread.
 ///
 /// An idle connection has none of this: that is why ten thousand of them are cheap.
-#[derive(Debug)]
 pub struct Lent {
     /// What a read fills.
     pub(super) input: Box<[u8]>,
@@ -22,24 +21,34 @@ pub struct Lent {
     pub(super) budget: usize,
     /// Where files are.
     pub(super) root: Option<Arc<Root>>,
+    /// For a loop whose connections keep others from being served.
+    crowded: Option<Crowded>,
 }
 
 /// What a read of a file fills. Zeroed pages cost nothing until they are used.
 const FILE_BUFFER: usize = 128 * 1024;
 
-/// How long a connection is waited for.
-#[derive(Debug, Clone, Copy)]
+/// How long a connection is waited for. `None` is for ever.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Patience {
-    /// Nothing moved for so long, in microseconds: the connection is cut. `None`: never.
+    /// Nothing moved for so long, in microseconds: the connection is cut.
     pub idle_us: Option<u64>,
+    /// A request may take so long as a whole, in microseconds, at most [`REQUEST_MAX_US`]. A conversation
+    /// has no requests.
+    pub request_us: Option<u64>,
+    /// Bytes a second that a peer takes at least while output waits for it. It has `idle_us` in all to
+    /// catch up. `None`: one byte within `idle_us` is enough.
+    pub min_rate: Option<NonZeroU32>,
+    /// The same two limits while other clients wait and nobody is free to serve them, in microseconds.
+    /// `None`: no other than at other times.
+    pub busy_us: Option<u64>,
 }
 
-impl Patience {
-    /// When a connection that last moved at `since` has been idle for too long.
-    pub(super) fn until(self, since: Instant) -> Option<Instant> {
-        self.idle_us.map(|us| since.after(us))
-    }
-}
+/// The longest limit of a request: half an hour.
+pub const REQUEST_MAX_US: u64 = 1_800_000_000;
+
+/// Whether clients wait that nobody is free to serve.
+pub type Crowded = Box<dyn Fn() -> bool>;
 
 impl Lent {
     /// For a loop that serves many connections: reads of 64 KiB, turns of 256 KiB.
@@ -69,7 +78,29 @@ impl Lent {
             patience,
             budget,
             root: None,
+            crowded: None,
         }
+    }
+
+    /// While `crowded` says so, connections have the patience of a busy server.
+    #[must_use]
+    pub fn watching(self, crowded: Crowded) -> Self {
+        Self { crowded: self.patience.busy_us.and(Some(crowded)), ..self }
+    }
+
+    /// Whether connections may have the patience of a busy server.
+    pub(super) fn hurries(&self) -> bool {
+        self.crowded.is_some()
+    }
+
+    /// How often to look whether others wait, in microseconds, if that changes anything.
+    pub(super) fn look_every_us(&self) -> Option<u64> {
+        self.crowded.as_ref().and(self.patience.busy_us).map(|us| (us / 4).max(1_000))
+    }
+
+    /// Whether others wait.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.crowded.as_ref().is_some_and(|crowded| crowded())
     }
 }
 
@@ -83,8 +114,8 @@ pub(super) struct Held {
     pub(super) input: Vec<u8>,
     /// What a session sends a part of at a time.
     pub(super) file: Option<OpenFile>,
-    /// What the peer had not acknowledged when the socket was full, or patience ended last.
-    pub(super) in_flight: Option<u32>,
+    /// How the peer keeps up, once the socket was full.
+    pub(super) pace: Option<Pace>,
 }
 
 impl Held {
@@ -116,7 +147,7 @@ impl Spare {
             held.input.clear();
             held.sent = 0;
             held.file = None;
-            held.in_flight = None;
+            held.pace = None;
             self.0.push(held);
         }
     }

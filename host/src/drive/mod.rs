@@ -10,10 +10,11 @@ mod connection;
 mod connections;
 mod lent;
 mod outlet;
+mod pace;
 mod transmit;
 
 pub use accept::Acceptor;
 pub use blocking::{Woken, run, run_alone};
 pub use connection::{Connection, Next};
 pub use connections::{After, Connections};
-pub use lent::{Lent, Patience};
+pub use lent::{Crowded, Lent, Patience, REQUEST_MAX_US};

@@ -4,7 +4,8 @@ use windlass_core::fault::{Fault, Peer};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
-use super::lent::{Held, Spare};
+use super::lent::{Held, Patience, Spare};
+use super::pace::Pace;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
@@ -17,11 +18,13 @@ pub(super) struct Outlet {
     pub(super) last_moved: Instant,
     /// The last write was not cut short, or an event said that there is room.
     pub(super) writable: bool,
+    /// An event said that the connection is dead both ways.
+    pub(super) dead: bool,
 }
 
 impl Outlet {
     pub(super) fn new(stream: Stream, now: Instant) -> Self {
-        Self { stream, held: None, last_moved: now, writable: true }
+        Self { stream, held: None, last_moved: now, writable: true, dead: false }
     }
 
     pub(super) fn holds_output(&self) -> bool {
@@ -41,12 +44,12 @@ impl Outlet {
         [mut first, mut then]: [&[u8]; 2],
         now: Instant,
         spare: &mut Spare,
+        patience: &Patience,
     ) -> Result<(), Fault> {
         while self.writable && first.len() + then.len() > 0 {
             match self.stream.send([first, then]).map_err(lost)? {
                 Write::Moved(n) => {
-                    self.last_moved = now;
-                    self.writable = n.get() == first.len() + then.len();
+                    self.moved(now, n.get(), n.get() == first.len() + then.len());
                     let of_first = n.get().min(first.len());
                     first = &first[of_first..];
                     then = &then[n.get() - of_first..];
@@ -59,28 +62,35 @@ impl Outlet {
             let held = self.held.get_or_insert_with(|| spare.take());
             held.output.extend_from_slice(first);
             held.output.extend_from_slice(then);
-            self.is_full();
+            self.settle(now, patience);
         }
         Ok(())
     }
 
     /// Sends what is held. True when all of it went.
-    pub(super) fn flush(&mut self, now: Instant, spare: &mut Spare) -> Result<bool, Fault> {
-        let Some(held) = &mut self.held else { return Ok(true) };
-        while self.writable && held.sent < held.output.len() {
+    pub(super) fn flush(
+        &mut self,
+        now: Instant,
+        spare: &mut Spare,
+        patience: &Patience,
+    ) -> Result<bool, Fault> {
+        while self.writable
+            && let Some(held) = self.held.as_mut().filter(|held| held.sent < held.output.len())
+        {
             let rest = &held.output[held.sent..];
             match self.stream.send([rest, &[]]).map_err(lost)? {
                 Write::Moved(n) => {
-                    self.last_moved = now;
-                    self.writable = n.get() == rest.len();
+                    let all = n.get() == rest.len();
                     held.sent += n.get();
+                    self.moved(now, n.get(), all);
                 }
                 Write::WouldBlock | Write::Nothing => self.writable = false,
                 Write::Interrupted => {}
             }
         }
+        self.settle(now, patience);
+        let Some(held) = &mut self.held else { return Ok(true) };
         if held.sent < held.output.len() {
-            self.is_full();
             return Ok(false);
         }
         held.output.clear();
@@ -91,23 +101,35 @@ impl Outlet {
         Ok(true)
     }
 
-    /// Whether the peer has taken something of what the kernel has for it, since this was asked last. The
-    /// kernel reports room when a third of its buffer is free, which a slow reader may not make in time.
-    pub(super) fn drains(&mut self, now: Instant) -> bool {
-        let Some(held) = &mut self.held else { return false };
-        let Some(left) = self.stream.unsent() else { return false };
-        let drains = held.in_flight.replace(left).is_some_and(|before| left < before);
-        if drains {
-            self.last_moved = now;
+    /// The socket took `n` bytes; `all` of what it was offered.
+    pub(super) fn moved(&mut self, now: Instant, n: usize, all: bool) {
+        self.last_moved = now;
+        self.writable = all;
+        if let Some(pace) = self.held.as_mut().and_then(|held| held.pace.as_mut()) {
+            pace.sent(n);
         }
-        drains
     }
 
-    /// The socket is full: what the peer takes from now on counts.
-    pub(super) fn is_full(&mut self) {
-        if let Some(held) = &mut self.held {
-            held.in_flight = self.stream.unsent();
+    /// Takes note of what the peer has taken of what the kernel has for it, and that it is waited for from
+    /// now on if the socket is full. The kernel reports room when a third of its buffer is free, which a
+    /// slow reader may not make in time.
+    pub(super) fn settle(&mut self, now: Instant, patience: &Patience) {
+        let Some(held) = &mut self.held else { return };
+        if self.writable && held.pace.is_none() {
+            return;
         }
+        let unsent = self.stream.unsent().unwrap_or(0);
+        let pace = held.pace.get_or_insert_with(|| Pace::new(patience));
+        if self.writable {
+            pace.rest(now, unsent, patience);
+        } else {
+            pace.wait(now, unsent, patience);
+        }
+    }
+
+    /// When the peer has not kept up, if it is waited for.
+    pub(super) fn pace_ends(&self, busy: bool) -> Option<Instant> {
+        self.held.as_ref()?.pace.as_ref()?.end(busy)
     }
 
     /// Keeps input that the session did not take.

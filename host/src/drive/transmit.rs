@@ -124,9 +124,7 @@ pub(super) fn perform(
             } else {
                 send_frames(sender, outlet, now, lent, digest)
             };
-            if !outlet.writable {
-                outlet.is_full();
-            }
+            outlet.settle(now, &lent.patience);
             did
         }
     }
@@ -265,8 +263,7 @@ impl Outlet {
     ) -> Did {
         match sent {
             Write::Moved(n) => {
-                self.last_moved = now;
-                self.writable = n.get() == offered;
+                self.moved(now, n.get(), n.get() == offered);
                 sender.sent(now, n.get() as u64);
                 Did::Moved(n.get().div_ceil(factor).max(CALL_COST))
             }

@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
@@ -14,7 +13,7 @@ use super::members::disown;
 use super::remote::{Inbox, Remote};
 use super::signal::Handlers;
 use super::slots::{Callback, Handler, Kind, Slots};
-use super::watch::{Event, Fired, Priority, Watch, micros};
+use super::watch::{Event, Fired, Priority, Watch};
 use super::{BELL, EDGE, Stats, Token};
 use crate::drive::{Connections, Lent, Patience};
 use crate::error::{Error, Result};
@@ -99,7 +98,7 @@ impl<S> Context<S> {
             slots: Slots::new(),
             owners: Vec::new(),
             deadlines: Deadlines::default(),
-            connections: Connections::new(Lent::for_many(Patience { idle_us: None })),
+            connections: Connections::new(Lent::for_many(Patience::default())),
             ended: HashMap::new(),
             queues: [const { VecDeque::new() }; 3],
             always: Vec::new(),
@@ -380,11 +379,6 @@ impl<S> Context<S> {
     /// What the loop has done so far.
     pub fn stats(&self) -> Stats {
         self.stats
-    }
-
-    /// Connections with a session on which nothing moved for so long are cut. At first none is.
-    pub fn set_idle_timeout(&mut self, idle: Option<Duration>) {
-        self.connections.set_patience(Patience { idle_us: idle.map(micros) });
     }
 
     /// Where the files are that sessions send. At first there are none.

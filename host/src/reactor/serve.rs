@@ -1,12 +1,15 @@
 //! Sessions in the loop: [`drive`](crate::drive) does the work, the loop only says when.
 
+use std::num::NonZeroU32;
+use std::time::Duration;
+
 use windlass_core::fault::Fault;
 use windlass_core::session::Session;
 
 use super::members::disown;
-use super::watch::Priority;
+use super::watch::{Priority, micros};
 use super::{Context, Token};
-use crate::drive::After;
+use crate::drive::{After, Patience, REQUEST_MAX_US};
 use crate::error::{Error, Result};
 use crate::sys::ready::Ready;
 use crate::sys::stream::Stream;
@@ -68,6 +71,26 @@ impl<S> Context<S> {
             self.queues[Priority::Normal as usize].push_back(token);
         }
         Ok((token, None))
+    }
+
+    /// Connections with a session on which nothing moved for so long are cut. At first none is.
+    pub fn set_idle_timeout(&mut self, idle: Option<Duration>) {
+        let idle_us = idle.map(micros);
+        self.connections.set_patience(Patience { idle_us, ..self.connections.patience() });
+    }
+
+    /// A session's request may take so long as a whole, at most half an hour; one that takes longer is
+    /// cut, however often a byte of it comes. At first there is no limit.
+    pub fn set_request_timeout(&mut self, request: Option<Duration>) {
+        let request_us = request.map(|limit| micros(limit).min(REQUEST_MAX_US));
+        self.connections.set_patience(Patience { request_us, ..self.connections.patience() });
+    }
+
+    /// The peer of a session takes at least so many bytes a second of the output that waits for it, or is
+    /// cut after the idle timeout. At first one byte within the idle timeout is enough.
+    pub fn set_min_rate(&mut self, bytes_per_second: Option<NonZeroU32>) {
+        let min_rate = bytes_per_second;
+        self.connections.set_patience(Patience { min_rate, ..self.connections.patience() });
     }
 
     /// Connections with a session.

@@ -48,6 +48,9 @@ pub use spec::{Files, Opened, Place, Spec};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
 
+pub use crate::drive::REQUEST_MAX_US;
+
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tracing::{debug, warn};
@@ -133,6 +136,12 @@ pub struct Limits {
     pub max_connections: usize,
     /// A connection on which nothing moved for so long, in microseconds, is cut. `None`: never.
     pub idle_us: Option<u64>,
+    /// A request may take so long as a whole, in microseconds ([`Patience::request_us`]).
+    pub request_us: Option<u64>,
+    /// Bytes a second that a client takes at least ([`Patience::min_rate`]).
+    pub min_rate: Option<NonZeroU32>,
+    /// The patience while other clients wait and no worker is free ([`Patience::busy_us`]).
+    pub busy_us: Option<u64>,
     /// Threads of the `thread-pool` model.
     pub threads: Policy,
     /// Workers of the process pools.
@@ -148,6 +157,9 @@ impl Default for Limits {
         Self {
             max_connections: usize::MAX,
             idle_us: Some(60_000_000),
+            request_us: Some(30_000_000),
+            min_rate: NonZeroU32::new(100),
+            busy_us: Some(1_000_000),
             threads: Policy::default(),
             pool: Pool::default(),
             sandbox: true,
@@ -220,7 +232,8 @@ impl Server {
     }
 
     fn patience(&self) -> Patience {
-        Patience { idle_us: self.limits.idle_us }
+        let Limits { idle_us, request_us, min_rate, busy_us, .. } = self.limits;
+        Patience { idle_us, request_us, min_rate, busy_us }
     }
 
     /// Buffers for one connection.

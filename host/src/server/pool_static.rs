@@ -14,7 +14,7 @@ use tracing::debug;
 use windlass_core::pool::supervisor::Policy;
 
 use super::confine::Sandbox;
-use super::pool::{self, About, Parent, Pool, Terms, Worker};
+use super::pool::{self, About, Parent, Pool, Terms, Waiting, Worker};
 use super::ready::WhenReady;
 use super::{Model, Offer, Server};
 use crate::drive::{Lent, Patience};
@@ -45,7 +45,9 @@ fn run<const N: usize>(
     let limits = about.limits;
     let policy = Policy { grace_us: stop.longest_us(), ..Policy::fixed(limits.workers) };
     let root = offer.root().cloned();
-    let work = move |worker: Worker| work(worker, &offer, limits, patience);
+    let (waiting, gauge) = (Waiting::new()?, listener.gauge()?);
+    let of_workers = waiting.clone();
+    let work = move |worker: Worker| work(worker, &offer, limits, patience, &of_workers);
     let terms = Terms {
         policy,
         about,
@@ -67,13 +69,19 @@ fn run<const N: usize>(
         // Until somebody can take a client.
         events.disarm(listener);
         parent.listener = Some(listener);
-        Ok(())
+        parent.watch_queue(events, gauge, waiting)
     })
 }
 
 /// The life of a worker.
-fn work(mut worker: Worker, offer: &Offer, limits: Pool, patience: Patience) -> i32 {
-    let mut lent = offer.equip(Lent::for_one(patience));
+fn work(
+    mut worker: Worker,
+    offer: &Offer,
+    limits: Pool,
+    patience: Patience,
+    waiting: &Waiting,
+) -> i32 {
+    let mut lent = offer.equip(Lent::for_one(patience)).watching(waiting.crowded());
     worker.ready();
     while let pool::Task::Serve(conn, client) = worker.next_task() {
         worker.serve(client, offer, &mut lent, limits);

@@ -66,7 +66,9 @@ fn work(
     limits: Pool,
     patience: Patience,
 ) -> i32 {
-    let mut lent = offer.equip(Lent::for_one(patience));
+    let others = shared.clone();
+    let crowded = move || others.board.is_full() && others.listener.has_client();
+    let mut lent = offer.equip(Lent::for_one(patience)).watching(Box::new(crowded));
     let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let place = shared.board.enter(worker.id());
     worker.ready();

@@ -20,6 +20,8 @@ use crate::reactor::{EventLoop, Incoming, Watch};
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut events = EventLoop::new()?;
     events.set_idle_timeout(server.limits.idle_us.map(Duration::from_micros));
+    events.set_request_timeout(server.limits.request_us.map(Duration::from_micros));
+    events.set_min_rate(server.limits.min_rate);
     events.set_root(server.offer.root().cloned());
     let listener =
         events.accept_with(server.acceptor.take(), |server: &mut Server, cx, incoming| {

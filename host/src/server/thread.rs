@@ -21,6 +21,7 @@ use crate::drive::{Connection, Lent};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::clock;
+use crate::sys::stream::Stream;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
@@ -31,10 +32,11 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never) {
             // Handed over after the start: the client of a thread that cannot be started is still
             // here, to be told.
-            let (hand_over, receive) = mpsc::sync_channel::<(Member, Connection)>(1);
+            let (hand_over, receive) = mpsc::sync_channel::<(Member, Stream)>(1);
             let offer = offer.clone();
             let body = move || {
-                let Ok((member, mut connection)) = receive.recv() else { return };
+                let Ok((member, client)) = receive.recv() else { return };
+                let mut connection = Connection::new(client, offer.open(), clock::now());
                 let how = member.serve(&mut connection, &mut offer.equip(Lent::for_one(patience)));
                 log_end(how);
                 // The descriptor is free before the count says so.
@@ -42,7 +44,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
                 drop(member);
             };
             match Builder::new().stack_size(STACK).spawn(body) {
-                Ok(_) => drop(hand_over.send((crowd.enter(), server.open(stream)))),
+                Ok(_) => drop(hand_over.send((crowd.enter(), stream))),
                 Err(error) => {
                     let errno = error.raw_os_error().unwrap_or(Errno::EAGAIN as i32);
                     let (errno, now) = (Errno::from_raw(errno), clock::now());

@@ -22,6 +22,7 @@ use super::{Offer, Server, log_end};
 use crate::drive::{Connection, Lent, Patience};
 use crate::error::{Error, Result};
 use crate::sys::clock;
+use crate::sys::stream::Stream;
 
 /// What the workers and the accepting thread share.
 struct Pool {
@@ -31,10 +32,12 @@ struct Pool {
     crowd: Arc<Crowd>,
     offer: Offer,
     patience: Patience,
+    max_threads: u32,
 }
 
 struct State {
-    queue: VecDeque<(Member, Connection)>,
+    /// Those whose turn has not come. A client's time counts from there.
+    queue: VecDeque<(Member, Stream)>,
     threads: Threads,
     /// Workers told to retire that have not heard it yet.
     retire: u32,
@@ -55,6 +58,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         crowd: Arc::clone(&crowd),
         offer: server.offer.clone(),
         patience: server.patience(),
+        max_threads: server.limits.threads.max,
     });
     loop {
         // Said before the queue is looked at: a worker that takes from it afterwards rings.
@@ -69,8 +73,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         // With a full queue no client may be taken, however few are in service.
         let live = if has_room { crowd.live() } else { usize::MAX };
         if let Some(stream) = server.next_client(live, Some(&crowd.bell), wake) {
-            let connection = server.open(stream);
-            pool.submit(crowd.enter(), connection);
+            pool.submit(crowd.enter(), stream);
         }
         if server.is_over(clock::now(), crowd.live()) {
             break;
@@ -112,19 +115,21 @@ impl Pool {
         (state.threads.has_room(), state.threads.wake())
     }
 
-    fn submit(&self, member: Member, connection: Connection) {
+    fn submit(&self, member: Member, client: Stream) {
         let mut state = self.lock();
         // Only the accepting thread submits, and it looked for room before.
         if state.threads.submit(clock::now()).is_ok() {
-            state.queue.push_back((member, connection));
+            state.queue.push_back((member, client));
             drop(state);
             self.work.notify_one();
         }
     }
 
     /// The life of a worker.
-    fn work(&self) {
-        let mut lent = self.offer.equip(Lent::for_one(self.patience));
+    fn work(self: &Arc<Self>) {
+        let pool = Arc::clone(self);
+        let crowded = Box::new(move || pool.is_crowded());
+        let mut lent = self.offer.equip(Lent::for_one(self.patience)).watching(crowded);
         let mut state = self.lock();
         loop {
             // Before the queue: the bookkeeping counts this thread as gone, not as idle.
@@ -133,10 +138,11 @@ impl Pool {
                 state.threads.handle(Event::Retired, clock::now());
                 info!(threads = state.threads.live(), "retired a thread");
                 return;
-            } else if let Some((member, mut connection)) = state.queue.pop_front() {
+            } else if let Some((member, client)) = state.queue.pop_front() {
                 state.threads.handle(Event::Taken, clock::now());
                 drop(state);
                 self.crowd.ring();
+                let mut connection = Connection::new(client, self.offer.open(), clock::now());
                 let mut task = Task { pool: self, finished: false };
                 log_end(member.serve(&mut connection, &mut lent));
                 drop(connection);
@@ -150,6 +156,14 @@ impl Pool {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
+    }
+
+    /// Whether a client waits while every thread that there may be has one.
+    fn is_crowded(&self) -> bool {
+        let state = self.lock();
+        let all_busy = state.threads.busy() == state.threads.live();
+        let no_more = state.threads.live() >= self.max_threads || state.spawn_failed;
+        !state.queue.is_empty() && all_busy && no_more
     }
 
     /// No new work; who waits in the queue is let go, who is idle ends.

@@ -12,8 +12,11 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, fchmod, fstat};
 use nix::unistd::{Gid, Uid};
+use windlass_core::time::Instant;
 
 use super::connect::{self, resolve};
+use super::poll::{Woken, wait};
+use super::ready::{Interest, Ready};
 use super::stream::Stream;
 use super::user::User;
 use crate::addr::{Address, HostPort};
@@ -254,6 +257,14 @@ impl Listener {
         accept_queue(&self.fd).map_or(0, |queue| queue.waiting)
     }
 
+    /// Whether a connection waits to be accepted.
+    pub fn has_client(&self) -> bool {
+        matches!(
+            wait(self.fd.as_fd(), Interest::READ, None, Some(Instant::ZERO)),
+            Woken::Ready(Ready { read: true, dead: false, .. })
+        )
+    }
+
     /// A second descriptor of it, to look at its accept queue with: the socket listens for as long as
     /// either is open.
     ///
@@ -382,6 +393,12 @@ impl Gauge {
     /// The accept queue now; none where that cannot be known: a Unix socket does not say.
     pub fn read(&self) -> Option<AcceptQueue> {
         accept_queue(&self.0)
+    }
+}
+
+impl AsFd for Gauge {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

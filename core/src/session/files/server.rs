@@ -2,8 +2,8 @@
 
 use super::answer::{Answer, Work};
 use super::{
-    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, Piece, REQUEST_MAX, Refusal, Task,
-    UNSENT_MAX,
+    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, Piece, REQUEST_MAX, Refusal,
+    Task, UNSENT_MAX,
 };
 use crate::fault::{Fault, Peer};
 use crate::frame::{Cut, Part};

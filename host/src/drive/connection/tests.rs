@@ -76,7 +76,7 @@ fn pattern(len: usize) -> Vec<u8> {
 }
 
 fn lent(input: usize, output: usize, budget: usize, idle_us: Option<u64>) -> Lent {
-    let mut lent = Lent::for_one(Patience { idle_us });
+    let mut lent = Lent::for_one(Patience { idle_us, ..Patience::default() });
     lent.input = vec![0; input].into_boxed_slice();
     lent.output = vec![0; output].into_boxed_slice();
     lent.budget = budget;
@@ -109,7 +109,7 @@ impl<S: Session> Rig<S> {
 
     /// Over a Unix socket, with buffers as in a loop.
     fn plain(session: S) -> Self {
-        Self::new(unix_pair(), session, Lent::for_one(Patience { idle_us: None }))
+        Self::new(unix_pair(), session, Lent::for_one(Patience::default()))
     }
 
     fn turn(&mut self, ready: Ready) -> Next {

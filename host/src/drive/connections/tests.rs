@@ -15,7 +15,7 @@ const SECOND: u64 = 1_000_000;
 const READ: Ready = Ready { read: true, ..Ready::NONE };
 
 fn table(idle_us: Option<u64>) -> Connections {
-    Connections::new(Lent::for_one(Patience { idle_us }))
+    Connections::new(Lent::for_one(Patience { idle_us, ..Patience::default() }))
 }
 
 /// Opens an echo; its token and its peer.

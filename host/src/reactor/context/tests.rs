@@ -2,6 +2,7 @@
 //! its place hears nothing of it. Two sources are made ready together, so one batch has both.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use windlass_core::session::Echo;
 

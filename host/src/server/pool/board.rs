@@ -85,6 +85,11 @@ impl Board {
         self.counts[IDLE].swap(count(idle), Ordering::AcqRel);
     }
 
+    /// Whether every worker has a client, for all that they have said.
+    pub(in crate::server) fn is_full(&self) -> bool {
+        self.get(IDLE) <= 0
+    }
+
     fn get(&self, which: usize) -> i32 {
         self.counts[which].load(Ordering::Relaxed)
     }

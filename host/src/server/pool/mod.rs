@@ -7,12 +7,14 @@ mod member;
 mod message;
 mod notice;
 mod parent;
+mod queue;
 mod start;
 mod worker;
 
 pub(super) use board::Board;
 pub(super) use ledger::About;
 pub(super) use parent::{LOOK_EVERY, Parent, Shared, Terms, fit, run};
+pub(super) use queue::Waiting;
 pub(super) use worker::{NO_RESOURCES, Task, Worker};
 
 /// The numbers of a pool.

@@ -28,6 +28,7 @@ use super::ledger::{About, Ledger};
 use super::member::Member;
 use super::message::{Order, Report};
 use super::notice::log;
+use super::queue::Queue;
 use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
@@ -51,6 +52,8 @@ pub(in crate::server) struct Parent<const N: usize> {
     copies: [Option<Stream>; N],
     /// Watched while [`Action::Listen`] says so.
     pub(in crate::server) listener: Option<Token>,
+    /// Its accept queue, of a static pool.
+    pub(super) queue: Option<Queue>,
     /// Where those come who ask for its state.
     control: Option<Token>,
     /// Rings when the supervisor wants to be told the time.
@@ -139,6 +142,7 @@ pub(in crate::server) fn run<const N: usize>(
         members: [const { None }; N],
         copies: [const { None }; N],
         listener: None,
+        queue: None,
         control: None,
         timer: None,
         deadline: None,
@@ -251,6 +255,7 @@ impl<const N: usize> Parent<N> {
                         Listen::Off => cx.disarm(listener),
                     }
                 }
+                self.set_all_busy(cx, listen == Listen::Off);
             }
             Action::Notice(notice) => log(notice, self.ledger.spawn_error.as_ref()),
             Action::Exit => cx.exit(),
@@ -404,6 +409,7 @@ impl<const N: usize> Parent<N> {
             cx.remove(listener);
         }
         self.ledger.close_gauge();
+        self.close_queue(cx);
         // Then somebody else serves here from now on, and answers for it.
         let retires = matches!(self.stop.state(), StopState::Draining { retiring: true, .. });
         if let Some(control) = self.control.take_if(|_| retires) {

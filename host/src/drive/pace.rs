@@ -1,0 +1,149 @@
+//! How a peer keeps up with the output that waits for it.
+//!
+//! ```text
+//!   time that it has   ┤▔▔╲          ▁▁▔▔▔▔ never more than the limit
+//!                      │    ╲    ▁▁╱         each byte that it takes is worth 1 s / rate
+//!                      └──────╲╱───────▶     each second in which the socket is full costs a second
+//! ```
+//!
+//! What counts is what the peer has acknowledged (`SIOCOUTQ`), and not what a write moved: a write moves
+//! megabytes into the kernel at once, and then none for as long as a slow reader takes for them.
+
+use std::num::NonZeroU32;
+
+use windlass_core::time::Instant;
+
+use super::lent::Patience;
+
+/// What a peer has left of its time, while its socket is full.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// When the rest of this was computed. `None` while the peer is not waited for.
+    since: Option<Instant>,
+    /// Bytes that the kernel had for the peer at that moment, and that it was given afterwards.
+    left: u32,
+    /// What it has left, in microseconds.
+    calm_us: u64,
+    /// What it has left while others wait.
+    busy_us: u64,
+}
+
+impl Pace {
+    /// It has all the time that there is.
+    pub(super) fn new(patience: &Patience) -> Self {
+        let [calm_us, busy_us] = limits(patience);
+        Self { since: None, left: 0, calm_us, busy_us }
+    }
+
+    /// The socket took `n` bytes.
+    pub(super) fn sent(&mut self, n: usize) {
+        self.left = self.left.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+    }
+
+    /// The peer is waited for, with `unsent` bytes in the kernel.
+    pub(super) fn wait(&mut self, now: Instant, unsent: u32, patience: &Patience) {
+        self.settle(now, unsent, patience);
+        (self.since, self.left) = (Some(now), unsent);
+    }
+
+    /// The socket took all that there was, and `unsent` bytes are in the kernel: nothing is charged from
+    /// now on.
+    pub(super) fn rest(&mut self, now: Instant, unsent: u32, patience: &Patience) {
+        self.settle(now, unsent, patience);
+        self.since = None;
+    }
+
+    /// When it has no time left, while others wait or while they do not.
+    pub(super) fn end(&self, busy: bool) -> Option<Instant> {
+        let left_us = if busy { self.busy_us.min(self.calm_us) } else { self.calm_us };
+        self.since.map(|since| since.after(left_us))
+    }
+
+    fn settle(&mut self, now: Instant, unsent: u32, patience: &Patience) {
+        let Some(since) = self.since else { return };
+        let (spent_us, taken) = (now.since(since), self.left.saturating_sub(unsent));
+        let worth = |limit_us: u64| match (taken, patience.min_rate.map(NonZeroU32::get)) {
+            (0, _) => 0,
+            (_, None) => limit_us.saturating_add(spent_us),
+            (taken, Some(rate)) => u64::from(taken) * 1_000_000 / u64::from(rate),
+        };
+        let [calm, busy] = limits(patience);
+        let after = |left_us: u64, limit_us: u64| {
+            left_us.saturating_add(worth(limit_us)).saturating_sub(spent_us).min(limit_us)
+        };
+        self.calm_us = after(self.calm_us, calm);
+        self.busy_us = after(self.busy_us, busy);
+    }
+}
+
+/// What a peer can have left at most: at rest, and while others wait.
+fn limits(patience: &Patience) -> [u64; 2] {
+    let calm = patience.idle_us.unwrap_or(u64::MAX);
+    let busy = patience.min_rate.and(patience.busy_us).unwrap_or(calm);
+    [calm, busy.min(calm)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: Instant = Instant::from_micros(1_000_000);
+    const SECOND: u64 = 1_000_000;
+
+    fn patience(rate: u32) -> Patience {
+        Patience {
+            idle_us: Some(10 * SECOND),
+            min_rate: NonZeroU32::new(rate),
+            busy_us: Some(SECOND),
+            ..Patience::default()
+        }
+    }
+
+    /// A peer that takes `taken` bytes each second, in the eleventh of which it is looked at.
+    fn after_ten_seconds(rate: u32, taken: u32) -> [Option<Instant>; 2] {
+        let patience = patience(rate);
+        let mut pace = Pace::new(&patience);
+        pace.wait(T0, 1_000_000, &patience);
+        for second in 1..=10 {
+            pace.wait(T0.after(second * SECOND), 1_000_000 - second as u32 * taken, &patience);
+        }
+        [pace.end(false), pace.end(true)]
+    }
+
+    #[test]
+    fn who_takes_nothing_has_the_limit_and_no_more() {
+        let patience = patience(100);
+        let mut pace = Pace::new(&patience);
+        assert_eq!(pace.end(false), None);
+        pace.wait(T0, 1_000, &patience);
+        assert_eq!(
+            [false, true].map(|busy| pace.end(busy)),
+            [Some(T0.after(10 * SECOND)), Some(T0.after(SECOND))]
+        );
+        let late = Some(T0.after(10 * SECOND));
+        assert_eq!(after_ten_seconds(100, 0), [late; 2]);
+    }
+
+    #[test]
+    fn who_keeps_up_loses_nothing_and_who_is_half_as_fast_loses_half() {
+        let now = T0.after(10 * SECOND);
+        assert_eq!(after_ten_seconds(100, 100), [20, 11].map(|s| Some(T0.after(s * SECOND))));
+        assert_eq!(after_ten_seconds(100, 5_000), [20, 11].map(|s| Some(T0.after(s * SECOND))));
+        assert_eq!(after_ten_seconds(100, 50), [Some(now.after(5 * SECOND)), Some(now)]);
+        // Without a rate a byte is enough, and being busy changes nothing.
+        assert_eq!(after_ten_seconds(0, 1), [Some(now.after(10 * SECOND)); 2]);
+    }
+
+    #[test]
+    fn what_is_not_waited_for_is_not_charged() {
+        let patience = patience(100);
+        let mut pace = Pace::new(&patience);
+        pace.wait(T0, 1_000, &patience);
+        let later = T0.after(4 * SECOND);
+        pace.sent(500);
+        pace.rest(later, 1_500, &patience);
+        assert_eq!(pace.end(false), None);
+        pace.wait(T0.after(100 * SECOND), 1_000, &patience);
+        assert_eq!(pace.end(false), Some(T0.after(106 * SECOND)));
+    }
+}
