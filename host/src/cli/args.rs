@@ -106,6 +106,13 @@ pub(super) struct Get {
     /// Give up connecting, and a server that is silent, after so many seconds
     #[arg(long, value_name = "SECS", default_value = "30")]
     pub(super) timeout: Micros,
+    /// Give up a server that sends fewer bytes of the document a second, for as long as --timeout; 0 never
+    /// does
+    #[arg(long, value_name = "BYTES", default_value = "1")]
+    pub(super) min_rate: u32,
+    /// Give up after so many seconds in all, redirects included; without it, never
+    #[arg(long, value_name = "SECS", value_parser = some_time)]
+    pub(super) max_time: Option<Micros>,
 }
 
 /// A URL may have bytes that are no UTF-8: they are percent-encoded.
@@ -287,6 +294,13 @@ pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
     match bytes.len() {
         1..=107 if path.to_str().is_some_and(is_printable) => Ok(path),
         _ => Err("a socket path has 1 to 107 bytes, all of characters that can be shown"),
+    }
+}
+
+fn some_time(text: &str) -> Result<Micros, &'static str> {
+    match text.parse()? {
+        Micros(0) => Err("a transfer takes more than 0 seconds"),
+        given => Ok(given),
     }
 }
 

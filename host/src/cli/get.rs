@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 
 use super::Failure;
 use super::args::{Args, Get};
-use crate::client::{self, Got, Source, Target, Wishes};
+use crate::client::{self, Got, Source, Target, Times, Wishes};
 
 pub(super) fn get(args: &Get) -> Result<(), Failure> {
     let target = target(args)?;
@@ -19,7 +19,12 @@ pub(super) fn get(args: &Get) -> Result<(), Failure> {
     if wishes.resume && target == Target::Stdout {
         return Err(usage("--continue needs a file: -o FILE or -O"));
     }
-    match client::get(&args.source, &target, Duration::from_micros(args.timeout.0), wishes)? {
+    let times = Times {
+        timeout: Duration::from_micros(args.timeout.0),
+        min_rate: args.min_rate,
+        max: args.max_time.map(|max| Duration::from_micros(max.0)),
+    };
+    match client::get(&args.source, &target, times, wishes)? {
         Got::Whole => Ok(()),
         Got::Stopped(signal) => Err(Failure::Signal(signal)),
     }

@@ -9,7 +9,7 @@ mod talk;
 mod time;
 mod top;
 
-pub use get::{Got, Source, Target, Wishes, get};
+pub use get::{Got, Source, Target, Times, Wishes, get};
 pub use observer::Observer;
 pub use talk::talk;
 pub use time::time;

@@ -1,14 +1,16 @@
 //! Servers that stop, lie, reset, or say nothing: one line says why, and nothing is left of the file.
 
+use std::fs::File;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, socket,
 };
-use windlass_tests::windlass;
+use windlass_tests::{Program, windlass};
 
 use crate::folder::Folder;
 use crate::server::Server;
@@ -158,6 +160,61 @@ fn a_slow_server_is_not_given_up() {
     assert_eq!(outcome.stdout, b"xxxxxxxx");
 }
 
+/// A server that sends the beginning of a document, and then a byte now and then, for as long as it can.
+fn trickles(beginning: &'static [u8]) -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let accepts = listener.try_clone().expect("dup");
+    thread::spawn(move || {
+        for mut client in accepts.incoming().flatten() {
+            thread::spawn(move || {
+                let mut sent = client.write_all(beginning);
+                while sent.is_ok() {
+                    // The pace.
+                    thread::sleep(Duration::from_millis(50));
+                    sent = client.write_all(b"x");
+                }
+            });
+        }
+    });
+    listener
+}
+
+const HTTP: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
+/// A file of 256 bytes, in one frame.
+const FILES: &[u8] = b"\0\0\0\x0ename\0size\x00256\0\0\0\x01\0";
+
+/// A trickle begins each timeout anew.
+#[test]
+fn a_trickle_is_given_up() {
+    for (scheme, beginning) in [("http", HTTP), ("files", FILES)] {
+        let server = trickles(beginning);
+        let url = format!("{scheme}://{}/name", server.local_addr().expect("an address"));
+        for (limit, words) in [
+            (&["--max-time", "0.5", "--timeout", PATIENT][..], &["0.5 s", "--max-time"][..]),
+            (&["--min-rate", "1000", "--timeout", "0.5"], &["1000 bytes a second", "--min-rate"]),
+        ] {
+            let folder = Folder::new();
+            let get = limit.iter().fold(windlass!("get", &url), Program::arg);
+            let outcome = get.arg("-o").arg(folder.at("file")).run();
+            outcome.fails_with(1, words);
+            outcome.fails_with(1, &[&url]);
+        }
+    }
+}
+
+/// A reader that takes nothing holds up what is whole already.
+#[test]
+fn the_time_for_all_of_it_includes_the_output() {
+    let body = "x".repeat(200_000);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let server = Server::that_says(head + &body);
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let get = windlass!("get", server.url("/"), "--max-time", "0.5", "--timeout", PATIENT);
+    let outcome = get.output(File::from(OwnedFd::from(writer))).run();
+    outcome.fails_with(1, &["--max-time"]);
+    drop(reader);
+}
+
 #[test]
 fn a_server_that_is_not_there_is_an_error() {
     // Bound, so it is nobody else's, and nobody listens.
@@ -201,6 +258,7 @@ fn wrong_usage_is_2() {
         ("get http://localhost/ -o", &["--output"]),
         ("get http://localhost/ extra", &["extra"]),
         ("get http://localhost/ --timeout soon", &["--timeout", "soon"]),
+        ("get http://localhost/ --max-time 0", &["--max-time", "0"]),
         ("get -O http://localhost/", &["http://localhost/", "-o"]),
         ("get -O -o x http://localhost/x", &["--output"]),
     ] {

@@ -9,7 +9,6 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::time::Duration;
 
 use tracing::{info, warn};
 use windlass_core::fault::Fault;
@@ -18,6 +17,7 @@ use super::dialogue::{Beginning, Dialogue, Said};
 use super::facts::Facts;
 use super::file::reason;
 use super::in_place::InPlace;
+use super::limits::{Limits, micros};
 use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
@@ -28,7 +28,7 @@ use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
 use crate::sys::connect::connect;
 use crate::sys::ready::Token;
 use crate::sys::stream::Stream;
-use crate::sys::{Signal, clock, signals};
+use crate::sys::{Signal, signals};
 
 /// How an exchange ended that did not fail.
 pub(super) enum Answer {
@@ -44,7 +44,7 @@ pub(super) enum Answer {
 pub(super) struct Plan<'a> {
     pub(super) source: &'a Source,
     pub(super) target: &'a Target,
-    pub(super) timeout: Duration,
+    pub(super) limits: Limits,
     /// To compare with the server's, of what was there before.
     pub(super) digest: Option<blake3::Hasher>,
     /// What was there before.
@@ -56,16 +56,15 @@ pub(super) struct Plan<'a> {
 /// The event loop begins when there is a connection. Until then nothing is to be cleaned up, and
 /// signals do what they do to any program.
 pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
-    let Plan { source, target, timeout, digest, part } = plan;
-    let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    let Plan { source, target, limits, digest, part } = plan;
     let server = Address::Tcp(source.server().clone());
-    let stream = connect(&server, clock::now().after(timeout_us))?;
+    let stream = connect(&server, limits.connect_until())?;
     // It goes last, and with it the signals: a file is renamed or removed by then.
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
         source: source.clone(),
         target: target.clone(),
-        timeout,
+        limits,
         server: None,
         dialogue,
         digest,
@@ -73,6 +72,8 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
         sink: Sink::Nothing,
         progress: Progress::hidden(),
         drawing: None,
+        rate: None,
+        held_up: false,
         received: 0,
         outcome: None,
     };
@@ -83,10 +84,10 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
 }
 
 /// What the callbacks share.
-struct Exchange {
-    source: Source,
+pub(super) struct Exchange {
+    pub(super) source: Source,
     target: Target,
-    timeout: Duration,
+    pub(super) limits: Limits,
     server: Option<Token>,
     dialogue: Dialogue,
     /// Of what there was before and what has come.
@@ -97,9 +98,13 @@ struct Exchange {
     progress: Progress,
     /// The timer that draws it.
     drawing: Option<Token>,
+    /// The timer that looks how fast the body comes.
+    pub(super) rate: Option<Token>,
+    /// The output kept the body from being read since that was looked at.
+    pub(super) held_up: bool,
     /// Bytes of the body.
-    received: u64,
-    outcome: Option<Result<Answer>>,
+    pub(super) received: u64,
+    pub(super) outcome: Option<Result<Answer>>,
 }
 
 /// Where the body goes.
@@ -120,10 +125,12 @@ impl Exchange {
             exchange.on_server(io, cx, event);
         })?;
         if let Some(io) = cx.stream(server) {
-            io.set_timeouts(Some(self.timeout), Some(self.timeout));
+            let timeout = Some(self.limits.times.timeout);
+            io.set_timeouts(timeout, timeout);
             io.write(&request);
         }
         self.server = Some(server);
+        self.watch_time(cx);
         Ok(())
     }
 
@@ -132,9 +139,12 @@ impl Exchange {
             StreamEvent::Input => {
                 let answer = self.take(io.input(), cx);
                 io.consume(usize::MAX);
-                match answer.transpose() {
-                    Some(outcome) => self.end(cx, outcome),
-                    None => io.set_reading(!self.is_full(cx)),
+                if let Some(outcome) = answer.transpose() {
+                    self.end(cx, outcome);
+                } else {
+                    let full = self.is_full(cx);
+                    self.held_up |= full;
+                    io.set_reading(!full);
                 }
             }
             StreamEvent::Eof => {
@@ -142,7 +152,7 @@ impl Exchange {
                 self.end(cx, whole.map_err(Error::of("get", &self.source)));
             }
             StreamEvent::TimedOut(_) => {
-                let waited_us = u64::try_from(self.timeout.as_micros()).unwrap_or(u64::MAX);
+                let waited_us = micros(self.limits.times.timeout);
                 self.end(cx, Err(Error::new("get", &self.source, Fault::TimedOut { waited_us })));
             }
             StreamEvent::Failed(errno) => {
@@ -237,6 +247,7 @@ impl Exchange {
             let draw = |exchange: &mut Self, _: &mut _| exchange.progress.draw(exchange.received);
             self.drawing = Some(cx.every(PERIOD, draw));
         }
+        self.watch_rate(cx);
         Ok(())
     }
 
@@ -287,7 +298,7 @@ impl Exchange {
     }
 
     /// Nothing more is wanted of the server. What came of it still goes out.
-    fn end(&mut self, cx: &mut Context<Self>, outcome: Result<Answer>) {
+    pub(super) fn end(&mut self, cx: &mut Context<Self>, outcome: Result<Answer>) {
         if self.outcome.is_some() {
             return;
         }
@@ -295,8 +306,8 @@ impl Exchange {
             cx.remove(server);
         }
         // The output may take its time yet, and the line is to stay as it is from here on.
-        if let Some(drawing) = self.drawing.take() {
-            cx.remove(drawing);
+        for timer in [self.drawing.take(), self.rate.take()].into_iter().flatten() {
+            cx.remove(timer);
         }
         let outcome = match outcome {
             Ok(Answer::Whole) => self.finish().map(|()| Answer::Whole),
@@ -355,7 +366,7 @@ impl Exchange {
     }
 
     /// Whether the output is to be waited for.
-    fn is_full(&self, cx: &mut Context<Self>) -> bool {
+    pub(super) fn is_full(&self, cx: &mut Context<Self>) -> bool {
         let Sink::Stream(token) = self.sink else { return false };
         cx.stream(token).is_some_and(|io| io.is_full())
     }

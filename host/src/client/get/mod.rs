@@ -15,12 +15,11 @@ mod exchange;
 mod facts;
 mod file;
 mod in_place;
+mod limits;
 mod part;
 mod place;
 mod progress;
 mod source;
-
-use std::time::Duration;
 
 use tracing::debug;
 
@@ -31,6 +30,8 @@ use crate::sys::Signal;
 use dialogue::Dialogue;
 use exchange::{Answer, Plan};
 use file::reason;
+use limits::Limits;
+pub use limits::Times;
 use part::Part;
 pub use place::Target;
 pub use source::Source;
@@ -57,8 +58,7 @@ pub struct Wishes {
 /// Redirects that are followed.
 const HOPS_MAX: usize = 10;
 
-/// Fetches what is at `source` to `target`. The server has `timeout` to take each connection, and may
-/// be silent for as long each time.
+/// Fetches what is at `source` to `target`. `times` says how long that may take.
 ///
 /// A file is written under another name beside it, and has its own when it is whole. What came of
 /// `files` stays in a part (`.windlass-NAME-DIGEST.part`) when the transfer fails. In a folder that
@@ -68,7 +68,8 @@ const HOPS_MAX: usize = 10;
 /// # Errors
 /// The server cannot be reached, is silent, answers with something other than the document, or stops
 /// in the middle of it; or the document cannot be written.
-pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) -> Result<Got> {
+pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Result<Got> {
+    let limits = Limits::begin(times);
     let target = &target.settle()?;
     let mut here = match source {
         Source::Http(url) => url.clone(),
@@ -81,7 +82,7 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
             let dialogue = Dialogue::files(url, known, wishes.verify);
             let all = had.and_then(|had| had.all).unwrap_or_default();
             let digest = wishes.verify.then_some(all);
-            let plan = Plan { source, target, timeout, digest, part };
+            let plan = Plan { source, target, limits, digest, part };
             return match exchange::ask(plan, dialogue)? {
                 Answer::Whole => Ok(Got::Whole),
                 Answer::Stopped(signal) => Ok(Got::Stopped(signal)),
@@ -92,7 +93,7 @@ pub fn get(source: &Source, target: &Target, timeout: Duration, wishes: Wishes) 
     let mut way = Vec::new();
     loop {
         let source = Source::Http(here.clone());
-        let plan = Plan { source: &source, target, timeout, digest: None, part: None };
+        let plan = Plan { source: &source, target, limits, digest: None, part: None };
         let location = match exchange::ask(plan, Dialogue::http(&here))? {
             Answer::Whole => return Ok(Got::Whole),
             Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),

@@ -80,3 +80,120 @@ fn a_clock_that_steps_back_cuts_nobody() {
     rig.say(b".");
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
 }
+
+/// A session that waits for a request until a byte `.` ends it.
+struct Asked(Script, bool);
+
+impl Session for Asked {
+    fn input(&mut self, now: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Took {
+        self.1 |= bytes.contains(&b'.');
+        self.0.input(now, bytes, out)
+    }
+
+    fn eof(&mut self, now: Instant) {
+        self.0.eof(now);
+    }
+
+    fn space(&mut self, now: Instant, out: &mut Out<'_>) {
+        self.0.space(now, out);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.0.tick(now);
+    }
+
+    fn want(&self) -> Want {
+        self.0.want()
+    }
+
+    fn abort(&mut self, why: Fault) {
+        self.0.abort(why);
+    }
+
+    fn awaits_request(&self) -> bool {
+        !self.1
+    }
+}
+
+fn asked(patience: Patience) -> Rig<Asked> {
+    let session = Asked(Script::default(), false);
+    let mut rig = Rig::new(unix_pair(), session, Lent::for_one(patience));
+    assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::READ));
+    rig
+}
+
+const IN_ALL: Patience = Patience {
+    idle_us: Some(5 * SECOND),
+    request_us: Some(8 * SECOND),
+    min_rate: None,
+    busy_us: Some(SECOND),
+};
+
+#[test]
+fn a_request_is_cut_at_its_deadline_however_often_a_byte_of_it_comes() {
+    let mut rig = asked(IN_ALL);
+    assert_eq!(rig.deadline(), Some(T0.after(5 * SECOND)), "silence");
+    for second in [2, 4, 6] {
+        rig.say(b"x");
+        assert_eq!(rig.turn_at(second * SECOND, READ), Next::Wait(Interest::READ));
+    }
+    assert_eq!(rig.deadline(), Some(T0.after(8 * SECOND)));
+    rig.say(b"x");
+    let fault = Fault::TimedOut { waited_us: 8 * SECOND };
+    assert_eq!(rig.turn_at(8 * SECOND, READ), Next::Closed(Err(fault)));
+}
+
+#[test]
+fn a_request_that_is_whole_has_no_deadline_any_more() {
+    let mut rig = asked(IN_ALL);
+    rig.say(b"x");
+    assert_eq!(rig.turn_at(4 * SECOND, READ), Next::Wait(Interest::READ));
+    rig.say(b"x.");
+    assert_eq!(rig.turn_at(8 * SECOND, READ), Next::Wait(Interest::READ), "it came in time");
+    assert_eq!(rig.deadline(), Some(T0.after(13 * SECOND)));
+}
+
+#[test]
+fn a_request_has_less_time_while_others_wait() {
+    for (crowded, next) in [
+        (false, Next::Wait(Interest::READ)),
+        (true, Next::Closed(Err(Fault::TimedOut { waited_us: SECOND }))),
+    ] {
+        let mut rig = asked(IN_ALL);
+        rig.lent = Lent::for_one(IN_ALL).watching(Box::new(move || crowded));
+        assert!(rig.connection.can_be_hurried(&rig.lent));
+        assert_eq!(rig.turn_at(SECOND - 1, Ready::NONE), Next::Wait(Interest::READ));
+        assert_eq!(rig.turn_at(SECOND, Ready::NONE), next);
+    }
+    // A conversation is nobody's request.
+    let mut rig = asked(IN_ALL);
+    rig.say(b".");
+    assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
+    rig.lent = Lent::for_one(IN_ALL).watching(Box::new(|| true));
+    assert!(!rig.connection.can_be_hurried(&rig.lent));
+    assert_eq!(rig.turn_at(4 * SECOND, Ready::NONE), Next::Wait(Interest::READ));
+}
+
+#[test]
+fn a_peer_that_takes_less_than_the_rate_is_cut_although_it_takes_some() {
+    let rate = std::num::NonZeroU32::new(1_000_000);
+    let patience = Patience { idle_us: Some(5 * SECOND), min_rate: rate, ..Patience::default() };
+    for (each_second, lives) in [(2 << 20, true), (64 << 10, false)] {
+        let mut rig =
+            Rig::new(unix_pair(), Script::recital(pattern(64 << 20)), Lent::for_one(patience));
+        rig.lent.output = vec![0; 64 << 20].into();
+        let mut end = rig.turn(Ready::NONE);
+        for second in 1..20 {
+            let mut left = each_second;
+            while left > 0 && !matches!(end, Next::Closed(_)) {
+                let mut buf = vec![0; left.min(32 << 10)];
+                match rig.peer.recv(&mut buf) {
+                    Ok(Read::Moved(n)) => left -= n.get(),
+                    _ => left = 0,
+                }
+                end = rig.turn_at(second * SECOND, WRITE);
+            }
+        }
+        assert_eq!(!matches!(end, Next::Closed(_)), lives, "{each_second} bytes a second: {end:?}");
+    }
+}
