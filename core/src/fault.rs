@@ -15,6 +15,10 @@ pub enum Fault {
         /// How long the shell waited.
         waited_us: u64,
     },
+    /// Our own storage could not do what the conversation needs.
+    Storage(Storage),
+    /// All bytes came, and they are not those that were sent: the digests differ.
+    Integrity,
     /// The shell ended it, for a reason of its own (a draining server, a closed port).
     Aborted,
 }
@@ -50,6 +54,20 @@ pub struct Limit {
     pub have: usize,
 }
 
+/// What a storage could not do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Storage {
+    /// It has no room left.
+    Full,
+    /// It could not be read or written.
+    Failed,
+    /// It was busy for longer than the shell waits.
+    Stalled,
+    /// It knows no such operation.
+    Unsupported,
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -63,6 +81,8 @@ impl fmt::Display for Fault {
                     waited_us / 1000 % 1000
                 )
             }
+            Fault::Storage(storage) => storage.fmt(f),
+            Fault::Integrity => f.write_str("the digests differ: what came is not what was sent"),
             Fault::Aborted => f.write_str("ended by this side"),
         }
     }
@@ -88,9 +108,21 @@ impl fmt::Display for Limit {
     }
 }
 
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Storage::Full => "the storage has no room left",
+            Storage::Failed => "the storage could not be read or written",
+            Storage::Stalled => "the storage was busy for too long",
+            Storage::Unsupported => "the storage knows no such operation",
+        })
+    }
+}
+
 impl core::error::Error for Fault {}
 impl core::error::Error for Peer {}
 impl core::error::Error for Limit {}
+impl core::error::Error for Storage {}
 
 impl From<Peer> for Fault {
     fn from(peer: Peer) -> Self {
@@ -101,5 +133,11 @@ impl From<Peer> for Fault {
 impl From<Limit> for Fault {
     fn from(limit: Limit) -> Self {
         Fault::Local(limit)
+    }
+}
+
+impl From<Storage> for Fault {
+    fn from(storage: Storage) -> Self {
+        Fault::Storage(storage)
     }
 }

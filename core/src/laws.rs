@@ -10,15 +10,19 @@
 //! There is no allocation, so it also runs on the target. The work grows with the square of the
 //! input: a few hundred bytes that reach every state are better than a large file.
 
+mod store;
 mod watch;
 
 use core::fmt;
 
+use crate::bytes::{after, fill, first};
 use crate::fault::Fault;
-use crate::session::files::Task;
+use crate::file::{Answer, Op, Storage};
+use crate::pump::{Need, Pump};
 use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::{Close, Want};
+use store::{Kept, LabStorage};
 use watch::Watch;
 
 /// What a session must do whatever its shell does.
@@ -43,6 +47,11 @@ pub enum Law {
     Aborts,
     /// A clock that steps backwards is survived.
     ClockStepsBack,
+    /// What is kept of a file is the same however the input is cut, and whatever storage answers:
+    /// busy, or one byte at a time.
+    Stores,
+    /// A [`Pump`] with memory for one byte, or for many, runs it to the same output.
+    Pumps,
     /// The lab is too small for this input or its output: give `Lab` a larger number.
     LabTooSmall,
 }
@@ -78,6 +87,8 @@ struct Plan {
     end: usize,
     spurious: bool,
     clock_steps_back: bool,
+    /// Storage is busy at first, and keeps, reads and digests one byte at a time.
+    slow_storage: bool,
 }
 
 impl Plan {
@@ -92,6 +103,8 @@ pub struct Lab<const N: usize> {
     /// The output that every run is compared with.
     reference: [u8; N],
     reference_len: usize,
+    /// What of a file was kept in that run.
+    kept: Kept,
     /// The memory lent to the session.
     piece: [u8; N],
     out: [u8; N],
@@ -108,7 +121,14 @@ impl<const N: usize> Default for Lab<N> {
 impl<const N: usize> Lab<N> {
     /// A lab of three buffers of `N` bytes.
     pub const fn new() -> Self {
-        Self { reference: [0; N], reference_len: 0, piece: [0; N], out: [0; N], file: None }
+        Self {
+            reference: [0; N],
+            reference_len: 0,
+            kept: Kept::NONE,
+            piece: [0; N],
+            out: [0; N],
+            file: None,
+        }
     }
 
     /// With a file of so many bytes, which is found under any name. Its byte `n` is `n % 251`, and its
@@ -133,6 +153,7 @@ impl<const N: usize> Lab<N> {
             end: input.len(),
             spurious: false,
             clock_steps_back: false,
+            slow_storage: false,
         };
         if input.len() > N || N == 0 {
             return Err(plain.breaks(Law::LabTooSmall));
@@ -159,7 +180,14 @@ impl<const N: usize> Lab<N> {
                 let spurious = Plan { spurious: true, ..plan };
                 self.compare(&mut make(), input, spurious, Law::SpuriousCalls)?;
                 let back = Plan { clock_steps_back: true, ..plan };
-                self.run(&mut make(), input, back, |_, _| Ok(()))?;
+                self.run(&mut make(), input, back, |_| Ok(()))?;
+                let slow = Plan { slow_storage: true, ..plan };
+                self.compare(&mut make(), input, slow, Law::Stores)?;
+            }
+            for size in [1, 2, 3, 7, N] {
+                let small = Plan { chunk: size, room: size, ..plain };
+                self.pump(&mut make(), input, small)?;
+                self.pump(&mut make(), input, Plan { slow_storage: true, ..small })?;
             }
         }
         Ok(())
@@ -174,9 +202,11 @@ impl<const N: usize> Lab<N> {
     ) -> Result<(), Broken> {
         let mut reference = self.reference;
         let mut len = 0;
-        self.run(session, input, plan, |_, bytes| {
-            let room = reference.get_mut(len..len + bytes.len());
-            room.ok_or(plan.breaks(Law::LabTooSmall))?.copy_from_slice(bytes);
+        self.kept = self.run(session, input, plan, |bytes| {
+            let room = reference.get_mut(len..).unwrap_or_default();
+            if fill(room, bytes) < bytes.len() {
+                return Err(plan.breaks(Law::LabTooSmall));
+            }
             len += bytes.len();
             Ok(())
         })?;
@@ -193,70 +223,145 @@ impl<const N: usize> Lab<N> {
         plan: Plan,
         law: Law,
     ) -> Result<(), Broken> {
-        let reference = self.reference;
-        let reference = &reference[..self.reference_len];
-        let mut len = 0;
-        self.run(session, input, plan, |_, bytes| {
-            if reference.get(len..len + bytes.len()) != Some(bytes) {
-                return Err(plan.breaks(law));
-            }
-            len += bytes.len();
+        let (reference, expected) = (self.reference, self.kept);
+        let mut rest = first(&reference, self.reference_len);
+        let kept = self.run(session, input, plan, |bytes| {
+            rest = rest.strip_prefix(bytes).ok_or(plan.breaks(law))?;
             Ok(())
         })?;
-        if len == reference.len() { Ok(()) } else { Err(plan.breaks(law)) }
+        if kept != expected {
+            return Err(plan.breaks(Law::Stores));
+        }
+        if rest.is_empty() { Ok(()) } else { Err(plan.breaks(law)) }
     }
 
-    /// Runs until the session is done, or wants nothing that could still come.
+    /// The output under a pump with memory for so much as the plan says must be the reference.
+    fn pump(&mut self, session: &mut dyn Session, input: &[u8], plan: Plan) -> Result<(), Broken> {
+        let broken = plan.breaks(Law::Pumps);
+        let mut rest = first(&self.reference, self.reference_len);
+        let mut unread = input;
+        let mut storage = LabStorage::new(self.file, plan.slow_storage);
+        let (rx, tx) = (&mut self.piece, &mut self.out);
+        let rx = rx.get_mut(..plan.chunk.min(N)).unwrap_or_default();
+        let tx = tx.get_mut(..plan.room.min(N)).unwrap_or_default();
+        let mut pump = Pump::new(rx, tx);
+        let mut watch = Watch::new(plan);
+        loop {
+            let now = watch.next_instant(N)?;
+            match pump.next(session, now) {
+                Need::Send { bytes, .. } => {
+                    // A line that takes one byte now and then all of them.
+                    let n = if plan.slow_storage { 1 } else { bytes.len() };
+                    rest = rest.strip_prefix(first(bytes, n)).ok_or(broken)?;
+                    pump.sent(n);
+                }
+                // The end can be told at any moment.
+                Need::Recv { .. } | Need::Wait(Wake::Never) if unread.is_empty() => pump.eof(),
+                Need::Recv { buf, .. } => {
+                    let n = fill(buf, unread);
+                    unread = after(unread, n);
+                    pump.received(n);
+                }
+                Need::File { op, memory } => {
+                    let answer = storage.perform(now, op, memory);
+                    pump.answer(session, now, answer);
+                }
+                Need::Shutdown => {}
+                Need::Wait(Wake::At(at)) => watch.now = at,
+                Need::Wait(Wake::Now | Wake::Never) => return Err(broken),
+                Need::Over(Ok(())) => break,
+                Need::Over(Err(_)) => {
+                    // The direct run sends what was rendered before a fault, the pump need not.
+                    rest = &[];
+                    break;
+                }
+            }
+        }
+        if storage.kept() != self.kept {
+            return Err(plan.breaks(Law::Stores));
+        }
+        if rest.is_empty() { Ok(()) } else { Err(broken) }
+    }
+
+    /// Runs until the session is done, or wants nothing that could still come. What it kept.
     fn run(
         &mut self,
         session: &mut dyn Session,
         input: &[u8],
         plan: Plan,
-        mut sink: impl FnMut(Instant, &[u8]) -> Result<(), Broken>,
-    ) -> Result<(), Broken> {
+        mut sink: impl FnMut(&[u8]) -> Result<(), Broken>,
+    ) -> Result<Kept, Broken> {
         let mut watch = Watch::new(plan);
-        let mut unread = &input[..plan.end];
+        let mut storage = LabStorage::new(self.file, plan.slow_storage);
+        let mut unread = first(input, plan.end);
         let mut eof = false;
-        let room = plan.room;
+        // Bytes at the front of the unread ones that the session has seen and not consumed.
+        let mut held = 0;
         loop {
             let want = watch.want(session)?;
             let now = watch.next_instant(N)?;
             if plan.spurious && !want.close.is_done() {
                 self.spurious(session, want, plan, now)?;
             }
-            let mut out = Out::new(&mut self.out[..room]);
+            let room = self.out.get_mut(..plan.room).unwrap_or_default();
             if want.close.is_done() {
-                return Ok(());
+                return Ok(storage.kept());
             } else if want.wake.is_due(now) {
                 session.tick(now);
                 if session.want().wake.is_due(now) {
                     return Err(plan.breaks(Law::NoSpin));
                 }
-            } else if want.write
-                && session.file_sender().is_some_and(|it| it.task() != Task::Render)
-            {
-                let Some(sender) = session.file_sender() else { continue };
-                let sent = watch.lend_file(sender, self.file, &mut self.out[..room])?;
-                sink(now, watch.sent(&self.out[..sent])?)?;
             } else if want.write {
-                session.space(now, &mut out);
+                if let Some(file) = session.file().filter(|file| file.piece(0).is_some()) {
+                    let sent = watch.send(file, &mut storage, room)?;
+                    sink(watch.sent(first(room, sent))?)?;
+                    continue;
+                }
+                let mut out = Out::new(room);
+                session.render(now, &mut out);
                 if out.rendered().is_empty() && session.want() == want {
                     return Err(plan.breaks(Law::NoSpin));
                 }
-                sink(now, watch.sent(out.rendered())?)?;
-            } else if want.read && !unread.is_empty() {
-                let piece = &mut self.piece[..unread.len().min(plan.chunk)];
-                piece.copy_from_slice(&unread[..piece.len()]);
-                let took = session.input(now, piece, &mut out);
-                if took.bytes > piece.len() || took.reply > took.bytes {
+                sink(watch.sent(out.rendered())?)?;
+            } else if want.file {
+                let Some(file) = session.file() else { return Err(plan.breaks(Law::NoSpin)) };
+                let Some(op) = file.op() else { return Err(plan.breaks(Law::NoSpin)) };
+                let len = match op {
+                    Op::Store(extent) => usize::try_from(extent.len).unwrap_or(usize::MAX),
+                    _ => 0,
+                };
+                if len > held {
                     return Err(plan.breaks(Law::Counts));
                 }
-                if took.bytes == 0 && out.rendered().is_empty() && session.want() == want {
+                let memory = self.piece.get_mut(..len).unwrap_or_default();
+                fill(memory, unread);
+                let answer = storage.perform(now, op, memory);
+                match answer {
+                    Answer::Busy(Wake::At(at)) => watch.now = watch.now.max(at),
+                    Answer::Busy(Wake::Now | Wake::Never) => {}
+                    Answer::Kept(n) => {
+                        unread = after(unread, n);
+                        held -= n;
+                        file.answer(now, answer);
+                    }
+                    _ => file.answer(now, answer),
+                }
+            } else if want.read && !unread.is_empty() {
+                let len = unread.len().min(plan.chunk.max(held + usize::from(held > 0)));
+                let piece = self.piece.get_mut(..len).unwrap_or_default();
+                fill(piece, unread);
+                let mut out = Out::new(room);
+                let consumed = session.input(now, piece, &mut out);
+                if consumed.bytes > piece.len() || consumed.reply > consumed.bytes {
+                    return Err(plan.breaks(Law::Counts));
+                }
+                if consumed.bytes == 0 && out.rendered().is_empty() && session.want() == want {
                     return Err(plan.breaks(Law::NoSpin));
                 }
-                sink(now, watch.sent(out.rendered())?)?;
-                sink(now, watch.sent(&piece[..took.reply])?)?;
-                unread = &unread[took.bytes..];
+                sink(watch.sent(out.rendered())?)?;
+                sink(watch.sent(first(piece, consumed.reply))?)?;
+                held = len - consumed.bytes;
+                unread = after(unread, consumed.bytes);
             } else if !eof && unread.is_empty() {
                 eof = true;
                 session.eof(now);
@@ -283,7 +388,7 @@ impl<const N: usize> Lab<N> {
             session.tick(now);
         }
         if !want.write {
-            session.space(now, &mut out);
+            session.render(now, &mut out);
         }
         if out.rendered().is_empty() && session.want() == want {
             Ok(())
@@ -297,13 +402,13 @@ impl<const N: usize> Lab<N> {
         let now = Instant::from_micros(1);
         let mut fed = 0;
         while fed < plan.end && session.want().read {
-            let piece = &mut self.piece[..plan.end - fed];
-            piece.copy_from_slice(&input[fed..plan.end]);
-            let took = session.input(now, piece, &mut Out::new(&mut self.out)).bytes;
-            if took == 0 {
+            let piece = self.piece.get_mut(..plan.end - fed).unwrap_or_default();
+            fill(piece, after(input, fed));
+            let consumed = session.input(now, piece, &mut Out::new(&mut self.out)).bytes;
+            if consumed == 0 {
                 break;
             }
-            fed += took;
+            fed += consumed;
         }
         let expected = match session.want().close {
             Close::Open | Close::WriteHalf => Want::done(Err(Fault::Aborted)),
@@ -312,12 +417,9 @@ impl<const N: usize> Lab<N> {
         session.abort(Fault::Aborted);
         let mut out = Out::new(&mut self.out);
         session.tick(now);
-        session.space(now, &mut out);
+        session.render(now, &mut out);
         session.eof(now);
-        if session
-            .file_sender()
-            .is_some_and(|it| it.task() != Task::Render || it.piece(0).is_some())
-        {
+        if session.file().is_some_and(|file| file.op().is_some() || file.piece(0).is_some()) {
             return Err(plan.breaks(Law::Aborts));
         }
         let reply = match self.piece.get_mut(..1) {

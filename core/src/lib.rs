@@ -8,8 +8,8 @@
 //! ```text
 //!            bytes in                                   bytes out
 //!   read(2) ─────────▶ ┌─────────────────────────────┐ ─────────▶ write(2)
-//!   UART RX            │  Session: input, eof, space │            UART TX
-//!   ─────────────────▶ │           tick, abort       │
+//!   UART RX            │  Session: input, eof, tick  │            UART TX
+//!   ─────────────────▶ │           render, abort     │
 //!            now       └──────────────┬──────────────┘
 //!                                     │ want() → Want { read, write, close, wake }
 //!                                     ▼
@@ -24,23 +24,38 @@
 //! - [`stream`]: [`ReadN`](stream::ReadN), [`WriteN`](stream::WriteN) and
 //!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
 //! - [`frame`]: the `{u32 len, bytes}` codec; [`frame::link`], a stream over a line that lies.
+//! - [`file`]: what a machine asks of storage.
 //! - [`wire`]: what travels, as structs and parsers.
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
+//! - [`pump`]: runs any session on a device, and says what it needs next.
+//! - [`driver`]: pumps on ports of `embedded-io` and `embedded-io-async`.
 //! - [`pool`]: the bookkeeping of worker pools, as logic without workers.
 //! - [`laws`]: a harness that checks any `Session`, ours or yours, against the convention.
 //!
 //! # Features
 //!
-//! All additive, none on by default. `defmt`: `defmt::Format` on every public type.
+//! All additive, none on by default.
+//!
+//! - `defmt`: `defmt::Format` on every public type.
+//! - `embedded-io`, `embedded-io-async`: [`driver`]s over the ports of those crates.
+//! - `embassy-time`, `smoltcp`: their instants into ours; with `embedded-io-async`, Embassy's clock
+//!   for the driver.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
+// What may panic leaves the panic handler in an image. Tests may.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
+mod bytes;
 pub mod crc;
+mod decimal;
+pub mod driver;
 pub mod fault;
+pub mod file;
 pub mod frame;
 pub mod laws;
 pub mod pool;
+pub mod pump;
 pub mod rtt;
 pub mod session;
 pub mod stream;

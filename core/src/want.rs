@@ -10,8 +10,12 @@ use crate::time::Wake;
 pub struct Want {
     /// It can take input. While false the shell stops reading, and the peer feels it.
     pub read: bool,
-    /// It has output to render: call [`space`](crate::session::Session::space) when there is room.
+    /// It has output: when there is room, send what its
+    /// [`FileUser::piece`](crate::file::FileUser::piece) names, or else call
+    /// [`render`](crate::session::Session::render).
     pub write: bool,
+    /// It waits for the answer to an operation on a file: [`FileUser::op`](crate::file::FileUser::op).
+    pub file: bool,
     /// How far the session has closed.
     pub close: Close,
     /// When it wants [`tick`](crate::session::Session::tick).
@@ -20,15 +24,20 @@ pub struct Want {
 
 impl Want {
     /// Input, and nothing else: what an idle server session wants.
-    pub const READ: Self = Self { read: true, write: false, close: Close::Open, wake: Wake::Never };
+    pub const READ: Self = Self { read: true, ..Self::NOTHING };
 
     /// Room for output, and nothing else.
-    pub const WRITE: Self =
-        Self { read: false, write: true, close: Close::Open, wake: Wake::Never };
+    pub const WRITE: Self = Self { write: true, ..Self::NOTHING };
+
+    /// The answer to an operation on a file, and nothing else.
+    pub const FILE: Self = Self { file: true, ..Self::NOTHING };
+
+    const NOTHING: Self =
+        Self { read: false, write: false, file: false, close: Close::Open, wake: Wake::Never };
 
     /// Nothing but the end: what a session wants once it is [`Close::Done`].
     pub const fn done(how: Result<(), Fault>) -> Self {
-        Self { read: false, write: false, close: Close::Done(how), wake: Wake::Never }
+        Self { close: Close::Done(how), ..Self::NOTHING }
     }
 }
 
@@ -48,6 +57,13 @@ impl Close {
     /// Whether the session is over.
     pub const fn is_done(self) -> bool {
         matches!(self, Close::Done(_))
+    }
+
+    /// The session is over. What it was over with before stays.
+    pub const fn end(&mut self, how: Result<(), Fault>) {
+        if !self.is_done() {
+            *self = Close::Done(how);
+        }
     }
 }
 

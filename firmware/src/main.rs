@@ -3,7 +3,7 @@
 //! It is the smallest whole shell around the core, and meant to be copied from. There is no
 //! allocator and no operating system, and the session is the one that the Linux host runs.
 //!
-//! - [`shell`]: the loop that runs any `Session` over any byte port. It knows no hardware.
+//! - [`port`]: the loop that runs any `Session` over any byte port. It knows no hardware.
 //! - [`uart`]: the port, and all of the `unsafe`.
 //! - [`clock`]: the `SysTick` timer as a count of microseconds.
 //! - [`sleep`]: WFI, without missing the interrupt that comes just before it.
@@ -14,7 +14,7 @@
 #![no_main]
 
 mod clock;
-mod shell;
+mod port;
 mod sleep;
 mod uart;
 
@@ -23,36 +23,29 @@ use core::panic::PanicInfo;
 use cortex_m::Peripherals;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
+use windlass_core::pump::Pump;
 use windlass_core::session::Upper;
 
-use crate::shell::{Shell, Turn};
 use crate::uart::{Ring, Uart};
-
-type BoardShell = Shell<64, 64>;
 
 #[entry]
 fn main() -> ! {
     static mut RING: Ring = Ring::new();
-    static mut SHELL: BoardShell = Shell::new();
+    static mut RX: [u8; 64] = [0; 64];
+    static mut TX: [u8; 64] = [0; 64];
 
     let board = Peripherals::take().expect("main runs once");
     hprintln!(
         "windlass-firmware: upper on UART0, {} bytes of RAM lent",
-        size_of::<Ring>() + size_of::<BoardShell>() + size_of::<Upper>()
+        size_of::<Ring>() + RX.len() + TX.len() + size_of::<Pump>() + size_of::<Upper>()
     );
     clock::start(board.SYST);
     let mut port = Uart::start(board.NVIC, RING);
-    let mut session = Upper::new();
+    let mut pump = Pump::new(RX, TX);
     loop {
-        match SHELL.turn(&mut session, &mut port, clock::now()) {
-            Turn::Again => {}
-            Turn::Idle => sleep::until_interrupt(),
-            Turn::Over(how) => {
-                if let Err(fault) = how {
-                    hprintln!("windlass-firmware: {}", fault);
-                }
-                session = Upper::new();
-            }
+        if let Err(fault) = port::run(&mut pump, &mut Upper::new(), &mut port) {
+            hprintln!("windlass-firmware: {}", fault);
+            pump.reset();
         }
     }
 }

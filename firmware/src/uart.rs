@@ -18,7 +18,7 @@ use cortex_m::interrupt::{self, InterruptNumber, Mutex};
 use cortex_m::peripheral::NVIC;
 use heapless::spsc::{Consumer, Producer, Queue};
 
-use crate::shell::Port;
+use crate::port::Port;
 use crate::{clock, sleep};
 
 /// The bytes between the interrupt and the loop. It holds one fewer than it says.

@@ -20,6 +20,7 @@ pub mod addr;
 pub mod bench;
 pub mod cli;
 pub mod client;
+mod digest;
 pub mod drive;
 pub mod printable;
 pub mod reactor;

@@ -12,7 +12,8 @@ use std::thread;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use windlass_core::session::files::{Digest, Fed, Options, Receiver, Request};
+use windlass_core::file::{Digest, DigestKind};
+use windlass_core::session::files::{Options, REQUEST_MAX, ReceiveStep, Receiver, Request};
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
     serve, unique, within,
@@ -89,26 +90,39 @@ fn ask(client: &mut Client, name: &[u8], options: Options) -> Got {
 }
 
 fn understand(mut stream: &[u8]) -> Got {
-    let (mut receiver, mut got) = (<Receiver>::new(), Got::default());
+    let (mut receiver, mut got) = (Receiver::new([0; REQUEST_MAX]), Got::default());
     loop {
         match receiver.feed(stream).expect("the protocol") {
-            Fed::More => return got,
-            Fed::Head { head, rest } => {
-                (got.name, got.options, stream) = (head.name.to_vec(), head.options, rest);
+            ReceiveStep::More => return got,
+            ReceiveStep::Answered { answer, rest } => {
+                (got.name, got.options, stream) = (answer.name.to_vec(), answer.options, rest);
             }
-            Fed::Refused(why) => {
+            ReceiveStep::Refused(why) => {
                 got.refused = Some(String::from_utf8_lossy(why).into_owned());
                 return got;
             }
-            Fed::Body { bytes, rest } => {
+            ReceiveStep::Body { bytes, rest } => {
                 got.file.extend_from_slice(bytes);
                 stream = rest;
             }
-            Fed::End { digest, rest } => {
+            ReceiveStep::End { digest, rest } => {
                 (got.digest, got.whole) = (digest, true);
                 assert!(rest.is_empty(), "{} bytes behind the end", rest.len());
                 return got;
             }
+        }
+    }
+}
+
+const BLAKE3: Option<DigestKind> = Some(DigestKind::Blake3);
+
+fn digest_of(kind: DigestKind, bytes: &[u8]) -> Digest {
+    match kind {
+        DigestKind::Blake3 => Digest::Blake3(blake3::hash(bytes).into()),
+        DigestKind::Crc32 => {
+            let mut crc = windlass_core::crc::Crc32::new();
+            crc.update(bytes);
+            Digest::Crc32(crc.finish())
         }
     }
 }
@@ -125,7 +139,7 @@ fn what_the_kernel_makes_up_comes_whole(model: Model) {
     for (root, name) in [("/proc", "sys/kernel/ostype"), ("/sys", "devices/system/cpu/possible")] {
         let Ok(expected) = fs::read(format!("{root}/{name}")) else { continue };
         let server = serve!("files", model).args(&format!("--root {root}")).start();
-        for digest in [false, true] {
+        for digest in [None, BLAKE3] {
             let options = Options { digest, ..Options::default() };
             let got = ask(&mut server.connect(), name.as_bytes(), options);
             assert!(got.whole, "{name}: {:?}", got.refused);
@@ -139,18 +153,18 @@ fn files_come_whole_on_every_transport(model: Model) {
     let place = Place::new();
     let small = Options::default();
     let large = Options { frame: Some(1 << 20), ..small };
-    let odd = Options { frame: Some(100_003), digest: true, ..small };
+    let odd = Options { frame: Some(100_003), digest: BLAKE3, ..small };
+    let crc = Options { digest: Some(DigestKind::Crc32), ..large };
     for address in ["tcp:127.0.0.1:0".to_owned(), format!("unix:@{}", unique("files"))] {
         let args = format!("--root {}", place.root().display());
         let server = serve!("files", model).args(&args).listen(address).start();
         for size in SIZES {
             let name = size.to_string();
-            for options in [small, large, odd] {
+            for options in [small, large, odd, crc] {
                 let got = ask(&mut server.connect(), name.as_bytes(), options);
                 is_file(&got, size);
                 assert_eq!((&got.name[..], got.options.frame), (name.as_bytes(), options.frame));
-                let digest: Digest = blake3::hash(&content(size)).into();
-                assert_eq!(got.digest, options.digest.then_some(digest));
+                assert_eq!(got.digest, options.digest.map(|kind| digest_of(kind, &content(size))));
             }
         }
         for name in ["folder/file", "link", "./folder//file"] {
@@ -280,7 +294,7 @@ fn a_file_that_shrinks_is_seen_to_be_cut(model: Model) {
     for options in [
         Options::default(),
         Options { frame: Some(1 << 24), ..Options::default() },
-        Options { frame: Some(1 << 24), digest: true, ..Options::default() },
+        Options { frame: Some(1 << 24), digest: BLAKE3, ..Options::default() },
     ] {
         let path = place.root().join("sparse");
         let file = File::create(&path).expect("create");
@@ -323,7 +337,7 @@ fn nobody_works_for_who_is_gone(model: Model) {
     sparse.set_len(1 << 40).expect("a large file");
     let server = place.serve(model, "--grace 300");
     let offset = Some(windlass_core::session::files::UNSENT_MAX);
-    let options = Options { offset, digest: true, ..Options::default() };
+    let options = Options { offset, digest: BLAKE3, ..Options::default() };
     let ask = || {
         let mut client = server.connect();
         let mut wire = vec![0; Request::WIRE_MAX];

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use windlass_core::file::DigestKind;
 use windlass_core::session::files::{Options, Request};
 use windlass_tests::{Client, Model, PATIENCE, Server, every_model, models, serve, within};
 
@@ -57,7 +58,11 @@ impl Place {
 
     /// A client that asks for the digest of the large file and is gone.
     fn leaver(&self) {
-        let options = Options { offset: Some(8 << 30), digest: true, ..Options::default() };
+        let options = Options {
+            offset: Some(8 << 30),
+            digest: Some(DigestKind::Blake3),
+            ..Options::default()
+        };
         self.connect().send(&request(b"big", options));
     }
 
@@ -143,7 +148,8 @@ fn a_client_that_half_closed_gets_its_digest() {
     let mut client = place.connect();
     // All but the last: enough work for the server to say that it is at work.
     let most = 129 << 20;
-    let options = Options { offset: Some(most), digest: true, ..Options::default() };
+    let options =
+        Options { offset: Some(most), digest: Some(DigestKind::Blake3), ..Options::default() };
     client.send(&request(b"small", Options::default()));
     client.ends_with(b"\0\0\0\x0dsmall\0size\x003\0\0\0\0\x03abc\0\0\0\0");
     let root = place.root.path();

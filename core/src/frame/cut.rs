@@ -57,7 +57,8 @@ impl Cut {
 
     /// Bytes on the wire, headers included.
     pub const fn wire_len(self) -> u64 {
-        self.len + self.len.div_ceil(self.frame as u64) * FrameHeader::LEN as u64
+        let (frames, rest) = divide(self.len, self.frame as u64);
+        self.len + (frames + (rest > 0) as u64) * FrameHeader::LEN as u64
     }
 
     /// What lies at `position`; `None` behind the end.
@@ -66,7 +67,7 @@ impl Cut {
             return None;
         }
         let (header, frame) = (FrameHeader::LEN as u64, u64::from(self.frame));
-        let (index, within) = (position / (header + frame), position % (header + frame));
+        let (index, within) = divide(position, header + frame);
         let begin = index * frame;
         // At most `frame`, so it fits; the position is before the end, so it is not nothing.
         let len = u32::try_from((self.len - begin).min(frame)).unwrap_or(self.frame);
@@ -79,6 +80,14 @@ impl Cut {
                 Part::Payload { from: begin + into, len: len - u32::try_from(into).unwrap_or(len) }
             }
         })
+    }
+}
+
+/// Quotient and remainder. No divisor here is 0, which the optimiser does not always see.
+const fn divide(number: u64, by: u64) -> (u64, u64) {
+    match (number.checked_div(by), number.checked_rem(by)) {
+        (Some(quotient), Some(remainder)) => (quotient, remainder),
+        _ => (0, 0),
     }
 }
 

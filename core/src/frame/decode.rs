@@ -1,8 +1,9 @@
 //! Cuts a byte stream into frames, in a buffer of fixed size.
 
 use super::TooLong;
+use super::header::HeaderReader;
+use crate::bytes::{after, first, put, split};
 use crate::fault::Peer;
-use crate::wire::FrameHeader;
 
 /// Cuts a stream into frames, fed with whatever pieces arrive.
 ///
@@ -27,8 +28,8 @@ pub struct Decoder<'b> {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Inside a header: `have < 4` bytes of it came.
-    Header { bytes: [u8; FrameHeader::LEN], have: usize },
+    /// Inside a header.
+    Header(HeaderReader),
     /// Inside a payload of `len <= buf.len()` bytes: the first `have < len` are in the buffer.
     Payload { len: usize, have: usize },
     /// Inside an oversize payload: `left` bytes of it are still to be skipped.
@@ -36,7 +37,7 @@ enum State {
 }
 
 impl State {
-    const START: Self = State::Header { bytes: [0; FrameHeader::LEN], have: 0 };
+    const START: Self = State::Header(HeaderReader::START);
 }
 
 /// What [`Decoder::feed`] found. `rest` is the input after it: feed that next.
@@ -87,48 +88,34 @@ impl<'b> Decoder<'b> {
     pub fn feed<'a, 'i: 'a>(&'a mut self, mut input: &'i [u8]) -> FrameStep<'a, 'i> {
         loop {
             match &mut self.state {
-                State::Header { have: 0, .. } if input.len() >= FrameHeader::LEN => {
-                    let (header, rest) = input.split_at(FrameHeader::LEN);
+                State::Header(header) => {
+                    let (header, rest) = header.take(input);
                     input = rest;
-                    let header = [header[0], header[1], header[2], header[3]];
-                    if let Err(what) = self.begin(FrameHeader::from(header).len()) {
+                    let Some(header) = header else { return FrameStep::More };
+                    if let Err(what) = self.begin(header.len()) {
                         return FrameStep::TooLong { what, rest };
                     }
                 }
-                State::Header { bytes, have } => {
-                    let n = input.len().min(FrameHeader::LEN - *have);
-                    bytes[*have..*have + n].copy_from_slice(&input[..n]);
-                    *have += n;
-                    input = &input[n..];
-                    if *have < FrameHeader::LEN {
-                        return FrameStep::More;
-                    }
-                    let header = FrameHeader::from(*bytes);
-                    if let Err(what) = self.begin(header.len()) {
-                        return FrameStep::TooLong { what, rest: input };
-                    }
-                }
                 &mut State::Payload { len, have: 0 } if input.len() >= len => {
-                    let (payload, rest) = input.split_at(len);
                     self.state = State::START;
+                    let (payload, rest) = split(input, len);
                     return FrameStep::Frame { payload, rest };
                 }
                 State::Payload { len, have } => {
-                    let n = input.len().min(*len - *have);
-                    self.buf[*have..*have + n].copy_from_slice(&input[..n]);
-                    *have += n;
+                    let (piece, rest) = split(input, *len - *have);
+                    *have = put(self.buf, *have, piece);
                     if have < len {
                         return FrameStep::More;
                     }
-                    let payload = &self.buf[..*len];
+                    let len = *len;
                     self.state = State::START;
-                    return FrameStep::Frame { payload, rest: &input[n..] };
+                    return FrameStep::Frame { payload: first(self.buf, len), rest };
                 }
                 State::Skipping { left } => {
                     let n = input.len().min(*left as usize);
                     // `n <= *left`, so it fits.
                     *left -= u32::try_from(n).unwrap_or(*left);
-                    input = &input[n..];
+                    input = after(input, n);
                     if *left > 0 {
                         return FrameStep::More;
                     }
@@ -144,8 +131,8 @@ impl<'b> Decoder<'b> {
     /// [`Peer::Truncated`] inside a frame, an oversize one included. A new stream can follow.
     pub fn finish(&mut self) -> Result<(), Peer> {
         match core::mem::replace(&mut self.state, State::START) {
-            State::Header { have: 0, .. } => Ok(()),
-            State::Header { .. } | State::Payload { .. } | State::Skipping { .. } => {
+            State::Header(header) if header.is_empty() => Ok(()),
+            State::Header(_) | State::Payload { .. } | State::Skipping { .. } => {
                 Err(Peer::Truncated)
             }
         }

@@ -1,6 +1,7 @@
 //! Writes one frame in as many pieces as the stream takes.
 
 use super::TooLong;
+use crate::bytes::put;
 use crate::wire::FrameHeader;
 use zerocopy::IntoBytes;
 
@@ -26,9 +27,11 @@ impl<'p> Encoder<'p> {
     ///
     /// # Errors
     /// [`TooLong`] when the payload is longer than `max` or than a header can say.
-    pub fn new(payload: &'p [u8], max: u32) -> Result<Self, TooLong> {
-        let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        if len > max || len as usize != payload.len() {
+    #[expect(clippy::cast_possible_truncation, reason = "a length that does not fit is refused")]
+    pub const fn new(payload: &'p [u8], max: u32) -> Result<Self, TooLong> {
+        let fits = payload.len() <= u32::MAX as usize;
+        let len = if fits { payload.len() as u32 } else { u32::MAX };
+        if len > max || !fits {
             return Err(TooLong { claimed: len, max });
         }
         Ok(Self { header: FrameHeader::new(len), payload, sent: 0 })
@@ -54,9 +57,7 @@ impl<'p> Encoder<'p> {
     pub fn render(&mut self, out: &mut [u8]) -> usize {
         let mut n = 0;
         for part in self.pending() {
-            let take = part.len().min(out.len() - n);
-            out[n..n + take].copy_from_slice(&part[..take]);
-            n += take;
+            n = put(out, n, part);
         }
         self.advance(n);
         n

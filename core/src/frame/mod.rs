@@ -12,11 +12,13 @@
 mod cut;
 mod decode;
 mod encode;
+mod header;
 pub mod link;
 
 pub use cut::{Cut, Part};
 pub use decode::{Decoder, FrameStep};
 pub use encode::Encoder;
+pub(crate) use header::HeaderReader;
 
 /// A frame longer than the side that refuses it allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,7 @@
 //! Room for output, lent for one call.
 
+use crate::bytes::fill;
+
 /// Room for output, lent by the shell for one call.
 ///
 /// It takes what fits and says how much that was. The rest is the session's to remember, as a
@@ -25,8 +27,7 @@ impl<'a> Out<'a> {
     /// Renders as much of `bytes` as fits, and says how much that was.
     #[must_use = "what did not fit is to be rendered later"]
     pub fn put(&mut self, bytes: &[u8]) -> usize {
-        let n = bytes.len().min(self.room());
-        self.window()[..n].copy_from_slice(&bytes[..n]);
+        let n = fill(self.window(), bytes);
         self.len += n;
         n
     }

@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::{Out, Session, Took};
+use super::{Consumed, Out, Session};
 use crate::fault::Fault;
 use crate::time::Instant;
 use crate::want::{Close, Want};
@@ -15,6 +15,7 @@ pub trait Transform {
 
 /// `a`–`z` become `A`–`Z`; every other byte stays.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Uppercase {}
 
 impl Transform for Uppercase {
@@ -25,6 +26,7 @@ impl Transform for Uppercase {
 
 /// Every byte stays.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Unchanged {}
 
 impl Transform for Unchanged {
@@ -36,6 +38,7 @@ impl Transform for Unchanged {
 /// The reply is the input itself, changed where it lies: no output is owed between calls, so there
 /// is nothing to buffer.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reflect<T> {
     close: Close,
     transform: PhantomData<T>,
@@ -61,23 +64,17 @@ impl<T> Default for Reflect<T> {
 }
 
 impl<T: Transform> Session for Reflect<T> {
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
         if self.close.is_done() {
-            return Took::bytes(bytes.len());
+            return Consumed::bytes(bytes.len());
         }
         T::transform(bytes);
-        Took::reply(bytes.len())
+        Consumed::reply(bytes.len())
     }
 
     fn eof(&mut self, _: Instant) {
-        if !self.close.is_done() {
-            self.close = Close::Done(Ok(()));
-        }
+        self.close.end(Ok(()));
     }
-
-    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
-
-    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         match self.close {
@@ -87,9 +84,7 @@ impl<T: Transform> Session for Reflect<T> {
     }
 
     fn abort(&mut self, why: Fault) {
-        if !self.close.is_done() {
-            self.close = Close::Done(Err(why));
-        }
+        self.close.end(Err(why));
     }
 }
 
@@ -116,7 +111,7 @@ mod tests {
             let expected = bytes.to_ascii_uppercase();
             let mut bytes = bytes;
             let took = Upper::new().input(Instant::ZERO, &mut bytes, &mut Out::new(&mut []));
-            prop_assert_eq!(took, Took::reply(expected.len()));
+            prop_assert_eq!(took, Consumed::reply(expected.len()));
             prop_assert_eq!(bytes, expected);
         }
     }

@@ -1,6 +1,7 @@
 //! The `time` service, both ends: the server says the time and closes.
 
-use super::{Out, Session, Took};
+use super::{Consumed, Out, Session};
+use crate::bytes::after;
 use crate::fault::{Fault, Peer};
 use crate::time::Instant;
 use crate::want::{Close, Want};
@@ -8,6 +9,7 @@ use crate::wire::{Stamp, StampParser};
 
 /// Sends one stamp and closes. The shell reads the calendar clock; this machine has none.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimeServer {
     stamp: Stamp,
     /// Bytes of the stamp's text that are rendered.
@@ -23,26 +25,24 @@ impl TimeServer {
 }
 
 impl Session for TimeServer {
-    /// The protocol has no input; what comes is taken and forgotten.
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
-        Took::bytes(bytes.len())
+    /// The protocol has no input; what comes is consumed and forgotten.
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
+        Consumed::bytes(bytes.len())
     }
 
     fn eof(&mut self, _: Instant) {}
 
-    fn space(&mut self, _: Instant, out: &mut Out<'_>) {
+    fn render(&mut self, _: Instant, out: &mut Out<'_>) {
         if self.close.is_done() {
             return;
         }
         let mut buf = [0; Stamp::MAX_LEN];
         let text = self.stamp.render(&mut buf);
-        self.rendered += out.put(&text[self.rendered..]);
+        self.rendered += out.put(after(text, self.rendered));
         if self.rendered == text.len() {
-            self.close = Close::Done(Ok(()));
+            self.close.end(Ok(()));
         }
     }
-
-    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         match self.close {
@@ -52,14 +52,13 @@ impl Session for TimeServer {
     }
 
     fn abort(&mut self, why: Fault) {
-        if !self.close.is_done() {
-            self.close = Close::Done(Err(why));
-        }
+        self.close.end(Err(why));
     }
 }
 
 /// Reads one stamp; done at its LF, whether or not the server has closed.
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimeClient {
     parser: StampParser,
     /// `None` while the stamp is incomplete.
@@ -68,8 +67,8 @@ pub struct TimeClient {
 
 impl TimeClient {
     /// Has read nothing yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self { parser: StampParser::new(), result: None }
     }
 
     /// The stamp, once the session is done with `Ok`.
@@ -79,23 +78,19 @@ impl TimeClient {
 }
 
 impl Session for TimeClient {
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
         for &byte in bytes.iter() {
             if self.result.is_some() {
                 break;
             }
             self.result = self.parser.push(byte).map_err(Fault::from).transpose();
         }
-        Took::bytes(bytes.len())
+        Consumed::bytes(bytes.len())
     }
 
     fn eof(&mut self, _: Instant) {
-        self.result.get_or_insert(Err(Peer::Truncated.into()));
+        self.abort(Peer::Truncated.into());
     }
-
-    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
-
-    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         match self.result {
@@ -142,9 +137,9 @@ mod tests {
                 let mut client = TimeClient::new();
                 let mut none = [];
                 for piece in stream.chunks(size) {
-                    let took =
+                    let consumed =
                         client.input(Instant::ZERO, &mut piece.to_vec(), &mut Out::new(&mut none));
-                    assert_eq!(took, Took::bytes(piece.len()));
+                    assert_eq!(consumed, Consumed::bytes(piece.len()));
                 }
                 client.eof(Instant::ZERO);
                 assert_eq!(client.want(), Want::done(expected.map(|_| ())));

@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::bytes::{after, first, put};
+
 /// Cuts a stream into lines (`Readline`), fed with whatever pieces arrive.
 ///
 /// A line ends with `\n` or `\r\n`, or with the end of the stream; a `\r` anywhere else is text. The
@@ -90,7 +92,7 @@ impl<'b> ReadLine<'b> {
         if self.skipping {
             let Some(end) = memchr(b'\n', input) else { return LineStep::More };
             self.skipping = false;
-            input = &input[end + 1..];
+            input = after(input, end + 1);
         }
         if self.held_cr {
             match input.split_first() {
@@ -108,7 +110,7 @@ impl<'b> ReadLine<'b> {
             self.held_cr = text.len() < input.len();
             return LineStep::More;
         };
-        let (piece, rest) = (&input[..end], &input[end + 1..]);
+        let (piece, rest) = (first(input, end), after(input, end + 1));
         match piece.strip_suffix(b"\r") {
             Some(text) => self.complete(text, Ending::CrLf, rest),
             None => self.complete(piece, Ending::Lf, rest),
@@ -160,7 +162,7 @@ impl<'b> ReadLine<'b> {
         self.held_cr = false;
         let max = self.buf.len();
         if let Some(end) = memchr(b'\n', input) {
-            LineStep::TooLong { max, rest: &input[end + 1..] }
+            LineStep::TooLong { max, rest: after(input, end + 1) }
         } else {
             self.skipping = true;
             LineStep::TooLong { max, rest: b"" }
@@ -169,10 +171,11 @@ impl<'b> ReadLine<'b> {
 
     /// Appends to the buffer; `false`, and nothing appended, when it does not fit.
     fn store(&mut self, bytes: &[u8]) -> bool {
-        let Some(room) = self.buf.get_mut(self.len..self.len + bytes.len()) else { return false };
-        room.copy_from_slice(bytes);
-        self.len += bytes.len();
-        true
+        let fits = bytes.len() <= self.buf.len().saturating_sub(self.len);
+        if fits {
+            self.len = put(self.buf, self.len, bytes);
+        }
+        fits
     }
 }
 

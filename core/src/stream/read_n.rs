@@ -1,6 +1,7 @@
 //! Reads exactly `n` bytes, however many calls that takes.
 
 use super::{Read, Step};
+use crate::bytes::{after, fill};
 
 /// Reads exactly as many bytes as its buffer holds (`Readn`).
 ///
@@ -31,7 +32,7 @@ pub struct ReadN<'b> {
 
 impl<'b> ReadN<'b> {
     /// Reads `buf.len()` bytes into `buf`.
-    pub fn new(buf: &'b mut [u8]) -> Self {
+    pub const fn new(buf: &'b mut [u8]) -> Self {
         Self { buf, moved: 0 }
     }
 
@@ -75,12 +76,9 @@ impl<'b> ReadN<'b> {
 
     /// Takes bytes that are already in memory, and hands back those it had no use for.
     pub fn feed<'i>(&mut self, input: &'i [u8]) -> (Step, &'i [u8]) {
-        let window = self.unfilled();
-        let n = window.len().min(input.len());
-        let (taken, rest) = input.split_at(n);
-        window[..n].copy_from_slice(taken);
+        let n = fill(self.unfilled(), input);
         self.moved += n;
-        (self.step(), rest)
+        (self.step(), after(input, n))
     }
 }
 

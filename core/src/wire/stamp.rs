@@ -1,5 +1,7 @@
 //! The stamp of the time service: decimal epoch seconds and LF, `"%lld\n"`.
 
+use crate::bytes::{first, put};
+use crate::decimal;
 use crate::fault::Peer;
 
 /// Seconds since 1970-01-01 00:00:00 UTC.
@@ -11,25 +13,16 @@ impl Stamp {
     /// The longest stamp: `-9223372036854775808\n`.
     pub const MAX_LEN: usize = 21;
 
-    /// Its text, LF included, at the end of `buf`.
+    /// Its text, LF included, in `buf`.
     pub fn render(self, buf: &mut [u8; Self::MAX_LEN]) -> &[u8] {
-        let mut at = Self::MAX_LEN - 1;
-        buf[at] = b'\n';
-        let mut digits = self.0.unsigned_abs();
-        loop {
-            at -= 1;
-            // A digit is below 10, so it fits.
-            buf[at] = b'0' + (digits % 10) as u8;
-            digits /= 10;
-            if digits == 0 {
-                break;
-            }
+        let mut digits = [0; decimal::DIGITS_MAX];
+        let digits = decimal::render(self.0.unsigned_abs(), &mut digits);
+        let sign: &[u8] = if self.0 < 0 { b"-" } else { b"" };
+        let mut len = 0;
+        for part in [sign, digits, b"\n"] {
+            len = put(buf, len, part);
         }
-        if self.0 < 0 {
-            at -= 1;
-            buf[at] = b'-';
-        }
-        &buf[at..]
+        first(buf, len)
     }
 
     /// Reads a whole stamp, LF included.
@@ -62,6 +55,11 @@ pub struct StampParser {
 }
 
 impl StampParser {
+    /// Has read nothing yet.
+    pub const fn new() -> Self {
+        Self { negative: false, minus: 0, digits: 0, cr: false }
+    }
+
     /// Takes one byte; the stamp, when it was the last.
     ///
     /// # Errors

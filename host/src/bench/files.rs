@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use windlass_core::session::files::{Fed, Options, Receiver, Request};
+use windlass_core::session::files::{Options, REQUEST_MAX, ReceiveStep, Receiver, Request};
 use windlass_core::stream::{Read, Write};
 
 use super::load::{Done, SILENCE_US};
@@ -91,7 +91,7 @@ impl Fetches {
             }
         }
         let mut came = 0;
-        let mut receiver = <Receiver>::new();
+        let mut receiver = Receiver::new([0; REQUEST_MAX]);
         loop {
             match stream.recv(&mut self.buf).map_err(Error::of("receive from", self.at))? {
                 Read::Moved(n) => {
@@ -122,15 +122,15 @@ impl Fetches {
 
 /// How many bytes of the file are in what came.
 fn body_of(
-    receiver: &mut Receiver,
+    receiver: &mut Receiver<[u8; REQUEST_MAX]>,
     mut input: &[u8],
-) -> std::result::Result<u64, windlass_core::fault::Peer> {
+) -> std::result::Result<u64, windlass_core::fault::Fault> {
     let mut body = 0;
     loop {
         match receiver.feed(input)? {
-            Fed::More | Fed::Refused(_) => return Ok(body),
-            Fed::Head { rest, .. } | Fed::End { rest, .. } => input = rest,
-            Fed::Body { bytes, rest } => {
+            ReceiveStep::More | ReceiveStep::Refused(_) => return Ok(body),
+            ReceiveStep::Answered { rest, .. } | ReceiveStep::End { rest, .. } => input = rest,
+            ReceiveStep::Body { bytes, rest } => {
                 body += bytes.len() as u64;
                 input = rest;
             }

@@ -133,9 +133,13 @@ impl<S: Session + ?Sized> Connection<S> {
         &self.session
     }
 
-    /// Used up its budget, and is reported again when there is room: until then it is as if there were none.
-    pub(super) fn rest(&mut self) {
-        self.outlet.writable &= !self.session.want().write;
+    /// It used up its budget. What a level-triggered wait reports at once if there is more to do: room
+    /// for output, also where the next step is its file's. Until then it is as if there were none.
+    pub(super) fn rest(&mut self) -> Interest {
+        let want = self.session.want();
+        let write = want.write || want.file;
+        self.outlet.writable &= !write;
+        Interest { read: !write, write }
     }
 
     /// Ends it from this side.
@@ -217,16 +221,16 @@ impl<S: Session + ?Sized> Connection<S> {
                     return Ok(self.linger(now, lent, budget));
                 }
             }
-            if want.write {
+            if want.write || want.file {
                 if budget == 0 {
                     return Ok(Next::Again);
                 }
-                if let Some(sender) = self.session.file_sender() {
+                if let Some(user) = self.session.file() {
                     if self.outlet.dead {
                         // Nobody is there whom the work would be for.
                         return Err(Peer::Reset.into());
                     }
-                    match transmit::perform(sender, &mut self.outlet, now, budget, lent)? {
+                    match transmit::perform(user, &mut self.outlet, now, budget, lent)? {
                         Did::Nothing => {}
                         Did::Moved(n) => {
                             budget = budget.saturating_sub(n);
@@ -267,9 +271,9 @@ impl<S: Session + ?Sized> Connection<S> {
                 self.asking_us = u32::try_from(asking_us).unwrap_or(u32::MAX);
                 self.outlet.last_moved = now;
                 let mut out = Out::new(output);
-                let took = self.session.input(now, &mut input[..n], &mut out);
-                let taken = took.bytes.min(n);
-                let parts = [out.rendered(), &input[..took.reply.min(taken)]];
+                let consumed = self.session.input(now, &mut input[..n], &mut out);
+                let taken = consumed.bytes.min(n);
+                let parts = [out.rendered(), &input[..consumed.reply.min(taken)]];
                 self.outlet.send(parts, now, spare, patience)?;
                 self.outlet.hold_input(&input[taken..n], spare);
                 Ok(n)
@@ -293,11 +297,11 @@ impl<S: Session + ?Sized> Connection<S> {
         let mut input = self.outlet.take_input();
         let before = self.session.want();
         let mut out = Out::new(output);
-        let took = self.session.input(now, &mut input, &mut out);
-        let taken = took.bytes.min(input.len());
+        let consumed = self.session.input(now, &mut input, &mut out);
+        let taken = consumed.bytes.min(input.len());
         let rendered = out.rendered();
         let stuck = taken == 0 && rendered.is_empty() && self.session.want() == before;
-        self.outlet.send([rendered, &input[..took.reply.min(taken)]], now, spare, patience)?;
+        self.outlet.send([rendered, &input[..consumed.reply.min(taken)]], now, spare, patience)?;
         self.outlet.return_input(input, taken, spare);
         if stuck { Err(stuck_with(output)) } else { Ok(()) }
     }
@@ -305,7 +309,7 @@ impl<S: Session + ?Sized> Connection<S> {
     /// Lets the session render, and sends it. How many bytes it rendered.
     fn render(&mut self, now: Instant, lent: &mut Lent) -> Result<usize, Fault> {
         let mut out = Out::new(&mut lent.output);
-        self.session.space(now, &mut out);
+        self.session.render(now, &mut out);
         self.outlet.send([out.rendered(), &[]], now, &mut lent.spare, &lent.patience)?;
         Ok(out.rendered().len())
     }

@@ -163,9 +163,7 @@ impl Connections {
         let mut next = connection.turn(ready, now, &mut self.lent);
         if next == Next::Again && self.level_triggered {
             // The socket is ready for what it was doing: it will be reported at once.
-            connection.rest();
-            let want = connection.session().want();
-            next = Next::Wait(Interest { read: !want.write, write: want.write });
+            next = Next::Wait(connection.rest());
         }
         match next {
             Next::Wait(interest) => {

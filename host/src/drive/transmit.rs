@@ -1,4 +1,4 @@
-//! Files on their way out: what a session's [`FileSender`] asks of its shell.
+//! Files on their way out: what a session's [`FileUser`] asks of its shell.
 //!
 //! ```text
 //!   large frames   header ──send(MSG_MORE)──▶ socket ◀──sendfile── file       no copy in user space
@@ -12,14 +12,15 @@ use std::fs::File;
 use std::io::IoSliceMut;
 
 use tracing::{debug, warn};
-use windlass_core::fault::Fault;
-use windlass_core::session::files::{FileSender, Piece, Refusal, Task};
+use windlass_core::fault::{Fault, Storage};
+use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op, Piece, Refusal};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 use zerocopy::IntoBytes;
 
 use super::lent::{Held, Lent};
 use super::outlet::{Outlet, lost};
+use crate::digest::Hasher;
 use crate::printable::words;
 use crate::sys::Errno;
 use crate::sys::send_file::{read_at, send_file, send_more};
@@ -29,7 +30,7 @@ use crate::sys::send_file::{read_at, send_file, send_more};
 pub(super) struct OpenFile {
     file: File,
     /// What of it was digested, if anything was, and where that ends.
-    digest: Option<Box<blake3::Hasher>>,
+    digest: Option<Hasher>,
     digested_to: u64,
     /// The file system has no `sendfile(2)`.
     by_hand: bool,
@@ -58,46 +59,51 @@ pub(super) enum Did {
 }
 
 impl OpenFile {
-    fn digest(&mut self, offset: u64, bytes: &[u8]) {
-        let digest = self.digest.get_or_insert_with(Box::default);
-        if offset == 0 || offset != self.digested_to {
-            digest.reset();
+    fn digest(&mut self, kind: DigestKind, offset: u64, bytes: &[u8]) {
+        let goes_on = offset > 0 && offset == self.digested_to;
+        match &mut self.digest {
+            Some(hasher) if goes_on && hasher.kind() == kind => hasher.update(bytes),
+            digest => digest.insert(Hasher::new(kind)).update(bytes),
         }
-        digest.update(bytes);
         self.digested_to = offset + bytes.len() as u64;
     }
 
-    fn digest_so_far(&self) -> [u8; 32] {
-        self.digest.as_ref().map_or_else(|| blake3::hash(b""), |it| it.finalize()).into()
+    fn digest_so_far(&self, kind: DigestKind) -> Digest {
+        match &self.digest {
+            Some(hasher) if hasher.kind() == kind => hasher.finish(),
+            Some(_) | None => Hasher::new(kind).finish(),
+        }
     }
 }
 
 /// Does what the session asks for next.
 pub(super) fn perform(
-    sender: &mut dyn FileSender,
+    user: &mut dyn FileUser,
     outlet: &mut Outlet,
     now: Instant,
     budget: usize,
     lent: &mut Lent,
 ) -> Result<Did, Fault> {
-    match sender.task() {
-        Task::Render => Ok(Did::Nothing),
-        Task::Open(name) => {
+    match user.op() {
+        Some(Op::Open(name)) => {
             let opened = lent.root.as_ref().map_or(Err(Refusal::Failed), |root| root.file(name));
             let name = words(name);
             match &opened {
                 Ok((_, size)) => debug!(%name, size, "a file is sent"),
                 Err(refusal) => debug!(%name, "a file is refused: {refusal}"),
             }
-            let opened = opened.map(|(file, size)| {
-                let file = OpenFile { file, digest: None, digested_to: 0, by_hand: false };
-                outlet.held.get_or_insert_with(|| lent.spare.take()).file = Some(file);
-                size
-            });
-            sender.opened(now, opened);
+            let answer = match opened {
+                Ok((file, size)) => {
+                    let file = OpenFile { file, digest: None, digested_to: 0, by_hand: false };
+                    outlet.held.get_or_insert_with(|| lent.spare.take()).file = Some(file);
+                    Answer::Opened(size)
+                }
+                Err(why) => Answer::Refused(why),
+            };
+            user.answer(now, answer);
             Ok(Did::Moved(0))
         }
-        Task::Digest(extent) => {
+        Some(Op::Digest { kind, extent }) => {
             // Nothing is sent that would show that nobody is there, and select(2) does not tell.
             outlet.stream.connected().map_err(lost)?;
             let file = file_of(&mut outlet.held)?;
@@ -107,22 +113,30 @@ pub(super) fn perform(
             if read.map_err(unreadable)? < room {
                 return Err(shorter());
             }
-            if room > 0 {
-                file.digest(extent.offset, &lent.input[..room]);
-            }
-            let so_far = file.digest_so_far();
+            file.digest(kind, extent.offset, &lent.input[..room]);
             // This side works: the peer waits, and is not idle.
             outlet.last_moved = now;
-            sender.digested(now, room as u64, &so_far);
+            user.answer(now, Answer::Digested(room as u64));
             Ok(Did::Moved(room))
         }
-        Task::Send { .. } if !outlet.writable => Ok(Did::Full),
-        Task::Send { digest } => {
-            let by_hand = digest || file_of(&mut outlet.held)?.by_hand;
-            let did = if !by_hand && is_extent_next(sender) {
-                send_extent(sender, outlet, now, budget)
+        Some(Op::FinishDigest(kind)) => {
+            let digest = file_of(&mut outlet.held)?.digest_so_far(kind);
+            user.answer(now, Answer::Digest(digest));
+            Ok(Did::Moved(0))
+        }
+        // Nothing that is served receives files.
+        Some(Op::Read { .. } | Op::Create(_) | Op::Store(_) | Op::Commit(_)) => {
+            user.answer(now, Answer::Failed(Storage::Unsupported.into()));
+            Ok(Did::Moved(0))
+        }
+        None if user.piece(0).is_none() => Ok(Did::Nothing),
+        None if !outlet.writable => Ok(Did::Full),
+        None => {
+            let by_hand = user.digests().is_some() || file_of(&mut outlet.held)?.by_hand;
+            let did = if !by_hand && is_extent_next(user) {
+                send_extent(user, outlet, now, budget)
             } else {
-                send_frames(sender, outlet, now, lent, digest)
+                send_frames(user, outlet, now, lent)
             };
             outlet.settle(now, &lent.patience);
             did
@@ -131,11 +145,9 @@ pub(super) fn perform(
 }
 
 /// Whether what comes next of the file is worth a `sendfile`, behind the rest of its header or without.
-fn is_extent_next(sender: &dyn FileSender) -> bool {
-    let next = match sender.piece(0) {
-        Some(Piece::Header { header, from }) => {
-            sender.piece((header.as_bytes().len() - from) as u64)
-        }
+fn is_extent_next(user: &dyn FileUser) -> bool {
+    let next = match user.piece(0) {
+        Some(Piece::Header { header, from }) => user.piece((header.as_bytes().len() - from) as u64),
         piece => piece,
     };
     matches!(next, Some(Piece::File(extent)) if extent.len >= SEND_FILE_MIN)
@@ -143,16 +155,16 @@ fn is_extent_next(sender: &dyn FileSender) -> bool {
 
 /// Sends the rest of a header, or part of what is behind it.
 fn send_extent(
-    sender: &mut dyn FileSender,
+    user: &mut dyn FileUser,
     outlet: &mut Outlet,
     now: Instant,
     budget: usize,
 ) -> Result<Did, Fault> {
-    let extent = match sender.piece(0) {
+    let extent = match user.piece(0) {
         Some(Piece::Header { header, from }) => {
             let rest = header.as_bytes().get(from..).unwrap_or_default();
             let sent = send_more(&outlet.stream, rest).map_err(lost)?;
-            return Ok(outlet.account(sender, now, sent, rest.len(), 1));
+            return Ok(outlet.account(user, now, sent, rest.len(), 1));
         }
         Some(Piece::File(extent)) => extent,
         None => return Ok(Did::Nothing),
@@ -168,7 +180,7 @@ fn send_extent(
         Ok(Write::Nothing) => return Err(shorter()),
         sent => sent.map_err(lost)?,
     };
-    let did = outlet.account(sender, now, sent, wanted, SEND_FILE_FACTOR);
+    let did = outlet.account(user, now, sent, wanted, SEND_FILE_FACTOR);
     // It may have been the file that ended, and then no event says that there is room.
     outlet.writable |= matches!(sent, Write::Moved(_));
     Ok(did)
@@ -176,29 +188,28 @@ fn send_extent(
 
 /// Sends as many frames as fit into the buffer.
 fn send_frames(
-    sender: &mut dyn FileSender,
+    user: &mut dyn FileUser,
     outlet: &mut Outlet,
     now: Instant,
     lent: &mut Lent,
-    digest: bool,
 ) -> Result<Did, Fault> {
     let buf = &mut lent.input[..];
     let file = file_of(&mut outlet.held)?;
-    let len = fill(sender, &file.file, buf)?;
+    let len = fill(user, &file.file, buf)?;
     let sent = outlet.stream.send([&buf[..len], &[]]).map_err(lost)?;
-    if digest && let Write::Moved(n) = sent {
-        digest_runs(sender, file_of(&mut outlet.held)?, &buf[..n.get()]);
+    if let (Some(kind), Write::Moved(n)) = (user.digests(), sent) {
+        digest_runs(user, kind, file_of(&mut outlet.held)?, &buf[..n.get()]);
     }
-    Ok(outlet.account(sender, now, sent, len, 1))
+    Ok(outlet.account(user, now, sent, len, 1))
 }
 
 /// Lays the next pieces into `buf`: the headers, and the file between them. How many bytes that is.
-fn fill(sender: &dyn FileSender, file: &File, buf: &mut [u8]) -> Result<usize, Fault> {
+fn fill(user: &dyn FileUser, file: &File, buf: &mut [u8]) -> Result<usize, Fault> {
     let all = buf.len();
     let mut runs: [IoSliceMut<'_>; RUNS_MAX] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
     let (mut places, mut rest, mut first, mut wanted) = (runs.iter_mut(), buf, None, 0);
     while !rest.is_empty()
-        && let Some(piece) = sender.piece((all - rest.len()) as u64)
+        && let Some(piece) = user.piece((all - rest.len()) as u64)
     {
         match piece {
             Piece::Header { header, from } => {
@@ -229,17 +240,17 @@ fn fill(sender: &dyn FileSender, file: &File, buf: &mut [u8]) -> Result<usize, F
     Ok(len)
 }
 
-/// Digests what of the file is in `sent`, which begins where the sender is.
-fn digest_runs(sender: &dyn FileSender, file: &mut OpenFile, sent: &[u8]) {
+/// Digests what of the file is in `sent`, which begins where the user is.
+fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent: &[u8]) {
     let mut at = 0;
     while let Some(rest) = sent.get(at..).filter(|rest| !rest.is_empty())
-        && let Some(piece) = sender.piece(at as u64)
+        && let Some(piece) = user.piece(at as u64)
     {
         at += match piece {
             Piece::Header { header, from } => header.as_bytes().len() - from,
             Piece::File(extent) => {
                 let n = at_most(extent.len).min(rest.len());
-                file.digest(extent.offset, &rest[..n]);
+                file.digest(kind, extent.offset, &rest[..n]);
                 n
             }
         };
@@ -255,7 +266,7 @@ impl Outlet {
     /// Takes note of what the socket took of `offered` bytes, of which `factor` cost one.
     fn account(
         &mut self,
-        sender: &mut dyn FileSender,
+        user: &mut dyn FileUser,
         now: Instant,
         sent: Write,
         offered: usize,
@@ -264,7 +275,7 @@ impl Outlet {
         match sent {
             Write::Moved(n) => {
                 self.moved(now, n.get(), n.get() == offered);
-                sender.sent(now, n.get() as u64);
+                user.sent(now, n.get() as u64);
                 Did::Moved(n.get().div_ceil(factor).max(CALL_COST))
             }
             Write::Interrupted => Did::Moved(0),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use windlass_core::session::files::REQUEST_MAX;
 use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
 
 use crate::drive::Lent;
@@ -41,6 +42,22 @@ impl Service {
     }
 }
 
+/// The memory for the name of a file, which a connection has only once it asks for one.
+#[derive(Debug, Default)]
+struct LazyMemory(Option<Box<[u8; REQUEST_MAX]>>);
+
+impl AsRef<[u8]> for LazyMemory {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_deref().map_or(&[], |memory| memory)
+    }
+}
+
+impl AsMut<[u8]> for LazyMemory {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.0.get_or_insert_with(|| Box::new([0; REQUEST_MAX]))[..]
+    }
+}
+
 /// A service with what it needs.
 #[derive(Debug, Clone)]
 pub struct Offer {
@@ -74,8 +91,10 @@ impl Offer {
             (Service::Time, _) => Box::new(TimeServer::new(clock::stamp())),
             (Service::Upper, _) => Box::new(Upper::new()),
             (Service::Echo, _) => Box::new(Echo::new()),
-            (Service::Files, Some(name)) => Box::new(<FilesServer>::pushing(name)),
-            (Service::Files, None) => Box::new(<FilesServer>::new()),
+            (Service::Files, Some(name)) => {
+                Box::new(FilesServer::pushing(LazyMemory::default(), name))
+            }
+            (Service::Files, None) => Box::new(FilesServer::new(LazyMemory::default())),
         }
     }
 

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, SFlag, fstat};
 use tracing::warn;
-use windlass_core::session::files::Refusal;
+use windlass_core::file::Refusal;
 
 use self::pseudo::{COPY_MAX, Sized};
 use crate::error::{Error, Result};

@@ -364,7 +364,8 @@ impl<'m> Link<'m> {
             Phase::Lingering | Phase::Resetting => Close::WriteHalf,
         };
         let write = self.owed != 0 || self.rendering != Rendering::Nothing || self.flight_is_due();
-        Want { read: true, write, close, wake: self.alarm.map_or(Wake::Never, Wake::At) }
+        let wake = self.alarm.map_or(Wake::Never, Wake::At);
+        Want { write, close, wake, ..Want::READ }
     }
 
     fn how(&self) -> Result<(), Fault> {

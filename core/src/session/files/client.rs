@@ -1,190 +1,178 @@
-//! The client's end as a session, for a shell that runs sessions and nothing else.
+//! The client's end.
 
-use super::{Digest, Fed, Head, REQUEST_MAX, Receiver};
-use crate::fault::{Fault, Peer};
-use crate::session::{Out, Session, Took};
+use super::name_and_options;
+use super::receive::{Found, Receiver};
+use crate::bytes::after;
+use crate::fault::{Fault, Peer, Storage};
+use crate::file::{Answer, Digest, Extent, FileUser, Head, Op};
+use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
-use crate::want::{Close, Want};
+use crate::want::Want;
 
-/// Where a file goes as it comes. What fails ends the session with that fault.
-pub trait Sink {
-    /// There is such a file. A server that does not know of offsets sends all of it.
-    ///
-    /// # Errors
-    /// It is not wanted like this: it is too large, say.
-    fn begin(&mut self, head: Head<'_>) -> Result<(), Fault>;
-
-    /// The next bytes of it.
-    ///
-    /// # Errors
-    /// They could not be kept.
-    fn body(&mut self, bytes: &[u8]) -> Result<(), Fault>;
-
-    /// It is whole, and this is the server's digest of it, if that was asked for and is known.
-    ///
-    /// # Errors
-    /// The digest is another one.
-    fn end(&mut self, digest: Option<Digest>) -> Result<(), Fault>;
-
-    /// There is none: the server's reason.
-    fn refused(&mut self, why: &[u8]);
-}
-
-/// Asks for a file, and hands it to a [`Sink`].
+/// Asks for a file, and has it kept by its shell, as [`file`](crate::file) says.
+///
+/// `B` is the memory for the name with its options, for a reason and for a digest.
 #[derive(Debug, Clone)]
-pub struct FilesClient<'r, K, const N: usize = REQUEST_MAX> {
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FilesClient<'r, B> {
     /// What is left of the request.
     request: &'r [u8],
-    receiver: Receiver<N>,
-    sink: K,
-    close: Close,
+    receiver: Receiver<B>,
+    state: State,
 }
 
-impl<'r, K: Sink, const N: usize> FilesClient<'r, K, N> {
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum State {
+    /// Waits for more of the server's stream.
+    Receiving,
+    /// The shell finds a place for the file; its name and options are `len` bytes of the memory.
+    Creating {
+        len: usize,
+    },
+    /// The shell keeps the next `len` bytes of the input.
+    Storing {
+        len: usize,
+    },
+    /// The shell compares the digest, and makes the file valid.
+    Committing(Option<Digest>),
+    /// The reason of the server's refusal is `len` bytes of the memory.
+    Refused {
+        len: usize,
+    },
+    Done(Result<(), Fault>),
+}
+
+impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
     /// Will send `request`, as a [`Request`](super::Request) rendered it; nothing, to a server that
-    /// pushes.
-    pub const fn new(request: &'r [u8], sink: K) -> Self {
-        Self { request, receiver: Receiver::new(), sink, close: Close::Open }
+    /// pushes. A name that does not fit into `memory` ends in [`Fault::Local`].
+    pub const fn new(request: &'r [u8], memory: B) -> Self {
+        Self { request, receiver: Receiver::new(memory), state: State::Receiving }
     }
 
-    /// What the file went to.
-    pub fn into_sink(self) -> K {
-        self.sink
+    /// Why the server refused, if it did: the peer's words, not to be shown as they are.
+    pub fn reason(&self) -> Option<&[u8]> {
+        match self.state {
+            State::Refused { len } => Some(self.receiver.memory(len)),
+            State::Receiving
+            | State::Creating { .. }
+            | State::Storing { .. }
+            | State::Committing(_)
+            | State::Done(_) => None,
+        }
     }
 
-    /// Takes input. How much of it is left.
-    fn take(&mut self, mut input: &[u8]) -> Result<usize, Fault> {
-        while !self.close.is_done() {
-            match self.receiver.feed(input)? {
-                Fed::More => return Ok(0),
-                Fed::Head { head, rest } => {
-                    self.sink.begin(head)?;
-                    input = rest;
-                }
-                Fed::Refused(why) => {
-                    self.sink.refused(why);
-                    return Err(Peer::Refused.into());
-                }
-                Fed::Body { bytes, rest } => {
-                    self.sink.body(bytes)?;
-                    input = rest;
-                }
-                Fed::End { digest, rest } => {
-                    self.sink.end(digest)?;
-                    self.close = Close::Done(Ok(()));
-                    input = rest;
-                }
+    /// Bytes of the file that are kept so far, those before the offset included.
+    pub const fn kept(&self) -> u64 {
+        self.receiver.at()
+    }
+
+    /// Takes input up to the next operation. How much of it is left.
+    fn receive(&mut self, input: &[u8]) -> usize {
+        let State::Receiving = self.state else { return input.len() };
+        match self.receiver.find(input) {
+            Ok((found, rest)) => {
+                self.state = match found {
+                    Found::More => State::Receiving,
+                    Found::Answered(len) => State::Creating { len },
+                    Found::Refused(len) => State::Refused { len },
+                    Found::Body(len) => State::Storing { len },
+                    Found::End(digest) => State::Committing(digest),
+                };
+                rest.len()
+            }
+            Err(fault) => {
+                self.state = State::Done(Err(fault));
+                0
             }
         }
-        Ok(input.len())
+    }
+
+    const fn is_done(&self) -> bool {
+        matches!(self.state, State::Refused { .. } | State::Done(_))
     }
 }
 
-impl<K: Sink, const N: usize> Session for FilesClient<'_, K, N> {
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
-        match self.take(bytes) {
-            Ok(left) => Took::bytes(bytes.len() - left),
-            Err(fault) => {
-                self.abort(fault);
-                Took::bytes(bytes.len())
-            }
-        }
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
+        Consumed::bytes(bytes.len() - self.receive(bytes))
     }
 
     fn eof(&mut self, _: Instant) {
-        self.abort(Peer::Truncated.into());
-    }
-
-    fn space(&mut self, _: Instant, out: &mut Out<'_>) {
-        if !self.close.is_done() {
-            let n = out.put(self.request);
-            self.request = &self.request[n..];
+        // All that the file needs has come when there is nothing left but to commit it.
+        if !matches!(self.state, State::Committing(_)) {
+            self.abort(Peer::Truncated.into());
         }
     }
 
-    fn tick(&mut self, _: Instant) {}
+    fn render(&mut self, _: Instant, out: &mut Out<'_>) {
+        if !self.is_done() {
+            self.request = after(self.request, out.put(self.request));
+        }
+    }
 
     fn want(&self) -> Want {
-        match self.close {
-            Close::Open | Close::WriteHalf => {
-                Want { write: !self.request.is_empty(), ..Want::READ }
+        let write = !self.request.is_empty();
+        match self.state {
+            State::Receiving => Want { write, ..Want::READ },
+            State::Creating { .. } | State::Storing { .. } | State::Committing(_) => {
+                Want { write, ..Want::FILE }
             }
-            Close::Done(how) => Want::done(how),
+            State::Refused { .. } => Want::done(Err(Fault::Peer(Peer::Refused))),
+            State::Done(how) => Want::done(how),
         }
     }
 
     fn abort(&mut self, why: Fault) {
-        if !self.close.is_done() {
-            self.close = Close::Done(Err(why));
+        if !self.is_done() {
+            self.state = State::Done(Err(why));
         }
+    }
+
+    fn file(&mut self) -> Option<&mut dyn FileUser> {
+        Some(self)
+    }
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
+    fn op(&self) -> Option<Op<'_>> {
+        match self.state {
+            State::Creating { len } => Some(Op::Create(Head {
+                name: name_and_options(self.receiver.memory(len)).0,
+                size: self.receiver.size(),
+                offset: self.receiver.at(),
+                digest: self.receiver.digest(),
+            })),
+            State::Storing { len } => {
+                Some(Op::Store(Extent { offset: self.receiver.at(), len: len as u64 }))
+            }
+            State::Committing(digest) => Some(Op::Commit(digest)),
+            State::Receiving | State::Refused { .. } | State::Done(_) => None,
+        }
+    }
+
+    fn answer(&mut self, _: Instant, answer: Answer) {
+        self.state = match (self.state, answer) {
+            (State::Creating { .. }, Answer::Done) => State::Receiving,
+            (State::Storing { len }, Answer::Kept(kept)) => {
+                debug_assert!(kept <= len, "more was kept than was offered");
+                if kept == 0 {
+                    // It would be offered the same again, for ever.
+                    State::Done(Err(Storage::Failed.into()))
+                } else {
+                    self.receiver.consume(kept.min(len));
+                    State::Receiving
+                }
+            }
+            (State::Committing(_), Answer::Done) => State::Done(Ok(())),
+            (
+                State::Creating { .. } | State::Storing { .. } | State::Committing(_),
+                Answer::Failed(fault),
+            ) => State::Done(Err(fault)),
+            (state, _) => state,
+        };
     }
 }
 
 #[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use crate::laws::Lab;
-    use std::vec::Vec;
-
-    #[derive(Default)]
-    struct Kept {
-        file: Vec<u8>,
-        digest: Option<Digest>,
-        why: Vec<u8>,
-        room: usize,
-    }
-
-    impl Sink for Kept {
-        fn begin(&mut self, head: Head<'_>) -> Result<(), Fault> {
-            if head.name == b"n" { Ok(()) } else { Err(Fault::Aborted) }
-        }
-
-        fn body(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-            self.file.extend_from_slice(bytes);
-            if self.file.len() <= self.room { Ok(()) } else { Err(Fault::Aborted) }
-        }
-
-        fn end(&mut self, digest: Option<Digest>) -> Result<(), Fault> {
-            self.digest = digest;
-            Ok(())
-        }
-
-        fn refused(&mut self, why: &[u8]) {
-            self.why = why.to_vec();
-        }
-    }
-
-    const FILE: &[u8] = b"\0\0\0\x01n\0\0\0\x03abc\0\0\0\x01d\0\0\0\0";
-
-    fn client(room: usize) -> FilesClient<'static, Kept, 64> {
-        FilesClient::new(b"request", Kept { room, ..Kept::default() })
-    }
-
-    #[test]
-    fn it_keeps_the_laws() {
-        for stream in [FILE, b"\0\0\0\x01x", b"\0\0\0\0\0\0\0\x02no", b"\0\0\0\x41"] {
-            Lab::<64>::new().check(|| client(9), stream).unwrap();
-        }
-        Lab::<64>::new().check(|| client(2), FILE).unwrap();
-    }
-
-    #[test]
-    fn a_file_comes_to_its_sink() {
-        let mut client = client(9);
-        let mut stream = [FILE, b"more"].concat();
-        let took = client.input(Instant::ZERO, &mut stream, &mut Out::new(&mut []));
-        assert_eq!(took, Took::bytes(FILE.len()));
-        assert_eq!(client.want(), Want::done(Ok(())));
-        assert_eq!(client.into_sink().file, b"abcd");
-    }
-
-    #[test]
-    fn a_refusal_comes_to_it_too() {
-        let mut client = client(9);
-        let mut stream = *b"\0\0\0\0\0\0\0\x02no";
-        let _ = client.input(Instant::ZERO, &mut stream, &mut Out::new(&mut []));
-        assert_eq!(client.want(), Want::done(Err(Peer::Refused.into())));
-        assert_eq!(client.into_sink().why, b"no");
-    }
-}
+mod tests;

@@ -1,6 +1,8 @@
 //! What follows the NUL of a name: pairs of words, as TFTP has them (RFC 2347).
 
-use super::Digest;
+use crate::bytes::{after, put};
+use crate::decimal;
+use crate::file::{Digest, DigestKind};
 
 /// Extensions of a request or an answer: `name NUL value NUL`, in any order. One that is unknown, or
 /// whose value is not understood, is as if it were not there; of two alike the first counts. What a
@@ -12,14 +14,14 @@ pub struct Options {
     pub frame: Option<u32>,
     /// `offset`: the first byte of the file that is sent. Without it, 0.
     pub offset: Option<u64>,
-    /// `prefix`, 64 hexadecimal digits, of a request: the digest of the bytes before `offset`, or of the
-    /// last [`PREFIX_WINDOW`](super::PREFIX_WINDOW) of them. If the server's are others, it sends from
-    /// the beginning.
+    /// `prefix`, 64 or 8 hexadecimal digits, of a request: the BLAKE3 digest or the CRC-32 of the
+    /// bytes before `offset`, or of the last [`PREFIX_WINDOW`](super::PREFIX_WINDOW) of them. If the
+    /// server's are others, it sends from the beginning.
     pub prefix: Option<Digest>,
-    /// `digest`, whose value is `blake3`: a frame with the digest of the whole file, that before
-    /// `offset` included, follows the last one. Not done where the `offset` that was asked for is beyond
-    /// [`UNSENT_MAX`](super::UNSENT_MAX).
-    pub digest: bool,
+    /// `digest`, whose value is `blake3` or `crc32`: a frame with the digest of the whole file, that
+    /// before `offset` included, follows the last one. Not done where the `offset` that was asked for is
+    /// beyond [`UNSENT_MAX`](super::UNSENT_MAX).
+    pub digest: Option<DigestKind>,
     /// `size`, of an answer: bytes of the whole file.
     pub size: Option<u64>,
 }
@@ -28,20 +30,24 @@ pub struct Options {
 pub(super) const OPTIONS_MAX: usize = 192;
 
 impl Options {
+    /// Nothing is asked for.
+    pub const NONE: Self =
+        Self { frame: None, offset: None, prefix: None, digest: None, size: None };
+
     /// Reads what follows the NUL of a name.
     pub(super) fn parse(bytes: &[u8]) -> Self {
-        let mut options = Self::default();
+        let mut options = Self::NONE;
         let mut words = bytes.split(|&byte| byte == 0);
         while let (Some(name), Some(value)) = (words.next(), words.next()) {
             match name {
                 b"frame" => {
-                    let frame = number(value).and_then(|n| u32::try_from(n).ok());
+                    let frame = decimal::parse(value).and_then(|n| u32::try_from(n).ok());
                     options.frame = options.frame.or(frame.filter(|&n| n > 0));
                 }
-                b"offset" => options.offset = options.offset.or(number(value)),
-                b"prefix" => options.prefix = options.prefix.or(hex(value)),
-                b"digest" => options.digest |= value == b"blake3",
-                b"size" => options.size = options.size.or(number(value)),
+                b"offset" => options.offset = options.offset.or_else(|| decimal::parse(value)),
+                b"prefix" => options.prefix = options.prefix.or_else(|| digest_of(value)),
+                b"digest" => options.digest = options.digest.or_else(|| kind_of(value)),
+                b"size" => options.size = options.size.or_else(|| decimal::parse(value)),
                 _ => {}
             }
         }
@@ -63,34 +69,37 @@ impl Options {
         to: &mut [u8; OPTIONS_MAX],
     ) -> Rendered {
         let mut text = Text { to, len: 0 };
-        if let Some(size) = self.size {
-            text.pair(b"size", decimal(size, &mut [0; 20]));
-        }
-        if let Some(frame) = self.frame {
-            text.pair(b"frame", decimal(frame.into(), &mut [0; 20]));
-        }
+        text.number(b"size", self.size);
+        text.number(b"frame", self.frame.map(u64::from));
         if let Some(prefix) = self.prefix {
-            let mut digits = [0; 64];
-            for (pair, byte) in digits.chunks_exact_mut(2).zip(prefix) {
-                let digit = |n: u8| b"0123456789abcdef"[usize::from(n & 15)];
-                pair.copy_from_slice(&[digit(byte >> 4), digit(byte)]);
+            text.word(b"prefix");
+            for byte in prefix.bytes(&mut [0; 4]) {
+                let digits = [byte >> 4, byte & 15]
+                    .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+                text.put(&digits);
             }
-            text.pair(b"prefix", &digits);
+            text.word(b"");
         }
-        if self.digest {
-            text.pair(b"digest", b"blake3");
+        if let Some(kind) = self.digest {
+            text.word(b"digest");
+            text.word(name_of(kind));
         }
         let mut known = text.len;
         if steps > 0 {
-            let dots = [b'.'; STEPS_MAX as usize];
-            text.pair(b"wait", &dots[..usize::from(steps.min(STEPS_MAX))]);
-            known += b"wait\0".len();
+            text.word(b"wait");
+            known = text.len;
+            for _ in 0..steps.min(STEPS_MAX) {
+                text.put(b".");
+            }
+            text.word(b"");
         }
         if let Some(offset) = self.offset {
-            let width = decimal(widest.max(offset), &mut [0; 20]).len();
-            let mut digits = [b'0'; 20];
-            decimal(offset, &mut digits);
-            text.pair(b"offset", digits.get(digits.len() - width..).unwrap_or_default());
+            let mut digits = [0; decimal::DIGITS_MAX];
+            let width = decimal::render(widest.max(offset), &mut digits).len();
+            // All places of `digits` are written, the leading zeros too.
+            decimal::render(offset, &mut digits);
+            text.word(b"offset");
+            text.word(after(&digits, digits.len().saturating_sub(width)));
         }
         Rendered { len: text.len, known }
     }
@@ -113,48 +122,56 @@ struct Text<'a> {
 }
 
 impl Text<'_> {
-    fn pair(&mut self, name: &[u8], value: &[u8]) {
-        for part in [name, &[0], value, &[0]] {
-            self.to[self.len..self.len + part.len()].copy_from_slice(part);
-            self.len += part.len();
+    fn put(&mut self, bytes: &[u8]) {
+        self.len = put(self.to, self.len, bytes);
+    }
+
+    #[inline(never)]
+    fn word(&mut self, word: &[u8]) {
+        self.put(word);
+        self.put(&[0]);
+    }
+
+    #[inline(never)]
+    fn number(&mut self, name: &[u8], number: Option<u64>) {
+        if let Some(number) = number {
+            self.word(name);
+            self.word(decimal::render(number, &mut [0; decimal::DIGITS_MAX]));
         }
     }
 }
 
-/// A number of decimal digits and nothing else.
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-fn decimal(mut number: u64, to: &mut [u8; 20]) -> &[u8] {
-    let mut from = to.len();
-    loop {
-        from -= 1;
-        // Below 10, so it fits.
-        to[from] = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        if number == 0 {
-            return &to[from..];
-        }
+const fn name_of(kind: DigestKind) -> &'static [u8] {
+    match kind {
+        DigestKind::Blake3 => b"blake3",
+        DigestKind::Crc32 => b"crc32",
     }
 }
 
-fn hex(digits: &[u8]) -> Option<Digest> {
-    let value = |digit: u8| char::from(digit).to_digit(16).and_then(|it| u8::try_from(it).ok());
-    let mut digest = [0; 32];
-    if digits.len() != 2 * digest.len() {
-        return None;
+fn kind_of(name: &[u8]) -> Option<DigestKind> {
+    [DigestKind::Blake3, DigestKind::Crc32].into_iter().find(|&kind| name_of(kind) == name)
+}
+
+/// The digest that is written in so many hexadecimal digits: their number tells the kind.
+fn digest_of(digits: &[u8]) -> Option<Digest> {
+    let mut bytes = [0; 32];
+    let mut len = 0;
+    for pair in digits.chunks(2) {
+        let &[high, low] = pair else { return None };
+        *bytes.get_mut(len)? = value_of(high)? << 4 | value_of(low)?;
+        len += 1;
     }
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    let kind = if len == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
+    Digest::from_bytes(kind, bytes.get(..len)?)
+}
+
+const fn value_of(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
     }
-    Some(digest)
 }
 
 #[cfg(test)]
@@ -164,13 +181,24 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
+    fn kinds() -> impl Strategy<Value = Option<DigestKind>> {
+        proptest::option::of(prop_oneof![Just(DigestKind::Blake3), Just(DigestKind::Crc32)])
+    }
+
+    fn digests() -> impl Strategy<Value = Option<Digest>> {
+        proptest::option::of(prop_oneof![
+            any::<[u8; 32]>().prop_map(Digest::Blake3),
+            any::<u32>().prop_map(Digest::Crc32),
+        ])
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
             frame in proptest::option::of(1..=u32::MAX),
             offset: Option<u64>,
-            prefix: Option<Digest>,
-            digest: bool,
+            prefix in digests(),
+            digest in kinds(),
             size: Option<u64>,
         ) {
             let options = Options { frame, offset, prefix, digest, size };
@@ -190,21 +218,22 @@ mod tests {
         let all = Options {
             frame: Some(u32::MAX),
             offset: Some(u64::MAX),
-            prefix: Some([255; 32]),
-            digest: true,
+            prefix: Some(Digest::Blake3([255; 32])),
+            digest: Some(DigestKind::Blake3),
             size: Some(u64::MAX),
         };
-        assert!(all.render(&mut [0; OPTIONS_MAX]) <= OPTIONS_MAX);
+        assert!(all.render(&mut [0; OPTIONS_MAX]) < OPTIONS_MAX);
         // The prefix is a request's, and the dots are an answer's.
         let answer = Options { prefix: None, ..all };
         let rendered = answer.render_around(STEPS_MAX, u64::MAX, &mut [0; OPTIONS_MAX]);
-        assert!(rendered.len <= OPTIONS_MAX);
+        assert!(rendered.len < OPTIONS_MAX);
     }
 
     #[test]
     fn an_answer_is_as_long_for_every_offset_and_its_beginning_is_the_same() {
         let text = |offset| {
-            let options = Options { size: Some(7), offset, digest: true, ..Options::default() };
+            let digest = Some(DigestKind::Blake3);
+            let options = Options { size: Some(7), offset, digest, ..Options::default() };
             let mut to = [0; OPTIONS_MAX];
             let Rendered { len, known } = options.render_around(3, 12_345, &mut to);
             (Options::parse(&to[..len]), len, to[..known].to_vec())
@@ -226,6 +255,8 @@ mod tests {
             b"offset\0\0",
             b"offset\x0018446744073709551616\0",
             b"prefix\0abc\0",
+            b"prefix\0abcdefgh\0",
+            b"prefix\x00001122334455\0",
             b"digest\0md5\0",
             b"FRAME\08\0",
             b"colour\0blue\0",

@@ -1,46 +1,47 @@
-//! The client's end.
+//! A server's stream, taken apart.
 
-use super::{Digest, FRAME_DEFAULT, Options, REQUEST_MAX};
-use crate::fault::Peer;
-use crate::wire::FrameHeader;
+use super::{FRAME_DEFAULT, Options, REQUEST_MAX, name_and_options};
+use crate::bytes::{first, put, split};
+use crate::fault::{Fault, Limit, Peer};
+use crate::file::{Digest, DigestKind};
+use crate::frame::HeaderReader;
 
-/// Takes a server's stream apart. `N` bounds the name with its options, and a reason, in bytes.
+/// Takes a server's stream apart, fed with whatever pieces arrive. `B` is the memory for the name
+/// with its options, for a reason and for a digest: an array, a slice that is lent, or what the
+/// program has.
 ///
 /// The file's bytes are lent from the input, without a copy.
 #[derive(Debug, Clone)]
-pub struct Receiver<const N: usize = REQUEST_MAX> {
-    buf: [u8; N],
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Receiver<B> {
+    memory: B,
     state: State,
-    /// Bytes of a frame at most.
+    /// Bytes of a frame of the file at most.
     frame: u32,
+    /// Where in the file the next byte of it is.
+    at: u64,
     /// Bytes that are still to come, if the server said how many there are.
     left: Option<u64>,
-    digest: bool,
+    digest: Option<DigestKind>,
 }
 
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
-    /// `have` bytes of a header came.
-    Header {
-        of: Of,
-        bytes: [u8; FrameHeader::LEN],
-        have: usize,
-    },
-    /// `have` of `len` bytes came, to be kept.
-    Kept {
-        of: Of,
-        len: usize,
-        have: usize,
-    },
-    /// `left` bytes of the file follow.
-    Payload {
-        left: u32,
-    },
+    /// Inside a header.
+    Header { of: Of, header: HeaderReader },
+    /// Inside a payload of `len` bytes that goes to the memory: `have < len` of them came, and
+    /// `len` bytes fit.
+    Gathering { of: Of, len: usize, have: usize },
+    /// Inside a frame of the file: `left` bytes of it follow.
+    Body { left: u32 },
+    /// All came.
     Done,
 }
 
 /// What a frame is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Of {
     Name,
     Reason,
@@ -50,13 +51,14 @@ enum Of {
 
 impl State {
     const fn header(of: Of) -> Self {
-        Self::Header { of, bytes: [0; FrameHeader::LEN], have: 0 }
+        Self::Header { of, header: HeaderReader::START }
     }
 }
 
 /// What a server says of the file before it comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head<'a> {
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Answered<'a> {
     /// Its name: a claim of the peer, and no path to write to.
     pub name: &'a [u8],
     /// What the server does of what was asked.
@@ -66,13 +68,13 @@ pub struct Head<'a> {
 /// What [`Receiver::feed`] found. `rest` is the input after it: feed that next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub enum Fed<'a, 'i> {
-    /// All of the input is taken.
+pub enum ReceiveStep<'a, 'i> {
+    /// All of the input is consumed.
     More,
     /// There is such a file.
-    Head {
+    Answered {
         /// What it is.
-        head: Head<'a>,
+        answer: Answered<'a>,
         /// The input after it.
         rest: &'i [u8],
     },
@@ -80,7 +82,7 @@ pub enum Fed<'a, 'i> {
     Refused(&'a [u8]),
     /// The next bytes of the file.
     Body {
-        /// They.
+        /// The bytes.
         bytes: &'i [u8],
         /// The input after them.
         rest: &'i [u8],
@@ -94,21 +96,42 @@ pub enum Fed<'a, 'i> {
     },
 }
 
-impl<const N: usize> Default for Receiver<N> {
-    fn default() -> Self {
-        Self::new()
+// By hand: the derive cannot tell apart the slices of two lifetimes.
+#[cfg(feature = "defmt")]
+impl defmt::Format for ReceiveStep<'_, '_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        match self {
+            Self::More => defmt::write!(f, "More"),
+            Self::Answered { answer, .. } => defmt::write!(f, "Answered({})", answer),
+            Self::Refused(why) => defmt::write!(f, "Refused({=[u8]})", why),
+            Self::Body { bytes, .. } => defmt::write!(f, "Body({=[u8]})", bytes),
+            Self::End { digest, .. } => defmt::write!(f, "End({})", digest),
+        }
     }
 }
 
-impl<const N: usize> Receiver<N> {
-    /// Nothing has come yet.
-    pub const fn new() -> Self {
+/// A [`ReceiveStep`] by lengths: what is in the memory, or at the front of the input.
+pub(super) enum Found {
+    More,
+    /// So many bytes of the memory are the name and the options.
+    Answered(usize),
+    /// So many bytes of the memory are the reason.
+    Refused(usize),
+    /// So many bytes of the input, and not none, are of the file. They are not consumed yet.
+    Body(usize),
+    End(Option<Digest>),
+}
+
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
+    /// Nothing has come yet. A name that does not fit into `memory` ends in [`Fault::Local`].
+    pub const fn new(memory: B) -> Self {
         Self {
-            buf: [0; N],
+            memory,
             state: State::header(Of::Name),
             frame: FRAME_DEFAULT,
+            at: 0,
             left: None,
-            digest: false,
+            digest: None,
         }
     }
 
@@ -116,48 +139,25 @@ impl<const N: usize> Receiver<N> {
     ///
     /// # Errors
     /// The server breaks the protocol: a frame longer than agreed, a file longer or shorter than it
-    /// said, a digest that is none. Nothing may be fed after that.
-    pub fn feed<'a, 'i: 'a>(&'a mut self, mut input: &'i [u8]) -> Result<Fed<'a, 'i>, Peer> {
-        loop {
-            match &mut self.state {
-                State::Done => return Ok(Fed::More),
-                State::Payload { left } if *left > 0 => {
-                    if input.is_empty() {
-                        return Ok(Fed::More);
-                    }
-                    let n = (*left as usize).min(input.len());
-                    // `n <= *left`, so it fits.
-                    *left -= u32::try_from(n).unwrap_or(*left);
-                    let (bytes, rest) = input.split_at(n);
-                    return Ok(Fed::Body { bytes, rest });
-                }
-                State::Payload { .. } => self.state = State::header(Of::File),
-                State::Header { of, bytes, have } => {
-                    let n = input.len().min(FrameHeader::LEN - *have);
-                    bytes[*have..*have + n].copy_from_slice(&input[..n]);
-                    *have += n;
-                    input = &input[n..];
-                    if *have < FrameHeader::LEN {
-                        return Ok(Fed::More);
-                    }
-                    let (of, len) = (*of, FrameHeader::from(*bytes).len());
-                    if self.begin(of, len)? {
-                        return Ok(Fed::End { digest: None, rest: input });
-                    }
-                }
-                State::Kept { of, len, have } => {
-                    let n = input.len().min(*len - *have);
-                    self.buf[*have..*have + n].copy_from_slice(&input[..n]);
-                    *have += n;
-                    input = &input[n..];
-                    if have < len {
-                        return Ok(Fed::More);
-                    }
-                    let (of, len) = (*of, *len);
-                    return self.kept(of, len, input);
-                }
+    /// said, a digest that is none. Or what it sends does not fit into the memory. Nothing may be
+    /// fed after that.
+    pub fn feed<'a, 'i: 'a>(&'a mut self, input: &'i [u8]) -> Result<ReceiveStep<'a, 'i>, Fault> {
+        let (found, rest) = self.find(input)?;
+        Ok(match found {
+            Found::More => ReceiveStep::More,
+            Found::Answered(len) => {
+                let (name, options) = name_and_options(self.memory(len));
+                let answer = Answered { name, options: Options::parse(options) };
+                ReceiveStep::Answered { answer, rest }
             }
-        }
+            Found::Refused(len) => ReceiveStep::Refused(self.memory(len)),
+            Found::Body(len) => {
+                self.consume(len);
+                let (bytes, rest) = split(rest, len);
+                ReceiveStep::Body { bytes, rest }
+            }
+            Found::End(digest) => ReceiveStep::End { digest, rest },
+        })
     }
 
     /// Tells it that the stream ended.
@@ -167,81 +167,145 @@ impl<const N: usize> Receiver<N> {
     pub fn finish(&self) -> Result<(), Peer> {
         match self.state {
             State::Done => Ok(()),
-            State::Header { .. } | State::Kept { .. } | State::Payload { .. } => {
+            State::Header { .. } | State::Gathering { .. } | State::Body { .. } => {
                 Err(Peer::Truncated)
             }
         }
     }
 
+    /// The first `len` bytes of the memory.
+    pub(super) fn memory(&self, len: usize) -> &[u8] {
+        first(self.memory.as_ref(), len)
+    }
+
+    /// Where in the file the next byte of it is.
+    pub(super) const fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Bytes of the whole file, if the server said.
+    pub(super) const fn size(&self) -> Option<u64> {
+        match self.left {
+            Some(left) => Some(self.at.saturating_add(left)),
+            None => None,
+        }
+    }
+
+    /// The kind of digest that will follow.
+    pub(super) const fn digest(&self) -> Option<DigestKind> {
+        self.digest
+    }
+
+    /// Consumes input up to the next thing to tell, and returns what is behind.
+    pub(super) fn find<'i>(&mut self, mut input: &'i [u8]) -> Result<(Found, &'i [u8]), Fault> {
+        loop {
+            match &mut self.state {
+                State::Done => return Ok((Found::More, input)),
+                State::Body { left: 0 } => self.state = State::header(Of::File),
+                State::Body { left } => {
+                    let len = input.len().min(*left as usize);
+                    let found = if len == 0 { Found::More } else { Found::Body(len) };
+                    return Ok((found, input));
+                }
+                State::Header { of, header } => {
+                    let of = *of;
+                    let (header, rest) = header.take(input);
+                    input = rest;
+                    let Some(header) = header else { return Ok((Found::More, rest)) };
+                    if self.begin(of, header.len())? {
+                        return Ok((Found::End(None), rest));
+                    }
+                }
+                State::Gathering { of, len, have } => {
+                    let (piece, rest) = split(input, *len - *have);
+                    *have = put(self.memory.as_mut(), *have, piece);
+                    if have < len {
+                        return Ok((Found::More, rest));
+                    }
+                    let (of, len) = (*of, *len);
+                    return Ok((self.gathered(of, len)?, rest));
+                }
+            }
+        }
+    }
+
+    /// So many bytes of a [`Found::Body`] are consumed.
+    pub(super) fn consume(&mut self, bytes: usize) {
+        if let State::Body { left } = &mut self.state {
+            // No more than there are in the frame.
+            *left = left.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+            self.at = self.at.saturating_add(bytes as u64);
+            self.left = self.left.map(|left| left.saturating_sub(bytes as u64));
+        }
+    }
+
     /// A frame of `len` bytes begins. Whether the file is whole with it.
-    fn begin(&mut self, of: Of, len: u32) -> Result<bool, Peer> {
-        let max = u32::try_from(N).unwrap_or(u32::MAX);
+    fn begin(&mut self, of: Of, len: u32) -> Result<bool, Fault> {
         match of {
             Of::Name if len == 0 => self.state = State::header(Of::Reason),
             Of::File if len == 0 => {
                 if self.left.is_some_and(|left| left > 0) {
-                    return Err(Peer::Malformed);
+                    return Err(Peer::Malformed.into());
                 }
-                self.state = if self.digest { State::header(Of::Digest) } else { State::Done };
-                return Ok(!self.digest);
+                self.state = match self.digest {
+                    Some(_) => State::header(Of::Digest),
+                    None => State::Done,
+                };
+                return Ok(self.digest.is_none());
             }
             Of::File => {
                 if len > self.frame {
-                    return Err(Peer::TooLong { claimed: len, max: self.frame });
+                    return Err(Peer::TooLong { claimed: len, max: self.frame }.into());
                 }
-                if let Some(left) = &mut self.left {
-                    *left = left.checked_sub(len.into()).ok_or(Peer::Malformed)?;
+                if self.left.is_some_and(|left| left < u64::from(len)) {
+                    return Err(Peer::Malformed.into());
                 }
-                self.state = State::Payload { left: len };
+                self.state = State::Body { left: len };
             }
-            Of::Digest if len as usize != size_of::<Digest>() => return Err(Peer::Malformed),
+            Of::Digest if len > 32 => return Err(Peer::Malformed.into()),
             Of::Name | Of::Reason | Of::Digest => {
-                if len > max {
-                    return Err(Peer::TooLong { claimed: len, max });
+                let (need, have) = (len as usize, self.memory.as_mut().len());
+                if need > REQUEST_MAX {
+                    // No memory is meant for more than the protocol has.
+                    let max = u32::try_from(REQUEST_MAX).unwrap_or(u32::MAX);
+                    return Err(Peer::TooLong { claimed: len, max }.into());
                 }
-                self.state = State::Kept { of, len: len as usize, have: 0 };
+                if need > have {
+                    return Err(Limit { need, have }.into());
+                }
+                self.state = State::Gathering { of, len: need, have: 0 };
             }
         }
         Ok(false)
     }
 
-    /// A frame that is kept is whole.
-    fn kept<'a, 'i: 'a>(
-        &'a mut self,
-        of: Of,
-        len: usize,
-        rest: &'i [u8],
-    ) -> Result<Fed<'a, 'i>, Peer> {
-        let payload = &self.buf[..len];
+    /// A payload is in the memory.
+    fn gathered(&mut self, of: Of, len: usize) -> Result<Found, Fault> {
+        let payload = first(self.memory.as_ref(), len);
         match of {
             Of::Name => {
-                let (name, options) = match payload.iter().position(|&byte| byte == 0) {
-                    Some(nul) => (&payload[..nul], Options::parse(&payload[nul + 1..])),
-                    None => (payload, Options::default()),
-                };
+                let options = Options::parse(name_and_options(payload).1);
                 self.state = State::header(Of::File);
                 self.frame = options.frame.unwrap_or(FRAME_DEFAULT);
                 self.digest = options.digest;
+                self.at = options.offset.unwrap_or(0);
                 self.left = match options.size {
-                    Some(size) => {
-                        let offset = options.offset.unwrap_or(0);
-                        Some(size.checked_sub(offset).ok_or(Peer::Malformed)?)
-                    }
+                    Some(size) => Some(size.checked_sub(self.at).ok_or(Peer::Malformed)?),
                     None => None,
                 };
-                Ok(Fed::Head { head: Head { name, options }, rest })
+                Ok(Found::Answered(len))
             }
             Of::Reason => {
                 self.state = State::Done;
-                Ok(Fed::Refused(payload))
+                Ok(Found::Refused(len))
             }
             Of::Digest => {
+                let digest = self.digest.and_then(|kind| Digest::from_bytes(kind, payload));
                 self.state = State::Done;
-                let digest = payload.try_into().map_err(|_| Peer::Malformed)?;
-                Ok(Fed::End { digest: Some(digest), rest })
+                Ok(Found::End(Some(digest.ok_or(Peer::Malformed)?)))
             }
             // It is lent as it comes.
-            Of::File => Err(Peer::Malformed),
+            Of::File => Err(Peer::Malformed.into()),
         }
     }
 }

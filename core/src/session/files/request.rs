@@ -1,14 +1,16 @@
 //! What a client asks.
 
-use super::options::OPTIONS_MAX;
-use super::{Options, REQUEST_MAX, Refusal};
+use super::{NAME_MAX, Options, REQUEST_MAX, options::OPTIONS_MAX};
+use crate::bytes::{first, put};
+use crate::file::Refusal;
 use crate::wire::FrameHeader;
 use zerocopy::IntoBytes;
 
 /// A request for a file.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'n> {
-    /// The name, as the server's root has it: at most [`NAME_MAX`](super::NAME_MAX) bytes, no NUL.
+    /// The name, as the server's root has it: at most [`NAME_MAX`] bytes, no NUL.
     pub name: &'n [u8],
     /// What else is asked for.
     pub options: Options,
@@ -28,16 +30,15 @@ impl Request<'_> {
         }
         let mut text = [0; OPTIONS_MAX];
         let len = self.options.render(&mut text);
-        let options = &text[..len];
-        let payload = self.name.len() + 1 + options.len();
-        if payload > REQUEST_MAX || to.len() < FrameHeader::LEN + payload {
+        let options = first(&text, len);
+        let payload = self.name.len().saturating_add(1 + options.len());
+        if self.name.len() > NAME_MAX || to.len() < FrameHeader::LEN.saturating_add(payload) {
             return Err(Refusal::TooLong);
         }
         let header = FrameHeader::new(u32::try_from(payload).map_err(|_| Refusal::TooLong)?);
         let mut len = 0;
         for part in [header.as_bytes(), self.name, &[0], options] {
-            to[len..len + part.len()].copy_from_slice(part);
-            len += part.len();
+            len = put(to, len, part);
         }
         Ok(len)
     }

@@ -1,53 +1,63 @@
 //! The server's end.
 
-use super::answer::{Answer, Work};
-use super::{
-    Digest, Extent, FRAME_DEFAULT, FileSender, NAME_MAX, Options, Piece, REQUEST_MAX, Refusal,
-    Task, UNSENT_MAX,
-};
+use super::response::{Response, Work};
+use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, name_and_options};
+use crate::bytes::{after, fill, first, put, split};
 use crate::fault::{Fault, Peer};
-use crate::frame::{Cut, Part};
-use crate::session::{Out, Session, Took};
+use crate::file::{Answer, Digest, DigestKind, Digests, Extent, FileUser, Op, Piece, Refusal};
+use crate::frame::{Cut, HeaderReader, Part};
+use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
 use crate::want::Want;
 use crate::wire::FrameHeader;
 use zerocopy::IntoBytes;
 
-/// Sends one file to one client. `N` bounds the name with its options, in bytes.
+/// Sends one file to one client. `B` is the memory for the name with its options: an array, a slice
+/// that is lent, or what the program has. It is not touched before a request comes.
 #[derive(Debug, Clone)]
-pub struct FilesServer<const N: usize = REQUEST_MAX> {
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FilesServer<B> {
     /// The payload of the request.
-    request: [u8; N],
-    /// Where the name ends. Invariant: `name_len <= N`.
+    memory: B,
+    /// Where the name in the memory ends.
     name_len: usize,
     /// Those of the request until the file is open, and then those of the answer.
     options: Options,
     /// Of the file.
     size: u64,
+    /// What the shell can make.
+    digests: Digests,
     state: State,
 }
 
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
-    /// `have` bytes of the request came, its header included.
-    Asked {
-        header: [u8; FrameHeader::LEN],
+    /// Inside the header of the request.
+    Header(HeaderReader),
+    /// Inside the request of `len` bytes: `have < len` of them came, and `len` bytes fit.
+    Gathering {
+        len: usize,
         have: usize,
     },
     /// The shell opens the file.
     Opening,
     /// The answer leaves, and the shell digests what the end of it depends on.
-    Answering(Answer),
+    Answering(Response),
     /// `sent` bytes of the cut have left.
     Sending {
         sent: u64,
     },
-    /// The shell says what the digest is.
-    Digesting,
+    /// The shell says what the digest of the whole is.
+    Digesting {
+        kind: DigestKind,
+    },
+    /// `rendered` bytes of the last frames have left.
     Ending {
         digest: Option<Digest>,
         rendered: usize,
     },
+    /// `rendered` bytes of the refusal have left.
     Refusing {
         why: Refusal,
         rendered: usize,
@@ -55,36 +65,41 @@ enum State {
     Done(Result<(), Fault>),
 }
 
-impl<const N: usize> Default for FilesServer<N> {
-    fn default() -> Self {
-        Self::new()
+impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
+    /// Waits for a request. One that does not fit into `memory` is refused to the peer.
+    pub const fn new(memory: B) -> Self {
+        Self {
+            memory,
+            name_len: 0,
+            options: Options::NONE,
+            size: 0,
+            digests: Digests::ALL,
+            state: State::Header(HeaderReader::START),
+        }
     }
-}
 
-impl<const N: usize> FilesServer<N> {
-    /// Waits for a request.
-    pub const fn new() -> Self {
-        let state = State::Asked { header: [0; FrameHeader::LEN], have: 0 };
-        Self { request: [0; N], name_len: 0, options: NO_OPTIONS, size: 0, state }
-    }
-
-    /// Sends the file `name` unasked. A name longer than `N` is refused to the peer.
-    pub fn pushing(name: &[u8]) -> Self {
-        let mut server = Self::new();
-        server.state = match server.request.get_mut(..name.len()) {
-            Some(room) => {
-                room.copy_from_slice(name);
-                server.name_len = name.len();
-                State::Opening
-            }
-            None => State::Refusing { why: Refusal::TooLong, rendered: 0 },
+    /// Sends the file `name` unasked. A name that does not fit into `memory` is refused to the peer.
+    pub fn pushing(memory: B, name: &[u8]) -> Self {
+        let mut server = Self::new(memory);
+        server.name_len = fill(server.memory.as_mut(), name);
+        server.state = if server.name_len == name.len() {
+            State::Opening
+        } else {
+            State::Refusing { why: Refusal::TooLong, rendered: 0 }
         };
         server
     }
 
+    /// For a shell that can make no other digests.
+    #[must_use]
+    pub fn offering(mut self, digests: Digests) -> Self {
+        self.digests = digests;
+        self
+    }
+
     /// The name that was asked for. Empty until the request is whole.
     pub fn name(&self) -> &[u8] {
-        self.request.get(..self.name_len).unwrap_or_default()
+        first(self.memory.as_ref(), self.name_len)
     }
 
     /// What was asked, and when the file is open, what is done of it.
@@ -92,53 +107,52 @@ impl<const N: usize> FilesServer<N> {
         self.options
     }
 
-    /// Takes bytes of the request. How many.
-    fn ask(&mut self, bytes: &[u8]) -> usize {
-        let mut taken = 0;
-        while let State::Asked { header, have } = &mut self.state
-            && let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty())
-        {
-            let into = have.checked_sub(FrameHeader::LEN);
-            let (to, wanted) = match into {
-                None => (&mut header[*have..], FrameHeader::LEN - *have),
-                Some(into) => {
-                    let len = FrameHeader::from(*header).len() as usize;
-                    (&mut self.request[into..len], len - into)
-                }
-            };
-            let n = wanted.min(rest.len());
-            to[..n].copy_from_slice(&rest[..n]);
-            *have += n;
-            taken += n;
-            let (header, have) = (*header, *have);
-            if have >= FrameHeader::LEN {
-                match usize::try_from(FrameHeader::from(header).len()) {
-                    Ok(len) if len <= N => {
-                        if have == FrameHeader::LEN + len {
-                            self.asked(len);
+    /// Takes bytes of the request.
+    fn receive(&mut self, mut input: &[u8]) {
+        loop {
+            match &mut self.state {
+                State::Header(header) => {
+                    let (header, rest) = header.take(input);
+                    let Some(header) = header else { return };
+                    input = rest;
+                    match usize::try_from(header.len()) {
+                        Ok(0) => self.refuse(Refusal::BadName),
+                        Ok(len) if len <= self.memory.as_mut().len() => {
+                            self.state = State::Gathering { len, have: 0 };
                         }
+                        _ => self.refuse(Refusal::TooLong),
                     }
-                    _ => self.refuse(Refusal::TooLong),
                 }
+                State::Gathering { len, have } => {
+                    let (piece, _) = split(input, *len - *have);
+                    *have = put(self.memory.as_mut(), *have, piece);
+                    if have == len {
+                        let len = *len;
+                        self.received(len);
+                    }
+                    return;
+                }
+                State::Opening
+                | State::Answering(_)
+                | State::Sending { .. }
+                | State::Digesting { .. }
+                | State::Ending { .. }
+                | State::Refusing { .. }
+                | State::Done(_) => return,
             }
         }
-        taken
     }
 
     /// The request is whole.
-    fn asked(&mut self, len: usize) {
-        let request = &self.request[..len];
-        let (name, options) = match request.iter().position(|&byte| byte == 0) {
-            Some(nul) => (&request[..nul], &request[nul + 1..]),
-            None => (request, &[][..]),
-        };
+    fn received(&mut self, len: usize) {
+        let (name, options) = name_and_options(first(self.memory.as_ref(), len));
         self.name_len = name.len();
         self.options = Options::parse(options);
-        self.state = match name.len() {
-            0 => State::Refusing { why: Refusal::BadName, rendered: 0 },
-            1..=NAME_MAX => State::Opening,
-            _ => State::Refusing { why: Refusal::TooLong, rendered: 0 },
-        };
+        match self.name_len {
+            0 => self.refuse(Refusal::BadName),
+            1..=NAME_MAX => self.state = State::Opening,
+            _ => self.refuse(Refusal::TooLong),
+        }
     }
 
     fn refuse(&mut self, why: Refusal) {
@@ -146,69 +160,71 @@ impl<const N: usize> FilesServer<N> {
     }
 
     /// The file is open: what is done of what was asked, as far as that is known by now.
-    fn answer(&mut self) {
-        let asked = self.options;
-        // A copy that is longer than the file is of another file: it begins anew.
-        let from = asked.offset.filter(|&offset| offset <= self.size).unwrap_or(0);
+    fn opened(&mut self, size: u64) {
+        let (asked, can) = (self.options, self.digests);
+        self.size = size;
+        // A copy that is longer than the file is of another file: it begins anew. So does one that
+        // cannot be compared.
+        let comparable = asked.prefix.is_none_or(|prefix| can.contains(prefix.kind()));
+        let from = asked.offset.filter(|&offset| offset <= size && comparable).unwrap_or(0);
         self.options = Options {
-            size: Some(self.size),
+            size: Some(size),
             offset: asked.offset.map(|_| from),
             frame: asked.frame.map(|frame| frame.max(Cut::FRAME_MIN)),
             prefix: None,
-            digest: asked.digest && from <= UNSENT_MAX,
+            digest: asked.digest.filter(|&kind| can.contains(kind) && from <= UNSENT_MAX),
         };
         let work = Work::of(from, asked.prefix, self.options.digest);
-        self.state = State::Answering(Answer::new(from, work));
+        let response = Response::new(self.name_len, &self.options, from, work);
+        self.state = State::Answering(response);
     }
 
+    /// Bytes before the first one that is sent.
     fn offset(&self) -> u64 {
         self.options.offset.unwrap_or(0)
     }
 
     fn cut(&self) -> Cut {
-        Cut::new(self.size - self.offset(), self.options.frame.unwrap_or(FRAME_DEFAULT))
+        let len = self.size.saturating_sub(self.offset());
+        Cut::new(len, self.options.frame.unwrap_or(FRAME_DEFAULT))
     }
 
     /// The file is sent.
     fn end(&mut self) {
-        self.state = if self.options.digest {
-            State::Digesting
-        } else {
-            State::Ending { digest: None, rendered: 0 }
+        self.state = match self.options.digest {
+            Some(kind) => State::Digesting { kind },
+            None => State::Ending { digest: None, rendered: 0 },
         };
     }
 }
 
-const NO_OPTIONS: Options =
-    Options { frame: None, offset: None, prefix: None, digest: false, size: None };
-
-impl<const N: usize> Session for FilesServer<N> {
-    /// One request; what comes behind it is taken and forgotten.
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
-        let _ = self.ask(bytes);
-        Took::bytes(bytes.len())
+impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
+    /// One request; what comes behind it is consumed and forgotten.
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
+        self.receive(bytes);
+        Consumed::bytes(bytes.len())
     }
 
     fn eof(&mut self, _: Instant) {
         match self.state {
-            // Who connects and asks for nothing has a look whether somebody listens.
-            State::Asked { have: 0, .. } => self.state = State::Done(Ok(())),
-            State::Asked { .. } => self.state = State::Done(Err(Peer::Truncated.into())),
+            // A client that connects and asks for nothing looks whether a server listens.
+            State::Header(header) if header.is_empty() => self.state = State::Done(Ok(())),
+            State::Header(_) | State::Gathering { .. } => self.abort(Peer::Truncated.into()),
             State::Opening
             | State::Answering(_)
             | State::Sending { .. }
-            | State::Digesting
+            | State::Digesting { .. }
             | State::Ending { .. }
             | State::Refusing { .. }
             | State::Done(_) => {}
         }
     }
 
-    fn space(&mut self, _: Instant, out: &mut Out<'_>) {
+    fn render(&mut self, _: Instant, out: &mut Out<'_>) {
         match &mut self.state {
-            State::Answering(answer) => {
-                let name = &self.request[..self.name_len];
-                if answer.render(name, &self.options, out) {
+            State::Answering(response) => {
+                let name = first(self.memory.as_ref(), self.name_len);
+                if response.render(name, &self.options, out) {
                     self.state = State::Sending { sent: 0 };
                     if self.cut().wire_len() == 0 {
                         self.end();
@@ -216,37 +232,37 @@ impl<const N: usize> Session for FilesServer<N> {
                 }
             }
             State::Ending { digest, rendered } => {
-                let digest = digest.as_ref().map_or(&[][..], |digest| digest);
-                let header = FrameHeader::new(len_of(digest.len()));
+                let mut crc = [0; 4];
+                let digest = digest.as_ref().map_or(&[][..], |digest| digest.bytes(&mut crc));
+                let header = header_of(digest.len());
                 let header = if digest.is_empty() { &[] } else { header.as_bytes() };
-                if put(out, rendered, [EMPTY.as_bytes(), header, digest, &[]]) {
+                if put_parts(out, rendered, [EMPTY.as_bytes(), header, digest, &[]]) {
                     self.state = State::Done(Ok(()));
                 }
             }
             State::Refusing { why, rendered } => {
                 let why = why.text().as_bytes();
-                let header = FrameHeader::new(len_of(why.len()));
-                if put(out, rendered, [EMPTY.as_bytes(), header.as_bytes(), why, &[]]) {
+                let header = header_of(why.len());
+                if put_parts(out, rendered, [EMPTY.as_bytes(), header.as_bytes(), why, &[]]) {
                     self.state = State::Done(Ok(()));
                 }
             }
-            State::Asked { .. }
+            State::Header(_)
+            | State::Gathering { .. }
             | State::Opening
             | State::Sending { .. }
-            | State::Digesting
+            | State::Digesting { .. }
             | State::Done(_) => {}
         }
     }
 
-    fn tick(&mut self, _: Instant) {}
-
     fn want(&self) -> Want {
         match self.state {
-            State::Asked { .. } => Want::READ,
-            State::Opening
-            | State::Answering(_)
+            State::Header(_) | State::Gathering { .. } => Want::READ,
+            State::Answering(response) if response.op().is_some() => Want::FILE,
+            State::Opening | State::Digesting { .. } => Want::FILE,
+            State::Answering(_)
             | State::Sending { .. }
-            | State::Digesting
             | State::Ending { .. }
             | State::Refusing { .. } => Want::WRITE,
             State::Done(how) => Want::done(how),
@@ -260,55 +276,43 @@ impl<const N: usize> Session for FilesServer<N> {
     }
 
     fn awaits_request(&self) -> bool {
-        matches!(self.state, State::Asked { .. })
+        matches!(self.state, State::Header(_) | State::Gathering { .. })
     }
 
-    fn file_sender(&mut self) -> Option<&mut dyn FileSender> {
+    fn file(&mut self) -> Option<&mut dyn FileUser> {
         Some(self)
     }
 }
 
-impl<const N: usize> FileSender for FilesServer<N> {
-    fn task(&self) -> Task<'_> {
+impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
+    fn op(&self) -> Option<Op<'_>> {
         match self.state {
-            State::Opening => Task::Open(self.name()),
-            State::Answering(answer) => {
-                answer.task(self.name_len, &self.options).map_or(Task::Render, Task::Digest)
-            }
-            State::Sending { .. } => Task::Send { digest: self.options.digest },
-            State::Digesting => Task::Digest(Extent { offset: self.size, len: 0 }),
-            State::Asked { .. }
-            | State::Ending { .. }
-            | State::Refusing { .. }
-            | State::Done(_) => Task::Render,
-        }
-    }
-
-    fn opened(&mut self, _: Instant, file: Result<u64, Refusal>) {
-        if !matches!(self.state, State::Opening) {
-            return;
-        }
-        match file {
-            Err(why) => self.refuse(why),
-            Ok(size) => {
-                self.size = size;
-                self.answer();
-            }
-        }
-    }
-
-    fn digested(&mut self, _: Instant, bytes: u64, so_far: &Digest) {
-        match &mut self.state {
-            State::Answering(answer) => answer.worked(bytes, so_far, &mut self.options),
-            State::Digesting => {
-                self.state = State::Ending { digest: Some(*so_far), rendered: 0 };
-            }
-            State::Asked { .. }
-            | State::Opening
+            State::Opening => Some(Op::Open(self.name())),
+            State::Answering(response) => response.op(),
+            State::Digesting { kind } => Some(Op::FinishDigest(kind)),
+            State::Header(_)
+            | State::Gathering { .. }
             | State::Sending { .. }
             | State::Ending { .. }
             | State::Refusing { .. }
-            | State::Done(_) => {}
+            | State::Done(_) => None,
+        }
+    }
+
+    fn answer(&mut self, _: Instant, answer: Answer) {
+        match (&mut self.state, answer) {
+            (State::Opening, Answer::Opened(size)) => self.opened(size),
+            (State::Opening, Answer::Refused(why)) => self.refuse(why),
+            (State::Opening, Answer::Failed(_)) => self.refuse(Refusal::Failed),
+            (
+                State::Answering(_) | State::Sending { .. } | State::Digesting { .. },
+                Answer::Failed(fault),
+            ) => self.state = State::Done(Err(fault)),
+            (State::Answering(response), answer) => response.answer(answer, &mut self.options),
+            (State::Digesting { .. }, Answer::Digest(digest)) => {
+                self.state = State::Ending { digest: Some(digest), rendered: 0 };
+            }
+            _ => {}
         }
     }
 
@@ -317,7 +321,7 @@ impl<const N: usize> FileSender for FilesServer<N> {
         Some(match self.cut().at(sent.checked_add(ahead)?)? {
             Part::Header { header, from } => Piece::Header { header, from },
             Part::Payload { from, len } => {
-                Piece::File(Extent { offset: self.offset() + from, len: len.into() })
+                Piece::File(Extent { offset: self.offset().saturating_add(from), len: len.into() })
             }
         })
     }
@@ -331,20 +335,24 @@ impl<const N: usize> FileSender for FilesServer<N> {
             self.end();
         }
     }
+
+    fn digests(&self) -> Option<DigestKind> {
+        self.options.digest
+    }
 }
 
 const EMPTY: FrameHeader = FrameHeader::new(0);
 
-/// A length of at most `REQUEST_MAX` or so.
-pub(super) fn len_of(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+/// The header of a frame whose length is bounded by [`REQUEST_MAX`](super::REQUEST_MAX) or so.
+pub(super) fn header_of(len: usize) -> FrameHeader {
+    FrameHeader::new(u32::try_from(len).unwrap_or(u32::MAX))
 }
 
 /// Puts what fits of `parts`, of which `rendered` bytes have gone. Whether all have gone now.
-pub(super) fn put(out: &mut Out<'_>, rendered: &mut usize, parts: [&[u8]; 4]) -> bool {
+pub(super) fn put_parts(out: &mut Out<'_>, rendered: &mut usize, parts: [&[u8]; 4]) -> bool {
     let mut skip = *rendered;
     for part in parts {
-        let rest = part.get(skip..).unwrap_or_default();
+        let rest = after(part, skip);
         skip = skip.saturating_sub(part.len());
         let n = out.put(rest);
         *rendered += n;
@@ -354,3 +362,6 @@ pub(super) fn put(out: &mut Out<'_>, rendered: &mut usize, parts: [&[u8]; 4]) ->
     }
     true
 }
+
+#[cfg(test)]
+mod tests;

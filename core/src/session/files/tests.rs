@@ -11,37 +11,52 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::*;
-use crate::fault::Peer;
+use crate::fault::{Fault, Limit, Peer};
+use crate::file::{Answer, Digest, DigestKind, Extent, FileUser, Op, Piece, Refusal};
 use crate::laws::Lab;
 use crate::session::{Out, Session};
+use crate::time::Instant;
 use crate::want::Close;
 
-const NOW: Instant = Instant::ZERO;
+pub(super) const NOW: Instant = Instant::ZERO;
 
-fn request(name: &[u8], options: Options) -> Vec<u8> {
+pub(super) fn request(name: &[u8], options: Options) -> Vec<u8> {
     let mut wire = [0; Request::WIRE_MAX];
     let len = Request { name, options }.render(&mut wire).unwrap();
     wire[..len].to_vec()
 }
 
-fn digest_of(bytes: &[u8]) -> Digest {
+fn digest_of(kind: DigestKind, bytes: &[u8]) -> Digest {
     let mut digest = [0_u8; 32];
     for (at, &byte) in bytes.iter().enumerate() {
         digest[at % 32] = digest[at % 32].wrapping_mul(31).wrapping_add(byte);
     }
     digest[31] ^= bytes.len() as u8;
-    digest
+    match kind {
+        DigestKind::Blake3 => Digest::Blake3(digest),
+        DigestKind::Crc32 => Digest::Crc32(u32::from_le_bytes(*digest.last_chunk().unwrap())),
+    }
+}
+
+pub(super) type Server = FilesServer<[u8; REQUEST_MAX]>;
+
+pub(super) fn server() -> Server {
+    FilesServer::new([0; REQUEST_MAX])
 }
 
 /// A shell of its own: the answer to `wire`, `step` bytes at a time.
-fn answer(
-    server: &mut FilesServer,
-    wire: &[u8],
-    file: Result<&[u8], Refusal>,
-    step: usize,
-) -> Vec<u8> {
+fn answer(server: &mut Server, wire: &[u8], file: Result<&[u8], Refusal>, step: usize) -> Vec<u8> {
     let mut stream = Vec::new();
     let (mut digested, mut digested_to): (Vec<u8>, u64) = (Vec::new(), 0);
+    let mut digest = |offset: u64, bytes: &[u8]| {
+        if offset == 0 || offset != digested_to {
+            digested.clear();
+        }
+        digested.extend_from_slice(bytes);
+        digested_to = offset + bytes.len() as u64;
+        digested.clone()
+    };
+    let mut so_far = Vec::new();
     let mut wire = wire.to_vec();
     let mut unread = &mut wire[..];
     loop {
@@ -49,7 +64,7 @@ fn answer(
         if want.close.is_done() {
             return stream;
         }
-        if !want.write {
+        if want.read {
             if unread.is_empty() {
                 server.eof(NOW);
                 continue;
@@ -60,58 +75,55 @@ fn answer(
             let _ = server.input(NOW, piece, &mut Out::new(&mut []));
             continue;
         }
-        let step = step as u64;
         let part = |at: Extent| {
             let from = at.offset as usize;
-            &file.unwrap()[from..from + at.len.min(step) as usize]
+            &file.unwrap()[from..from + at.len.min(step as u64) as usize]
         };
-        let sender = server.file_sender().unwrap();
-        match sender.task() {
-            Task::Render => {
-                let mut room = [0; 7];
-                let room = &mut room[..(step as usize).min(7)];
-                let mut out = Out::new(room);
-                server.space(NOW, &mut out);
-                stream.extend_from_slice(out.rendered());
+        let answer = match server.op() {
+            Some(Op::Open(_)) => match file {
+                Ok(file) => Answer::Opened(file.len() as u64),
+                Err(why) => Answer::Refused(why),
+            },
+            Some(Op::Digest { extent, .. }) => {
+                so_far = digest(extent.offset, part(extent));
+                Answer::Digested(part(extent).len() as u64)
             }
-            Task::Open(_) => sender.opened(NOW, file.map(|file| file.len() as u64)),
-            Task::Digest(extent) => {
-                if extent.offset == 0 || extent.offset != digested_to {
-                    digested.clear();
-                }
-                let bytes = part(extent);
-                digested.extend_from_slice(bytes);
-                digested_to = extent.offset + bytes.len() as u64;
-                sender.digested(NOW, bytes.len() as u64, &digest_of(&digested));
-            }
-            Task::Send { digest } => {
-                let bytes = match sender.piece(0).unwrap() {
-                    Piece::Header { header, from } => {
+            Some(Op::FinishDigest(kind)) => Answer::Digest(digest_of(kind, &so_far)),
+            Some(other) => panic!("a server asked for {other:?}"),
+            None => {
+                let kind = server.digests();
+                match server.piece(0) {
+                    Some(Piece::Header { header, from }) => {
                         let rest = &header.as_bytes()[from..];
-                        rest[..rest.len().min(step as usize)].to_vec()
+                        let rest = &rest[..rest.len().min(step)];
+                        stream.extend_from_slice(rest);
+                        server.sent(NOW, rest.len() as u64);
                     }
-                    Piece::File(extent) => {
-                        if digest && extent.offset == 0 {
-                            digested.clear();
+                    Some(Piece::File(extent)) => {
+                        let bytes = part(extent);
+                        if kind.is_some() {
+                            so_far = digest(extent.offset, bytes);
                         }
-                        let bytes = part(extent).to_vec();
-                        if digest {
-                            digested.extend_from_slice(&bytes);
-                            digested_to = extent.offset + bytes.len() as u64;
-                        }
-                        bytes
+                        stream.extend_from_slice(bytes);
+                        server.sent(NOW, bytes.len() as u64);
                     }
-                };
-                sender.sent(NOW, bytes.len() as u64);
-                stream.extend_from_slice(&bytes);
+                    None => {
+                        let mut room = [0; 7];
+                        let mut out = Out::new(&mut room[..step.min(7)]);
+                        server.render(NOW, &mut out);
+                        stream.extend_from_slice(out.rendered());
+                    }
+                }
+                continue;
             }
-        }
+        };
+        server.answer(NOW, answer);
     }
 }
 
 /// What a client makes of a stream.
 #[derive(Debug, PartialEq, Eq, Default)]
-struct Got {
+pub(super) struct Got {
     name: Vec<u8>,
     options: Options,
     file: Vec<u8>,
@@ -120,26 +132,26 @@ struct Got {
     whole: bool,
 }
 
-fn receive(stream: &[u8], chunk: usize) -> Result<Got, Peer> {
-    let mut receiver = Receiver::<REQUEST_MAX>::new();
+pub(super) fn receive(stream: &[u8], chunk: usize) -> Result<Got, Fault> {
+    let mut receiver = Receiver::new([0; REQUEST_MAX]);
     let mut got = Got::default();
     for mut input in stream.chunks(chunk) {
         loop {
             match receiver.feed(input)? {
-                Fed::More => break,
-                Fed::Head { head, rest } => {
-                    (got.name, got.options) = (head.name.to_vec(), head.options);
+                ReceiveStep::More => break,
+                ReceiveStep::Answered { answer, rest } => {
+                    (got.name, got.options) = (answer.name.to_vec(), answer.options);
                     input = rest;
                 }
-                Fed::Refused(why) => {
+                ReceiveStep::Refused(why) => {
                     got.refused = Some(String::from_utf8(why.to_vec()).unwrap());
                     break;
                 }
-                Fed::Body { bytes, rest } => {
+                ReceiveStep::Body { bytes, rest } => {
                     got.file.extend_from_slice(bytes);
                     input = rest;
                 }
-                Fed::End { digest, rest } => {
+                ReceiveStep::End { digest, rest } => {
                     (got.digest, got.whole, input) = (digest, true, rest);
                 }
             }
@@ -149,8 +161,16 @@ fn receive(stream: &[u8], chunk: usize) -> Result<Got, Peer> {
     Ok(got)
 }
 
-const ALL: Options =
-    Options { frame: Some(16), offset: Some(3), prefix: Some([0; 32]), digest: true, size: None };
+pub(super) const BLAKE3: Option<DigestKind> = Some(DigestKind::Blake3);
+pub(super) const CRC32: Option<DigestKind> = Some(DigestKind::Crc32);
+
+const ALL: Options = Options {
+    frame: Some(16),
+    offset: Some(3),
+    prefix: Some(Digest::Blake3([0; 32])),
+    digest: BLAKE3,
+    size: None,
+};
 
 #[test]
 fn the_server_keeps_the_laws() {
@@ -159,13 +179,14 @@ fn the_server_keeps_the_laws() {
     let prefix = |n: u8| {
         let mut digest = [0; 32];
         digest[0] = n;
-        digest
+        Digest::Blake3(digest)
     };
     for (file, options) in [
         (Some(len), Options::default()),
-        (Some(0), Options { digest: true, ..Options::default() }),
-        (Some(len), Options { digest: true, frame: Some(17), ..Options::default() }),
+        (Some(0), Options { digest: CRC32, ..Options::default() }),
+        (Some(len), Options { digest: BLAKE3, frame: Some(17), ..Options::default() }),
         (Some(len), Options { prefix: Some(prefix(3)), ..ALL }),
+        (Some(len), Options { prefix: Some(Digest::Crc32(3)), digest: CRC32, ..ALL }),
         (Some(len), ALL),
         (Some(len), Options { offset: Some(len + 1), ..ALL }),
         (None, Options::default()),
@@ -176,17 +197,17 @@ fn the_server_keeps_the_laws() {
             Some(len) => lab.with_file(len),
             None => lab,
         };
-        let make = FilesServer::<200>::new;
+        let make = || FilesServer::new([0; 200]);
         lab.check(make, &wire).unwrap_or_else(|broken| panic!("{options:?} {file:?}: {broken}"));
         if miri {
             break;
         }
     }
     for bad in [&b"\0\0\0\0"[..], b"\0\0\0\x05/x\0y\0", b"\xff\xff\xff\xffabc", b"\0\0\0\xc9abc"] {
-        Lab::<512>::new().with_file(20).check(FilesServer::<200>::new, bad).unwrap();
+        Lab::<512>::new().with_file(20).check(|| FilesServer::new([0; 200]), bad).unwrap();
     }
-    Lab::<512>::new().with_file(40).check(|| FilesServer::<200>::pushing(b"name"), b"").unwrap();
-    Lab::<512>::new().with_file(9).check(|| FilesServer::<2>::pushing(b"name"), b"x").unwrap();
+    Lab::<512>::new().with_file(40).check(|| FilesServer::pushing([0; 200], b"name"), b"").unwrap();
+    Lab::<512>::new().with_file(9).check(|| FilesServer::pushing([0; 2], b"name"), b"x").unwrap();
 }
 
 proptest! {
@@ -197,6 +218,7 @@ proptest! {
         offset in proptest::option::of(0_u64..320),
         checks: bool,
         lies: bool,
+        crc32: bool,
         digest: bool,
         step in 1_usize..50,
         chunk in 1_usize..50,
@@ -205,10 +227,17 @@ proptest! {
         let had = offset.unwrap_or(0);
         let same = had <= len;
         let prefix = &file[..if same { had as usize } else { 0 }];
-        let mut of_prefix = digest_of(prefix);
-        of_prefix[0] ^= u8::from(lies);
-        let options = Options { frame, offset, prefix: checks.then_some(of_prefix), digest, size: None };
-        let mut server = FilesServer::new();
+        let kind = if crc32 { DigestKind::Crc32 } else { DigestKind::Blake3 };
+        let of_prefix = match digest_of(kind, prefix) {
+            Digest::Blake3(mut bytes) => {
+                bytes[0] ^= u8::from(lies);
+                Digest::Blake3(bytes)
+            }
+            Digest::Crc32(value) => Digest::Crc32(value ^ u32::from(lies)),
+        };
+        let prefix = checks.then_some(of_prefix);
+        let options = Options { frame, offset, prefix, digest: digest.then_some(kind), size: None };
+        let mut server = server();
         let stream = answer(&mut server, &request(b"a/name", options), Ok(&file), step);
         prop_assert_eq!(server.want().close, Close::Done(Ok(())));
         let got = receive(&stream, chunk).unwrap();
@@ -216,7 +245,7 @@ proptest! {
         prop_assert_eq!(&got.file, &file[from as usize..]);
         prop_assert_eq!(got.options.offset, offset.map(|_| from));
         prop_assert_eq!((got.options.size, got.whole), (Some(len), true));
-        prop_assert_eq!(got.digest, digest.then(|| digest_of(&file)));
+        prop_assert_eq!(got.digest, digest.then(|| digest_of(kind, &file)));
         prop_assert_eq!(got.name, b"a/name");
     }
 
@@ -227,7 +256,7 @@ proptest! {
 
     #[test]
     fn nothing_that_is_asked_is_too_much(bytes: Vec<u8>, step in 1_usize..40) {
-        let mut server = FilesServer::new();
+        let mut server = server();
         let _ = answer(&mut server, &bytes, Err(Refusal::NotFound), step);
         prop_assert!(server.want().close.is_done());
     }
@@ -236,10 +265,14 @@ proptest! {
 #[test]
 fn a_stream_that_is_cut_anywhere_is_not_whole() {
     let file: Vec<u8> = (0..50).collect();
-    for options in [Options::default(), Options { digest: true, ..Options::default() }] {
-        let stream = answer(&mut FilesServer::new(), &request(b"n", options), Ok(&file), 9);
+    for options in [
+        Options::default(),
+        Options { digest: BLAKE3, ..Options::default() },
+        Options { digest: CRC32, ..Options::default() },
+    ] {
+        let stream = answer(&mut server(), &request(b"n", options), Ok(&file), 9);
         for end in 0..stream.len() {
-            assert_eq!(receive(&stream[..end], 5), Err(Peer::Truncated), "cut at {end}");
+            assert_eq!(receive(&stream[..end], 5), Err(Peer::Truncated.into()), "cut at {end}");
         }
         assert!(receive(&stream, 5).is_ok());
     }
@@ -247,7 +280,7 @@ fn a_stream_that_is_cut_anywhere_is_not_whole() {
 
 #[test]
 fn a_name_needs_no_nul_and_no_options() {
-    let stream = answer(&mut FilesServer::new(), b"\0\0\0\x04name", Ok(b"x"), 3);
+    let stream = answer(&mut server(), b"\0\0\0\x04name", Ok(b"x"), 3);
     let got = receive(&stream, 100).unwrap();
     assert_eq!((&got.name[..], &got.file[..]), (&b"name"[..], &b"x"[..]));
     // Nor does a server's.
@@ -265,7 +298,7 @@ fn a_refusal_says_why() {
         ([&5000_u32.to_be_bytes()[..], &[b'x'; 5000]].concat(), Ok(&b""[..]), Refusal::TooLong),
         ([&4096_u32.to_be_bytes()[..], &[b'x'; 4096]].concat(), Ok(&b""[..]), Refusal::TooLong),
     ] {
-        let stream = answer(&mut FilesServer::new(), &wire, file, 4);
+        let stream = answer(&mut server(), &wire, file, 4);
         let got = receive(&stream, 3).unwrap();
         assert_eq!(got.refused.as_deref(), Some(why.text()));
         assert!(!got.whole);
@@ -275,7 +308,7 @@ fn a_refusal_says_why() {
 #[test]
 fn the_longest_name_is_asked_for() {
     let name = [b'x'; NAME_MAX];
-    let stream = answer(&mut FilesServer::new(), &request(&name, ALL), Ok(b"0123456789"), 50);
+    let stream = answer(&mut server(), &request(&name, ALL), Ok(b"0123456789"), 50);
     assert_eq!(receive(&stream, 100).unwrap().file, b"0123456789");
     let mut wire = [0; Request::WIRE_MAX];
     let options = Options::default();
@@ -302,111 +335,19 @@ fn a_server_that_breaks_its_word_is_found_out() {
         (frames(&[b"n\0size\x002\0", b"123"]), Peer::Malformed),
         (frames(&[b"n\0size\x002\0offset\x003\0"]), Peer::Malformed),
         (frames(&[b"n\0digest\0blake3\0", b"", b"short"]), Peer::Malformed),
+        (frames(&[b"n\0digest\0crc32\0", b"", b"short"]), Peer::Malformed),
+        (frames(&[b"n\0digest\0blake3\0", b"", &long[..33]]), Peer::Malformed),
         (frames(&[b"n", &long]), Peer::TooLong { claimed: 4097, max: 4096 }),
         (frames(&[b"n\0frame\x0016\0", &long[..17]]), Peer::TooLong { claimed: 17, max: 16 }),
-        (
-            b"\xff\xff\xff\xff".to_vec(),
-            Peer::TooLong { claimed: u32::MAX, max: REQUEST_MAX as u32 },
-        ),
         (b"".to_vec(), Peer::Truncated),
     ] {
-        assert_eq!(receive(&stream, 7), Err(fault), "{stream:?}");
+        assert_eq!(receive(&stream, 7), Err(fault.into()), "{stream:?}");
     }
-}
-
-/// A server that was asked for a file of `size` bytes, which is open.
-fn asked(options: Options, size: u64) -> FilesServer {
-    let mut server = FilesServer::new();
-    let mut wire = request(b"n", options);
-    let _ = server.input(NOW, &mut wire, &mut Out::new(&mut []));
-    server.opened(NOW, Ok(size));
-    server
-}
-
-/// What it renders before it wants something else.
-fn rendered(server: &mut FilesServer) -> Vec<u8> {
-    let mut stream = Vec::new();
-    while server.want().write && server.task() == Task::Render {
-        let mut room = [0; 7];
-        let mut out = Out::new(&mut room);
-        server.space(NOW, &mut out);
-        stream.extend_from_slice(out.rendered());
-    }
-    stream
-}
-
-const FAR: Options = Options {
-    offset: Some(UNSENT_MAX + 1),
-    prefix: Some([7; 32]),
-    digest: true,
-    frame: None,
-    size: None,
-};
-
-/// What is digested and not sent is bounded, and the end of it is enough to compare.
-#[test]
-fn what_a_request_costs_is_bounded() {
-    let (far, size) = (UNSENT_MAX + 1, 1 << 40);
-    for (digest, offset) in [(7, far), (8, 0)] {
-        let mut server = asked(FAR, size);
-        rendered(&mut server);
-        let window = Extent { offset: far - PREFIX_WINDOW, len: PREFIX_WINDOW };
-        assert_eq!(server.task(), Task::Digest(window));
-        server.digested(NOW, PREFIX_WINDOW, &[digest; 32]);
-        assert!(!server.options().digest);
-        assert_eq!(server.options().offset, Some(offset));
-        rendered(&mut server);
-        assert_eq!(server.task(), Task::Send { digest: false });
-    }
-}
-
-/// A shell works for nobody if nothing is sent that a client which is gone would answer with a reset.
-#[test]
-fn an_answer_begins_before_the_work_and_goes_on_during_it() {
-    let near = Options { offset: Some(UNSENT_MAX), ..FAR };
-    for (options, same) in [(near, true), (near, false), (Options { prefix: None, ..near }, true)] {
-        let mut server = asked(options, 1 << 40);
-        let mut stream = rendered(&mut server);
-        assert!(stream.ends_with(b"digest\0blake3\0wait\0"), "{stream:?}");
-        let (mut work, mut most, mut dots) = (0, 0, 0);
-        let mut so_far = [7; 32];
-        so_far[0] += u8::from(!same);
-        while let Task::Digest(extent) = server.task() {
-            most = most.max(extent.len);
-            work += extent.len;
-            server.digested(NOW, extent.len, &so_far);
-            let piece = rendered(&mut server);
-            dots += usize::from(piece == b".");
-            stream.extend(piece);
-        }
-        assert!(most <= 128 << 20, "{most} bytes without a word");
-        assert!(work >= if same { UNSENT_MAX } else { PREFIX_WINDOW }, "{work}");
-        // The last dot may come with the offset.
-        assert!(if same { (63..=64).contains(&dots) } else { dots == 0 }, "{dots} dots");
-        let got = receive(&[&stream[..], b"\0\0\0\0"].concat(), 9);
-        // The file itself is missing; the head is whole.
-        assert_eq!(got, Err(Peer::Malformed));
-        let mut receiver = Receiver::<REQUEST_MAX>::new();
-        let Ok(Fed::Head { head, rest: [] }) = receiver.feed(&stream) else {
-            panic!("no head: {stream:?}");
-        };
-        assert_eq!(head.options, server.options());
-        assert_eq!(head.options.offset, Some(if same { UNSENT_MAX } else { 0 }));
-        assert!(head.options.digest);
-        assert_eq!(server.task(), Task::Send { digest: true });
-    }
-}
-
-/// Nothing is said of waiting where there is no work.
-#[test]
-fn an_answer_without_work_comes_at_once() {
-    let zero = Options { offset: Some(0), ..FAR };
-    let beyond = Options { offset: Some(20), ..FAR };
-    for options in [zero, beyond, Options { prefix: None, digest: false, ..FAR }] {
-        let mut server = asked(options, 10);
-        let stream = rendered(&mut server);
-        assert_eq!(server.task(), Task::Send { digest: options.digest });
-        let wait = b"wait";
-        assert!(!stream.windows(wait.len()).any(|text| text == wait), "{stream:?}");
-    }
+    let max = REQUEST_MAX as u32;
+    let fault = Peer::TooLong { claimed: u32::MAX, max };
+    assert_eq!(receive(b"\xff\xff\xff\xff", 7), Err(fault.into()));
+    // What the protocol has and the memory does not hold is no fault of the peer's.
+    let mut receiver = Receiver::new([0; 3]);
+    let limit = Limit { need: 4, have: 3 };
+    assert_eq!(receiver.feed(b"\0\0\0\x04name"), Err(limit.into()));
 }

@@ -3,7 +3,10 @@
 
 use tracing::{debug, info};
 use windlass_core::fault::Peer;
-use windlass_core::session::files::{Digest, Fed, Head, Options, Receiver, Request};
+use windlass_core::file::{Digest, DigestKind};
+use windlass_core::session::files::{
+    Answered, Options, REQUEST_MAX, ReceiveStep, Receiver, Request,
+};
 
 use crate::client::files::FilesUrl;
 use crate::client::http::{self, Response, Url};
@@ -14,7 +17,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// A conversation with a server.
 pub(super) enum Dialogue {
     Http { url: Url, response: Response },
-    Files { url: FilesUrl, options: Options, receiver: Box<Receiver> },
+    Files { url: FilesUrl, options: Options, receiver: Receiver<Box<[u8]>> },
 }
 
 /// What a server said.
@@ -56,10 +59,14 @@ impl Dialogue {
             frame: Some(FRAME),
             offset: had.map(|(offset, _)| offset),
             prefix: had.map(|(_, digest)| digest),
-            digest: verify,
+            digest: verify.then_some(DigestKind::Blake3),
             size: None,
         };
-        Self::Files { url: url.clone(), options, receiver: Box::default() }
+        Self::Files {
+            url: url.clone(),
+            options,
+            receiver: Receiver::new(vec![0; REQUEST_MAX].into()),
+        }
     }
 
     /// What is sent first.
@@ -87,16 +94,16 @@ impl Dialogue {
                 http::Fed::Head { head, rest } => answered(&head, rest)?,
             }),
             Self::Files { url, options, receiver } => Ok(match receiver.feed(input)? {
-                Fed::More => Said::More,
-                Fed::Head { head, rest } => {
-                    Said::Begin { begin: begin(&head, url.name(), options)?, rest }
+                ReceiveStep::More => Said::More,
+                ReceiveStep::Answered { answer, rest } => {
+                    Said::Begin { begin: begin(&answer, url.name(), options)?, rest }
                 }
-                Fed::Refused(why) => {
+                ReceiveStep::Refused(why) => {
                     let why = words(why);
                     return Err(format!("the server refused: {why}").into());
                 }
-                Fed::Body { bytes, rest } => Said::Body { bytes, rest },
-                Fed::End { digest, .. } => Said::End(digest),
+                ReceiveStep::Body { bytes, rest } => Said::Body { bytes, rest },
+                ReceiveStep::End { digest, .. } => Said::End(digest),
             }),
         }
     }
@@ -128,18 +135,18 @@ fn answered<'i>(head: &http::Head, rest: &'i [u8]) -> Result<Said<'i>, Cause> {
 }
 
 /// What a server does of what was asked.
-fn begin(head: &Head<'_>, name: &[u8], asked: &Options) -> Result<Beginning, Cause> {
-    if !name.is_empty() && head.name != name {
-        let other = words(head.name);
+fn begin(answer: &Answered<'_>, name: &[u8], asked: &Options) -> Result<Beginning, Cause> {
+    if !name.is_empty() && answer.name != name {
+        let other = words(answer.name);
         return Err(format!("the server sends another file: {other}").into());
     }
-    let Options { size, offset, digest, .. } = head.options;
-    debug!(size, offset, digest, "answered");
+    let Options { size, offset, digest, .. } = answer.options;
+    debug!(size, offset, digest = digest.is_some(), "answered");
     let from = offset.unwrap_or(0);
     if from != 0 && Some(from) != asked.offset {
         return Err(Peer::Malformed.into());
     }
-    if asked.digest && !digest {
+    if asked.digest.is_some() && asked.digest != digest {
         return Err("the server does not say what the digest is: it cannot be verified".into());
     }
     Ok(Beginning { length: size, from })

@@ -12,6 +12,7 @@ use std::io::Write;
 
 use tracing::{info, warn};
 use windlass_core::fault::Fault;
+use windlass_core::file::Digest;
 
 use super::dialogue::{Beginning, Dialogue, Said};
 use super::facts::Facts;
@@ -168,7 +169,8 @@ impl Exchange {
             match self.dialogue.feed(input).map_err(Error::of("get", &self.source))? {
                 Said::More => return Ok(None),
                 Said::End(digest) => {
-                    let known = self.digest.as_ref().map(|digest| *digest.finalize().as_bytes());
+                    let known =
+                        self.digest.as_ref().map(|digest| Digest::Blake3(digest.finalize().into()));
                     if known.is_some() && known != digest {
                         // What came is of no use, and nobody goes on from there.
                         if let Sink::Part(part) = std::mem::replace(&mut self.sink, Sink::Nothing) {

@@ -8,7 +8,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tracing::debug;
-use windlass_core::session::files::{Digest, PREFIX_WINDOW};
+use windlass_core::file::Digest;
+use windlass_core::session::files::PREFIX_WINDOW;
 
 use super::facts::Facts;
 use super::file::install;
@@ -142,7 +143,7 @@ impl Part {
             Some(all) if from == 0 => all.finalize(),
             Some(_) | None => self.digest_from(from)?.finalize(),
         };
-        Ok(Had { len: self.len, window: window.into(), all })
+        Ok(Had { len: self.len, window: Digest::Blake3(window.into()), all })
     }
 
     fn digest_from(&mut self, from: u64) -> io::Result<blake3::Hasher> {

@@ -4,7 +4,7 @@
 
 use std::os::fd::AsFd;
 
-use windlass_core::session::{Echo, TimeServer, Took, Upper};
+use windlass_core::session::{Consumed, Echo, TimeServer, Upper};
 use windlass_core::stream::Write;
 use windlass_core::want::Want;
 use windlass_core::wire::Stamp;
@@ -246,7 +246,7 @@ fn hear(peer: &Stream) -> (Vec<u8>, Heard) {
 /// A session whose every answer is written in the test, with a record of what it was told.
 struct Script {
     want: Want,
-    on_input: fn(&mut Script, &mut [u8], &mut Out<'_>) -> Took,
+    on_input: fn(&mut Script, &mut [u8], &mut Out<'_>) -> Consumed,
     on_eof: fn(&mut Script),
     on_space: fn(&mut Script, &mut Out<'_>),
     on_tick: fn(&mut Script, Instant),
@@ -267,7 +267,7 @@ impl Default for Script {
             want: Want::READ,
             on_input: |script, bytes, _| {
                 script.seen.extend_from_slice(bytes);
-                Took::bytes(bytes.len())
+                Consumed::bytes(bytes.len())
             },
             on_eof: |script| script.want = Want::done(Ok(())),
             on_space: |_, _| {},
@@ -301,7 +301,7 @@ impl Script {
 }
 
 impl Session for Script {
-    fn input(&mut self, _: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Took {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Consumed {
         assert!(!bytes.is_empty(), "empty input");
         assert!(self.want.read, "input that was not wanted");
         self.inputs += 1;
@@ -312,7 +312,7 @@ impl Session for Script {
         (self.on_eof)(self);
     }
 
-    fn space(&mut self, _: Instant, out: &mut Out<'_>) {
+    fn render(&mut self, _: Instant, out: &mut Out<'_>) {
         assert!(out.room() > 0, "room without room");
         self.spaces += 1;
         (self.on_space)(self, out);

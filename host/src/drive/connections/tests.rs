@@ -1,7 +1,7 @@
 //! The table: its tokens, its deadlines, its promises. Time is told by the test.
 
 use windlass_core::fault::Fault;
-use windlass_core::session::{Echo, Out, TimeServer, Took};
+use windlass_core::session::{Consumed, Echo, Out, TimeServer};
 use windlass_core::stream::{Read, Write};
 use windlass_core::want::Want;
 use windlass_core::wire::Stamp;
@@ -41,14 +41,14 @@ struct Waker {
 }
 
 impl Session for Waker {
-    fn input(&mut self, now: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+    fn input(&mut self, now: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
         self.now = now;
-        Took::bytes(bytes.len())
+        Consumed::bytes(bytes.len())
     }
 
     fn eof(&mut self, _: Instant) {}
 
-    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn render(&mut self, _: Instant, _: &mut Out<'_>) {}
 
     fn tick(&mut self, now: Instant) {
         self.now = now;

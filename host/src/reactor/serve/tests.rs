@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use windlass_core::fault::Peer as PeerFault;
-use windlass_core::session::{Echo, Out, Took, Upper};
+use windlass_core::session::{Consumed, Echo, Out, Upper};
 use windlass_core::time::Instant;
 use windlass_core::want::{Close, Want};
 
@@ -31,16 +31,16 @@ struct Sink {
 }
 
 impl Session for Sink {
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Took {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
         self.kept.lock().unwrap().extend_from_slice(bytes);
-        Took::bytes(bytes.len())
+        Consumed::bytes(bytes.len())
     }
 
     fn eof(&mut self, _: Instant) {
         self.want = Want::done(Ok(()));
     }
 
-    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn render(&mut self, _: Instant, _: &mut Out<'_>) {}
 
     fn tick(&mut self, _: Instant) {}
 
@@ -59,13 +59,13 @@ impl Session for Sink {
 struct Panics;
 
 impl Session for Panics {
-    fn input(&mut self, _: Instant, _: &mut [u8], _: &mut Out<'_>) -> Took {
+    fn input(&mut self, _: Instant, _: &mut [u8], _: &mut Out<'_>) -> Consumed {
         std::panic::panic_any("on purpose")
     }
 
     fn eof(&mut self, _: Instant) {}
 
-    fn space(&mut self, _: Instant, _: &mut Out<'_>) {}
+    fn render(&mut self, _: Instant, _: &mut Out<'_>) {}
 
     fn tick(&mut self, _: Instant) {}
 

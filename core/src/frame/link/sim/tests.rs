@@ -6,11 +6,10 @@ use std::vec::Vec;
 
 use super::{Lie, User, Wire, run};
 use crate::fault::{Fault, Peer};
+use crate::file::{Answer, Extent, Op, Piece, Storage};
 use crate::frame::link::{Counts, Link, Timing};
 use crate::rtt::Bounds;
-use crate::session::files::{
-    Digest, FilesClient, FilesServer, Head, Options, Piece, Request, Sink, Task,
-};
+use crate::session::files::{FilesClient, FilesServer, Options, Request};
 use crate::session::{Out, Session};
 use crate::time::Instant;
 use crate::want::Close;
@@ -20,18 +19,18 @@ const RX: usize = Link::rx_len(120);
 const TX: usize = Link::tx_len(120);
 const MINUTE: u64 = 60_000_000;
 
-/// A session over a link, as a shell runs it, with the one file that there is.
+/// A session over a link, as a shell runs it.
 struct Runs<'s> {
     session: &'s mut dyn Session,
-    file: &'s [u8],
+    disk: &'s mut Disk,
     /// Bytes of a piece at most.
     step: usize,
     ended: bool,
 }
 
 impl<'s> Runs<'s> {
-    fn new(session: &'s mut dyn Session, file: &'s [u8], step: usize) -> Self {
-        Self { session, file, step, ended: false }
+    fn new(session: &'s mut dyn Session, disk: &'s mut Disk, step: usize) -> Self {
+        Self { session, disk, step, ended: false }
     }
 
     /// Whether something moved.
@@ -56,13 +55,24 @@ impl<'s> Runs<'s> {
             let n = self.send(now, room);
             link.sent(n);
             true
+        } else if want.file {
+            let file = self.session.file().unwrap();
+            let op = file.op().unwrap();
+            let len = if let Op::Store(extent) = op { extent.len } else { 0 };
+            let memory = &mut received[..usize::try_from(len).unwrap()];
+            let answer = self.disk.perform(now, op, memory);
+            file.answer(now, answer);
+            if let Answer::Kept(n) = answer {
+                link.taken(n);
+            }
+            true
         } else if want.read && !received.is_empty() {
             let mut out = Out::new(room);
-            let took = self.session.input(now, received, &mut out);
+            let consumed = self.session.input(now, received, &mut out);
             let n = out.rendered().len();
-            assert_eq!(took.reply, 0);
+            assert_eq!(consumed.reply, 0);
             link.sent(n);
-            link.taken(took.bytes);
+            link.taken(consumed.bytes);
             true
         } else if link.is_ended() && !self.ended {
             self.ended = true;
@@ -74,31 +84,23 @@ impl<'s> Runs<'s> {
     }
 
     fn send(&mut self, now: Instant, room: &mut [u8]) -> usize {
-        if let Some(sender) = self.session.file_sender() {
-            match sender.task() {
-                Task::Render => {}
-                Task::Open(_) => {
-                    sender.opened(now, Ok(self.file.len() as u64));
-                    return 0;
+        if let Some(file) = self.session.file()
+            && let Some(piece) = file.piece(0)
+        {
+            let n = match piece {
+                Piece::Header { header, from } => {
+                    let rest = &header.as_bytes()[from..];
+                    let n = rest.len().min(room.len());
+                    room[..n].copy_from_slice(&rest[..n]);
+                    n
                 }
-                Task::Digest(_) => panic!("none was asked for"),
-                Task::Send { .. } => {
-                    let piece = match sender.piece(0).unwrap() {
-                        Piece::Header { header, from } => header.as_bytes()[from..].to_vec(),
-                        Piece::File(at) => {
-                            let at = usize::try_from(at.offset).unwrap()..;
-                            self.file[at].to_vec()
-                        }
-                    };
-                    let n = piece.len().min(room.len());
-                    room[..n].copy_from_slice(&piece[..n]);
-                    sender.sent(now, n as u64);
-                    return n;
-                }
-            }
+                Piece::File(extent) => self.disk.read(extent, room),
+            };
+            file.sent(now, n as u64);
+            return n;
         }
         let mut out = Out::new(room);
-        self.session.space(now, &mut out);
+        self.session.render(now, &mut out);
         out.rendered().len()
     }
 }
@@ -109,26 +111,35 @@ impl User for Runs<'_> {
     }
 }
 
+/// The file of a server, or what a client keeps.
 #[derive(Default)]
-struct Kept(Vec<u8>);
+struct Disk(Vec<u8>);
 
-impl Sink for Kept {
-    fn begin(&mut self, head: Head<'_>) -> Result<(), Fault> {
-        assert_eq!(head.name, b"image");
-        Ok(())
+impl Disk {
+    fn read(&self, extent: Extent, to: &mut [u8]) -> usize {
+        let from = usize::try_from(extent.offset).unwrap();
+        let n = to.len().min(usize::try_from(extent.len).unwrap());
+        to[..n].copy_from_slice(&self.0[from..from + n]);
+        n
     }
+}
 
-    fn body(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn end(&mut self, _: Option<Digest>) -> Result<(), Fault> {
-        Ok(())
-    }
-
-    fn refused(&mut self, why: &[u8]) {
-        panic!("{why:?}");
+impl Storage for Disk {
+    fn perform(&mut self, _: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        match op {
+            Op::Open(_) => Answer::Opened(self.0.len() as u64),
+            Op::Create(head) => {
+                assert_eq!(head.name, b"image");
+                Answer::Done
+            }
+            Op::Store(extent) => {
+                assert_eq!(extent.offset, self.0.len() as u64);
+                self.0.extend_from_slice(memory);
+                Answer::Kept(memory.len())
+            }
+            Op::Commit(_) => Answer::Done,
+            Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => panic!("{op:?}"),
+        }
     }
 }
 
@@ -149,12 +160,13 @@ fn transfer(file: &[u8], mut wires: [Wire; 2], limit_us: u64) -> Outcome {
     let mut listener = Link::listen(rx_b, tx_b);
     let mut request = [0; 64];
     let len = Request { name: b"image", options: Options::default() }.render(&mut request).unwrap();
-    let mut client = FilesClient::<_, 64>::new(&request[..len], Kept::default());
-    let mut server = FilesServer::<64>::new();
+    let mut client = FilesClient::new(&request[..len], [0; 64]);
+    let mut server = FilesServer::new([0; 64]);
+    let (mut kept, mut image) = (Disk::default(), Disk(file.to_vec()));
     let (links, at) = run(
         [
-            (&mut opener, &mut Runs::new(&mut client, b"", 50)),
-            (&mut listener, &mut Runs::new(&mut server, file, usize::MAX)),
+            (&mut opener, &mut Runs::new(&mut client, &mut kept, 50)),
+            (&mut listener, &mut Runs::new(&mut server, &mut image, usize::MAX)),
         ],
         &mut wires,
         limit_us,
@@ -163,7 +175,7 @@ fn transfer(file: &[u8], mut wires: [Wire; 2], limit_us: u64) -> Outcome {
     Outcome {
         client: how,
         links,
-        file: client.into_sink().0,
+        file: kept.0,
         sent: [wires[0].sent, wires[1].sent],
         counts: [opener.counts(), listener.counts()],
         at,

@@ -78,7 +78,7 @@ fn a_fault_of_the_session_closes_without_flushing() {
     let mut rig = Rig::plain(Script {
         on_input: |script, bytes, _| {
             script.want = Want::done(Err(Peer::Malformed.into()));
-            Took::bytes(bytes.len())
+            Consumed::bytes(bytes.len())
         },
         ..Script::default()
     });

@@ -85,7 +85,7 @@ fn a_clock_that_steps_back_cuts_nobody() {
 struct Asked(Script, bool);
 
 impl Session for Asked {
-    fn input(&mut self, now: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Took {
+    fn input(&mut self, now: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Consumed {
         self.1 |= bytes.contains(&b'.');
         self.0.input(now, bytes, out)
     }
@@ -94,8 +94,8 @@ impl Session for Asked {
         self.0.eof(now);
     }
 
-    fn space(&mut self, now: Instant, out: &mut Out<'_>) {
-        self.0.space(now, out);
+    fn render(&mut self, now: Instant, out: &mut Out<'_>) {
+        self.0.render(now, out);
     }
 
     fn tick(&mut self, now: Instant) {

@@ -26,7 +26,7 @@ fn what_is_rendered_goes_before_the_reply_in_place() {
             assert_eq!(out.put(&bytes[..1]), 1);
             assert_eq!(out.put(b">"), 1);
             bytes.make_ascii_uppercase();
-            Took::reply(bytes.len())
+            Consumed::reply(bytes.len())
         },
         ..Script::default()
     };
@@ -39,7 +39,7 @@ fn what_is_rendered_goes_before_the_reply_in_place() {
 #[test]
 fn only_the_front_of_the_input_is_the_reply() {
     let session = Script {
-        on_input: |_, bytes, _| Took { bytes: bytes.len(), reply: 2 },
+        on_input: |_, bytes, _| Consumed { bytes: bytes.len(), reply: 2 },
         ..Script::default()
     };
     let mut rig = Rig::plain(session);
@@ -55,7 +55,7 @@ fn sipping() -> Script {
             let n = bytes.len().min(7);
             script.seen.extend_from_slice(&bytes[..n]);
             assert_eq!(out.put(b"|"), 1);
-            Took::reply(n)
+            Consumed::reply(n)
         },
         ..Script::default()
     }
@@ -100,10 +100,10 @@ fn input_is_held_while_it_is_not_wanted() {
             if script.ticks.is_empty() {
                 let wake = Wake::At(T0.after(SECOND));
                 script.want = Want { read: false, wake, ..Want::READ };
-                return Took::bytes(1);
+                return Consumed::bytes(1);
             }
             script.seen.extend_from_slice(bytes);
-            Took::bytes(bytes.len())
+            Consumed::bytes(bytes.len())
         },
         on_tick: |script, _| script.want = Want::READ,
         ..Script::default()
@@ -124,7 +124,7 @@ fn what_a_session_did_not_take_when_it_was_done_is_dropped() {
         Script {
             on_input: |script, bytes, _| {
                 script.want = Want::done(Ok(()));
-                Took::reply(bytes.len().min(2))
+                Consumed::reply(bytes.len().min(2))
             },
             ..Script::default()
         },
@@ -233,7 +233,8 @@ fn a_session_whose_tick_stays_due_is_ended() {
 
 #[test]
 fn a_session_that_takes_nothing_is_ended() {
-    let mut rig = Rig::plain(Script { on_input: |_, _, _| Took::bytes(0), ..Script::default() });
+    let mut rig =
+        Rig::plain(Script { on_input: |_, _, _| Consumed::bytes(0), ..Script::default() });
     rig.say(b"abc");
     assert!(is_local(rig.turn(READ)));
 }
@@ -241,7 +242,7 @@ fn a_session_that_takes_nothing_is_ended() {
 #[test]
 fn a_session_that_takes_more_than_it_was_lent_gets_no_more() {
     let mut rig = Rig::plain(Script {
-        on_input: |_, _, _| Took { bytes: usize::MAX, reply: usize::MAX },
+        on_input: |_, _, _| Consumed { bytes: usize::MAX, reply: usize::MAX },
         ..Script::default()
     });
     rig.say(b"abc");
@@ -252,7 +253,7 @@ fn a_session_that_takes_more_than_it_was_lent_gets_no_more() {
 #[test]
 fn a_session_that_replies_with_more_than_it_took_sends_what_it_took() {
     let mut rig = Rig::plain(Script {
-        on_input: |_, _, _| Took { bytes: 1, reply: usize::MAX },
+        on_input: |_, _, _| Consumed { bytes: 1, reply: usize::MAX },
         ..Script::default()
     });
     rig.say(b"abc");

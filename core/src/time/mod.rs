@@ -1,5 +1,9 @@
 //! Points in time, as the shell tells them, and when a machine wants to be called again.
 
+mod ticks;
+
+pub use ticks::Ticks;
+
 /// A point in time: microseconds since an epoch of the shell's choosing.
 ///
 /// 64 bits of microseconds last 584,000 years, so nothing here wraps. A clock that steps backwards
@@ -31,6 +35,29 @@ impl Instant {
     /// Microseconds from `earlier` to here; 0 when the clock went backwards.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+#[cfg(feature = "embassy-time")]
+impl From<embassy_time::Instant> for Instant {
+    fn from(at: embassy_time::Instant) -> Self {
+        Self(at.as_micros())
+    }
+}
+
+/// A time before smoltcp's epoch is the epoch.
+#[cfg(feature = "smoltcp")]
+impl From<smoltcp::time::Instant> for Instant {
+    fn from(at: smoltcp::time::Instant) -> Self {
+        Self(u64::try_from(at.total_micros()).unwrap_or(0))
+    }
+}
+
+/// A time that smoltcp cannot name is the last one that it can.
+#[cfg(feature = "smoltcp")]
+impl From<Instant> for smoltcp::time::Instant {
+    fn from(at: Instant) -> Self {
+        Self::from_micros(i64::try_from(at.0).unwrap_or(i64::MAX))
     }
 }
 

@@ -1,0 +1,53 @@
+//! Filling and splitting without a path to a panic.
+//!
+//! The optimiser does not see every invariant of a state machine, so `a[..n]` and
+//! `copy_from_slice` leave calls of the panic handler in an image. These do less when a length
+//! does not fit, which no caller relies on.
+
+/// Copies from the front of `from` as much as fits into `to`, and says how many bytes that was.
+pub(crate) fn fill(to: &mut [u8], from: &[u8]) -> usize {
+    let n = to.len().min(from.len());
+    // The lengths of a zip need no check, and optimised this is `memcpy`.
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+    n
+}
+
+/// Copies `from` to `to[at..]`, and says where the copy ends. What does not fit is left out.
+pub(crate) fn put(to: &mut [u8], at: usize, from: &[u8]) -> usize {
+    at.saturating_add(fill(to.get_mut(at..).unwrap_or_default(), from))
+}
+
+/// The first `n` bytes; all of them when there are fewer.
+pub(crate) fn first(bytes: &[u8], n: usize) -> &[u8] {
+    bytes.get(..n).unwrap_or(bytes)
+}
+
+/// What is behind the first `n` bytes; nothing when there are fewer.
+pub(crate) fn after(bytes: &[u8], n: usize) -> &[u8] {
+    bytes.get(n..).unwrap_or_default()
+}
+
+/// The first `n` bytes and what is behind them.
+pub(crate) fn split(bytes: &[u8], n: usize) -> (&[u8], &[u8]) {
+    bytes.split_at_checked(n).unwrap_or((bytes, &[]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_do_not_fit_do_less() {
+        let mut to = [0; 3];
+        assert_eq!((fill(&mut to, b"abcd"), &to), (3, b"abc"));
+        assert_eq!((fill(&mut to, b"x"), &to), (1, b"xbc"));
+        assert_eq!((put(&mut to, 2, b"yz"), &to), (3, b"xby"));
+        assert_eq!((put(&mut to, 4, b"yz"), &to), (4, b"xby"));
+        assert_eq!((first(b"ab", 1), first(b"ab", 3)), (&b"a"[..], &b"ab"[..]));
+        assert_eq!((after(b"ab", 1), after(b"ab", 3)), (&b"b"[..], &b""[..]));
+        assert_eq!(split(b"ab", 1), (&b"a"[..], &b"b"[..]));
+        assert_eq!(split(b"ab", 3), (&b"ab"[..], &b""[..]));
+    }
+}

@@ -1,0 +1,152 @@
+//! A driver over `embedded-io-async`, for any executor.
+//!
+//! # Cancel safety
+//!
+//! `embedded-io-async` promises none: what a dropped future of a read or a write has moved is the
+//! port's to know. So this driver drops none because of time. A read or a write is pinned, and
+//! while it is pending time passes for the session around it. There are three exceptions. A read
+//! is dropped when a tick made the session want something else, and when patience is over. A write
+//! is dropped when patience is over, and the session with it.
+//!
+//! The future of [`run`] itself may be dropped at every await, and called again with the same pump
+//! and session: what was rendered, replied, held and offered to storage is in those. What such a
+//! drop costs is what the port loses of the one operation that was pending: nothing where the port
+//! buffers in interrupts, as Embassy's `BufferedUart` does. Of a write by DMA that was dropped in the
+//! middle, some bytes left and the pump does not know how many: it sends them again.
+
+use core::future::{Future, pending, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::Poll;
+
+use embedded_io_async::{Read, Write};
+
+use super::Error;
+use crate::fault::Peer;
+use crate::file::Storage;
+use crate::pump::{Need, Pump};
+use crate::session::Session;
+use crate::time::{Instant, Wake};
+
+/// What an executor knows of time.
+#[expect(async_fn_in_trait, reason = "whether a future is Send is the executor's matter")]
+pub trait Clock {
+    /// The time.
+    fn now(&self) -> Instant;
+
+    /// Returns at this instant or later.
+    async fn at(&self, at: Instant);
+}
+
+/// Runs `session` to its end over the two halves of a port. Files are in `storage`; `()` has none.
+///
+/// # Errors
+/// The session's fault, or the port's error.
+pub async fn run<S, R, W>(
+    pump: &mut Pump<'_>,
+    session: &mut S,
+    storage: &mut impl Storage,
+    (rx, tx): (&mut R, &mut W),
+    clock: &impl Clock,
+) -> Result<(), Error<R::Error>>
+where
+    S: Session + ?Sized,
+    R: Read,
+    W: Write<Error = R::Error>,
+{
+    loop {
+        let now = clock.now();
+        let moved = match pump.next(session, now) {
+            Need::Send { bytes, patience, .. } => {
+                let writing = tx.write(bytes);
+                let sent = while_time_passes(writing, session, patience, clock, true).await;
+                match sent {
+                    Some(Ok(0)) => session.abort(Peer::Reset.into()),
+                    Some(Ok(n)) => pump.sent(n),
+                    Some(Err(_)) | None => {}
+                }
+                sent.transpose().map(drop)
+            }
+            Need::Recv { buf, patience, .. } => {
+                let reading = rx.read(buf);
+                let received = while_time_passes(reading, session, patience, clock, false).await;
+                match received {
+                    Some(Ok(0)) => pump.eof(),
+                    Some(Ok(n)) => pump.received(n),
+                    Some(Err(_)) | None => {}
+                }
+                received.transpose().map(drop)
+            }
+            Need::File { op, memory } => {
+                let answer = storage.perform(now, op, memory);
+                pump.answer(session, now, answer);
+                Ok(())
+            }
+            Need::Shutdown => tx.flush().await,
+            Need::Wait(until) => {
+                wait(until, clock).await;
+                Ok(())
+            }
+            Need::Over(how) => match tx.flush().await {
+                Ok(()) => return how.map_err(Error::Session),
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = moved {
+            session.abort(Peer::Reset.into());
+            return Err(Error::Port(error));
+        }
+    }
+}
+
+/// Waits for `moved`, and ticks the session meanwhile. `None` when patience is over, or, unless it is
+/// to be `finished`, when the session wants something else by now.
+async fn while_time_passes<F: Future, S: Session + ?Sized>(
+    moved: F,
+    session: &mut S,
+    patience: Wake,
+    clock: &impl Clock,
+    finished: bool,
+) -> Option<F::Output> {
+    let mut moved = pin!(moved);
+    loop {
+        let wanted = session.want();
+        let timer = pin!(wait(wanted.wake.min(patience), clock));
+        if let Some(output) = first_of(moved.as_mut(), timer).await {
+            return Some(output);
+        }
+        let now = clock.now();
+        if wanted.wake.is_due(now) {
+            session.tick(now);
+        }
+        let wants = session.want();
+        let is_stuck = wants.wake.is_due(now);
+        let is_other =
+            wants.write != wanted.write || wants.file != wanted.file || wants.close != wanted.close;
+        if patience.is_due(now) || is_stuck || (is_other && !finished) {
+            return None;
+        }
+    }
+}
+
+async fn wait(until: Wake, clock: &impl Clock) {
+    match until {
+        Wake::Now => {}
+        Wake::At(at) => clock.at(at).await,
+        Wake::Never => pending().await,
+    }
+}
+
+/// The output of `moved`, or `None` when `timer` was first.
+async fn first_of<F: Future, T: Future<Output = ()>>(
+    mut moved: Pin<&mut F>,
+    mut timer: Pin<&mut T>,
+) -> Option<F::Output> {
+    poll_fn(|cx| match moved.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

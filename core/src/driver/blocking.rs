@@ -1,0 +1,215 @@
+//! A driver over `embedded-io`.
+
+use embedded_io::{Read, ReadReady, Write};
+
+use super::Error;
+use crate::fault::Peer;
+use crate::file::Storage;
+use crate::pump::{Need, Pump};
+use crate::session::Session;
+use crate::time::{Instant, Wake};
+
+/// What a program without an executor knows of time.
+pub trait Clock {
+    /// The time.
+    fn now(&mut self) -> Instant;
+
+    /// Waits until then, or until something may have come, whatever is first: WFI, or a loop. It
+    /// may return early.
+    fn wait(&mut self, until: Wake);
+}
+
+/// Runs `session` to its end. Files are in `storage`; `()` has none.
+///
+/// A port that is at its end reads 0 bytes. While the port takes nothing, `write` blocks and time
+/// does not pass for the session.
+///
+/// # Errors
+/// The session's fault, or the port's error.
+pub fn run<S, P>(
+    pump: &mut Pump<'_>,
+    session: &mut S,
+    storage: &mut impl Storage,
+    port: &mut P,
+    clock: &mut impl Clock,
+) -> Result<(), Error<P::Error>>
+where
+    S: Session + ?Sized,
+    P: Read + ReadReady + Write,
+{
+    let how = turn(pump, session, storage, port, clock);
+    if let Err(Error::Port(_)) = how {
+        session.abort(Peer::Reset.into());
+    }
+    how
+}
+
+fn turn<S, P>(
+    pump: &mut Pump<'_>,
+    session: &mut S,
+    storage: &mut impl Storage,
+    port: &mut P,
+    clock: &mut impl Clock,
+) -> Result<(), Error<P::Error>>
+where
+    S: Session + ?Sized,
+    P: Read + ReadReady + Write,
+{
+    loop {
+        let now = clock.now();
+        match pump.next(session, now) {
+            Need::Send { bytes, .. } => match port.write(bytes).map_err(Error::Port)? {
+                0 => return lost(session),
+                n => pump.sent(n),
+            },
+            Need::Recv { buf, until, .. } => {
+                if !port.read_ready().map_err(Error::Port)? {
+                    clock.wait(until);
+                    continue;
+                }
+                match port.read(buf).map_err(Error::Port)? {
+                    0 => pump.eof(),
+                    n => pump.received(n),
+                }
+            }
+            Need::File { op, memory } => {
+                let answer = storage.perform(now, op, memory);
+                pump.answer(session, now, answer);
+            }
+            Need::Shutdown => port.flush().map_err(Error::Port)?,
+            Need::Wait(until) => clock.wait(until),
+            Need::Over(how) => {
+                port.flush().map_err(Error::Port)?;
+                return how.map_err(Error::Session);
+            }
+        }
+    }
+}
+
+/// A port that takes nothing and gives no reason is gone.
+fn lost<E>(session: &mut (impl Session + ?Sized)) -> Result<(), Error<E>> {
+    session.abort(Peer::Reset.into());
+    Err(Error::Session(Peer::Reset.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::session::{TimeClient, Upper};
+    use crate::wire::Stamp;
+    use std::vec::Vec;
+
+    /// A port that has something to read every other time, and takes three bytes at a time.
+    struct Port {
+        input: &'static [u8],
+        ready: bool,
+        output: Vec<u8>,
+        broken: bool,
+    }
+
+    impl embedded_io::ErrorType for Port {
+        type Error = embedded_io::ErrorKind;
+    }
+
+    impl ReadReady for Port {
+        fn read_ready(&mut self) -> Result<bool, Self::Error> {
+            self.ready = !self.ready;
+            Ok(self.ready)
+        }
+    }
+
+    impl Read for Port {
+        fn read(&mut self, buf: &mut [u8]) -> Result<usize, Self::Error> {
+            if self.broken {
+                return Err(embedded_io::ErrorKind::BrokenPipe);
+            }
+            let n = crate::bytes::fill(buf, &self.input[..self.input.len().min(2)]);
+            self.input = &self.input[n..];
+            Ok(n)
+        }
+    }
+
+    impl Write for Port {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
+            let n = bytes.len().min(3);
+            self.output.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> Result<(), Self::Error> {
+            Ok(())
+        }
+    }
+
+    /// Each wait takes a second.
+    struct Seconds(u64);
+
+    impl Clock for Seconds {
+        fn now(&mut self) -> Instant {
+            Instant::from_micros(self.0 * 1_000_000)
+        }
+
+        fn wait(&mut self, _: Wake) {
+            self.0 += 1;
+        }
+    }
+
+    fn port(input: &'static [u8]) -> Port {
+        Port { input, ready: true, output: Vec::new(), broken: false }
+    }
+
+    #[test]
+    fn a_session_runs_over_it() {
+        let (mut rx, mut tx) = ([0; 5], [0; 5]);
+        let mut port = port(b"hello, world");
+        let mut pump = Pump::new(&mut rx, &mut tx);
+        run(&mut pump, &mut Upper::new(), &mut (), &mut port, &mut Seconds(0)).unwrap();
+        assert_eq!(port.output, b"HELLO, WORLD");
+    }
+
+    #[test]
+    fn an_error_of_the_port_ends_the_session_too() {
+        let (mut rx, mut tx) = ([0; 5], [0; 5]);
+        let mut port = Port { broken: true, ..port(b"") };
+        let mut client = TimeClient::new();
+        let mut pump = Pump::new(&mut rx, &mut tx);
+        let how = run(&mut pump, &mut client, &mut (), &mut port, &mut Seconds(0));
+        assert_eq!(how, Err(Error::Port(embedded_io::ErrorKind::BrokenPipe)));
+        assert!(client.want().close.is_done());
+    }
+
+    #[test]
+    fn patience_ends_a_silent_peer() {
+        struct Silent;
+        impl embedded_io::ErrorType for Silent {
+            type Error = core::convert::Infallible;
+        }
+        impl ReadReady for Silent {
+            fn read_ready(&mut self) -> Result<bool, Self::Error> {
+                Ok(false)
+            }
+        }
+        impl Read for Silent {
+            fn read(&mut self, _: &mut [u8]) -> Result<usize, Self::Error> {
+                Ok(0)
+            }
+        }
+        impl Write for Silent {
+            fn write(&mut self, bytes: &[u8]) -> Result<usize, Self::Error> {
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> Result<(), Self::Error> {
+                Ok(())
+            }
+        }
+        let (mut rx, mut tx) = ([0; 5], [0; 5]);
+        let mut pump = Pump::new(&mut rx, &mut tx).patience(5_000_000);
+        let mut client = TimeClient::new();
+        let mut clock = Seconds(0);
+        let how = run(&mut pump, &mut client, &mut (), &mut Silent, &mut clock);
+        let fault = crate::fault::Fault::TimedOut { waited_us: 5_000_000 };
+        assert_eq!((how, clock.0), (Err(Error::Session(fault)), 5));
+        assert_eq!(client.stamp(), None::<Stamp>);
+    }
+}

@@ -1,0 +1,40 @@
+//! Drivers: a [`Pump`](crate::pump::Pump) on the ports of the embedded world.
+//!
+//! - `blocking`, with feature `embedded-io`: a loop that waits in a hook of the program's.
+//! - `asynch`, with feature `embedded-io-async`: a future for any executor.
+//!
+//! A port that has neither, smoltcp's sockets or a bare UART, is driven by a `match` on
+//! [`Need`](crate::pump::Need) of the same 15 lines.
+
+#[cfg(feature = "embedded-io-async")]
+pub mod asynch;
+#[cfg(feature = "embedded-io")]
+pub mod blocking;
+
+#[cfg(all(feature = "embedded-io-async", feature = "embassy-time"))]
+mod embassy;
+#[cfg(all(feature = "embedded-io-async", feature = "embassy-time"))]
+pub use embassy::EmbassyClock;
+
+use crate::fault::Fault;
+
+/// Why a driver ended before its session was over with `Ok`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Error<E> {
+    /// The session's fault.
+    Session(Fault),
+    /// The port's error. The session was told that the connection is lost.
+    Port(E),
+}
+
+impl<E: core::fmt::Debug> core::fmt::Display for Error<E> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Session(fault) => fault.fmt(f),
+            Self::Port(error) => write!(f, "the port failed: {error:?}"),
+        }
+    }
+}
+
+impl<E: core::fmt::Debug> core::error::Error for Error<E> {}

@@ -1,0 +1,80 @@
+//! What tells that a file came as it was sent.
+
+/// The kind of a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum DigestKind {
+    /// BLAKE3, 256 bits: also tells one file from another.
+    Blake3,
+    /// CRC-32/ISO-HDLC: finds what a line or a memory changed, in few instructions. It does not
+    /// tell one file from another that was made to look like it.
+    Crc32,
+}
+
+/// A digest of a whole file, or of part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Digest {
+    /// BLAKE3.
+    Blake3([u8; 32]),
+    /// CRC-32/ISO-HDLC.
+    Crc32(u32),
+}
+
+impl Digest {
+    /// Which kind it is of.
+    pub const fn kind(&self) -> DigestKind {
+        match self {
+            Self::Blake3(_) => DigestKind::Blake3,
+            Self::Crc32(_) => DigestKind::Crc32,
+        }
+    }
+
+    /// Its bytes as they travel: 32, or 4 in network order.
+    pub(crate) fn bytes<'a>(&'a self, crc: &'a mut [u8; 4]) -> &'a [u8] {
+        match self {
+            Self::Blake3(bytes) => bytes,
+            Self::Crc32(value) => {
+                *crc = value.to_be_bytes();
+                crc
+            }
+        }
+    }
+
+    /// A digest of `kind` from its bytes as they travel.
+    pub(crate) fn from_bytes(kind: DigestKind, bytes: &[u8]) -> Option<Self> {
+        Some(match kind {
+            DigestKind::Blake3 => Self::Blake3(bytes.try_into().ok()?),
+            DigestKind::Crc32 => Self::Crc32(u32::from_be_bytes(bytes.try_into().ok()?)),
+        })
+    }
+}
+
+/// Which kinds of digest a shell can make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Digests {
+    /// BLAKE3.
+    pub blake3: bool,
+    /// CRC-32.
+    pub crc32: bool,
+}
+
+impl Digests {
+    /// Every kind.
+    pub const ALL: Self = Self { blake3: true, crc32: true };
+
+    /// CRC-32 alone, as a device has it.
+    pub const CRC32: Self = Self { blake3: false, crc32: true };
+
+    /// None.
+    pub const NONE: Self = Self { blake3: false, crc32: false };
+
+    /// Whether `kind` is one of them.
+    pub const fn contains(self, kind: DigestKind) -> bool {
+        match kind {
+            DigestKind::Blake3 => self.blake3,
+            DigestKind::Crc32 => self.crc32,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The storage of the lab: one file to be sent, and a note of what was kept.
+
+use crate::fault::Storage as StorageFault;
+use crate::file::{Answer, Digest, DigestKind, Extent, Op, Refusal, Storage};
+use crate::time::{Instant, Wake};
+
+/// What was kept of a file: how many bytes, and a hash of them and of where they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    bytes: u64,
+    hash: u32,
+    is_committed: bool,
+}
+
+impl Kept {
+    pub(super) const NONE: Self = Self { bytes: 0, hash: 0x811c_9dc5, is_committed: false };
+
+    /// FNV-1a.
+    fn add(&mut self, bytes: impl IntoIterator<Item = u8>) {
+        for byte in bytes {
+            self.hash = (self.hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        }
+    }
+}
+
+/// One file, which is found under any name, and a place for one.
+pub(super) struct LabStorage {
+    /// Its length in bytes. Its byte `n` is `n % 251`.
+    file: Option<u64>,
+    /// Bytes of it that were digested, and where the last of them was.
+    digested: u64,
+    digested_to: u64,
+    kept: Kept,
+    /// Every other answer is that it is busy, and bytes are taken one at a time.
+    is_slow: bool,
+    was_busy: bool,
+}
+
+impl LabStorage {
+    pub(super) const fn new(file: Option<u64>, is_slow: bool) -> Self {
+        let kept = Kept::NONE;
+        Self { file, digested: 0, digested_to: 0, kept, is_slow, was_busy: false }
+    }
+
+    pub(super) const fn kept(&self) -> Kept {
+        self.kept
+    }
+
+    /// Digests so many bytes: goes on, or begins anew.
+    fn digest(&mut self, offset: u64, bytes: u64) {
+        let before = if offset == self.digested_to && offset > 0 { self.digested } else { 0 };
+        (self.digested, self.digested_to) = (before + bytes, offset + bytes);
+    }
+
+    /// Whether the file has all of it.
+    fn has(&self, extent: Extent) -> bool {
+        extent.offset.checked_add(extent.len).is_some_and(|end| end <= self.file.unwrap_or(0))
+    }
+
+    fn most(&self, len: u64) -> u64 {
+        if self.is_slow { len.min(1) } else { len }
+    }
+
+    /// The answer of a storage that is not busy.
+    pub(super) fn at_once(&mut self, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        match op {
+            Op::Open(_) => self.file.map_or(Answer::Refused(Refusal::NotFound), Answer::Opened),
+            Op::Read { extent, .. } | Op::Digest { extent, .. } if !self.has(extent) => {
+                Answer::Failed(StorageFault::Failed.into())
+            }
+            Op::Read { extent, digest } => {
+                for (byte, offset) in memory.iter_mut().zip(extent.offset..) {
+                    *byte = u8::try_from(offset % 251).unwrap_or_default();
+                }
+                if digest.is_some() {
+                    self.digest(extent.offset, memory.len() as u64);
+                }
+                Answer::Read(memory.len())
+            }
+            Op::Digest { extent, .. } => {
+                let bytes = self.most(extent.len);
+                self.digest(extent.offset, bytes);
+                Answer::Digested(bytes)
+            }
+            Op::FinishDigest(DigestKind::Blake3) => {
+                let mut digest = [0; 32];
+                crate::bytes::fill(&mut digest, &self.digested.to_le_bytes());
+                Answer::Digest(Digest::Blake3(digest))
+            }
+            Op::FinishDigest(DigestKind::Crc32) => {
+                Answer::Digest(Digest::Crc32(u32::try_from(self.digested).unwrap_or(u32::MAX)))
+            }
+            Op::Create(head) => {
+                self.kept.add(head.name.iter().copied());
+                Answer::Done
+            }
+            Op::Store(extent) => {
+                let n = usize::try_from(self.most(memory.len() as u64)).unwrap_or(memory.len());
+                for (&byte, at) in memory.iter().take(n).zip(extent.offset..) {
+                    self.kept.add(at.to_le_bytes());
+                    self.kept.add([byte]);
+                }
+                self.kept.bytes += n as u64;
+                Answer::Kept(n)
+            }
+            Op::Commit(digest) => {
+                let mut crc = [0; 4];
+                if let Some(digest) = digest {
+                    self.kept.add(digest.bytes(&mut crc).iter().copied());
+                }
+                self.kept.is_committed = true;
+                Answer::Done
+            }
+        }
+    }
+}
+
+impl Storage for LabStorage {
+    fn perform(&mut self, now: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        self.was_busy = self.is_slow && !self.was_busy;
+        if self.was_busy {
+            return Answer::Busy(Wake::At(now.after(1)));
+        }
+        self.at_once(op, memory)
+    }
+}

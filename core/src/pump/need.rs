@@ -1,0 +1,47 @@
+//! What a pump asks of its driver.
+
+#[expect(unused_imports, reason = "for the links of the documentation")]
+use super::Pump;
+use crate::fault::Fault;
+use crate::file::Op;
+use crate::time::Wake;
+
+/// What the pump needs next. Until it gets that, it needs the same.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Need<'p, 's> {
+    /// Send these bytes, or the first of them, then [`Pump::sent`].
+    Send {
+        /// The bytes: at least one.
+        bytes: &'p [u8],
+        /// When the pump is to be called also if nothing could be sent: the session's wake, or the
+        /// end of patience.
+        until: Wake,
+        /// The end of patience alone.
+        patience: Wake,
+    },
+    /// Receive into this memory, then [`Pump::received`] or [`Pump::eof`].
+    Recv {
+        /// The memory: at least one byte.
+        buf: &'p mut [u8],
+        /// When the pump is to be called also if nothing came: the session's wake, or the end of
+        /// patience.
+        until: Wake,
+        /// The end of patience alone.
+        patience: Wake,
+    },
+    /// Do this operation, then [`Pump::answer`].
+    File {
+        /// Which operation.
+        op: Op<'s>,
+        /// What is to be filled for [`Op::Read`] and kept for [`Op::Store`]: as long as the extent.
+        /// It stays where it is until the answer.
+        memory: &'p mut [u8],
+    },
+    /// No more output will come: half-close the line, if it can. Told once.
+    Shutdown,
+    /// Nothing before this, or before the program does something with the session.
+    Wait(Wake),
+    /// The session is over. After a fault, what was not sent is of no use.
+    Over(Result<(), Fault>),
+}

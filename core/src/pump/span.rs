@@ -1,0 +1,46 @@
+//! Part of a memory.
+
+/// Bytes `from..to` of a memory.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Span {
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+impl Span {
+    pub(super) const NONE: Self = Self { from: 0, to: 0 };
+
+    pub(super) const fn len(self) -> usize {
+        self.to.saturating_sub(self.from)
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// `len` bytes from `from` on.
+    pub(super) const fn of_len(from: usize, len: usize) -> Self {
+        Self { from, to: from.saturating_add(len) }
+    }
+
+    /// How many bytes it has of the first `len`.
+    pub(super) fn first(self, len: u64) -> usize {
+        usize::try_from(len).unwrap_or(usize::MAX).min(self.len())
+    }
+
+    /// The first `n` bytes are gone. How many of `n` are left.
+    pub(super) fn pass(&mut self, n: usize) -> usize {
+        let passed = n.min(self.len());
+        self.from += passed;
+        n - passed
+    }
+
+    pub(super) fn of(self, memory: &[u8]) -> &[u8] {
+        memory.get(self.from..self.to).unwrap_or_default()
+    }
+
+    pub(super) fn of_mut(self, memory: &mut [u8]) -> &mut [u8] {
+        memory.get_mut(self.from..self.to).unwrap_or_default()
+    }
+}

@@ -1,0 +1,146 @@
+//! The answer to a request, which begins before the work that its end depends on is done.
+//!
+//! ```text
+//!   header name NUL size frame digest │ wait NUL . . . . . NUL │ offset
+//!   at once                           │ a dot for each step    │ when the work is done
+//! ```
+//!
+//! A client that sends a request and closes has only half-closed, as far as TCP can tell, and a client
+//! that half-closed is to get its answer. What is sent to a client that is gone is answered with a
+//! reset, and the shell ends the work: so something is sent before the work, and during it.
+
+use super::options::{OPTIONS_MAX, STEPS_MAX};
+use super::server::{header_of, put_parts};
+use super::{Options, PREFIX_WINDOW, UNSENT_MAX};
+use crate::bytes::first;
+use crate::file::{Answer, Digest, DigestKind, Extent, Op};
+use crate::session::Out;
+use crate::wire::FrameHeader;
+use zerocopy::IntoBytes;
+
+/// An answer on its way.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Response {
+    /// Bytes of it that have been rendered.
+    rendered: usize,
+    /// Bytes of it before the dots.
+    known: usize,
+    /// The offset that was asked for, if the file has it.
+    from: u64,
+    work: Work,
+    /// Bytes that were digested.
+    worked: u64,
+    /// Dots in the answer.
+    steps: u8,
+}
+
+/// What the shell does before the answer is complete.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) enum Work {
+    /// Digest the end of what is before the offset, up to `done` so far, to compare it with `prefix`.
+    Check { done: u64, prefix: Digest },
+    /// Say what that digest is.
+    Compare { prefix: Digest },
+    /// Digest all that is before the offset, `done` bytes so far. What is sent is digested after it.
+    Prepare { done: u64, kind: DigestKind },
+    /// Nothing, or nothing more.
+    Done,
+}
+
+/// A dot is sent for so many bytes that are digested: about a tenth of a second.
+const STEP: u64 = 128 << 20;
+
+const _: () = assert!((UNSENT_MAX + PREFIX_WINDOW) / STEP < STEPS_MAX as u64);
+
+impl Work {
+    /// For an offset of `from`. With `digest`, the whole file is to be digested.
+    pub(super) const fn of(from: u64, prefix: Option<Digest>, digest: Option<DigestKind>) -> Self {
+        match (prefix, digest) {
+            _ if from == 0 => Self::Done,
+            (Some(prefix), _) => Self::Check { done: from.saturating_sub(PREFIX_WINDOW), prefix },
+            (None, Some(kind)) => Self::Prepare { done: 0, kind },
+            (None, None) => Self::Done,
+        }
+    }
+}
+
+impl Response {
+    /// For an offset of `from`, whether or not it turns out to be good.
+    pub(super) fn new(name_len: usize, options: &Options, from: u64, work: Work) -> Self {
+        let most = match work {
+            Work::Check { done, .. } if from <= UNSENT_MAX => (from - done).saturating_add(from),
+            Work::Check { done, .. } | Work::Prepare { done, .. } => from - done,
+            Work::Compare { .. } | Work::Done => 0,
+        };
+        let steps = u8::try_from(most / STEP).unwrap_or(STEPS_MAX).min(STEPS_MAX);
+        let known = options.render_around(steps, from, &mut [0; OPTIONS_MAX]).known;
+        let known = FrameHeader::LEN.saturating_add(name_len + 1 + known);
+        Self { rendered: 0, known, from, work, worked: 0, steps }
+    }
+
+    /// What the shell is to do next. `None` when there is something to render first.
+    pub(super) fn op(&self) -> Option<Op<'static>> {
+        if self.rendered < self.ready() {
+            return None;
+        }
+        let (done, kind) = match self.work {
+            Work::Check { done, prefix } => (done, prefix.kind()),
+            Work::Compare { prefix } => return Some(Op::FinishDigest(prefix.kind())),
+            Work::Prepare { done, kind } => (done, kind),
+            Work::Done => return None,
+        };
+        let len = self.from.saturating_sub(done).min(STEP - self.worked % STEP);
+        Some(Op::Digest { kind, extent: Extent { offset: done, len } })
+    }
+
+    /// The answer to [`op`](Self::op).
+    pub(super) fn answer(&mut self, answer: Answer, options: &mut Options) {
+        let from = self.from;
+        match (&mut self.work, answer) {
+            (Work::Check { done, prefix }, Answer::Digested(bytes)) => {
+                self.worked = self.worked.saturating_add(bytes);
+                *done = done.saturating_add(bytes).min(from);
+                if *done == from {
+                    self.work = Work::Compare { prefix: *prefix };
+                }
+            }
+            (Work::Compare { prefix }, Answer::Digest(digest)) => {
+                let from = if *prefix == digest { from } else { 0 };
+                self.work = Work::of(from, None, options.digest);
+                options.offset = Some(from);
+            }
+            (Work::Prepare { done, .. }, Answer::Digested(bytes)) => {
+                self.worked = self.worked.saturating_add(bytes);
+                *done = done.saturating_add(bytes).min(from);
+                if *done == from {
+                    self.work = Work::Done;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Renders what is known by now. Whether the answer is complete with it.
+    pub(super) fn render(&mut self, name: &[u8], options: &Options, out: &mut Out<'_>) -> bool {
+        let mut text = [0; OPTIONS_MAX];
+        let len = options.render_around(self.steps, self.from, &mut text).len;
+        let before = FrameHeader::LEN + name.len() + 1;
+        let ready = match self.work {
+            Work::Done => len,
+            Work::Check { .. } | Work::Compare { .. } | Work::Prepare { .. } => {
+                self.ready().saturating_sub(before)
+            }
+        };
+        let header = header_of(name.len() + 1 + len);
+        let parts = [header.as_bytes(), name, &[0], first(&text, ready)];
+        put_parts(out, &mut self.rendered, parts) && matches!(self.work, Work::Done)
+    }
+
+    /// Bytes of it that are known while there is work.
+    fn ready(&self) -> usize {
+        let dots = usize::try_from(self.worked / STEP).unwrap_or(usize::MAX);
+        self.known.saturating_add(dots.min(self.steps.into()))
+    }
+}

@@ -1,0 +1,46 @@
+//! A storage of nothing in particular, with a checksum.
+
+use windlass_core::crc::Crc32;
+use windlass_core::fault::Fault;
+use windlass_core::file::{Answer, Digest, Op, Storage};
+use windlass_core::time::Instant;
+
+use crate::Port;
+
+/// Keeps what comes in a register, and compares its CRC-32.
+#[derive(Debug)]
+pub struct Flash {
+    crc: Crc32,
+}
+
+impl Flash {
+    /// Nothing is kept yet.
+    pub const fn new() -> Self {
+        Self { crc: Crc32::new() }
+    }
+}
+
+impl Default for Flash {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Storage for Flash {
+    fn perform(&mut self, _: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        match op {
+            Op::Store(_) => {
+                self.crc.update(memory);
+                Answer::Kept(Port::new().write(memory))
+            }
+            Op::Commit(Some(Digest::Crc32(crc))) if crc != self.crc.finish() => {
+                Answer::Failed(Fault::Integrity)
+            }
+            Op::Read { .. } => Answer::Read(Port::new().read(memory)),
+            Op::Digest { extent, .. } => Answer::Digested(extent.len),
+            Op::FinishDigest(_) => Answer::Digest(Digest::Crc32(self.crc.finish())),
+            Op::Open(name) => Answer::Opened(name.len() as u64),
+            Op::Create(_) | Op::Commit(_) => Answer::Done,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! What the images share: a port and a clock that the optimiser knows nothing about.
+//!
+//! Each file under `bin` is an image with one machine, `empty` has none, and `cargo xtask size` shows
+//! what the others weigh more than that one. The panic handler calls a function that is nowhere: an
+//! image from which it can be reached does not link. So that these images link is the proof that no
+//! machine has a path to a panic.
+#![no_std]
+#![expect(unsafe_code, reason = "registers, and a symbol that is nowhere")]
+
+mod flash;
+
+pub use flash::Flash;
+
+use windlass_core::fault::Fault;
+use windlass_core::file::Storage;
+use windlass_core::frame::link::Link;
+use windlass_core::pump::{Need, Pump};
+use windlass_core::session::Session;
+use windlass_core::time::Instant;
+use windlass_core::want::Close;
+
+/// A UART and a timer, by the addresses of nothing in particular.
+#[derive(Debug)]
+pub struct Port(());
+
+impl Port {
+    /// The port.
+    pub const fn new() -> Self {
+        Self(())
+    }
+
+    /// What came.
+    pub fn read(&mut self, buf: &mut [u8]) -> usize {
+        let mut n = 0;
+        for slot in buf {
+            if load(0x4000_0004) == 0 {
+                break;
+            }
+            [*slot, ..] = load(0x4000_0000).to_le_bytes();
+            n += 1;
+        }
+        n
+    }
+
+    /// Sends what there is room for.
+    pub fn write(&mut self, bytes: &[u8]) -> usize {
+        let mut n = 0;
+        for &byte in bytes {
+            if load(0x4000_0008) == 0 {
+                break;
+            }
+            store(0x4000_0000, byte.into());
+            n += 1;
+        }
+        n
+    }
+}
+
+impl Default for Port {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The time, in microseconds of a timer.
+pub fn now() -> Instant {
+    Instant::from_micros(load(0x4000_000c).into())
+}
+
+/// A number that the optimiser does not know.
+pub fn number() -> u32 {
+    load(0x4000_0010)
+}
+
+/// Has the optimiser keep `number`.
+pub fn keep(number: usize) {
+    store(0x4000_0014, u32::try_from(number).unwrap_or_default());
+}
+
+/// Runs a session to its end, as a driver does.
+pub fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
+    let (mut rx, mut tx) = ([0; 64], [0; 64]);
+    let mut pump = Pump::new(&mut rx, &mut tx);
+    let mut port = Port::new();
+    loop {
+        match pump.next(session, now()) {
+            Need::Send { bytes, .. } => {
+                let n = port.write(bytes);
+                pump.sent(n);
+            }
+            Need::Recv { buf, .. } => {
+                let n = port.read(buf);
+                pump.received(n);
+            }
+            Need::File { op, memory } => {
+                let answer = storage.perform(now(), op, memory);
+                pump.answer(session, now(), answer);
+            }
+            Need::Shutdown | Need::Wait(_) => {}
+            Need::Over(how) => return how,
+        }
+    }
+}
+
+/// Runs a session over the link layer, as a driver does.
+pub fn run_over_link<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
+    let (mut rx, mut tx) = ([0; 64], [0; 64]);
+    let mut pump = Pump::new(&mut rx, &mut tx);
+    let (mut link_rx, mut link_tx) = ([0; Link::rx_len(64)], [0; Link::tx_len(64)]);
+    let mut link = Link::connect(&mut link_rx, &mut link_tx, 7);
+    loop {
+        match pump.next(session, now()) {
+            Need::Send { bytes, .. } => {
+                let n = link.send(bytes);
+                pump.sent(n);
+            }
+            Need::Recv { .. } if link.is_ended() => pump.eof(),
+            Need::Recv { buf, .. } => {
+                let n = link.recv(buf);
+                pump.received(n);
+            }
+            Need::File { op, memory } => {
+                let answer = storage.perform(now(), op, memory);
+                pump.answer(session, now(), answer);
+            }
+            Need::Over(Err(_)) => link.reset(),
+            Need::Shutdown | Need::Over(Ok(())) => link.close(),
+            Need::Wait(_) => {}
+        }
+        if let Close::Done(how) = turn(&mut link) {
+            return how;
+        }
+    }
+}
+
+/// Moves bytes between the link and the line.
+fn turn(link: &mut Link<'_>) -> Close {
+    let mut bytes = [0; 64];
+    let mut port = Port::new();
+    let want = link.want();
+    if want.wake.is_due(now()) {
+        link.tick(now());
+    } else if want.write {
+        let n = link.render(now(), &mut bytes);
+        port.write(bytes.get(..n).unwrap_or_default());
+    } else {
+        let n = port.read(&mut bytes);
+        link.input(now(), bytes.get(..n).unwrap_or_default());
+    }
+    link.want().close
+}
+
+fn load(address: usize) -> u32 {
+    // SAFETY: nothing runs these images; on a machine it would be a register.
+    unsafe { (address as *const u32).read_volatile() }
+}
+
+fn store(address: usize, value: u32) {
+    // SAFETY: as for `load`.
+    unsafe { (address as *mut u32).write_volatile(value) }
+}
+
+/// The entry of an image.
+#[macro_export]
+macro_rules! image {
+    ($body:block) => {
+        #[expect(unsafe_code, reason = "the linker knows the entry by its name")]
+        // SAFETY: there is one in each image, and nothing else has this name.
+        #[unsafe(no_mangle)]
+        extern "C" fn start() -> ! {
+            loop {
+                $body
+            }
+        }
+    };
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        /// Is nowhere. If the linker looks for it, the image can panic.
+        fn a_machine_of_windlass_core_can_panic() -> !;
+    }
+    // SAFETY: an image with this call does not link.
+    unsafe { a_machine_of_windlass_core_can_panic() }
+}

@@ -1,0 +1,43 @@
+//! A byte port, and any session on it: all that a shell without an operating system is.
+
+use windlass_core::fault::Fault;
+use windlass_core::pump::{Need, Pump};
+use windlass_core::session::Session;
+
+use crate::{clock, sleep};
+
+/// A source and sink of bytes. Neither call waits.
+pub(crate) trait Port {
+    /// Moves bytes that came into the front of `buf`, and says how many: 0 when none came.
+    fn read(&mut self, buf: &mut [u8]) -> usize;
+
+    /// Sends bytes from the front while there is room, and says how many.
+    fn write(&mut self, bytes: &[u8]) -> usize;
+}
+
+/// Runs a session to its end. A UART tells no end of the stream, and has no half-close.
+pub(crate) fn run<S: Session>(
+    pump: &mut Pump<'_>,
+    session: &mut S,
+    port: &mut impl Port,
+) -> Result<(), Fault> {
+    loop {
+        let moved = match pump.next(session, clock::now()) {
+            Need::Send { bytes, .. } => {
+                let n = port.write(bytes);
+                pump.sent(n);
+                n
+            }
+            Need::Recv { buf, .. } => {
+                let n = port.read(buf);
+                pump.received(n);
+                n
+            }
+            Need::Over(how) => return how,
+            Need::Shutdown | Need::File { .. } | Need::Wait(_) => 0,
+        };
+        if moved == 0 {
+            sleep::until_interrupt();
+        }
+    }
+}
