@@ -102,11 +102,20 @@ impl Program {
         self
     }
 
+    /// The servers of a test are asked directly, whatever the environment says.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.name);
+        for variable in ["http_proxy", "all_proxy", "ALL_PROXY"] {
+            command.env_remove(variable);
+        }
+        command.args(&self.args).envs(self.envs.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// Runs it to its end.
     #[track_caller]
     pub fn run(self) -> Outcome {
-        let mut command = Command::new(&self.name);
-        command.args(&self.args).envs(self.envs);
+        let mut command = self.command();
         command.stderr(self.errors.map_or_else(Stdio::piped, Stdio::from));
         command.stdout(self.output.map_or_else(Stdio::piped, Stdio::from));
         let (stdin, feed, silent) = match self.feed {
@@ -143,8 +152,7 @@ impl Program {
     /// goes to the file of [`output`](Self::output) or nowhere.
     #[track_caller]
     pub fn start(self) -> Running {
-        let mut command = Command::new(&self.name);
-        command.args(&self.args).envs(self.envs);
+        let mut command = self.command();
         command.stderr(self.errors.map_or_else(Stdio::null, Stdio::from));
         command.stdout(self.output.map_or_else(Stdio::null, Stdio::from));
         let child = match self.feed {

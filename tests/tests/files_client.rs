@@ -314,8 +314,8 @@ fn a_full_disk_is_told() {
 fn wrong_usage_is_told() {
     let path = Path::new("/dev/null/x");
     for (words, why) in [
-        ("get http://localhost:1/x -o y --continue", "are for files://"),
-        ("get http://localhost:1/x -o y --verify", "are for files://"),
+        ("get http://localhost:1/x --continue", "needs a file"),
+        ("get http://localhost:1/x -o y --verify", "is for files://"),
         ("get files://localhost:1/x --continue", "--continue needs a file"),
         ("get files://localhost:1/ -O", "ends in no name"),
         ("get files://localhost:1/.. -O", "ends in no name"),

@@ -97,7 +97,7 @@ pub(super) struct Get {
     /// Write to a file with the name that the URL ends in
     #[arg(short = 'O', long, conflicts_with = "output")]
     pub(super) remote_name: bool,
-    /// files: go on from where an earlier transfer to the same file failed
+    /// Go on from where an earlier transfer of the same URL to the same file failed
     #[arg(short, long)]
     pub(super) r#continue: bool,
     /// files: compare the whole file with the server's digest of it (BLAKE3)

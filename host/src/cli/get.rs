@@ -13,8 +13,8 @@ use crate::client::{self, Got, Source, Target, Times, Wishes};
 pub(super) fn get(args: &Get) -> Result<(), Failure> {
     let target = target(args)?;
     let wishes = Wishes { resume: args.r#continue, verify: args.verify };
-    if wishes != Wishes::default() && matches!(args.source, Source::Http(_)) {
-        return Err(usage("--continue and --verify are for files://"));
+    if wishes.verify && matches!(args.source, Source::Http(_)) {
+        return Err(usage("--verify is for files://: HTTP has no digest of the whole"));
     }
     if wishes.resume && target == Target::Stdout {
         return Err(usage("--continue needs a file: -o FILE or -O"));

@@ -6,6 +6,8 @@
 //! - `outputs`: files, pipes, devices, terminals; what is slow, full, or gone.
 //! - `places`: what has the name, and what has names beside it.
 //! - `interrupts`: signals.
+//! - `resume`: transfers that go on from what an earlier one left.
+//! - `proxy`: proxies that the environment names.
 //! - `web`: answers as servers on the net give them.
 //! - `foreign`: another people's server.
 
@@ -16,6 +18,8 @@ mod foreign;
 mod interrupts;
 mod outputs;
 mod places;
+mod proxy;
 mod redirects;
+mod resume;
 mod server;
 mod web;

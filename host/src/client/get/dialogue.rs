@@ -1,22 +1,25 @@
 //! What is said on a connection, whatever the protocol: a request, and an answer that is taken apart
 //! as it comes.
 
-use tracing::{debug, info};
+use tracing::debug;
 use windlass_core::fault::Peer;
 use windlass_core::file::{Digest, DigestKind};
 use windlass_core::session::files::{
     Answered, Options, REQUEST_MAX, ReceiveStep, Receiver, Request,
 };
 
+use super::document::Document;
+use super::facts::Facts;
+use crate::addr::HostPort;
 use crate::client::files::FilesUrl;
-use crate::client::http::{self, Response, Url};
+use crate::client::http::Proxy;
 use crate::printable::words;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A conversation with a server.
 pub(super) enum Dialogue {
-    Http { url: Url, response: Response },
+    Http(Document),
     Files { url: FilesUrl, options: Options, receiver: Receiver<Box<[u8]>> },
 }
 
@@ -26,6 +29,8 @@ pub(super) enum Said<'i> {
     More,
     /// The document follows.
     Begin { begin: Beginning, rest: &'i [u8] },
+    /// It has not the rest that was asked for: it is to be asked for all.
+    Again,
     /// It is there.
     Elsewhere(Box<[u8]>),
     /// Some of it.
@@ -35,23 +40,20 @@ pub(super) enum Said<'i> {
 }
 
 /// What follows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Beginning {
     /// Bytes of the whole document, if that is known.
     pub(super) length: Option<u64>,
     /// The first byte that comes.
     pub(super) from: u64,
+    /// Of the part that is written.
+    pub(super) facts: Facts,
 }
 
 /// Bytes of a frame that are asked for: each of them is sent by `sendfile(2)`.
 const FRAME: u32 = 16 * 1024 * 1024;
 
 impl Dialogue {
-    /// Asks for a document.
-    pub(super) fn http(url: &Url) -> Self {
-        Self::Http { url: url.clone(), response: Response::new() }
-    }
-
     /// Asks for a file; with `had`, for what is behind so many bytes of it, if their digest is that. With
     /// `verify`, for the digest of it too.
     pub(super) fn files(url: &FilesUrl, had: Option<(u64, Digest)>, verify: bool) -> Self {
@@ -69,10 +71,26 @@ impl Dialogue {
         }
     }
 
+    /// Where to connect.
+    pub(super) fn server(&self) -> &HostPort {
+        match self {
+            Self::Http(document) => document.proxy().map_or(document.url().server(), Proxy::server),
+            Self::Files { url, .. } => url.server(),
+        }
+    }
+
+    /// The variable that says to connect there, if the user's URL does not.
+    pub(super) fn variable(&self) -> Option<&'static str> {
+        match self {
+            Self::Http(document) => document.proxy().map(Proxy::variable),
+            Self::Files { .. } => None,
+        }
+    }
+
     /// What is sent first.
     pub(super) fn request(&self) -> Result<Vec<u8>, Cause> {
         match self {
-            Self::Http { url, .. } => Ok(http::get(url).into_bytes()),
+            Self::Http(document) => Ok(document.request().into_bytes()),
             // It sends unasked.
             Self::Files { url, .. } if url.name().is_empty() => Ok(Vec::new()),
             Self::Files { url, options, .. } => {
@@ -87,16 +105,11 @@ impl Dialogue {
     /// Takes input up to the next thing that was said.
     pub(super) fn feed<'i>(&mut self, input: &'i [u8]) -> Result<Said<'i>, Cause> {
         match self {
-            Self::Http { response, .. } => Ok(match response.feed(input)? {
-                http::Fed::More => Said::More,
-                http::Fed::End => Said::End(None),
-                http::Fed::Body { bytes, rest } => Said::Body { bytes, rest },
-                http::Fed::Head { head, rest } => answered(&head, rest)?,
-            }),
+            Self::Http(document) => document.feed(input),
             Self::Files { url, options, receiver } => Ok(match receiver.feed(input)? {
                 ReceiveStep::More => Said::More,
                 ReceiveStep::Answered { answer, rest } => {
-                    Said::Begin { begin: begin(&answer, url.name(), options)?, rest }
+                    Said::Begin { begin: begin(&answer, url, options)?, rest }
                 }
                 ReceiveStep::Refused(why) => {
                     let why = words(why);
@@ -111,31 +124,15 @@ impl Dialogue {
     /// The server sends no more. Whether the document is whole.
     pub(super) fn eof(&mut self) -> Result<(), Cause> {
         match self {
-            Self::Http { response, .. } => Ok(response.eof()?),
+            Self::Http(document) => document.eof(),
             Self::Files { receiver, .. } => Ok(receiver.finish()?),
         }
     }
 }
 
-/// What the head of an answer says.
-fn answered<'i>(head: &http::Head, rest: &'i [u8]) -> Result<Said<'i>, Cause> {
-    debug!(status = head.status, length = head.length, "answered");
-    if let Some(location) = head.redirect() {
-        return Ok(Said::Elsewhere(location.into()));
-    }
-    // A part of a document (206) was not asked for, and must not pass for all of it.
-    if !matches!(head.status, 200..=205 | 207..=299) {
-        let status = format!("{} {}", head.status, head.reason);
-        return Err(status.trim_end().into());
-    }
-    if let Some(coding) = &head.coding {
-        info!("the document has the content coding '{coding}', and is written as it comes");
-    }
-    Ok(Said::Begin { begin: Beginning { length: head.length, from: 0 }, rest })
-}
-
 /// What a server does of what was asked.
-fn begin(answer: &Answered<'_>, name: &[u8], asked: &Options) -> Result<Beginning, Cause> {
+fn begin(answer: &Answered<'_>, url: &FilesUrl, asked: &Options) -> Result<Beginning, Cause> {
+    let name = url.name();
     if !name.is_empty() && answer.name != name {
         let other = words(answer.name);
         return Err(format!("the server sends another file: {other}").into());
@@ -149,5 +146,5 @@ fn begin(answer: &Answered<'_>, name: &[u8], asked: &Options) -> Result<Beginnin
     if asked.digest.is_some() && asked.digest != digest {
         return Err("the server does not say what the digest is: it cannot be verified".into());
     }
-    Ok(Beginning { length: size, from })
+    Ok(Beginning { length: size, from, facts: Facts::of_files(url) })
 }

@@ -15,7 +15,6 @@ use windlass_core::fault::Fault;
 use windlass_core::file::Digest;
 
 use super::dialogue::{Beginning, Dialogue, Said};
-use super::facts::Facts;
 use super::file::reason;
 use super::in_place::InPlace;
 use super::limits::{Limits, micros};
@@ -37,6 +36,8 @@ pub(super) enum Answer {
     Whole,
     /// It is there, says the server.
     Elsewhere(Box<[u8]>),
+    /// The server has not the rest that was asked for, and is to be asked for all.
+    Again,
     /// A signal came first.
     Stopped(Signal),
 }
@@ -58,8 +59,11 @@ pub(super) struct Plan<'a> {
 /// signals do what they do to any program.
 pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
     let Plan { source, target, limits, digest, part } = plan;
-    let server = Address::Tcp(source.server().clone());
-    let stream = connect(&server, limits.connect_until())?;
+    let server = Address::Tcp(dialogue.server().clone());
+    let stream = connect(&server, limits.connect_until()).map_err(|error| {
+        let Some(variable) = dialogue.variable() else { return error };
+        error.and(format_args!("the variable {variable} names this proxy"))
+    })?;
     // It goes last, and with it the signals: a file is renamed or removed by then.
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
@@ -181,6 +185,7 @@ impl Exchange {
                     }
                     return Ok(Some(Answer::Whole));
                 }
+                Said::Again => return Ok(Some(Answer::Again)),
                 Said::Elsewhere(location) => return Ok(Some(Answer::Elsewhere(location))),
                 Said::Begin { begin, rest } => {
                     self.begin(begin, cx)?;
@@ -212,13 +217,9 @@ impl Exchange {
             Place::New { name } => {
                 // From now on there is something to be cleaned up.
                 catch_signals(cx)?;
-                let facts = match &self.source {
-                    Source::Http(url) => Facts::of_http(url, None),
-                    Source::Files(url) => Facts::of_files(url),
-                };
                 let part = match self.part.take() {
-                    Some(mut part) => part.go_on_from(begin.from, facts).map(|()| part),
-                    None => Part::begin(name.clone(), facts),
+                    Some(mut part) => part.go_on_from(begin.from, begin.facts).map(|()| part),
+                    None => Part::begin(name.clone(), begin.facts),
                 };
                 match part {
                     Ok(part) => Sink::Part(part),
@@ -326,7 +327,9 @@ impl Exchange {
         };
         match &outcome {
             Ok(Answer::Whole) => self.progress.finish(self.received),
-            Ok(Answer::Elsewhere(_) | Answer::Stopped(_)) | Err(_) => self.progress.clear(),
+            Ok(Answer::Elsewhere(_) | Answer::Again | Answer::Stopped(_)) | Err(_) => {
+                self.progress.clear();
+            }
         }
         self.outcome = Some(outcome);
         if self.unsent(cx) == 0 {

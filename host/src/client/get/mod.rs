@@ -11,9 +11,11 @@
 //! which blocks, and no signal is caught then, so that Ctrl-C ends it.
 
 mod dialogue;
+mod document;
 mod exchange;
 mod facts;
 mod file;
+mod hops;
 mod in_place;
 mod limits;
 mod part;
@@ -23,9 +25,7 @@ mod source;
 
 use tracing::debug;
 
-use super::http::{Url, UrlError};
 use crate::error::{Error, Result};
-use crate::printable::words;
 use crate::sys::Signal;
 use dialogue::Dialogue;
 use exchange::{Answer, Plan};
@@ -49,19 +49,17 @@ pub enum Got {
 /// What else a user may want of a transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// Go on from where an earlier transfer failed. For `files`, to a file.
+    /// Go on from where an earlier transfer to the same file failed.
     pub resume: bool,
     /// Compare the whole with the server's digest of it. For `files`.
     pub verify: bool,
 }
 
-/// Redirects that are followed.
-const HOPS_MAX: usize = 10;
-
 /// Fetches what is at `source` to `target`. `times` says how long that may take.
 ///
-/// A file is written under another name beside it, and has its own when it is whole. What came of
-/// `files` stays in a part (`.windlass-NAME-DIGEST.part`) when the transfer fails. In a folder that
+/// A file is written under another name beside it, and has its own when it is whole. What came of a
+/// transfer that fails stays in a part (`.windlass-NAME-DIGEST.part`) if a later one can go on from it: for
+/// HTTP, if the server says which version it is. In a folder that
 /// cannot be written, a file that can be is written in place. What goes to standard output, or to a
 /// target that is no regular file, goes there as it comes: of a transfer that fails, the beginning.
 ///
@@ -71,8 +69,8 @@ const HOPS_MAX: usize = 10;
 pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Result<Got> {
     let limits = Limits::begin(times);
     let target = &target.settle()?;
-    let mut here = match source {
-        Source::Http(url) => url.clone(),
+    match source {
+        Source::Http(url) => hops::get(url, target, limits, wishes.resume),
         Source::Files(url) => {
             let mut part = if wishes.resume { part(target)? } else { None };
             let had = part.as_mut().map(|part| part.digest(wishes.verify)).transpose();
@@ -83,25 +81,14 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
             let all = had.and_then(|had| had.all).unwrap_or_default();
             let digest = wishes.verify.then_some(all);
             let plan = Plan { source, target, limits, digest, part };
-            return match exchange::ask(plan, dialogue)? {
+            match exchange::ask(plan, dialogue)? {
                 Answer::Whole => Ok(Got::Whole),
                 Answer::Stopped(signal) => Ok(Got::Stopped(signal)),
-                Answer::Elsewhere(_) => Err(Error::new("get", source, "it is elsewhere")),
-            };
+                Answer::Elsewhere(_) | Answer::Again => {
+                    Err(Error::new("get", source, "it is elsewhere"))
+                }
+            }
         }
-    };
-    let mut way = Vec::new();
-    loop {
-        let source = Source::Http(here.clone());
-        let plan = Plan { source: &source, target, limits, digest: None, part: None };
-        let location = match exchange::ask(plan, Dialogue::http(&here))? {
-            Answer::Whole => return Ok(Got::Whole),
-            Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
-            Answer::Elsewhere(location) => location,
-        };
-        let next = follow(&way, &here, &location)?;
-        debug!(from = %here, to = %next, "redirected");
-        way.push(std::mem::replace(&mut here, next));
     }
 }
 
@@ -114,77 +101,4 @@ fn part(target: &Target) -> Result<Option<Part>> {
         debug!(source = part.facts().source, "an earlier transfer left a part");
     }
     Ok(found)
-}
-
-/// Where `location` leads from `here`, to where all of `way` led.
-fn follow(way: &[Url], here: &Url, location: &[u8]) -> Result<Url> {
-    let first = way.first().unwrap_or(here);
-    let next = here.redirect(location).map_err(|error| {
-        let hop = format!("{here} to {}", words(location));
-        let why = match error {
-            UrlError::Scheme => "only http:// redirects are followed".to_owned(),
-            UrlError::NotSpoken(scheme) => {
-                format!("{scheme}:// is not spoken yet: only http:// redirects are followed")
-            }
-            error => error.to_string(),
-        };
-        Error::new("follow the redirect of", hop, why)
-    })?;
-    if way.contains(&next) || *here == next {
-        let circle = format!("the redirects go in a circle, and come to {next} again");
-        return Err(Error::new("get", first, circle));
-    }
-    if way.len() >= HOPS_MAX {
-        let many = format!("more than {HOPS_MAX} redirects; the last one is to {next}");
-        return Err(Error::new("get", first, many));
-    }
-    Ok(next)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn urls(urls: &[&str]) -> Vec<Url> {
-        urls.iter().map(|url| Url::parse(url).unwrap()).collect()
-    }
-
-    fn follow_from(way: &[&str], location: &str) -> std::result::Result<String, String> {
-        let way = urls(way);
-        let (here, way) = way.split_last().unwrap();
-        follow(way, here, location.as_bytes())
-            .map(|url| url.to_string())
-            .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_redirect_leads_on() {
-        assert_eq!(follow_from(&["http://a/x/y"], "z"), Ok("http://a/x/z".to_owned()));
-    }
-
-    #[test]
-    fn a_circle_is_seen_when_it_closes() {
-        let found = follow_from(&["http://a/", "http://b/", "http://c/"], "http://b/#x");
-        let expected = "get http://a/: the redirects go in a circle, and come to http://b/ again";
-        assert_eq!(found, Err(expected.to_owned()));
-        assert!(follow_from(&["http://a/"], "").is_err());
-    }
-
-    #[test]
-    fn ten_redirects_are_followed() {
-        let all: Vec<String> = (0..=10).map(|n| format!("http://a/{n}")).collect();
-        let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        assert!(follow_from(&all[..10], "/next").is_ok());
-        let expected = "get http://a/0: more than 10 redirects; the last one is to http://a/next";
-        assert_eq!(follow_from(&all, "/next"), Err(expected.to_owned()));
-    }
-
-    #[test]
-    fn a_location_cannot_write_to_the_terminal() {
-        let location = format!("https://\u{9b}31m\u{202e}{}", "x".repeat(1000));
-        let error = follow_from(&["http://a/"], &location).unwrap_err();
-        let shown = r"follow the redirect of http://a/ to https://\u{9b}31m\u{202e}xxx";
-        assert!(error.starts_with(shown) && error.contains("xxx… (1016 bytes): "), "{error}");
-        assert!(error.len() < 400, "{error}");
-    }
 }

@@ -130,6 +130,11 @@ impl Part {
         &self.facts
     }
 
+    /// Bytes that are there.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
     /// Whether nothing is there.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0

@@ -5,7 +5,6 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::addr::HostPort;
 use crate::client::files::FilesUrl;
 use crate::client::http::{Url, UrlError};
 
@@ -32,14 +31,6 @@ impl Source {
         let text = std::str::from_utf8(text);
         let text = text.map_err(|error| UrlError::Syntax { at: error.valid_up_to() })?;
         FilesUrl::parse(text).map(Self::Files)
-    }
-
-    /// Where to connect.
-    pub(super) fn server(&self) -> &HostPort {
-        match self {
-            Self::Http(url) => url.server(),
-            Self::Files(url) => url.server(),
-        }
     }
 
     /// The name that a file of it would have, if it says one.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::fields::{items, list, number, status, values};
+use super::validator::{ContentRange, Version};
 use crate::printable::words;
 
 /// The longest head, the interim ones before it included, in bytes. Browsers take 256 KiB.
@@ -24,6 +25,10 @@ pub struct Head {
     pub coding: Option<Box<str>>,
     /// How long the body is, if that is known before its end.
     pub length: Option<u64>,
+    /// Which version of the document it is.
+    pub version: Version,
+    /// Which bytes of the document come, if the answer is a partial one that says so.
+    pub range: Option<ContentRange>,
 }
 
 impl Head {
@@ -147,6 +152,8 @@ fn parse(bytes: &[u8]) -> Result<Option<(Head, Framing)>, HeadError> {
             Framing::Length(len) => Some(len),
             Framing::Chunked | Framing::Close => None,
         },
+        version: Version::of(lines),
+        range: ContentRange::of(lines),
     };
     Ok(Some((head, framing)))
 }
