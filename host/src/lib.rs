@@ -10,6 +10,7 @@
 //! - [`server`]: the models of waiting for many clients, and the services.
 //! - [`client`]: the other ends.
 //! - [`mod@printable`]: what may be shown of words of others, for all of them.
+//! - [`mod@log`], [`role`]: the log, and what a process is for.
 //! - [`standard`]: lines to standard output and standard error.
 //! - [`status`]: what a server tells of itself, for both.
 //! - [`mod@bench`]: measures servers side by side.
@@ -22,8 +23,10 @@ pub mod cli;
 pub mod client;
 mod digest;
 pub mod drive;
+pub mod log;
 pub mod printable;
 pub mod reactor;
+pub mod role;
 pub mod server;
 pub mod standard;
 pub mod status;

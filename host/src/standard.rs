@@ -12,9 +12,17 @@ use crate::error::{Error, Result};
 /// # Errors
 /// It is full, or nobody reads it.
 pub fn print(text: &str) -> Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for bytes.
+///
+/// # Errors
+/// As for [`print`].
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = stdout().lock();
     // One write, so that lines of several processes do not mix.
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(Error::of("write", "standard output"))
 }
 

@@ -257,7 +257,7 @@ impl Drop for Supervised {
     fn drop(&mut self) {
         for pid in self.successors() {
             // The number is its own while it runs; when it does not, it was so a moment ago.
-            if proc::runs(pid) && proc::command(pid).contains("serve") {
+            if proc::runs(pid) && proc::command(pid).contains("windlass") {
                 proc::end_tree(pid);
             }
         }

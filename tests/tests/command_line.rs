@@ -139,6 +139,80 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
+fn every_command_knows_its_version() {
+    for command in [
+        "",
+        "serve",
+        "time",
+        "talk",
+        "get",
+        "status",
+        "top",
+        "fifo",
+        "fifo read",
+        "bench",
+        "man",
+        "completions",
+    ] {
+        let outcome = windlass!().words(&format!("{command} --version")).run();
+        outcome.succeeds();
+        let said = String::from_utf8(outcome.stdout).expect("text");
+        assert!(said.trim_end().ends_with(env!("CARGO_PKG_VERSION")), "{command}: {said}");
+    }
+}
+
+#[test]
+fn shells_complete_its_command_lines() {
+    for (shell, word) in [
+        ("bash", "complete -F _windlass"),
+        ("zsh", "#compdef windlass"),
+        ("fish", "complete -c windlass"),
+    ] {
+        let outcome = windlass!("completions", shell).run();
+        outcome.succeeds();
+        let script = String::from_utf8(outcome.stdout).expect("text");
+        assert!(script.contains(word) && script.contains("idle-timeout"), "{shell}");
+    }
+    let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+    windlass!("completions", "bash").output(full).run().fails_with(1, &["standard output"]);
+    windlass!("completions", "csh").run().fails_with(2, &["csh"]);
+}
+
+#[test]
+fn there_is_a_manual_page_for_each_command() {
+    let outcome = windlass!("man").run();
+    outcome.succeeds();
+    assert!(String::from_utf8_lossy(&outcome.stdout).contains(".TH windlass 1"), "{outcome}");
+    let folder = tempfile::tempdir().expect("a folder");
+    windlass!("man", folder.path()).run().succeeds();
+    for page in ["windlass", "windlass-serve", "windlass-get", "windlass-fifo-read", "windlass-man"]
+    {
+        let page = std::fs::read_to_string(folder.path().join(format!("{page}.1")));
+        assert!(page.expect("a page").contains(".SH SYNOPSIS"));
+    }
+    windlass!("man", "/no/such/folder").run().fails_with(1, &["/no/such/folder", "No such file"]);
+    let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+    windlass!("man").output(full).run().fails_with(1, &["standard output"]);
+}
+
+/// A file to push says which service is meant.
+#[test]
+fn to_push_a_file_is_to_serve_files() {
+    for (line, said) in [
+        ("--push /proc/self/status", "would serve tcp:127.0.0.1:2334 files pool-static\n"),
+        (
+            "--push /proc/self/status --listen unix:@x --model epoll",
+            "would serve unix:@x files epoll\n",
+        ),
+    ] {
+        let outcome = windlass!().words(&format!("serve --check {line}")).run();
+        outcome.succeeds();
+        assert_eq!(String::from_utf8_lossy(&outcome.stdout), said);
+    }
+    refused(2, "serve upper --push /proc/self/status", &["--push", "files"]);
+}
+
+#[test]
 fn without_arguments_it_shows_its_help_as_an_error() {
     let outcome = windlass!().run();
     assert_eq!(outcome.code, Some(2), "{outcome}");

@@ -99,12 +99,17 @@ const LAYERS: [(&str, Layers); 2] = [
             ("printable", &[]),
             ("addr", &["printable"]),
             ("sys", &["addr", "error", "printable"]),
-            ("standard", &["error"]),
+            ("standard", &["error", "printable"]),
             ("digest", &[]),
+            ("role", &["sys"]),
+            ("log", &["role", "sys", "printable", "standard"]),
             ("drive", &["digest", "sys", "addr", "error", "printable"]),
             ("reactor", &["drive", "sys", "addr", "error", "printable"]),
             ("status", &["printable"]),
-            ("server", &["status", "reactor", "drive", "sys", "addr", "error", "printable"]),
+            (
+                "server",
+                &["status", "reactor", "drive", "sys", "addr", "error", "printable", "role"],
+            ),
             (
                 "client",
                 &["status", "reactor", "drive", "sys", "addr", "error", "printable", "standard"],
@@ -126,6 +131,8 @@ const LAYERS: [(&str, Layers); 2] = [
                     "error",
                     "printable",
                     "standard",
+                    "role",
+                    "log",
                 ],
             ),
         ],
@@ -216,7 +223,12 @@ const SYS: &[&str] = &[
 const PRINTING: &[&str] = &["core/", "host/src/"];
 const PRINT: &str = "write by crate::standard, or log by tracing";
 /// Where words of others are made printable; tests; and assertions.
-const SHOWING: &[&str] = &["host/src/printable.rs", "tests.rs", "host/src/client/get/exchange.rs"];
+const SHOWING: &[&str] = &[
+    "host/src/printable.rs",
+    "host/src/log/line.rs",
+    "tests.rs",
+    "host/src/client/get/exchange.rs",
+];
 const SHOW: &str = "show words of others by crate::printable";
 
 const BANS: [Ban; 24] = [

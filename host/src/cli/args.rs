@@ -13,6 +13,7 @@ use super::keys::{addresses, choice, positive, seconds_of_a_request, socket, wit
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
+use crate::log::Format;
 use crate::printable::is_printable;
 use crate::server::{Model, REQUEST_MAX_US, Service, WORKERS_MAX};
 
@@ -23,6 +24,9 @@ pub(super) struct Args {
     /// Log more: -v for each connection, -vv for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// Log for people, or a JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: Format,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -79,6 +83,17 @@ pub(super) enum Command {
         /// Which end
         #[command(subcommand)]
         end: FifoEnd,
+    },
+    /// Print a script that completes command lines in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write the pages of all commands into a folder
+    Man {
+        /// The folder, which is there; without it windlass(1) goes to standard output
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
     },
     /// Measure the models side by side, and other servers beside them
     ///
@@ -191,17 +206,18 @@ pub(super) struct ServeAll {
 /// What is served, and within which limits: on the command line, and in a `[[listener]]` of the
 /// configuration, where the keys are called as the options are.
 #[derive(Debug, Default, clap::Args, Deserialize)]
+#[command(group = clap::ArgGroup::new("what").args(["service", "push"]).multiple(true))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Serve {
     /// What to serve; without it, every service of the built-in configuration
     #[serde(deserialize_with = "choice")]
     pub(super) service: Option<Service>,
     /// Where to listen: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; several get a process each
-    #[arg(long, value_name = "ADDR", requires = "service")]
+    #[arg(long, value_name = "ADDR", requires = "what")]
     #[serde(deserialize_with = "addresses")]
     pub(super) listen: Vec<Address>,
     /// How to wait for many clients
-    #[arg(long, requires = "service")]
+    #[arg(long, requires = "what")]
     #[serde(deserialize_with = "choice")]
     pub(super) model: Option<Model>,
     /// Serve on the socket that the service manager passes under this name (`FileDescriptorName=`)
@@ -246,8 +262,8 @@ pub(super) struct Serve {
     /// files: the folder whose files are served
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
-    /// files: send this one to whoever connects, unasked
-    #[arg(long, value_name = "FILE", requires = "service")]
+    /// files, which need not be named then: send this file to each client, unasked
+    #[arg(long, value_name = "FILE")]
     pub(super) push: Option<PathBuf>,
     /// pool-static: workers [default: 5]
     #[arg(long, value_name = "N", value_parser = workers())]
@@ -273,7 +289,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
     /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
-    #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "service")]
+    #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "what")]
     #[serde(deserialize_with = "socket")]
     pub(super) control: Option<PathBuf>,
     /// Become this user once everything is open; only root can
@@ -328,6 +344,11 @@ fn workers() -> clap::builder::RangedI64ValueParser<u16> {
 }
 
 impl Serve {
+    /// What is served, if it is one service: `--push` says that it is `files`.
+    pub(super) fn service(&self) -> Option<Service> {
+        self.service.or(self.push.as_ref().map(|_| Service::Files))
+    }
+
     /// The options that are given and are not for `model`, each with the models that it is for.
     pub(super) fn strangers(
         &self,
@@ -396,6 +417,19 @@ impl ValueEnum for Service {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }))
     }
 }
 

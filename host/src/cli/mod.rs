@@ -5,6 +5,7 @@ mod bench;
 mod config;
 mod get;
 mod keys;
+mod manual;
 mod plan;
 mod serve;
 mod status;
@@ -14,13 +15,12 @@ use std::io::{stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::client;
 use crate::error::{Error, Result};
 use crate::printable::printable;
-use crate::standard;
 use crate::sys::{Signal, signals};
+use crate::{log, standard};
 use args::{Args, Command, FifoEnd};
 
 /// Runs the program. 0: done. 1: it failed, and one line on standard error says why. 2: wrong usage.
@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return wrong_usage(&error),
     };
-    log_to_stderr(args.verbose);
+    log::begin(args.verbose, args.log_format);
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Usage(error)) => wrong_usage(&error),
@@ -113,6 +113,8 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             None => Ok(()),
         },
         Command::Status { path, json, timeout } => Ok(status::status(&path, json, timeout.0)?),
+        Command::Completions { shell } => Ok(manual::completions(shell)?),
+        Command::Man { folder } => Ok(manual::man(folder.as_deref())?),
         Command::Bench(args) => bench::bench(&args),
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),
@@ -128,21 +130,4 @@ fn complain(what: &str) {
 /// One line on standard output, at once.
 fn print_line(line: &str) -> Result<()> {
     standard::print(&format!("{line}\n"))
-}
-
-fn log_to_stderr(verbose: u8) {
-    let level = match verbose {
-        0 => LevelFilter::INFO,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(stderr)
-        .with_ansi(standard::takes_escapes(&stderr()))
-        // A log that cannot be written is no reason to stop serving.
-        .log_internal_errors(false)
-        .with_target(false)
-        .without_time()
-        .init();
 }

@@ -111,7 +111,7 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
         let all = BUILT_IN.iter();
         all.filter_map(|&(service, model, text)| Some((service, model, text.parse().ok()?)))
     };
-    let Some(service) = serve.service else {
+    let Some(service) = serve.service() else {
         let has_root = serve.root.is_some();
         if !has_root {
             info!("files is not served: there is no --root");
@@ -132,7 +132,7 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
 fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
     let (root, push) = (serve.root.as_deref(), serve.push.as_deref());
     let option = if root.is_some() { "root" } else { "push" };
-    match serve.service {
+    match serve.service() {
         Some(Service::Files) if root.is_none() && push.is_none() => {
             let message = format!("files needs {dashes}root DIR, or {dashes}push FILE");
             return Err(Wrong { about: vec!["service", "root", "push"], message });

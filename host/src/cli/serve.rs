@@ -12,6 +12,7 @@ use super::survey::{Found, Survey, What};
 use super::{Failure, config, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
+use crate::role;
 use crate::server::supervise::{self, Hooks, Reread};
 use crate::server::{Opened, Server, Spec, Stop};
 use crate::sys::handover::Inherited;
@@ -56,6 +57,7 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     process::trim_memory();
     let stop = Stop::on_signals(signals, args.grace.0, args.drain.0).and_reap();
     if members.len() > 1 || args.config.is_some() {
+        role::supervise();
         let hooks = Hooks {
             reread: args.config.as_deref().map(|path| reread(path, args)),
             announce: Box::new(announce),
@@ -64,6 +66,7 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     }
     if let Some(Opened { spec, offer, listener, control, user: _ }) = members.pop() {
         let (address, model) = (listener.address().clone(), spec.model);
+        role::serve(spec.service.name(), &address, &model.part());
         let mut server = Server::new(listener, offer, spec.limits, stop);
         if let Some(control) = control {
             server = server.with_control(control);

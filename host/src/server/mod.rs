@@ -127,6 +127,12 @@ impl Model {
             Self::Prefork => "prefork",
         }
     }
+
+    /// The part of the process that has the listener, as its title and its log call it.
+    pub fn part(self) -> String {
+        let parent = if matches!(self, Self::PoolStatic | Self::Prefork) { " parent" } else { "" };
+        format!("{}{parent}", self.name())
+    }
 }
 
 /// The limits of a server. A peer can reach them and cannot pass them.

@@ -17,6 +17,69 @@ pub fn next() -> Instant {
     now().after(1)
 }
 
+/// A moment of the calendar clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Calendar {
+    seconds: i64,
+    micros: u32,
+}
+
+/// The moment.
+pub fn calendar() -> Calendar {
+    let now = read(ClockId::CLOCK_REALTIME);
+    // Below a million.
+    Calendar::of(now.tv_sec(), (now.tv_nsec() / 1_000) as u32)
+}
+
+/// Reads the time zone, once: a process that is confined cannot.
+pub fn prepare_calendar() {
+    unsafe extern "C" {
+        fn tzset();
+    }
+    // SAFETY: it sets variables of the C library, which has a lock for them.
+    unsafe { tzset() };
+}
+
+impl Calendar {
+    /// That moment of 1970 and after.
+    pub fn of(seconds: i64, micros: u32) -> Self {
+        Self { seconds, micros }
+    }
+
+    /// In the time zone of this process: `17:04:12.123`.
+    pub fn time_of_day(&self) -> String {
+        let tm = self.parts(libc::localtime_r);
+        format!("{:02}:{:02}:{:02}.{:03}", tm.tm_hour, tm.tm_min, tm.tm_sec, self.micros / 1_000)
+    }
+
+    /// In UTC, as RFC 3339 has it: `2026-11-29T17:04:12.123456Z`.
+    pub fn rfc3339(&self) -> String {
+        let tm = self.parts(libc::gmtime_r);
+        format!(
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            tm.tm_year + 1900,
+            tm.tm_mon + 1,
+            tm.tm_mday,
+            tm.tm_hour,
+            tm.tm_min,
+            tm.tm_sec,
+            self.micros
+        )
+    }
+
+    fn parts(
+        &self,
+        split: unsafe extern "C" fn(*const libc::time_t, *mut libc::tm) -> *mut libc::tm,
+    ) -> libc::tm {
+        // SAFETY: a `tm` of zeros is one; both pointers are good for the call, which keeps neither.
+        unsafe {
+            let mut tm = std::mem::zeroed();
+            split(&raw const self.seconds, &raw mut tm);
+            tm
+        }
+    }
+}
+
 /// The calendar clock, in seconds.
 pub fn stamp() -> Stamp {
     Stamp(read(ClockId::CLOCK_REALTIME).tv_sec())

@@ -14,6 +14,7 @@ pub mod event;
 pub mod fifo;
 pub mod file;
 pub mod handover;
+pub mod journal;
 pub mod listener;
 pub mod pass;
 pub mod pidfd;
@@ -29,6 +30,7 @@ pub mod send_file;
 pub mod shared;
 pub mod signals;
 pub mod stream;
+pub mod title;
 pub mod user;
 
 pub use nix::errno::Errno;

@@ -11,6 +11,7 @@ use super::parent::{Cx, Heard, Parent};
 use super::worker::{NO_RESOURCES, Worker};
 use crate::error::{Error, Result};
 use crate::reactor::{Token, Watch};
+use crate::role;
 use crate::sys::pass::Channel;
 use crate::sys::process::{self, Child, Forked};
 
@@ -56,6 +57,7 @@ impl<const N: usize> Parent<N> {
         if !process::die_with_parent(self.pid) {
             return 1;
         }
+        role::take_part(&format!("worker {}", id.slot));
         process::leave_terminal_group();
         if let Err(error) = self.sandbox.enter() {
             error!("{error}");

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use tracing::error;
 
 use crate::error::{Error, Result};
+use crate::role;
 use crate::server::spec::Spec;
 use crate::server::{Offer, Server, Stop};
 use crate::sys::handover::say_ready;
@@ -23,6 +24,7 @@ pub(super) struct Own<'a> {
 
 /// Its whole life; its exit status. It says on `channel` when it is about to serve.
 pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, parent: u32) -> i32 {
+    role::serve(spec.service.name(), own.listener.address(), &spec.model.part());
     // Ctrl-C is for the supervisor, which passes it on: heard twice, it would mean at once.
     process::leave_terminal_group();
     // First, since another user is told of no parent's death that this one asked for.

@@ -66,7 +66,7 @@ impl Member {
     /// As a log calls it.
     pub(super) fn name(&self) -> String {
         let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);
-        format!("{} on {address}", self.spec.service.name())
+        format!("{} {address}", self.spec.service.name())
     }
 
     fn generation(&self) -> u32 {
@@ -85,7 +85,7 @@ impl Member {
             && spec.backlog != self.spec.backlog
             && let Err(error) = listener.set_backlog(spec.backlog)
         {
-            error!("{error}");
+            error!(listener = %self.name(), "{error}");
         }
         let (drain_us, grace_us) = patience(&spec);
         self.decider.set_patience(drain_us, grace_us);
@@ -109,7 +109,7 @@ impl Member {
         if self.processes.len() >= SLOTS && self.processes.iter().all(|it| it.generation != newest)
         {
             let (name, count) = (self.name(), self.processes.len());
-            warn!("{name} is served as before until one of its {count} processes has drained");
+            warn!(listener = %name, "it is served as before until one of its {count} processes has drained");
         }
     }
 
@@ -226,7 +226,7 @@ impl Supervisor {
             Action::Kill(worker) => {
                 if let Some(process) = self.members[at].process(worker) {
                     let name = self.members[at].name();
-                    warn!(pid = process.child.pid(), "the server of {name} is killed");
+                    warn!(listener = %name, pid = process.child.pid(), "its process is killed");
                     process.child.kill();
                 }
             }
@@ -245,18 +245,18 @@ impl Supervisor {
         let name = member.name();
         match notice {
             Notice::CrashLoop => {
-                error!("the server of {name} keeps dying young: one start a second from now on");
+                error!(listener = %name, "its process keeps dying young: one start a second from now on");
                 (member.is_looping, member.is_settled) = (true, true);
             }
             Notice::Recovered => {
-                info!("the server of {name} lives again");
+                info!(listener = %name, "its process lives again");
                 member.is_looping = false;
             }
             Notice::SpawnsFail => {
-                error!("the server of {name} cannot be started: trying more and more slowly");
+                error!(listener = %name, "its process cannot be started: trying more and more slowly");
             }
-            Notice::SpawnsWork => info!("the server of {name} can be started again"),
-            Notice::Reloaded { .. } => return info!("the server of {name} was replaced"),
+            Notice::SpawnsWork => info!(listener = %name, "its process can be started again"),
+            Notice::Reloaded { .. } => return info!(listener = %name, "its process was replaced"),
         }
         self.report();
     }
@@ -289,7 +289,7 @@ impl Supervisor {
             child.reap();
         }
         let channel_source = watched?;
-        debug!(pid = child.pid(), generation, "a process for {} was started", member.name());
+        debug!(listener = %member.name(), pid = child.pid(), generation, "a process was started");
         let process = Process { id, generation, child, channel, channel_source, is_asked: false };
         self.members[at].processes.push(process);
         Ok(())
@@ -330,7 +330,7 @@ impl Supervisor {
         member.is_settled |= newest;
         if let Some(listener) = &member.listener {
             if std::mem::replace(&mut member.is_announced, true) {
-                info!(pid, "{} is served by a new process", member.name());
+                info!(listener = %member.name(), pid, "it is served by a new process");
             } else {
                 let told = (self.hooks.announce)(&member.spec, listener.address(), pid);
                 if let Err(error) = told {
@@ -362,7 +362,7 @@ impl Supervisor {
         cx.remove(process.channel_source);
         let asked = member.is_leaving || process.is_asked;
         if !asked {
-            warn!(pid = process.child.pid(), "the server of {} {exit}", member.name());
+            warn!(listener = %member.name(), pid = process.child.pid(), "its process {exit}");
         }
         let exit = if exit.is_success() { Exit::Clean } else { Exit::Crash };
         self.tell(cx, key, Event::Exited { worker: id, exit });

@@ -216,7 +216,7 @@ impl Supervisor {
                 if listener.is_lent()
                     && let Err(error) = listener.give_to(member.user.as_ref())
                 {
-                    warn!("{error}");
+                    warn!(listener = %listener.address(), "{error}");
                 }
                 listener.adopt();
             }
