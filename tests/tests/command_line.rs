@@ -284,7 +284,7 @@ fn time_gives_up_after_its_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = format!("tcp:{}", silent.local_addr().expect("address"));
     let outcome = windlass!("time", &address, "--timeout", "0.3").feed(Feed::Silence).run();
-    outcome.fails_with(1, &[&address]);
+    outcome.fails_with(1, &[&address, "no answer within 300ms"]);
     let dribbling = server_that(|stream| {
         // Ends when the client has gone.
         while stream.write_all(b"1").is_ok() {
@@ -292,5 +292,6 @@ fn time_gives_up_after_its_timeout() {
             thread::sleep(std::time::Duration::from_millis(20));
         }
     });
-    windlass!("time", &dribbling, "--timeout", "0.3").run().fails_with(1, &[&dribbling]);
+    let outcome = windlass!("time", &dribbling, "--timeout", "0.3").run();
+    outcome.fails_with(1, &[&dribbling, "no answer within 300ms"]);
 }

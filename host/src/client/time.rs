@@ -9,9 +9,12 @@ use windlass_core::wire::Stamp;
 use crate::addr::Address;
 use crate::drive::{Connection, Lent, Next, Patience};
 use crate::error::{Error, Result};
+use crate::status::brief;
 use crate::sys::connect::connect;
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::{clock, poll};
+
+const OP: &str = "read the time from";
 
 /// The time that the server at `address` says, if it says it within `timeout_us`.
 ///
@@ -38,7 +41,9 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
             poll::Woken::Ready(ready) => ready,
             poll::Woken::Other | poll::Woken::Interrupted => Ready::NONE,
             poll::Woken::TimedOut => {
-                return Err(why_not(address, Some(Fault::TimedOut { waited_us: timeout_us })));
+                // It may have said something, and go on doing so.
+                let late = format!("no answer within {}", brief(timeout_us));
+                return Err(Error::new(OP, address, late));
             }
         };
     }
@@ -46,5 +51,5 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
 
 fn why_not(address: &Address, fault: Option<Fault>) -> Error {
     // A session that is done without a stamp is done with a fault.
-    Error::new("read the time from", address, fault.unwrap_or(Fault::Aborted))
+    Error::new(OP, address, fault.unwrap_or(Fault::Aborted))
 }

@@ -66,7 +66,7 @@ impl Server {
         }
         match confine::give_up_new_privileges() {
             Ok(()) => info!("children are confined: no new privileges"),
-            Err(errno) => warn!("children are not confined: {errno}"),
+            Err(errno) => warn!("children are not confined: {}", errno.desc()),
         }
     }
 }

@@ -98,7 +98,8 @@ impl Pool {
                     let body = move || pool.work();
                     if let Err(why) = Builder::new().stack_size(STACK).spawn(body) {
                         if !std::mem::replace(&mut state.spawn_failed, true) {
-                            error!("start a thread: {why}; clients wait, trying again");
+                            let error = Error::new("start", "a thread", why);
+                            error!("{error}; clients wait, trying again");
                         }
                         state.threads.handle(Event::SpawnFailed, now);
                     } else {

@@ -6,6 +6,8 @@ use sd_notify::NotifyState;
 use tracing::warn;
 use windlass_core::time::Instant;
 
+use crate::error::Error;
+
 /// What it was told last.
 #[derive(Debug, Default)]
 pub(super) struct Systemd {
@@ -59,6 +61,6 @@ fn tell(what: &[NotifyState<'_>]) {
         return;
     }
     if let Err(error) = sd_notify::notify(what) {
-        warn!("notify the service manager: {error}");
+        warn!("{}", Error::new("notify", "the service manager", error));
     }
 }
