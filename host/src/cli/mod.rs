@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod choices;
 mod config;
 mod get;
 mod keys;
