@@ -5,6 +5,7 @@ mod bench;
 mod ci;
 mod demo;
 mod firmware;
+mod layers;
 mod run;
 mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]

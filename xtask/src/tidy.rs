@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
 
 /// One finding: the file, the line or 0, and what is wrong.
@@ -60,85 +61,6 @@ fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
 /// A file is one idea.
 const LINES_MAX: usize = 450;
 
-/// A module, and those it may name.
-type Layers = &'static [(&'static str, &'static [&'static str])];
-
-/// Which modules a module may name, by crate. Tests may name any.
-const LAYERS: [(&str, Layers); 2] = [
-    (
-        "core/src/",
-        &[
-            ("bytes", &[]),
-            ("decimal", &["bytes"]),
-            ("crc", &[]),
-            ("rtt", &[]),
-            ("time", &[]),
-            ("fault", &[]),
-            ("want", &["fault", "time"]),
-            ("wire", &["bytes", "decimal", "fault"]),
-            ("file", &["bytes", "time", "fault", "wire"]),
-            ("stream", &["bytes", "fault"]),
-            ("frame", &["bytes", "crc", "rtt", "time", "want", "fault", "wire"]),
-            (
-                "session",
-                &["bytes", "decimal", "time", "want", "fault", "file", "wire", "stream", "frame"],
-            ),
-            (
-                "transfer",
-                &["bytes", "rtt", "time", "want", "fault", "file", "wire", "stream", "frame"],
-            ),
-            ("pool", &["time", "want", "fault", "wire", "stream", "frame"]),
-            ("pump", &["bytes", "time", "want", "fault", "file", "session"]),
-            ("driver", &["time", "want", "fault", "file", "session", "pump"]),
-            ("laws", &["bytes", "time", "want", "fault", "file", "session", "pump"]),
-        ],
-    ),
-    (
-        "host/src/",
-        &[
-            ("printable", &[]),
-            ("addr", &["printable"]),
-            ("sys", &["addr", "error", "printable"]),
-            ("standard", &["error", "printable"]),
-            ("digest", &[]),
-            ("role", &["sys"]),
-            ("log", &["role", "sys", "printable", "standard"]),
-            ("drive", &["digest", "sys", "addr", "error", "printable"]),
-            ("reactor", &["drive", "sys", "addr", "error", "printable"]),
-            ("status", &["printable"]),
-            (
-                "server",
-                &["status", "reactor", "drive", "sys", "addr", "error", "printable", "role"],
-            ),
-            (
-                "client",
-                &["status", "reactor", "drive", "sys", "addr", "error", "printable", "standard"],
-            ),
-            (
-                "bench",
-                &["server", "client", "reactor", "sys", "addr", "error", "printable", "standard"],
-            ),
-            (
-                "cli",
-                &[
-                    "bench",
-                    "status",
-                    "server",
-                    "client",
-                    "reactor",
-                    "sys",
-                    "addr",
-                    "error",
-                    "printable",
-                    "standard",
-                    "role",
-                    "log",
-                ],
-            ),
-        ],
-    ),
-];
-
 /// Imports point one way.
 fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
     // Tests in a file of their own may name anything, as those at the end of a file.
@@ -155,7 +77,7 @@ fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
             findings.push((
                 path.to_owned(),
                 1,
-                format!("module {module} has no place in xtask/src/tidy.rs"),
+                format!("module {module} has no place in xtask/src/layers.rs"),
             ));
         }
         return;
