@@ -1,9 +1,13 @@
 //! `windlass serve --config`: the file, and what it may not say.
 
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
-use windlass_tests::windlass;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+use windlass_tests::{Client, PATIENCE, proc, supervise, windlass, within};
 
 #[test]
 fn check_says_what_would_be_served_and_serves_nothing() {
@@ -142,4 +146,59 @@ fn the_unit_files_are_in_order() {
     let verify = windlass_tests::Program::new("systemd-analyze").arg("verify");
     let outcome = units.iter().fold(verify, windlass_tests::Program::arg).run();
     assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome}");
+}
+
+/// Writes nothing to a FIFO, or has no end.
+fn unreadable(folder: &Path) -> [(PathBuf, &'static str); 3] {
+    let fifo = folder.join("fifo");
+    mkfifo(&fifo, Mode::S_IRWXU).expect("mkfifo");
+    let folder = folder.to_owned();
+    [
+        (fifo, "it took longer than 5 s"),
+        (PathBuf::from("/dev/zero"), "File too large"),
+        (folder, "Is a directory"),
+    ]
+}
+
+#[test]
+fn a_file_that_does_not_come_or_does_not_end_is_a_mistake_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (path, why) in unreadable(folder.path()) {
+        let place = format!("read {}", path.display());
+        for check in ["--check", "-v"] {
+            let outcome = windlass!("serve", check, "--config", &path).run();
+            outcome.fails_with(1, &[&place, why]);
+        }
+    }
+    // One that does come may come from anywhere.
+    let text = "[[listener]]\nservice = 'upper'\nlisten = 'unix:@never'\n";
+    let script = format!("printf %s \"{text}\" | \"$0\" serve --check --config /dev/stdin");
+    let outcome = windlass_tests::Program::new("sh").words("-c").arg(script);
+    outcome.arg(env!("CARGO_BIN_EXE_windlass-under-test")).run().succeeds();
+}
+
+#[test]
+fn a_file_that_does_not_come_or_does_not_end_changes_nothing_and_holds_up_nothing() {
+    let text = |model| {
+        format!("[[listener]]\nservice='upper'\nmodel='{model}'\nlisten='tcp:127.0.0.1:0'\n")
+    };
+    let (supervised, members) = supervise!(&text("epoll")).serving(1);
+    for (n, (path, why)) in unreadable(supervised.folder()).into_iter().enumerate() {
+        fs::remove_file(supervised.config()).expect("remove");
+        symlink(path, supervised.config()).expect("symlink");
+        supervised.signal(Signal::SIGHUP);
+        supervised.until_logged(why, 1);
+        supervised.until_logged("not reloaded", n + 1);
+        Client::connect(&members[0].address).upper(b"still here");
+    }
+    fs::remove_file(supervised.config()).expect("remove");
+    supervised.reload(&text("poll"));
+    supervised.until_logged("was replaced", 1);
+    // And while it is waited for, the supervisor hears that it is to stop.
+    fs::remove_file(supervised.config()).expect("remove");
+    mkfifo(&supervised.config(), Mode::S_IRWXU).expect("mkfifo");
+    let before = proc::children(supervised.pid()).len();
+    supervised.signal(Signal::SIGHUP);
+    within(PATIENCE, "it is read", || proc::children(supervised.pid()).len() > before);
+    assert_eq!(supervised.stop(), Some(0));
 }

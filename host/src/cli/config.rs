@@ -18,6 +18,8 @@ use super::survey::{Found, Survey, What};
 use crate::error::Error;
 use crate::printable::printable;
 use crate::server::Spec;
+use crate::sys::process::SingleThreaded;
+use crate::sys::reader::Reading;
 use value::{Entry, Value, Wrong, missing, table, unknown};
 
 /// What the file says beside its listeners.
@@ -50,9 +52,28 @@ pub(super) fn read(
     drain: Micros,
     is_check: bool,
 ) -> Result<Vec<Spec>, Vec<String>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| vec![Error::new("read", printable(path), error).to_string()])?;
-    parse(path, &text, Top { grace, drain }, is_check)
+    let fail = |error: Error| vec![error.to_string()];
+    let alone = SingleThreaded::check().map_err(fail)?;
+    let text = Reading::start(path, &alone, |_| ()).and_then(Reading::wait).map_err(fail)?;
+    parse(path, text_of(path, &text)?, Top { grace, drain }, is_check)
+}
+
+/// The same of what the file says, while a server runs.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn understand(
+    path: &Path,
+    text: &[u8],
+    grace: Micros,
+    drain: Micros,
+) -> Result<Vec<Spec>, Vec<String>> {
+    parse(path, text_of(path, text)?, Top { grace, drain }, false)
+}
+
+fn text_of<'a>(path: &Path, text: &'a [u8]) -> Result<&'a str, Vec<String>> {
+    std::str::from_utf8(text)
+        .map_err(|error| vec![Error::new("read", printable(path), error).to_string()])
 }
 
 fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Vec<Spec>, Vec<String>> {

@@ -95,7 +95,8 @@ fn check(serve: &Serve, specs: &[Spec]) -> std::result::Result<(), Failure> {
 
 fn reread(path: &Path, args: &ServeAll) -> Reread {
     let (path, grace, drain) = (path.to_owned(), args.grace, args.drain);
-    Box::new(move || config::read(&path, grace, drain, false))
+    let of = path.clone();
+    Reread { path, understand: Box::new(move |text| config::understand(&of, text, grace, drain)) }
 }
 
 /// The line that scripts wait for.

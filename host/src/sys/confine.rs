@@ -18,7 +18,6 @@ mod filter {
     }
 }
 
-use std::error::Error as _;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 
@@ -93,31 +92,32 @@ impl Confinement {
         if in_force == self.in_force {
             return Ok(());
         }
-        Err(failed.unwrap_or_else(|| Error::new("confine", "a worker", "it did not take hold")))
+        let unknown = || Error::new("confine", "a worker", "it did not take hold");
+        Err(failed.map_or_else(unknown, |failed| failed.error))
     }
 
     /// Gives up what can be; what that is, and what stood in the way of the rest.
-    fn apply(&self) -> (InForce, Option<Error>) {
-        let mut failed = None;
-        let mut fail = |error: Error| {
+    fn apply(&self) -> (InForce, Option<Failure>) {
+        let mut failed: Option<Failure> = None;
+        let mut fail = |failure: Failure| {
             // What is lacking at the moment tells more than what the kernel lacks.
-            if !failed.as_ref().is_some_and(is_exhausted) {
-                failed = Some(error);
+            if !failed.as_ref().is_some_and(|before| before.is_exhausted) {
+                failed = Some(failure);
             }
         };
         let no_new_privs = give_up_new_privileges()
-            .map_err(Error::of("give up", "new privileges"))
+            .map_err(Failure::of("give up", "new privileges"))
             .map_err(&mut fail);
         let landlock = self
             .ruleset
             .try_clone()
-            .map_err(Error::of("enter", "Landlock"))
-            .and_then(|it| it.restrict_self().map_err(Error::of("enter", "Landlock")))
+            .map_err(Failure::of("enter", "Landlock"))
+            .and_then(|it| it.restrict_self().map_err(Failure::of("enter", "Landlock")))
             .map_err(&mut fail);
         // Last: it takes away what the others are done with.
         let seccomp = self.filter.as_ref().map(|filter| {
             seccompiler::apply_filter(filter)
-                .map_err(Error::of("enter", "seccomp"))
+                .map_err(Failure::of("enter", "seccomp"))
                 .map_err(&mut fail)
         });
         let in_force = InForce {
@@ -155,17 +155,35 @@ impl Confinement {
     /// The exit status of the child that tries.
     fn outcome(&self) -> i32 {
         match self.apply() {
-            (_, Some(error)) if is_exhausted(&error) => EXHAUSTED,
+            (_, Some(failed)) if failed.is_exhausted => EXHAUSTED,
             (in_force, _) => in_force.to_status(),
         }
     }
 }
 
-/// Whether an error is of what a process may lack, and not of what the kernel can do.
-fn is_exhausted(error: &Error) -> bool {
-    let causes = std::iter::successors(error.source(), |&error| error.source());
-    let code = |error: &(dyn std::error::Error + 'static)| {
-        error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
+/// Why something could not be given up.
+struct Failure {
+    error: Error,
+    /// The process lacks descriptors or memory, and that says nothing of what the kernel can do.
+    is_exhausted: bool,
+}
+
+impl Failure {
+    fn of<C: std::error::Error + Send + Sync + 'static>(
+        op: &'static str,
+        target: &'static str,
+    ) -> impl FnOnce(C) -> Self {
+        move |cause| {
+            let is_exhausted = is_exhausted(&cause);
+            Self { error: Error::new(op, target, cause), is_exhausted }
+        }
+    }
+}
+
+fn is_exhausted(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(cause), |&cause| cause.source());
+    let code = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error)
     };
     let lacks = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
     causes.filter_map(code).any(|code| lacks.contains(&code))
@@ -273,9 +291,10 @@ mod tests {
             (libc::ENOSYS, false),
             (libc::EPERM, false),
         ] {
-            let error = std::io::Error::from_raw_os_error(code);
-            let error = seccompiler::Error::Seccomp(error);
-            assert_eq!(is_exhausted(&Error::new("enter", "seccomp", error)), exhausted, "{code}");
+            let error = || std::io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::of("enter", "Landlock")(error()).is_exhausted, exhausted, "{code}");
+            let wrapped = seccompiler::Error::Seccomp(error());
+            assert_eq!(Failure::of("enter", "seccomp")(wrapped).is_exhausted, exhausted, "{code}");
         }
     }
 

@@ -22,6 +22,7 @@ pub mod poll;
 pub mod process;
 pub mod program;
 pub mod quit;
+pub mod reader;
 pub mod ready;
 pub mod root;
 pub mod roster;

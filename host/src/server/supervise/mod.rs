@@ -16,8 +16,11 @@
 mod child;
 mod member;
 mod reload;
+mod reread;
 mod systemd;
 mod upgrade;
+
+use std::path::PathBuf;
 
 use tracing::{error, info, warn};
 use windlass_core::pool::supervisor::{Event, Signal};
@@ -32,20 +35,28 @@ use crate::sys::handover::Inherited;
 use crate::sys::process::SingleThreaded;
 use crate::sys::program::Program;
 use member::Member;
+use reread::Reader;
 use systemd::Systemd;
 use upgrade::Upgrade;
 
 /// What the supervisor asks of whoever configures it.
 pub struct Hooks {
-    /// Reads the configuration again; or every mistake in it. `None`: there is nothing to read, and
-    /// SIGHUP is passed on.
+    /// The configuration, to be read again. `None`: there is nothing to read, and SIGHUP is passed on.
     pub reread: Option<Reread>,
     /// A listener is ready for the first time, in the process of that id.
     pub announce: Announce,
 }
 
 /// See [`Hooks::reread`].
-pub type Reread = Box<dyn FnMut() -> std::result::Result<Vec<Spec>, Vec<String>>>;
+pub struct Reread {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says, or every mistake in it.
+    pub understand: Understand,
+}
+
+/// See [`Reread::understand`].
+pub type Understand = Box<dyn Fn(&[u8]) -> std::result::Result<Vec<Spec>, Vec<String>>>;
 
 /// See [`Hooks::announce`].
 pub type Announce = Box<dyn Fn(&Spec, &Address, i32) -> Result<()>>;
@@ -60,6 +71,7 @@ struct Supervisor {
     systemd: Systemd,
     inherited: Inherited,
     upgrade: Upgrade,
+    reading: Option<Reader>,
     /// Rings when the stop has lasted long enough.
     deadline: Option<Token>,
     /// All of it was served once.
@@ -95,6 +107,7 @@ pub fn serve(
         systemd: Systemd::default(),
         inherited,
         upgrade: Upgrade::of(program),
+        reading: None,
         deadline: None,
         is_served: false,
         failed: None,
@@ -148,7 +161,11 @@ impl Supervisor {
 
     /// Of the children that ended, those that serve no listener. One that does may stand before them.
     fn reap_strangers(&self) {
-        let is_ours = |pid| self.upgrade.is(pid) || self.members.iter().any(|it| it.has(pid));
+        let is_ours = |pid| {
+            self.upgrade.is(pid)
+                || self.reading.as_ref().is_some_and(|reading| reading.is(pid))
+                || self.members.iter().any(|it| it.has(pid))
+        };
         self.stop.reap_strangers(is_ours);
     }
 

@@ -46,6 +46,8 @@ enum Place {
     New(Listener),
 }
 
+const UPGRADING: &str = "an upgrade is under way";
+
 /// A socket file that changes hands: to whom, and whose it was.
 type Gift<'a> = (&'a Listener, Option<&'a User>, Option<&'a User>);
 
@@ -54,17 +56,30 @@ impl Supervisor {
         if self.stop.is_requested() {
             return;
         }
-        let Some(reread) = &mut self.hooks.reread else {
+        if self.hooks.reread.is_none() {
             self.members.iter().for_each(Member::hang_up);
-            return;
-        };
-        if self.upgrade.is_running() || self.inherited.is_upgrade() {
-            // The new one was given the listeners that there are, and reads the file itself; the old one
-            // still serves on them.
-            return refuse(&["an upgrade is under way".to_owned()]);
+        } else if self.is_handing_over() {
+            refuse(&[UPGRADING.to_owned()]);
+        } else {
+            self.reread(cx);
         }
-        self.systemd.reloading(cx.now());
-        match reread() {
+    }
+
+    /// The new binary was given the listeners that there are, and reads the file itself; the old one still
+    /// serves on them.
+    fn is_handing_over(&self) -> bool {
+        self.upgrade.is_running() || self.inherited.is_upgrade()
+    }
+
+    /// The configuration was read again, as far as it could be.
+    pub(super) fn take(&mut self, cx: &mut Cx, read: Result<Vec<u8>>) {
+        if self.stop.is_requested() {
+            return;
+        }
+        let Some(reread) = &self.hooks.reread else { return };
+        let read = read.map_err(|error| vec![error.to_string()]);
+        match read.and_then(|text| (reread.understand)(&text)) {
+            Ok(_) if self.is_handing_over() => refuse(&[UPGRADING.to_owned()]),
             Ok(specs) => self.apply(cx, &specs),
             Err(errors) => refuse(&errors),
         }

@@ -1,0 +1,133 @@
+//! A file that is read by a process of its own, since it may never come: a FIFO without a writer, a mount
+//! whose server is gone, a device without end.
+//!
+//! ```text
+//! child:   open, read, look at it; write it to a pipe; exit 0, or with the number of an error
+//! parent:  a deadline, and a pipe that it can watch beside everything else
+//! ```
+//!
+//! Nothing else can be given up: a thread in such a system call stays there, and so would this process.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::pipe2;
+
+use super::pidfd::Exit;
+use super::process::{self, Child, Forked, SingleThreaded};
+use super::{clock, poll};
+use crate::error::{Error, Result};
+use crate::printable::printable;
+
+/// How long a file may take, in microseconds.
+pub const PATIENCE_US: u64 = 5_000_000;
+
+/// The largest file that is read.
+const LARGEST: u64 = 64 << 20;
+
+/// What a child that is still there then means.
+pub const LATE: &str = "it took longer than 5 s";
+
+/// A file that is being read.
+#[derive(Debug)]
+pub struct Reading {
+    child: Child,
+    pipe: File,
+    text: Vec<u8>,
+    path: String,
+}
+
+impl Reading {
+    /// Begins. In the child `look` gets what the file says, so that what it names on the same mount is
+    /// touched there first.
+    ///
+    /// # Errors
+    /// No descriptor is left, or no process.
+    pub fn start(path: &Path, alone: &SingleThreaded, look: impl FnOnce(&[u8])) -> Result<Self> {
+        let fail = || Error::of("read", printable(path));
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(fail())?;
+        fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(fail())?;
+        let parent = std::process::id();
+        match process::fork(alone).map_err(fail())? {
+            Forked::Child => process::exit({
+                process::leave_terminal_group();
+                process::close_others(&[theirs.as_fd()]);
+                if process::die_with_parent(parent) { read(path, theirs.into(), look) } else { 1 }
+            }),
+            Forked::Parent(child) => {
+                let path = printable(path).to_string();
+                Ok(Self { child, pipe: ours.into(), text: Vec::new(), path })
+            }
+        }
+    }
+
+    /// The process that reads.
+    pub fn child(&self) -> Child {
+        self.child
+    }
+
+    /// What the file says, once it is there; called when there is something to read.
+    pub fn take(&mut self) -> Option<Result<Vec<u8>>> {
+        match self.pipe.read_to_end(&mut self.text) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+            Err(error) => return Some(Err(Error::new("read", &self.path, error))),
+        }
+        // The pipe ends with the process.
+        let fail = |cause: String| Err(Error::new("read", &self.path, cause));
+        Some(match self.child.reap() {
+            Exit::Code(0) => Ok(std::mem::take(&mut self.text)),
+            Exit::Code(number) => {
+                Err(Error::new("read", &self.path, io::Error::from_raw_os_error(number)))
+            }
+            exit @ (Exit::Killed(_) | Exit::KilledByRealTime(_) | Exit::Unknown) => {
+                fail(format!("the process that reads it {exit}"))
+            }
+        })
+    }
+
+    /// Waits for it, while there is nothing else to do.
+    ///
+    /// # Errors
+    /// The file cannot be read, or takes too long.
+    pub fn wait(mut self) -> Result<Vec<u8>> {
+        let until = clock::now().after(PATIENCE_US);
+        loop {
+            if let Some(read) = self.take() {
+                return read;
+            }
+            let left = until.since(clock::now());
+            if left == 0 {
+                self.child.kill();
+                return Err(Error::new("read", &self.path, LATE));
+            }
+            poll::wait_for_input([Some(self.pipe.as_fd()), None, None], Some(left));
+        }
+    }
+}
+
+impl AsFd for Reading {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}
+
+/// In the child: its exit status.
+fn read(path: &Path, mut pipe: File, look: impl FnOnce(&[u8])) -> i32 {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| {
+        file.take(LARGEST + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > LARGEST { Err(Errno::EFBIG.into()) } else { Ok(()) }
+    });
+    if let Err(error) = read {
+        return error.raw_os_error().unwrap_or(Errno::EIO as i32);
+    }
+    look(&text);
+    // If the parent reads no more, nothing is lost.
+    let _ = pipe.write_all(&text);
+    0
+}
