@@ -101,7 +101,7 @@ fn a_file_and_options_for_what_is_in_it_do_not_go_together() {
     }
 }
 
-fn example(name: &str) -> std::path::PathBuf {
+fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples").join(name)
 }
 

@@ -6,8 +6,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use nix::sys::signal::Signal;
-use windlass_tests::{Model, PATIENCE, Pty, Server, serve, windlass, within};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use windlass_tests::{Model, PATIENCE, Pty, Server, proc, serve, windlass, within};
 
 fn server(path: &Path) -> Server {
     serve!("upper", Model::PoolStatic)
@@ -83,13 +84,48 @@ fn a_signal_ends_it_and_the_terminal_is_as_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control");
     let _server = server(&path);
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         let mut top = top(&path);
         top.until(".......");
         top.signal(signal);
         assert_eq!(top.wait(), Err(signal as i32), "it dies of {signal}");
         is_restored(&top);
     }
+}
+
+/// In a shell with job control: stopped by a key or a signal, it leaves the terminal as the shell had it, and
+/// `fg` shows it whole.
+#[test]
+fn it_is_stopped_and_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let server = server(&path);
+    let script =
+        "set -m; \"$0\" top \"$1\" --interval 0.1; read line; fg; read line; fg; echo over $?";
+    let program = OsStr::new(env!("CARGO_BIN_EXE_windlass-under-test"));
+    let args = [OsStr::new("-c"), OsStr::new(script), program, path.as_os_str()];
+    let mut shell = Pty::start("sh", &args, 24, 80);
+    shell.until(".......");
+    let [pid] = proc::children(shell.pid())[..] else { panic!("one child") };
+    for by_key in [true, false] {
+        if by_key {
+            shell.press(b"\x1a");
+        } else {
+            kill(Pid::from_raw(pid), Signal::SIGTSTP).expect("it runs");
+        }
+        within(PATIENCE, "it is stopped", || proc::is_stopped(pid));
+        within(PATIENCE, "the screen is given back", || !shell.is_taken());
+        within(PATIENCE, "so are the settings", || shell.is_set_as_before());
+        shell.press(b"\n");
+        within(PATIENCE, "it goes on", || shell.is_taken() && !shell.is_set_as_before());
+        shell.until(".......");
+    }
+    // What was stopped without a word is shown whole as well.
+    kill(Pid::from_raw(pid), Signal::SIGCONT).expect("it runs");
+    shell.press(b"q");
+    shell.until("over 0");
+    assert_eq!(shell.wait(), Ok(0));
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]

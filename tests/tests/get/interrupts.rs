@@ -1,12 +1,13 @@
 //! Signals: they end a transfer, the file is not left behind, and the shell sees which it was.
 
+use std::ffi::OsStr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Sender, channel};
 
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
-use windlass_tests::{PATIENCE, within};
+use windlass_tests::{PATIENCE, Pty, proc, within};
 
 use crate::folder::Folder;
 use crate::server::Server;
@@ -64,7 +65,7 @@ impl Drop for Transfer {
 
 #[test]
 fn a_signal_ends_a_transfer_and_leaves_nothing_behind() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         let mut transfer = Transfer::begin(signal, SigHandler::SigDfl);
         transfer.kill(signal);
         let status = transfer.end();
@@ -109,4 +110,36 @@ fn a_shell_sees_128_and_the_signals_number() {
     let output = Command::new("sh").args(["-c", &script]).output().expect("run");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "143\n", "{output:?}");
     folder.is_empty();
+}
+
+/// In a shell with job control the line of the progress makes room for the shell's, and is there again after
+/// `fg`.
+#[test]
+fn a_transfer_is_stopped_and_goes_on() {
+    let (go_on, may_go_on) = channel::<()>();
+    let server = Server::start(move |client, _| {
+        client.say(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
+        if may_go_on.recv().is_ok() {
+            client.say(b"world");
+        }
+    });
+    let folder = Folder::new();
+    let script = "set -m; \"$0\" get \"$1\" -o \"$2\"; read line; fg; echo over $?";
+    let (program, file) = (env!("CARGO_BIN_EXE_windlass-under-test"), folder.at("file"));
+    let url = server.url("/");
+    let args = ["-c", script, program, &url].map(OsStr::new).into_iter().chain([file.as_os_str()]);
+    let mut shell = Pty::start("sh", &args.collect::<Vec<_>>(), 24, 80);
+    let bar = "5 B of 10 B";
+    shell.until(bar);
+    let [pid] = proc::children(shell.pid())[..] else { panic!("one child") };
+    // A key would be echoed, behind the end of the line.
+    kill(Pid::from_raw(pid), Signal::SIGTSTP).expect("it runs");
+    within(PATIENCE, "it is stopped", || proc::is_stopped(pid));
+    within(PATIENCE, "its line is gone", || !shell.shown().contains(bar));
+    shell.press(b"\n");
+    shell.until(bar);
+    go_on.send(()).expect("the server waits");
+    shell.until("over 0");
+    assert_eq!(shell.wait(), Ok(0));
+    assert_eq!(std::fs::read(&file).expect("it is there"), b"helloworld");
 }

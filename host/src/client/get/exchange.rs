@@ -211,6 +211,7 @@ impl Exchange {
         self.received = begin.from;
         let place = self.target.place()?;
         if !place.is_terminal() {
+            catch_stop(cx)?;
             self.progress = Progress::show(begin.length, begin.from);
         }
         self.sink = match place {
@@ -385,12 +386,20 @@ impl Exchange {
 /// Those that end a program, from here on, end a transfer. One that is ignored stays so: `nohup` and
 /// a shell's background wanted that.
 fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
-    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
         if !signals::is_ignored(signal) {
             cx.signal(signal, |exchange: &mut Exchange, cx, caught| {
                 exchange.end(cx, Ok(Answer::Stopped(caught.signal)));
             })?;
         }
+    }
+    Ok(())
+}
+
+/// Ctrl-Z stops a transfer as any program, and the terminal is in order meanwhile.
+fn catch_stop(cx: &mut Context<Exchange>) -> Result<()> {
+    if !signals::is_ignored(Signal::SIGTSTP) {
+        cx.signal(Signal::SIGTSTP, |exchange: &mut Exchange, _, _| exchange.progress.stop())?;
     }
     Ok(())
 }

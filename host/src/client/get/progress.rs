@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::standard;
+use crate::sys::signals::stop_process;
 
 /// How often it is drawn, however fast the bytes come.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
@@ -59,6 +60,17 @@ impl Progress {
             bar.finish();
             // The bar leaves the cursor behind it.
             standard::tell("\n");
+        }
+    }
+
+    /// Stops this process, as SIGTSTP does, with the line left to the shell; continued, it is there again.
+    pub(super) fn stop(&self) {
+        let stop = || {
+            let _ = stop_process(false);
+        };
+        match &self.0 {
+            Some((bar, _)) => bar.suspend(stop),
+            None => stop(),
         }
     }
 

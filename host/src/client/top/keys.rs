@@ -59,8 +59,9 @@ impl Keys {
 
 fn plain(byte: u8) -> Option<Key> {
     match byte {
-        // Ctrl-C: in raw mode the terminal makes no signal of it.
+        // Ctrl-C, and Ctrl-Z: in raw mode the terminal makes no signals of them.
         b'q' | 0x03 => Some(Key::Quit),
+        0x1a => Some(Key::Stop),
         b'p' | b' ' => Some(Key::Pause),
         b's' => Some(Key::Sort),
         b'k' => Some(Key::Up(1)),
@@ -78,6 +79,7 @@ fn lettered(byte: u8) -> Option<Key> {
         b'F' => Some(Key::Down(usize::MAX)),
         // In raw mode, also in the middle of a sequence that is none.
         0x03 => Some(Key::Quit),
+        0x1a => Some(Key::Stop),
         _ => None,
     }
 }
@@ -111,6 +113,8 @@ mod tests {
         for (bytes, expected) in [
             (&b"q"[..], &[Key::Quit][..]),
             (b"\x03", &[Key::Quit]),
+            (b"\x1a", &[Key::Stop]),
+            (b"\x1b[\x1a", &[Key::Stop]),
             (b"\x1b", &[Key::Quit]),
             (b"\x1b\x1b", &[Key::Quit, Key::Quit]),
             (b"p s", &[Key::Pause, Key::Pause, Key::Sort]),

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::EnterAlternateScreen;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::layout::{Rect, Size};
 use ratatui::{DefaultTerminal, Frame, TerminalOptions, Viewport};
 
@@ -28,7 +28,7 @@ use super::Observer;
 use crate::error::{Error, Result};
 use crate::standard;
 use crate::sys::poll::wait_for_input;
-use crate::sys::signals::{SignalQueue, is_ignored};
+use crate::sys::signals::{SignalQueue, is_ignored, stop_process};
 use crate::sys::{Signal, clock};
 use keys::Keys;
 use model::{Key, Model};
@@ -61,15 +61,18 @@ pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
         return Err(Error::new("draw on", "standard output", cause));
     }
     let mut signals = SignalQueue::new().map_err(Error::of("catch", "signals"))?;
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGWINCH] {
-        // Of another size, it draws anew whatever was ignored.
-        if signal == Signal::SIGWINCH || !is_ignored(signal) {
-            signals.add(signal).map_err(Error::of("catch", signal))?;
-        }
+    // After these it draws anew, whatever was ignored.
+    let redraw = [Signal::SIGWINCH, Signal::SIGCONT];
+    let ends = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+    let may_stop = !is_ignored(Signal::SIGTSTP);
+    let minded = ends.into_iter().filter(|&signal| !is_ignored(signal)).chain(redraw);
+    for signal in minded.chain(may_stop.then_some(Signal::SIGTSTP)) {
+        signals.add(signal).map_err(Error::of("catch", signal))?;
     }
     let keyboard = keyboard().map_err(Error::of(KEYS, "the terminal"))?;
     let shown = take_over().map_err(Error::of("take over", "the terminal")).and_then(|terminal| {
-        let mut top = Top { terminal, signals: &mut signals, keyboard, keys: Keys::default() };
+        let keys = Keys::default();
+        let mut top = Top { terminal, signals: &mut signals, keyboard, keys, may_stop };
         let shown = top.show(path, interval_us);
         if top.terminal.show_cursor().is_err() {
             // To drop it would say so on standard error, and panic where that is gone too.
@@ -101,6 +104,16 @@ fn take_over() -> io::Result<DefaultTerminal> {
     Ok(terminal)
 }
 
+/// Takes it over once more, after a stop: a shell has set it as it likes meanwhile, whatever the library
+/// believes.
+fn take_over_again(terminal: &mut DefaultTerminal) -> io::Result<()> {
+    disable_raw_mode()?;
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen)?;
+    // That clears it too, and asks the terminal nothing: the answer would come among the keys.
+    terminal.resize(drawn(terminal.size()?))
+}
+
 /// What is drawn on of a terminal of that size: some of it, but not too much.
 fn drawn(size: Size) -> Rect {
     let (width, height) = (size.width.min(SIZE_MAX.width), size.height.min(SIZE_MAX.height));
@@ -112,6 +125,8 @@ struct Top<'a> {
     signals: &'a mut SignalQueue,
     keyboard: File,
     keys: Keys,
+    /// Whether SIGTSTP is not ignored.
+    may_stop: bool,
 }
 
 /// What there is to do next.
@@ -167,13 +182,13 @@ impl Top<'_> {
         let open = self.keys.is_open();
         let fds = [Some(self.signals.as_fd()), Some(self.keyboard.as_fd()), None];
         let [signal, input, _] = wait_for_input(fds, if open { Some(ESCAPE_US) } else { wait_us });
-        if signal && let Some(next) = self.hear() {
+        if signal && let Some(next) = self.hear()? {
             return Ok(next);
         }
         if input {
             return match self.read(model) {
                 // The end of a terminal is also told by a signal, which says more.
-                Err(error) => self.hear().ok_or(error),
+                Err(error) => self.hear()?.ok_or(error),
                 next => next,
             };
         }
@@ -184,15 +199,34 @@ impl Top<'_> {
     }
 
     /// What a signal asks for, if one came.
-    fn hear(&mut self) -> Option<Next> {
+    fn hear(&mut self) -> Result<Option<Next>> {
         let mut next = None;
         while let Some(caught) = self.signals.take() {
             match caught.signal {
-                Signal::SIGWINCH => next = Some(Next::Draw),
-                signal => return Some(Next::End(Some(signal))),
+                Signal::SIGWINCH => {}
+                Signal::SIGCONT => self.go_on()?,
+                Signal::SIGTSTP => self.stop(false)?,
+                signal => return Ok(Some(Next::End(Some(signal)))),
             }
+            next = Some(Next::Draw);
         }
-        next
+        Ok(next)
+    }
+
+    /// Stops, with the terminal as the shell had it, until it is continued; all of the job with it if
+    /// `job`.
+    fn stop(&mut self, job: bool) -> Result<()> {
+        if !self.may_stop {
+            return Ok(());
+        }
+        let left = self.terminal.show_cursor().and_then(|()| ratatui::try_restore());
+        left.map_err(Error::of("give back", "the terminal"))?;
+        stop_process(job).map_err(Error::of("stop", "this process"))?;
+        self.go_on()
+    }
+
+    fn go_on(&mut self) -> Result<()> {
+        take_over_again(&mut self.terminal).map_err(Error::of("take over", "the terminal"))
     }
 
     /// Reads the keys that are there, and presses them.
@@ -216,6 +250,10 @@ impl Top<'_> {
         for &byte in &buf[..count] {
             match self.keys.take(byte) {
                 Some(Key::Quit) => return Ok(Next::End(None)),
+                Some(Key::Stop) => {
+                    self.stop(true)?;
+                    next = Next::Draw;
+                }
                 Some(key) => {
                     model.press(key);
                     next = Next::Draw;

@@ -27,6 +27,8 @@ pub(super) struct Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Quit,
+    /// To be stopped, until the shell continues it.
+    Stop,
     Pause,
     Sort,
     Up(usize),
@@ -81,7 +83,7 @@ impl Model {
 
     pub(super) fn press(&mut self, key: Key) {
         match key {
-            Key::Quit => {}
+            Key::Quit | Key::Stop => {}
             Key::Pause => self.paused = !self.paused,
             Key::Sort => {
                 self.sort = self.sort.next();
