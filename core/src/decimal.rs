@@ -5,36 +5,28 @@ use crate::bytes::after;
 /// Digits of the largest `u64`.
 pub(crate) const DIGITS_MAX: usize = 20;
 
-/// The powers of ten, the largest first.
-const POWERS: [u64; DIGITS_MAX] = {
-    let mut powers = [1; DIGITS_MAX];
-    let mut power = 1;
-    let mut rest: &mut [u64] = &mut powers;
-    while let [before @ .., last] = rest {
-        *last = power;
-        // Behind the largest there is none.
-        power = power.wrapping_mul(10);
-        rest = before;
-    }
-    powers
-};
-
 /// Writes `number` at the end of `to`, zeros before it, and returns its digits.
+///
+/// Long division by 10, a byte at a time: the numbers stay so small that a multiplication does.
 #[inline(never)]
-pub(crate) fn render(mut number: u64, to: &mut [u8; DIGITS_MAX]) -> &[u8] {
-    let mut leading = 0;
-    let mut is_leading = true;
-    for (slot, power) in to.iter_mut().zip(POWERS) {
-        *slot = b'0';
-        while number >= power {
-            number -= power;
-            *slot += 1;
-            is_leading = false;
+pub(crate) fn render(number: u64, to: &mut [u8; DIGITS_MAX]) -> &[u8] {
+    let mut bytes = number.to_be_bytes();
+    let mut zeros = 0;
+    for slot in to.iter_mut().rev() {
+        let mut rest = 0;
+        for byte in &mut bytes {
+            // At most 9 * 256 + 255; up to 16,388 this is the quotient by 10.
+            let part = (rest << 8) | u32::from(*byte);
+            let [quotient, ..] = ((part * 6554) >> 16).to_le_bytes();
+            rest = part - u32::from(quotient) * 10;
+            *byte = quotient;
         }
-        leading += usize::from(is_leading);
+        let [digit, ..] = rest.to_le_bytes();
+        *slot = b'0' + digit;
+        zeros = if digit == 0 { zeros + 1 } else { 0 };
     }
     // The number 0 has one digit too.
-    after(to, leading.min(DIGITS_MAX - 1))
+    after(to, zeros.min(DIGITS_MAX - 1))
 }
 
 /// Reads decimal digits and nothing else. `None` without any, or when no `u64` holds the number.
@@ -44,8 +36,12 @@ pub(crate) fn parse(digits: &[u8]) -> Option<u64> {
         return None;
     }
     digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 || number > u64::MAX / 10 {
+            return None;
+        }
+        // Ten times, by shifts: a multiplication of 64 bits is a function of its own on a device.
+        ((number << 3) + (number << 1)).checked_add(digit.into())
     })
 }
 

@@ -1,7 +1,7 @@
 //! What has to hold before a change lands. Green here is green there.
 
 use crate::run::{Result, cargo, program, run, skip, step};
-use crate::{bare, demo, firmware, suites, tidy, units};
+use crate::{bare, demo, firmware, size, suites, tidy, units};
 
 /// How long workers of a process pool are killed at random here. `cargo xtask test` does so for a few
 /// seconds.
@@ -30,6 +30,7 @@ pub(crate) fn ci() -> Result<()> {
         run(cargo().args(["bench", "--package", "windlass-core", "--no-run"]))
     })?;
     step("bare metal", bare::bare)?;
+    step("sizes", size::size)?;
     step("firmware", firmware::firmware)?;
     step("miri", miri)?;
     step("demo", demo::demo)?;

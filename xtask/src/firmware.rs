@@ -38,6 +38,7 @@ pub(crate) fn firmware() -> Result<()> {
     if !has(QEMU) {
         return skip("booting the firmware", "apt-get install qemu-system-arm");
     }
+    stack(&image.with_file_name("stack"))?;
     let windlass = build_windlass()?;
     for (name, text) in conversations() {
         let board = Board::boot(&image)?;
@@ -48,6 +49,15 @@ pub(crate) fn firmware() -> Result<()> {
         println!("{name}: {} bytes there and back over {}", text.len(), board.address);
     }
     Ok(())
+}
+
+/// Runs the image that measures what sessions take of the stack. It fails when one takes too much.
+fn stack(image: &Path) -> Result<()> {
+    run(program(QEMU)
+        .args(["-machine", "mps2-an386", "-display", "none", "-monitor", "none"])
+        .args(["-serial", "null", "-semihosting-config", "enable=on,target=native", "-kernel"])
+        .arg(image)
+        .stdin(Stdio::null()))
 }
 
 /// What is said to the board.

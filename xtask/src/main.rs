@@ -7,6 +7,7 @@ mod demo;
 mod firmware;
 mod layers;
 mod run;
+mod size;
 mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod tidy;
@@ -23,6 +24,7 @@ cargo xtask COMMAND
   tidy      the rules of ARCHITECTURE.md, checked
   units     what systemd says of the unit files; needs systemd-analyze
   bare      build the core for four bare-metal targets
+  size      flash of each machine on a device, and that none can panic
   firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
   bench     against libevent, mio, tokio and raw epoll; needs libevent-dev
   miri      the core's tests under Miri
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::tidy(),
         Some("units") => units::units(),
         Some("bare") => bare::bare(),
+        Some("size") => size::size(),
         Some("firmware") => firmware::firmware(),
         Some("bench") => bench::bench(),
         Some("miri") => ci::miri(),

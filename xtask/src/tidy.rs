@@ -138,6 +138,7 @@ const SYS: &[&str] = &[
     "xtask/",
     "tests/",
     "firmware/src/uart.rs",
+    "firmware/src/bin/stack.rs",
     "firmware/sizes/src/lib.rs",
 ];
 

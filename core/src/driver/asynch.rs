@@ -55,8 +55,9 @@ where
 {
     loop {
         let now = clock.now();
+        let patience = pump.patience_end(now);
         let moved = match pump.next(session, now) {
-            Need::Send { bytes, patience, .. } => {
+            Need::Send { bytes, .. } => {
                 let writing = tx.write(bytes);
                 let sent = while_time_passes(writing, session, patience, clock, true).await;
                 match sent {
@@ -66,7 +67,7 @@ where
                 }
                 sent.transpose().map(drop)
             }
-            Need::Recv { buf, patience, .. } => {
+            Need::Recv { buf, .. } => {
                 let reading = rx.read(buf);
                 let received = while_time_passes(reading, session, patience, clock, false).await;
                 match received {

@@ -131,12 +131,12 @@ impl<'m> Pump<'m> {
         session: &'s mut S,
         now: Instant,
     ) -> Need<'_, 's> {
-        let patience = self.patience_ends(now);
+        let patience = self.patience_end(now);
         let decision = self.decide(session, now, patience);
         let until = patience.min(session.want().wake);
         match decision {
-            Decision::Send => Need::Send { bytes: self.unsent(), until, patience },
-            Decision::Recv => Need::Recv { buf: self.rx, until, patience },
+            Decision::Send => Need::Send { bytes: self.unsent(), until },
+            Decision::Recv => Need::Recv { buf: self.rx, until },
             Decision::Op => {
                 let Some(op) = session.file().and_then(|file| file.op()) else {
                     return Need::Wait(until);
@@ -334,8 +334,8 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// When patience ends.
-    fn patience_ends(&mut self, now: Instant) -> Wake {
+    /// When patience ends, if nothing moves.
+    pub fn patience_end(&mut self, now: Instant) -> Wake {
         if self.patience_us == 0 {
             return Wake::Never;
         }

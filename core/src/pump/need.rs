@@ -17,8 +17,6 @@ pub enum Need<'p, 's> {
         /// When the pump is to be called also if nothing could be sent: the session's wake, or the
         /// end of patience.
         until: Wake,
-        /// The end of patience alone.
-        patience: Wake,
     },
     /// Receive into this memory, then [`Pump::received`] or [`Pump::eof`].
     Recv {
@@ -27,8 +25,6 @@ pub enum Need<'p, 's> {
         /// When the pump is to be called also if nothing came: the session's wake, or the end of
         /// patience.
         until: Wake,
-        /// The end of patience alone.
-        patience: Wake,
     },
     /// Do this operation, then [`Pump::answer`].
     File {

@@ -19,6 +19,15 @@ use windlass_core::session::Session;
 use windlass_core::time::Instant;
 use windlass_core::want::Close;
 
+// What a session costs where a pointer has 32 bits, beside the memory that is lent to it.
+#[cfg(target_pointer_width = "32")]
+const _: () = {
+    assert!(size_of::<windlass_core::session::Upper>() <= 16);
+    assert!(size_of::<windlass_core::session::FilesClient<'_, &mut [u8]>>() <= 144);
+    assert!(size_of::<Pump<'_>>() <= 112);
+    assert!(size_of::<Link<'_>>() <= 160);
+};
+
 /// A UART and a timer, by the addresses of nothing in particular.
 #[derive(Debug)]
 pub struct Port(());
@@ -78,7 +87,7 @@ pub fn keep(number: usize) {
 }
 
 /// Runs a session to its end, as a driver does.
-pub fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
+pub fn run<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
     let (mut rx, mut tx) = ([0; 64], [0; 64]);
     let mut pump = Pump::new(&mut rx, &mut tx);
     let mut port = Port::new();
@@ -103,7 +112,10 @@ pub fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<()
 }
 
 /// Runs a session over the link layer, as a driver does.
-pub fn run_over_link<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
+pub fn run_over_link<S: Session + ?Sized>(
+    session: &mut S,
+    storage: &mut impl Storage,
+) -> Result<(), Fault> {
     let (mut rx, mut tx) = ([0; 64], [0; 64]);
     let mut pump = Pump::new(&mut rx, &mut tx);
     let (mut link_rx, mut link_tx) = ([0; Link::rx_len(64)], [0; Link::tx_len(64)]);

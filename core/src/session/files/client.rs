@@ -4,7 +4,7 @@ use super::name_and_options;
 use super::receive::{Found, Receiver};
 use crate::bytes::after;
 use crate::fault::{Fault, Peer, Storage};
-use crate::file::{Answer, Digest, Extent, FileUser, Head, Op};
+use crate::file::{Answer, Extent, FileUser, Head, Op};
 use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
 use crate::want::Want;
@@ -34,8 +34,10 @@ enum State {
     Storing {
         len: usize,
     },
-    /// The shell compares the digest, and makes the file valid.
-    Committing(Option<Digest>),
+    /// The shell compares the digest, which is `len` bytes of the memory, and makes the file valid.
+    Committing {
+        len: usize,
+    },
     /// The reason of the server's refusal is `len` bytes of the memory.
     Refused {
         len: usize,
@@ -57,7 +59,7 @@ impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
             State::Receiving
             | State::Creating { .. }
             | State::Storing { .. }
-            | State::Committing(_)
+            | State::Committing { .. }
             | State::Done(_) => None,
         }
     }
@@ -77,7 +79,7 @@ impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
                     Found::Answered(len) => State::Creating { len },
                     Found::Refused(len) => State::Refused { len },
                     Found::Body(len) => State::Storing { len },
-                    Found::End(digest) => State::Committing(digest),
+                    Found::End(len) => State::Committing { len },
                 };
                 rest.len()
             }
@@ -100,7 +102,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
 
     fn eof(&mut self, _: Instant) {
         // All that the file needs has come when there is nothing left but to commit it.
-        if !matches!(self.state, State::Committing(_)) {
+        if !matches!(self.state, State::Committing { .. }) {
             self.abort(Peer::Truncated.into());
         }
     }
@@ -115,7 +117,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
         let write = !self.request.is_empty();
         match self.state {
             State::Receiving => Want { write, ..Want::READ },
-            State::Creating { .. } | State::Storing { .. } | State::Committing(_) => {
+            State::Creating { .. } | State::Storing { .. } | State::Committing { .. } => {
                 Want { write, ..Want::FILE }
             }
             State::Refused { .. } => Want::done(Err(Fault::Peer(Peer::Refused))),
@@ -146,31 +148,28 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
             State::Storing { len } => {
                 Some(Op::Store(Extent { offset: self.receiver.at(), len: len as u64 }))
             }
-            State::Committing(digest) => Some(Op::Commit(digest)),
+            State::Committing { len } => Some(Op::Commit(self.receiver.digest_in(len))),
             State::Receiving | State::Refused { .. } | State::Done(_) => None,
         }
     }
 
     fn answer(&mut self, _: Instant, answer: Answer) {
-        self.state = match (self.state, answer) {
-            (State::Creating { .. }, Answer::Done) => State::Receiving,
-            (State::Storing { len }, Answer::Kept(kept)) => {
-                debug_assert!(kept <= len, "more was kept than was offered");
-                if kept == 0 {
-                    // It would be offered the same again, for ever.
-                    State::Done(Err(Storage::Failed.into()))
-                } else {
-                    self.receiver.consume(kept.min(len));
-                    State::Receiving
-                }
+        match (&self.state, answer) {
+            (State::Creating { .. }, Answer::Done) => self.state = State::Receiving,
+            (State::Storing { len }, Answer::Kept(kept)) if kept > 0 => {
+                debug_assert!(kept <= *len, "more was kept than was offered");
+                self.receiver.consume(kept.min(*len));
+                self.state = State::Receiving;
             }
-            (State::Committing(_), Answer::Done) => State::Done(Ok(())),
+            // It would be offered the same again, for ever.
+            (State::Storing { .. }, Answer::Kept(_)) => self.abort(Storage::Failed.into()),
+            (State::Committing { .. }, Answer::Done) => self.state = State::Done(Ok(())),
             (
-                State::Creating { .. } | State::Storing { .. } | State::Committing(_),
+                State::Creating { .. } | State::Storing { .. } | State::Committing { .. },
                 Answer::Failed(fault),
-            ) => State::Done(Err(fault)),
-            (state, _) => state,
-        };
+            ) => self.abort(fault),
+            _ => {}
+        }
     }
 }
 

@@ -36,22 +36,13 @@ impl Options {
 
     /// Reads what follows the NUL of a name.
     pub(super) fn parse(bytes: &[u8]) -> Self {
-        let mut options = Self::NONE;
-        let mut words = bytes.split(|&byte| byte == 0);
-        while let (Some(name), Some(value)) = (words.next(), words.next()) {
-            match name {
-                b"frame" => {
-                    let frame = decimal::parse(value).and_then(|n| u32::try_from(n).ok());
-                    options.frame = options.frame.or(frame.filter(|&n| n > 0));
-                }
-                b"offset" => options.offset = options.offset.or_else(|| decimal::parse(value)),
-                b"prefix" => options.prefix = options.prefix.or_else(|| digest_of(value)),
-                b"digest" => options.digest = options.digest.or_else(|| kind_of(value)),
-                b"size" => options.size = options.size.or_else(|| decimal::parse(value)),
-                _ => {}
-            }
+        Self {
+            frame: frame_in(bytes),
+            offset: number_in(bytes, b"offset"),
+            prefix: values(bytes, b"prefix").find_map(digest_of),
+            digest: kind_in(bytes),
+            size: number_in(bytes, b"size"),
         }
-        options
     }
 
     /// Writes those of a request, and says how many bytes that took.
@@ -141,15 +132,44 @@ impl Text<'_> {
     }
 }
 
+/// The values of the options of this name.
+fn values<'o>(options: &'o [u8], name: &'o [u8]) -> impl Iterator<Item = &'o [u8]> {
+    let mut words = options.split(|&byte| byte == 0);
+    core::iter::from_fn(move || words.next().zip(words.next()))
+        .filter(move |(found, _)| *found == name)
+        .map(|(_, value)| value)
+}
+
+/// The number that is the value of the option `name`, if it is `least` to `most`.
+#[inline(never)]
+fn number_between(options: &[u8], name: &[u8], least: u64, most: u64) -> Option<u64> {
+    let number = |value| decimal::parse(value).filter(|&n| least <= n && n <= most);
+    values(options, name).find_map(number)
+}
+
+/// The number that is the value of the option `name`.
+pub(super) fn number_in(options: &[u8], name: &[u8]) -> Option<u64> {
+    number_between(options, name, 0, u64::MAX)
+}
+
+/// The value of `frame`.
+pub(super) fn frame_in(options: &[u8]) -> Option<u32> {
+    let frame = number_between(options, b"frame", 1, u32::MAX.into());
+    frame.and_then(|frame| u32::try_from(frame).ok())
+}
+
+/// The value of `digest`.
+pub(super) fn kind_in(options: &[u8]) -> Option<DigestKind> {
+    values(options, b"digest").find_map(|value| {
+        [DigestKind::Blake3, DigestKind::Crc32].into_iter().find(|&kind| name_of(kind) == value)
+    })
+}
+
 const fn name_of(kind: DigestKind) -> &'static [u8] {
     match kind {
         DigestKind::Blake3 => b"blake3",
         DigestKind::Crc32 => b"crc32",
     }
-}
-
-fn kind_of(name: &[u8]) -> Option<DigestKind> {
-    [DigestKind::Blake3, DigestKind::Crc32].into_iter().find(|&kind| name_of(kind) == name)
 }
 
 /// The digest that is written in so many hexadecimal digits: their number tells the kind.

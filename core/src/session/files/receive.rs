@@ -1,5 +1,6 @@
 //! A server's stream, taken apart.
 
+use super::options::{frame_in, kind_in, number_in};
 use super::{FRAME_DEFAULT, Options, REQUEST_MAX, name_and_options};
 use crate::bytes::{first, put, split};
 use crate::fault::{Fault, Limit, Peer};
@@ -119,7 +120,8 @@ pub(super) enum Found {
     Refused(usize),
     /// So many bytes of the input, and not none, are of the file. They are not consumed yet.
     Body(usize),
-    End(Option<Digest>),
+    /// The file is whole, and so many bytes of the memory are its digest.
+    End(usize),
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
@@ -156,7 +158,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
                 let (bytes, rest) = split(rest, len);
                 ReceiveStep::Body { bytes, rest }
             }
-            Found::End(digest) => ReceiveStep::End { digest, rest },
+            Found::End(len) => ReceiveStep::End { digest: self.digest_in(len), rest },
         })
     }
 
@@ -196,6 +198,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         self.digest
     }
 
+    /// The digest of a [`Found::End`].
+    pub(super) fn digest_in(&self, len: usize) -> Option<Digest> {
+        self.digest.and_then(|kind| Digest::from_bytes(kind, self.memory(len)))
+    }
+
     /// Consumes input up to the next thing to tell, and returns what is behind.
     pub(super) fn find<'i>(&mut self, mut input: &'i [u8]) -> Result<(Found, &'i [u8]), Fault> {
         loop {
@@ -213,7 +220,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
                     input = rest;
                     let Some(header) = header else { return Ok((Found::More, rest)) };
                     if self.begin(of, header.len())? {
-                        return Ok((Found::End(None), rest));
+                        return Ok((Found::End(0), rest));
                     }
                 }
                 State::Gathering { of, len, have } => {
@@ -284,15 +291,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         let payload = first(self.memory.as_ref(), len);
         match of {
             Of::Name => {
-                let options = Options::parse(name_and_options(payload).1);
-                self.state = State::header(Of::File);
-                self.frame = options.frame.unwrap_or(FRAME_DEFAULT);
-                self.digest = options.digest;
-                self.at = options.offset.unwrap_or(0);
-                self.left = match options.size {
+                // Not all of `Options`: what only requests have would cost a device flash.
+                let options = name_and_options(payload).1;
+                self.frame = frame_in(options).unwrap_or(FRAME_DEFAULT);
+                self.at = number_in(options, b"offset").unwrap_or(0);
+                self.digest = kind_in(options);
+                self.left = match number_in(options, b"size") {
                     Some(size) => Some(size.checked_sub(self.at).ok_or(Peer::Malformed)?),
                     None => None,
                 };
+                self.state = State::header(Of::File);
                 Ok(Found::Answered(len))
             }
             Of::Reason => {
@@ -300,9 +308,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
                 Ok(Found::Refused(len))
             }
             Of::Digest => {
-                let digest = self.digest.and_then(|kind| Digest::from_bytes(kind, payload));
                 self.state = State::Done;
-                Ok(Found::End(Some(digest.ok_or(Peer::Malformed)?)))
+                let digest = self.digest_in(len);
+                digest.map(|_| Found::End(len)).ok_or(Peer::Malformed.into())
             }
             // It is lent as it comes.
             Of::File => Err(Peer::Malformed.into()),

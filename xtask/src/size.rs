@@ -1,0 +1,165 @@
+//! What each machine of the core weighs on a device, and that none can panic.
+//!
+//! `firmware/sizes` has an image for each machine. All are linked for a Cortex-M0 and a Cortex-M4 at
+//! `opt-level` z, s and 3, against a panic handler that calls a symbol which is nowhere: an image that
+//! could panic does not link. The table of README shows what an image weighs more than the empty one.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use object::{Object, ObjectSection, SectionFlags, elf};
+
+use crate::bare::is_installed;
+use crate::run::{Result, cargo, root, run, skip};
+
+const TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabi"];
+
+/// Those that the table has, and one more: where the inliner is bold, the optimiser sees other paths.
+const LEVELS: [&str; 3] = ["z", "s", "3"];
+
+/// An image, what it is called in the table, and the bytes of flash that it may weigh at z and at s.
+/// Growth has to be meant: raise a number in the commit that needs it.
+const IMAGES: [(&str, &str, u64); 14] = [
+    ("upper", "line session on the pump", 512),
+    ("time_client", "`time` client on the pump", 1536),
+    ("time_server", "`time` server on the pump", 1536),
+    ("frames", "frame decoder and encoder", 2048),
+    ("encoder", "frame encoder, for a gathering write", 256),
+    ("read_line", "`ReadLine`", 1792),
+    ("read_n", "`ReadN` and `WriteN`", 1024),
+    ("receiver", "`files` receiver alone", 3584),
+    ("files_client", "`files` client complete, with CRC-32", 6144),
+    ("files_server", "`files` server complete, with CRC-32", 11264),
+    ("ticks", "32-bit timer, extended", 256),
+    ("link", "line session over the link layer", 4352),
+    ("device", "all that a device uses", 10240),
+    ("device_link", "the same over the link layer", 13824),
+];
+
+/// The lines of README between which the table stands.
+const BEGIN: &str = "<!-- sizes: cargo xtask size -->\n";
+const END: &str = "<!-- end of sizes -->\n";
+
+/// Links all images, prints the table, and compares it with README and with the budgets.
+pub(crate) fn size() -> Result<()> {
+    let Some(table) = table()? else { return Ok(()) };
+    println!("{table}");
+    let path = root().join("README.md");
+    let readme = read(&path)?;
+    let (before, rest) = readme.split_once(BEGIN).ok_or("README.md has no table of sizes")?;
+    let (old, after) = rest.split_once(END).ok_or("README.md's table of sizes has no end")?;
+    // Another compiler makes other images: a few percent are its own.
+    if is_close(old, &table) {
+        return Ok(());
+    }
+    let new = format!("{before}{BEGIN}{table}{END}{after}");
+    std::fs::write(&path, new).map_err(|error| format!("write {}: {error}", path.display()))?;
+    Err("the sizes are not those of README.md any more: they are now, look at what changed".into())
+}
+
+fn table() -> Result<Option<String>> {
+    for target in TARGETS {
+        if !is_installed(target)? {
+            skip("sizes", &format!("rustup target add {target}"))?;
+            return Ok(None);
+        }
+    }
+    let mut columns = Vec::new();
+    for target in TARGETS {
+        for level in LEVELS {
+            build(target, level)?;
+            if level != "3" {
+                let empty = flash(target, "empty")?;
+                let mut column = Vec::new();
+                for (image, _, most) in IMAGES {
+                    let size = flash(target, image)?.saturating_sub(empty);
+                    if size > most {
+                        return Err(format!(
+                            "{image} weighs {size} bytes for {target} at {level}, and may weigh {most}"
+                        ));
+                    }
+                    column.push(size);
+                }
+                columns.push(column);
+            }
+        }
+    }
+    let mut table =
+        String::from("| bytes of flash | M0, z | M0, s | M4, z | M4, s |\n|---|---|---|---|---|\n");
+    for (row, (_, name, _)) in IMAGES.iter().enumerate() {
+        write!(table, "| {name} |").map_err(|error| error.to_string())?;
+        for column in &columns {
+            write!(table, " {} |", column[row]).map_err(|error| error.to_string())?;
+        }
+        table.push('\n');
+    }
+    Ok(Some(table))
+}
+
+/// Links every image. One that could panic does not link.
+fn build(target: &str, level: &str) -> Result<()> {
+    run(cargo()
+        .current_dir(root().join("firmware/sizes"))
+        .args(["build", "--quiet", "--release", "--locked", "--bins", "--target", target])
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", level)
+        .env_remove("CARGO_TARGET_DIR"))
+    .map_err(|error| format!("{error}: at opt-level {level} for {target} an image can panic"))
+}
+
+/// Bytes that an image loads. It must have no memory of its own.
+fn flash(target: &str, image: &str) -> Result<u64> {
+    let path = root().join("firmware/sizes/target").join(target).join("release").join(image);
+    let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file =
+        object::File::parse(&*bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+    let mut flash = 0;
+    for section in file.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if sh_flags & u64::from(elf::SHF_ALLOC) == 0 {
+            continue;
+        }
+        if sh_flags & u64::from(elf::SHF_WRITE) != 0 && section.size() > 0 {
+            let name = section.name().unwrap_or_default();
+            return Err(format!("{image} for {target} has memory of its own: {name}"));
+        }
+        flash += section.size();
+    }
+    Ok(flash)
+}
+
+/// Whether the tables have the same words, and numbers that differ by 5 % or 32 bytes at most.
+fn is_close(old: &str, new: &str) -> bool {
+    let (old, new): (Vec<_>, Vec<_>) = (old.split('|').collect(), new.split('|').collect());
+    old.len() == new.len()
+        && old.iter().zip(&new).all(|(old, new)| {
+            match (old.trim().parse::<u64>(), new.trim().parse::<u64>()) {
+                (Ok(old), Ok(new)) => old.abs_diff(new) <= 32.max(new / 20),
+                _ => old == new,
+            }
+        })
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| format!("read {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_may_differ_by_what_a_compiler_does() {
+        let table = |n: u64| format!("| name | {n} |\n");
+        for (old, new, close) in [
+            (1000, 1000, true),
+            (1000, 1050, true),
+            (1000, 1100, false),
+            (10, 40, true),
+            (10, 50, false),
+        ] {
+            assert_eq!(is_close(&table(old), &table(new)), close, "{old} {new}");
+        }
+        assert!(!is_close("| a | 1 |", "| b | 1 |"));
+        assert!(!is_close("", &table(1)));
+    }
+}
