@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigHandler, SigSet, raise};
-use windlass::reactor::{EventLoop, Priority};
+use windlass::reactor::{EventLoop, Priority, Watch};
 use windlass::sys::Signal;
 use windlass::sys::pidfd::Exit;
 use windlass_tests::proc;
@@ -43,6 +44,30 @@ fn is_blocked(signal: Signal) -> bool {
 
 fn is_caught(signal: Signal) -> bool {
     proc::catches(std::process::id() as i32, signal)
+}
+
+#[test]
+fn a_signal_that_came_is_told_in_the_next_round_whatever_else_is_ready() {
+    in_a_thread_of_its_own(|events| {
+        // More than one wait reports, so the descriptor that tells of signals is behind them.
+        for _ in 0..300 {
+            let (io, mut peer) = UnixStream::pair().expect("a pair");
+            peer.write_all(b"x").expect("sent");
+            let call = move |_: &mut UnixStream, log: &mut Log, _: &mut _, _| {
+                let _ = &peer;
+                log.push("input".to_owned());
+            };
+            events.add(io, Watch::READ, call).expect("watched");
+        }
+        let signal =
+            events.signal(Signal::SIGUSR1, |log: &mut Log, _, _| log.push("signal".into()));
+        events.set_priority(signal.expect("it can be caught"), Priority::High);
+        raise(Signal::SIGUSR1).expect("sent");
+        let mut log = Log::new();
+        events.run_once(&mut log, Some(Duration::ZERO)).expect("a round");
+        assert_eq!(log.first().map(String::as_str), Some("signal"));
+        assert_eq!(log.iter().filter(|it| *it == "signal").count(), 1);
+    });
 }
 
 #[test]

@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::sys::clock;
 use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Ready};
+use crate::sys::signals::SignalQueue;
 
 /// A loop over sources whose callbacks share the state `S` (`event_base`).
 ///
@@ -183,12 +184,15 @@ impl<S> Context<S> {
     /// Whoever the kernel reported joins the run queue, and whoever is due.
     fn harvest(&mut self, count: usize) -> Result<()> {
         let mut leaked = false;
+        // The wait may have found a descriptor before a handler, which runs when the wait returns, rang the
+        // bell. A signal is not behind what happened after it: a child's end, say.
+        self.collect_signals(SignalQueue::noted);
         for index in 0..count {
             let (token, ready) = self.epoll.event(index);
             match token {
                 // Read with the round's other calls.
                 BELL => {}
-                SIGNALS => self.collect_signals(),
+                SIGNALS => self.collect_signals(SignalQueue::take),
                 token if token.is_source() => leaked |= !self.reported(token, ready),
                 token if self.connections.socket(token).is_none() => {
                     self.stats.stale += 1;

@@ -97,9 +97,9 @@ impl<S> Context<S> {
     }
 
     /// Whoever listens to a signal that came takes its turn.
-    pub(super) fn collect_signals(&mut self) {
+    pub(super) fn collect_signals(&mut self, next: fn(&SignalQueue) -> Option<Caught>) {
         let Some(mut signals) = self.signals.take() else { return };
-        while let Some(caught) = signals.queue.take() {
+        while let Some(caught) = next(&signals.queue) {
             for entry in signals.by.iter_mut().filter(|entry| entry.signal == caught.signal) {
                 if self.slots.get(entry.token).is_some_and(|source| source.watched) {
                     entry.caught = Some(caught);

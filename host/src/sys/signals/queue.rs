@@ -87,12 +87,16 @@ impl SignalQueue {
 
     /// The next signal that came, if any.
     pub fn take(&self) -> Option<Caught> {
-        let next = self.inbox.next().or_else(|| {
+        self.noted().or_else(|| {
             // One that comes after the bell is silent rings again, and one before is found now.
             self.bell.take();
-            self.inbox.next()
-        });
-        next.map(|(signal, sender)| Caught { signal, sender })
+            self.noted()
+        })
+    }
+
+    /// The same without a system call. The bell goes on ringing.
+    pub fn noted(&self) -> Option<Caught> {
+        self.inbox.next().map(|(signal, sender)| Caught { signal, sender })
     }
 
     /// In a forked child: a bell of its own, since the parent's would wake the parent.
