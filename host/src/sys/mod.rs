@@ -16,6 +16,7 @@ pub mod file;
 pub mod handover;
 pub mod journal;
 pub mod listener;
+pub mod notify;
 pub mod pass;
 pub mod pidfd;
 pub mod poll;

@@ -1,12 +1,13 @@
 //! What a service manager is told (`sd_notify(3)`). Where there is none, nobody is.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::warn;
 use windlass_core::time::Instant;
 
-use crate::error::Error;
+use crate::sys::notify::notify;
 
 /// What it was told last.
 #[derive(Debug, Default)]
@@ -56,11 +57,14 @@ impl Systemd {
 }
 
 fn tell(what: &[NotifyState<'_>]) {
-    // Unset and empty are the same to sd_notify(3), and not to the crate.
-    if std::env::var_os("NOTIFY_SOCKET").is_none_or(|path| path.is_empty()) {
-        return;
+    // Unset and empty are the same to sd_notify(3).
+    let Some(to) = std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) else { return };
+    let mut message = String::new();
+    for state in what {
+        // Writing to a string does not fail.
+        let _ = writeln!(message, "{state}");
     }
-    if let Err(error) = sd_notify::notify(what) {
-        warn!("{}", Error::new("notify", "the service manager", error));
+    if let Err(error) = notify(&to, &message) {
+        warn!("{error}");
     }
 }
