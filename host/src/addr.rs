@@ -1,7 +1,7 @@
 //! Addresses as the command line writes them.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,7 +11,8 @@ use crate::printable::{is_printable, printable};
 /// Where to listen or connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// `tcp:HOST:PORT`; the host is a name, an IPv4 address or `[IPv6]`. Port 0 picks one.
+    /// `tcp:HOST:PORT`; the host is a name, an IPv4 address or `[IPv6]`, one of a link with its zone:
+    /// `[fe80::1%eth0]`. Port 0 picks one.
     Tcp(HostPort),
     /// `udp:HOST:PORT`
     Udp(HostPort),
@@ -41,6 +42,8 @@ pub enum AddressError {
     Scheme,
     /// No host, an IPv6 address without brackets, or a character that cannot be shown.
     Host,
+    /// What is in brackets is no IPv6 address.
+    Literal,
     /// The port is missing or not a number up to 65535.
     Port,
     /// The path or name is empty, too long for `sun_path`, or has a character that cannot be shown.
@@ -105,7 +108,8 @@ impl FromStr for HostPort {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let (host, port) = text.rsplit_once(':').ok_or(AddressError::Port)?;
         let host = match host.strip_prefix('[').map(|host| host.strip_suffix(']')) {
-            Some(Some(bracketed)) => bracketed,
+            Some(Some(bracketed)) if ipv6(bracketed).is_some() => bracketed,
+            Some(Some(_)) => return Err(AddressError::Literal),
             Some(None) => return Err(AddressError::Host),
             None if host.contains(':') => return Err(AddressError::Host),
             None => host,
@@ -116,6 +120,30 @@ impl FromStr for HostPort {
         let port = port.parse().map_err(|_| AddressError::Port)?;
         Ok(Self { host: host.to_owned(), port })
     }
+}
+
+impl HostPort {
+    /// The host as an IPv6 address with its zone, if it has one (RFC 4007): an address of a link is one of
+    /// as many hosts as there are links.
+    pub fn zoned(&self) -> Option<(Ipv6Addr, &str)> {
+        let (address, zone) = ipv6(&self.host)?;
+        zone.map(|zone| (address, zone))
+    }
+}
+
+/// An IPv6 address as text, and its zone behind `%`: the name of an interface, or its number.
+fn ipv6(text: &str) -> Option<(Ipv6Addr, Option<&str>)> {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    // As the kernel takes names of interfaces: 15 bytes, without `/`, `:` and spaces.
+    let is_zone = |zone: &str| {
+        let is_name = zone.bytes().all(|byte| byte.is_ascii_graphic() && !b"/:[]%".contains(&byte));
+        (1..=15).contains(&zone.len()) && is_name
+    };
+    let fits = zone.is_none_or(is_zone);
+    address.parse().ok().filter(|_| fits).map(|address| (address, zone))
 }
 
 fn sun_path(text: &str) -> Result<&str, AddressError> {
@@ -156,6 +184,9 @@ impl fmt::Display for AddressError {
             AddressError::Host => {
                 "the host is empty, an IPv6 address without [brackets], or no name"
             }
+            AddressError::Literal => {
+                "in [brackets] is an IPv6 address, one of a link with its zone: [fe80::1%eth0]"
+            }
             AddressError::Port => "the port is not a number from 0 to 65535",
             AddressError::Path => {
                 "a socket path has 1 to 107 bytes, all of characters that can be shown"
@@ -176,6 +207,8 @@ mod tests {
         for text in [
             "tcp:127.0.0.1:0",
             "tcp:[::1]:65535",
+            "tcp:[fe80::1%eth0]:80",
+            "tcp:[fe80::1%2]:80",
             "tcp:localhost:80",
             "udp:239.0.0.2:9000",
             "unix:/tmp/a b",
@@ -206,6 +239,14 @@ mod tests {
             ("tcp:a\u{202e}:80", AddressError::Host),
             ("tcp:::1:80", AddressError::Host),
             ("tcp:[::1:80", AddressError::Host),
+            ("tcp:fe80::1%eth0:80", AddressError::Host),
+            ("tcp:[localhost]:80", AddressError::Literal),
+            ("tcp:[127.0.0.1]:80", AddressError::Literal),
+            ("tcp:[]:80", AddressError::Literal),
+            ("tcp:[fe80::1%]:80", AddressError::Literal),
+            ("tcp:[fe80::1%a b]:80", AddressError::Literal),
+            ("tcp:[fe80::1%a%b]:80", AddressError::Literal),
+            ("tcp:[fe80::1%0123456789abcdef]:80", AddressError::Literal),
             ("unix:", AddressError::Path),
             ("unix:@", AddressError::Path),
             ("unix:a\0b", AddressError::Path),
@@ -217,5 +258,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>(), Err(error), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_told_from_its_address() {
+        let zoned = |text: &str| {
+            let at: HostPort = text.parse().unwrap();
+            at.zoned().map(|(address, zone)| (address.to_string(), zone.to_owned()))
+        };
+        let expected = Some(("fe80::1".to_owned(), "eth0".to_owned()));
+        assert_eq!(zoned("[FE80:0::1%eth0]:80"), expected);
+        assert_eq!(zoned("[fe80::1]:80"), None);
+        assert_eq!(zoned("localhost:80"), None);
     }
 }

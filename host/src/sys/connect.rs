@@ -3,11 +3,12 @@
 mod race;
 mod resolve;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::net::if_::if_indextoname;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
     sockopt,
@@ -15,7 +16,7 @@ use nix::sys::socket::{
 use windlass_core::time::Instant;
 
 use self::race::connect_first;
-use self::resolve::resolve_within;
+use self::resolve::{literal, resolve_within};
 use super::stream::Stream;
 use crate::addr::{Address, HostPort};
 use crate::error::{Error, Result};
@@ -83,20 +84,42 @@ fn new_socket<A: SockaddrLike>(at: &A) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// The addresses of a host and port, in the order to try them.
+/// The addresses of a host and port to listen on, in the order to try them.
 ///
 /// # Errors
 /// What the resolver says.
 pub(super) fn resolve(at: &HostPort) -> Result<Vec<SockaddrStorage>> {
-    let found =
-        (at.host.as_str(), at.port).to_socket_addrs().map_err(Error::of("resolve", &at.host))?;
-    Ok(found.map(SockaddrStorage::from).collect())
+    let found = if let Some(literal) = literal(at)? {
+        vec![literal]
+    } else {
+        let host = (at.host.as_str(), at.port);
+        host.to_socket_addrs().map_err(Error::of("resolve", &at.host))?.collect()
+    };
+    // A socket of IPv6 alone has no IPv4 address, in whatever form it is written.
+    let canonical = |at: SocketAddr| match at.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), at.port()),
+        IpAddr::V6(_) => at,
+    };
+    Ok(found.into_iter().map(canonical).map(SockaddrStorage::from).collect())
+}
+
+/// The name of an interface; of one that is gone, its number.
+fn zone_name(zone: u32) -> String {
+    let name = if_indextoname(zone).ok().and_then(|name| name.into_string().ok());
+    name.unwrap_or_else(|| zone.to_string())
 }
 
 /// The address that a socket name stands for, if it has one.
 pub(super) fn address_of(name: &SockaddrStorage) -> Option<Address> {
-    let inet =
-        |at: SocketAddr| Address::Tcp(HostPort { host: at.ip().to_string(), port: at.port() });
+    let inet = |at: SocketAddr| {
+        let host = match at {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => {
+                format!("{}%{}", v6.ip(), zone_name(v6.scope_id()))
+            }
+            _ => at.ip().to_string(),
+        };
+        Address::Tcp(HostPort { host, port: at.port() })
+    };
     if let Some(v4) = name.as_sockaddr_in() {
         return Some(inet(SocketAddr::V4((*v4).into())));
     }

@@ -1,12 +1,13 @@
 //! Names to addresses, in a bounded time.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
 use windlass_core::time::Instant;
 
 use crate::addr::HostPort;
@@ -24,12 +25,25 @@ use crate::sys::clock;
 /// What the resolver says; `ETIMEDOUT`.
 pub(super) fn resolve_within(at: &HostPort, deadline: Instant) -> Result<Vec<SocketAddr>> {
     // Only a name has to be asked for.
-    if let Ok(ip) = at.host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, at.port)]);
+    if let Some(literal) = literal(at)? {
+        return Ok(vec![literal]);
     }
     let (host, port) = (at.host.clone(), at.port);
     let ask = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
     in_time(ask, deadline).map_err(Error::of("resolve", &at.host))
+}
+
+/// The address, if the host is no name.
+///
+/// # Errors
+/// There is no interface with the name or the number of the zone.
+pub(super) fn literal(at: &HostPort) -> Result<Option<SocketAddr>> {
+    if let Some((ip, zone)) = at.zoned() {
+        let zone = if_nametoindex(zone).or_else(|errno| zone.parse().map_err(|_| errno));
+        let zone = zone.map_err(Error::of("resolve", &at.host))?;
+        return Ok(Some(SocketAddrV6::new(ip, at.port, 0, zone).into()));
+    }
+    Ok(at.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, at.port)))
 }
 
 fn in_time<T: Send + 'static>(

@@ -108,11 +108,27 @@ fn a_connection_that_is_begun_and_refused_reports_an_error() {
 }
 
 #[test]
+fn a_zone_is_an_interface() {
+    let scope = |zone: &str| {
+        let host = format!("fe80::1%{zone}");
+        let found = resolve(&HostPort { host, port: 7 }).map_err(|error| error.to_string())?;
+        Ok(found[0].as_sockaddr_in6().unwrap().scope_id())
+    };
+    assert_eq!((scope("lo"), scope("1")), (Ok(1), Ok(1)));
+    let error: String = scope("no-such-link").unwrap_err();
+    assert_eq!(error, "resolve fe80::1%no-such-link: No such device");
+}
+
+#[test]
 fn socket_names_print_as_addresses() {
     for text in ["tcp:127.0.0.1:80", "tcp:[::1]:80"] {
         let name = SockaddrStorage::from(socket_address(&address(text)));
         assert_eq!(address_of(&name), Some(address(text)));
     }
+    // The first interface of every host.
+    let Address::Tcp(of_a_link) = address("tcp:[fe80::1%lo]:80") else { panic!("tcp") };
+    let names: Vec<_> = resolve(&of_a_link).unwrap().iter().filter_map(address_of).collect();
+    assert_eq!(names, [address("tcp:[fe80::1%lo]:80")]);
     for text in ["unix:/some/path", "unix:@some-name"] {
         let at = match address(text) {
             Address::Unix(path) => UnixAddr::new(&path),
