@@ -2,8 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,7 +23,7 @@ pub struct Supervise {
     program: OsString,
     folder: TempDir,
     env: Vec<(&'static str, OsString)>,
-    sockets: Vec<TcpListener>,
+    passed: Vec<OwnedFd>,
     is_deaf: bool,
     under: Vec<OsString>,
     never_runs_what_it_wrote: bool,
@@ -48,7 +47,7 @@ impl Supervise {
             program: program.into(),
             folder,
             env: Vec::new(),
-            sockets: Vec::new(),
+            passed: Vec::new(),
             is_deaf: false,
             under: Vec::new(),
             never_runs_what_it_wrote: false,
@@ -102,18 +101,18 @@ impl Supervise {
         (self.env("NOTIFY_SOCKET", path), socket)
     }
 
-    /// Passes a socket as service managers do, from number 3 on.
+    /// Passes a socket, or another descriptor, as service managers do: from number 3 on.
     #[must_use]
-    pub fn activate(mut self, socket: TcpListener) -> Self {
-        self.sockets.push(socket);
+    pub fn activate(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.passed.push(descriptor.into());
         self
     }
 
     /// Starts it. Its `listening` lines are for [`Supervised::listening`] to take.
     pub fn start(self) -> Supervised {
-        let Self { program, folder, env, sockets, is_deaf, under, never_runs_what_it_wrote } = self;
+        let Self { program, folder, env, passed, is_deaf, under, never_runs_what_it_wrote } = self;
         // LISTEN_PID is known to nobody before.
-        let count = sockets.len();
+        let count = passed.len();
         let activate = format!("export LISTEN_PID=$$ LISTEN_FDS={count}; exec \"$0\" \"$@\"");
         let plain = "exec \"$0\" \"$@\"".to_owned();
         let mut command = Command::new("sh");
@@ -130,13 +129,13 @@ impl Supervise {
             }
             // Out of the way first, then each to its place; what others have open is closed on exec.
             let mut high = [0; 8];
-            for (place, socket) in high.iter_mut().zip(&sockets) {
+            for (place, socket) in high.iter_mut().zip(&passed) {
                 // SAFETY: it takes numbers.
                 *place = unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 500) };
             }
             // SAFETY: it only marks descriptors.
             unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-            for (number, from) in (3..).zip(&high[..sockets.len()]) {
+            for (number, from) in (3..).zip(&high[..passed.len()]) {
                 // SAFETY: it takes numbers; what was there is marked to be closed, and not ours to use.
                 unsafe { libc::dup2(*from, number) };
             }

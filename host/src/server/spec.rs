@@ -85,7 +85,7 @@ impl Spec {
     pub fn claim(specs: Vec<Self>, inherited: &mut Inherited) -> Result<Vec<Place>> {
         let mut places = Vec::with_capacity(specs.len());
         for spec in specs {
-            let passed = inherited.claim(&spec.address, spec.name.as_deref());
+            let passed = inherited.claim(&spec.address, spec.name.as_deref())?;
             let listener = match (passed, &spec.address) {
                 (Some(passed), _) => {
                     // Otherwise it is for whoever opened it to say.
@@ -103,8 +103,8 @@ impl Spec {
             places.push(Place { spec, listener });
         }
         if !inherited.is_upgrade() {
-            for address in inherited.unclaimed() {
-                warn!("{address} was passed, and nothing is configured to be served there");
+            for what in inherited.unclaimed() {
+                warn!("{what}");
             }
         }
         Ok(places)
@@ -118,9 +118,9 @@ impl Spec {
         let mut open = |Place { spec, listener }: Place| {
             let offer = spec.offer()?;
             let listener = listener.map_or_else(|| spec.bind(), Ok)?;
-            let path = spec.control.as_ref();
-            let passed = path.and_then(|path| inherited.claim(&Address::Unix(path.clone()), None));
-            let control = match passed {
+            let path = spec.control.clone().map(Address::Unix);
+            let passed = path.map(|path| inherited.claim(&path, None)).transpose()?;
+            let control = match passed.flatten() {
                 Some(passed) => Some(passed),
                 None => spec.bind_control()?,
             };

@@ -41,7 +41,18 @@ pub struct Inherited {
 struct Passed {
     number: RawFd,
     by: By,
-    listener: Listener,
+    what: What,
+}
+
+/// What it is.
+#[derive(Debug)]
+enum What {
+    Listener(Listener),
+    /// Nothing that this program can serve on: service managers pass files, FIFOs and other sockets too.
+    Other {
+        fd: OwnedFd,
+        error: Error,
+    },
 }
 
 /// Who passed it.
@@ -58,7 +69,7 @@ impl Inherited {
     /// before anything is opened, and before the first thread is started.
     ///
     /// # Errors
-    /// What was passed is no listening stream socket, or the environment is not what it should be.
+    /// The environment is not what it should be, or a socket of the old binary is none that listens.
     pub fn take() -> Result<Self> {
         let mut inherited = Self::default();
         if let Ok(text) = std::env::var(HANDOVER) {
@@ -70,9 +81,17 @@ impl Inherited {
         let passed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
         let passed = passed.map_err(Error::of("inherit", "the sockets of LISTEN_FDS"))?;
         for (number, name) in passed {
-            let listener = Listener::bind(&Address::Fd(number), 1)?;
+            let what = match Listener::bind(&Address::Fd(number), 1) {
+                Ok(listener) => What::Listener(listener),
+                Err(error) => {
+                    // SAFETY: it is open, since it was marked to be closed on exec; it was passed to this
+                    // process, and what was refused is still the caller's.
+                    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+                    What::Other { fd, error }
+                }
+            };
             inherited.numbers.push(number);
-            inherited.passed.push(Passed { number, by: By::Manager { name }, listener });
+            inherited.passed.push(Passed { number, by: By::Manager { name }, what });
         }
         // SAFETY: as above.
         unsafe { std::env::remove_var(HANDOVER) };
@@ -102,7 +121,8 @@ impl Inherited {
             match Listener::take_over(number, &configured, whose == "own") {
                 Ok(listener) => {
                     let by = By::OldBinary { configured };
-                    self.passed.push(Passed { number, by, listener });
+                    let what = What::Listener(listener);
+                    self.passed.push(Passed { number, by, what });
                 }
                 Err(error) => return Some(Err(error)),
             }
@@ -112,23 +132,35 @@ impl Inherited {
 
     /// The socket for what is configured to listen on `address` and is called `name`: the one with that
     /// name, else the one with that number or address.
-    pub fn claim(&mut self, address: &Address, name: Option<&str>) -> Option<Listener> {
+    ///
+    /// # Errors
+    /// What has that name or number is nothing to listen on.
+    pub fn claim(&mut self, address: &Address, name: Option<&str>) -> Result<Option<Listener>> {
         let named = |passed: &Passed| match &passed.by {
             By::Manager { name: given } => name == Some(given),
             By::OldBinary { .. } => false,
         };
-        let meant = |passed: &Passed| match &passed.by {
-            By::Manager { .. } => {
-                matches!(address, Address::Fd(number) if *number == passed.number)
-                    || address.is_same(passed.listener.address())
+        let numbered =
+            |passed: &Passed| matches!(address, Address::Fd(number) if *number == passed.number);
+        let meant = |passed: &Passed| match (&passed.by, &passed.what) {
+            (By::Manager { .. }, What::Listener(listener)) => {
+                numbered(passed) || address.is_same(listener.address())
             }
-            By::OldBinary { configured } => configured == address,
+            (By::OldBinary { configured }, _) => configured == address,
+            (By::Manager { .. }, What::Other { .. }) => false,
         };
+        let listens = |passed: &Passed| matches!(passed.what, What::Listener(_));
         let find = |is_it: &dyn Fn(&Passed) -> bool| self.passed.iter().position(is_it);
-        // Several may have one name.
+        // Several may have one name, and not all of them listen.
         let at = find(&|passed| named(passed) && meant(passed));
-        let at = at.or_else(|| find(&named)).or_else(|| find(&meant))?;
-        Some(self.passed.remove(at).listener)
+        let at = at.or_else(|| find(&|passed| named(passed) && listens(passed)));
+        let at = at.or_else(|| find(&meant));
+        let at = at.or_else(|| find(&named)).or_else(|| find(&numbered));
+        match at.map(|at| self.passed.remove(at).what) {
+            None => Ok(None),
+            Some(What::Listener(listener)) => Ok(Some(listener)),
+            Some(What::Other { error, .. }) => Err(error),
+        }
     }
 
     /// Whether descriptor `number`, that nobody [`claim`](Self::claim)ed, may be listened on: whoever
@@ -153,15 +185,25 @@ impl Inherited {
         self.old.is_some()
     }
 
-    /// What nobody claimed, by its address.
-    pub fn unclaimed(&self) -> impl Iterator<Item = &Address> {
-        self.passed.iter().map(|passed| passed.listener.address())
+    /// What no listener claimed, a sentence each.
+    pub fn unclaimed(&self) -> impl Iterator<Item = String> {
+        self.passed.iter().map(|passed| match &passed.what {
+            What::Listener(listener) => {
+                let address = listener.address();
+                format!("{address} was passed, and nothing is configured to be served there")
+            }
+            What::Other { fd, error } => {
+                format!("fd:{} was passed and is not used: {error}", fd.as_raw_fd())
+            }
+        })
     }
 
     /// This process serves: tells the old binary, and closes what nobody claimed, with its file.
     pub fn ready(&mut self) {
-        for mut passed in self.passed.drain(..) {
-            passed.listener.adopt();
+        for passed in self.passed.drain(..) {
+            if let What::Listener(mut listener) = passed.what {
+                listener.adopt();
+            }
         }
         if let Some(old) = self.old.take() {
             // If it is gone there is nobody to tell.
