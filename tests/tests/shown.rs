@@ -93,7 +93,7 @@ fn what_was_meant_is_suggested() {
     for (line, words) in [
         ("serv", &["'serv'", "a similar subcommand exists: 'serve'", "; see --help"][..]),
         ("serve upper --model epol", &["'epol'", "a similar value exists: 'epoll'"]),
-        ("serve upper --modle epoll", &["'--modle'", "a similar argument exists: '--model'"]),
+        ("serve upper --lisen fd:3", &["'--lisen'", "a similar argument exists: '--listen'"]),
     ] {
         windlass!().words(line).run().fails_with(2, words);
     }

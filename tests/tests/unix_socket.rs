@@ -1,14 +1,15 @@
 //! The file of a Unix socket: made, replaced when it is stale, left alone when it is not ours.
 //!
 //! - Nobody answers on it: it is replaced. Somebody does, or it is no socket: it stays.
+//! - Its mode and its group are those that were asked for.
 //! - It is gone when the server has ended, and not before: children do not remove it.
 
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
-use windlass_tests::{Client, Model, PATIENCE, every_model, serve, windlass, within};
+use windlass_tests::{Client, Model, PATIENCE, every_model, serve, supervise, windlass, within};
 
 every_model!(
     a_stale_socket_is_replaced_and_the_file_is_gone_at_the_end,
@@ -116,4 +117,62 @@ fn a_folder_that_is_missing_or_takes_no_files_is_a_failure() {
         let listen = format!("unix:{}", path.display());
         windlass!("serve", "upper", "--listen", &listen).run().fails_with(1, &[&listen]);
     }
+}
+
+/// Permissions and group of a file.
+fn access(path: &Path) -> (u32, u32) {
+    let meta = path.symlink_metadata().expect("it is there");
+    (meta.mode() & 0o7777, meta.gid())
+}
+
+#[test]
+fn a_socket_file_has_the_mode_and_the_group_that_were_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let group = folder.path().metadata().expect("it is there").gid();
+    let options = format!("--mode 0626 --socket-group {group}");
+    let server = serve!("upper", Model::Epoll).listen(format!("unix:{}", path.display()));
+    let server = server.args(&options).start();
+    assert_eq!(access(&path), (0o626, group));
+    server.connect().upper(b"hello");
+    assert_eq!(server.stop().code, Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_mode_is_for_a_socket_file() {
+    for listen in ["tcp:127.0.0.1:0", "unix:@windlass-test-mode", "fd:3"] {
+        for (option, value) in [("--mode", "0600"), ("--socket-group", "0")] {
+            let outcome = windlass!("serve", "upper", "--listen", listen, option, value).run();
+            outcome.fails_with(2, &[option, "socket file", listen]);
+        }
+    }
+    let long = windlass!("serve", "upper", "--listen", "unix:a", "--mode", "4755").run();
+    long.fails_with(2, &["4755", "octal"]);
+    let nobody =
+        windlass!("serve", "upper", "--listen", "unix:a", "--socket-group", "no-such").run();
+    nobody.fails_with(2, &["no-such", "there is no such group"]);
+}
+
+#[test]
+fn a_reload_and_an_upgrade_set_the_mode_that_is_configured_by_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let text = |more: &str| {
+        let path = path.display();
+        format!("[[listener]]\nservice = 'upper'\nlisten = 'unix:{path}'\n{more}\n")
+    };
+    let (mut supervised, members) = supervise!(&text("mode = '0666'")).by_link().serving(1);
+    let mode = || access(&path).0;
+    assert_eq!(mode(), 0o666);
+    supervised.reload(&text("mode = '0600'"));
+    assert_eq!(mode(), 0o600);
+    supervised.reload(&text(""));
+    assert_ne!(mode(), 0o600, "what the umask leaves");
+    std::fs::write(supervised.config(), text("mode = '0622'")).expect("write");
+    supervised.signal(Signal::SIGUSR2);
+    supervised.until_logged("has taken over", 1);
+    assert_eq!(supervised.wait(), Some(0));
+    assert_eq!(mode(), 0o622);
+    Client::connect(&members[0].address).upper(b"hello");
 }

@@ -9,13 +9,16 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde::Deserialize;
 
-use super::keys::{addresses, choice, positive, seconds_of_a_request, socket, within_workers};
+use super::keys::{
+    addresses, choice, group, mode, positive, seconds_of_a_request, socket, within_workers,
+};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
 use crate::log::Format;
 use crate::printable::is_printable;
 use crate::server::{Model, REQUEST_MAX_US, Service, WORKERS_MAX};
+use crate::sys::user::group_id;
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
 #[derive(Debug, Parser)]
@@ -34,7 +37,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Serve: everything on loopback, or one service on the addresses given
-    Serve(ServeAll),
+    Serve(Box<ServeAll>),
     /// Print the epoch seconds that a time server says
     Time {
         /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
@@ -223,6 +226,14 @@ pub(super) struct Serve {
     /// Serve on the socket that the service manager passes under this name (`FileDescriptorName=`)
     #[arg(long, value_name = "NAME", requires = "listen")]
     pub(super) name: Option<String>,
+    /// unix:PATH: the permissions of the socket file, 0660 say; connecting takes permission to write
+    #[arg(long, value_name = "OCTAL", requires = "listen", value_parser = file_mode)]
+    #[serde(deserialize_with = "mode")]
+    pub(super) mode: Option<u32>,
+    /// unix:PATH: the group of the socket file
+    #[arg(long, value_name = "NAME", requires = "listen", value_parser = group_id)]
+    #[serde(deserialize_with = "group")]
+    pub(super) socket_group: Option<u32>,
     /// Serve so many connections at a time; the next ones wait
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
@@ -329,6 +340,16 @@ pub(super) fn request_limit(given: Micros) -> Result<Micros, &'static str> {
     match given {
         Micros(..=REQUEST_MAX_US) => Ok(given),
         Micros(_) => Err("the time of a request is 0 to 1800 seconds"),
+    }
+}
+
+/// Permissions as chmod(1) takes them in octal.
+pub(super) fn file_mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal =
+        (1..=4).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) if is_octal => Ok(mode),
+        Ok(_) | Err(_) => Err("permissions are octal digits, at most 0777"),
     }
 }
 

@@ -8,10 +8,11 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::args::{Micros, request_limit, socket_file};
+use super::args::{Micros, file_mode, request_limit, socket_file};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::WORKERS_MAX;
+use crate::sys::user::group_id;
 
 /// A service or a model, by its name.
 pub(super) fn choice<'de, T, D>(from: D) -> Result<Option<T>, D::Error>
@@ -57,6 +58,18 @@ where
     D: Deserializer<'de>,
 {
     request_limit(Micros::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// The permissions of a file: text, since the numbers of TOML are decimal.
+pub(super) fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(from)?;
+    let wrong = |error| D::Error::custom(format!("\"{}\": {error}", printable(&text)));
+    file_mode(&text).map(Some).map_err(wrong)
+}
+
+/// The number of a group, by its name.
+pub(super) fn group<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    group_id(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
 /// A number from 1.

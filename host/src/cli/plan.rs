@@ -11,6 +11,7 @@ use super::args::{Micros, Serve};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec};
+use crate::sys::listener::Access;
 
 /// What runs without a word on the command line: each service of streams, each under a model that
 /// suits it, on loopback.
@@ -75,6 +76,16 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
                 wrong.push(Wrong { about: vec![option, "model"], message });
             }
         }
+        let of_a_file = [("mode", serve.mode), ("socket-group", serve.socket_group)];
+        for (option, _) in of_a_file.into_iter().filter(|(_, given)| given.is_some()) {
+            if !matches!(address, Address::Unix(_)) {
+                let Names(dashes) = names;
+                let message = format!(
+                    "{dashes}{option} is for a socket file (unix:PATH), and {address} has none"
+                );
+                wrong.push(Wrong { about: vec![option, "listen"], message });
+            }
+        }
         specs.push(Spec {
             address,
             name: serve.name.clone(),
@@ -84,6 +95,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             limits,
             control: serve.control.clone(),
             user: serve.user.clone(),
+            access: Access { mode: serve.mode, group: serve.socket_group },
             backlog: serve.backlog.unwrap_or(1024),
             grace_us: grace.0,
             drain_us: drain.0,

@@ -11,7 +11,7 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::handover::Inherited;
-use crate::sys::listener::Listener;
+use crate::sys::listener::{Access, Listener};
 use crate::sys::root::Root;
 use crate::sys::user::User;
 
@@ -34,6 +34,8 @@ pub struct Spec {
     pub control: Option<PathBuf>,
     /// Who serves it.
     pub user: Option<String>,
+    /// Which processes may connect to a Unix socket.
+    pub access: Access,
     /// Connections that may wait to be accepted.
     pub backlog: u32,
     /// How long connections have to end when the server stops, in microseconds.
@@ -91,6 +93,9 @@ impl Spec {
                     // Otherwise it is for whoever opened it to say.
                     if passed.is_own() {
                         passed.set_backlog(spec.backlog)?;
+                    } else if spec.access != Access::default() {
+                        let at = passed.address();
+                        warn!("{at} was passed: its mode and group are those that it came with");
                     }
                     Some(passed)
                 }
@@ -139,16 +144,20 @@ impl Spec {
         let user = self.user.as_deref().map(User::look_up).transpose()?;
         if user.is_some() {
             // Those of an old binary are given when it does not need them any more.
-            let ours = [Some(&listener), control.as_ref()].into_iter().flatten();
-            let mut ours = ours.filter(|listener| !listener.is_lent());
-            ours.try_for_each(|listener| listener.give_to(user.as_ref()))?;
+            let control = control.as_ref().map(|control| (control, Access::PRIVATE));
+            for (listener, access) in [(&listener, self.access)].into_iter().chain(control) {
+                if !listener.is_lent() {
+                    listener.give_to(user.as_ref(), access)?;
+                }
+            }
         }
         Ok(Opened { spec: self, offer, listener, control, user })
     }
 
     pub(super) fn bind_control(&self) -> Result<Option<Listener>> {
-        let bind = |path| Listener::bind_private(path, CONTROL_BACKLOG);
-        self.control.as_deref().map(bind).transpose()
+        let Some(path) = &self.control else { return Ok(None) };
+        let address = Address::Unix(path.clone());
+        Listener::bind_with(&address, CONTROL_BACKLOG, Access::PRIVATE).map(Some)
     }
 
     /// Opens what is served.
@@ -168,6 +177,11 @@ impl Spec {
     }
 
     pub(super) fn bind(&self) -> Result<Listener> {
-        Listener::bind(&self.address, self.backlog)
+        let listener = Listener::bind_with(&self.address, self.backlog, self.access)?;
+        if let (Some(socket), [_, ..]) = (listener.socket_address(), listener.unserved()) {
+            let others: Vec<_> = listener.unserved().iter().map(Address::to_string).collect();
+            warn!("{} is {socket} alone, not {}", listener.address(), others.join(", "));
+        }
+        Ok(listener)
     }
 }

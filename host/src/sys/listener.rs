@@ -1,27 +1,21 @@
 //! Listening sockets: bound, inherited, and accepting through every hazard of `accept(2)`.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
     UnixAddr, sockopt,
 };
-use nix::sys::stat::{Mode, fchmod, fstat};
-use nix::unistd::{Gid, Uid};
 use windlass_core::time::Instant;
 
 use super::connect::{self, resolve};
 use super::poll::{Woken, wait};
 use super::ready::{Interest, Ready};
 use super::stream::Stream;
-use super::user::User;
 use crate::addr::{Address, HostPort};
 use crate::error::{Error, Result};
-use crate::printable::printable;
 
 /// A listening stream socket, nonblocking.
 #[derive(Debug)]
@@ -31,6 +25,8 @@ pub struct Listener {
     whose: Whose,
     /// The socket file to remove at the end.
     owned_path: Option<OwnedPath>,
+    /// Addresses of the name in `address` on which it does not listen.
+    unserved: Vec<Address>,
 }
 
 /// Whose the socket is to end.
@@ -43,26 +39,8 @@ enum Whose {
     Given,
 }
 
-/// A socket file that a listener made.
-#[derive(Debug)]
-struct OwnedPath {
-    path: PathBuf,
-    /// Which file it is: another server may have put its own in the place.
-    file: Option<FileId>,
-    /// The process that removes it: a child that closes its copy must not.
-    owner: u32,
-}
-
 /// No process has this id.
 const NOBODY: u32 = 0;
-
-/// Device and inode.
-type FileId = (u64, u64);
-
-fn file_id(path: &Path) -> Option<FileId> {
-    let meta = path.symlink_metadata().ok()?;
-    Some((meta.dev(), meta.ino()))
-}
 
 /// What came of one [`Listener::accept`].
 #[derive(Debug)]
@@ -82,22 +60,31 @@ impl Listener {
     /// Listens on `address`, with up to `backlog` finished connections waiting to be accepted (the
     /// kernel caps it at `net.core.somaxconn`).
     ///
-    /// TCP gets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted sockets inherit. A Unix socket file
-    /// that nobody answers on is replaced; one that somebody answers on is in use.
+    /// TCP gets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted sockets inherit. A listener on an IPv6
+    /// address takes no IPv4 connections (`IPV6_V6ONLY`), so `0.0.0.0:P` and `[::]:P` go side by side. A
+    /// Unix socket file that nobody answers on is replaced; one that somebody answers on is in use.
     ///
     /// # Errors
     /// The call that failed, with the address and the reason.
     pub fn bind(address: &Address, backlog: u32) -> Result<Self> {
+        Self::bind_with(address, backlog, Access::default())
+    }
+
+    /// As [`bind`](Self::bind); the file of a Unix socket has `access` before anything can connect.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind); this process may not set the owner or the mode.
+    pub fn bind_with(address: &Address, backlog: u32, access: Access) -> Result<Self> {
         let backlog =
             Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
         match address {
             Address::Tcp(at) => Self::bind_tcp(at, backlog),
-            Address::Unix(path) => Self::bind_path(path, backlog, None),
+            Address::Unix(path) => Self::bind_path(path, backlog, access),
             Address::UnixAbstract(name) => {
                 let at = UnixAddr::new_abstract(name.as_bytes())
                     .map_err(Error::of("listen on", address))?;
-                let fd = bind_stream(&at, backlog, address, None)?;
-                Ok(Self { fd, address: address.clone(), whose: Whose::Ours, owned_path: None })
+                let fd = bind_stream(&at, backlog).map_err(Error::of("listen on", address))?;
+                Ok(Self::of(fd, address.clone(), Whose::Ours))
             }
             Address::Fd(fd) => Self::inherit(*fd),
             Address::Udp(_) | Address::UnixDatagram(_) => {
@@ -106,47 +93,34 @@ impl Listener {
         }
     }
 
-    /// Listens on a Unix socket file that nobody but its owner can connect to (mode 0600), as
-    /// [`bind`](Self::bind) does.
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind).
-    pub fn bind_private(path: &Path, backlog: u32) -> Result<Self> {
-        let backlog =
-            Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
-        Self::bind_path(path, backlog, Some(Mode::S_IRUSR | Mode::S_IWUSR))
-    }
-
     fn bind_tcp(at: &HostPort, backlog: Backlog) -> Result<Self> {
-        let address = Address::Tcp(at.clone());
-        let mut last = None;
+        let (mut bound, mut unserved, mut why) = (None, Vec::new(), Errno::EADDRNOTAVAIL);
         for candidate in resolve(at)? {
-            match bind_stream(&candidate, backlog, &address, None) {
-                Ok(fd) => {
-                    let port = local_port(&fd).unwrap_or(at.port);
-                    let address = Address::Tcp(HostPort { host: at.host.clone(), port });
-                    return Ok(Self { fd, address, whose: Whose::Ours, owned_path: None });
+            if bound.is_none() {
+                match bind_stream(&candidate, backlog) {
+                    Ok(fd) => {
+                        bound = Some(fd);
+                        continue;
+                    }
+                    // This host has no such address. In use, say, it would be another server's.
+                    Err(errno @ (Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)) => why = errno,
+                    Err(errno) => {
+                        return Err(Error::new("listen on", Address::Tcp(at.clone()), errno));
+                    }
                 }
-                Err(error) => last = Some(error),
             }
+            unserved.extend(connect::address_of(&candidate));
         }
-        Err(last.unwrap_or_else(|| Error::new("resolve", at, "the name has no address")))
+        let Some(fd) = bound else {
+            return Err(Error::new("listen on", Address::Tcp(at.clone()), why));
+        };
+        let port = local_port(&fd).unwrap_or(at.port);
+        let address = Address::Tcp(HostPort { host: at.host.clone(), port });
+        Ok(Self { fd, address, whose: Whose::Ours, owned_path: None, unserved })
     }
 
-    fn bind_path(path: &Path, backlog: Backlog, mode: Option<Mode>) -> Result<Self> {
-        let address = Address::Unix(path.to_owned());
-        let at = UnixAddr::new(path).map_err(Error::of("listen on", &address))?;
-        let fd = match bind_stream(&at, backlog, &address, mode) {
-            Err(_) if is_stale(path) => {
-                std::fs::remove_file(path)
-                    .map_err(Error::of("remove stale socket", printable(path)))?;
-                bind_stream(&at, backlog, &address, mode)?
-            }
-            bound => bound?,
-        };
-        let path = path.to_owned();
-        let owned = OwnedPath { file: file_id(&path), path, owner: std::process::id() };
-        Ok(Self { fd, address, whose: Whose::Ours, owned_path: Some(owned) })
+    fn of(fd: OwnedFd, address: Address, whose: Whose) -> Self {
+        Self { fd, address, whose, owned_path: None, unserved: Vec::new() }
     }
 
     /// Takes over the listening socket that came in as descriptor `raw`.
@@ -175,12 +149,23 @@ impl Listener {
         if matches!(address, Address::Tcp(_)) {
             let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
         }
-        Ok(Self { fd, address, whose: Whose::Given, owned_path: None })
+        Ok(Self::of(fd, address, Whose::Given))
     }
 
-    /// Where it listens, with the real port.
+    /// Where it listens, with the real port. If a name was given, that is the name.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Further addresses of the name that was given. It does not listen there: a socket has one address.
+    pub fn unserved(&self) -> &[Address] {
+        &self.unserved
+    }
+
+    /// The address of the socket itself, which is no name.
+    pub fn socket_address(&self) -> Option<Address> {
+        let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
+        name.ok().and_then(|name| connect::address_of(&name))
     }
 
     /// It is this process's to end from now on, and to remove the socket file, if there is one.
@@ -206,33 +191,6 @@ impl Listener {
     /// Another process goes on with it: this one closes its copy, and the socket file stays.
     pub fn give_up(mut self) {
         self.owned_path = None;
-    }
-
-    /// Gives the socket file to `user`, who may then connect to it; and remove it, where the folder
-    /// allows that to the owner of a file. Without one it is this process's user's again.
-    ///
-    /// # Errors
-    /// The file is not ours any more, or this process may not.
-    pub fn give_to(&self, user: Option<&User>) -> Result<()> {
-        let Some(OwnedPath { path, file, .. }) = &self.owned_path else { return Ok(()) };
-        let fail = |errno| Error::new("give the socket file to its user", printable(path), errno);
-        // What is at the path may have been replaced, so what is given away is what was looked at.
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let fd = nix::fcntl::open(path, flags, Mode::empty()).map_err(fail)?;
-        let now = fstat(&fd).map_err(fail)?;
-        if Some((now.st_dev, now.st_ino)) != *file {
-            return Err(Error::new(
-                "give the socket file to its user",
-                printable(path),
-                "it was replaced",
-            ));
-        }
-        if user.is_none() && now.st_uid == Uid::effective().as_raw() {
-            // Its group may be that of the folder.
-            return Ok(());
-        }
-        let (uid, gid) = user.map_or_else(|| (Uid::effective(), Gid::effective()), User::ids);
-        nix::unistd::fchownat(&fd, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH).map_err(fail)
     }
 
     /// In a forked child that exits soon: closes its copy of the socket and frees nothing, since
@@ -333,13 +291,9 @@ impl AsFd for Listener {
 }
 
 impl Listener {
-    /// Removes the socket file, if it is ours and still the same.
     fn remove_file(&self) {
-        if let Some(owned) = &self.owned_path
-            && owned.owner == std::process::id()
-            && file_id(&owned.path) == owned.file
-        {
-            let _ = std::fs::remove_file(&owned.path);
+        if let Some(file) = &self.owned_path {
+            file.remove();
         }
     }
 }
@@ -350,29 +304,23 @@ impl Drop for Listener {
     }
 }
 
-/// `mode`: of the socket file, if there is one.
-fn bind_stream<A: SockaddrLike>(
-    at: &A,
-    backlog: Backlog,
-    address: &Address,
-    mode: Option<Mode>,
-) -> Result<OwnedFd> {
-    let family = at.family().unwrap_or(AddressFamily::Inet);
+fn new_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)
-        .map_err(Error::of("make a socket for", address))?;
+    socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)
+}
+
+fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog) -> nix::Result<OwnedFd> {
+    let family = at.family().unwrap_or(AddressFamily::Inet);
+    let fd = new_socket(family)?;
+    if family == AddressFamily::Inet6 {
+        socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
     if family != AddressFamily::Unix {
-        socket::setsockopt(&fd, sockopt::ReuseAddr, &true)
-            .and_then(|()| socket::setsockopt(&fd, sockopt::TcpNoDelay, &true))
-            .map_err(Error::of("set the options of", address))?;
+        socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+        socket::setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
     }
-    if let Some(mode) = mode {
-        // The file gets the mode that the socket has: it is never open to others, not for a moment.
-        fchmod(&fd, mode).map_err(Error::of("set the mode of", address))?;
-    }
-    socket::bind(fd.as_raw_fd(), at)
-        .and_then(|()| socket::listen(&fd, backlog))
-        .map_err(Error::of("listen on", address))?;
+    socket::bind(fd.as_raw_fd(), at)?;
+    socket::listen(&fd, backlog)?;
     Ok(fd)
 }
 
@@ -413,14 +361,6 @@ fn accept_queue(fd: &OwnedFd) -> Option<AcceptQueue> {
     (done == 0).then_some(AcceptQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
-/// Whether `path` is a socket that nobody listens on any more, and is still the same one after
-/// that was found out.
-fn is_stale(path: &Path) -> bool {
-    let before = file_id(path);
-    let is_socket = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
-    is_socket && connect::probe(path) == Err(Errno::ECONNREFUSED) && file_id(path) == before
-}
-
 fn local_port(fd: &OwnedFd) -> Option<u16> {
     let name = socket::getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
     match connect::address_of(&name)? {
@@ -443,8 +383,11 @@ fn keep_nonblocking(fd: &OwnedFd) -> std::result::Result<(), Errno> {
     Ok(())
 }
 
+mod file;
 mod queue;
 mod shared;
+pub use file::Access;
+use file::OwnedPath;
 pub use queue::Queue;
 #[cfg(test)]
 mod tests;

@@ -124,6 +124,20 @@ impl User {
     }
 }
 
+/// The number of a group: of its name, or that number.
+///
+/// # Errors
+/// There is no such group; it is the number -1, with which nothing would change.
+pub fn group_id(name: &str) -> Result<u32> {
+    let refuse = |why: &'static str| Error::new("look up group", name, why);
+    let found = look_up_group(name).map_err(Error::of("look up group", name))?;
+    match found.map(Gid::as_raw) {
+        None => Err(refuse("there is no such group")),
+        Some(u32::MAX) => Err(refuse("4294967295 stands for no change")),
+        Some(number) => Ok(number),
+    }
+}
+
 fn look_up_group(name: &str) -> std::result::Result<Option<Gid>, Errno> {
     let entry = Group::from_name(name)?;
     Ok(entry.map(|entry| entry.gid).or_else(|| name.parse().ok().map(Gid::from_raw)))
@@ -155,6 +169,16 @@ mod tests {
         let user = User::look_up("3999999999:3999999998").unwrap();
         assert_eq!(user.ids(), (Uid::from_raw(3_999_999_999), Gid::from_raw(3_999_999_998)));
         assert_eq!(user.groups, [Gid::from_raw(3_999_999_998)]);
+    }
+
+    #[test]
+    fn a_group_has_a_name_or_a_number() {
+        let Ok(Some(root)) = Group::from_gid(Gid::from_raw(0)) else { return };
+        assert_eq!(group_id(&root.name).unwrap(), 0);
+        assert_eq!(group_id("3999999998").unwrap(), 3_999_999_998);
+        for text in ["no-such-group", "", "-1", "4294967295", "4294967296"] {
+            assert!(group_id(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::server::{Files, Limits, Model, Service};
+use crate::sys::listener::Access;
 
 fn read(text: &str) -> Result<Vec<Spec>, Vec<String>> {
     let top = Top { grace: Micros(5_000_000), drain: Micros(6_000_000) };
@@ -14,6 +15,7 @@ const ONE: &str = "[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\n
 fn what_is_left_out_is_as_on_the_command_line() {
     let specs = read(ONE).unwrap();
     let expected = Spec {
+        access: Access::default(),
         address: "tcp:127.0.0.1:0".parse().unwrap(),
         name: None,
         service: Service::Upper,
@@ -230,6 +232,40 @@ fn a_socket_file_is_bound_once() {
         (pool("unix:a", "\"b\\u0000c\""), "file:5:12: a socket path has 1 to 107 bytes"),
     ] {
         let errors = read(&text).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_socket_file_has_a_mode_and_a_group() {
+    let listen = |listen: &str, more: &str| {
+        format!("[[listener]]\nservice = 'upper'\nlisten = {listen}\n{more}\n")
+    };
+    let specs = read(&listen("'unix:a'", "mode = '0660'\nsocket-group = '7'")).unwrap();
+    assert_eq!(specs[0].access, Access { mode: Some(0o660), group: Some(7) });
+    for (listener, more, error) in [
+        ("'unix:a'", "mode = 660", "file:4:8: expected a string, found a whole number"),
+        (
+            "'unix:a'",
+            "mode = '1777'",
+            "file:4:8: \"1777\": permissions are octal digits, at most 0777",
+        ),
+        ("'unix:a'", "mode = '0o600'", "file:4:8: \"0o600\": permissions are octal digits"),
+        ("'unix:a'", "mode = '+60'", "file:4:8: \"+60\": permissions are octal digits"),
+        ("'unix:a'", "mode = ''", "file:4:8: \"\": permissions are octal digits"),
+        ("'unix:a'", "socket-group = 'no-such-group'", "file:4:16: look up group no-such-group: "),
+        (
+            "'tcp:127.0.0.1:0'",
+            "mode = '600'",
+            "file:4:1: mode is for a socket file (unix:PATH), and",
+        ),
+        (
+            "['unix:a', 'unix:@b']",
+            "socket-group = '7'",
+            "file:4:1: socket-group is for a socket file",
+        ),
+    ] {
+        let errors = read(&listen(listener, more)).unwrap_err();
         assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
     }
 }

@@ -32,6 +32,7 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
 use crate::sys::handover::Inherited;
+use crate::sys::listener::Access;
 use crate::sys::process::SingleThreaded;
 use crate::sys::program::Program;
 use member::Member;
@@ -229,9 +230,11 @@ impl Supervisor {
             info!("taking over from the old binary");
         }
         for member in &mut self.members {
-            for listener in member.listener.iter_mut().chain(&mut member.control) {
+            let listener = member.listener.iter_mut().map(|it| (it, member.spec.access));
+            let control = member.control.iter_mut().map(|it| (it, Access::PRIVATE));
+            for (listener, access) in listener.chain(control) {
                 if listener.is_lent()
-                    && let Err(error) = listener.give_to(member.user.as_ref())
+                    && let Err(error) = listener.give_to(member.user.as_ref(), access)
                 {
                     warn!(listener = %listener.address(), "{error}");
                 }

@@ -26,7 +26,7 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::Offer;
 use crate::server::spec::{Opened, Spec};
-use crate::sys::listener::Listener;
+use crate::sys::listener::{Access, Listener};
 use crate::sys::user::User;
 
 /// What becomes of a listener, with all that had to be opened for it.
@@ -48,8 +48,11 @@ enum Place {
 
 const UPGRADING: &str = "an upgrade is under way";
 
-/// A socket file that changes hands: to whom, and whose it was.
-type Gift<'a> = (&'a Listener, Option<&'a User>, Option<&'a User>);
+/// A socket file that changes hands: whose it is to be, and whose it was.
+type Gift<'a> = (&'a Listener, Owner<'a>, Owner<'a>);
+
+/// The user of a socket file, and who else may connect.
+type Owner<'a> = (Option<&'a User>, Access);
 
 impl Supervisor {
     pub(super) fn reload(&mut self, cx: &mut Cx) {
@@ -177,13 +180,10 @@ impl Supervisor {
         let mut gifts: Vec<Gift<'_>> = Vec::new();
         for Change { spec, user, control, place, .. } in changes {
             let (listener, before) = match place {
-                Place::New(listener) => (Some(listener), None),
+                Place::New(listener) => (Some(listener), (None, spec.access)),
                 Place::Member(key) => {
-                    let member = self.by_key(*key);
-                    (
-                        member.and_then(|it| it.listener.as_ref()),
-                        member.and_then(|it| it.user.as_ref()),
-                    )
+                    let Some(member) = self.by_key(*key) else { continue };
+                    (member.listener.as_ref(), (member.user.as_ref(), member.spec.access))
                 }
             };
             let holder = spec.control.as_deref().and_then(|path| self.holder(path));
@@ -191,14 +191,18 @@ impl Supervisor {
                 (None, Some(member)) => (member.control.as_ref(), member.user.as_ref()),
                 (control, _) => (control.as_ref(), None),
             };
-            gifts.extend(listener.map(|listener| (listener, user.as_ref(), before)));
-            gifts.extend(control.map(|control| (control, user.as_ref(), had)));
+            let (user, private) = (user.as_ref(), Access::PRIVATE);
+            gifts.extend(listener.map(|listener| (listener, (user, spec.access), before)));
+            gifts.extend(control.map(|control| (control, (user, private), (had, private))));
         }
         gifts.retain(|(_, to, from)| to != from);
-        for (at, (listener, to, _)) in gifts.iter().enumerate() {
-            if let Err(error) = listener.give_to(*to) {
-                for (listener, _, from) in &gifts[..at] {
-                    let _ = listener.give_to(*from);
+        for (at, (listener, to, from)) in gifts.iter().enumerate() {
+            let give = |listener: &Listener, (user, access): Owner<'_>, (_, before): Owner<'_>| {
+                listener.give_to(user, access.after(before, user))
+            };
+            if let Err(error) = give(listener, *to, *from) {
+                for (listener, to, from) in &gifts[..at] {
+                    let _ = give(listener, *from, *to);
                 }
                 return Err(error);
             }

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use super::connect::{address_of, resolve};
 use super::{
     Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, SockaddrStorage,
-    Whose, file_id, set_flags, socket,
+    Whose, set_flags, socket,
 };
 
 impl Listener {
@@ -26,8 +26,7 @@ impl Listener {
             }
             (Address::Unix(path), _) if own => {
                 listener.address = configured.clone();
-                let path = path.clone();
-                listener.owned_path = Some(OwnedPath { file: file_id(&path), path, owner: NOBODY });
+                listener.owned_path = Some(OwnedPath::at(path, NOBODY));
             }
             _ => {}
         }
@@ -43,7 +42,7 @@ impl Listener {
         let address = self.address.clone();
         let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
         set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
-        Ok(Self { fd, address, whose: Whose::Given, owned_path: None })
+        Ok(Self::of(fd, address, Whose::Given))
     }
 
     /// Whether it is what `address` leads to, by whatever name or spelling; port 0 leads nowhere.

@@ -4,17 +4,18 @@ use std::os::fd::IntoRawFd;
 
 use nix::sys::socket::{bind, connect, getsockopt, listen};
 
+use super::file::tests::folder;
 use super::*;
 use crate::sys::clock;
 use crate::sys::poll::{Woken, wait};
 use crate::sys::ready::Interest;
 
-fn address(text: &str) -> Address {
+pub(super) fn address(text: &str) -> Address {
     text.parse().unwrap()
 }
 
 /// An abstract name that no other process has.
-fn abstract_name(name: &str) -> Address {
+pub(super) fn abstract_name(name: &str) -> Address {
     Address::UnixAbstract(format!("windlass-test-{name}-{}", std::process::id()))
 }
 
@@ -50,7 +51,7 @@ pub(super) fn flags(fd: impl AsFd) -> (bool, bool) {
 }
 
 /// A socket as a parent would hand it down: blocking, and kept on exec.
-fn foreign(family: AddressFamily, kind: SockType) -> OwnedFd {
+pub(super) fn foreign(family: AddressFamily, kind: SockType) -> OwnedFd {
     socket::socket(family, kind, SockFlag::empty(), None::<SockProtocol>).unwrap()
 }
 
@@ -142,155 +143,45 @@ fn datagram_addresses_are_refused() {
     }
 }
 
-// Unix.
-
-#[test]
-fn an_abstract_name_has_no_file() {
-    let address = abstract_name("in-use");
-    let listener = Listener::bind(&address, 16).unwrap();
-    assert_eq!(*listener.address(), address);
-    accepted(&listener);
-    let error = Listener::bind(&address, 16).unwrap_err();
-    assert_eq!(error.to_string(), format!("listen on {address}: Address already in use"));
-}
-
-/// A folder that goes with the test, and the address of a socket in it.
-fn folder() -> (tempfile::TempDir, PathBuf, Address) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("socket");
-    (folder, path.clone(), Address::Unix(path))
+/// None where this host has no IPv6.
+fn ipv6(text: &str) -> Option<Listener> {
+    match Listener::bind(&address(text), 16) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            let why = error.to_string();
+            assert!(
+                why.contains("Address family not") || why.contains("assign requested"),
+                "{why}"
+            );
+            None
+        }
+    }
 }
 
 #[test]
-fn a_socket_file_lives_as_long_as_its_listener() {
-    let (_folder, path, address) = folder();
-    let listener = Listener::bind(&address, 16).unwrap();
-    assert_eq!(*listener.address(), address);
-    accepted(&listener);
-    assert!(path.exists());
-    drop(listener);
-    assert!(!path.exists());
+fn the_wildcards_of_ipv4_and_ipv6_have_one_port_side_by_side() {
+    let Some(six) = ipv6("tcp:[::]:0") else { return };
+    let port = port(&six);
+    // Another process may have the port for IPv4.
+    let Ok(four) = Listener::bind(&address(&format!("tcp:0.0.0.0:{port}")), 16) else { return };
+    for (listener, client) in [(&six, "[::1]"), (&four, "127.0.0.1")] {
+        let at = address(&format!("tcp:{client}:{port}"));
+        let _client = connect::connect(&at, clock::now().after(60_000_000)).unwrap();
+        assert!(matches!(listener.accept(), Accepted::Stream(_)), "{client}");
+    }
+    drop(six);
+    assert!(ipv6(&format!("tcp:[::]:{port}")).is_some(), "in the other order");
 }
 
 #[test]
-fn who_gives_the_listener_up_leaves_the_file() {
-    let (_folder, path, address) = folder();
-    Listener::bind(&address, 16).unwrap().give_up();
-    assert!(path.exists());
-}
-
-#[test]
-fn a_process_that_did_not_make_the_file_leaves_it() {
-    let (_folder, path, address) = folder();
-    let mut listener = Listener::bind(&address, 16).unwrap();
-    // As in a child, where the parent's process id is not its own.
-    listener.owned_path.as_mut().unwrap().owner += 1;
-    drop(listener);
-    assert!(path.exists());
-}
-
-#[test]
-fn a_process_that_adopts_the_listener_removes_the_file() {
-    let (_folder, path, address) = folder();
-    let mut listener = Listener::bind(&address, 16).unwrap();
-    listener.owned_path.as_mut().unwrap().owner += 1;
-    listener.adopt();
-    drop(listener);
-    assert!(!path.exists());
-}
-
-#[test]
-fn a_stale_socket_file_is_replaced() {
-    let (_folder, path, address) = folder();
-    Listener::bind(&address, 16).unwrap().give_up();
-    let listener = Listener::bind(&address, 16).unwrap();
-    accepted(&listener);
-    drop(listener);
-    assert!(!path.exists());
-}
-
-#[test]
-fn a_socket_that_somebody_answers_on_is_in_use() {
-    let (_folder, _, address) = folder();
-    let listener = Listener::bind(&address, 16).unwrap();
-    let error = Listener::bind(&address, 16).unwrap_err();
-    assert_eq!(error.to_string(), format!("listen on {address}: Address already in use"));
-    accepted_after_probes(&listener);
-}
-
-/// Who looked whether somebody answers is in the queue before the client.
-fn accepted_after_probes(listener: &Listener) {
-    let (first, _client) = accepted(listener);
-    drop(first);
-    assert!(matches!(listener.accept(), Accepted::Stream(_)));
-    assert!(matches!(listener.accept(), Accepted::Empty));
-}
-
-#[test]
-fn a_socket_with_a_full_queue_is_in_use() {
-    let (_folder, path, address) = folder();
-    let listener = Listener::bind(&address, 0).unwrap();
-    let _queued = connect::connect(&address, clock::now()).unwrap();
-    assert!(Listener::bind(&address, 16).is_err());
-    assert!(path.exists());
-    drop(listener);
-}
-
-#[test]
-fn a_file_that_is_no_stale_socket_is_never_removed() {
-    let (folder, path, address) = folder();
-    let in_use = format!("listen on {address}: Address already in use");
-    let check = |what: &str| {
-        let error = Listener::bind(&address, 16).unwrap_err();
-        assert_eq!(error.to_string(), in_use, "{what}");
-        assert!(path.symlink_metadata().is_ok(), "{what} was removed");
-    };
-    std::fs::write(&path, "precious").unwrap();
-    check("a file");
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
-    std::fs::remove_file(&path).unwrap();
-
-    std::fs::create_dir(&path).unwrap();
-    check("a folder");
-    std::fs::remove_dir(&path).unwrap();
-
-    // A link, also one to a socket that nobody answers on: it is not ours to judge.
-    let stale = folder.path().join("stale");
-    Listener::bind(&Address::Unix(stale.clone()), 16).unwrap().give_up();
-    std::os::unix::fs::symlink(&stale, &path).unwrap();
-    check("a link");
-    assert!(stale.exists());
-    std::fs::remove_file(&path).unwrap();
-
-    let datagrams = foreign(AddressFamily::Unix, SockType::Datagram);
-    bind(datagrams.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
-    check("a datagram socket");
-}
-
-#[test]
-fn a_folder_that_is_not_there_is_an_error() {
-    let (_folder, path, _) = folder();
-    let address = Address::Unix(path.join("socket"));
-    let error = Listener::bind(&address, 16).unwrap_err();
-    assert_eq!(error.to_string(), format!("listen on {address}: No such file or directory"));
-}
-
-#[test]
-fn the_backlog_bounds_who_may_wait() {
-    let listener = Listener::bind(&abstract_name("backlog"), 2).unwrap();
-    let join = || connect::connect(listener.address(), clock::now());
-    // The kernel lets one more wait than the backlog says.
-    let _waiting: Vec<_> = (0..3).map(|_| join().unwrap()).collect();
-    let error = join().unwrap_err();
-    let expected = format!("connect to {}: Connection refused", listener.address());
-    assert_eq!(error.to_string(), expected);
-    assert!(matches!(listener.accept(), Accepted::Stream(_)));
-    join().unwrap();
-}
-
-#[test]
-fn a_backlog_beyond_all_limits_is_capped() {
-    Listener::bind(&address("tcp:127.0.0.1:0"), u32::MAX).unwrap();
+fn the_addresses_of_a_name_that_are_not_served_are_known() {
+    let at = HostPort { host: "localhost".to_owned(), port: 0 };
+    let found = resolve(&at).unwrap();
+    let listener = Listener::bind(&Address::Tcp(at), 16).unwrap();
+    assert_eq!(listener.unserved().len(), found.len() - 1);
+    let socket = listener.socket_address().unwrap();
+    assert!(!listener.unserved().contains(&socket), "{socket}");
+    assert!(tcp().unserved().is_empty());
 }
 
 // Inherited descriptors.
@@ -370,19 +261,6 @@ fn the_standard_descriptors_are_refused() {
         let why = "descriptors 0 to 2 are standard input, output and error";
         assert_eq!(error.to_string(), format!("inherit fd:{raw}: {why}"));
     }
-}
-
-#[test]
-fn a_private_socket_is_its_owners_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("control");
-    let listener = Listener::bind_private(&path, 16).unwrap();
-    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-    accepted(&listener);
-    let taken = Listener::bind_private(&path, 16).unwrap_err().to_string();
-    assert!(taken.contains("in use"), "{taken}");
-    drop(listener);
-    assert!(!path.exists());
 }
 
 #[test]
