@@ -20,6 +20,7 @@ use std::io::{IsTerminal, stderr};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::standard;
+use crate::sys::output::Output;
 use crate::sys::{clock, journal};
 use line::{Lines, Style};
 
@@ -52,7 +53,7 @@ pub fn begin(verbose: u8, format: Format) {
     clock::prepare_calendar();
     tracing_subscriber::fmt()
         .with_max_level(level)
-        .with_writer(stderr)
+        .with_writer(|| Output(stderr()))
         .with_ansi(false)
         // A log that cannot be written is no reason to stop serving.
         .log_internal_errors(false)

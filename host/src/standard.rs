@@ -4,8 +4,10 @@
 //! error like any other, and of the second nobody can be told.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::os::fd::AsFd;
 
 use crate::error::{Error, Result};
+use crate::sys::output::write_all;
 
 /// Writes to standard output, at once.
 ///
@@ -22,13 +24,13 @@ pub fn print(text: &str) -> Result<()> {
 pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = stdout().lock();
     // One write, so that lines of several processes do not mix.
-    let written = out.write_all(bytes).and_then(|()| out.flush());
+    let written = out.flush().and_then(|()| write_all(out.as_fd(), bytes));
     written.map_err(Error::of("write", "standard output"))
 }
 
 /// Writes to standard error, at once. Where that cannot be written there is nobody to tell.
 pub fn tell(text: &str) {
-    let _ = stderr().write_all(text.as_bytes());
+    let _ = write_all(stderr().as_fd(), text.as_bytes());
 }
 
 /// Whether what is written there may have escape sequences: it is a terminal, one that knows them

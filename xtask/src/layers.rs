@@ -39,7 +39,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("printable", &[]),
             ("addr", &["printable"]),
             ("sys", &["addr", "error", "printable"]),
-            ("standard", &["error", "printable"]),
+            ("standard", &["sys", "error", "printable"]),
             ("digest", &[]),
             ("role", &["sys"]),
             ("log", &["role", "sys", "printable", "standard"]),

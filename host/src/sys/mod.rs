@@ -17,6 +17,7 @@ pub mod handover;
 pub mod journal;
 pub mod listener;
 pub mod notify;
+pub mod output;
 pub mod pass;
 pub mod pidfd;
 pub mod poll;
