@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
@@ -12,12 +11,14 @@ use serde::Deserialize;
 use super::keys::{
     addresses, choice, group, mode, positive, seconds_of_a_request, socket, within_workers,
 };
+use super::values::{
+    Micros, file_mode, interval, request_timeout, socket_path, some_time, workers,
+};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::client::Source;
 use crate::log::Format;
-use crate::printable::is_printable;
-use crate::server::{Model, REQUEST_MAX_US, Service, WORKERS_MAX};
+use crate::server::{Model, Service};
 use crate::sys::user::group_id;
 
 /// Windlass: every classic Linux server model around one sans-IO protocol core.
@@ -311,59 +312,6 @@ pub(super) struct Serve {
     pub(super) no_sandbox: bool,
 }
 
-/// The path of a socket file: the kernel has room for 107 bytes.
-fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
-    clap::builder::PathBufValueParser::new().try_map(socket_file)
-}
-
-pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
-    let bytes = path.as_os_str().as_bytes();
-    match bytes.len() {
-        1..=107 if path.to_str().is_some_and(is_printable) => Ok(path),
-        _ => Err("a socket path has 1 to 107 bytes, all of characters that can be shown"),
-    }
-}
-
-fn some_time(text: &str) -> Result<Micros, &'static str> {
-    match text.parse()? {
-        Micros(0) => Err("a transfer takes more than 0 seconds"),
-        given => Ok(given),
-    }
-}
-
-fn request_timeout(text: &str) -> Result<Micros, &'static str> {
-    request_limit(text.parse()?)
-}
-
-/// A limit of a request fits into the 32 bits that a connection has for it.
-pub(super) fn request_limit(given: Micros) -> Result<Micros, &'static str> {
-    match given {
-        Micros(..=REQUEST_MAX_US) => Ok(given),
-        Micros(_) => Err("the time of a request is 0 to 1800 seconds"),
-    }
-}
-
-/// Permissions as chmod(1) takes them in octal.
-pub(super) fn file_mode(text: &str) -> Result<u32, &'static str> {
-    let is_octal =
-        (1..=4).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
-    match u32::from_str_radix(text, 8) {
-        Ok(mode @ 0..=0o777) if is_octal => Ok(mode),
-        Ok(_) | Err(_) => Err("permissions are octal digits, at most 0777"),
-    }
-}
-
-fn interval(text: &str) -> Result<Micros, &'static str> {
-    match text.parse()? {
-        given @ Micros(100_000..=3_600_000_000) => Ok(given),
-        Micros(_) => Err("an interval is 0.1 to 3600 seconds"),
-    }
-}
-
-fn workers() -> clap::builder::RangedI64ValueParser<u16> {
-    clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX))
-}
-
 impl Serve {
     /// What is served, if it is one service: `--push` says that it is `files`.
     pub(super) fn service(&self) -> Option<Service> {
@@ -402,32 +350,6 @@ impl Serve {
             .into_iter()
             .filter(move |&(_, given, models)| given && !for_it(models))
             .map(|(option, _, models)| (option, models))
-    }
-}
-
-/// Seconds, whole or with a fraction, as microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Micros(pub(super) u64);
-
-impl TryFrom<f64> for Micros {
-    type Error = &'static str;
-
-    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        if (0.0..=1e9).contains(&seconds) {
-            // At most 10^15, exactly representable. Up: a little is not nothing.
-            Ok(Self((seconds * 1e6).ceil() as u64))
-        } else {
-            Err("seconds are between 0 and 1000000000")
-        }
-    }
-}
-
-impl FromStr for Micros {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
-        seconds.try_into()
     }
 }
 

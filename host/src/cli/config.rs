@@ -12,9 +12,10 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::args::{Micros, Serve};
+use super::args::Serve;
 use super::plan::{Names, listeners};
 use super::survey::{Found, Survey, What};
+use super::values::Micros;
 use crate::error::Error;
 use crate::printable::printable;
 use crate::server::Spec;

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::args::{Micros, file_mode, request_limit, socket_file};
+use super::values::{Micros, file_mode, request_limit, socket_file};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::WORKERS_MAX;

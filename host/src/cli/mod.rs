@@ -11,6 +11,7 @@ mod plan;
 mod serve;
 mod status;
 mod survey;
+mod values;
 
 use std::io::{stderr, stdout};
 use std::process::ExitCode;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use tracing::info;
 
-use super::args::{Micros, Serve};
+use super::args::Serve;
+use super::values::Micros;
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec};

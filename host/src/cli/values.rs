@@ -1,0 +1,89 @@
+//! Values of options and keys that have rules of their own.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::builder::TypedValueParser;
+
+use crate::printable::is_printable;
+use crate::server::{REQUEST_MAX_US, WORKERS_MAX};
+
+/// Seconds, whole or with a fraction, as microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Micros(pub(super) u64);
+
+impl TryFrom<f64> for Micros {
+    type Error = &'static str;
+
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
+        if (0.0..=1e9).contains(&seconds) {
+            // At most 10^15, exactly representable. Up: a little is not nothing.
+            Ok(Self((seconds * 1e6).ceil() as u64))
+        } else {
+            Err("seconds are between 0 and 1000000000")
+        }
+    }
+}
+
+impl FromStr for Micros {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let seconds: f64 = text.parse().map_err(|_| "not a number of seconds")?;
+        seconds.try_into()
+    }
+}
+
+/// The path of a socket file: the kernel has room for 107 bytes.
+pub(super) fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
+    clap::builder::PathBufValueParser::new().try_map(socket_file)
+}
+
+pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
+    let bytes = path.as_os_str().as_bytes();
+    match bytes.len() {
+        1..=107 if path.to_str().is_some_and(is_printable) => Ok(path),
+        _ => Err("a socket path has 1 to 107 bytes, all of characters that can be shown"),
+    }
+}
+
+pub(super) fn some_time(text: &str) -> Result<Micros, &'static str> {
+    match text.parse()? {
+        Micros(0) => Err("a transfer takes more than 0 seconds"),
+        given => Ok(given),
+    }
+}
+
+pub(super) fn request_timeout(text: &str) -> Result<Micros, &'static str> {
+    request_limit(text.parse()?)
+}
+
+/// A limit of a request fits into the 32 bits that a connection has for it.
+pub(super) fn request_limit(given: Micros) -> Result<Micros, &'static str> {
+    match given {
+        Micros(..=REQUEST_MAX_US) => Ok(given),
+        Micros(_) => Err("the time of a request is 0 to 1800 seconds"),
+    }
+}
+
+/// Permissions as chmod(1) takes them in octal.
+pub(super) fn file_mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal =
+        (1..=4).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) if is_octal => Ok(mode),
+        Ok(_) | Err(_) => Err("permissions are octal digits, at most 0777"),
+    }
+}
+
+pub(super) fn interval(text: &str) -> Result<Micros, &'static str> {
+    match text.parse()? {
+        given @ Micros(100_000..=3_600_000_000) => Ok(given),
+        Micros(_) => Err("an interval is 0.1 to 3600 seconds"),
+    }
+}
+
+pub(super) fn workers() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX))
+}
