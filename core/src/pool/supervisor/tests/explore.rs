@@ -32,7 +32,7 @@ fn settle<const S: usize, const C: usize>(scene: Scene<S, C>, powers: Powers) ->
             continue;
         };
         invariants::in_action(&scene, &asked, action);
-        asked.note_shrink(&scene, action);
+        asked.note_loss(&scene, action);
         for (mut way, event) in asked.perform(action, powers) {
             if let Some(event) = event {
                 way.pool.handle(event, way.now);

@@ -66,7 +66,7 @@ fn drain<const S: usize, const C: usize>(
         log.push(Call::Poll(scene.now, action));
         let Some(action) = action else { return scene };
         invariants::in_action(&scene, &asked, action);
-        asked.note_shrink(&scene, action);
+        asked.note_loss(&scene, action);
         let mut ways = asked.perform(action, ALL);
         let way = if luck < 32 { usize::from(luck) % ways.len() } else { ways.len() - 1 };
         let (next, event) = ways.swap_remove(way);

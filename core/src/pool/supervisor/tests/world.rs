@@ -45,7 +45,8 @@ pub(super) struct World<const S: usize, const C: usize> {
     pub(super) looping: bool,
     pub(super) stop_by: Option<Instant>,
     pub(super) exited: bool,
-    /// Ready workers when the reload under way began, less those that crashed or were superfluous.
+    /// Ready workers when the reload under way began, less those that crashed, were killed
+    /// or were superfluous.
     pub(super) floor: u16,
 }
 
@@ -334,19 +335,22 @@ impl<const S: usize, const C: usize> Scene<S, C> {
         process.life = Life::Gone(exit, conn);
     }
 
-    /// A worker that goes for want of work is no loss of the reload.
-    pub(super) fn note_shrink(&mut self, before: &Self, action: Action) {
-        let due = before.pool.shrink_at.is_some_and(|at| at <= before.now);
-        if let Action::Quit(_) = action
-            && due
-            && before.pool.shrink_at != self.pool.shrink_at
-        {
-            self.world.floor = self.world.floor.saturating_sub(1);
-        }
+    /// A worker that goes for want of work is no loss of the reload, and neither is one that is killed
+    /// because it is late: as with one that crashed, its place is filled when it can be.
+    pub(super) fn note_loss(&mut self, before: &Self, action: Action) {
+        let is_lost = match action {
+            Action::Quit(_) => {
+                let due = before.pool.shrink_at.is_some_and(|at| at <= before.now);
+                due && before.pool.shrink_at != self.pool.shrink_at
+            }
+            Action::Kill(worker) => before.pool.slots[usize::from(worker.slot)].state.is_ready(),
+            _ => false,
+        };
+        self.world.floor -= u16::from(is_lost).min(self.world.floor);
     }
 
-    /// Performs an action. What the host hears of it at once comes back: each way it can turn out,
-    /// the best one last.
+    /// Does an action. What the host hears of it at once comes back: each way it can turn out, the best
+    /// one last.
     pub(super) fn perform(self, action: Action, powers: Powers) -> Vec<(Self, Option<Event>)> {
         let mut scene = self;
         let mut ways = Vec::new();
