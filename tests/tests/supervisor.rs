@@ -303,6 +303,8 @@ fn processes_that_drain_are_bounded() {
         clients.push(client);
         supervised.reload(&text(n));
         supervised.until_logged("was replaced", (n - 1).min(7));
+        // Until it hears so, the one that was replaced takes clients too: the next one would be its.
+        supervised.until_logged("retiring: no new connections", (n - 1).min(7));
     }
     assert_eq!(processes(&supervised).len(), 8);
     // Whoever changed it should not have to wonder.
