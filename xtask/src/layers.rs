@@ -29,7 +29,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ),
             ("pool", &["time", "want", "fault", "wire", "stream", "frame"]),
             ("pump", &["bytes", "time", "want", "fault", "file", "session"]),
-            ("driver", &["time", "want", "fault", "file", "session", "pump"]),
+            ("driver", &["time", "want", "fault", "file", "frame", "session", "pump"]),
             ("laws", &["bytes", "time", "want", "fault", "file", "session", "pump"]),
         ],
     ),

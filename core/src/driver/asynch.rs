@@ -4,11 +4,12 @@
 //!
 //! `embedded-io-async` promises none: what a dropped future of a read or a write has moved is the
 //! port's to know. So this driver drops none because of time. A read or a write is pinned, and
-//! while it is pending time passes for the session around it. There are three exceptions. A read
-//! is dropped when a tick made the session want something else, and when patience is over. A write
+//! while it is pending time passes for the session around it. There are exceptions. A read
+//! is dropped when a tick made the session want something else, when patience is over, and when a link
+//! has to send again: what that loses, the link repairs. A write
 //! is dropped when patience is over, and the session with it.
 //!
-//! The future of [`run`] itself may be dropped at every await, and called again with the same pump
+//! The future of [`run`] itself may be dropped at every await, and called again with the same engine
 //! and session: what was rendered, replied, held and offered to storage is in those. What such a
 //! drop costs is what the port loses of the one operation that was pending: nothing where the port
 //! buffers in interrupts, as Embassy's `BufferedUart` does. Of a write by DMA that was dropped in the
@@ -20,10 +21,10 @@ use core::task::Poll;
 
 use embedded_io_async::{Read, Write};
 
-use super::Error;
+use super::{Engine, Error};
 use crate::fault::Peer;
 use crate::file::Storage;
-use crate::pump::{Need, Pump};
+use crate::pump::Need;
 use crate::session::Session;
 use crate::time::{Instant, Wake};
 
@@ -41,45 +42,47 @@ pub trait Clock {
 ///
 /// # Errors
 /// The session's fault, or the port's error.
-pub async fn run<S, R, W>(
-    pump: &mut Pump<'_>,
+pub async fn run<E, S, R, W>(
+    engine: &mut E,
     session: &mut S,
     storage: &mut impl Storage,
     (rx, tx): (&mut R, &mut W),
     clock: &impl Clock,
 ) -> Result<(), Error<R::Error>>
 where
+    E: Engine,
     S: Session + ?Sized,
     R: Read,
     W: Write<Error = R::Error>,
 {
     loop {
         let now = clock.now();
-        let patience = pump.patience_end(now);
-        let moved = match pump.next(session, now) {
+        let patience = engine.patience_end(now);
+        let moved = match engine.next(session, now) {
             Need::Send { bytes, .. } => {
                 let writing = tx.write(bytes);
                 let sent = while_time_passes(writing, session, patience, clock, true).await;
                 match sent {
                     Some(Ok(0)) => session.abort(Peer::Reset.into()),
-                    Some(Ok(n)) => pump.sent(n),
+                    Some(Ok(n)) => engine.sent(n),
                     Some(Err(_)) | None => {}
                 }
                 sent.transpose().map(drop)
             }
-            Need::Recv { buf, .. } => {
+            Need::Recv { buf, until } => {
                 let reading = rx.read(buf);
-                let received = while_time_passes(reading, session, patience, clock, false).await;
+                let deadline = if E::KEEPS_TIME { until } else { patience };
+                let received = while_time_passes(reading, session, deadline, clock, false).await;
                 match received {
-                    Some(Ok(0)) => pump.eof(),
-                    Some(Ok(n)) => pump.received(n),
+                    Some(Ok(0)) => engine.eof(),
+                    Some(Ok(n)) => engine.received(n),
                     Some(Err(_)) | None => {}
                 }
                 received.transpose().map(drop)
             }
             Need::File { op, memory } => {
                 let answer = storage.perform(now, op, memory);
-                pump.answer(session, now, answer);
+                engine.answer(session, now, answer);
                 Ok(())
             }
             Need::Shutdown => tx.flush().await,

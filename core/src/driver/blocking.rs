@@ -2,10 +2,10 @@
 
 use embedded_io::{Read, ReadReady, Write};
 
-use super::Error;
+use super::{Engine, Error};
 use crate::fault::Peer;
 use crate::file::Storage;
-use crate::pump::{Need, Pump};
+use crate::pump::Need;
 use crate::session::Session;
 use crate::time::{Instant, Wake};
 
@@ -27,7 +27,7 @@ pub trait Clock {
 /// # Errors
 /// The session's fault, or the port's error.
 pub fn run<S, P>(
-    pump: &mut Pump<'_>,
+    engine: &mut impl Engine,
     session: &mut S,
     storage: &mut impl Storage,
     port: &mut P,
@@ -37,7 +37,7 @@ where
     S: Session + ?Sized,
     P: Read + ReadReady + Write,
 {
-    let how = turn(pump, session, storage, port, clock);
+    let how = turn(engine, session, storage, port, clock);
     if let Err(Error::Port(_)) = how {
         session.abort(Peer::Reset.into());
     }
@@ -45,7 +45,7 @@ where
 }
 
 fn turn<S, P>(
-    pump: &mut Pump<'_>,
+    engine: &mut impl Engine,
     session: &mut S,
     storage: &mut impl Storage,
     port: &mut P,
@@ -57,10 +57,10 @@ where
 {
     loop {
         let now = clock.now();
-        match pump.next(session, now) {
+        match engine.next(session, now) {
             Need::Send { bytes, .. } => match port.write(bytes).map_err(Error::Port)? {
                 0 => return lost(session),
-                n => pump.sent(n),
+                n => engine.sent(n),
             },
             Need::Recv { buf, until, .. } => {
                 if !port.read_ready().map_err(Error::Port)? {
@@ -68,13 +68,13 @@ where
                     continue;
                 }
                 match port.read(buf).map_err(Error::Port)? {
-                    0 => pump.eof(),
-                    n => pump.received(n),
+                    0 => engine.eof(),
+                    n => engine.received(n),
                 }
             }
             Need::File { op, memory } => {
                 let answer = storage.perform(now, op, memory);
-                pump.answer(session, now, answer);
+                engine.answer(session, now, answer);
             }
             Need::Shutdown => port.flush().map_err(Error::Port)?,
             Need::Wait(until) => clock.wait(until),
@@ -96,6 +96,7 @@ fn lost<E>(session: &mut (impl Session + ?Sized)) -> Result<(), Error<E>> {
 mod tests {
     extern crate std;
     use super::*;
+    use crate::pump::Pump;
     use crate::session::{TimeClient, Upper};
     use crate::wire::Stamp;
     use std::vec::Vec;

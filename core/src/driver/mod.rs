@@ -3,8 +3,16 @@
 //! - `blocking`, with feature `embedded-io`: a loop that waits in a hook of the program's.
 //! - `asynch`, with feature `embedded-io-async`: a future for any executor.
 //!
+//! Both drive an [`Engine`]: a pump, or [`Linked`], a pump over the link layer for a line that lies.
+//!
 //! A port that has neither, smoltcp's sockets or a bare UART, is driven by a `match` on
 //! [`Need`](crate::pump::Need) of the same 15 lines.
+
+mod engine;
+mod linked;
+
+pub use engine::Engine;
+pub use linked::Linked;
 
 #[cfg(feature = "embedded-io-async")]
 pub mod asynch;

@@ -55,6 +55,7 @@ use zerocopy::IntoBytes;
 
 /// What a session is run with: its memory, and how far it is.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pump<'m> {
     rx: &'m mut [u8],
     tx: &'m mut [u8],
@@ -266,7 +267,7 @@ impl<'m> Pump<'m> {
             }
         }
         if patience.is_due(now) {
-            let waited_us = now.since(self.moved.unwrap_or(now));
+            let waited_us = self.waited_us(now);
             session.abort(match self.busy {
                 Some(_) => Storage::Stalled.into(),
                 None => Fault::TimedOut { waited_us },
@@ -340,6 +341,16 @@ impl<'m> Pump<'m> {
             return Wake::Never;
         }
         Wake::At(self.moved.get_or_insert(now).after(self.patience_us))
+    }
+
+    /// How long nothing has moved, in microseconds.
+    pub(crate) fn waited_us(&self, now: Instant) -> u64 {
+        now.since(self.moved.unwrap_or(now))
+    }
+
+    /// Patience begins anew.
+    pub(crate) const fn be_patient_again(&mut self) {
+        self.moved = None;
     }
 
     /// Renders what a sender names next: headers, up to a part of the file, which is to be read.

@@ -15,6 +15,7 @@ use super::*;
 use crate::bytes::fill;
 use crate::fault::{Fault, Storage as StorageFault};
 use crate::file::{Answer, Op};
+use crate::pump::Pump;
 use crate::session::files::FilesClient;
 use crate::session::{Consumed, Echo, Out, Upper};
 use crate::want::{Close, Want};

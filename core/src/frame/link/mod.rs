@@ -80,6 +80,6 @@ pub use end::{Counts, Link, Timing};
 pub use packet::{Bad, OVERHEAD, PAYLOAD_MAX, Packet, seal};
 
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 #[cfg(test)]
 mod tests;

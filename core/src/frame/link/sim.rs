@@ -18,7 +18,7 @@ const FIFO: usize = 64;
 
 /// What happens to one byte on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Lie {
+pub(crate) enum Lie {
     Flip(u8),
     Drop,
     Double,
@@ -26,7 +26,7 @@ pub(super) enum Lie {
 }
 
 /// One direction of the line.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     on_its_way: VecDeque<(u64, Vec<u8>)>,
     busy_until: u64,
     /// Bytes that were sent.
@@ -36,14 +36,14 @@ pub(super) struct Wire {
     pub(super) rate: u32,
     seed: u64,
     /// Nothing arrives from this byte on.
-    pub(super) cut_at: usize,
+    pub(crate) cut_at: usize,
     /// Both directions are one pair of wires: what is sent at the same time is lost, and each end hears
     /// itself.
     pub(super) is_bus: bool,
 }
 
 impl Wire {
-    pub(super) fn new(lie: Option<(usize, Lie)>, rate: u32, seed: u64) -> Self {
+    pub(crate) fn new(lie: Option<(usize, Lie)>, rate: u32, seed: u64) -> Self {
         Self {
             on_its_way: VecDeque::new(),
             busy_until: 0,
@@ -64,7 +64,23 @@ impl Wire {
         u32::try_from(self.seed >> 32).unwrap_or_default() % below
     }
 
-    fn send(&mut self, now: u64, bytes: &[u8]) {
+    /// When it is free to send again.
+    pub(crate) fn free_at(&self) -> u64 {
+        self.busy_until
+    }
+
+    /// When something arrives next.
+    pub(crate) fn arrives_at(&self) -> Option<u64> {
+        self.on_its_way.front().map(|(at, _)| *at)
+    }
+
+    /// What has arrived by now.
+    pub(crate) fn recv(&mut self, now: u64) -> Option<Vec<u8>> {
+        self.arrives_at().filter(|at| *at <= now)?;
+        self.on_its_way.pop_front().map(|(_, bytes)| bytes)
+    }
+
+    pub(crate) fn send(&mut self, now: u64, bytes: &[u8]) {
         self.busy_until = now + BYTE_US * bytes.len() as u64;
         let mut arriving = Vec::new();
         for &byte in bytes {
@@ -126,9 +142,7 @@ pub(super) fn run(
         for (of, (link, user)) in ends.iter_mut().enumerate() {
             let instant = Instant::from_micros(now);
             let from = &mut wires[1 - of];
-            while from.on_its_way.front().is_some_and(|(at, _)| *at <= now)
-                && let Some((_, bytes)) = from.on_its_way.pop_front()
-            {
+            while let Some(bytes) = from.recv(now) {
                 link.input(instant, &bytes);
             }
             if link.want().wake.is_due(instant) {
