@@ -24,7 +24,7 @@
 //! - [`stream`]: [`ReadN`](stream::ReadN), [`WriteN`](stream::WriteN) and
 //!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
 //! - [`frame`]: the `{u32 len, bytes}` codec; [`frame::link`], a stream over a line that lies.
-//! - [`file`]: what a machine asks of storage.
+//! - [`mod@file`]: what a machine asks of storage.
 //! - [`wire`]: what travels, as structs and parsers.
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
 //! - [`pump`]: runs any session on a device, and says what it needs next.

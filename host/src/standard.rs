@@ -20,7 +20,7 @@ pub fn print(text: &str) -> Result<()> {
 /// The same for bytes.
 ///
 /// # Errors
-/// As for [`print`].
+/// As for [`print()`].
 pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = stdout().lock();
     // One write, so that lines of several processes do not mix.

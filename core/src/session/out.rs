@@ -5,7 +5,7 @@ use crate::bytes::fill;
 /// Room for output, lent by the shell for one call.
 ///
 /// It takes what fits and says how much that was. The rest is the session's to remember, as a
-/// position and not as a copy, until [`space`](super::Session::space).
+/// position and not as a copy, until [`render`](super::Session::render).
 #[derive(Debug)]
 pub struct Out<'a> {
     buf: &'a mut [u8],
