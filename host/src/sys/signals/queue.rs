@@ -134,9 +134,11 @@ fn catch(signal: Signal) -> Result<(), Errno> {
         entry.queues += 1;
         return Ok(());
     }
-    // What was in a system call goes on with it, and a stack of the handler's own is used if there is one.
-    let flags = SaFlags::SA_RESTART | SaFlags::SA_ONSTACK;
-    let ours = SigAction::new(SigHandler::SigAction(handle), flags, SigSet::empty());
+    // What was in a system call goes on with it. One handler at a time, on the thread's own stack: a frame
+    // has kilobytes of registers, and of those that were held back each would get one before the first
+    // handler ends. The stack that Rust keeps for handlers has room for one or two.
+    let (flags, others) = (SaFlags::SA_RESTART, SigSet::all());
+    let ours = SigAction::new(SigHandler::SigAction(handle), flags, others);
     // SAFETY: the handler does only what signal-safety(7) allows.
     let before = unsafe { sigaction(signal, &ours)? };
     held.insert(signal as i32, Held { queues: 1, before });

@@ -37,6 +37,30 @@ fn signals_are_read_in_place_of_what_they_would_do() {
     });
 }
 
+/// The kernel makes a frame on the stack for each signal that it delivers, before the first handler runs:
+/// several that were held back may be more than a stack for handlers has room for.
+#[test]
+fn signals_that_were_held_back_come_together() {
+    in_turn(|signals| {
+        let all = [
+            Signal::SIGHUP,
+            Signal::SIGINT,
+            Signal::SIGQUIT,
+            Signal::SIGUSR1,
+            Signal::SIGUSR2,
+            Signal::SIGTERM,
+        ];
+        let hold = Hold::new().unwrap();
+        for signal in all {
+            raise(signal).unwrap();
+        }
+        assert_eq!(signals.next().filter(|&came| came != Came::Child), None);
+        hold.undo();
+        let heard = std::iter::from_fn(|| signals.next()).filter(|it| *it != Came::Child);
+        assert_eq!(heard.count(), all.len());
+    });
+}
+
 #[test]
 fn a_signal_that_was_blocked_is_heard_and_blocked_again_at_the_end() {
     in_turn(|signals| {
