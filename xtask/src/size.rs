@@ -27,7 +27,7 @@ const IMAGES: [(&str, &str, u64); 14] = [
     ("encoder", "frame encoder, for a gathering write", 256),
     ("read_line", "`ReadLine`", 1792),
     ("read_n", "`ReadN` and `WriteN`", 1024),
-    ("receiver", "`files` receiver alone", 3584),
+    ("receiver", "`files` receiver alone", 3840),
     ("files_client", "`files` client complete, with CRC-32", 6144),
     ("files_server", "`files` server complete, with CRC-32", 11264),
     ("ticks", "32-bit timer, extended", 256),

@@ -8,6 +8,7 @@
 #![expect(unsafe_code, reason = "registers, and a symbol that is nowhere")]
 
 mod flash;
+pub mod machines;
 
 pub use flash::Flash;
 

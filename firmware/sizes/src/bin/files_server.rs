@@ -2,10 +2,7 @@
 #![no_std]
 #![no_main]
 
-use windlass_core::session::FilesServer;
-use windlass_sizes::{Flash, image, keep, run};
+use windlass_sizes::machines::Plain;
+use windlass_sizes::{image, machines};
 
-image!({
-    let mut session = FilesServer::new([0; 64]);
-    keep(run(&mut session, &mut Flash::new()).is_ok().into());
-});
+image!({ machines::files_server::<Plain>() });

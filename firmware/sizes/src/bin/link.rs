@@ -2,9 +2,7 @@
 #![no_std]
 #![no_main]
 
-use windlass_core::session::Upper;
-use windlass_sizes::{image, keep, run_over_link};
+use windlass_sizes::machines::OverLink;
+use windlass_sizes::{image, machines};
 
-image!({
-    keep(run_over_link(&mut Upper::new(), &mut ()).is_ok().into());
-});
+image!({ machines::upper::<OverLink>() });

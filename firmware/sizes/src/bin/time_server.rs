@@ -2,11 +2,7 @@
 #![no_std]
 #![no_main]
 
-use windlass_core::session::TimeServer;
-use windlass_core::wire::Stamp;
-use windlass_sizes::{image, keep, number, run};
+use windlass_sizes::machines::Plain;
+use windlass_sizes::{image, machines};
 
-image!({
-    let mut session = TimeServer::new(Stamp(number().into()));
-    keep(run(&mut session, &mut ()).is_ok().into());
-});
+image!({ machines::time_server::<Plain>() });

@@ -2,9 +2,7 @@
 #![no_std]
 #![no_main]
 
-use windlass_core::session::Upper;
-use windlass_sizes::{image, keep, run};
+use windlass_sizes::machines::Plain;
+use windlass_sizes::{image, machines};
 
-image!({
-    keep(run(&mut Upper::new(), &mut ()).is_ok().into());
-});
+image!({ machines::upper::<Plain>() });

@@ -1,0 +1,221 @@
+//! A use of each machine. What an image does not call is not in it.
+
+use windlass_core::fault::Fault;
+use windlass_core::file::{DigestKind, Storage};
+use windlass_core::frame::{Decoder, Encoder, FrameStep};
+use windlass_core::session::files::{Options, ReceiveStep, Receiver, Request};
+use windlass_core::session::{FilesClient, FilesServer, Session, TimeClient, TimeServer, Upper};
+use windlass_core::stream::{LineStep, Read, ReadLine, ReadN, Step, Write, WriteN};
+use windlass_core::time::Ticks;
+use windlass_core::wire::Stamp;
+
+use crate::{Flash, Port, keep, now, number, run, run_over_link};
+
+/// What a session runs over.
+pub trait Line {
+    /// Runs it to its end.
+    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault>;
+}
+
+/// The port itself.
+#[derive(Debug)]
+pub enum Plain {}
+
+impl Line for Plain {
+    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
+        run(session, storage)
+    }
+}
+
+/// The link layer.
+#[derive(Debug)]
+pub enum OverLink {}
+
+impl Line for OverLink {
+    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
+        run_over_link(session, storage)
+    }
+}
+
+/// All that a device uses.
+pub fn device<L: Line>() {
+    upper::<L>();
+    time_client::<L>();
+    time_server::<L>();
+    frames();
+    read_line();
+    files_client::<L>();
+}
+
+/// A line session on the pump.
+pub fn upper<L: Line>() {
+    keep(L::run(&mut Upper::new(), &mut ()).is_ok().into());
+}
+
+/// The client of the time service on the pump.
+pub fn time_client<L: Line>() {
+    let mut session = TimeClient::new();
+    keep(L::run(&mut session, &mut ()).is_ok().into());
+    keep(session.stamp().map_or(0, |stamp| stamp.0.is_negative().into()));
+}
+
+/// The server of the time service on the pump.
+pub fn time_server<L: Line>() {
+    let mut session = TimeServer::new(Stamp(number().into()));
+    keep(L::run(&mut session, &mut ()).is_ok().into());
+}
+
+/// The frame codec: `Decoder` and `Encoder`.
+pub fn frames() {
+    let (mut buf, mut memory) = ([0; 64], [0; 64]);
+    let mut port = Port::new();
+    let mut frames = Decoder::new(&mut memory);
+    let n = port.read(&mut buf);
+    let mut input = buf.get(..n).unwrap_or_default();
+    loop {
+        match frames.feed(input) {
+            FrameStep::More => break,
+            FrameStep::Frame { payload, rest } => {
+                if let Ok(mut frame) = Encoder::new(payload, 4096) {
+                    let mut out = [0; 32];
+                    while !frame.is_done() {
+                        let n = frame.render(&mut out);
+                        port.write(out.get(..n).unwrap_or_default());
+                    }
+                }
+                input = rest;
+            }
+            FrameStep::TooLong { what, rest } => {
+                keep(what.claimed as usize);
+                input = rest;
+            }
+        }
+    }
+    keep(frames.finish().is_ok().into());
+}
+
+/// `ReadLine` alone.
+pub fn read_line() {
+    let (mut buf, mut memory) = ([0; 64], [0; 64]);
+    let mut port = Port::new();
+    let mut lines = ReadLine::new(&mut memory);
+    let n = port.read(&mut buf);
+    let mut input = buf.get(..n).unwrap_or_default();
+    loop {
+        match lines.feed(input) {
+            LineStep::More => break,
+            LineStep::Line { line, rest } => {
+                port.write(line.text);
+                input = rest;
+            }
+            LineStep::TooLong { max, rest } => {
+                keep(max);
+                input = rest;
+            }
+        }
+    }
+    if let Some(Ok(line)) = lines.finish() {
+        port.write(line.text);
+    }
+}
+
+/// The files client, complete: the request, the pump, a checksum.
+pub fn files_client<L: Line>() {
+    let mut request = [0; 128];
+    let options =
+        Options { digest: Some(DigestKind::Crc32), offset: Some(number().into()), ..Options::NONE };
+    if let Ok(len) = (Request { name: b"image", options }).render(&mut request) {
+        let request = request.get(..len).unwrap_or_default();
+        let mut session = FilesClient::new(request, [0; 64]);
+        keep(L::run(&mut session, &mut Flash::new()).is_ok().into());
+        keep(session.reason().map_or(0, <[u8]>::len));
+    }
+}
+
+/// The files server on the pump.
+pub fn files_server<L: Line>() {
+    let mut session = FilesServer::new([0; 64]);
+    keep(L::run(&mut session, &mut Flash::new()).is_ok().into());
+}
+
+/// `ReadN` and `WriteN`.
+pub fn read_n() {
+    let mut memory = [0; 64];
+    let mut port = Port::new();
+    let mut read = ReadN::new(&mut memory);
+    while read.step() != Step::Done {
+        let n = port.read(read.unfilled());
+        keep(matches!(read.handle_read(Read::count(n)), Step::Done).into());
+        keep(read.feed(b"ab").1.len());
+    }
+    let mut write = WriteN::new(read.filled());
+    while write.step() != Step::Done {
+        let n = port.write(write.unwritten());
+        keep(matches!(write.handle_write(Write::count(n)), Step::Done).into());
+    }
+}
+
+/// `Encoder` as two slices, for a gathering write.
+pub fn encoder() {
+    let mut buf = [0; 64];
+    let mut port = Port::new();
+    let n = port.read(&mut buf);
+    if let Ok(mut frame) = Encoder::new(buf.get(..n).unwrap_or_default(), 4096) {
+        while !frame.is_done() {
+            let [header, payload] = frame.pending();
+            let n = port.write(header) + port.write(payload);
+            frame.advance(n);
+        }
+    }
+}
+
+/// `Receiver` alone.
+pub fn receiver() {
+    let mut buf = [0; 64];
+    let mut port = Port::new();
+    let mut receiver = Receiver::new([0; 64]);
+    let n = port.read(&mut buf);
+    let mut input = buf.get(..n).unwrap_or_default();
+    while let Ok(step) = receiver.feed(input) {
+        match step {
+            ReceiveStep::More => break,
+            ReceiveStep::Answered { answer, rest } => {
+                port.write(answer.name);
+                input = rest;
+            }
+            ReceiveStep::Refused(why) => {
+                port.write(why);
+                break;
+            }
+            ReceiveStep::Body { bytes, rest } => {
+                port.write(bytes);
+                input = rest;
+            }
+            ReceiveStep::End { digest, rest } => {
+                keep(digest.is_some().into());
+                input = rest;
+            }
+        }
+    }
+    keep(receiver.finish().is_ok().into());
+}
+
+/// Nothing but the port: what the others are compared with. How much came.
+pub fn empty() -> usize {
+    let (mut rx, mut tx) = ([0; 64], [0; 64]);
+    let mut port = Port::new();
+    let n = port.read(&mut rx);
+    port.write(rx.get(..n).unwrap_or_default());
+    keep(port.read(&mut tx));
+    port.write(&tx);
+    keep((now().as_micros() & 0xffff) as usize);
+    n
+}
+
+/// A 32-bit timer, extended.
+pub fn ticks() {
+    let mut clock = const { Ticks::new(32_768) };
+    for _ in 0..empty() {
+        keep((clock.now(number()).as_micros() & 0xffff) as usize);
+    }
+}
