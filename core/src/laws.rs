@@ -99,6 +99,7 @@ impl Plan {
 
 /// A shell in miniature; `N` bounds the input and the output of a run, in bytes.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lab<const N: usize> {
     /// The output that every run is compared with.
     reference: [u8; N],

@@ -35,7 +35,6 @@ use crate::want::Close;
 /// assert_eq!((bytes[0], bytes.len()), (0, 10));
 /// ```
 #[derive(Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Linked<'m> {
     pump: Pump<'m>,
     link: Link<'m>,
@@ -49,6 +48,20 @@ pub struct Linked<'m> {
     is_cut: bool,
     /// The session is over, and the link is not yet.
     over: Option<Result<(), Fault>>,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Linked<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Linked {{ pump: {}, counts: {}, unsent: {=usize}, over: {} }}",
+            self.pump,
+            self.link.counts(),
+            self.to.saturating_sub(self.from),
+            self.over,
+        );
+    }
 }
 
 /// What the stream needs when nothing can be moved.

@@ -26,7 +26,15 @@ pub struct Decoder<'b> {
     state: State,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Decoder<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Decoder {{ state: {}, max: {=usize} }}", self.state, self.buf.len());
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     /// Inside a header.
     Header(HeaderReader),

@@ -22,6 +22,18 @@ pub struct Encoder<'p> {
     sent: usize,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Encoder<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Encoder {{ sent: {=usize}, of: {=usize} }}",
+            self.sent,
+            self.payload.len()
+        );
+    }
+}
+
 impl<'p> Encoder<'p> {
     /// A frame of `payload`, of which the receiver takes at most `max` bytes.
     ///

@@ -6,6 +6,7 @@ use crate::time::{Instant, Wake};
 
 /// What was kept of a file: how many bytes, and a hash of them and of where they go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Kept {
     bytes: u64,
     hash: u32,

@@ -128,6 +128,13 @@ pub struct Line {
     since: Pair,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Line {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Line {{ report: {} }}", self.read());
+    }
+}
+
 const _: () = assert!(size_of::<Line>() == 64, "a line is a cache line");
 const _: () = assert!(align_of::<Line>() == 64, "no two share one");
 const _: () = assert!(core::mem::offset_of!(Line, requests) == 16);
@@ -191,6 +198,7 @@ impl Line {
 /// assert_eq!(format!("{}", Scoreboard(&lines)), "X ");
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Scoreboard<'a>(pub &'a [Line]);
 
 impl core::fmt::Display for Scoreboard<'_> {

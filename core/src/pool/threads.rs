@@ -119,6 +119,7 @@ const SPAWN_RETRY_US: u64 = 100_000;
 /// assert_eq!(pool.poll_action(Instant::ZERO), None);
 /// ```
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Threads {
     policy: Policy,
     /// Threads that were started and have not ended, those retiring included.

@@ -55,7 +55,6 @@ use zerocopy::IntoBytes;
 
 /// What a session is run with: its memory, and how far it is.
 #[derive(Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pump<'m> {
     rx: &'m mut [u8],
     tx: &'m mut [u8],
@@ -77,6 +76,24 @@ pub struct Pump<'m> {
     patience_us: u64,
     /// When something last moved; `None` when that is noticed at the next call.
     moved: Option<Instant>,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Pump<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        // Where things are, and not what: the memory may be long, and a secret.
+        defmt::write!(
+            f,
+            "Pump {{ rx: {=usize}, tx: {=usize}, rendered: {}, reply: {}, held: {}, busy: {}, eof: {} }}",
+            self.rx.len(),
+            self.tx.len(),
+            self.rendered,
+            self.reply,
+            self.held,
+            self.busy,
+            self.eof,
+        );
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

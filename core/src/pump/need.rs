@@ -41,3 +41,23 @@ pub enum Need<'p, 's> {
     /// The session is over. After a fault, what was not sent is of no use.
     Over(Result<(), Fault>),
 }
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Need<'_, '_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        match self {
+            Self::Send { bytes, until } => {
+                defmt::write!(f, "Send {{ bytes: {=usize}, until: {} }}", bytes.len(), until);
+            }
+            Self::Recv { buf, until } => {
+                defmt::write!(f, "Recv {{ room: {=usize}, until: {} }}", buf.len(), until);
+            }
+            Self::File { op, memory } => {
+                defmt::write!(f, "File {{ op: {}, memory: {=usize} }}", op, memory.len());
+            }
+            Self::Shutdown => defmt::write!(f, "Shutdown"),
+            Self::Wait(until) => defmt::write!(f, "Wait({})", until),
+            Self::Over(how) => defmt::write!(f, "Over({})", how),
+        }
+    }
+}

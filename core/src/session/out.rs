@@ -13,6 +13,18 @@ pub struct Out<'a> {
     len: usize,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Out<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Out {{ rendered: {=[u8]}, room: {=usize} }}",
+            self.rendered(),
+            self.room()
+        );
+    }
+}
+
 impl<'a> Out<'a> {
     /// Output goes to `buf`, all of which is room.
     pub const fn new(buf: &'a mut [u8]) -> Self {

@@ -36,6 +36,13 @@ pub struct ReadLine<'b> {
     skipping: bool,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for ReadLine<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "ReadLine {{ len: {=usize}, max: {=usize} }}", self.len, self.buf.len());
+    }
+}
+
 /// A line without its ending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

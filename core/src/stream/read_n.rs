@@ -30,6 +30,13 @@ pub struct ReadN<'b> {
     moved: usize,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for ReadN<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "ReadN {{ filled: {=usize}, of: {=usize} }}", self.moved, self.buf.len());
+    }
+}
+
 impl<'b> ReadN<'b> {
     /// Reads `buf.len()` bytes into `buf`.
     pub const fn new(buf: &'b mut [u8]) -> Self {

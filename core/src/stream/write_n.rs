@@ -19,6 +19,18 @@ pub struct WriteN<'b> {
     moved: usize,
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for WriteN<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "WriteN {{ moved: {=usize}, of: {=usize} }}",
+            self.moved,
+            self.bytes.len()
+        );
+    }
+}
+
 impl<'b> WriteN<'b> {
     /// Writes the whole of `bytes`.
     pub const fn new(bytes: &'b [u8]) -> Self {

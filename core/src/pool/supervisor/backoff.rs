@@ -43,6 +43,7 @@ fn mix(x: u64) -> u64 {
 
 /// Starts that failed for want of something that all share: the whole pool waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Scarcity {
     /// Failures in a row.
     pub(super) count: u8,

@@ -30,6 +30,7 @@ impl Trip {
 
 /// Closed while the pool lives normally.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Breaker {
     Closed { tolerance: Bucket },
     Open { probe_at: Instant },

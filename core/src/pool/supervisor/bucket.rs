@@ -23,6 +23,7 @@ impl Rate {
 /// generic cell rate algorithm, ITU-T I.371). In any window of `t` it gives at most
 /// `burst + t / every` tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Bucket {
     pub(super) full_at: Instant,
 }

@@ -5,6 +5,7 @@ use super::slot::{Slot, State};
 
 /// Workers by what they do. One pass over the slots.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Census {
     /// Booting.
     pub starting: u16,

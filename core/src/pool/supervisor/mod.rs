@@ -52,6 +52,7 @@ use slot::{Death, Slot};
 
 /// How far the pool has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Phase {
     Running,
     /// Everyone finishes until then.
@@ -64,6 +65,7 @@ enum Phase {
 
 /// What the host was told, where being told once is enough. What differs from the facts is due.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 struct Told {
     listening: bool,
     looping: bool,
@@ -84,6 +86,7 @@ struct Told {
 /// pool.handle(Event::Ready(worker), Instant::ZERO);
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Supervisor<const SLOTS: usize, const CONNS: usize> {
     policy: Policy,
     slots: [Slot; SLOTS],
