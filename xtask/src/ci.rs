@@ -1,7 +1,7 @@
 //! What has to hold before a change lands. Green here is green there.
 
 use crate::run::{Result, cargo, program, run, skip, step};
-use crate::{bare, demo, firmware, size, suites, tidy, units};
+use crate::{bare, demo, device, firmware, size, suites, tidy, units};
 
 /// How long workers of a process pool are killed at random here. `cargo xtask test` does so for a few
 /// seconds.
@@ -31,6 +31,7 @@ pub(crate) fn ci() -> Result<()> {
     })?;
     step("bare metal", bare::bare)?;
     step("sizes", size::size)?;
+    step("examples for devices", device::examples)?;
     step("firmware", firmware::firmware)?;
     step("miri", miri)?;
     step("demo", demo::demo)?;

@@ -4,6 +4,8 @@ mod bare;
 mod bench;
 mod ci;
 mod demo;
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
+mod device;
 mod firmware;
 mod layers;
 mod run;
@@ -25,6 +27,7 @@ cargo xtask COMMAND
   units     what systemd says of the unit files; needs systemd-analyze
   bare      build the core for four bare-metal targets
   size      flash of each machine on a device, and that none can panic
+  examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
   firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
   bench     against libevent, mio, tokio and raw epoll; needs libevent-dev
   miri      the core's tests under Miri
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Some("units") => units::units(),
         Some("bare") => bare::bare(),
         Some("size") => size::size(),
+        Some("examples") => device::examples(),
         Some("firmware") => firmware::firmware(),
         Some("bench") => bench::bench(),
         Some("miri") => ci::miri(),

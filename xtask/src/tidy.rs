@@ -5,11 +5,12 @@
 
 use std::path::Path;
 
+use crate::device;
 use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
 
 /// One finding: the file, the line or 0, and what is wrong.
-type Finding = (String, usize, String);
+pub(crate) type Finding = (String, usize, String);
 
 pub(crate) fn tidy() -> Result<()> {
     let files =
@@ -22,6 +23,7 @@ pub(crate) fn tidy() -> Result<()> {
         check(path, &text, &mut findings);
     }
     findings.extend(readme(root()));
+    findings.extend(device::excerpts());
     if findings.is_empty() {
         println!("{count} files are tidy");
         return Ok(());
@@ -51,6 +53,7 @@ fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
             findings.push((path.to_owned(), lines, what));
         }
         imports(path, text, findings);
+        device::formats(path, text, findings);
         if path.starts_with("tests/") {
             sleeps(path, text, findings);
         }
@@ -138,6 +141,8 @@ const SYS: &[&str] = &[
     "xtask/",
     "tests/",
     "firmware/src/uart.rs",
+    "firmware/examples/src/board.rs",
+    "firmware/examples/src/bin/embassy.rs",
     "firmware/src/bin/stack.rs",
     "firmware/sizes/src/lib.rs",
 ];
@@ -280,7 +285,7 @@ fn banned(path: &str, text: &str, findings: &mut Vec<Finding>) {
 }
 
 /// The lines up to the tests, without comments.
-fn code(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
     lines.map(|line| line.split("//").next().unwrap_or_default())
 }
