@@ -162,6 +162,8 @@ fn a_reload_applies_the_difference() {
     draining.send(b"after");
     draining.expect(b"after");
     assert!(proc::runs(changed.pid));
+    // Both that are to go have heard it: until then they take clients too.
+    supervised.until_logged("retiring: no new connections", 2);
     let mut fresh = Client::connect(&changed.address);
     fresh.send(b"fresh");
     fresh.expect(b"fresh");
