@@ -14,7 +14,7 @@ const QEMU: &str = "qemu-system-arm";
 
 /// Flash that the image may take, in bytes. Growth has to be meant: raise it in the commit that
 /// needs it.
-const FLASH_MAX: u64 = 6 * 1024;
+const FLASH_MAX: u64 = 6 * 1024 + 512;
 
 /// Statically allocated memory that the image may take, in bytes.
 const RAM_MAX: u64 = 512;
