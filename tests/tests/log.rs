@@ -87,7 +87,7 @@ fn the_journal_gets_priorities() {
         assert!(priority && !line.contains("INFO"), "{line}");
     }
     assert!(log.contains("<6>serving;") && log.contains("<7>upper tcp:127.0.0.1:"), "{log}");
-    // What somebody redirected does not go there.
+    // What was redirected does not go there.
     let log = logged(&["env", "JOURNAL_STREAM=1:1"], "-v");
     assert!(!log.contains("<6>") && log.contains(" INFO "), "{log}");
 }

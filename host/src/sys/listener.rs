@@ -62,7 +62,7 @@ impl Listener {
     ///
     /// TCP gets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted sockets inherit. A listener on an IPv6
     /// address takes no IPv4 connections (`IPV6_V6ONLY`), so `0.0.0.0:P` and `[::]:P` go side by side. A
-    /// Unix socket file that nobody answers on is replaced; one that somebody answers on is in use.
+    /// Unix socket file that no server answers on is replaced; one that a server answers on is in use.
     ///
     /// # Errors
     /// The call that failed, with the address and the reason.

@@ -38,7 +38,7 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
         lost.push("its other names");
     }
     if before.mode() & 0o6000 != 0 {
-        // Whoever replaces a program does not decide that it runs with its owner's rights.
+        // A process that replaces a program does not decide that it runs with its owner's rights.
         warn!("{}: the set-user-ID and set-group-ID bits are not kept", printable(name));
     }
     let why_not = if lost.is_empty() {

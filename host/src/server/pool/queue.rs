@@ -3,7 +3,7 @@
 //! ```text
 //!   parent:  every worker is busy: watch the accept queue ── a client waits ──▶ say so
 //!            a worker is free: do not watch it                             ──▶ unsay it
-//!   worker:  its client is slow, and somebody waits: give it up sooner
+//!   worker:  its client is slow, and another one waits: give it up sooner
 //! ```
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Waiting {
 /// The parent's look at its accept queue.
 pub(super) struct Queue {
     waiting: Waiting,
-    /// Watched while every worker is busy, until there is somebody.
+    /// Watched while every worker is busy, until a client waits.
     source: Token,
 }
 

@@ -165,7 +165,7 @@ fn release(signal: Signal) {
     block_again(signal);
 }
 
-/// Whoever started this process may have left the signal blocked: then it would never come.
+/// The process that started this one may have left the signal blocked: then it would never come.
 fn unblock(signal: Signal) -> Result<(), Errno> {
     BLOCKED.with_borrow_mut(|blocked| {
         if SigSet::thread_get_mask()?.contains(signal) {
