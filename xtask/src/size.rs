@@ -2,7 +2,8 @@
 //!
 //! `firmware/sizes` has an image for each machine. All are linked for a Cortex-M0 and a Cortex-M4 at
 //! `opt-level` z, s and 3, against a panic handler that calls a symbol which is nowhere: an image that
-//! could panic does not link. The table of README shows what an image weighs more than the empty one.
+//! could panic does not link. The table of docs/DEVICE.md has the bytes that an image has more than
+//! the empty one.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -36,25 +37,27 @@ const IMAGES: [(&str, &str, u64); 14] = [
     ("device_link", "the same over the link layer", 13824),
 ];
 
-/// The lines of README between which the table stands.
+/// The page with the table, and the lines of it between which the table stands.
+const PAGE: &str = "docs/DEVICE.md";
 const BEGIN: &str = "<!-- sizes: cargo xtask size -->\n";
 const END: &str = "<!-- end of sizes -->\n";
 
-/// Links all images, prints the table, and compares it with README and with the budgets.
+/// Links all images, prints the table, and compares it with [`PAGE`] and with the budgets.
 pub(crate) fn size() -> Result<()> {
     let Some(table) = table()? else { return Ok(()) };
     println!("{table}");
-    let path = root().join("README.md");
-    let readme = read(&path)?;
-    let (before, rest) = readme.split_once(BEGIN).ok_or("README.md has no table of sizes")?;
-    let (old, after) = rest.split_once(END).ok_or("README.md's table of sizes has no end")?;
+    let path = root().join(PAGE);
+    let page = read(&path)?;
+    let (before, rest) = page.split_once(BEGIN).ok_or("docs/DEVICE.md has no table of sizes")?;
+    let (old, after) =
+        rest.split_once(END).ok_or("the table of sizes in docs/DEVICE.md has no end")?;
     // Another compiler makes other images: a few percent are its own.
     if is_close(old, &table) {
         return Ok(());
     }
     let new = format!("{before}{BEGIN}{table}{END}{after}");
     std::fs::write(&path, new).map_err(|error| format!("write {}: {error}", path.display()))?;
-    Err("the sizes are not those of README.md any more: they are now, look at what changed".into())
+    Err("the sizes differed from the table in docs/DEVICE.md; the table was rewritten: see git diff".into())
 }
 
 fn table() -> Result<Option<String>> {
