@@ -43,7 +43,7 @@ pub mod thread;
 pub mod thread_pool;
 
 pub use pool::{Pool, WORKERS_MAX};
-pub use service::{Offer, Service};
+pub use service::{Custom, Offer, Service};
 pub use spec::{Files, Opened, Place, Spec};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;

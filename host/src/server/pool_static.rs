@@ -30,7 +30,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let patience = server.patience();
     let Server { offer, limits, stop, control, when_ready, .. } = server;
     let pool = limits.pool.within(limits.max_connections);
-    let about = About::of(Model::PoolStatic, offer.service(), pool, &listener, control)?;
+    let about = About::of(Model::PoolStatic, offer.name(), pool, &listener, control)?;
     pool::fit!(pool.workers, run(listener, offer, about, patience, stop, (sandbox, when_ready)))
 }
 

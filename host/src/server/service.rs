@@ -58,55 +58,139 @@ impl AsMut<[u8]> for LazyMemory {
     }
 }
 
-/// A service with what it needs.
+/// What a listener offers: a service, with what its sessions need.
 #[derive(Debug, Clone)]
-pub struct Offer {
-    service: Service,
-    /// Of `files`: without one, every file is refused.
+pub enum Offer {
+    /// The time of day, once, in decimal.
+    Time,
+    /// Everything back, in capitals.
+    Upper,
+    /// Everything back.
+    Echo,
+    /// The files of a folder, by name. Without a folder every request is refused.
+    Files(Option<Arc<Root>>),
+    /// One file of a folder, sent unasked to each client.
+    Push {
+        /// The folder.
+        root: Arc<Root>,
+        /// The file's name in it.
+        name: Arc<[u8]>,
+    },
+    /// Sessions of the program's own.
+    Custom(Custom),
+}
+
+/// A service of the program's own: its name, and how a session of it is made.
+///
+/// ```
+/// use windlass::server::Offer;
+/// use windlass_core::session::Upper;
+///
+/// // Any `Session` will do, under every model.
+/// let offer = Offer::custom("shout", Upper::new);
+/// assert_eq!(offer.name(), "shout");
+/// ```
+#[derive(Clone)]
+pub struct Custom {
+    name: Arc<str>,
     root: Option<Arc<Root>>,
-    /// Of `files`: what is sent unasked.
-    push: Option<Arc<[u8]>>,
+    open: Arc<dyn Fn() -> Box<dyn Session + Send> + Send + Sync>,
+}
+
+impl Custom {
+    /// A service called `name`; `open` makes the session for each client. It is called in the thread or
+    /// the process that serves the client.
+    pub fn new<S: Session + Send + 'static>(
+        name: &str,
+        open: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        Self { name: name.into(), root: None, open: Arc::new(move || Box::new(open())) }
+    }
+
+    /// For sessions that send files: those of this folder.
+    #[must_use]
+    pub fn with_root(self, root: Root) -> Self {
+        Self { root: Some(Arc::new(root)), ..self }
+    }
+}
+
+impl std::fmt::Debug for Custom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Custom");
+        shown.field("name", &self.name).field("root", &self.root).finish_non_exhaustive()
+    }
 }
 
 impl Offer {
-    /// `files`: those of a folder, by name, or one of them to whoever connects.
-    pub fn files(root: Root, push: Option<&[u8]>) -> Self {
-        let (root, push) = (Some(Arc::new(root)), push.map(Arc::from));
-        Self { service: Service::Files, root, push }
+    /// A service of the program's own ([`Custom::new`]).
+    pub fn custom<S: Session + Send + 'static>(
+        name: &str,
+        open: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        Custom::new(name, open).into()
     }
 
-    /// Which service it is.
-    pub fn service(&self) -> Service {
-        self.service
+    /// `files`: those of a folder, by name, or one of them to each client.
+    pub fn files(root: Root, push: Option<&[u8]>) -> Self {
+        let root = Arc::new(root);
+        match push {
+            Some(name) => Self::Push { root, name: name.into() },
+            None => Self::Files(Some(root)),
+        }
+    }
+
+    /// What the service is called, in the status document.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Time => Service::Time.name(),
+            Self::Upper => Service::Upper.name(),
+            Self::Echo => Service::Echo.name(),
+            Self::Files(_) | Self::Push { .. } => Service::Files.name(),
+            Self::Custom(custom) => &custom.name,
+        }
     }
 
     /// The folder that is served, if one is.
     pub fn root(&self) -> Option<&Arc<Root>> {
-        self.root.as_ref()
+        match self {
+            Self::Time | Self::Upper | Self::Echo => None,
+            Self::Push { root, .. } => Some(root),
+            Self::Files(root) | Self::Custom(Custom { root, .. }) => root.as_ref(),
+        }
     }
 
     /// The session for one more client.
     pub fn open(&self) -> Box<dyn Session + Send> {
-        match (self.service, &self.push) {
-            (Service::Time, _) => Box::new(TimeServer::new(clock::stamp())),
-            (Service::Upper, _) => Box::new(Upper::new()),
-            (Service::Echo, _) => Box::new(Echo::new()),
-            (Service::Files, Some(name)) => {
-                Box::new(FilesServer::pushing(LazyMemory::default(), name))
-            }
-            (Service::Files, None) => Box::new(FilesServer::new(LazyMemory::default())),
+        match self {
+            Self::Time => Box::new(TimeServer::new(clock::stamp())),
+            Self::Upper => Box::new(Upper::new()),
+            Self::Echo => Box::new(Echo::new()),
+            Self::Files(_) => Box::new(FilesServer::new(LazyMemory::default())),
+            Self::Push { name, .. } => Box::new(FilesServer::pushing(LazyMemory::default(), name)),
+            Self::Custom(custom) => (custom.open)(),
         }
     }
 
     /// Adds what its sessions ask their shell for.
     pub(super) fn equip(&self, mut lent: Lent) -> Lent {
-        lent.set_root(self.root.clone());
+        lent.set_root(self.root().cloned());
         lent
+    }
+}
+
+impl From<Custom> for Offer {
+    fn from(custom: Custom) -> Self {
+        Self::Custom(custom)
     }
 }
 
 impl From<Service> for Offer {
     fn from(service: Service) -> Self {
-        Self { service, root: None, push: None }
+        match service {
+            Service::Time => Self::Time,
+            Service::Upper => Self::Upper,
+            Service::Echo => Self::Echo,
+            Service::Files => Self::Files(None),
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::member::Member;
 use super::parent::Parent;
 use super::{Board, Pool};
 use crate::error::{Error, Result};
-use crate::server::{Model, Service};
+use crate::server::Model;
 use crate::status::{Counters, Limits, Queue, State, Status, Worker, scoreboard};
 use crate::sys::listener::{Gauge, Listener};
 use crate::sys::{account, clock};
@@ -28,7 +28,7 @@ pub(in crate::server) struct Ledger {
 
 /// What a pool is.
 pub(in crate::server) struct About {
-    pub(in crate::server) service: Service,
+    pub(in crate::server) service: String,
     pub(in crate::server) model: Model,
     pub(in crate::server) address: String,
     pub(in crate::server) limits: Pool,
@@ -42,13 +42,14 @@ impl About {
     /// A pool at `listener`.
     pub(in crate::server) fn of(
         model: Model,
-        service: Service,
+        service: &str,
         limits: Pool,
         listener: &Listener,
         control: Option<Listener>,
     ) -> Result<Self> {
         let gauge = control.is_some().then(|| listener.gauge()).transpose()?;
         let address = listener.address().to_string();
+        let service = service.to_owned();
         Ok(Self { service, model, address, limits, control, gauge })
     }
 
@@ -152,7 +153,7 @@ impl<const N: usize> Parent<N> {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: self.pid,
-            service: about.service.name().to_owned(),
+            service: about.service.clone(),
             model: about.model.name().to_owned(),
             address: about.address.clone(),
             uptime_us: now.since(self.ledger.started),
