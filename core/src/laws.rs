@@ -10,6 +10,7 @@
 //! There is no allocation, so it also runs on the target. The work grows with the square of the
 //! input: a few hundred bytes that reach every state are better than a large file.
 
+mod datagrams;
 mod store;
 mod watch;
 
@@ -22,6 +23,7 @@ use crate::pump::{Need, Pump};
 use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::{Close, Want};
+pub use datagrams::{BrokenDatagram, DATAGRAM_MAX, DatagramLaw, responder};
 use store::{Kept, LabStorage};
 use watch::Watch;
 

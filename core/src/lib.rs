@@ -27,6 +27,8 @@
 //! - [`mod@file`]: what a machine asks of storage.
 //! - [`wire`]: what travels, as structs and parsers.
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
+//! - [`responder`]: the [`Responder`](responder::Responder) trait, and the services that answer each
+//!   datagram by itself.
 //! - [`pump`]: runs any session on a device, and says what it needs next.
 //! - [`driver`]: pumps on ports of `embedded-io` and `embedded-io-async`.
 //! - [`pool`]: the bookkeeping of worker pools, as logic without workers.
@@ -56,9 +58,11 @@ pub mod frame;
 pub mod laws;
 pub mod pool;
 pub mod pump;
+pub mod responder;
 pub mod rtt;
 pub mod session;
 pub mod stream;
 pub mod time;
+pub mod transform;
 pub mod want;
 pub mod wire;

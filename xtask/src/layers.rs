@@ -14,6 +14,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("rtt", &[]),
             ("time", &[]),
             ("fault", &[]),
+            ("transform", &[]),
             ("want", &["fault", "time"]),
             ("wire", &["bytes", "decimal", "fault"]),
             ("file", &["bytes", "time", "fault", "wire"]),
@@ -21,8 +22,20 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("frame", &["bytes", "crc", "rtt", "time", "want", "fault", "wire"]),
             (
                 "session",
-                &["bytes", "decimal", "time", "want", "fault", "file", "wire", "stream", "frame"],
+                &[
+                    "bytes",
+                    "decimal",
+                    "time",
+                    "want",
+                    "fault",
+                    "file",
+                    "wire",
+                    "stream",
+                    "frame",
+                    "transform",
+                ],
             ),
+            ("responder", &["bytes", "time", "fault", "wire", "transform"]),
             (
                 "transfer",
                 &["bytes", "rtt", "time", "want", "fault", "file", "wire", "stream", "frame"],
@@ -30,7 +43,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("pool", &["time", "want", "fault", "wire", "stream", "frame"]),
             ("pump", &["bytes", "time", "want", "fault", "file", "session"]),
             ("driver", &["time", "want", "fault", "file", "frame", "session", "pump"]),
-            ("laws", &["bytes", "time", "want", "fault", "file", "session", "pump"]),
+            ("laws", &["bytes", "time", "want", "fault", "file", "session", "pump", "responder"]),
         ],
     ),
     (

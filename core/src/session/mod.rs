@@ -38,7 +38,7 @@ mod time;
 
 pub use files::{FilesClient, FilesServer};
 pub use out::Out;
-pub use reflect::{Echo, Reflect, Transform, Unchanged, Upper, Uppercase};
+pub use reflect::{Echo, Reflect, Upper};
 pub use time::{TimeClient, TimeServer};
 
 use crate::fault::Fault;

@@ -5,33 +5,8 @@ use core::marker::PhantomData;
 use super::{Consumed, Out, Session};
 use crate::fault::Fault;
 use crate::time::Instant;
+use crate::transform::{Transform, Unchanged, Uppercase};
 use crate::want::{Close, Want};
-
-/// How a reflecting service changes its input. Each byte for itself: pieces come in any size.
-pub trait Transform {
-    /// Changes the bytes in place.
-    fn transform(bytes: &mut [u8]);
-}
-
-/// `a`–`z` become `A`–`Z`; every other byte stays.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Uppercase {}
-
-impl Transform for Uppercase {
-    fn transform(bytes: &mut [u8]) {
-        bytes.make_ascii_uppercase();
-    }
-}
-
-/// Every byte stays.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Unchanged {}
-
-impl Transform for Unchanged {
-    fn transform(_: &mut [u8]) {}
-}
 
 /// Sends everything back, transformed, until the peer half-closes; then closes.
 ///

@@ -2,7 +2,9 @@
 //! parsers of the text formats. docs/PROTOCOL.md shows each byte.
 
 mod frame;
+mod score;
 mod stamp;
 
 pub use frame::FrameHeader;
+pub use score::Score;
 pub use stamp::{Stamp, StampParser};
