@@ -3,6 +3,7 @@
 mod bare;
 mod bench;
 mod ci;
+mod circles;
 mod demo;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod device;

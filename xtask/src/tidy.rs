@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use crate::device;
 use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
+use crate::{circles, device};
 
 /// One finding: the file, the line or 0, and what is wrong.
 pub(crate) type Finding = (String, usize, String);
@@ -24,6 +24,7 @@ pub(crate) fn tidy() -> Result<()> {
     }
     findings.extend(readme(root()));
     findings.extend(device::excerpts());
+    findings.extend(circles::check());
     if findings.is_empty() {
         println!("{count} files are tidy");
         return Ok(());

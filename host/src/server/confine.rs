@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::Server;
+use super::common::Server;
 use crate::error::Result;
 use crate::sys::confine::{self, Confinement};
 use crate::sys::process::SingleThreaded;

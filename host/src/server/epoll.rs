@@ -10,7 +10,7 @@
 //! at once; only when the socket is full does the kernel hear that we wait for room, so a message
 //! costs one read and one write and its share of a wait.
 
-use super::Server;
+use super::common::Server;
 use super::hub::Hub;
 use crate::drive::After;
 use crate::error::{Error, Result};

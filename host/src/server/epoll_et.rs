@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use super::Server;
+use super::common::Server;
 use super::epoll::watch_listener;
 use super::hub::Hub;
 use crate::drive::After;

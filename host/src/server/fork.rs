@@ -15,8 +15,8 @@ use std::collections::HashSet;
 use tracing::warn;
 use windlass_core::time::Wake;
 
+use super::common::{Server, log_end};
 use super::stop::Asked;
-use super::{Server, log_end};
 use crate::drive::{Lent, run_alone};
 use crate::error::Result;
 use crate::sys::Errno;

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use tracing::debug;
 use windlass_core::time::Instant;
 
-use super::{ACCEPT_BURST, Server};
+use super::common::{ACCEPT_BURST, Server};
 use crate::drive::{After, Connections};
 use crate::error::Result;
 use crate::sys::clock;

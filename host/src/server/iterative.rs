@@ -8,7 +8,7 @@
 //! makes all others wait in the kernel's queue: for up to the idle timeout if it says nothing, and for
 //! up to two seconds if it goes on talking when the service is done with it.
 
-use super::{Server, log_end};
+use super::common::{Server, log_end};
 use crate::drive::run;
 use crate::error::Result;
 use crate::sys::clock;

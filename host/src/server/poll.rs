@@ -8,7 +8,7 @@
 //! each wait: with a hundred busy connections that is as fast as `epoll`, with ten thousand idle
 //! ones it costs more than a millisecond a wait.
 
-use super::Server;
+use super::common::Server;
 use super::hub::Hub;
 use crate::error::{Error, Result};
 use crate::sys::poll::PollSet;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use windlass_core::time::Wake;
 
-use super::Server;
+use super::common::Server;
 use crate::error::Result;
 use crate::reactor::{EventLoop, Incoming, Watch};
 

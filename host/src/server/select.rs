@@ -10,7 +10,7 @@
 
 use std::os::fd::AsFd;
 
-use super::Server;
+use super::common::Server;
 use super::hub::Hub;
 use crate::error::{Error, Result};
 use crate::sys::ready::{Ready, Token};

@@ -15,8 +15,8 @@ use std::thread::Builder;
 
 use windlass_core::time::Wake;
 
+use super::common::{Server, log_end};
 use super::crowd::{Crowd, Member, STACK};
-use super::{Server, log_end};
 use crate::drive::{Connection, Lent};
 use crate::error::{Error, Result};
 use crate::sys::Errno;

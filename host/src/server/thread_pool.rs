@@ -17,8 +17,9 @@ use tracing::{debug, error, info};
 use windlass_core::pool::{Action, Event, Threads};
 use windlass_core::time::Wake;
 
+use super::Offer;
+use super::common::{Server, log_end};
 use super::crowd::{Crowd, Member, STACK};
-use super::{Offer, Server, log_end};
 use crate::drive::{Connection, Lent, Patience};
 use crate::error::{Error, Result};
 use crate::sys::clock;

@@ -7,7 +7,8 @@ use windlass_core::stream::Write;
 
 use super::message::{Order, Report};
 use crate::drive::{Connection, Lent, run_alone};
-use crate::server::{Offer, log_end};
+use crate::server::Offer;
+use crate::server::common::log_end;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::poll::{wait, wait_for_input};
 use crate::sys::ready::Interest;

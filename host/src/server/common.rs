@@ -1,0 +1,215 @@
+//! What every model serves with: a service on a listener, its limits, and how it is told to stop.
+
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tracing::{debug, warn};
+use windlass_core::fault::Fault;
+use windlass_core::pool::Policy;
+use windlass_core::time::{Instant, Wake};
+
+use super::pool::Pool;
+use super::ready::WhenReady;
+use super::service::Offer;
+use super::stop::Stop;
+use crate::addr::Address;
+use crate::drive::{Acceptor, Connection, Lent, Patience, Woken};
+use crate::error::Result;
+use crate::sys::clock;
+use crate::sys::event::Event;
+use crate::sys::listener::Listener;
+use crate::sys::poll::wait_for_input;
+use crate::sys::ready::Interest;
+use crate::sys::stream::Stream;
+
+/// The limits of a server. A peer can reach them and cannot pass them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections served at a time. The next ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// A connection on which nothing moved for so long, in microseconds, is cut. `None`: never.
+    pub idle_us: Option<u64>,
+    /// A request may take so long as a whole, in microseconds ([`Patience::request_us`]).
+    pub request_us: Option<u64>,
+    /// Bytes a second that a client takes at least ([`Patience::min_rate`]).
+    pub min_rate: Option<NonZeroU32>,
+    /// The patience while other clients wait and no worker is free ([`Patience::busy_us`]).
+    pub busy_us: Option<u64>,
+    /// Threads of the `thread-pool` model.
+    pub threads: Policy,
+    /// Workers of the process pools.
+    pub pool: Pool,
+    /// Workers of the process pools can do nothing but serve ([`sys::confine`](crate::sys::confine)), and
+    /// children of `fork` gain no privileges.
+    pub sandbox: bool,
+}
+
+impl Default for Limits {
+    /// No limit to connections but the system's, a minute of patience, and confined workers.
+    fn default() -> Self {
+        Self {
+            max_connections: usize::MAX,
+            idle_us: Some(60_000_000),
+            request_us: Some(30_000_000),
+            min_rate: NonZeroU32::new(100),
+            busy_us: Some(1_000_000),
+            threads: Policy::default(),
+            pool: Pool::default(),
+            sandbox: true,
+        }
+    }
+}
+
+/// A service on a listener, before it runs under a model.
+#[derive(Debug)]
+pub struct Server {
+    pub(super) acceptor: Acceptor,
+    pub(super) offer: Offer,
+    pub(super) limits: Limits,
+    pub(super) stop: Stop,
+    /// The socket to answer on when asked for the state, if the model can.
+    pub(super) control: Option<Listener>,
+    pub(super) when_ready: WhenReady,
+    /// Connections taken since the last look at the other descriptors.
+    in_a_row: u32,
+}
+
+/// Connections accepted before the server looks at anything else.
+pub(super) const ACCEPT_BURST: u32 = 64;
+
+impl Server {
+    /// A server that offers a service to whoever connects to `listener`, until `stop` says so.
+    pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
+        Self {
+            acceptor: Acceptor::new(listener, limits.max_connections),
+            offer: offer.into(),
+            limits,
+            stop,
+            control: None,
+            when_ready: WhenReady::default(),
+            in_a_row: 0,
+        }
+    }
+
+    /// Answers on `listener` with the state of the server ([`crate::status`]). Of the models, the process
+    /// pools do; the others close it.
+    #[must_use]
+    pub fn with_control(mut self, listener: Listener) -> Self {
+        self.control = Some(listener);
+        self
+    }
+
+    /// Calls once the server can take a client: it watches the listener, and its first thread or worker is
+    /// there. An error of the call ends the server.
+    #[must_use]
+    pub fn when_ready(mut self, call: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
+        self.when_ready = WhenReady::call(call);
+        self
+    }
+
+    /// Where it listens, with the real port.
+    pub fn address(&self) -> Option<&Address> {
+        self.acceptor.address()
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        let Limits { idle_us, request_us, min_rate, busy_us, .. } = self.limits;
+        Patience { idle_us, request_us, min_rate, busy_us }
+    }
+
+    /// Buffers for one connection.
+    pub(super) fn lend_one(&self) -> Lent {
+        self.offer.equip(Lent::for_one(self.patience()))
+    }
+
+    /// Buffers for all connections of a loop.
+    pub(super) fn lend_many(&self) -> Lent {
+        self.offer.equip(Lent::for_many(self.patience()))
+    }
+
+    pub(super) fn open(&self, stream: Stream) -> Connection {
+        Connection::new(stream, self.offer.open(), clock::now())
+    }
+
+    /// For the models that block at the listener: the next client, or `None` when there is
+    /// something else to look at: a stop, a child, the bell, a time that came.
+    pub(super) fn next_client(
+        &mut self,
+        live: usize,
+        bell: Option<&Event>,
+        wake: Wake,
+    ) -> Option<Stream> {
+        let now = clock::now();
+        let wanted = self.acceptor.wants(now, live);
+        if self.in_a_row < ACCEPT_BURST
+            && let Some(stream) = self.acceptor.accept(now, live)
+        {
+            self.in_a_row += 1;
+            return Some(stream);
+        }
+        if wanted && !self.acceptor.wants(now, live) {
+            // Something ran out just now: the caller may want to hear when a connection ends.
+            return None;
+        }
+        // After a burst there may be more clients, so only look.
+        let wake = if self.in_a_row == ACCEPT_BURST { Wake::Now } else { wake };
+        self.in_a_row = 0;
+        let listener = self.acceptor.socket().filter(|_| self.acceptor.wants(now, live));
+        let bell_socket = bell.map(AsFd::as_fd);
+        let wake = wake.min(self.acceptor.wake(now)).min(self.stop.wake());
+        let watched = [Some(self.stop.socket()), bell_socket, listener];
+        let [stop, bell_rang, _] = wait_for_input(watched, wake.wait_us(now));
+        if stop {
+            self.stop.notice(clock::now());
+        }
+        if bell_rang {
+            bell.map(Event::take);
+            self.acceptor.closed();
+        }
+        if self.stop.is_requested() {
+            self.acceptor.close();
+        }
+        None
+    }
+
+    /// For a model with one connection at a time: waits for it, and minds the stop meanwhile.
+    pub(super) fn wait_for(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        interest: Interest,
+        deadline: Option<Instant>,
+    ) -> Woken {
+        let woken = self.stop.wait(socket, interest, deadline);
+        if self.stop.is_requested() {
+            self.acceptor.close();
+        }
+        woken
+    }
+
+    /// In a forked child: closes what is the parent's.
+    pub(super) fn leave_to_parent(self) {
+        drop(self.stop);
+        self.acceptor.leave_to_parent();
+    }
+
+    /// Whether the next step waits for a connection to end, with `live` of them open.
+    pub(super) fn awaits_an_end(&self, live: usize) -> bool {
+        self.stop.is_requested() || !self.acceptor.wants(clock::now(), live)
+    }
+
+    /// Whether it has been told to stop and the last connection is done, or out of time.
+    pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
+        let over = self.stop.is_over(now, live);
+        if over && live > 0 {
+            warn!(connections = live, "stopped before they were done");
+        }
+        over
+    }
+}
+
+/// Says in the log how a connection ended.
+pub(super) fn log_end(how: std::result::Result<(), Fault>) {
+    if let Err(fault) = how {
+        debug!(%fault, "connection closed");
+    }
+}

@@ -1,0 +1,68 @@
+//! The server models, by name.
+
+/// A model of serving many clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Model {
+    /// One client after another.
+    Iterative,
+    /// A process for each client.
+    Fork,
+    /// A thread for each client.
+    Thread,
+    /// Clients wait for one of a varying number of threads.
+    ThreadPool,
+    /// `select(2)`.
+    Select,
+    /// `poll(2)`.
+    Poll,
+    /// `epoll(7)`, level-triggered.
+    Epoll,
+    /// `epoll(7)`, edge-triggered.
+    EpollEt,
+    /// The event loop of [`crate::reactor`].
+    Reactor,
+    /// A fixed number of processes; the parent accepts and passes connections.
+    PoolStatic,
+    /// Processes that all accept on one listener; how many there are follows the load.
+    Prefork,
+}
+
+impl Model {
+    /// All models, in the order in which one learns them.
+    pub const ALL: [Self; 11] = [
+        Self::Iterative,
+        Self::Fork,
+        Self::Thread,
+        Self::ThreadPool,
+        Self::Select,
+        Self::Poll,
+        Self::Epoll,
+        Self::EpollEt,
+        Self::Reactor,
+        Self::PoolStatic,
+        Self::Prefork,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Iterative => "iterative",
+            Self::Fork => "fork",
+            Self::Thread => "thread",
+            Self::ThreadPool => "thread-pool",
+            Self::Select => "select",
+            Self::Poll => "poll",
+            Self::Epoll => "epoll",
+            Self::EpollEt => "epoll-et",
+            Self::Reactor => "reactor",
+            Self::PoolStatic => "pool-static",
+            Self::Prefork => "prefork",
+        }
+    }
+
+    /// The part of the process that has the listener, as its title and its log call it.
+    pub fn part(self) -> String {
+        let parent = if matches!(self, Self::PoolStatic | Self::Prefork) { " parent" } else { "" };
+        format!("{}{parent}", self.name())
+    }
+}
