@@ -97,7 +97,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::vec::Vec;
-    use zerocopy::IntoBytes;
 
     /// The stream, read in pieces that end at every seam and after `step` bytes at the latest.
     fn stream(cut: Cut, run: &[u8], step: usize) -> Vec<u8> {

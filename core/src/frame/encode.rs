@@ -3,7 +3,6 @@
 use super::TooLong;
 use crate::bytes::put;
 use crate::wire::FrameHeader;
-use zerocopy::IntoBytes;
 
 /// One frame on its way out: a header of its own and a payload that stays where it is.
 ///

@@ -7,7 +7,6 @@ use crate::file::{Answer, Extent, FileUser, Op, Piece};
 use crate::session::Session;
 use crate::time::Instant;
 use crate::want::{Close, Want};
-use zerocopy::IntoBytes;
 
 /// What is checked around every call.
 pub(super) struct Watch {

@@ -25,10 +25,6 @@
 
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
-// Where there is no compare-and-swap (Cortex-M0), `zerocopy` knows no atomics.
-#[cfg(target_has_atomic = "32")]
-use zerocopy::FromZeros;
-
 use crate::time::Instant;
 
 /// What a worker does, as it says itself.
@@ -91,7 +87,6 @@ pub struct Report {
 
 /// A `u64` as two words, the low one first.
 #[derive(Debug, Default)]
-#[cfg_attr(target_has_atomic = "32", derive(FromZeros))]
 #[repr(C)]
 struct Pair([AtomicU32; 2]);
 
@@ -112,9 +107,8 @@ impl Pair {
     }
 }
 
-/// A slot's line. All zeros is a free one, so fresh shared memory needs no initialization.
+/// A slot's line. Its default, all zeros, is a free one.
 #[derive(Debug, Default)]
-#[cfg_attr(target_has_atomic = "32", derive(FromZeros))]
 #[repr(C, align(64))]
 pub struct Line {
     /// Odd while the payload is being written.

@@ -51,7 +51,6 @@ use crate::file::{Answer, Extent, Op, Piece};
 use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::Close;
-use zerocopy::IntoBytes;
 
 /// What a session is run with: its memory, and how far it is.
 #[derive(Debug)]

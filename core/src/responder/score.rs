@@ -20,17 +20,17 @@ impl<F> ScoreReceiver<F> {
     /// Calls `take` with the address and the score of each datagram.
     pub const fn new<A>(take: F) -> Self
     where
-        F: FnMut(Instant, &A, &Score),
+        F: FnMut(Instant, &A, &Score<'_>),
     {
         Self(take)
     }
 }
 
-impl<A, F: FnMut(Instant, &A, &Score)> Responder<A> for ScoreReceiver<F> {
+impl<A, F: FnMut(Instant, &A, &Score<'_>)> Responder<A> for ScoreReceiver<F> {
     fn datagram(&mut self, now: Instant, from: &A, buf: &mut [u8], len: usize) -> Response {
         match Score::parse(first(buf, len)) {
             Ok(score) => {
-                (self.0)(now, from, score);
+                (self.0)(now, from, &score);
                 Response::NoReply
             }
             Err(why) => Response::Malformed(why),
@@ -55,14 +55,14 @@ mod tests {
             b"\0\0\0\x53\0\0\0\x56Mike\0",
             &[1; 600],
         ];
-        let ignore = |_: Instant, (): &(), _: &Score| {};
+        let ignore = |_: Instant, (): &(), _: &Score<'_>| {};
         laws::responder(|| ScoreReceiver::new(ignore), &(), &datagrams).unwrap();
     }
 
     #[test]
     fn scores_are_handed_on_with_their_addresses_and_the_rest_is_malformed() {
         let mut got = Vec::new();
-        let mut receiver = ScoreReceiver::new(|_, &from: &u8, score: &Score| {
+        let mut receiver = ScoreReceiver::new(|_, &from: &u8, score: &Score<'_>| {
             got.push((from, score.math(), score.chinese(), score.name().to_vec()));
         });
         let mut buf = *b"\0\0\0\x53\0\0\0\x56Mike\0and what was there before";

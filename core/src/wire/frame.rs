@@ -1,13 +1,11 @@
 //! The header of a frame.
 
+use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The header of a frame: the length of the payload behind it.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(transparent)]
 pub struct FrameHeader {
     len: U32,
 }
@@ -29,11 +27,16 @@ impl FrameHeader {
     pub const fn len(self) -> u32 {
         self.len.get()
     }
+
+    /// It as it travels.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.len.as_bytes()
+    }
 }
 
 impl From<[u8; FrameHeader::LEN]> for FrameHeader {
     fn from(bytes: [u8; FrameHeader::LEN]) -> Self {
-        zerocopy::transmute!(bytes)
+        Self { len: U32::from_bytes(bytes) }
     }
 }
 

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use zerocopy::byteorder::network_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::bytes::{first, put};
 use crate::fault::{Limit, Peer};
@@ -23,18 +23,17 @@ use crate::fault::{Limit, Peer};
 /// assert_eq!((score.math(), score.chinese(), score.name()), (83, 86, &b"Mike"[..]));
 /// # Ok::<(), windlass_core::fault::Limit>(())
 /// ```
-#[derive(PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-pub struct Score {
-    math: U32,
-    chinese: U32,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Score<'d> {
+    /// Math, then Chinese.
+    marks: &'d [U32; 2],
     /// The name and its NUL.
-    name: [u8],
+    name: &'d [u8],
 }
 
-impl Score {
+impl<'d> Score<'d> {
     /// Bytes in front of the name.
-    const MARKS: usize = size_of::<Marks>();
+    const MARKS: usize = size_of::<[U32; 2]>();
 
     /// The longest name, in bytes, without its NUL. The datagram with its headers stays within the 512
     /// bytes that the notes recommend for UDP: `512 - 8 - 8`, less the NUL.
@@ -51,7 +50,7 @@ impl Score {
     /// # Errors
     /// [`Peer::Truncated`] for less than [`LEN_MIN`](Self::LEN_MIN) bytes, [`Peer::TooLong`] for more than
     /// [`LEN_MAX`](Self::LEN_MAX), [`Peer::Malformed`] where the first NUL of the name is not its last byte.
-    pub fn parse(datagram: &[u8]) -> Result<&Self, Peer> {
+    pub fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
         if datagram.len() > Self::LEN_MAX {
             let [claimed, max] =
                 [datagram.len(), Self::LEN_MAX].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
@@ -60,10 +59,10 @@ impl Score {
         if datagram.len() < Self::LEN_MIN {
             return Err(Peer::Truncated);
         }
-        let score = Self::ref_from_bytes(datagram).map_err(|_| Peer::Truncated)?;
-        let nul = score.name.iter().position(|&byte| byte == 0);
-        if nul.map(|at| at + 1) == Some(score.name.len()) {
-            Ok(score)
+        let (marks, name) = FromBytes::ref_from_prefix(datagram).map_err(|_| Peer::Truncated)?;
+        let nul = name.iter().position(|&byte| byte == 0);
+        if nul.map(|at| at + 1) == Some(name.len()) {
+            Ok(Self { marks, name })
         } else {
             Err(Peer::Malformed)
         }
@@ -89,9 +88,9 @@ impl Score {
         if buf.len() < need {
             return Err(Limit { need, have: buf.len() });
         }
-        let (math, chinese) = (U32::new(math), U32::new(chinese));
+        let marks = [U32::new(math), U32::new(chinese)];
         let mut len = 0;
-        for part in [math.as_bytes(), chinese.as_bytes(), name, b"\0"] {
+        for part in [marks.as_bytes(), name, b"\0"] {
             len = put(buf, len, part);
         }
         Ok(first(buf, len))
@@ -99,21 +98,21 @@ impl Score {
 
     /// The mark in mathematics.
     pub const fn math(&self) -> u32 {
-        self.math.get()
+        self.marks[0].get()
     }
 
     /// The mark in Chinese.
     pub const fn chinese(&self) -> u32 {
-        self.chinese.get()
+        self.marks[1].get()
     }
 
     /// The name, without its NUL: 0 to [`NAME_MAX`](Self::NAME_MAX) bytes that the peer chose.
-    pub fn name(&self) -> &[u8] {
+    pub fn name(&self) -> &'d [u8] {
         self.name.split_last().map_or(&[], |(_, name)| name)
     }
 }
 
-impl fmt::Debug for Score {
+impl fmt::Debug for Score<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (f.debug_struct("Score").field("math", &self.math()).field("chinese", &self.chinese()))
             .field("name", &format_args!("{}", self.name().escape_ascii()))
@@ -122,7 +121,7 @@ impl fmt::Debug for Score {
 }
 
 #[cfg(feature = "defmt")]
-impl defmt::Format for Score {
+impl defmt::Format for Score<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
         let (math, chinese) = (self.math(), self.chinese());
         defmt::write!(
@@ -135,11 +134,7 @@ impl defmt::Format for Score {
     }
 }
 
-const _: () = assert!(align_of::<Marks>() == 1 && Score::LEN_MAX == 8 + 496);
-
-/// `align_of` wants a sized type: the fields in front of the name.
-#[repr(C)]
-struct Marks(U32, U32);
+const _: () = assert!(align_of::<[U32; 2]>() == 1 && Score::LEN_MAX == 8 + 496);
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,6 @@ use windlass_core::fault::{Fault, Storage};
 use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op, Piece, Refusal};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
-use zerocopy::IntoBytes;
 
 use super::lent::{Held, Lent};
 use super::outlet::{Outlet, lost};
@@ -68,7 +67,7 @@ impl OpenFile {
         self.digested_to = offset + bytes.len() as u64;
     }
 
-    fn digest_so_far(&self, kind: DigestKind) -> Digest {
+    fn digest_so_far(&self, kind: DigestKind) -> Option<Digest> {
         match &self.digest {
             Some(hasher) if hasher.kind() == kind => hasher.finish(),
             Some(_) | None => Hasher::new(kind).finish(),
@@ -121,7 +120,8 @@ pub(super) fn perform(
         }
         Some(Op::FinishDigest(kind)) => {
             let digest = file_of(&mut outlet.held)?.digest_so_far(kind);
-            user.answer(now, Answer::Digest(digest));
+            let unsupported = Answer::Failed(Storage::Unsupported.into());
+            user.answer(now, digest.map_or(unsupported, Answer::Digest));
             Ok(Did::Moved(0))
         }
         // Nothing that is served receives files.

@@ -5,12 +5,11 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use zerocopy::FromZeros;
 
 use crate::error::{Error, Result};
 
-/// A slice of zeroed `T`, which all children see that are forked from now on. Each side may write at
-/// any time, so `T` is to be made of atomics: it has to be `Sync`, and nothing of it is dropped.
+/// A slice of `T`, which all children that are forked from now on share with this process. Each side may
+/// write at any time, so `T` is made of atomics: it has to be `Sync`, and nothing of it is dropped.
 #[derive(Debug)]
 pub struct Shared<T: Sync> {
     start: NonNull<T>,
@@ -22,8 +21,8 @@ unsafe impl<T: Sync> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Shared<T> {}
 
-impl<T: Sync + FromZeros> Shared<T> {
-    /// Maps memory for `count` of them.
+impl<T: Sync + Default> Shared<T> {
+    /// Maps memory for `count` of them, each with its default value.
     ///
     /// # Errors
     /// `ENOMEM`; `count` is 0, or too many.
@@ -36,7 +35,12 @@ impl<T: Sync + FromZeros> Shared<T> {
         // SAFETY: a new mapping, at an address of the kernel's choosing, touches no other memory.
         let start = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED) }
             .map_err(Error::of("map shared memory", ""))?;
-        Ok(Self { start: start.cast(), count })
+        let start = start.cast::<T>();
+        for index in 0..count {
+            // SAFETY: the mapping has room for `count` of them and is aligned to a page.
+            unsafe { start.add(index).write(T::default()) };
+        }
+        Ok(Self { start, count })
     }
 }
 
@@ -44,8 +48,7 @@ impl<T: Sync> Deref for Shared<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the mapping has room for `count` of them, is aligned to a page, began as zeros,
-        // which are a valid `T`, and lives as long as `self`.
+        // SAFETY: `new` wrote `count` of them, and the mapping lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_begins_as_zeros_and_keeps_what_is_stored() {
+    fn it_begins_with_defaults_and_keeps_what_is_stored() {
         let shared: Shared<AtomicU64> = Shared::new(1000).unwrap();
         assert_eq!(shared.len(), 1000);
         assert!(shared.iter().all(|it| it.load(Ordering::Relaxed) == 0));

@@ -4,7 +4,6 @@ use super::{NAME_MAX, Options, REQUEST_MAX, options::OPTIONS_MAX};
 use crate::bytes::{first, put};
 use crate::file::Refusal;
 use crate::wire::FrameHeader;
-use zerocopy::IntoBytes;
 
 /// A request for a file.
 #[derive(Debug, Clone, Copy)]

@@ -16,7 +16,6 @@ use crate::bytes::first;
 use crate::file::{Answer, Digest, DigestKind, Extent, Op};
 use crate::session::Out;
 use crate::wire::FrameHeader;
-use zerocopy::IntoBytes;
 
 /// An answer on its way.
 #[derive(Debug, Clone, Copy)]

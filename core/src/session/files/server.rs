@@ -10,7 +10,6 @@ use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
 use crate::want::Want;
 use crate::wire::FrameHeader;
-use zerocopy::IntoBytes;
 
 /// Sends one file to one client. `B` is the memory for the name with its options: an array, a slice
 /// that is lent, or what the program has. It is not touched before a request comes.

@@ -8,7 +8,6 @@ use std::string::String;
 use std::vec::Vec;
 
 use proptest::prelude::*;
-use zerocopy::IntoBytes;
 
 use super::*;
 use crate::fault::{Fault, Limit, Peer};

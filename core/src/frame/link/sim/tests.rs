@@ -13,7 +13,6 @@ use crate::session::files::{FilesClient, FilesServer, Options, Request};
 use crate::session::{Out, Session};
 use crate::time::Instant;
 use crate::want::Close;
-use zerocopy::IntoBytes;
 
 const RX: usize = Link::rx_len(120);
 const TX: usize = Link::tx_len(120);
