@@ -1,4 +1,4 @@
-//! Links the unwinder into the program where that is possible.
+//! Links the unwinder into the program `windlass` where that is possible.
 //!
 //! Rust's standard library takes it from `libgcc_s.so`, whose five mappings are then copied for every
 //! child of `--model fork` and torn down with it: a tenth of the price of a connection. A linker
@@ -9,6 +9,10 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // How another program is linked is its own affair.
+    if std::env::var_os("CARGO_FEATURE_CLI").is_none() {
+        return;
+    }
     println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
     let var = |name| std::env::var(name).unwrap_or_default();
     let native = var("HOST") == var("TARGET");

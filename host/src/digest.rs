@@ -1,29 +1,46 @@
-//! Digests of files, of each kind that the core knows.
+//! Digests of files, of each kind that the core knows and this program is built with.
 
-use windlass_core::file::{Digest, DigestKind};
+use windlass_core::file::{Digest, DigestKind, Digests};
+
+/// The kinds that are offered. BLAKE3, and a CRC-32 that is computed with the processor's instructions, take
+/// the feature `digest`.
+pub(crate) const OFFERED: Digests =
+    if cfg!(feature = "digest") { Digests::ALL } else { Digests::CRC32 };
+
+#[cfg(feature = "digest")]
+use crc32fast::Hasher as Crc32;
+#[cfg(not(feature = "digest"))]
+use windlass_core::crc::Crc32;
 
 /// A digest that is computed as the bytes come.
 #[derive(Debug, Clone)]
 pub(crate) enum Hasher {
     /// BLAKE3, whose state is some two thousand bytes.
+    #[cfg(feature = "digest")]
     Blake3(Box<blake3::Hasher>),
+    /// A kind that is not offered.
+    #[cfg(not(feature = "digest"))]
+    Blake3,
     /// CRC-32/ISO-HDLC.
-    Crc32(crc32fast::Hasher),
+    Crc32(Crc32),
 }
 
 impl Hasher {
     /// Of no bytes yet.
     pub(crate) fn new(kind: DigestKind) -> Self {
         match kind {
+            #[cfg(feature = "digest")]
             DigestKind::Blake3 => Self::Blake3(Box::default()),
-            DigestKind::Crc32 => Self::Crc32(crc32fast::Hasher::new()),
+            #[cfg(not(feature = "digest"))]
+            DigestKind::Blake3 => Self::Blake3,
+            DigestKind::Crc32 => Self::Crc32(Crc32::new()),
         }
     }
 
     /// Its kind.
     pub(crate) fn kind(&self) -> DigestKind {
         match self {
-            Self::Blake3(_) => DigestKind::Blake3,
+            Self::Blake3 { .. } => DigestKind::Blake3,
             Self::Crc32(_) => DigestKind::Crc32,
         }
     }
@@ -31,18 +48,28 @@ impl Hasher {
     /// Takes the next bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match self {
+            #[cfg(feature = "digest")]
             Self::Blake3(hasher) => {
                 hasher.update(bytes);
             }
+            #[cfg(not(feature = "digest"))]
+            Self::Blake3 => {}
             Self::Crc32(hasher) => hasher.update(bytes),
         }
     }
 
-    /// The digest of the bytes so far. More may follow.
-    pub(crate) fn finish(&self) -> Digest {
+    /// The digest of the bytes so far, if its kind is offered. More may follow.
+    #[cfg_attr(feature = "digest", expect(clippy::unnecessary_wraps, reason = "not so without it"))]
+    pub(crate) fn finish(&self) -> Option<Digest> {
         match self {
-            Self::Blake3(hasher) => Digest::Blake3(hasher.finalize().into()),
-            Self::Crc32(hasher) => Digest::Crc32(hasher.clone().finalize()),
+            #[cfg(feature = "digest")]
+            Self::Blake3(hasher) => Some(Digest::Blake3(hasher.finalize().into())),
+            #[cfg(not(feature = "digest"))]
+            Self::Blake3 => None,
+            #[cfg(feature = "digest")]
+            Self::Crc32(hasher) => Some(Digest::Crc32(hasher.clone().finalize())),
+            #[cfg(not(feature = "digest"))]
+            Self::Crc32(hasher) => Some(Digest::Crc32(hasher.finish())),
         }
     }
 }
@@ -52,14 +79,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_values_of_both_kinds() {
+    fn the_check_values_of_the_kinds_that_are_offered() {
         let of = |kind| {
             let mut hasher = Hasher::new(kind);
             hasher.update(b"1234");
             hasher.update(b"56789");
             hasher.finish()
         };
-        assert_eq!(of(DigestKind::Crc32), Digest::Crc32(0xcbf4_3926));
-        assert_eq!(of(DigestKind::Blake3), Digest::Blake3(blake3::hash(b"123456789").into()));
+        assert_eq!(of(DigestKind::Crc32), Some(Digest::Crc32(0xcbf4_3926)));
+        #[cfg(feature = "digest")]
+        assert_eq!(of(DigestKind::Blake3), Some(Digest::Blake3(blake3::hash(b"123456789").into())));
+        #[cfg(not(feature = "digest"))]
+        assert_eq!(of(DigestKind::Blake3), None);
     }
 }

@@ -15,14 +15,32 @@
 //! - [`status`]: what a server tells of itself, for both.
 //! - [`mod@bench`]: measures servers side by side.
 //! - [`cli`]: the command line.
+//!
+//! # Features
+//!
+//! With `default-features = false` there are `sys`, `drive`, `reactor` and `server`, and of `client` what talks to one server.
+//!
+//! - `cli`, the default: the program, with everything below.
+//! - `get`: `client::get`, files and HTTP documents.
+//! - `digest`: BLAKE3 of files, and a fast CRC-32; without it `files` offers CRC-32 alone.
+//! - `sandbox`: workers of process pools are confined (`Limits::sandbox`, `sys::confine`).
+//! - `status`: a server tells its state on a control socket (`Server::with_control`, `client::Observer`).
+//! - `top`: `client::top`, that state live on a terminal.
+//! - `supervise`: several listeners, with a process for each, under a service manager (`server::supervise`).
+//! - `log`: the lines of the log on standard error. Without it events go to the subscriber of `tracing` that the
+//!   program has.
+//! - `bench`: servers side by side.
 #![deny(unsafe_code)]
 
 pub mod addr;
+#[cfg(feature = "bench")]
 pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 mod digest;
 pub mod drive;
+#[cfg(feature = "log")]
 pub mod log;
 pub mod printable;
 pub mod reactor;

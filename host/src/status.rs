@@ -5,13 +5,14 @@
 //! does and never shrink. Whoever reads it passes over fields that it does not know, and takes those
 //! that are missing for 0, so that the two ends may be of different versions.
 
+#[cfg(feature = "status")]
 use serde::{Deserialize, Serialize};
 
 use crate::printable::printable;
 
 /// A running server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Status {
     /// The server's version.
     pub version: String,
@@ -44,8 +45,8 @@ pub struct Status {
 }
 
 /// The numbers of a pool.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Limits {
     /// Workers at most, those not counted that replace others.
     pub max_workers: u16,
@@ -58,8 +59,8 @@ pub struct Limits {
 }
 
 /// What has happened since the server began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Counters {
     /// Connections served to their end.
     pub connections: u64,
@@ -82,8 +83,8 @@ pub struct Counters {
 }
 
 /// An accept queue.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Queue {
     /// Connections that wait.
     pub waiting: u32,
@@ -92,8 +93,8 @@ pub struct Queue {
 }
 
 /// A worker.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Worker {
     /// Its place, from 0.
     pub slot: u16,
@@ -116,10 +117,8 @@ pub struct Worker {
 }
 
 /// What a worker does.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(rename_all = "lowercase"))]
 pub enum State {
     /// It boots.
     Starting,
@@ -133,7 +132,7 @@ pub enum State {
     Killed,
     /// Something that this version does not know.
     #[default]
-    #[serde(other)]
+    #[cfg_attr(feature = "status", serde(other))]
     Unknown,
 }
 
@@ -191,7 +190,8 @@ pub fn scoreboard(workers: &[Worker], slots: usize) -> String {
 }
 
 /// What the control socket answers to anything but a question that it knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize))]
 pub struct Refusal {
     /// Why.
     pub error: String,
@@ -236,6 +236,7 @@ mod tests {
         assert_eq!(scoreboard(&[], 3), "   ");
     }
 
+    #[cfg(feature = "status")]
     #[test]
     fn the_two_ends_may_be_of_different_versions() {
         let newer = r#"{"pid":7,"invention":[1],"counters":{"connections":3,"invented":4},
@@ -246,6 +247,7 @@ mod tests {
         assert_eq!(status.queue, None);
     }
 
+    #[cfg(feature = "status")]
     #[test]
     fn what_is_written_is_read() {
         let status = Status {

@@ -1,7 +1,7 @@
 //! What has to hold before a change lands. Green here is green there.
 
 use crate::run::{Result, cargo, program, run, skip, step};
-use crate::{bare, demo, device, firmware, size, suites, tidy, units};
+use crate::{bare, demo, device, firmware, library, size, suites, tidy, units};
 
 /// How long workers of a process pool are killed at random here. `cargo xtask test` does so for a few
 /// seconds.
@@ -18,6 +18,7 @@ pub(crate) fn ci() -> Result<()> {
     })?;
     step("tidy", tidy::tidy)?;
     step("unit files", units::units)?;
+    step("features", library::features)?;
     step("documentation", || {
         run(cargo()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])

@@ -61,7 +61,17 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("status", &["printable"]),
             (
                 "server",
-                &["status", "reactor", "drive", "sys", "addr", "error", "printable", "role"],
+                &[
+                    "status",
+                    "reactor",
+                    "drive",
+                    "digest",
+                    "sys",
+                    "addr",
+                    "error",
+                    "printable",
+                    "role",
+                ],
             ),
             (
                 "client",

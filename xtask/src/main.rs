@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod firmware;
 mod layers;
+mod library;
 mod run;
 mod size;
 mod suites;
@@ -26,6 +27,7 @@ cargo xtask COMMAND
   test      all tests; needs stable Rust and a C linker, nothing else
   tidy      the rules of ARCHITECTURE.md, checked
   units     what systemd says of the unit files; needs systemd-analyze
+  features  build the library without features, and with each one alone
   bare      build the core for four bare-metal targets
   size      flash of each machine on a device, and that none can panic
   examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Some("test") => ci::test(),
         Some("tidy") => tidy::tidy(),
         Some("units") => units::units(),
+        Some("features") => library::features(),
         Some("bare") => bare::bare(),
         Some("size") => size::size(),
         Some("examples") => device::examples(),

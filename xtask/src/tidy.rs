@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
-use crate::{circles, device};
+use crate::{circles, device, library};
 
 /// One finding: the file, the line or 0, and what is wrong.
 pub(crate) type Finding = (String, usize, String);
@@ -24,6 +24,7 @@ pub(crate) fn tidy() -> Result<()> {
     }
     findings.extend(readme(root()));
     findings.extend(device::excerpts());
+    library::dependencies()?;
     findings.extend(circles::check());
     if findings.is_empty() {
         println!("{count} files are tidy");

@@ -1,18 +1,26 @@
 //! The clients.
 
 pub mod fifo;
+#[cfg(feature = "get")]
 pub mod files;
+#[cfg(feature = "get")]
 mod get;
+#[cfg(feature = "get")]
 pub mod http;
+#[cfg(feature = "status")]
 mod observer;
 mod talk;
 mod time;
+#[cfg(feature = "top")]
 mod top;
 
+#[cfg(feature = "get")]
 pub use get::{Got, Source, Target, Times, Wishes, get};
+#[cfg(feature = "status")]
 pub use observer::Observer;
 pub use talk::talk;
 pub use time::time;
+#[cfg(feature = "top")]
 pub use top::top;
 
 use std::os::fd::AsFd;

@@ -41,6 +41,7 @@ pub struct Limits {
     pub pool: Pool,
     /// Workers of the process pools can do nothing but serve ([`sys::confine`](crate::sys::confine)), and
     /// children of `fork` gain no privileges.
+    #[cfg(feature = "sandbox")]
     pub sandbox: bool,
 }
 
@@ -55,6 +56,7 @@ impl Default for Limits {
             busy_us: Some(1_000_000),
             threads: Policy::default(),
             pool: Pool::default(),
+            #[cfg(feature = "sandbox")]
             sandbox: true,
         }
     }
@@ -93,6 +95,7 @@ impl Server {
 
     /// Answers on `listener` with the state of the server ([`crate::status`]). Of the models, the process
     /// pools do; the others close it.
+    #[cfg(feature = "status")]
     #[must_use]
     pub fn with_control(mut self, listener: Listener) -> Self {
         self.control = Some(listener);

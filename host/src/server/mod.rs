@@ -20,13 +20,19 @@
 //! [`drive`](crate::drive).
 
 mod common;
+#[cfg(feature = "sandbox")]
 mod confine;
+#[cfg(not(feature = "sandbox"))]
+#[path = "unconfined.rs"]
+mod confine;
+#[cfg(feature = "status")]
 mod control;
 mod crowd;
 mod hub;
 mod model;
 mod ready;
 mod service;
+#[cfg(feature = "supervise")]
 mod spec;
 mod stop;
 
@@ -40,6 +46,7 @@ pub mod pool_static;
 pub mod prefork;
 pub mod reactor;
 pub mod select;
+#[cfg(feature = "supervise")]
 pub mod supervise;
 pub mod thread;
 pub mod thread_pool;
@@ -48,6 +55,7 @@ pub use common::{Limits, Server};
 pub use model::Model;
 pub use pool::{Pool, WORKERS_MAX};
 pub use service::{Custom, Offer, Service};
+#[cfg(feature = "supervise")]
 pub use spec::{Files, Opened, Place, Spec};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;

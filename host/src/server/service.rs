@@ -5,6 +5,7 @@ use std::sync::Arc;
 use windlass_core::session::files::REQUEST_MAX;
 use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
 
+use crate::digest::OFFERED;
 use crate::drive::Lent;
 use crate::sys::clock;
 use crate::sys::root::Root;
@@ -165,8 +166,10 @@ impl Offer {
             Self::Time => Box::new(TimeServer::new(clock::stamp())),
             Self::Upper => Box::new(Upper::new()),
             Self::Echo => Box::new(Echo::new()),
-            Self::Files(_) => Box::new(FilesServer::new(LazyMemory::default())),
-            Self::Push { name, .. } => Box::new(FilesServer::pushing(LazyMemory::default(), name)),
+            Self::Files(_) => Box::new(FilesServer::new(LazyMemory::default()).offering(OFFERED)),
+            Self::Push { name, .. } => {
+                Box::new(FilesServer::pushing(LazyMemory::default(), name).offering(OFFERED))
+            }
             Self::Custom(custom) => (custom.open)(),
         }
     }

@@ -115,6 +115,7 @@ impl Stop {
     }
 
     /// From now on a request gives the connections so long.
+    #[cfg(feature = "supervise")]
     pub(super) fn set_patience(&mut self, grace_us: u64, drain_us: u64) {
         (self.grace_us, self.drain_us) = (grace_us, drain_us);
     }

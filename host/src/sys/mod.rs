@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod clock;
+#[cfg(feature = "sandbox")]
 pub mod confine;
 pub mod connect;
 pub mod epoll;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod fifo;
 pub mod file;
+#[cfg(feature = "supervise")]
 pub mod handover;
 pub mod journal;
 pub mod listener;
@@ -22,6 +24,7 @@ pub mod pass;
 pub mod pidfd;
 pub mod poll;
 pub mod process;
+#[cfg(feature = "supervise")]
 pub mod program;
 pub mod quit;
 pub mod reader;

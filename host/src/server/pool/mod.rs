@@ -2,6 +2,10 @@
 //! the worker's side of it.
 
 mod board;
+#[cfg_attr(
+    not(feature = "status"),
+    expect(dead_code, reason = "the control socket alone tells it")
+)]
 mod ledger;
 mod member;
 mod message;

@@ -32,10 +32,12 @@ use super::queue::Queue;
 use super::worker::Worker;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
+use crate::server::Stop;
 use crate::server::confine::Sandbox;
+#[cfg(feature = "status")]
+use crate::server::control;
 use crate::server::ready::WhenReady;
 use crate::server::stop::{Asked, State as StopState};
-use crate::server::{Stop, control};
 use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::process::SingleThreaded;
@@ -172,6 +174,7 @@ pub(in crate::server) fn run<const N: usize>(
         })?;
         events.every(LOOK_EVERY, Parent::look);
     }
+    #[cfg(feature = "status")]
     if let Some(listener) = parent.ledger.take_control() {
         parent.control = Some(control::listen(&mut events, listener, Parent::status)?);
     }

@@ -87,6 +87,7 @@ fn two_requests_at_once_are_two() {
     assert!(stop.is_over(T0, 1));
 }
 
+#[cfg(feature = "supervise")]
 #[test]
 fn who_retires_has_time_and_can_be_told_to_hurry() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();

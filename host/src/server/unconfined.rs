@@ -1,0 +1,38 @@
+//! In place of `confine.rs` where the feature `sandbox` is off: workers are not confined, and the log says so.
+
+use tracing::warn;
+
+use super::Server;
+use crate::error::Result;
+use crate::sys::process::SingleThreaded;
+
+/// What each worker of a pool enters when it begins: nothing.
+#[derive(Debug)]
+pub(super) struct Sandbox;
+
+impl Sandbox {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    pub(super) fn prepare(&mut self, _: &SingleThreaded) -> Result<()> {
+        Ok(())
+    }
+
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as with the feature")]
+    pub(super) fn enter(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Server {
+    /// What the workers of a pool are to enter.
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn sandbox(&self) -> Sandbox {
+        warn!("workers are not confined: this program is built without the feature `sandbox`");
+        Sandbox
+    }
+
+    /// For `fork`.
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(super) fn keep_children_from_privileges(&self) {
+        warn!("children are not confined: this program is built without the feature `sandbox`");
+    }
+}
