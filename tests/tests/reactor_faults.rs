@@ -284,10 +284,10 @@ fn with_a_number_taken_over() -> (EventLoop<Log>, [Token; 2], UnixStream) {
     let mut events = EventLoop::new().expect("a loop");
     let (ours, _gone) = UnixStream::pair().expect("a pair");
     let number = ours.as_raw_fd();
-    let lost = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    let lost = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.session());
     let (ours, peer) = UnixStream::pair().expect("a pair");
     peer.set_nonblocking(true).expect("fcntl");
-    let other = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    let other = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.session());
     let file = tempfile::tempfile().expect("a file");
     // From now on the loop has a file in place of a socket.
     replace(file.as_raw_fd(), number);
@@ -314,7 +314,7 @@ fn in_a_new_set_a_session_whose_number_was_taken_over_is_gone_and_the_others_are
     // The leak that makes the new set.
     let (ours, mut leak) = UnixStream::pair().expect("a pair");
     let copy = ours.try_clone().expect("a copy");
-    let leaked = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    let leaked = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.session());
     assert!(events.remove(leaked.expect("watched")));
     leak.write_all(b"x").expect("sent");
     rounds(&mut events);
@@ -335,7 +335,7 @@ fn a_session_that_was_removed_while_a_copy_lives_wakes_the_loop_once() {
     let mut log = Log::new();
     let (ours, mut peer) = UnixStream::pair().expect("a pair");
     let copy = ours.try_clone().expect("a copy");
-    let token = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.open());
+    let token = events.serve(Stream::from(OwnedFd::from(ours)), Service::Upper.session());
     assert!(events.remove(token.expect("watched")));
     peer.write_all(b"x").expect("sent");
     let rounds = rounds_of_waiting(&mut events, &mut log);

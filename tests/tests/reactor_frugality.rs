@@ -241,7 +241,7 @@ fn sessions_that_are_served() {
             let (io, peer) = UnixStream::pair().expect("a pair");
             let service = if number % 2 == 0 { Service::Echo } else { Service::Upper };
             let stream = Stream::from(OwnedFd::from(io));
-            events.serve(stream, Offer::from(service).open()).expect("watched");
+            events.serve(stream, Offer::from(service).session()).expect("watched");
             peer.set_nonblocking(true).expect("fcntl");
             peer
         })

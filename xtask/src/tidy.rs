@@ -320,7 +320,7 @@ mod tests {
     fn good_files_pass() {
         for (path, text) in [
             ("core/src/session/x.rs", "//! X.\nuse crate::time::Instant;\n"),
-            ("host/src/server/x.rs", "//! X.\nuse crate::drive::Lent;\n"),
+            ("host/src/server/x.rs", "//! X.\nuse crate::drive::Jobs;\n"),
             ("host/src/sys/x.rs", "//! X.\nuse nix::errno::Errno;\nunsafe { }\n"),
             (
                 "host/src/drive/x.rs",
@@ -348,7 +348,7 @@ mod tests {
             ),
             (
                 "host/src/sys/x.rs",
-                "//! X.\nuse crate::drive::Lent;\n",
+                "//! X.\nuse crate::drive::Jobs;\n",
                 "2: sys must not name drive",
             ),
             (

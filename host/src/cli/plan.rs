@@ -11,7 +11,7 @@ use super::args::Serve;
 use super::values::Micros;
 use crate::addr::Address;
 use crate::printable::printable;
-use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec};
+use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits};
 use crate::sys::listener::Access;
 
 /// What runs without a word on the command line: each service of streams, each under a model that
@@ -189,15 +189,17 @@ fn limits(serve: &Serve, names: Names, wrong: &mut Vec<Wrong>) -> Limits {
     let or = |given: Option<Micros>, default: Option<u64>| {
         given.map_or(default, |given| Some(given.0)).filter(|&us| us > 0)
     };
-    let idle_us = or(serve.idle_timeout, limits.idle_us);
+    let idle_us = or(serve.idle_timeout, limits.time.idle_us);
     // An idle timeout that is shorter than the default of a request is meant for requests too.
-    let request_us = limits.request_us.min(idle_us).or(limits.request_us);
+    let request_us = limits.time.request_us.min(idle_us).or(limits.time.request_us);
     Limits {
         max_connections: serve.max_connections.map_or(usize::MAX, |n| n as usize),
-        idle_us,
-        request_us: or(serve.request_timeout, request_us),
-        min_rate: serve.min_rate.map_or(limits.min_rate, NonZeroU32::new),
-        busy_us: or(serve.busy_timeout, limits.busy_us),
+        time: TimeLimits {
+            idle_us,
+            request_us: or(serve.request_timeout, request_us),
+            min_rate: serve.min_rate.map_or(limits.time.min_rate, NonZeroU32::new),
+            busy_us: or(serve.busy_timeout, limits.time.busy_us),
+        },
         threads,
         pool: pool(serve, names, wrong),
         sandbox: !serve.no_sandbox,

@@ -7,7 +7,7 @@ use windlass_core::session::TimeClient;
 use windlass_core::wire::Stamp;
 
 use crate::addr::Address;
-use crate::drive::{Connection, Lent, Next, Patience};
+use crate::drive::{Buffers, Connection, Next, Rules};
 use crate::error::{Error, Result};
 use crate::status::brief;
 use crate::sys::connect::connect;
@@ -24,10 +24,10 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
     let deadline = clock::now().after(timeout_us);
     let stream = connect(address, deadline)?;
     let mut connection = Connection::new(stream, Box::new(TimeClient::new()), clock::now());
-    let mut lent = Lent::for_one(Patience::default());
+    let mut buffers = Buffers::for_one(Rules::default());
     let mut ready = Ready::NONE;
     loop {
-        let next = connection.turn(ready, clock::now(), &mut lent);
+        let next = connection.turn(ready, clock::now(), &mut buffers);
         // The stamp is all there is to hear, whether or not the server goes on talking.
         if let Some(stamp) = connection.session().stamp() {
             return Ok(stamp);

@@ -3,13 +3,12 @@
 use std::os::fd::BorrowedFd;
 
 use tracing::{debug, enabled, info, warn};
-use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 
+use super::job::Client;
 use crate::addr::Address;
 use crate::sys::Errno;
 use crate::sys::listener::{Accepted, Listener};
-use crate::sys::stream::Stream;
 
 /// A listener with its limit.
 ///
@@ -92,7 +91,7 @@ impl Acceptor {
     }
 
     /// The next connection, if one may be taken and one is there.
-    pub fn accept(&mut self, now: Instant, live: usize) -> Option<Stream> {
+    pub fn accept(&mut self, now: Instant, live: usize) -> Option<Client> {
         if !self.wants(now, live) {
             return None;
         }
@@ -103,7 +102,7 @@ impl Acceptor {
                     let peer = stream.peer().map(|peer| peer.to_string()).unwrap_or_default();
                     debug!(peer, live = live + 1, "accepted");
                 }
-                Some(stream)
+                Some(Client::Stream(stream))
             }
             Accepted::Empty => {
                 self.resume = None;
@@ -146,18 +145,11 @@ impl Acceptor {
         self.resume = None;
     }
 
-    /// Ends a connection that cannot be served, and is dropped next. The peer sees a clean end.
+    /// Turns a client away that cannot be served, and is dropped next. It sees a clean end.
     #[cold]
     #[inline(never)]
-    pub fn refuse(&mut self, stream: &Stream, why: &str, now: Instant) {
-        // Input left unread would turn the end into a reset: what has come by now is read.
-        let mut buf = [0; 4096];
-        for _ in 0..16 {
-            if !matches!(stream.recv(&mut buf), Ok(Read::Moved(_))) {
-                break;
-            }
-        }
-        stream.shutdown_write();
+    pub fn refuse(&mut self, client: &Client, why: &str, now: Instant) {
+        client.turn_away();
         self.refused += 1;
         if self.refused_at.is_none_or(|at| now.since(at) >= SAY_EVERY_US) {
             self.refused_at = Some(now);

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use windlass_core::fault::Fault;
-use windlass_core::session::Session;
 use windlass_core::time::Instant;
 
-use super::connection::{Connection, Next};
-use super::lent::Lent;
+use super::buffers::Buffers;
+use super::connection::Next;
+use super::job::Job;
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::{clock, poll};
 
@@ -27,25 +27,25 @@ pub enum Woken {
 ///
 /// # Errors
 /// What ended the connection before its session was done.
-pub fn run<S: Session + ?Sized>(
-    connection: &mut Connection<S>,
-    lent: &mut Lent,
+pub fn run(
+    job: &mut Job,
+    buffers: &mut Buffers,
     mut wait: impl FnMut(BorrowedFd<'_>, Interest, Option<Instant>) -> Woken,
 ) -> Result<(), Fault> {
     let mut ready = Ready::NONE;
     loop {
-        let (interest, deadline) = match connection.turn(ready, clock::now(), lent) {
-            Next::Wait(interest) => (interest, look_at(connection, lent)),
+        let (interest, deadline) = match job.turn(ready, clock::now(), buffers) {
+            Next::Wait(interest) => (interest, look_at(job, buffers)),
             // It could go on at once. A look around in between: a peer that never pauses does not
             // keep the caller from hearing that it is to stop.
             Next::Again => (Interest::NONE, Some(Instant::ZERO)),
             Next::Closed(how) => return how,
         };
-        ready = match wait(connection.as_fd(), interest, deadline) {
+        ready = match wait(job.as_fd(), interest, deadline) {
             Woken::Ready(ready) => ready,
             Woken::Look => Ready::NONE,
             Woken::Cut => {
-                connection.abort(Fault::Aborted);
+                job.abort(Fault::Aborted);
                 return Err(Fault::Aborted);
             }
         };
@@ -53,9 +53,9 @@ pub fn run<S: Session + ?Sized>(
 }
 
 /// When to look at the connection, or whether others wait for it to end.
-fn look_at<S: Session + ?Sized>(connection: &Connection<S>, lent: &Lent) -> Option<Instant> {
-    let deadline = connection.deadline(lent);
-    let look_us = lent.look_every_us().filter(|_| connection.can_be_hurried(lent));
+fn look_at(job: &Job, buffers: &Buffers) -> Option<Instant> {
+    let deadline = job.deadline(buffers);
+    let look_us = job.look_every_us(buffers);
     let look = look_us.map(|us| clock::now().after(us));
     deadline.into_iter().chain(look).min()
 }
@@ -64,11 +64,8 @@ fn look_at<S: Session + ?Sized>(connection: &Connection<S>, lent: &Lent) -> Opti
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_alone<S: Session + ?Sized>(
-    connection: &mut Connection<S>,
-    lent: &mut Lent,
-) -> Result<(), Fault> {
-    run(connection, lent, |socket, interest, deadline| {
+pub fn run_alone(job: &mut Job, buffers: &mut Buffers) -> Result<(), Fault> {
+    run(job, buffers, |socket, interest, deadline| {
         match poll::wait(socket, interest, None, deadline) {
             poll::Woken::Ready(ready) => Woken::Ready(ready),
             poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,

@@ -5,16 +5,28 @@
 //! only decides how to wait and whom to call.
 
 mod accept;
+mod backlog;
 mod blocking;
+mod buffers;
 mod connection;
-mod connections;
-mod lent;
+mod job;
+mod jobs;
+mod linger;
 mod outlet;
 mod pace;
+mod readiness;
+mod rules;
+mod table;
 mod transmit;
 
 pub use accept::Acceptor;
 pub use blocking::{Woken, run, run_alone};
+pub(crate) use buffers::{BUDGET, READ_SIZE};
+pub use buffers::{Buffers, Overload, Reports};
 pub use connection::{Connection, Next};
-pub use connections::{After, Connections};
-pub use lent::{Crowded, Lent, Patience, REQUEST_MAX_US};
+pub use job::{Client, Job};
+pub use jobs::{After, Jobs};
+pub(crate) use linger::{LINGER_US, Last, discard};
+pub(crate) use readiness::Readiness;
+pub use rules::{REQUEST_MAX_US, Rules, RulesId, TimeLimits};
+pub use table::Table;

@@ -1,11 +1,14 @@
 //! The sending side of a connection: direct writes, and what the socket did not take.
 
+use tracing::warn;
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
-use super::lent::{Held, Patience, Spare};
+use super::backlog::{Backlog, Spare};
 use super::pace::Pace;
+use super::readiness::Readiness;
+use super::rules::TimeLimits;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
@@ -13,150 +16,175 @@ use crate::sys::stream::Stream;
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) stream: Stream,
-    pub(super) held: Option<Box<Held>>,
+    pub(super) backlog: Option<Box<Backlog>>,
     /// When a byte last moved, in either direction.
     pub(super) last_moved: Instant,
-    /// The last write was not cut short, or an event said that there is room.
-    pub(super) writable: bool,
-    /// An event said that the connection is dead both ways.
-    pub(super) dead: bool,
+    pub(super) readiness: Readiness,
 }
 
 impl Outlet {
     pub(super) fn new(stream: Stream, now: Instant) -> Self {
-        Self { stream, held: None, last_moved: now, writable: true, dead: false }
+        Self { stream, backlog: None, last_moved: now, readiness: Readiness::of_socket() }
     }
 
-    pub(super) fn holds_output(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.sent < held.output.len())
+    pub(super) fn has_output(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.sent < backlog.output.len())
     }
 
     pub(super) fn holds_input(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| !held.input.is_empty())
+        self.backlog.as_ref().is_some_and(|backlog| !backlog.input.is_empty())
     }
 
-    /// Sends both parts; what the socket does not take is held. No output was held before.
-    ///
-    /// A short write means that the socket is full, so there is no second try: the kernel has noted
-    /// that we wait for room.
+    /// Sends both parts. What the socket does not take goes to the backlog, which had no output before.
     pub(super) fn send(
         &mut self,
         [mut first, mut then]: [&[u8]; 2],
         now: Instant,
         spare: &mut Spare,
-        patience: &Patience,
+        limits: &TimeLimits,
     ) -> Result<(), Fault> {
-        while self.writable && first.len() + then.len() > 0 {
-            match self.stream.send([first, then]).map_err(lost)? {
-                Write::Moved(n) => {
-                    self.moved(now, n.get(), n.get() == first.len() + then.len());
-                    let of_first = n.get().min(first.len());
-                    first = &first[of_first..];
-                    then = &then[n.get() - of_first..];
-                }
-                Write::WouldBlock | Write::Nothing => self.writable = false,
-                Write::Interrupted => {}
-            }
+        while self.readiness.writable && first.len() + then.len() > 0 {
+            let sent = self.stream.send([first, then]).map_err(self.lost(now))?;
+            let n = self.did_send(now, sent, first.len() + then.len());
+            let of_first = n.min(first.len());
+            first = &first[of_first..];
+            then = &then[n - of_first..];
         }
         if first.len() + then.len() > 0 {
-            let held = self.held.get_or_insert_with(|| spare.take());
-            held.output.extend_from_slice(first);
-            held.output.extend_from_slice(then);
-            self.settle(now, patience);
+            let backlog = self.backlog.get_or_insert_with(|| spare.take());
+            backlog.output.extend_from_slice(first);
+            backlog.output.extend_from_slice(then);
+            self.keep_pace(now, limits);
         }
         Ok(())
     }
 
-    /// Sends what is held. True when all of it went.
+    /// Sends the output of the backlog. True when all of it went.
     pub(super) fn flush(
         &mut self,
         now: Instant,
         spare: &mut Spare,
-        patience: &Patience,
+        limits: &TimeLimits,
     ) -> Result<bool, Fault> {
-        while self.writable
-            && let Some(held) = self.held.as_mut().filter(|held| held.sent < held.output.len())
+        while self.readiness.writable
+            && let Some(backlog) = &self.backlog
+            && let rest @ [_, ..] = &backlog.output[backlog.sent..]
         {
-            let rest = &held.output[held.sent..];
-            match self.stream.send([rest, &[]]).map_err(lost)? {
-                Write::Moved(n) => {
-                    let all = n.get() == rest.len();
-                    held.sent += n.get();
-                    self.moved(now, n.get(), all);
-                }
-                Write::WouldBlock | Write::Nothing => self.writable = false,
-                Write::Interrupted => {}
+            let (sent, offered) = (self.stream.send([rest, &[]]), rest.len());
+            let n = self.did_send(now, sent.map_err(self.lost(now))?, offered);
+            if let Some(backlog) = &mut self.backlog {
+                backlog.sent += n;
             }
         }
-        self.settle(now, patience);
-        let Some(held) = &mut self.held else { return Ok(true) };
-        if held.sent < held.output.len() {
+        self.keep_pace(now, limits);
+        let Some(backlog) = &mut self.backlog else { return Ok(true) };
+        if backlog.sent < backlog.output.len() {
             return Ok(false);
         }
-        held.output.clear();
-        held.sent = 0;
-        if held.is_empty() {
-            spare.give_back(self.held.take());
+        backlog.output.clear();
+        backlog.sent = 0;
+        if backlog.is_empty() {
+            spare.give_back(self.backlog.take());
         }
         Ok(true)
     }
 
-    /// The socket took `n` bytes; `all` of what it was offered.
-    pub(super) fn moved(&mut self, now: Instant, n: usize, all: bool) {
+    /// A send of `offered` bytes. How many of them the socket took.
+    pub(super) fn did_send(&mut self, now: Instant, sent: Write, offered: usize) -> usize {
+        self.readiness.did_write(sent, offered);
+        let Write::Moved(n) = sent else { return 0 };
         self.last_moved = now;
-        self.writable = all;
-        if let Some(pace) = self.held.as_mut().and_then(|held| held.pace.as_mut()) {
-            pace.sent(n);
+        if let Some(pace) = self.backlog.as_mut().and_then(|backlog| backlog.pace.as_mut()) {
+            pace.sent(n.get());
         }
+        n.get()
     }
 
     /// Takes note of what the peer has taken of what the kernel has for it, and that it is waited for from
     /// now on if the socket is full. The kernel reports room when a third of its buffer is free, which a
     /// slow reader may not make in time.
-    pub(super) fn settle(&mut self, now: Instant, patience: &Patience) {
-        let Some(held) = &mut self.held else { return };
-        if self.writable && held.pace.is_none() {
+    pub(super) fn keep_pace(&mut self, now: Instant, limits: &TimeLimits) {
+        let Some(backlog) = &mut self.backlog else { return };
+        if self.readiness.writable && backlog.pace.is_none() {
             return;
         }
         let unsent = self.stream.unsent().unwrap_or(0);
-        let pace = held.pace.get_or_insert_with(|| Pace::new(patience));
-        if self.writable {
-            pace.rest(now, unsent, patience);
+        let pace = backlog.pace.get_or_insert_with(|| Pace::new(limits));
+        if self.readiness.writable {
+            pace.rest(now, unsent, limits);
         } else {
-            pace.wait(now, unsent, patience);
+            pace.wait(now, unsent, limits);
         }
     }
 
     /// When the peer has not kept up, if it is waited for.
     pub(super) fn pace_ends(&self, busy: bool) -> Option<Instant> {
-        self.held.as_ref()?.pace.as_ref()?.end(busy)
+        self.backlog.as_ref()?.pace.as_ref()?.end(busy)
     }
 
     /// Keeps input that the session did not take.
     pub(super) fn hold_input(&mut self, input: &[u8], spare: &mut Spare) {
         if !input.is_empty() {
-            self.held.get_or_insert_with(|| spare.take()).input.extend_from_slice(input);
+            self.backlog.get_or_insert_with(|| spare.take()).input.extend_from_slice(input);
         }
     }
 
-    /// Takes the input that is held.
+    /// Takes the input of the backlog.
     pub(super) fn take_input(&mut self) -> Vec<u8> {
-        self.held.as_mut().map(|held| std::mem::take(&mut held.input)).unwrap_or_default()
+        self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input)).unwrap_or_default()
     }
 
     /// Puts back the buffer of [`take_input`](Self::take_input) without its first `taken` bytes.
     pub(super) fn return_input(&mut self, mut input: Vec<u8>, taken: usize, spare: &mut Spare) {
         input.drain(..taken);
-        if let Some(held) = &mut self.held {
-            held.input = input;
-            if held.is_empty() {
-                spare.give_back(self.held.take());
+        if let Some(backlog) = &mut self.backlog {
+            backlog.input = input;
+            if backlog.is_empty() {
+                spare.give_back(self.backlog.take());
             }
         }
     }
 }
 
-/// The connection is lost, for a reason that the peer or the network gave.
-pub(super) fn lost(_: Errno) -> Fault {
-    Peer::Reset.into()
+impl Outlet {
+    /// What it means for the connection that a call fails.
+    pub(super) fn lost(&self, now: Instant) -> impl Fn(Errno) -> Fault + use<> {
+        let waited_us = now.since(self.last_moved);
+        move |errno| match errno {
+            Errno::ECONNRESET
+            | Errno::EPIPE
+            | Errno::ECONNABORTED
+            | Errno::ENOTCONN
+            | Errno::ESHUTDOWN => Peer::Reset.into(),
+            Errno::ECONNREFUSED => Peer::Refused.into(),
+            // The kernel has repeated itself for long enough, and heard nothing or that there is no way.
+            Errno::ETIMEDOUT | Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENETDOWN => {
+                Fault::TimedOut { waited_us }
+            }
+            // ENOBUFS, ENOMEM and what else is wrong on this side.
+            _ => {
+                warn!("send or receive: {}; the connection is cut", errno.desc());
+                Fault::Aborted
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_peer_did_is_the_peers() {
+        let (stream, _peer) = Stream::pair().unwrap();
+        let outlet = Outlet::new(stream, Instant::ZERO);
+        let lost = outlet.lost(Instant::ZERO.after(7));
+        for errno in [Errno::ECONNRESET, Errno::EPIPE] {
+            assert_eq!(lost(errno), Peer::Reset.into());
+        }
+        assert_eq!(lost(Errno::ETIMEDOUT), Fault::TimedOut { waited_us: 7 });
+        for errno in [Errno::ENOBUFS, Errno::ENOMEM, Errno::EIO] {
+            assert_eq!(lost(errno), Fault::Aborted);
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 
 use windlass_core::time::Instant;
 
-use super::lent::Patience;
+use super::rules::TimeLimits;
 
 /// What a peer has left of its time, while its socket is full.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,8 @@ pub(super) struct Pace {
 
 impl Pace {
     /// It has all the time that there is.
-    pub(super) fn new(patience: &Patience) -> Self {
-        let [calm_us, busy_us] = limits(patience);
+    pub(super) fn new(limits: &TimeLimits) -> Self {
+        let [calm_us, busy_us] = at_most(limits);
         Self { since: None, left: 0, calm_us, busy_us }
     }
 
@@ -41,15 +41,15 @@ impl Pace {
     }
 
     /// The peer is waited for, with `unsent` bytes in the kernel.
-    pub(super) fn wait(&mut self, now: Instant, unsent: u32, patience: &Patience) {
-        self.settle(now, unsent, patience);
+    pub(super) fn wait(&mut self, now: Instant, unsent: u32, limits: &TimeLimits) {
+        self.charge(now, unsent, limits);
         (self.since, self.left) = (Some(now), unsent);
     }
 
     /// The socket took all that there was, and `unsent` bytes are in the kernel: nothing is charged from
     /// now on.
-    pub(super) fn rest(&mut self, now: Instant, unsent: u32, patience: &Patience) {
-        self.settle(now, unsent, patience);
+    pub(super) fn rest(&mut self, now: Instant, unsent: u32, limits: &TimeLimits) {
+        self.charge(now, unsent, limits);
         self.since = None;
     }
 
@@ -59,15 +59,15 @@ impl Pace {
         self.since.map(|since| since.after(left_us))
     }
 
-    fn settle(&mut self, now: Instant, unsent: u32, patience: &Patience) {
+    fn charge(&mut self, now: Instant, unsent: u32, limits: &TimeLimits) {
         let Some(since) = self.since else { return };
         let (spent_us, taken) = (now.since(since), self.left.saturating_sub(unsent));
-        let worth = |limit_us: u64| match (taken, patience.min_rate.map(NonZeroU32::get)) {
+        let worth = |limit_us: u64| match (taken, limits.min_rate.map(NonZeroU32::get)) {
             (0, _) => 0,
             (_, None) => limit_us.saturating_add(spent_us),
             (taken, Some(rate)) => u64::from(taken) * 1_000_000 / u64::from(rate),
         };
-        let [calm, busy] = limits(patience);
+        let [calm, busy] = at_most(limits);
         let after = |left_us: u64, limit_us: u64| {
             left_us.saturating_add(worth(limit_us)).saturating_sub(spent_us).min(limit_us)
         };
@@ -77,9 +77,9 @@ impl Pace {
 }
 
 /// What a peer can have left at most: at rest, and while others wait.
-fn limits(patience: &Patience) -> [u64; 2] {
-    let calm = patience.idle_us.unwrap_or(u64::MAX);
-    let busy = patience.min_rate.and(patience.busy_us).unwrap_or(calm);
+fn at_most(limits: &TimeLimits) -> [u64; 2] {
+    let calm = limits.idle_us.unwrap_or(u64::MAX);
+    let busy = limits.min_rate.and(limits.busy_us).unwrap_or(calm);
     [calm, busy.min(calm)]
 }
 
@@ -90,32 +90,32 @@ mod tests {
     const T0: Instant = Instant::from_micros(1_000_000);
     const SECOND: u64 = 1_000_000;
 
-    fn patience(rate: u32) -> Patience {
-        Patience {
+    fn limits(rate: u32) -> TimeLimits {
+        TimeLimits {
             idle_us: Some(10 * SECOND),
             min_rate: NonZeroU32::new(rate),
             busy_us: Some(SECOND),
-            ..Patience::default()
+            ..TimeLimits::default()
         }
     }
 
     /// A peer that takes `taken` bytes each second, in the eleventh of which it is looked at.
     fn after_ten_seconds(rate: u32, taken: u32) -> [Option<Instant>; 2] {
-        let patience = patience(rate);
-        let mut pace = Pace::new(&patience);
-        pace.wait(T0, 1_000_000, &patience);
+        let limits = limits(rate);
+        let mut pace = Pace::new(&limits);
+        pace.wait(T0, 1_000_000, &limits);
         for second in 1..=10 {
-            pace.wait(T0.after(second * SECOND), 1_000_000 - second as u32 * taken, &patience);
+            pace.wait(T0.after(second * SECOND), 1_000_000 - second as u32 * taken, &limits);
         }
         [pace.end(false), pace.end(true)]
     }
 
     #[test]
     fn who_takes_nothing_has_the_limit_and_no_more() {
-        let patience = patience(100);
-        let mut pace = Pace::new(&patience);
+        let limits = limits(100);
+        let mut pace = Pace::new(&limits);
         assert_eq!(pace.end(false), None);
-        pace.wait(T0, 1_000, &patience);
+        pace.wait(T0, 1_000, &limits);
         assert_eq!(
             [false, true].map(|busy| pace.end(busy)),
             [Some(T0.after(10 * SECOND)), Some(T0.after(SECOND))]
@@ -136,14 +136,14 @@ mod tests {
 
     #[test]
     fn what_is_not_waited_for_is_not_charged() {
-        let patience = patience(100);
-        let mut pace = Pace::new(&patience);
-        pace.wait(T0, 1_000, &patience);
+        let limits = limits(100);
+        let mut pace = Pace::new(&limits);
+        pace.wait(T0, 1_000, &limits);
         let later = T0.after(4 * SECOND);
         pace.sent(500);
-        pace.rest(later, 1_500, &patience);
+        pace.rest(later, 1_500, &limits);
         assert_eq!(pace.end(false), None);
-        pace.wait(T0.after(100 * SECOND), 1_000, &patience);
+        pace.wait(T0.after(100 * SECOND), 1_000, &limits);
         assert_eq!(pace.end(false), Some(T0.after(106 * SECOND)));
     }
 }

@@ -17,8 +17,10 @@ use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op, Piece, Refus
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
-use super::lent::{Held, Lent};
-use super::outlet::{Outlet, lost};
+use super::backlog::Backlog;
+use super::buffers::Buffers;
+use super::outlet::Outlet;
+use super::rules::RulesId;
 use crate::digest::Hasher;
 use crate::printable::words;
 use crate::sys::Errno;
@@ -81,11 +83,12 @@ pub(super) fn perform(
     outlet: &mut Outlet,
     now: Instant,
     budget: usize,
-    lent: &mut Lent,
+    (buffers, rules): (&mut Buffers, RulesId),
 ) -> Result<Did, Fault> {
     match user.op() {
         Some(Op::Open(name)) => {
-            let opened = lent.root.as_ref().map_or(Err(Refusal::Failed), |root| root.file(name));
+            let root = buffers.rules(rules).root.as_ref();
+            let opened = root.map_or(Err(Refusal::Failed), |root| root.file(name));
             let name = words(name);
             match &opened {
                 Ok((_, size)) => debug!(%name, size, "a file is sent"),
@@ -94,7 +97,7 @@ pub(super) fn perform(
             let answer = match opened {
                 Ok((file, size)) => {
                     let file = OpenFile { file, digest: None, digested_to: 0, by_hand: false };
-                    outlet.held.get_or_insert_with(|| lent.spare.take()).file = Some(file);
+                    outlet.backlog.get_or_insert_with(|| buffers.spare.take()).file = Some(file);
                     Answer::Opened(size)
                 }
                 Err(why) => Answer::Refused(why),
@@ -104,22 +107,22 @@ pub(super) fn perform(
         }
         Some(Op::Digest { kind, extent }) => {
             // Nothing is sent that would show that nobody is there, and select(2) does not tell.
-            outlet.stream.connected().map_err(lost)?;
-            let file = file_of(&mut outlet.held)?;
-            let room = lent.input.len().min(budget).min(at_most(extent.len));
-            let into = &mut lent.input[..room];
+            outlet.stream.connected().map_err(outlet.lost(now))?;
+            let file = file_of(&mut outlet.backlog)?;
+            let room = buffers.input.len().min(budget).min(at_most(extent.len));
+            let into = &mut buffers.input[..room];
             let read = read_at(&file.file, extent.offset, &mut [IoSliceMut::new(into)]);
             if read.map_err(unreadable)? < room {
                 return Err(shorter());
             }
-            file.digest(kind, extent.offset, &lent.input[..room]);
+            file.digest(kind, extent.offset, &buffers.input[..room]);
             // This side works: the peer waits, and is not idle.
             outlet.last_moved = now;
             user.answer(now, Answer::Digested(room as u64));
             Ok(Did::Moved(room))
         }
         Some(Op::FinishDigest(kind)) => {
-            let digest = file_of(&mut outlet.held)?.digest_so_far(kind);
+            let digest = file_of(&mut outlet.backlog)?.digest_so_far(kind);
             let unsupported = Answer::Failed(Storage::Unsupported.into());
             user.answer(now, digest.map_or(unsupported, Answer::Digest));
             Ok(Did::Moved(0))
@@ -130,15 +133,15 @@ pub(super) fn perform(
             Ok(Did::Moved(0))
         }
         None if user.piece(0).is_none() => Ok(Did::Nothing),
-        None if !outlet.writable => Ok(Did::Full),
+        None if !outlet.readiness.writable => Ok(Did::Full),
         None => {
-            let by_hand = user.digests().is_some() || file_of(&mut outlet.held)?.by_hand;
+            let by_hand = user.digests().is_some() || file_of(&mut outlet.backlog)?.by_hand;
             let did = if !by_hand && is_extent_next(user) {
                 send_extent(user, outlet, now, budget)
             } else {
-                send_frames(user, outlet, now, lent)
+                send_frames(user, outlet, now, buffers)
             };
-            outlet.settle(now, &lent.patience);
+            outlet.keep_pace(now, &buffers.rules(rules).limits);
             did
         }
     }
@@ -163,26 +166,26 @@ fn send_extent(
     let extent = match user.piece(0) {
         Some(Piece::Header { header, from }) => {
             let rest = header.as_bytes().get(from..).unwrap_or_default();
-            let sent = send_more(&outlet.stream, rest).map_err(lost)?;
+            let sent = send_more(&outlet.stream, rest).map_err(outlet.lost(now))?;
             return Ok(outlet.account(user, now, sent, rest.len(), 1));
         }
         Some(Piece::File(extent)) => extent,
         None => return Ok(Did::Nothing),
     };
     let wanted = at_most(extent.len).min(budget.saturating_mul(SEND_FILE_FACTOR));
-    let Outlet { stream, held, .. } = outlet;
-    let file = file_of(held)?;
+    let Outlet { stream, backlog, .. } = outlet;
+    let file = file_of(backlog)?;
     let sent = match send_file(stream, &file.file, extent.offset, wanted) {
         Err(Errno::EINVAL | Errno::ENOSYS) => {
             file.by_hand = true;
             return Ok(Did::Moved(0));
         }
         Ok(Write::Nothing) => return Err(shorter()),
-        sent => sent.map_err(lost)?,
+        sent => sent.map_err(outlet.lost(now))?,
     };
     let did = outlet.account(user, now, sent, wanted, SEND_FILE_FACTOR);
     // It may have been the file that ended, and then no event says that there is room.
-    outlet.writable |= matches!(sent, Write::Moved(_));
+    outlet.readiness.writable |= matches!(sent, Write::Moved(_));
     Ok(did)
 }
 
@@ -191,14 +194,14 @@ fn send_frames(
     user: &mut dyn FileUser,
     outlet: &mut Outlet,
     now: Instant,
-    lent: &mut Lent,
+    buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
-    let buf = &mut lent.input[..];
-    let file = file_of(&mut outlet.held)?;
+    let buf = &mut buffers.input[..];
+    let file = file_of(&mut outlet.backlog)?;
     let len = fill(user, &file.file, buf)?;
-    let sent = outlet.stream.send([&buf[..len], &[]]).map_err(lost)?;
+    let sent = outlet.stream.send([&buf[..len], &[]]).map_err(outlet.lost(now))?;
     if let (Some(kind), Write::Moved(n)) = (user.digests(), sent) {
-        digest_runs(user, kind, file_of(&mut outlet.held)?, &buf[..n.get()]);
+        digest_runs(user, kind, file_of(&mut outlet.backlog)?, &buf[..n.get()]);
     }
     Ok(outlet.account(user, now, sent, len, 1))
 }
@@ -258,8 +261,8 @@ fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent:
 }
 
 /// The file. Without one nothing is asked for but to open it.
-fn file_of(held: &mut Option<Box<Held>>) -> Result<&mut OpenFile, Fault> {
-    held.as_mut().and_then(|held| held.file.as_mut()).ok_or(Fault::Aborted)
+fn file_of(backlog: &mut Option<Box<Backlog>>) -> Result<&mut OpenFile, Fault> {
+    backlog.as_mut().and_then(|backlog| backlog.file.as_mut()).ok_or(Fault::Aborted)
 }
 
 impl Outlet {
@@ -272,17 +275,14 @@ impl Outlet {
         offered: usize,
         factor: usize,
     ) -> Did {
+        self.did_send(now, sent, offered);
         match sent {
             Write::Moved(n) => {
-                self.moved(now, n.get(), n.get() == offered);
                 user.sent(now, n.get() as u64);
                 Did::Moved(n.get().div_ceil(factor).max(CALL_COST))
             }
             Write::Interrupted => Did::Moved(0),
-            Write::WouldBlock | Write::Nothing => {
-                self.writable = false;
-                Did::Full
-            }
+            Write::WouldBlock | Write::Nothing => Did::Full,
         }
     }
 }

@@ -17,6 +17,7 @@ use windlass_core::time::Instant;
 
 use super::buffer::Buffer;
 use super::watch::micros;
+use crate::drive::{BUDGET, READ_SIZE, Readiness};
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
@@ -77,12 +78,7 @@ pub struct Buffered {
     pub(super) two_way: bool,
     /// The user has written all it will.
     pub(super) shutting: bool,
-    /// There may be something to read; there may be room.
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// Reads go on to `EAGAIN`: the end was seen coming, or it is no socket and reads short.
-    pub(super) thorough: bool,
-    pub(super) eof: bool,
+    pub(super) readiness: Readiness,
     /// A write failed. What the peer had sent by then is still read.
     pub(super) broken: Option<Errno>,
     /// Output was written since `Drained` was last told.
@@ -119,17 +115,12 @@ pub(super) enum Stage {
     Gone,
 }
 
-/// Bytes of one read: what the loop's buffer holds.
-pub(super) const READ_SIZE: usize = 64 * 1024;
-
-/// Bytes read in one turn before the others have theirs, and bytes of output that are too many.
-pub(super) const BUDGET: usize = 256 * 1024;
-
 impl Buffered {
     pub(super) fn new(stream: Stream, stage: Stage) -> Self {
         let socket = stream.is_socket();
         let reading = socket || !stream.is_write_only();
-        let thorough = !socket || stream.is_unix();
+        // The kernel says whether there is input: a FIFO without a writer reads as one at its end.
+        let readiness = Readiness::with(true, !socket || stream.is_unix());
         Self {
             stream,
             input: Buffer::default(),
@@ -149,11 +140,7 @@ impl Buffered {
             writing: true,
             two_way: false,
             shutting: false,
-            // The kernel says so. A FIFO without a writer reads as one at its end.
-            readable: false,
-            writable: true,
-            thorough,
-            eof: false,
+            readiness,
             broken: None,
             owed: false,
             fresh: false,
@@ -219,7 +206,7 @@ impl Buffered {
     /// say more. One end may be told twice, when it is read before it is reported. Not for a regular
     /// file: it is always ready, and would be asked in every round.
     pub fn read_on(&mut self) {
-        self.eof = false;
+        self.readiness.read_on();
     }
 
     /// Lets output go out, or keeps it (`bufferevent_enable`, `bufferevent_disable` of `EV_WRITE`). At
@@ -277,20 +264,25 @@ impl Buffered {
 
     pub(super) fn wants_input(&self) -> bool {
         let full = self.is_full() && !self.two_way;
-        self.reading && !self.eof && !full && self.input.len() < self.read_marks.high
+        self.reading
+            && !self.readiness.has_ended()
+            && !full
+            && self.input.len() < self.read_marks.high
     }
 
     /// Sends what can be sent, and the end behind it.
     pub(super) fn flush(&mut self) {
-        while self.writing && self.writable && !self.output.is_empty() {
+        while self.writing && self.readiness.writable && !self.output.is_empty() {
             match self.stream.send([self.output.data(), &[]]) {
-                Ok(Write::Moved(n)) => {
-                    self.write_anew = true;
-                    self.writable = n.get() == self.output.len() || !self.socket;
-                    self.output.consume(n.get());
+                Ok(written) => {
+                    self.readiness.did_write(written, self.output.len());
+                    if let Write::Moved(n) = written {
+                        self.write_anew = true;
+                        // What is no socket takes less than there is room for.
+                        self.readiness.writable |= !self.socket;
+                        self.output.consume(n.get());
+                    }
                 }
-                Ok(Write::WouldBlock | Write::Nothing) => self.writable = false,
-                Ok(Write::Interrupted) => {}
                 Err(errno) => {
                     self.broken = Some(errno);
                     self.output.consume(usize::MAX);

@@ -15,7 +15,7 @@ use super::signal::Handlers;
 use super::slots::{Callback, Handler, Kind, Slots};
 use super::watch::{Event, Fired, Priority, Watch};
 use super::{BELL, EDGE, Stats, Token};
-use crate::drive::{Connections, Lent, Patience};
+use crate::drive::{Buffers, Jobs, Reports, Rules};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::epoll::Epoll;
@@ -41,7 +41,7 @@ pub struct Context<S> {
     /// was closed and opened again belongs to the one who joined last.
     pub(super) owners: Vec<u32>,
     pub(super) deadlines: Deadlines,
-    pub(super) connections: Connections,
+    pub(super) connections: Jobs,
     /// Whoever wants to know how a session of `connections` ended.
     pub(super) ended: HashMap<Token, Ended<S>>,
     /// Whose turn it is, by priority.
@@ -98,7 +98,7 @@ impl<S> Context<S> {
             slots: Slots::new(),
             owners: Vec::new(),
             deadlines: Deadlines::default(),
-            connections: Connections::new(Lent::for_many(Patience::default())),
+            connections: Jobs::new(Buffers::for_many(Rules::default(), Reports::OnChange)),
             ended: HashMap::new(),
             queues: [const { VecDeque::new() }; 3],
             always: Vec::new(),
@@ -383,7 +383,7 @@ impl<S> Context<S> {
 
     /// Where the files are that sessions send. At first there are none.
     pub fn set_root(&mut self, root: Option<Arc<Root>>) {
-        self.connections.set_root(root);
+        self.change_rules(|rules| rules.root = root);
     }
 
     /// Queues a source for its turn.

@@ -3,10 +3,11 @@
 use windlass_core::stream::Read;
 
 use super::buffer::Buffer;
-use super::buffered::{BUDGET, Buffered, Direction, READ_SIZE, Stage, StreamEvent};
+use super::buffered::{Buffered, Direction, Stage, StreamEvent};
 use super::context::Leave;
 use super::watch::Fired;
 use super::{Context, Token};
+use crate::drive::{BUDGET, LINGER_US, Last, READ_SIZE, discard};
 use crate::sys::Errno;
 
 /// What a buffered stream calls.
@@ -23,9 +24,6 @@ pub(super) struct Conversation<S> {
 /// time does not keep the loop to itself.
 const DRAINED_COST: usize = 16 * 1024;
 
-/// How long a peer that still talks is listened to after the close, in microseconds.
-const LINGER_US: u64 = 2_000_000;
-
 /// One step of a turn.
 enum Step {
     /// There may be more to do.
@@ -40,9 +38,7 @@ impl<S> Conversation<S> {
     /// Moves what can be moved, and tells of it.
     pub(super) fn turn(&mut self, state: &mut S, cx: &mut Context<S>, token: Token, fired: Fired) {
         let ready = fired.ready;
-        self.io.readable |= ready.read || ready.hup;
-        self.io.writable |= ready.write || ready.dead;
-        self.io.thorough |= ready.hup;
+        self.io.readiness.note(ready);
         if let Stage::Connecting { until } = self.io.stage {
             if ready.write || ready.dead {
                 self.connected(state, cx);
@@ -93,12 +89,11 @@ impl<S> Conversation<S> {
         match self.io.stage {
             Stage::Connecting { .. } | Stage::Gone => return Step::Wait,
             Stage::Closing { .. } => return self.close(cx, budget),
-            Stage::Lingering { until } => {
-                if until <= cx.woke || self.is_over(cx, budget) == Some(true) {
-                    self.io.stage = Stage::Gone;
-                }
-                return if *budget == 0 { Step::Yield } else { Step::Wait };
+            Stage::Lingering { until } if until <= cx.woke => {
+                self.io.stage = Stage::Gone;
+                return Step::Wait;
             }
+            Stage::Lingering { .. } => return self.linger(cx, budget, true),
             Stage::Open | Stage::HalfClosed => {}
         }
         let drained = self.io.output.len() <= self.io.write_marks.low;
@@ -113,10 +108,12 @@ impl<S> Conversation<S> {
         {
             self.io.fresh = false;
             self.tell(state, cx, StreamEvent::Input);
-        } else if let Some(errno) = self.io.broken.filter(|_| self.io.eof || !self.io.reading) {
+        } else if let Some(errno) =
+            self.io.broken.filter(|_| self.io.readiness.has_ended() || !self.io.reading)
+        {
             // Nobody wants more of what came before it broke.
             self.fail(state, cx, errno);
-        } else if !self.io.wants_input() || !self.io.readable {
+        } else if !self.io.wants_input() || !self.io.readiness.is_readable() {
             return Step::Wait;
         } else if *budget == 0 {
             return Step::Yield;
@@ -150,12 +147,14 @@ impl<S> Conversation<S> {
     fn read(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) {
         let mut buf = std::mem::take(&mut cx.input);
         buf.resize(READ_SIZE, 0);
-        match self.io.stream.recv(&mut buf) {
+        let read = self.io.stream.recv(&mut buf);
+        if let Ok(read) = read {
+            self.io.readiness.did_read(read, buf.len());
+        }
+        match read {
             Ok(Read::Moved(n)) => {
                 let n = n.get();
                 *budget = budget.saturating_sub(n);
-                // An end that came with the data makes no event of its own.
-                self.io.readable = n == buf.len() || self.io.thorough;
                 self.io.read_anew = true;
                 if self.io.input.is_empty() && n >= self.io.read_marks.low {
                     cx.input = self.tell_of(state, cx, buf, n);
@@ -165,15 +164,8 @@ impl<S> Conversation<S> {
                 self.io.input.lend(&mut cx.spare);
                 self.io.input.append(&buf[..n]);
             }
-            Ok(Read::Eof) => {
-                self.io.eof = true;
-                self.io.readable = false;
-                if self.io.broken.is_none() {
-                    self.tell(state, cx, StreamEvent::Eof);
-                }
-            }
-            Ok(Read::WouldBlock) => self.io.readable = false,
-            Ok(Read::Interrupted) => {}
+            Ok(Read::Eof) if self.io.broken.is_none() => self.tell(state, cx, StreamEvent::Eof),
+            Ok(Read::Eof | Read::WouldBlock | Read::Interrupted) => {}
             Err(errno) => self.fail(state, cx, self.io.broken.unwrap_or(errno)),
         }
         cx.input = buf;
@@ -202,34 +194,27 @@ impl<S> Conversation<S> {
             // To close without a look would be a reset, if there is anything.
             return Step::Yield;
         }
-        let silent = !self.io.socket || self.io.eof || self.io.broken.is_some();
-        if !silent {
+        if !self.io.socket || self.io.broken.is_some() {
+            self.io.stage = Stage::Gone;
+            return Step::Wait;
+        }
+        if !self.io.readiness.has_ended() {
             self.io.stream.shutdown_write();
         }
-        self.io.stage = if silent || self.is_over(cx, budget) != Some(false) {
-            Stage::Gone
-        } else {
-            Stage::Lingering { until: cx.next().after(LINGER_US) }
-        };
-        Step::Again
+        self.linger(cx, budget, false)
     }
 
-    /// Reads and throws away. Whether the peer is at its end; `None` when it said nothing.
-    fn is_over(&mut self, cx: &mut Context<S>, budget: &mut usize) -> Option<bool> {
-        let mut said = None;
+    /// Hears out a peer that still talks. `talks`: it did before.
+    fn linger(&mut self, cx: &mut Context<S>, budget: &mut usize, talks: bool) -> Step {
         cx.input.resize(READ_SIZE, 0);
-        while *budget > 0 {
-            match self.io.stream.recv(&mut cx.input) {
-                Ok(Read::Moved(n)) => {
-                    *budget = budget.saturating_sub(n.get());
-                    said = Some(false);
-                }
-                Ok(Read::WouldBlock) => return said,
-                Ok(Read::Interrupted) => {}
-                Ok(Read::Eof) | Err(_) => return Some(true),
-            }
+        let Buffered { stream, readiness, .. } = &mut self.io;
+        let last = discard(stream, readiness, talks, &mut cx.input, budget);
+        if last == Last::Gone {
+            self.io.stage = Stage::Gone;
+        } else if !talks {
+            self.io.stage = Stage::Lingering { until: cx.next().after(LINGER_US) };
         }
-        said
+        if last == Last::Again { Step::Yield } else { Step::Wait }
     }
 
     /// Tells of one direction that took too long, if there is one.

@@ -134,7 +134,8 @@ impl<S> EventLoop<S> {
 
     fn round(&mut self, state: &mut S, limit: Wake) -> Result<()> {
         let cx = &mut self.context;
-        let count = cx.epoll.wait(cx.wait_us(limit)).map_err(Error::of("epoll_wait", ""))?;
+        let wait_us = cx.wait_us(limit);
+        let count = cx.epoll.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
         cx.woke = cx.now();
         cx.stats.rounds += 1;
         let round = Round(cx);
@@ -165,7 +166,7 @@ impl<S> Drop for Round<'_, S> {
 }
 
 impl<S> Context<S> {
-    fn wait_us(&self, limit: Wake) -> Option<u64> {
+    fn wait_us(&mut self, limit: Wake) -> Option<u64> {
         let in_a_hurry = !self.deferred.is_empty()
             || self.queues.iter().any(|queue| !queue.is_empty())
             || self.leave != Leave::No

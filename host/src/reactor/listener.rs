@@ -6,7 +6,7 @@ use super::context::Leave;
 use super::slots::Kind;
 use super::watch::{Fired, Watch};
 use super::{Context, Token};
-use crate::drive::Acceptor;
+use crate::drive::{Acceptor, Client};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::listener::Listener;
@@ -14,9 +14,9 @@ use crate::sys::stream::Stream;
 
 /// Why the callback of a listener is called.
 #[derive(Debug)]
-pub enum Incoming {
+pub enum Incoming<C = Stream> {
     /// A client: to be buffered, served, handed on, or dropped.
-    Client(Stream),
+    Client(C),
     /// Descriptors or memory have run out (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`). The clients wait
     /// in the kernel's queue, and the listener rests until something is closed, 100 ms at most. Told
     /// once, however long it lasts.
@@ -37,9 +37,15 @@ impl<S> Context<S> {
         &mut self,
         listener: Listener,
         max: usize,
-        callback: impl FnMut(&mut S, &mut Self, Incoming) + 'static,
+        mut callback: impl FnMut(&mut S, &mut Self, Incoming) + 'static,
     ) -> Result<Token> {
-        self.accept_with(Acceptor::new(listener, max), callback)
+        self.accept_with(Acceptor::new(listener, max), move |state, cx, incoming| {
+            let incoming = match incoming {
+                Incoming::Client(Client::Stream(stream)) => Incoming::Client(stream),
+                Incoming::Exhausted(errno) => Incoming::Exhausted(errno),
+            };
+            callback(state, cx, incoming);
+        })
     }
 
     /// As [`listen`](Self::listen), with an acceptor that is there already.
@@ -49,7 +55,7 @@ impl<S> Context<S> {
     pub fn accept_with(
         &mut self,
         mut acceptor: Acceptor,
-        mut callback: impl FnMut(&mut S, &mut Self, Incoming) + 'static,
+        mut callback: impl FnMut(&mut S, &mut Self, Incoming<Client>) + 'static,
     ) -> Result<Token> {
         let Some(socket) = acceptor.socket() else {
             return Err(Error::new("watch", "a listener", "it was closed"));

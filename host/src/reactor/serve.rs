@@ -9,7 +9,7 @@ use windlass_core::session::Session;
 use super::members::disown;
 use super::watch::{Priority, micros};
 use super::{Context, Token};
-use crate::drive::{After, Patience, REQUEST_MAX_US};
+use crate::drive::{After, Job, REQUEST_MAX_US, Rules, RulesId};
 use crate::error::{Error, Result};
 use crate::sys::ready::Ready;
 use crate::sys::stream::Stream;
@@ -54,7 +54,8 @@ impl<S> Context<S> {
     ) -> Result<(Token, Option<std::result::Result<(), Fault>>)> {
         // What is no socket reads short with more behind; a hang-up is what says so.
         let hup = !stream.is_socket();
-        let (token, after) = self.connections.open(stream, session, self.now());
+        let now = self.now();
+        let (token, after) = self.connections.open(Job::stream(stream, session, now), now);
         if let After::Gone(how) = after {
             self.freed();
             return Ok((token, Some(how)));
@@ -75,22 +76,24 @@ impl<S> Context<S> {
 
     /// Connections with a session on which nothing moved for so long are cut. At first none is.
     pub fn set_idle_timeout(&mut self, idle: Option<Duration>) {
-        let idle_us = idle.map(micros);
-        self.connections.set_patience(Patience { idle_us, ..self.connections.patience() });
+        self.change_rules(|rules| rules.limits.idle_us = idle.map(micros));
     }
 
     /// A session's request may take so long as a whole, at most half an hour; one that takes longer is
     /// cut, however often a byte of it comes. At first there is no limit.
     pub fn set_request_timeout(&mut self, request: Option<Duration>) {
         let request_us = request.map(|limit| micros(limit).min(REQUEST_MAX_US));
-        self.connections.set_patience(Patience { request_us, ..self.connections.patience() });
+        self.change_rules(|rules| rules.limits.request_us = request_us);
     }
 
     /// The peer of a session takes at least so many bytes a second of the output that waits for it, or is
     /// cut after the idle timeout. At first one byte within the idle timeout is enough.
     pub fn set_min_rate(&mut self, bytes_per_second: Option<NonZeroU32>) {
-        let min_rate = bytes_per_second;
-        self.connections.set_patience(Patience { min_rate, ..self.connections.patience() });
+        self.change_rules(|rules| rules.limits.min_rate = bytes_per_second);
+    }
+
+    pub(super) fn change_rules(&mut self, change: impl FnOnce(&mut Rules)) {
+        self.connections.buffers_mut().change_rules(RulesId::default(), change);
     }
 
     /// Connections with a session.

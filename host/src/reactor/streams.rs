@@ -42,7 +42,7 @@ impl<S> Context<S> {
         let stream = connect::start(address).map_err(Error::of("connect to", address))?;
         let until = timeout.map(|timeout| self.next().after(micros(timeout)));
         let mut io = Buffered::new(stream, Stage::Connecting { until });
-        (io.readable, io.writable) = (false, false);
+        io.readiness.writable = false;
         self.converse(io, Box::new(callback))
     }
 
@@ -55,7 +55,9 @@ impl<S> Context<S> {
             self.deadlines.set(token.place(), at);
         }
         if let Some(source) = self.slots.get_mut(token) {
-            conversation.io.thorough |= source.always;
+            if source.always {
+                conversation.io.readiness.read_short();
+            }
             source.handler = Handler::Buffered(conversation);
         }
         self.settle(token);

@@ -13,28 +13,21 @@ use super::ready::WhenReady;
 use super::service::Offer;
 use super::stop::Stop;
 use crate::addr::Address;
-use crate::drive::{Acceptor, Connection, Lent, Patience, Woken};
+use crate::drive::{Acceptor, Buffers, Client, Reports, Rules, TimeLimits, Woken};
 use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::event::Event;
 use crate::sys::listener::Listener;
 use crate::sys::poll::wait_for_input;
 use crate::sys::ready::Interest;
-use crate::sys::stream::Stream;
 
 /// The limits of a server. A peer can reach them and cannot pass them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections served at a time. The next ones wait in the kernel's queue.
     pub max_connections: usize,
-    /// A connection on which nothing moved for so long, in microseconds, is cut. `None`: never.
-    pub idle_us: Option<u64>,
-    /// A request may take so long as a whole, in microseconds ([`Patience::request_us`]).
-    pub request_us: Option<u64>,
-    /// Bytes a second that a client takes at least ([`Patience::min_rate`]).
-    pub min_rate: Option<NonZeroU32>,
-    /// The patience while other clients wait and no worker is free ([`Patience::busy_us`]).
-    pub busy_us: Option<u64>,
+    /// How long a connection may take.
+    pub time: TimeLimits,
     /// Threads of the `thread-pool` model.
     pub threads: Policy,
     /// Workers of the process pools.
@@ -46,14 +39,16 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// No limit to connections but the system's, a minute of patience, and confined workers.
+    /// No limit to connections but the system's, a minute of idleness, and confined workers.
     fn default() -> Self {
         Self {
             max_connections: usize::MAX,
-            idle_us: Some(60_000_000),
-            request_us: Some(30_000_000),
-            min_rate: NonZeroU32::new(100),
-            busy_us: Some(1_000_000),
+            time: TimeLimits {
+                idle_us: Some(60_000_000),
+                request_us: Some(30_000_000),
+                min_rate: NonZeroU32::new(100),
+                busy_us: Some(1_000_000),
+            },
             threads: Policy::default(),
             pool: Pool::default(),
             #[cfg(feature = "sandbox")]
@@ -115,23 +110,14 @@ impl Server {
         self.acceptor.address()
     }
 
-    pub(super) fn patience(&self) -> Patience {
-        let Limits { idle_us, request_us, min_rate, busy_us, .. } = self.limits;
-        Patience { idle_us, request_us, min_rate, busy_us }
+    /// What holds for its clients.
+    pub(super) fn rules(&self) -> Rules {
+        self.offer.rules(self.limits.time)
     }
 
-    /// Buffers for one connection.
-    pub(super) fn lend_one(&self) -> Lent {
-        self.offer.equip(Lent::for_one(self.patience()))
-    }
-
-    /// Buffers for all connections of a loop.
-    pub(super) fn lend_many(&self) -> Lent {
-        self.offer.equip(Lent::for_many(self.patience()))
-    }
-
-    pub(super) fn open(&self, stream: Stream) -> Connection {
-        Connection::new(stream, self.offer.open(), clock::now())
+    /// Buffers for all clients of a loop whose wait reports as said.
+    pub(super) fn buffers_for_many(&self, reports: Reports) -> Buffers {
+        Buffers::for_many(self.rules(), reports)
     }
 
     /// For the models that block at the listener: the next client, or `None` when there is
@@ -141,14 +127,14 @@ impl Server {
         live: usize,
         bell: Option<&Event>,
         wake: Wake,
-    ) -> Option<Stream> {
+    ) -> Option<Client> {
         let now = clock::now();
         let wanted = self.acceptor.wants(now, live);
         if self.in_a_row < ACCEPT_BURST
-            && let Some(stream) = self.acceptor.accept(now, live)
+            && let Some(client) = self.acceptor.accept(now, live)
         {
             self.in_a_row += 1;
-            return Some(stream);
+            return Some(client);
         }
         if wanted && !self.acceptor.wants(now, live) {
             // Something ran out just now: the caller may want to hear when a connection ends.

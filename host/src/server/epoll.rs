@@ -12,36 +12,36 @@
 
 use super::common::Server;
 use super::hub::Hub;
-use crate::drive::After;
+use crate::drive::{After, Reports};
 use crate::error::{Error, Result};
 use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Ready, Token};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::level_triggered(server);
+    let mut hub = Hub::new(server, Reports::WhileReady);
     let mut epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
     epoll
-        .add(hub.stop_socket(), Interest::READ, Token::STOP)
+        .add(hub.server.stop.socket(), Interest::READ, Token::STOP)
         .map_err(Error::of("watch for signals", ""))?;
     let mut listening = None;
     while !hub.is_over() {
         listening = watch_listener(&epoll, &hub, listening)?;
-        hub.is_ready()?;
+        hub.server.when_ready.come()?;
         let count = epoll.wait(hub.wait_us()).map_err(Error::of("epoll_wait", ""))?;
         hub.woke();
         for index in 0..count {
             match epoll.event(index) {
                 (Token::STOP, _) => hub.stopping(),
                 (Token::LISTENER, _) => {
-                    while let Some(stream) = hub.accept() {
-                        let (token, after) = hub.open(stream);
+                    while let Some(client) = hub.accept() {
+                        let (token, after) = hub.open(client);
                         add(&epoll, &mut hub, token, after);
                     }
                 }
                 (token, ready) => turn(&epoll, &mut hub, token, ready),
             }
         }
-        while let Some(token) = hub.expired() {
+        while let Some(token) = hub.jobs.expired(hub.now) {
             turn(&epoll, &mut hub, token, Ready::NONE);
         }
     }
@@ -51,7 +51,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
 /// Watches the listener while clients are wanted. At a limit, a listener that stayed in the set
 /// would be reported again and again.
 pub(super) fn watch_listener(epoll: &Epoll, hub: &Hub, was: Option<bool>) -> Result<Option<bool>> {
-    let Some(listener) = hub.listener() else { return Ok(None) };
+    let Some(listener) = hub.server.acceptor.socket() else { return Ok(None) };
     let wanted = hub.wants_clients();
     let interest = if wanted { Interest::READ } else { Interest::NONE };
     match was {
@@ -69,7 +69,7 @@ fn add(epoll: &Epoll, hub: &mut Hub, token: Token, after: After) {
         After::Same | After::Again => Interest::NONE,
         After::Gone(_) => return,
     };
-    let Some(socket) = hub.socket(token) else { return };
+    let Some(socket) = hub.jobs.socket(token) else { return };
     if let Err(errno) = epoll.add(socket, interest, token) {
         hub.lose(token, errno);
     }
@@ -78,7 +78,7 @@ fn add(epoll: &Epoll, hub: &mut Hub, token: Token, after: After) {
 fn turn(epoll: &Epoll, hub: &mut Hub, token: Token, ready: Ready) {
     // A closed socket leaves the set by itself: nobody else has a copy of it.
     let After::Changed(interest) = hub.turn(token, ready) else { return };
-    let Some(socket) = hub.socket(token) else { return };
+    let Some(socket) = hub.jobs.socket(token) else { return };
     if let Err(errno) = epoll.modify(socket, interest, token) {
         hub.lose(token, errno);
     }

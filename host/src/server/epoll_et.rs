@@ -17,16 +17,16 @@ use std::collections::VecDeque;
 use super::common::Server;
 use super::epoll::watch_listener;
 use super::hub::Hub;
-use crate::drive::After;
+use crate::drive::{After, Reports};
 use crate::error::{Error, Result};
 use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Ready, Token};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::edge_triggered(server);
+    let mut hub = Hub::new(server, Reports::OnChange);
     let mut epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
     epoll
-        .add(hub.stop_socket(), Interest::READ, Token::STOP)
+        .add(hub.server.stop.socket(), Interest::READ, Token::STOP)
         .map_err(Error::of("watch for signals", ""))?;
     let mut listening = None;
     let mut run_queue = VecDeque::new();
@@ -34,7 +34,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
         // The listener stays level-triggered: an edge missed while it was paused would strand
         // everyone who waits in the kernel's queue.
         listening = watch_listener(&epoll, &hub, listening)?;
-        hub.is_ready()?;
+        hub.server.when_ready.come()?;
         let wait_us = if run_queue.is_empty() { hub.wait_us() } else { Some(0) };
         let count = epoll.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
         hub.woke();
@@ -45,7 +45,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
                 (token, ready) => join(&mut hub, &mut run_queue, token, ready),
             }
         }
-        while let Some(token) = hub.expired() {
+        while let Some(token) = hub.jobs.expired(hub.now) {
             join(&mut hub, &mut run_queue, token, Ready::NONE);
         }
         for _ in 0..run_queue.len() {
@@ -60,9 +60,9 @@ pub(super) fn serve(server: Server) -> Result<()> {
 }
 
 fn accept(hub: &mut Hub, epoll: &Epoll, run_queue: &mut VecDeque<Token>) {
-    while let Some(stream) = hub.accept() {
-        let (token, after) = hub.open(stream);
-        let Some(socket) = hub.socket(token) else { continue };
+    while let Some(client) = hub.accept() {
+        let (token, after) = hub.open(client);
+        let Some(socket) = hub.jobs.socket(token) else { continue };
         if let Err(errno) = epoll.add_edge(socket, token) {
             hub.lose(token, errno);
         } else if after == After::Again {
@@ -73,7 +73,7 @@ fn accept(hub: &mut Hub, epoll: &Epoll, run_queue: &mut VecDeque<Token>) {
 
 /// Joins the run queue, unless it is in it already.
 fn join(hub: &mut Hub, run_queue: &mut VecDeque<Token>, token: Token, ready: Ready) {
-    if hub.note(token, ready) {
+    if hub.jobs.note(token, ready) {
         run_queue.push_back(token);
     }
 }

@@ -17,19 +17,18 @@ use windlass_core::time::Wake;
 
 use super::common::{Server, log_end};
 use super::stop::Asked;
-use crate::drive::{Lent, run_alone};
+use crate::drive::{Buffers, Client, run_alone};
 use crate::error::Result;
 use crate::sys::Errno;
 use crate::sys::clock;
 use crate::sys::process::{self, Child, Forked, SingleThreaded};
-use crate::sys::stream::Stream;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let alone = SingleThreaded::check()?;
     let parent = std::process::id();
     server.keep_children_from_privileges();
     // The children inherit these pages untouched.
-    let mut lent = server.lend_one();
+    let mut buffers = Buffers::for_one(server.rules());
     let mut children = HashSet::new();
     server.stop.mind(Asked { children: true, ..Asked::default() });
     server.when_ready.come()?;
@@ -45,11 +44,11 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
                 }
             }
         }
-        if let Some(stream) = client {
+        if let Some(client) = client {
             match process::fork(&alone) {
-                Ok(Forked::Child) => child(parent, server, stream, &mut lent),
+                Ok(Forked::Child) => child(parent, server, client, &mut buffers),
                 Ok(Forked::Parent(child)) => drop(children.insert(child)),
-                Err(errno) => refuse(&mut server, &stream, errno, children.len()),
+                Err(errno) => refuse(&mut server, &client, errno, children.len()),
             }
         }
         if server.is_over(clock::now(), children.len()) {
@@ -67,21 +66,21 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     Ok(())
 }
 
-fn child(parent: u32, server: Server, stream: Stream, lent: &mut Lent) -> ! {
+fn child(parent: u32, server: Server, client: Client, buffers: &mut Buffers) -> ! {
     if !process::die_with_parent(parent) {
         process::exit(1);
     }
-    let mut connection = server.open(stream);
+    let mut job = server.offer.open(client, clock::now());
     server.leave_to_parent();
     // The parent says when to stop, and it does not ask.
-    let how = run_alone(&mut connection, lent);
+    let how = run_alone(&mut job, buffers);
     log_end(how);
     process::exit(0)
 }
 
 /// No process for this client: it is let go, and the next ones wait.
-fn refuse(server: &mut Server, stream: &Stream, errno: Errno, live: usize) {
+fn refuse(server: &mut Server, client: &Client, errno: Errno, live: usize) {
     let now = clock::now();
     server.acceptor.pause("fork", errno, now, live);
-    server.acceptor.refuse(stream, "no process could be made", now);
+    server.acceptor.refuse(client, "no process could be made", now);
 }

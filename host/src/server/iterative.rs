@@ -9,21 +9,21 @@
 //! up to two seconds if it goes on talking when the service is done with it.
 
 use super::common::{Server, log_end};
-use crate::drive::run;
+use crate::drive::{Reports, run};
 use crate::error::Result;
 use crate::sys::clock;
 use windlass_core::time::Wake;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let mut lent = server.lend_many();
+    let mut buffers = server.buffers_for_many(Reports::OnChange);
     server.when_ready.come()?;
     while !server.is_over(clock::now(), 0) {
-        let Some(stream) = server.next_client(0, None, Wake::Never) else { continue };
-        let mut connection = server.open(stream);
-        let how = run(&mut connection, &mut lent, |socket, interest, deadline| {
+        let Some(client) = server.next_client(0, None, Wake::Never) else { continue };
+        let mut job = server.offer.open(client, clock::now());
+        let how = run(&mut job, &mut buffers, |socket, interest, deadline| {
             server.wait_for(socket, interest, deadline)
         });
-        drop(connection);
+        drop(job);
         server.acceptor.closed();
         log_end(how);
     }

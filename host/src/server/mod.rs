@@ -27,8 +27,8 @@ mod confine;
 mod confine;
 #[cfg(feature = "status")]
 mod control;
-mod crowd;
 mod hub;
+mod live_clients;
 mod model;
 mod ready;
 mod service;
@@ -60,7 +60,7 @@ pub use spec::{Files, Opened, Place, Spec};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
 
-pub use crate::drive::REQUEST_MAX_US;
+pub use crate::drive::{REQUEST_MAX_US, TimeLimits};
 
 use crate::error::Result;
 

@@ -10,14 +10,15 @@
 
 use super::common::Server;
 use super::hub::Hub;
+use crate::drive::Reports;
 use crate::error::{Error, Result};
 use crate::sys::poll::PollSet;
 use crate::sys::ready::{Ready, Token};
 
 pub(super) fn serve(server: Server) -> Result<()> {
-    let mut hub = Hub::level_triggered(server);
+    let mut hub = Hub::new(server, Reports::WhileReady);
     let mut set = PollSet::new();
-    hub.is_ready()?;
+    hub.server.when_ready.come()?;
     while !hub.is_over() {
         set.clear();
         hub.watched().for_each(|(token, fd, interest)| set.add(fd, interest, token));
@@ -27,14 +28,14 @@ pub(super) fn serve(server: Server) -> Result<()> {
             match token {
                 Token::STOP => hub.stopping(),
                 Token::LISTENER => {
-                    while let Some(stream) = hub.accept() {
-                        let _ = hub.open(stream);
+                    while let Some(client) = hub.accept() {
+                        let _ = hub.open(client);
                     }
                 }
                 token => drop(hub.turn(token, ready)),
             }
         }
-        while let Some(token) = hub.expired() {
+        while let Some(token) = hub.jobs.expired(hub.now) {
             let _ = hub.turn(token, Ready::NONE);
         }
     }

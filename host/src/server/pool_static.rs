@@ -17,7 +17,7 @@ use super::confine::Sandbox;
 use super::pool::{self, About, Parent, Pool, Terms, Waiting, Worker};
 use super::ready::WhenReady;
 use super::{Model, Offer, Server};
-use crate::drive::{Lent, Patience};
+use crate::drive::{Acceptor, Buffers, Rules};
 use crate::error::{Error, Result};
 use crate::reactor::Incoming;
 use crate::server::Stop;
@@ -27,27 +27,27 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let sandbox = server.sandbox();
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
-    let patience = server.patience();
+    let rules = server.rules();
     let Server { offer, limits, stop, control, when_ready, .. } = server;
     let pool = limits.pool.within(limits.max_connections);
     let about = About::of(Model::PoolStatic, offer.name(), pool, &listener, control)?;
-    pool::fit!(pool.workers, run(listener, offer, about, patience, stop, (sandbox, when_ready)))
+    pool::fit!(pool.workers, run(listener, offer, about, rules, stop, (sandbox, when_ready)))
 }
 
 fn run<const N: usize>(
     listener: Listener,
     offer: Offer,
     about: About,
-    patience: Patience,
+    rules: Rules,
     stop: Stop,
     (sandbox, when_ready): (Sandbox, WhenReady),
 ) -> Result<()> {
     let limits = about.limits;
     let policy = Policy { grace_us: stop.longest_us(), ..Policy::fixed(limits.workers) };
-    let root = offer.root().cloned();
+    let root = rules.root.clone();
     let (waiting, gauge) = (Waiting::new()?, listener.gauge()?);
     let of_workers = waiting.clone();
-    let work = move |worker: Worker| work(worker, &offer, limits, patience, &of_workers);
+    let work = move |worker: Worker| work(worker, &offer, limits, &rules, &of_workers);
     let terms = Terms {
         policy,
         about,
@@ -59,13 +59,13 @@ fn run<const N: usize>(
         work: Box::new(work),
     };
     pool::run::<N>(terms, |events, parent| {
+        let acceptor = Acceptor::new(listener, usize::MAX);
         // The supervisor says when there is room; streams of the loop are the control socket's.
-        let listener =
-            events.listen(listener, usize::MAX, |parent: &mut Parent<N>, cx, incoming| {
-                if let Incoming::Client(client) = incoming {
-                    parent.accepted(cx, client);
-                }
-            })?;
+        let listener = events.accept_with(acceptor, |parent: &mut Parent<N>, cx, incoming| {
+            if let Incoming::Client(client) = incoming {
+                parent.accepted(cx, client);
+            }
+        })?;
         // Until somebody can take a client.
         events.disarm(listener);
         parent.listener = Some(listener);
@@ -74,17 +74,11 @@ fn run<const N: usize>(
 }
 
 /// The life of a worker.
-fn work(
-    mut worker: Worker,
-    offer: &Offer,
-    limits: Pool,
-    patience: Patience,
-    waiting: &Waiting,
-) -> i32 {
-    let mut lent = offer.equip(Lent::for_one(patience)).watching(waiting.crowded());
+fn work(mut worker: Worker, offer: &Offer, limits: Pool, rules: &Rules, waiting: &Waiting) -> i32 {
+    let mut buffers = Buffers::for_one(rules.clone()).watching(waiting.overload());
     worker.ready();
     while let pool::Task::Serve(conn, client) = worker.next_task() {
-        worker.serve(client, offer, &mut lent, limits);
+        worker.serve(client, offer, &mut buffers, limits);
         worker.done(conn);
     }
     debug!(slot = worker.id().slot, "a worker ends");

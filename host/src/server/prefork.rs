@@ -18,7 +18,7 @@ use super::confine::Sandbox;
 use super::pool::{self, About, Board, Pool, Shared, Terms, Worker};
 use super::ready::WhenReady;
 use super::{Model, Offer, Server, Stop};
-use crate::drive::{Lent, Patience};
+use crate::drive::{Buffers, Client, Rules};
 use crate::error::{Error, Result};
 use crate::sys::listener::{Accepted, Listener};
 use crate::sys::quit;
@@ -27,18 +27,18 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let sandbox = server.sandbox();
     let listener = server.acceptor.take().into_listener();
     let listener = listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
-    let patience = server.patience();
+    let rules = server.rules();
     let Server { offer, limits, stop, control, when_ready, .. } = server;
     let pool = limits.pool.within(limits.max_connections);
     let about = About::of(Model::Prefork, offer.name(), pool, &listener, control)?;
-    pool::fit!(pool.max_workers, run(listener, offer, about, patience, stop, (sandbox, when_ready)))
+    pool::fit!(pool.max_workers, run(listener, offer, about, rules, stop, (sandbox, when_ready)))
 }
 
 fn run<const N: usize>(
     listener: Listener,
     offer: Offer,
     about: About,
-    patience: Patience,
+    rules: Rules,
     stop: Stop,
     (sandbox, when_ready): (Sandbox, WhenReady),
 ) -> Result<()> {
@@ -47,10 +47,10 @@ fn run<const N: usize>(
     let policy =
         Policy { grace_us: stop.longest_us(), ..Policy::spare(min_spare, max_spare, max_workers) };
     let board = Rc::new(Board::new(N, limits)?);
-    let root = offer.root().cloned();
+    let root = rules.root.clone();
     let shared = Shared { listener: Rc::new(listener), board };
     let of_workers = shared.clone();
-    let work = move |worker: Worker| work(worker, &of_workers, &offer, limits, patience);
+    let work = move |worker: Worker| work(worker, &of_workers, &offer, limits, &rules);
     let (shared, work) = (Some(shared), Box::new(work));
     pool::run::<N>(
         Terms { policy, about, stop, root, shared, sandbox, when_ready, work },
@@ -59,25 +59,19 @@ fn run<const N: usize>(
 }
 
 /// The life of a worker.
-fn work(
-    mut worker: Worker,
-    shared: &Shared,
-    offer: &Offer,
-    limits: Pool,
-    patience: Patience,
-) -> i32 {
+fn work(mut worker: Worker, shared: &Shared, offer: &Offer, limits: Pool, rules: &Rules) -> i32 {
     let others = shared.clone();
-    let crowded = move || others.board.is_full() && others.listener.has_client();
-    let mut lent = offer.equip(Lent::for_one(patience)).watching(Box::new(crowded));
+    let overload = move || others.board.is_full() && others.listener.has_client();
+    let mut buffers = Buffers::for_one(rules.clone()).watching(Box::new(overload));
     let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let place = shared.board.enter(worker.id());
     worker.ready();
     while !quit::is_asked() {
         // A signal that comes just before the wait does not interrupt it, so the wait has a limit.
         match queue.next(pool::LOOK_EVERY) {
-            Accepted::Stream(client) => {
+            Accepted::Stream(stream) => {
                 place.busy();
-                worker.serve(client, offer, &mut lent, limits);
+                worker.serve(Client::Stream(stream), offer, &mut buffers, limits);
                 place.idle();
             }
             // A signal, a second without a client, or another worker was faster.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use windlass_core::session::files::REQUEST_MAX;
 use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
+use windlass_core::time::Instant;
 
 use crate::digest::OFFERED;
-use crate::drive::Lent;
+use crate::drive::{Client, Job, Rules, TimeLimits};
 use crate::sys::clock;
 use crate::sys::root::Root;
 
@@ -38,8 +39,8 @@ impl Service {
     }
 
     /// A session of it that needs nothing: of `files`, one that refuses whatever is asked for.
-    pub fn open(self) -> Box<dyn Session + Send> {
-        Offer::from(self).open()
+    pub fn session(self) -> Box<dyn Session + Send> {
+        Offer::from(self).session()
     }
 }
 
@@ -160,8 +161,15 @@ impl Offer {
         }
     }
 
-    /// The session for one more client.
-    pub fn open(&self) -> Box<dyn Session + Send> {
+    /// Begins to serve a client.
+    pub fn open(&self, client: Client, now: Instant) -> Job {
+        match client {
+            Client::Stream(stream) => Job::stream(stream, self.session(), now),
+        }
+    }
+
+    /// The session for one more connection.
+    pub fn session(&self) -> Box<dyn Session + Send> {
         match self {
             Self::Time => Box::new(TimeServer::new(clock::stamp())),
             Self::Upper => Box::new(Upper::new()),
@@ -174,10 +182,9 @@ impl Offer {
         }
     }
 
-    /// Adds what its sessions ask their shell for.
-    pub(super) fn equip(&self, mut lent: Lent) -> Lent {
-        lent.set_root(self.root().cloned());
-        lent
+    /// What holds for its clients, with these limits.
+    pub fn rules(&self, limits: TimeLimits) -> Rules {
+        Rules { limits, root: self.root().cloned() }
     }
 }
 

@@ -16,47 +16,47 @@ use std::thread::Builder;
 use windlass_core::time::Wake;
 
 use super::common::{Server, log_end};
-use super::crowd::{Crowd, Member, STACK};
-use crate::drive::{Connection, Lent};
+use super::live_clients::{LiveClient, LiveClients, STACK};
+use crate::drive::{Buffers, Client};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::clock;
-use crate::sys::stream::Stream;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
-    let (offer, patience) = (server.offer.clone(), server.patience());
+    let clients = LiveClients::new().map_err(Error::of("open an eventfd", ""))?;
+    let (offer, rules) = (server.offer.clone(), server.rules());
     server.when_ready.come()?;
     loop {
-        crowd.set_awaited(server.awaits_an_end(crowd.live()));
-        if let Some(stream) = server.next_client(crowd.live(), Some(&crowd.bell), Wake::Never) {
+        clients.set_awaited(server.awaits_an_end(clients.count()));
+        if let Some(client) = server.next_client(clients.count(), Some(&clients.bell), Wake::Never)
+        {
             // Handed over after the start: the client of a thread that cannot be started is still
             // here, to be told.
-            let (hand_over, receive) = mpsc::sync_channel::<(Member, Stream)>(1);
-            let offer = offer.clone();
+            let (hand_over, receive) = mpsc::sync_channel::<(LiveClient, Client)>(1);
+            let (offer, rules) = (offer.clone(), rules.clone());
             let body = move || {
-                let Ok((member, client)) = receive.recv() else { return };
-                let mut connection = Connection::new(client, offer.open(), clock::now());
-                let how = member.serve(&mut connection, &mut offer.equip(Lent::for_one(patience)));
+                let Ok((guard, client)) = receive.recv() else { return };
+                let mut job = offer.open(client, clock::now());
+                let how = guard.serve(&mut job, &mut Buffers::for_one(rules));
                 log_end(how);
                 // The descriptor is free before the count says so.
-                drop(connection);
-                drop(member);
+                drop(job);
+                drop(guard);
             };
             match Builder::new().stack_size(STACK).spawn(body) {
-                Ok(_) => drop(hand_over.send((crowd.enter(), stream))),
+                Ok(_) => drop(hand_over.send((clients.add(), client))),
                 Err(error) => {
                     let errno = error.raw_os_error().unwrap_or(Errno::EAGAIN as i32);
                     let (errno, now) = (Errno::from_raw(errno), clock::now());
-                    server.acceptor.pause("start a thread", errno, now, crowd.live());
-                    server.acceptor.refuse(&stream, "no thread could be started", now);
+                    server.acceptor.pause("start a thread", errno, now, clients.count());
+                    server.acceptor.refuse(&client, "no thread could be started", now);
                 }
             }
         }
-        if server.is_over(clock::now(), crowd.live()) {
+        if server.is_over(clock::now(), clients.count()) {
             break;
         }
     }
-    crowd.disperse();
+    clients.end_all();
     Ok(())
 }

@@ -19,26 +19,25 @@ use windlass_core::time::Wake;
 
 use super::Offer;
 use super::common::{Server, log_end};
-use super::crowd::{Crowd, Member, STACK};
-use crate::drive::{Connection, Lent, Patience};
+use super::live_clients::{LiveClient, LiveClients, STACK};
+use crate::drive::{Buffers, Client, Rules};
 use crate::error::{Error, Result};
 use crate::sys::clock;
-use crate::sys::stream::Stream;
 
 /// What the workers and the accepting thread share.
 struct Pool {
     state: Mutex<State>,
     /// There is work, or a worker is to retire, or the pool closes.
     work: Condvar,
-    crowd: Arc<Crowd>,
+    clients: Arc<LiveClients>,
     offer: Offer,
-    patience: Patience,
+    rules: Rules,
     max_threads: u32,
 }
 
 struct State {
     /// Those whose turn has not come. A client's time counts from there.
-    queue: VecDeque<(Member, Stream)>,
+    queue: VecDeque<(LiveClient, Client)>,
     threads: Threads,
     /// Workers told to retire that have not heard it yet.
     retire: u32,
@@ -48,7 +47,7 @@ struct State {
 }
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let crowd = Crowd::new().map_err(Error::of("open an eventfd", ""))?;
+    let clients = LiveClients::new().map_err(Error::of("open an eventfd", ""))?;
     let threads = Threads::new(server.limits.threads, clock::now())
         .map_err(Error::of("start a thread pool", ""))?;
     let state =
@@ -56,32 +55,32 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let pool = Arc::new(Pool {
         state: Mutex::new(state),
         work: Condvar::new(),
-        crowd: Arc::clone(&crowd),
+        clients: Arc::clone(&clients),
         offer: server.offer.clone(),
-        patience: server.patience(),
+        rules: server.rules(),
         max_threads: server.limits.threads.max,
     });
     loop {
         // Said before the queue is looked at: a worker that takes from it afterwards rings.
-        crowd.set_awaited(true);
+        clients.set_awaited(true);
         let (has_room, wake) = pool.perform();
         if pool.lock().threads.live() > 0 {
             server.when_ready.come()?;
         }
-        if has_room && !server.awaits_an_end(crowd.live()) {
-            crowd.set_awaited(false);
+        if has_room && !server.awaits_an_end(clients.count()) {
+            clients.set_awaited(false);
         }
         // With a full queue no client may be taken, however few are in service.
-        let live = if has_room { crowd.live() } else { usize::MAX };
-        if let Some(stream) = server.next_client(live, Some(&crowd.bell), wake) {
-            pool.submit(crowd.enter(), stream);
+        let live = if has_room { clients.count() } else { usize::MAX };
+        if let Some(client) = server.next_client(live, Some(&clients.bell), wake) {
+            pool.submit(clients.add(), client);
         }
-        if server.is_over(clock::now(), crowd.live()) {
+        if server.is_over(clock::now(), clients.count()) {
             break;
         }
     }
     pool.close();
-    crowd.disperse();
+    clients.end_all();
     Ok(())
 }
 
@@ -117,11 +116,11 @@ impl Pool {
         (state.threads.has_room(), state.threads.wake())
     }
 
-    fn submit(&self, member: Member, client: Stream) {
+    fn submit(&self, guard: LiveClient, client: Client) {
         let mut state = self.lock();
         // Only the accepting thread submits, and it looked for room before.
         if state.threads.submit(clock::now()).is_ok() {
-            state.queue.push_back((member, client));
+            state.queue.push_back((guard, client));
             drop(state);
             self.work.notify_one();
         }
@@ -130,8 +129,8 @@ impl Pool {
     /// The life of a worker.
     fn work(self: &Arc<Self>) {
         let pool = Arc::clone(self);
-        let crowded = Box::new(move || pool.is_crowded());
-        let mut lent = self.offer.equip(Lent::for_one(self.patience)).watching(crowded);
+        let overload = Box::new(move || pool.is_overloaded());
+        let mut buffers = Buffers::for_one(self.rules.clone()).watching(overload);
         let mut state = self.lock();
         loop {
             // Before the queue: the bookkeeping counts this thread as gone, not as idle.
@@ -140,17 +139,17 @@ impl Pool {
                 state.threads.handle(Event::Retired, clock::now());
                 info!(threads = state.threads.live(), "retired a thread");
                 return;
-            } else if let Some((member, client)) = state.queue.pop_front() {
+            } else if let Some((guard, client)) = state.queue.pop_front() {
                 state.threads.handle(Event::Taken, clock::now());
                 drop(state);
-                self.crowd.ring();
-                let mut connection = Connection::new(client, self.offer.open(), clock::now());
+                self.clients.ring();
+                let mut job = self.offer.open(client, clock::now());
                 let mut task = Task { pool: self, finished: false };
-                log_end(member.serve(&mut connection, &mut lent));
-                drop(connection);
+                log_end(guard.serve(&mut job, &mut buffers));
+                drop(job);
                 task.finished = true;
                 drop(task);
-                drop(member);
+                drop(guard);
                 state = self.lock();
             } else if state.closing {
                 return;
@@ -161,7 +160,7 @@ impl Pool {
     }
 
     /// Whether a client waits while every thread that there may be has one.
-    fn is_crowded(&self) -> bool {
+    fn is_overloaded(&self) -> bool {
         let state = self.lock();
         let all_busy = state.threads.busy() == state.threads.live();
         let no_more = state.threads.live() >= self.max_threads || state.spawn_failed;

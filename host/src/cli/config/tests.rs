@@ -41,7 +41,7 @@ fn what_is_said_is_taken() {
     assert_eq!(addresses, ["unix:@a", "fd:3"]);
     let Spec { name, service, model, limits, backlog, grace_us, drain_us, .. } = &specs[1];
     assert_eq!((name.as_deref(), *service, *model), (Some("web"), Service::Echo, Model::Prefork));
-    assert_eq!((limits.max_connections, limits.idle_us, *backlog), (7, None, 8));
+    assert_eq!((limits.max_connections, limits.time.idle_us, *backlog), (7, None, 8));
     let pool = limits.pool;
     assert_eq!((pool.min_spare, pool.max_spare, pool.max_workers), (1, 2, 3));
     assert_eq!((pool.requests, pool.hold_us), (Some(9), 4_000));

@@ -9,6 +9,7 @@ use crate::sys::clock;
 use crate::sys::connect::connect;
 use crate::sys::poll::{Woken, wait};
 use crate::sys::ready::{Interest, Ready};
+use crate::sys::stream::Stream;
 
 const T0: Instant = Instant::from_micros(1_000_000);
 

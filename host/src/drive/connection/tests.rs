@@ -9,7 +9,7 @@ use windlass_core::stream::Write;
 use windlass_core::want::Want;
 use windlass_core::wire::Stamp;
 
-use super::super::lent::Patience;
+use super::super::rules::{Rules, TimeLimits};
 use super::*;
 use crate::addr::Address;
 use crate::sys::clock;
@@ -19,7 +19,7 @@ use crate::sys::poll::{self, PollSet, Woken};
 use crate::sys::ready::Token;
 
 mod close_tests;
-mod patience_tests;
+mod limits_tests;
 mod schedule_tests;
 mod script_tests;
 mod turn_tests;
@@ -75,12 +75,18 @@ fn pattern(len: usize) -> Vec<u8> {
     bytes
 }
 
-fn lent(input: usize, output: usize, budget: usize, idle_us: Option<u64>) -> Lent {
-    let mut lent = Lent::for_one(Patience { idle_us, ..Patience::default() });
-    lent.input = vec![0; input].into_boxed_slice();
-    lent.output = vec![0; output].into_boxed_slice();
-    lent.budget = budget;
-    lent
+/// Rules with these limits.
+fn under(limits: TimeLimits) -> Rules {
+    Rules { limits, root: None }
+}
+
+fn buffers(input: usize, output: usize, budget: usize, idle_us: Option<u64>) -> Buffers {
+    let limits = TimeLimits { idle_us, ..TimeLimits::default() };
+    let mut buffers = Buffers::for_one(under(limits));
+    buffers.input = vec![0; input].into_boxed_slice();
+    buffers.output = vec![0; output].into_boxed_slice();
+    buffers.budget = budget;
+    buffers
 }
 
 /// How far a peer could read.
@@ -96,24 +102,24 @@ enum Heard {
 /// A connection, its loop's memory, its time, and its peer.
 struct Rig<S: Session + ?Sized> {
     connection: Connection<S>,
-    lent: Lent,
+    buffers: Buffers,
     now: Instant,
     peer: Stream,
 }
 
 impl<S: Session> Rig<S> {
-    fn new(pair: (Stream, Stream), session: S, lent: Lent) -> Self {
+    fn new(pair: (Stream, Stream), session: S, buffers: Buffers) -> Self {
         let connection = Connection::new(pair.0, Box::new(session), T0);
-        Self { connection, lent, now: T0, peer: pair.1 }
+        Self { connection, buffers, now: T0, peer: pair.1 }
     }
 
     /// Over a Unix socket, with buffers as in a loop.
     fn plain(session: S) -> Self {
-        Self::new(unix_pair(), session, Lent::for_one(Patience::default()))
+        Self::new(unix_pair(), session, Buffers::for_one(Rules::default()))
     }
 
     fn turn(&mut self, ready: Ready) -> Next {
-        self.connection.turn(ready, self.now, &mut self.lent)
+        self.connection.turn(ready, self.now, &mut self.buffers)
     }
 
     fn turn_at(&mut self, us: u64, ready: Ready) -> Next {
@@ -122,7 +128,7 @@ impl<S: Session> Rig<S> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.connection.deadline(&self.lent)
+        self.connection.deadline(&self.buffers)
     }
 
     /// The peer sends all of `bytes`, which fit, and the kernel has brought them.
@@ -218,15 +224,19 @@ impl<S: Session> Rig<S> {
         (heard, how)
     }
 
-    /// Bytes that are held because the peer does not take them.
+    /// Bytes that are backlog because the peer does not take them.
     fn held_output(&self) -> usize {
-        self.connection.outlet.held.as_ref().map_or(0, |held| held.output.len() - held.sent)
+        self.connection
+            .outlet
+            .backlog
+            .as_ref()
+            .map_or(0, |backlog| backlog.output.len() - backlog.sent)
     }
 
     /// Memory in the backlog.
     fn held_capacity(&self) -> usize {
-        let held = self.connection.outlet.held.as_ref();
-        held.map_or(0, |held| held.output.capacity() + held.input.capacity())
+        let backlog = self.connection.outlet.backlog.as_ref();
+        backlog.map_or(0, |backlog| backlog.output.capacity() + backlog.input.capacity())
     }
 }
 

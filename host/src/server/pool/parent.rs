@@ -30,6 +30,7 @@ use super::message::{Order, Report};
 use super::notice::log;
 use super::queue::Queue;
 use super::worker::Worker;
+use crate::drive::Client;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Priority, Token, Watch};
 use crate::server::Stop;
@@ -42,7 +43,6 @@ use crate::sys::listener::Listener;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
-use crate::sys::stream::Stream;
 use crate::sys::{Errno, clock, pidfd};
 
 /// The parent of a pool with at most `N` workers, the surge included.
@@ -51,7 +51,7 @@ pub(in crate::server) struct Parent<const N: usize> {
     /// By slot.
     pub(super) members: [Option<Member>; N],
     /// The parent's copies of connections, by place.
-    copies: [Option<Stream>; N],
+    copies: [Option<Client>; N],
     /// Watched while [`Action::Listen`] says so.
     pub(in crate::server) listener: Option<Token>,
     /// Its accept queue, of a static pool.
@@ -238,7 +238,7 @@ impl<const N: usize> Parent<N> {
             }
             Action::Inspect(conn) => {
                 let copy = self.copies[usize::from(conn.index)].as_ref();
-                let untouched = copy.is_some_and(Stream::is_untouched);
+                let untouched = copy.is_some_and(Client::is_untouched);
                 let trace = if untouched { Trace::Untouched } else { Trace::Touched };
                 self.supervisor.handle(Event::Inspected { conn, trace }, now);
             }
@@ -280,7 +280,7 @@ impl<const N: usize> Parent<N> {
     }
 
     /// A client was accepted; the supervisor listened, so there is a place.
-    pub(in crate::server) fn accepted(&mut self, cx: &mut Cx<N>, client: Stream) {
+    pub(in crate::server) fn accepted(&mut self, cx: &mut Cx<N>, client: Client) {
         let Some(conn) = self.supervisor.vacant() else {
             debug_assert!(false, "the listener is not watched without a place");
             return;

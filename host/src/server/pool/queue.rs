@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use super::parent::{Cx, Parent};
-use crate::drive::Crowded;
+use crate::drive::Overload;
 use crate::error::Result;
 use crate::reactor::{EventLoop, Token, Watch};
 use crate::sys::listener::Gauge;
@@ -27,7 +27,7 @@ impl Waiting {
     }
 
     /// For a worker, which looks at it.
-    pub(in crate::server) fn crowded(&self) -> Crowded {
+    pub(in crate::server) fn overload(&self) -> Overload {
         let Self(word) = self.clone();
         Box::new(move || word[0].load(Ordering::Relaxed) != 0)
     }

@@ -6,13 +6,12 @@ use windlass_core::pool::supervisor::{Conn, Worker as Id};
 use windlass_core::stream::Write;
 
 use super::message::{Order, Report};
-use crate::drive::{Connection, Lent, run_alone};
+use crate::drive::{Buffers, Client, run_alone};
 use crate::server::Offer;
 use crate::server::common::log_end;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::poll::{wait, wait_for_input};
 use crate::sys::ready::Interest;
-use crate::sys::stream::Stream;
 use crate::sys::{Errno, clock, quit};
 
 /// The exit status of a worker that ran out of descriptors or memory: more workers would not help.
@@ -28,7 +27,7 @@ pub(in crate::server) struct Worker {
 /// What a worker of a static pool is to do next.
 pub(in crate::server) enum Task {
     /// Serve this connection, which the parent knows by that name.
-    Serve(Conn, Stream),
+    Serve(Conn, Client),
     /// End.
     Quit,
 }
@@ -70,7 +69,7 @@ impl Worker {
             };
             match (Order::from_bytes(&buf[..len]), fd) {
                 (Some(Order::Serve(conn)), Some(fd)) => {
-                    return Task::Serve(conn, Stream::of_socket(fd));
+                    return Task::Serve(conn, Client::passed(fd));
                 }
                 // It came without its descriptor; the parent has a copy.
                 (Some(Order::Serve(conn)), None) => self.report(Report::Returned(conn)),
@@ -84,14 +83,14 @@ impl Worker {
     /// asks to be replaced, and goes on until it is.
     pub(in crate::server) fn serve(
         &mut self,
-        stream: Stream,
+        client: Client,
         offer: &Offer,
-        lent: &mut Lent,
+        buffers: &mut Buffers,
         pool: super::Pool,
     ) {
-        let mut connection = Connection::new(stream, offer.open(), clock::now());
-        log_end(run_alone(&mut connection, lent));
-        drop(connection);
+        let mut job = offer.open(client, clock::now());
+        log_end(run_alone(&mut job, buffers));
+        drop(job);
         hold(pool.hold_us);
         self.served += 1;
         if pool.requests == Some(self.served) {

@@ -38,7 +38,7 @@ fn a_half_close_waits_for_the_output_and_leaves_the_input_open() {
 #[test]
 fn done_with_a_silent_peer_closes_at_once() {
     for pair in [unix_pair(), tcp_pair()] {
-        let idle = lent(64, 64, 64, Some(SECOND));
+        let idle = buffers(64, 64, 64, Some(SECOND));
         let mut rig = Rig::new(pair, TimeServer::new(Stamp(1_700_000_000)), idle);
         assert_eq!(rig.turn(Ready::NONE), Next::Closed(Ok(())));
         let Rig { connection, peer, .. } = rig;
@@ -88,7 +88,7 @@ fn a_fault_of_the_session_closes_without_flushing() {
 
 /// A time server whose client is still talking when the stamp is out.
 fn lingering() -> Rig<TimeServer> {
-    let mut rig = Rig::new(tcp_pair(), TimeServer::new(Stamp(5)), lent(64, 64, 64, None));
+    let mut rig = Rig::new(tcp_pair(), TimeServer::new(Stamp(5)), buffers(64, 64, 64, None));
     rig.say(b"GET / HTTP/1.1\r\n");
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::READ));
     rig
@@ -145,25 +145,26 @@ fn a_peer_that_resets_after_the_end_costs_nothing() {
     let rig = lingering();
     // To close with unread input is to reset.
     await_ready(&rig.peer, Interest::READ);
-    let Rig { mut connection, mut lent, now, peer } = rig;
+    let Rig { mut connection, mut buffers, now, peer } = rig;
     drop(peer);
     let ready = await_ready(&connection, Interest::READ);
-    assert_eq!(connection.turn(ready, now, &mut lent), Next::Closed(Ok(())));
+    assert_eq!(connection.turn(ready, now, &mut buffers), Next::Closed(Ok(())));
 }
 
 // Peers that go away.
 
 #[test]
 fn a_reset_aborts_the_session() {
-    let mut rig = Rig::new(tcp_pair(), Script::recital(b"unread".to_vec()), lent(64, 64, 64, None));
+    let mut rig =
+        Rig::new(tcp_pair(), Script::recital(b"unread".to_vec()), buffers(64, 64, 64, None));
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::READ));
     await_ready(&rig.peer, Interest::READ);
-    let Rig { mut connection, mut lent, now, peer } = rig;
+    let Rig { mut connection, mut buffers, now, peer } = rig;
     // To close with unread input is to reset.
     drop(peer);
     let ready = await_ready(&connection, Interest::READ);
     let fault = Fault::Peer(Peer::Reset);
-    assert_eq!(connection.turn(ready, now, &mut lent), Next::Closed(Err(fault)));
+    assert_eq!(connection.turn(ready, now, &mut buffers), Next::Closed(Err(fault)));
     assert_eq!(connection.session().aborted, Some(fault));
 }
 
@@ -171,12 +172,12 @@ fn a_reset_aborts_the_session() {
 fn a_peer_that_goes_while_output_is_owed_is_a_reset() {
     let mut rig = Rig::plain(Script::recital(pattern(1 << 20)));
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::WRITE));
-    let Rig { mut connection, mut lent, now, peer } = rig;
+    let Rig { mut connection, mut buffers, now, peer } = rig;
     drop(peer);
     // A wait for input alone would have said it like this.
     let ready = Ready { read: true, hup: true, dead: true, ..Ready::NONE };
     let fault = Fault::Peer(Peer::Reset);
-    assert_eq!(connection.turn(ready, now, &mut lent), Next::Closed(Err(fault)));
+    assert_eq!(connection.turn(ready, now, &mut buffers), Next::Closed(Err(fault)));
     assert_eq!(connection.session().aborted, Some(fault));
 }
 
@@ -184,11 +185,11 @@ fn a_peer_that_goes_while_output_is_owed_is_a_reset() {
 fn what_a_peer_said_before_it_went_is_heard() {
     let mut rig = Rig::plain(Script::default());
     rig.say(b"last words");
-    let Rig { mut connection, mut lent, now, peer } = rig;
+    let Rig { mut connection, mut buffers, now, peer } = rig;
     drop(peer);
     let ready = await_ready(&connection, Interest::READ);
     assert!(ready.dead);
-    assert_eq!(connection.turn(ready, now, &mut lent), Next::Closed(Ok(())));
+    assert_eq!(connection.turn(ready, now, &mut buffers), Next::Closed(Ok(())));
     assert_eq!(connection.session().seen, b"last words");
 }
 
@@ -197,13 +198,13 @@ fn a_dead_connection_that_waits_for_time_only_is_closed() {
     let want = Want { read: false, wake: Wake::At(T0.after(SECOND)), ..Want::READ };
     let mut rig = Rig::plain(Script { want, ..Script::default() });
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::NONE));
-    let Rig { mut connection, mut lent, now, peer } = rig;
+    let Rig { mut connection, mut buffers, now, peer } = rig;
     drop(peer);
     // The kernel reports this also to those who wait for nothing, again and again.
     let ready = await_ready(&connection, Interest::NONE);
     assert!(ready.dead);
     let fault = Fault::Peer(Peer::Reset);
-    assert_eq!(connection.turn(ready, now, &mut lent), Next::Closed(Err(fault)));
+    assert_eq!(connection.turn(ready, now, &mut buffers), Next::Closed(Err(fault)));
     assert_eq!(connection.session().aborted, Some(fault));
 }
 

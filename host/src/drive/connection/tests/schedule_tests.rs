@@ -78,7 +78,7 @@ fn any_schedule_keeps_the_stream(
     budget: usize,
 ) -> Result<(), TestCaseError> {
     let bytes = pattern(80 * 60_000);
-    let mut rig = Rig::new(unix_pair(), Upper::new(), lent(input, 16, budget, None));
+    let mut rig = Rig::new(unix_pair(), Upper::new(), buffers(input, 16, budget, None));
     let mut driver = Driver::new(&rig, edge);
     let (mut sent, mut heard) = (0, Vec::new());
     for step in steps {

@@ -8,7 +8,7 @@ use super::*;
 fn output_larger_than_the_buffer_takes_several_calls() {
     let owed = pattern(1000);
     let session = Script::recital(owed.clone());
-    let mut rig = Rig::new(unix_pair(), session, lent(64, 16, 64, None));
+    let mut rig = Rig::new(unix_pair(), session, buffers(64, 16, 64, None));
     // Each turn renders its budget's worth, then the others have theirs.
     for _ in 0..1000 / 64 {
         assert_eq!(rig.turn(Ready::NONE), Next::Again);
@@ -30,7 +30,7 @@ fn what_is_rendered_goes_before_the_reply_in_place() {
         },
         ..Script::default()
     };
-    let mut rig = Rig::new(unix_pair(), session, lent(4, 16, 64, None));
+    let mut rig = Rig::new(unix_pair(), session, buffers(4, 16, 64, None));
     rig.say(b"abcdefgh");
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
     assert_eq!(rig.hear().0, b"<a>ABCD<e>EFGH");
@@ -73,17 +73,17 @@ fn input_that_was_not_taken_is_offered_again() {
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
     assert_eq!(rig.hear().0, b"|the qui|ck brow|n fox");
     assert_eq!(rig.connection.session().inputs, 3);
-    assert!(rig.connection.outlet.held.is_none(), "the backlog was not given back");
+    assert!(rig.connection.outlet.backlog.is_none(), "the backlog was not given back");
 }
 
 #[test]
 fn input_is_offered_again_only_after_the_output_drained() {
-    let mut rig = Rig::new(unix_pair(), sipping(), lent(4096, 64, 1 << 20, None));
+    let mut rig = Rig::new(unix_pair(), sipping(), buffers(4096, 64, 1 << 20, None));
     let sent = rig.flood();
     assert!(rig.held_output() > 0);
     let offers = rig.connection.session().inputs;
     assert_eq!(rig.turn(READ), Next::Wait(Interest::WRITE));
-    assert_eq!(rig.connection.session().inputs, offers, "offered while output was held");
+    assert_eq!(rig.connection.session().inputs, offers, "offered while output was backlog");
     let (heard, how) = rig.converse(&[]);
     assert_eq!(how, Ok(()));
     assert!(without_marks(&heard) == sent, "{} of {} bytes", heard.len(), sent.len());
@@ -128,7 +128,7 @@ fn what_a_session_did_not_take_when_it_was_done_is_dropped() {
             },
             ..Script::default()
         },
-        lent(64, 64, 64, None),
+        buffers(64, 64, 64, None),
     );
     rig.say(b"abcdef");
     assert_eq!(rig.turn(READ), Next::Closed(Ok(())));
@@ -165,7 +165,7 @@ fn a_tick_comes_also_while_output_is_held() {
     let mut rig = Rig::new(
         unix_pair(),
         ticking(Script::recital(pattern(1 << 20))),
-        lent(64, 1 << 20, 64, Some(5 * SECOND)),
+        buffers(64, 1 << 20, 64, Some(5 * SECOND)),
     );
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::WRITE));
     assert!(rig.held_output() > 0);
@@ -189,7 +189,7 @@ fn a_session_can_end_itself_in_a_tick() {
 }
 
 #[test]
-fn the_deadline_is_the_earlier_of_patience_and_wake() {
+fn the_deadline_is_the_earlier_of_limit_and_wake() {
     let after = |us| T0.after(us);
     for (wake, idle_us, expected) in [
         (Wake::Never, None, None),
@@ -201,7 +201,7 @@ fn the_deadline_is_the_earlier_of_patience_and_wake() {
         (Wake::Now, None, Some(Instant::ZERO)),
     ] {
         let session = Script { want: Want { wake, ..Want::READ }, ..Script::default() };
-        let rig = Rig::new(unix_pair(), session, lent(1, 1, 1, idle_us));
+        let rig = Rig::new(unix_pair(), session, buffers(1, 1, 1, idle_us));
         assert_eq!(rig.deadline(), expected, "{wake:?}, {idle_us:?}");
     }
 }

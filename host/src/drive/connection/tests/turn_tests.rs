@@ -56,7 +56,7 @@ fn level_triggered_events_in_any_number_serve_a_stream() {
 
 #[test]
 fn the_budget_ends_a_turn_and_later_turns_finish() {
-    let mut rig = Rig::new(unix_pair(), Echo::new(), lent(16, 16, 64, None));
+    let mut rig = Rig::new(unix_pair(), Echo::new(), buffers(16, 16, 64, None));
     let bytes = pattern(200);
     rig.say(&bytes);
     let mut heard = Vec::new();
@@ -79,7 +79,7 @@ fn the_budget_ends_a_turn_and_later_turns_finish() {
 #[test]
 fn data_and_the_end_in_one_event_are_served_in_one_turn() {
     for input in [1, 3, 4, 64] {
-        let mut rig = Rig::new(unix_pair(), Upper::new(), lent(input, 64, 64, None));
+        let mut rig = Rig::new(unix_pair(), Upper::new(), buffers(input, 64, 64, None));
         rig.say(b"abc");
         rig.peer.shutdown_write();
         assert_eq!(rig.turn(LAST), Next::Closed(Ok(())), "reads of {input}");
@@ -90,7 +90,7 @@ fn data_and_the_end_in_one_event_are_served_in_one_turn() {
 
 #[test]
 fn a_hangup_outlives_a_turn_that_ran_out_of_budget() {
-    let mut rig = Rig::new(unix_pair(), Upper::new(), lent(4, 4, 8, None));
+    let mut rig = Rig::new(unix_pair(), Upper::new(), buffers(4, 4, 8, None));
     rig.say(b"ten bytes.");
     rig.peer.shutdown_write();
     assert_eq!(rig.turn(LAST), Next::Again);
@@ -104,28 +104,34 @@ fn without_a_hangup_a_short_read_ends_the_turn() {
     rig.say(b"abc");
     rig.peer.shutdown_write();
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
-    assert!(!rig.connection.readable);
-    assert!(!rig.connection.eof, "the end was looked for without a reason");
+    assert!(!rig.connection.outlet.readiness.is_readable());
+    assert!(
+        !rig.connection.outlet.readiness.has_ended(),
+        "the end was looked for without a reason"
+    );
     assert_eq!(rig.turn(READ), Next::Closed(Ok(())));
 }
 
 #[test]
 fn a_read_that_filled_the_buffer_is_followed_by_another() {
-    let mut rig = Rig::new(unix_pair(), Upper::new(), lent(4, 4, 64, None));
+    let mut rig = Rig::new(unix_pair(), Upper::new(), buffers(4, 4, 64, None));
     rig.say(b"eight by");
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
     assert_eq!(rig.hear().0, b"EIGHT BY");
-    assert!(!rig.connection.readable, "it waits for input with input at hand");
+    assert!(
+        !rig.connection.outlet.readiness.is_readable(),
+        "it waits for input with input at hand"
+    );
 }
 
 // A peer that does not read.
 
 /// Floods, checks that everything stopped, then reads everything.
 fn a_flood_stops_and_loses_nothing<S: Session>(pair: (Stream, Stream), session: S, upper: bool) {
-    let mut rig = Rig::new(pair, session, lent(16 * 1024, 4096, 256 * 1024, None));
+    let mut rig = Rig::new(pair, session, buffers(16 * 1024, 4096, 256 * 1024, None));
     let mut sent = rig.flood();
     let backlog = rig.held_output();
-    assert!((1..=16 * 1024).contains(&backlog), "{backlog} bytes are held");
+    assert!((1..=16 * 1024).contains(&backlog), "{backlog} bytes are backlog");
     assert!(rig.held_capacity() <= 32 * 1024, "{} bytes of memory", rig.held_capacity());
     // Whatever events say now, it does not read on.
     assert_eq!(rig.turn(READ), Next::Wait(Interest::WRITE));
@@ -140,7 +146,7 @@ fn a_flood_stops_and_loses_nothing<S: Session>(pair: (Stream, Stream), session: 
     }
     assert_eq!(how, Ok(()));
     assert!(heard == sent, "{} bytes were sent and {} came back", sent.len(), heard.len());
-    assert!(rig.connection.outlet.held.is_none(), "the backlog was not given back");
+    assert!(rig.connection.outlet.backlog.is_none(), "the backlog was not given back");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Connection, Lent, run_alone};
+use crate::drive::{Buffers, Job, run_alone};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
@@ -19,7 +19,7 @@ pub(super) const STACK: usize = 512 * 1024;
 
 /// The clients in the care of threads.
 #[derive(Debug)]
-pub(super) struct Crowd {
+pub(super) struct LiveClients {
     live: AtomicUsize,
     /// The accepting thread can go on only when something changes here. Without this each end of a
     /// connection would wake it for nothing.
@@ -29,11 +29,11 @@ pub(super) struct Crowd {
     roster: Roster,
 }
 
-/// One client in the crowd. Dropped with its thread, even when that panics.
+/// One of them. Dropped with its thread, even when that panics.
 #[derive(Debug)]
-pub(super) struct Member(Arc<Crowd>);
+pub(super) struct LiveClient(Arc<LiveClients>);
 
-impl Crowd {
+impl LiveClients {
     pub(super) fn new() -> Result<Arc<Self>, Errno> {
         Ok(Arc::new(Self {
             live: AtomicUsize::new(0),
@@ -44,12 +44,12 @@ impl Crowd {
     }
 
     /// One client more.
-    pub(super) fn enter(self: &Arc<Self>) -> Member {
+    pub(super) fn add(self: &Arc<Self>) -> LiveClient {
         self.live.fetch_add(1, Ordering::SeqCst);
-        Member(Arc::clone(self))
+        LiveClient(Arc::clone(self))
     }
 
-    pub(super) fn live(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.live.load(Ordering::SeqCst)
     }
 
@@ -67,9 +67,9 @@ impl Crowd {
     }
 
     /// Ends every connection, and waits until the last thread has let go of its own.
-    pub(super) fn disperse(&self) {
+    pub(super) fn end_all(&self) {
         self.set_awaited(true);
-        while self.live() > 0 {
+        while self.count() > 0 {
             self.roster.shutdown_all();
             // A client may be entering its place at this moment: look again soon.
             let soon = clock::now().after(10_000);
@@ -79,15 +79,15 @@ impl Crowd {
     }
 }
 
-impl Member {
+impl LiveClient {
     /// Serves a client to its end, in the calling thread.
-    pub(super) fn serve(&self, connection: &mut Connection, lent: &mut Lent) -> Result<(), Fault> {
-        let _place = self.0.roster.enter(connection);
-        run_alone(connection, lent)
+    pub(super) fn serve(&self, job: &mut Job, buffers: &mut Buffers) -> Result<(), Fault> {
+        let _place = self.0.roster.enter(job);
+        run_alone(job, buffers)
     }
 }
 
-impl Drop for Member {
+impl Drop for LiveClient {
     fn drop(&mut self) {
         self.0.live.fetch_sub(1, Ordering::SeqCst);
         self.0.ring();

@@ -3,7 +3,7 @@
 use super::*;
 
 fn patient(session: Script) -> Rig<Script> {
-    Rig::new(unix_pair(), session, lent(64, 1 << 20, 1 << 20, Some(5 * SECOND)))
+    Rig::new(unix_pair(), session, buffers(64, 1 << 20, 1 << 20, Some(5 * SECOND)))
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_peer_that_never_reads_is_cut() {
 }
 
 #[test]
-fn without_a_limit_patience_has_no_end() {
+fn without_a_limit_it_stays_for_ever() {
     let mut rig = Rig::plain(Upper::new());
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::READ));
     assert_eq!(rig.deadline(), None);
@@ -115,14 +115,14 @@ impl Session for Asked {
     }
 }
 
-fn asked(patience: Patience) -> Rig<Asked> {
+fn asked(limits: TimeLimits) -> Rig<Asked> {
     let session = Asked(Script::default(), false);
-    let mut rig = Rig::new(unix_pair(), session, Lent::for_one(patience));
+    let mut rig = Rig::new(unix_pair(), session, Buffers::for_one(under(limits)));
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::READ));
     rig
 }
 
-const IN_ALL: Patience = Patience {
+const IN_ALL: TimeLimits = TimeLimits {
     idle_us: Some(5 * SECOND),
     request_us: Some(8 * SECOND),
     min_rate: None,
@@ -155,13 +155,13 @@ fn a_request_that_is_whole_has_no_deadline_any_more() {
 
 #[test]
 fn a_request_has_less_time_while_others_wait() {
-    for (crowded, next) in [
+    for (overload, next) in [
         (false, Next::Wait(Interest::READ)),
         (true, Next::Closed(Err(Fault::TimedOut { waited_us: SECOND }))),
     ] {
         let mut rig = asked(IN_ALL);
-        rig.lent = Lent::for_one(IN_ALL).watching(Box::new(move || crowded));
-        assert!(rig.connection.can_be_hurried(&rig.lent));
+        rig.buffers = Buffers::for_one(under(IN_ALL)).watching(Box::new(move || overload));
+        assert!(rig.connection.look_every_us(&rig.buffers).is_some());
         assert_eq!(rig.turn_at(SECOND - 1, Ready::NONE), Next::Wait(Interest::READ));
         assert_eq!(rig.turn_at(SECOND, Ready::NONE), next);
     }
@@ -169,19 +169,22 @@ fn a_request_has_less_time_while_others_wait() {
     let mut rig = asked(IN_ALL);
     rig.say(b".");
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
-    rig.lent = Lent::for_one(IN_ALL).watching(Box::new(|| true));
-    assert!(!rig.connection.can_be_hurried(&rig.lent));
+    rig.buffers = Buffers::for_one(under(IN_ALL)).watching(Box::new(|| true));
+    assert!(rig.connection.look_every_us(&rig.buffers).is_none());
     assert_eq!(rig.turn_at(4 * SECOND, Ready::NONE), Next::Wait(Interest::READ));
 }
 
 #[test]
 fn a_peer_that_takes_less_than_the_rate_is_cut_although_it_takes_some() {
     let rate = std::num::NonZeroU32::new(1_000_000);
-    let patience = Patience { idle_us: Some(5 * SECOND), min_rate: rate, ..Patience::default() };
+    let limits = TimeLimits { idle_us: Some(5 * SECOND), min_rate: rate, ..TimeLimits::default() };
     for (each_second, lives) in [(2 << 20, true), (64 << 10, false)] {
-        let mut rig =
-            Rig::new(unix_pair(), Script::recital(pattern(64 << 20)), Lent::for_one(patience));
-        rig.lent.output = vec![0; 64 << 20].into();
+        let mut rig = Rig::new(
+            unix_pair(),
+            Script::recital(pattern(64 << 20)),
+            Buffers::for_one(under(limits)),
+        );
+        rig.buffers.output = vec![0; 64 << 20].into();
         let mut end = rig.turn(Ready::NONE);
         for second in 1..20 {
             let mut left = each_second;

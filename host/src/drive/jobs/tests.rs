@@ -1,27 +1,34 @@
 //! The table: its tokens, its deadlines, its promises. Time is told by the test.
 
 use windlass_core::fault::Fault;
-use windlass_core::session::{Consumed, Echo, Out, TimeServer};
+use windlass_core::session::{Consumed, Echo, Out, Session, TimeServer};
 use windlass_core::stream::{Read, Write};
 use windlass_core::want::Want;
 use windlass_core::wire::Stamp;
 
-use super::super::lent::Patience;
+use super::super::buffers::Reports;
+use super::super::rules::{Rules, TimeLimits};
 use super::*;
+use crate::sys::stream::Stream;
 
 const T0: Instant = Instant::from_micros(1_000_000);
 const SECOND: u64 = 1_000_000;
 
 const READ: Ready = Ready { read: true, ..Ready::NONE };
 
-fn table(idle_us: Option<u64>) -> Connections {
-    Connections::new(Lent::for_one(Patience { idle_us, ..Patience::default() }))
+fn table(idle_us: Option<u64>) -> Jobs {
+    with(idle_us, Reports::OnChange)
+}
+
+fn with(idle_us: Option<u64>, reports: Reports) -> Jobs {
+    let limits = TimeLimits { idle_us, ..TimeLimits::default() };
+    Jobs::new(Buffers::for_many(Rules { limits, root: None }, reports))
 }
 
 /// Opens an echo; its token and its peer.
-fn open(table: &mut Connections, now: Instant) -> (Token, Stream) {
+fn open(table: &mut Jobs, now: Instant) -> (Token, Stream) {
     let (ours, peer) = Stream::pair().unwrap();
-    let (token, after) = table.open(ours, Box::new(Echo::new()), now);
+    let (token, after) = table.open(Job::stream(ours, Box::new(Echo::new()), now), now);
     assert_eq!(after, After::Changed(Interest::READ));
     (token, peer)
 }
@@ -65,7 +72,7 @@ impl Session for Waker {
 
 #[test]
 fn a_late_token_finds_nobody() {
-    let check = |table: &mut Connections, old| {
+    let check = |table: &mut Jobs, old| {
         let (open, served) = (table.len(), table.iter().count());
         assert!(!table.note(old, READ));
         assert_eq!(table.turn(old, READ, T0), After::Same);
@@ -111,7 +118,7 @@ fn a_place_serves_many_one_after_another() {
         assert!(matches!(table.turn(token, ready, T0), After::Gone(_)));
         assert_eq!(table.turn(token, ready, T0), After::Same);
     }
-    assert_eq!(table.slots.len(), 1);
+    assert_eq!(table.table.places(), 1);
     assert!(table.is_empty());
 }
 
@@ -120,7 +127,7 @@ fn a_session_that_is_done_in_its_first_turn_takes_no_place() {
     let mut table = table(Some(SECOND));
     let (ours, peer) = Stream::pair().unwrap();
     assert!(matches!(
-        table.open(ours, Box::new(TimeServer::new(Stamp(7))), T0),
+        table.open(Job::stream(ours, Box::new(TimeServer::new(Stamp(7))), T0), T0),
         (_, After::Gone(Ok(())))
     ));
     assert!(table.is_empty());
@@ -177,13 +184,13 @@ fn a_change_of_interest_is_said_once() {
 
 /// A connection whose first turn reads less than is there; its table, its token and the peer. The
 /// session is done at once and the client talks, so it lingers.
-fn lingering(table: Connections) -> (Connections, Token, After, Stream) {
+fn lingering(table: Jobs) -> (Jobs, Token, After, Stream) {
     let mut table = table;
-    table.lent.budget = 1;
-    table.lent.input = vec![0; 1].into_boxed_slice();
+    table.buffers.budget = 1;
+    table.buffers.input = vec![0; 1].into_boxed_slice();
     let (ours, peer) = Stream::pair().unwrap();
     say(&peer, b"ab");
-    let (token, after) = table.open(ours, Box::new(TimeServer::new(Stamp(7))), T0);
+    let (token, after) = table.open(Job::stream(ours, Box::new(TimeServer::new(Stamp(7))), T0), T0);
     (table, token, after, peer)
 }
 
@@ -198,7 +205,7 @@ fn edge_triggered_who_used_up_its_budget_has_another_turn() {
 
 #[test]
 fn level_triggered_who_used_up_its_budget_waits_for_input() {
-    let (table, token, after, _peer) = lingering(table(None).level_triggered());
+    let (table, token, after, _peer) = lingering(with(None, Reports::WhileReady));
     assert_eq!(after, After::Changed(Interest::READ));
     let listed: Vec<_> = table.iter().map(|(token, _, interest)| (token, interest)).collect();
     assert_eq!(listed, [(token, Interest::READ)]);
@@ -206,7 +213,7 @@ fn level_triggered_who_used_up_its_budget_waits_for_input() {
 
 #[test]
 fn level_triggered_who_used_up_its_budget_has_a_deadline() {
-    let (mut table, token, _, _peer) = lingering(table(None).level_triggered());
+    let (mut table, token, _, _peer) = lingering(with(None, Reports::WhileReady));
     let until = T0.after(2 * SECOND);
     assert_eq!(table.wake(), Wake::At(until), "a client that says no more could stay for ever");
     assert_eq!(table.expired(until), Some(token));
@@ -259,12 +266,12 @@ fn whoever_is_due_is_returned_once() {
 fn whoever_is_due_for_two_reasons_is_returned_once() {
     let mut table = table(Some(5 * SECOND));
     let (ours, peer) = Stream::pair().unwrap();
-    // Patience first; a wake before it once input has come.
+    // TimeLimits first; a wake before it once input has come.
     let want = |last: Instant| match last {
         T0 => Want::READ,
         last => Want { wake: Wake::At(last.after(SECOND)), ..Want::READ },
     };
-    let (token, _) = table.open(ours, Box::new(Waker { now: T0, want }), T0);
+    let (token, _) = table.open(Job::stream(ours, Box::new(Waker { now: T0, want }), T0), T0);
     say(&peer, b"x");
     assert_eq!(table.turn(token, READ, T0.after(1)), After::Same);
     assert_eq!(table.wake(), Wake::At(T0.after(SECOND + 1)));
@@ -311,7 +318,7 @@ fn the_wake_of_a_session_is_a_deadline() {
     let mut table = table(Some(60 * SECOND));
     let (ours, _peer) = Stream::pair().unwrap();
     let want = |last: Instant| Want { wake: Wake::At(last.after(SECOND)), ..Want::READ };
-    let (token, _) = table.open(ours, Box::new(Waker { now: T0, want }), T0);
+    let (token, _) = table.open(Job::stream(ours, Box::new(Waker { now: T0, want }), T0), T0);
     for i in 1..=10 {
         let due = T0.after(i * SECOND);
         assert_eq!(table.wake(), Wake::At(due));
@@ -352,7 +359,7 @@ fn a_busy_connection_costs_a_handful_of_deadlines() {
         assert_eq!(table.turn(token, READ, now), After::Same);
         assert_eq!(hear(&peer), Read::count(1));
     }
-    assert!(table.deadlines.len() <= 2, "{} deadlines", table.deadlines.len());
+    assert!(table.table.entries() <= 2, "{} deadlines", table.table.entries());
 }
 
 #[test]
@@ -365,7 +372,7 @@ fn alternating_wakes_cost_a_handful_of_deadlines() {
         0 => Want { wake: Wake::At(last.after(1_000)), ..Want::READ },
         _ => Want::READ,
     };
-    let (token, _) = table.open(ours, Box::new(Waker { now: T0, want }), T0);
+    let (token, _) = table.open(Job::stream(ours, Box::new(Waker { now: T0, want }), T0), T0);
     for i in 1..10_000 {
         let now = T0.after(i * 1_000);
         let due = table.expired(now);
@@ -374,7 +381,7 @@ fn alternating_wakes_cost_a_handful_of_deadlines() {
             say(&peer, b"x");
         }
         assert_eq!(table.turn(token, READ, now), After::Same);
-        assert!(table.deadlines.len() <= HANDFUL, "{} after {i} turns", table.deadlines.len());
+        assert!(table.table.entries() <= HANDFUL, "{} after {i} turns", table.table.entries());
     }
 }
 
@@ -387,7 +394,7 @@ fn clients_that_come_and_go_cost_a_handful_of_deadlines() {
         drop(peer);
         let ready = Ready { read: true, hup: true, dead: true, ..Ready::NONE };
         assert!(matches!(table.turn(token, ready, T0.after(i)), After::Gone(_)));
-        assert!(table.deadlines.len() <= HANDFUL, "{} after {i} clients", table.deadlines.len());
+        assert!(table.table.entries() <= HANDFUL, "{} after {i} clients", table.table.entries());
     }
     let now = T0.after(60 * SECOND);
     assert_eq!(table.expired(now), Some(stays), "the deadline of one who stayed was lost");

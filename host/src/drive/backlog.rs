@@ -1,0 +1,53 @@
+//! What a connection has only at times: what could not be handed on.
+
+use super::pace::Pace;
+use super::transmit::OpenFile;
+
+/// Output that the socket did not take, input that the session did not take. Each is bounded by the
+/// buffers it came from, since nothing is read while there is any.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    pub(super) output: Vec<u8>,
+    /// Bytes of `output` that were sent.
+    pub(super) sent: usize,
+    pub(super) input: Vec<u8>,
+    /// What a session sends a part of at a time.
+    pub(super) file: Option<OpenFile>,
+    /// How the peer keeps up, once the socket was full.
+    pub(super) pace: Option<Pace>,
+}
+
+impl Backlog {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sent == self.output.len() && self.input.is_empty() && self.file.is_none()
+    }
+}
+
+/// Spare backlogs, so that a slow reader costs no allocation after the first.
+#[derive(Debug, Default)]
+pub(super) struct Spare(
+    #[expect(clippy::vec_box, reason = "they move to connections and back")] Vec<Box<Backlog>>,
+);
+
+/// Spare backlogs kept at most: the memory of very many slow readers is given back when they go.
+const SPARE_MAX: usize = 16;
+
+impl Spare {
+    #[expect(clippy::unnecessary_box_returns, reason = "the box is what moves")]
+    pub(super) fn take(&mut self) -> Box<Backlog> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back(&mut self, backlog: Option<Box<Backlog>>) {
+        if let Some(mut backlog) = backlog
+            && self.0.len() < SPARE_MAX
+        {
+            backlog.output.clear();
+            backlog.input.clear();
+            backlog.sent = 0;
+            backlog.file = None;
+            backlog.pace = None;
+            self.0.push(backlog);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The memory that a loop lends to the connection whose turn it is.
+
+use super::backlog::Spare;
+use super::rules::{Rules, RulesId, TimeLimits};
+
+/// Buffers for one connection at a time, shared by all connections of a thread, and the rules that hold
+/// for them.
+///
+/// An idle connection has none of this: that is why ten thousand of them are cheap.
+pub struct Buffers {
+    /// What a read fills.
+    pub(super) input: Box<[u8]>,
+    /// What a session renders into.
+    pub(super) output: Box<[u8]>,
+    pub(super) spare: Spare,
+    /// Bytes that a connection may read in one turn before the others have theirs.
+    pub(super) budget: usize,
+    pub(super) rules: Vec<Rules>,
+    pub(super) reports: Reports,
+    /// For a loop whose connections keep others from being served.
+    overload: Option<Overload>,
+}
+
+/// What a read of a file fills. Zeroed pages cost nothing until they are used.
+const FILE_BUFFER: usize = 128 * 1024;
+
+/// Bytes of one read, in a loop that serves many.
+pub(crate) const READ_SIZE: usize = 64 * 1024;
+
+/// Bytes that a connection may read in one turn before the others have theirs.
+pub(crate) const BUDGET: usize = 256 * 1024;
+
+/// When the wait of a loop reports that a connection is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reports {
+    /// For as long as it is: level-triggered. A connection that used up its budget waits like any other,
+    /// and is reported again at once: its turn never ends with [`Again`](super::Next::Again).
+    WhileReady,
+    /// When that changes: edge-triggered. What a turn leaves is for another turn.
+    OnChange,
+}
+
+/// Whether clients wait that no worker is free to serve.
+pub type Overload = Box<dyn Fn() -> bool>;
+
+impl Buffers {
+    /// For a loop that serves many connections: reads of 64 KiB, turns of 256 KiB. `rules` are its first.
+    pub fn for_many(rules: Rules, reports: Reports) -> Self {
+        Self::with(READ_SIZE, 16 * 1024, rules, reports)
+    }
+
+    /// For a thread or process that serves one connection: it has buffers of its own, so less.
+    pub fn for_one(rules: Rules) -> Self {
+        Self::with(16 * 1024, 4 * 1024, rules, Reports::OnChange)
+    }
+
+    fn with(input: usize, output: usize, rules: Rules, reports: Reports) -> Self {
+        let mut buffers = Self {
+            // Zeroed pages cost nothing until they are used.
+            input: vec![0; input].into_boxed_slice(),
+            output: vec![0; output].into_boxed_slice(),
+            spare: Spare::default(),
+            budget: BUDGET,
+            rules: Vec::new(),
+            reports,
+            overload: None,
+        };
+        buffers.add_rules(rules);
+        buffers
+    }
+
+    /// While `overload` says so, connections have the time of a busy server.
+    #[must_use]
+    pub fn watching(self, overload: Overload) -> Self {
+        let matters = self.rules.iter().any(|rules| rules.limits.busy_us.is_some());
+        Self { overload: matters.then_some(overload), ..self }
+    }
+
+    /// Rules for one more listener, of at most 65,536 in a loop; the last of them holds for those after it.
+    pub fn add_rules(&mut self, rules: Rules) -> RulesId {
+        let id = RulesId(u16::try_from(self.rules.len()).unwrap_or(u16::MAX));
+        self.rules.truncate(usize::from(u16::MAX));
+        self.rules.push(rules);
+        self.make_room_for_files();
+        id
+    }
+
+    /// The rules of a listener.
+    pub fn rules(&self, id: RulesId) -> &Rules {
+        &self.rules[usize::from(id.0)]
+    }
+
+    /// The rules of a listener, to change them: for its connections from their next turn on.
+    pub fn change_rules(&mut self, id: RulesId, change: impl FnOnce(&mut Rules)) {
+        if let Some(rules) = self.rules.get_mut(usize::from(id.0)) {
+            change(rules);
+        }
+        self.make_room_for_files();
+    }
+
+    fn make_room_for_files(&mut self) {
+        if self.rules.iter().any(|rules| rules.root.is_some()) && self.input.len() < FILE_BUFFER {
+            self.input = vec![0; FILE_BUFFER].into();
+        }
+    }
+
+    /// Whether connections may have the time of a busy server.
+    pub(super) fn hurries(&self) -> bool {
+        self.overload.is_some()
+    }
+
+    /// How often to look whether others wait, in microseconds, if that changes anything.
+    pub(super) fn look_every_us(&self, limits: &TimeLimits) -> Option<u64> {
+        self.overload.as_ref().and(limits.busy_us).map(|us| (us / 4).max(1_000))
+    }
+
+    /// Whether others wait.
+    pub(super) fn is_overloaded(&self) -> bool {
+        self.overload.as_ref().is_some_and(|overload| overload())
+    }
+}

@@ -1,0 +1,125 @@
+//! All jobs of an event loop, and the memory that it lends them.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tracing::debug;
+use windlass_core::fault::Fault;
+use windlass_core::time::{Instant, Wake};
+
+use super::buffers::Buffers;
+use super::connection::Next;
+use super::job::Job;
+use super::table::Table;
+use crate::sys::ready::{Interest, Ready, Token};
+
+/// All jobs of one loop. Callers hold tokens; with one that is late for its job nothing happens.
+pub struct Jobs {
+    /// Beside each job, what its last turn waits for.
+    table: Table<Job, Interest>,
+    buffers: Buffers,
+}
+
+/// What the caller has to do after a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum After {
+    /// Nothing: it waits for what it waited for before.
+    Same,
+    /// Wait for this from now on.
+    Changed(Interest),
+    /// Give it another turn when the others had theirs.
+    Again,
+    /// It is over and gone, and this is how it ended.
+    Gone(Result<(), Fault>),
+}
+
+impl Jobs {
+    /// No jobs yet; they will take turns with `buffers`.
+    pub fn new(buffers: Buffers) -> Self {
+        Self { table: Table::default(), buffers }
+    }
+
+    /// What they take turns with.
+    pub(crate) fn buffers_mut(&mut self) -> &mut Buffers {
+        &mut self.buffers
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Takes a job in and gives it its first turn, which may also be its last.
+    pub fn open(&mut self, job: Job, now: Instant) -> (Token, After) {
+        let token = self.table.insert(job, Interest::NONE);
+        (token, self.turn(token, Ready::NONE, now))
+    }
+
+    /// Takes note of an event for a turn that comes later. True when that turn was not promised
+    /// before: then it is the caller's to give.
+    pub fn note(&mut self, token: Token, ready: Ready) -> bool {
+        let Some(job) = self.table.get_mut(token) else { return false };
+        job.note(ready);
+        self.table.promise(token)
+    }
+
+    /// Gives a job its turn.
+    pub fn turn(&mut self, token: Token, ready: Ready, now: Instant) -> After {
+        self.table.take_turn(token);
+        let Some(job) = self.table.get_mut(token) else { return After::Same };
+        match job.turn(ready, now, &mut self.buffers) {
+            Next::Wait(interest) => {
+                if let Some(at) = job.deadline(&self.buffers) {
+                    self.table.arm(token, at);
+                }
+                let was = self.table.mark_mut(token).map(|was| std::mem::replace(was, interest));
+                if was == Some(interest) { After::Same } else { After::Changed(interest) }
+            }
+            Next::Again => After::Again,
+            Next::Closed(how) => {
+                if let Err(fault) = how {
+                    debug!(connection = token.index, %fault, "closed");
+                }
+                self.table.remove(token);
+                After::Gone(how)
+            }
+        }
+    }
+
+    /// Closes a job at once.
+    pub fn close(&mut self, token: Token) {
+        self.table.remove(token);
+    }
+
+    /// A job whose deadline has come, if there is one: give it a turn. Ask until `None`.
+    pub fn expired(&mut self, now: Instant) -> Option<Token> {
+        let due = self.table.expired(now, |job| job.deadline(&self.buffers));
+        due.map(|(token, _)| token)
+    }
+
+    /// When to ask for [`expired`](Self::expired) next.
+    pub fn wake(&mut self) -> Wake {
+        self.table.wake(|job| job.deadline(&self.buffers))
+    }
+
+    /// The socket of a job.
+    pub fn socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
+        self.table.get(token).map(AsFd::as_fd)
+    }
+
+    /// Every job and what it waits for: what `select` and `poll` need for each wait.
+    pub fn iter(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, Interest)> {
+        self.table.iter().map(|(token, job, &interest)| (token, job.as_fd(), interest))
+    }
+}
+
+// 64 bytes here, 32 for the boxed session and 16 for a deadline: 112 for an idle connection.
+const _: () = assert!(Table::<Job, Interest>::SLOT_SIZE <= 64);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The table of all that a loop carries: its connections, and in the reactor every other source too.
+//!
+//! ```text
+//!   Token ──▶ slot: generation │ in the run queue? │ mark │ entry in the heap │ the thing
+//! ```
+//!
+//! A place that was vacated gets another generation, so a token that is late for its thing finds
+//! nothing. [`deadlines`](self) has the heap.
+
+mod deadlines;
+
+use std::num::NonZeroU64;
+
+use crate::sys::ready::Token;
+use deadlines::Deadlines;
+
+/// Things of one loop by token. `M` is what the loop notes beside each of them, in bytes that a slot has
+/// to spare.
+pub struct Table<T, M = ()> {
+    slots: Vec<Slot<T, M>>,
+    /// Vacant places.
+    vacant: Vec<u32>,
+    deadlines: Deadlines,
+}
+
+pub(super) struct Slot<T, M> {
+    generation: u32,
+    turn: Turn,
+    mark: M,
+    /// The earliest entry in the heap, if there is one, in microseconds: half the size of an
+    /// `Option<Instant>`, for ten thousand of them.
+    armed: Option<NonZeroU64>,
+    thing: Option<T>,
+}
+
+/// Whether a thing is in the loop's run queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It is not.
+    None,
+    /// It is, and has a turn when the queue comes to it.
+    Due,
+    /// It is, and the queue passes over it.
+    Dropped,
+}
+
+impl<T, M> Default for Table<T, M> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), vacant: Vec::new(), deadlines: Deadlines::default() }
+    }
+}
+
+impl<T, M> Table<T, M> {
+    /// Bytes of a place.
+    pub(crate) const SLOT_SIZE: usize = size_of::<Slot<T, M>>();
+
+    /// How many things there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.vacant.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Finds a place for a thing.
+    pub fn insert(&mut self, thing: T, mark: M) -> Token {
+        let index = self.vacant.pop();
+        let slot = Slot { generation: 0, turn: Turn::None, mark, armed: None, thing: Some(thing) };
+        let Some(index) = index else {
+            self.slots.push(slot);
+            // A process has far fewer descriptors, and far less memory for timers, than 2^32.
+            let index = u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX);
+            return Token { index, generation: 0 };
+        };
+        let place = &mut self.slots[index as usize];
+        let generation = place.generation;
+        *place = Slot { generation, ..slot };
+        Token { index, generation }
+    }
+
+    /// Vacates the place of a thing.
+    pub fn remove(&mut self, token: Token) -> Option<T> {
+        let slot = self.slot_mut(token)?;
+        let thing = slot.thing.take()?;
+        slot.armed = None;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.vacant.push(token.index);
+        Some(thing)
+    }
+
+    /// A thing.
+    pub fn get(&self, token: Token) -> Option<&T> {
+        self.slot(token)?.thing.as_ref()
+    }
+
+    /// A thing, to change it.
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut T> {
+        self.slot_mut(token)?.thing.as_mut()
+    }
+
+    /// What the loop noted beside a thing.
+    pub fn mark_mut(&mut self, token: Token) -> Option<&mut M> {
+        self.slot_mut(token).map(|slot| &mut slot.mark)
+    }
+
+    /// All things.
+    pub fn iter(&self) -> impl Iterator<Item = (Token, &T, &M)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, index)| {
+            let token = Token { index, generation: slot.generation };
+            Some((token, slot.thing.as_ref()?, &slot.mark))
+        })
+    }
+
+    /// A thing is to have a turn. True when it was not in the run queue: then it is to join it.
+    pub fn promise(&mut self, token: Token) -> bool {
+        let Some(slot) = self.slot_mut(token) else { return false };
+        std::mem::replace(&mut slot.turn, Turn::Due) == Turn::None
+    }
+
+    /// The turn that a thing was to have is called off.
+    pub fn call_off(&mut self, token: Token) {
+        if let Some(slot) = self.slot_mut(token)
+            && slot.turn == Turn::Due
+        {
+            slot.turn = Turn::Dropped;
+        }
+    }
+
+    /// A thing leaves the run queue. Whether it has a turn now.
+    pub fn take_turn(&mut self, token: Token) -> bool {
+        let Some(slot) = self.slot_mut(token) else { return false };
+        std::mem::replace(&mut slot.turn, Turn::None) == Turn::Due
+    }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn slot(&self, token: Token) -> Option<&Slot<T, M>> {
+        let slot = self.slots.get(token.index as usize)?;
+        (slot.generation == token.generation && slot.thing.is_some()).then_some(slot)
+    }
+
+    fn slot_mut(&mut self, token: Token) -> Option<&mut Slot<T, M>> {
+        let slot = self.slots.get_mut(token.index as usize)?;
+        (slot.generation == token.generation && slot.thing.is_some()).then_some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests;
