@@ -12,8 +12,9 @@ use std::thread;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use windlass_core::file::{Digest, DigestKind};
-use windlass_core::session::files::{Options, REQUEST_MAX, ReceiveStep, Receiver, Request};
+use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op};
+use windlass_core::session::files::{FilesClient, Options, REQUEST_MAX, Request};
+use windlass_core::time::Instant;
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
     serve, unique, within,
@@ -75,7 +76,9 @@ fn content(size: usize) -> Vec<u8> {
 #[derive(Debug, Default)]
 struct Got {
     name: Vec<u8>,
-    options: Options,
+    /// The name and the options, as they came.
+    answer: Vec<u8>,
+    size: Option<u64>,
     file: Vec<u8>,
     digest: Option<Digest>,
     refused: Option<String>,
@@ -90,27 +93,36 @@ fn ask(client: &mut Client, name: &[u8], options: Options) -> Got {
 }
 
 fn understand(mut stream: &[u8]) -> Got {
-    let (mut receiver, mut got) = (Receiver::new([0; REQUEST_MAX]), Got::default());
+    let (mut client, mut got) = (FilesClient::new(&[], [0; REQUEST_MAX]), Got::default());
+    if let Some((header, rest)) = stream.split_first_chunk() {
+        let len = u32::from_be_bytes(*header) as usize;
+        got.answer = rest.get(..len).unwrap_or_default().to_vec();
+    }
     loop {
-        match receiver.feed(stream).expect("the protocol") {
-            ReceiveStep::More => return got,
-            ReceiveStep::Answered { answer, rest } => {
-                (got.name, got.options, stream) = (answer.name.to_vec(), answer.options, rest);
+        stream = client.receive(stream);
+        let answer = match client.op() {
+            Some(Op::Create(head)) => {
+                (got.name, got.size) = (head.name.to_vec(), head.size);
+                Answer::Done
             }
-            ReceiveStep::Refused(why) => {
-                got.refused = Some(String::from_utf8_lossy(why).into_owned());
-                return got;
-            }
-            ReceiveStep::Body { bytes, rest } => {
+            Some(Op::Store(extent)) => {
+                let (bytes, rest) = stream.split_at(extent.len as usize);
                 got.file.extend_from_slice(bytes);
                 stream = rest;
+                Answer::Kept(bytes.len())
             }
-            ReceiveStep::End { digest, rest } => {
+            Some(Op::Commit(digest)) => {
                 (got.digest, got.whole) = (digest, true);
-                assert!(rest.is_empty(), "{} bytes behind the end", rest.len());
+                assert!(stream.is_empty(), "{} bytes behind the end", stream.len());
+                Answer::Done
+            }
+            Some(other) => panic!("a client asked for {other:?}"),
+            None => {
+                got.refused = client.reason().map(|why| String::from_utf8_lossy(why).into_owned());
                 return got;
             }
-        }
+        };
+        client.answer(Instant::ZERO, answer);
     }
 }
 
@@ -130,7 +142,7 @@ fn digest_of(kind: DigestKind, bytes: &[u8]) -> Digest {
 #[track_caller]
 fn is_file(got: &Got, size: usize) {
     assert!(got.whole, "not whole: {:?}", got.refused);
-    assert_eq!((got.file.len(), got.options.size), (size, Some(size as u64)));
+    assert_eq!((got.file.len(), got.size), (size, Some(size as u64)));
     assert!(got.file == content(size), "other bytes than those of the file");
 }
 
@@ -143,7 +155,7 @@ fn what_the_kernel_makes_up_comes_whole(model: Model) {
             let options = Options { digest, ..Options::default() };
             let got = ask(&mut server.connect(), name.as_bytes(), options);
             assert!(got.whole, "{name}: {:?}", got.refused);
-            assert_eq!((&got.file, got.options.size), (&expected, Some(expected.len() as u64)));
+            assert_eq!((&got.file, got.size), (&expected, Some(expected.len() as u64)));
         }
         assert_eq!(server.stop().code, Some(0));
     }
@@ -163,7 +175,11 @@ fn files_come_whole_on_every_transport(model: Model) {
             for options in [small, large, odd, crc] {
                 let got = ask(&mut server.connect(), name.as_bytes(), options);
                 is_file(&got, size);
-                assert_eq!((&got.name[..], got.options.frame), (name.as_bytes(), options.frame));
+                assert_eq!(got.name, name.as_bytes());
+                if let Some(frame) = options.frame {
+                    let frame = format!("frame\0{frame}\0");
+                    assert!(String::from_utf8_lossy(&got.answer).contains(&frame));
+                }
                 assert_eq!(got.digest, options.digest.map(|kind| digest_of(kind, &content(size))));
             }
         }

@@ -3,7 +3,7 @@
 use windlass_core::fault::Fault;
 use windlass_core::file::{DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
-use windlass_core::session::files::{Options, ReceiveStep, Receiver, Request};
+use windlass_core::session::files::{Options, Request};
 use windlass_core::session::{FilesClient, FilesServer, Session, TimeClient, TimeServer, Upper};
 use windlass_core::stream::{LineStep, Read, ReadLine, ReadN, Step, Write, WriteN};
 use windlass_core::time::Ticks;
@@ -167,37 +167,6 @@ pub fn encoder() {
             frame.advance(n);
         }
     }
-}
-
-/// `Receiver` alone.
-pub fn receiver() {
-    let mut buf = [0; 64];
-    let mut port = Port::new();
-    let mut receiver = Receiver::new([0; 64]);
-    let n = port.read(&mut buf);
-    let mut input = buf.get(..n).unwrap_or_default();
-    while let Ok(step) = receiver.feed(input) {
-        match step {
-            ReceiveStep::More => break,
-            ReceiveStep::Answered { answer, rest } => {
-                port.write(answer.name);
-                input = rest;
-            }
-            ReceiveStep::Refused(why) => {
-                port.write(why);
-                break;
-            }
-            ReceiveStep::Body { bytes, rest } => {
-                port.write(bytes);
-                input = rest;
-            }
-            ReceiveStep::End { digest, rest } => {
-                keep(digest.is_some().into());
-                input = rest;
-            }
-        }
-    }
-    keep(receiver.finish().is_ok().into());
 }
 
 /// Nothing but the port: what the others are compared with. How much came.

@@ -4,8 +4,13 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use windlass_core::session::files::{Options, REQUEST_MAX, ReceiveStep, Receiver, Request};
+use windlass_core::fault::Fault;
+use windlass_core::file::{Answer, FileUser, Op};
+use windlass_core::session::Session;
+use windlass_core::session::files::{FilesClient, Options, REQUEST_MAX, Request};
 use windlass_core::stream::{Read, Write};
+use windlass_core::time::Instant;
+use windlass_core::want::Close;
 
 use super::load::{Done, SILENCE_US};
 use super::target::Speaks;
@@ -91,14 +96,14 @@ impl Fetches {
             }
         }
         let mut came = 0;
-        let mut receiver = Receiver::new([0; REQUEST_MAX]);
+        let mut client = FilesClient::new(&[], [0; REQUEST_MAX]);
         loop {
             match stream.recv(&mut self.buf).map_err(Error::of("receive from", self.at))? {
                 Read::Moved(n) => {
                     let n = n.get();
                     came += match self.speaks {
                         Speaks::Http => n as u64,
-                        Speaks::Ours => body_of(&mut receiver, &self.buf[..n])
+                        Speaks::Ours => body_of(&mut client, &self.buf[..n])
                             .map_err(Error::of("receive from", self.at))?,
                     };
                 }
@@ -120,23 +125,29 @@ impl Fetches {
     }
 }
 
-/// How many bytes of the file are in what came.
+/// How many bytes of the file are in what came. They are not kept.
 fn body_of(
-    receiver: &mut Receiver<[u8; REQUEST_MAX]>,
+    client: &mut FilesClient<'_, [u8; REQUEST_MAX]>,
     mut input: &[u8],
-) -> std::result::Result<u64, windlass_core::fault::Fault> {
+) -> std::result::Result<u64, Fault> {
     let mut body = 0;
     loop {
-        match receiver.feed(input)? {
-            ReceiveStep::More | ReceiveStep::Refused(_) => return Ok(body),
-            ReceiveStep::Answered { rest, .. } | ReceiveStep::End { rest, .. } => input = rest,
-            ReceiveStep::Body { bytes, rest } => {
-                body += bytes.len() as u64;
-                input = rest;
+        input = client.receive(input);
+        let answer = match client.op() {
+            Some(Op::Store(extent)) => {
+                body += extent.len;
+                let len = usize::try_from(extent.len).unwrap_or(usize::MAX).min(input.len());
+                input = &input[len..];
+                Answer::Kept(len)
             }
-        }
-        if input.is_empty() {
-            return Ok(body);
-        }
+            Some(_) => Answer::Done,
+            None => {
+                return match client.want().close {
+                    Close::Done(how) => how.map(|()| body),
+                    Close::Open | Close::WriteHalf => Ok(body),
+                };
+            }
+        };
+        client.answer(Instant::ZERO, answer);
     }
 }

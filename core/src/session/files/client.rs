@@ -24,24 +24,8 @@ pub struct FilesClient<'r, B> {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
-    /// Waits for more of the server's stream.
-    Receiving,
-    /// The shell finds a place for the file; its name and options are `len` bytes of the memory.
-    Creating {
-        len: usize,
-    },
-    /// The shell keeps the next `len` bytes of the input.
-    Storing {
-        len: usize,
-    },
-    /// The shell compares the digest, which is `len` bytes of the memory, and makes the file valid.
-    Committing {
-        len: usize,
-    },
-    /// The reason of the server's refusal is `len` bytes of the memory.
-    Refused {
-        len: usize,
-    },
+    /// The stream stands at this, and the shell does what it needs.
+    At(Found),
     Done(Result<(), Fault>),
 }
 
@@ -49,17 +33,14 @@ impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
     /// Will send `request`, as a [`Request`](super::Request) rendered it; nothing, to a server that
     /// pushes. A name that does not fit into `memory` ends in [`Fault::Local`].
     pub const fn new(request: &'r [u8], memory: B) -> Self {
-        Self { request, receiver: Receiver::new(memory), state: State::Receiving }
+        Self { request, receiver: Receiver::new(memory), state: State::At(Found::More) }
     }
 
     /// Why the server refused, if it did: the peer's words, not to be shown as they are.
     pub fn reason(&self) -> Option<&[u8]> {
         match self.state {
-            State::Refused { len } => Some(self.receiver.memory(len)),
-            State::Receiving
-            | State::Creating { .. }
-            | State::Storing { .. }
-            | State::Committing { .. }
+            State::At(Found::Refused(len)) => Some(self.receiver.memory(len)),
+            State::At(Found::More | Found::Answered(_) | Found::Body(_) | Found::End(_))
             | State::Done(_) => None,
         }
     }
@@ -69,40 +50,33 @@ impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
         self.receiver.at()
     }
 
-    /// Takes input up to the next operation. How much of it is left.
-    fn receive(&mut self, input: &[u8]) -> usize {
-        let State::Receiving = self.state else { return input.len() };
-        match self.receiver.find(input) {
-            Ok((found, rest)) => {
-                self.state = match found {
-                    Found::More => State::Receiving,
-                    Found::Answered(len) => State::Creating { len },
-                    Found::Refused(len) => State::Refused { len },
-                    Found::Body(len) => State::Storing { len },
-                    Found::End(len) => State::Committing { len },
-                };
-                rest.len()
-            }
-            Err(fault) => {
-                self.state = State::Done(Err(fault));
-                0
-            }
-        }
+    /// Takes input up to the next operation, as [`Session::input`] does, and does not need to write
+    /// to it. The rest of it, at whose front lies what a [`Op::Store`] names.
+    // Inlined into `input`, it makes images larger.
+    #[inline(never)]
+    pub fn receive<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
+        let State::At(Found::More) = self.state else { return input };
+        let (state, rest) = match self.receiver.find(input) {
+            Ok((found, rest)) => (State::At(found), rest),
+            Err(fault) => (State::Done(Err(fault)), &[][..]),
+        };
+        self.state = state;
+        rest
     }
 
     const fn is_done(&self) -> bool {
-        matches!(self.state, State::Refused { .. } | State::Done(_))
+        matches!(self.state, State::At(Found::Refused(_)) | State::Done(_))
     }
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
     fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
-        Consumed::bytes(bytes.len() - self.receive(bytes))
+        Consumed::bytes(bytes.len() - self.receive(bytes).len())
     }
 
     fn eof(&mut self, _: Instant) {
         // All that the file needs has come when there is nothing left but to commit it.
-        if !matches!(self.state, State::Committing { .. }) {
+        if !matches!(self.state, State::At(Found::End(_))) {
             self.abort(Peer::Truncated.into());
         }
     }
@@ -116,11 +90,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
     fn want(&self) -> Want {
         let write = !self.request.is_empty();
         match self.state {
-            State::Receiving => Want { write, ..Want::READ },
-            State::Creating { .. } | State::Storing { .. } | State::Committing { .. } => {
+            State::At(Found::More) => Want { write, ..Want::READ },
+            State::At(Found::Answered(_) | Found::Body(_) | Found::End(_)) => {
                 Want { write, ..Want::FILE }
             }
-            State::Refused { .. } => Want::done(Err(Fault::Peer(Peer::Refused))),
+            State::At(Found::Refused(_)) => Want::done(Err(Fault::Peer(Peer::Refused))),
             State::Done(how) => Want::done(how),
         }
     }
@@ -139,33 +113,33 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
     fn op(&self) -> Option<Op<'_>> {
         match self.state {
-            State::Creating { len } => Some(Op::Create(Head {
+            State::At(Found::Answered(len)) => Some(Op::Create(Head {
                 name: name_and_options(self.receiver.memory(len)).0,
                 size: self.receiver.size(),
                 offset: self.receiver.at(),
                 digest: self.receiver.digest(),
             })),
-            State::Storing { len } => {
+            State::At(Found::Body(len)) => {
                 Some(Op::Store(Extent { offset: self.receiver.at(), len: len as u64 }))
             }
-            State::Committing { len } => Some(Op::Commit(self.receiver.digest_in(len))),
-            State::Receiving | State::Refused { .. } | State::Done(_) => None,
+            State::At(Found::End(len)) => Some(Op::Commit(self.receiver.digest_in(len))),
+            State::At(Found::More | Found::Refused(_)) | State::Done(_) => None,
         }
     }
 
     fn answer(&mut self, _: Instant, answer: Answer) {
         match (&self.state, answer) {
-            (State::Creating { .. }, Answer::Done) => self.state = State::Receiving,
-            (State::Storing { len }, Answer::Kept(kept)) if kept > 0 => {
+            (State::At(Found::Answered(_)), Answer::Done) => self.state = State::At(Found::More),
+            (State::At(Found::Body(len)), Answer::Kept(kept)) if kept > 0 => {
                 debug_assert!(kept <= *len, "more was kept than was offered");
                 self.receiver.consume(kept.min(*len));
-                self.state = State::Receiving;
+                self.state = State::At(Found::More);
             }
             // It would be offered the same again, for ever.
-            (State::Storing { .. }, Answer::Kept(_)) => self.abort(Storage::Failed.into()),
-            (State::Committing { .. }, Answer::Done) => self.state = State::Done(Ok(())),
+            (State::At(Found::Body(_)), Answer::Kept(_)) => self.abort(Storage::Failed.into()),
+            (State::At(Found::End(_)), Answer::Done) => self.state = State::Done(Ok(())),
             (
-                State::Creating { .. } | State::Storing { .. } | State::Committing { .. },
+                State::At(Found::Answered(_) | Found::Body(_) | Found::End(_)),
                 Answer::Failed(fault),
             ) => self.abort(fault),
             _ => {}

@@ -29,7 +29,6 @@ mod server;
 
 pub use client::FilesClient;
 pub use options::Options;
-pub use receive::{Answered, ReceiveStep, Receiver};
 pub use request::Request;
 pub use server::FilesServer;
 

@@ -1,20 +1,17 @@
 //! A server's stream, taken apart.
 
 use super::options::{frame_in, kind_in, number_in};
-use super::{FRAME_DEFAULT, Options, REQUEST_MAX, name_and_options};
+use super::{FRAME_DEFAULT, REQUEST_MAX, name_and_options};
 use crate::bytes::{first, put, split};
 use crate::fault::{Fault, Limit, Peer};
 use crate::file::{Digest, DigestKind};
 use crate::frame::HeaderReader;
 
 /// Takes a server's stream apart, fed with whatever pieces arrive. `B` is the memory for the name
-/// with its options, for a reason and for a digest: an array, a slice that is lent, or what the
-/// program has.
-///
-/// The file's bytes are lent from the input, without a copy.
+/// with its options, for a reason and for a digest. The file's bytes stay where they are, in the input.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Receiver<B> {
+pub(super) struct Receiver<B> {
     memory: B,
     state: State,
     /// Bytes of a frame of the file at most.
@@ -56,63 +53,11 @@ impl State {
     }
 }
 
-/// What a server says of the file before it comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the input has next, by lengths: in the memory, or at the front of the input.
+#[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Answered<'a> {
-    /// Its name: a claim of the peer, and no path to write to.
-    pub name: &'a [u8],
-    /// What the server does of what was asked.
-    pub options: Options,
-}
-
-/// What [`Receiver::feed`] found. `rest` is the input after it: feed that next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum ReceiveStep<'a, 'i> {
-    /// All of the input is consumed.
-    More,
-    /// There is such a file.
-    Answered {
-        /// What it is.
-        answer: Answered<'a>,
-        /// The input after it.
-        rest: &'i [u8],
-    },
-    /// There is none, and why: the peer's words, not to be shown as they are.
-    Refused(&'a [u8]),
-    /// The next bytes of the file.
-    Body {
-        /// The bytes.
-        bytes: &'i [u8],
-        /// The input after them.
-        rest: &'i [u8],
-    },
-    /// The file is whole.
-    End {
-        /// The digest of all of it, if the server said so.
-        digest: Option<Digest>,
-        /// The input after it.
-        rest: &'i [u8],
-    },
-}
-
-// By hand: the derive cannot tell apart the slices of two lifetimes.
-#[cfg(feature = "defmt")]
-impl defmt::Format for ReceiveStep<'_, '_> {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        match self {
-            Self::More => defmt::write!(f, "More"),
-            Self::Answered { answer, .. } => defmt::write!(f, "Answered({})", answer),
-            Self::Refused(why) => defmt::write!(f, "Refused({=[u8]})", why),
-            Self::Body { bytes, .. } => defmt::write!(f, "Body({=[u8]})", bytes),
-            Self::End { digest, .. } => defmt::write!(f, "End({})", digest),
-        }
-    }
-}
-
-/// A [`ReceiveStep`] by lengths: what is in the memory, or at the front of the input.
 pub(super) enum Found {
+    /// Nothing: more of the stream has to come.
     More,
     /// So many bytes of the memory are the name and the options.
     Answered(usize),
@@ -126,7 +71,7 @@ pub(super) enum Found {
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
     /// Nothing has come yet. A name that does not fit into `memory` ends in [`Fault::Local`].
-    pub const fn new(memory: B) -> Self {
+    pub(super) const fn new(memory: B) -> Self {
         Self {
             memory,
             state: State::header(Of::Name),
@@ -134,44 +79,6 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
             at: 0,
             left: None,
             digest: None,
-        }
-    }
-
-    /// Takes input up to the next thing to tell.
-    ///
-    /// # Errors
-    /// The server breaks the protocol: a frame longer than agreed, a file longer or shorter than it
-    /// said, a digest that is none. Or what it sends does not fit into the memory. Nothing may be
-    /// fed after that.
-    pub fn feed<'a, 'i: 'a>(&'a mut self, input: &'i [u8]) -> Result<ReceiveStep<'a, 'i>, Fault> {
-        let (found, rest) = self.find(input)?;
-        Ok(match found {
-            Found::More => ReceiveStep::More,
-            Found::Answered(len) => {
-                let (name, options) = name_and_options(self.memory(len));
-                let answer = Answered { name, options: Options::parse(options) };
-                ReceiveStep::Answered { answer, rest }
-            }
-            Found::Refused(len) => ReceiveStep::Refused(self.memory(len)),
-            Found::Body(len) => {
-                self.consume(len);
-                let (bytes, rest) = split(rest, len);
-                ReceiveStep::Body { bytes, rest }
-            }
-            Found::End(len) => ReceiveStep::End { digest: self.digest_in(len), rest },
-        })
-    }
-
-    /// Tells it that the stream ended.
-    ///
-    /// # Errors
-    /// [`Peer::Truncated`]: the file is not whole.
-    pub fn finish(&self) -> Result<(), Peer> {
-        match self.state {
-            State::Done => Ok(()),
-            State::Header { .. } | State::Gathering { .. } | State::Body { .. } => {
-                Err(Peer::Truncated)
-            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::file::{Answer, Digest, DigestKind, Extent, FileUser, Op, Piece, Refus
 use crate::laws::Lab;
 use crate::session::{Out, Session};
 use crate::time::Instant;
-use crate::want::Close;
+use crate::want::{Close, Want};
 
 pub(super) const NOW: Instant = Instant::ZERO;
 
@@ -124,7 +124,8 @@ fn answer(server: &mut Server, wire: &[u8], file: Result<&[u8], Refusal>, step: 
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Got {
     name: Vec<u8>,
-    options: Options,
+    size: Option<u64>,
+    offset: u64,
     file: Vec<u8>,
     digest: Option<Digest>,
     refused: Option<String>,
@@ -132,32 +133,41 @@ pub(super) struct Got {
 }
 
 pub(super) fn receive(stream: &[u8], chunk: usize) -> Result<Got, Fault> {
-    let mut receiver = Receiver::new([0; REQUEST_MAX]);
+    let mut client = FilesClient::new(&[], [0; REQUEST_MAX]);
     let mut got = Got::default();
     for mut input in stream.chunks(chunk) {
         loop {
-            match receiver.feed(input)? {
-                ReceiveStep::More => break,
-                ReceiveStep::Answered { answer, rest } => {
-                    (got.name, got.options) = (answer.name.to_vec(), answer.options);
-                    input = rest;
+            input = client.receive(input);
+            let answer = match client.op() {
+                Some(Op::Create(head)) => {
+                    (got.name, got.size, got.offset) = (head.name.to_vec(), head.size, head.offset);
+                    Answer::Done
                 }
-                ReceiveStep::Refused(why) => {
-                    got.refused = Some(String::from_utf8(why.to_vec()).unwrap());
-                    break;
-                }
-                ReceiveStep::Body { bytes, rest } => {
+                Some(Op::Store(extent)) => {
+                    let (bytes, rest) = input.split_at(extent.len as usize);
                     got.file.extend_from_slice(bytes);
                     input = rest;
+                    Answer::Kept(bytes.len())
                 }
-                ReceiveStep::End { digest, rest } => {
-                    (got.digest, got.whole, input) = (digest, true, rest);
+                Some(Op::Commit(digest)) => {
+                    (got.digest, got.whole) = (digest, true);
+                    Answer::Done
                 }
-            }
+                Some(other) => panic!("a client asked for {other:?}"),
+                None => break,
+            };
+            client.answer(NOW, answer);
         }
     }
-    receiver.finish()?;
-    Ok(got)
+    client.eof(NOW);
+    if let Some(why) = client.reason() {
+        got.refused = Some(String::from_utf8(why.to_vec()).unwrap());
+        return Ok(got);
+    }
+    match client.want().close {
+        Close::Done(how) => how.map(|()| got),
+        Close::Open | Close::WriteHalf => panic!("a client waits behind the end of its stream"),
+    }
 }
 
 pub(super) const BLAKE3: Option<DigestKind> = Some(DigestKind::Blake3);
@@ -242,8 +252,7 @@ proptest! {
         let got = receive(&stream, chunk).unwrap();
         let from = if same && !(checks && lies && had > 0) { had } else { 0 };
         prop_assert_eq!(&got.file, &file[from as usize..]);
-        prop_assert_eq!(got.options.offset, offset.map(|_| from));
-        prop_assert_eq!((got.options.size, got.whole), (Some(len), true));
+        prop_assert_eq!((got.offset, got.size, got.whole), (from, Some(len), true));
         prop_assert_eq!(got.digest, digest.then(|| digest_of(kind, &file)));
         prop_assert_eq!(got.name, b"a/name");
     }
@@ -284,7 +293,7 @@ fn a_name_needs_no_nul_and_no_options() {
     assert_eq!((&got.name[..], &got.file[..]), (&b"name"[..], &b"x"[..]));
     // Nor does a server's.
     let got = receive(b"\0\0\0\x04name\0\0\0\x01x\0\0\0\0", 3).unwrap();
-    assert_eq!((&got.file[..], got.options, got.whole), (&b"x"[..], Options::default(), true));
+    assert_eq!((&got.file[..], got.size, got.whole), (&b"x"[..], None, true));
 }
 
 #[test]
@@ -346,7 +355,7 @@ fn a_server_that_breaks_its_word_is_found_out() {
     let fault = Peer::TooLong { claimed: u32::MAX, max };
     assert_eq!(receive(b"\xff\xff\xff\xff", 7), Err(fault.into()));
     // What the protocol has and the memory does not hold is no fault of the peer's.
-    let mut receiver = Receiver::new([0; 3]);
-    let limit = Limit { need: 4, have: 3 };
-    assert_eq!(receiver.feed(b"\0\0\0\x04name"), Err(limit.into()));
+    let mut client = FilesClient::new(&[], [0; 3]);
+    client.receive(b"\0\0\0\x04name");
+    assert_eq!(client.want(), Want::done(Err(Limit { need: 4, have: 3 }.into())));
 }

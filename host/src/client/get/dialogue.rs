@@ -2,11 +2,11 @@
 //! as it comes.
 
 use tracing::debug;
-use windlass_core::fault::Peer;
-use windlass_core::file::{Digest, DigestKind};
-use windlass_core::session::files::{
-    Answered, Options, REQUEST_MAX, ReceiveStep, Receiver, Request,
-};
+use windlass_core::fault::{Peer, Storage};
+use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Head, Op};
+use windlass_core::session::Session;
+use windlass_core::session::files::{FilesClient, Options, REQUEST_MAX, Request};
+use windlass_core::want::Close;
 
 use super::document::Document;
 use super::facts::Facts;
@@ -14,29 +14,30 @@ use crate::addr::HostPort;
 use crate::client::files::FilesUrl;
 use crate::client::http::Proxy;
 use crate::printable::words;
+use crate::sys::clock;
 
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A conversation with a server.
 pub(super) enum Dialogue {
     Http(Document),
-    Files { url: FilesUrl, options: Options, receiver: Receiver<Box<[u8]>> },
+    Files { url: FilesUrl, options: Options, client: FilesClient<'static, Box<[u8]>> },
 }
 
-/// What a server said.
+/// What a server said, or what is to be done for what it said, as a [`FileUser`] asks for it.
 pub(super) enum Said<'i> {
     /// Nothing more so far.
     More,
-    /// The document follows.
-    Begin { begin: Beginning, rest: &'i [u8] },
-    /// It has not the rest that was asked for: it is to be asked for all.
+    /// It does not have the rest that was asked for: it is to be asked for all.
     Again,
-    /// It is there.
+    /// The document is there.
     Elsewhere(Box<[u8]>),
-    /// Some of it.
-    Body { bytes: &'i [u8], rest: &'i [u8] },
-    /// It is whole, and this is the digest of it.
-    End(Option<Digest>),
+    /// The document follows, and needs a place.
+    Create { begin: Beginning, rest: &'i [u8] },
+    /// These bytes of it are to be kept.
+    Store { bytes: &'i [u8], rest: &'i [u8] },
+    /// All bytes were kept; this is the sender's digest of them.
+    Commit(Option<Digest>),
 }
 
 /// What follows.
@@ -67,7 +68,7 @@ impl Dialogue {
         Self::Files {
             url: url.clone(),
             options,
-            receiver: Receiver::new(vec![0; REQUEST_MAX].into()),
+            client: FilesClient::new(&[], vec![0; REQUEST_MAX].into()),
         }
     }
 
@@ -102,22 +103,36 @@ impl Dialogue {
         }
     }
 
-    /// Takes input up to the next thing that was said.
+    /// Takes input up to the next thing that was said. What is to be done for it is to be
+    /// [answered](Self::answer) before more is fed.
     pub(super) fn feed<'i>(&mut self, input: &'i [u8]) -> Result<Said<'i>, Cause> {
+        let (url, options, client) = match self {
+            Self::Http(document) => return document.feed(input),
+            Self::Files { url, options, client } => (url, options, client),
+        };
+        let rest = client.receive(input);
+        match client.op() {
+            Some(Op::Create(head)) => Ok(Said::Create { begin: begin(&head, url, options)?, rest }),
+            Some(Op::Store(extent)) => {
+                let len = usize::try_from(extent.len).unwrap_or(usize::MAX).min(rest.len());
+                let (bytes, rest) = rest.split_at(len);
+                Ok(Said::Store { bytes, rest })
+            }
+            Some(Op::Commit(digest)) => Ok(Said::Commit(digest)),
+            // Only a sender asks for these.
+            Some(Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_)) => {
+                Err(Storage::Unsupported.into())
+            }
+            None => over(client).map(|()| Said::More),
+        }
+    }
+
+    /// What was asked for is done.
+    pub(super) fn answer(&mut self, answer: Answer) {
         match self {
-            Self::Http(document) => document.feed(input),
-            Self::Files { url, options, receiver } => Ok(match receiver.feed(input)? {
-                ReceiveStep::More => Said::More,
-                ReceiveStep::Answered { answer, rest } => {
-                    Said::Begin { begin: begin(&answer, url, options)?, rest }
-                }
-                ReceiveStep::Refused(why) => {
-                    let why = words(why);
-                    return Err(format!("the server refused: {why}").into());
-                }
-                ReceiveStep::Body { bytes, rest } => Said::Body { bytes, rest },
-                ReceiveStep::End { digest, .. } => Said::End(digest),
-            }),
+            // Its bytes are consumed by then: it does not wait for an answer.
+            Self::Http(_) => {}
+            Self::Files { client, .. } => client.answer(clock::now(), answer),
         }
     }
 
@@ -125,26 +140,39 @@ impl Dialogue {
     pub(super) fn eof(&mut self) -> Result<(), Cause> {
         match self {
             Self::Http(document) => document.eof(),
-            Self::Files { receiver, .. } => Ok(receiver.finish()?),
+            Self::Files { client, .. } => {
+                client.eof(clock::now());
+                over(client)
+            }
         }
     }
 }
 
+/// Why a client is over, if something went wrong.
+fn over(client: &FilesClient<'_, Box<[u8]>>) -> Result<(), Cause> {
+    if let Some(why) = client.reason() {
+        return Err(format!("the server refused: {}", words(why)).into());
+    }
+    match client.want().close {
+        Close::Done(Err(fault)) => Err(fault.into()),
+        Close::Done(Ok(())) | Close::WriteHalf | Close::Open => Ok(()),
+    }
+}
+
 /// What a server does of what was asked.
-fn begin(answer: &Answered<'_>, url: &FilesUrl, asked: &Options) -> Result<Beginning, Cause> {
+fn begin(head: &Head<'_>, url: &FilesUrl, asked: &Options) -> Result<Beginning, Cause> {
     let name = url.name();
-    if !name.is_empty() && answer.name != name {
-        let other = words(answer.name);
+    if !name.is_empty() && head.name != name {
+        let other = words(head.name);
         return Err(format!("the server sends another file: {other}").into());
     }
-    let Options { size, offset, digest, .. } = answer.options;
+    let &Head { size, offset, digest, .. } = head;
     debug!(size, offset, digest = digest.is_some(), "answered");
-    let from = offset.unwrap_or(0);
-    if from != 0 && Some(from) != asked.offset {
+    if offset != 0 && Some(offset) != asked.offset {
         return Err(Peer::Malformed.into());
     }
     if asked.digest.is_some() && asked.digest != digest {
         return Err("the server does not say what the digest is: it cannot be verified".into());
     }
-    Ok(Beginning { length: size, from, facts: Facts::of_files(url) })
+    Ok(Beginning { length: size, from: offset, facts: Facts::of_files(url) })
 }

@@ -62,9 +62,9 @@ impl Document {
                     let less = left.checked_sub(bytes.len() as u64);
                     *left = less.ok_or("the answer is longer than its Content-Range")?;
                 }
-                Ok(Said::Body { bytes, rest })
+                Ok(Said::Store { bytes, rest })
             }
-            Fed::End => self.is_whole().map(|()| Said::End(None)),
+            Fed::End => self.is_whole().map(|()| Said::Commit(None)),
         }
     }
 
@@ -106,7 +106,7 @@ impl Document {
         if let Some(coding) = &head.coding {
             info!("the document has the content coding '{coding}', and is written as it comes");
         }
-        Ok(Said::Begin { begin, rest })
+        Ok(Said::Create { begin, rest })
     }
 
     /// How long the document is, if a partial answer has all of it that was asked for, of the version that
@@ -156,9 +156,9 @@ mod tests {
                     document.eof().map_err(|error| error.to_string())?;
                     break;
                 }
-                Said::End(_) => break,
-                Said::Begin { begin, rest } => (begun, input) = (Some(begin), rest),
-                Said::Body { bytes, rest } => {
+                Said::Commit(_) => break,
+                Said::Create { begin, rest } => (begun, input) = (Some(begin), rest),
+                Said::Store { bytes, rest } => {
                     body.extend_from_slice(bytes);
                     input = rest;
                 }

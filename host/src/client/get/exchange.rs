@@ -1,27 +1,23 @@
 //! One request and its answer, on the event loop.
 //!
 //! ```text
-//!  server ──Buffered──▶ Response ──▶ body ──▶ file                    written at once
+//!  server ──Buffered──▶ Dialogue ──▶ body ──▶ Store                   written at once
 //!            │                        └─────▶ Buffered ──▶ pipe, …    as fast as it is taken
 //!            ◀── reads pause ── is full ──────────┤
 //!            ◀── reads resume ── Drained ─────────┘
 //! ```
 
-use std::fs::File;
-use std::io::Write;
-
-use tracing::{info, warn};
+use tracing::info;
 use windlass_core::fault::Fault;
-use windlass_core::file::Digest;
+use windlass_core::file;
 
 use super::dialogue::{Beginning, Dialogue, Said};
-use super::file::reason;
-use super::in_place::InPlace;
 use super::limits::{Limits, micros};
 use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
 use super::source::Source;
+use super::store::Store;
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
@@ -47,7 +43,7 @@ pub(super) struct Plan<'a> {
     pub(super) source: &'a Source,
     pub(super) target: &'a Target,
     pub(super) limits: Limits,
-    /// To compare with the server's, of what was there before.
+    /// The digest of what was there before, if the whole is to be compared with the server's.
     pub(super) digest: Option<blake3::Hasher>,
     /// What was there before.
     pub(super) part: Option<Part>,
@@ -68,13 +64,11 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
         source: source.clone(),
-        target: target.clone(),
         limits,
         server: None,
         dialogue,
-        digest,
-        part,
-        sink: Sink::Nothing,
+        store: Store::new(target, part, digest),
+        output: None,
         progress: Progress::hidden(),
         drawing: None,
         rate: None,
@@ -91,15 +85,12 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
 /// What the callbacks share.
 pub(super) struct Exchange {
     pub(super) source: Source,
-    target: Target,
     pub(super) limits: Limits,
     server: Option<Token>,
     dialogue: Dialogue,
-    /// Of what there was before and what has come.
-    digest: Option<blake3::Hasher>,
-    /// What there was before, until the server says what comes.
-    part: Option<Part>,
-    sink: Sink,
+    store: Store,
+    /// The pipe, terminal or device that the body goes to, if it goes to one.
+    output: Option<Token>,
     progress: Progress,
     /// The timer that draws it.
     drawing: Option<Token>,
@@ -110,16 +101,6 @@ pub(super) struct Exchange {
     /// Bytes of the body.
     pub(super) received: u64,
     pub(super) outcome: Option<Result<Answer>>,
-}
-
-/// Where the body goes.
-enum Sink {
-    /// It has not begun, or is not wanted any more.
-    Nothing,
-    Part(Part),
-    InPlace(InPlace),
-    Open(File),
-    Stream(Token),
 }
 
 impl Exchange {
@@ -153,8 +134,9 @@ impl Exchange {
                 }
             }
             StreamEvent::Eof => {
-                let whole = self.dialogue.eof().map(|()| Answer::Whole);
-                self.end(cx, whole.map_err(Error::of("get", &self.source)));
+                let whole = self.dialogue.eof().map_err(Error::of("get", &self.source));
+                let whole = whole.and_then(|()| self.store.commit(&self.source, None));
+                self.end(cx, whole.map(|()| Answer::Whole));
             }
             StreamEvent::TimedOut(_) => {
                 let waited_us = micros(self.limits.times.timeout);
@@ -168,110 +150,65 @@ impl Exchange {
     }
 
     /// Takes what came. What the answer is, once that is known.
+    ///
+    /// A storage that fails ends the transfer in its own words, and the dialogue hears no more.
     fn take(&mut self, mut input: &[u8], cx: &mut Context<Self>) -> Result<Option<Answer>> {
         loop {
-            match self.dialogue.feed(input).map_err(Error::of("get", &self.source))? {
-                Said::More => return Ok(None),
-                Said::End(digest) => {
-                    let known =
-                        self.digest.as_ref().map(|digest| Digest::Blake3(digest.finalize().into()));
-                    if known.is_some() && known != digest {
-                        // What came is of no use, and nobody goes on from there.
-                        if let Sink::Part(part) = std::mem::replace(&mut self.sink, Sink::Nothing) {
-                            part.discard();
-                        }
-                        let wrong = "what came is not what the server has";
-                        return Err(Error::new("verify", &self.source, wrong));
+            let answer;
+            (answer, input) =
+                match self.dialogue.feed(input).map_err(Error::of("get", &self.source))? {
+                    Said::More => return Ok(None),
+                    Said::Again => return Ok(Some(Answer::Again)),
+                    Said::Elsewhere(location) => return Ok(Some(Answer::Elsewhere(location))),
+                    Said::Create { begin, rest } => {
+                        self.begin(begin, cx)?;
+                        (file::Answer::Done, rest)
                     }
-                    return Ok(Some(Answer::Whole));
-                }
-                Said::Again => return Ok(Some(Answer::Again)),
-                Said::Elsewhere(location) => return Ok(Some(Answer::Elsewhere(location))),
-                Said::Begin { begin, rest } => {
-                    self.begin(begin, cx)?;
-                    input = rest;
-                }
-                Said::Body { bytes, rest } => {
-                    self.write(bytes, cx)?;
-                    self.received += bytes.len() as u64;
-                    input = rest;
-                }
-            }
+                    Said::Store { bytes, rest } => {
+                        self.store.store(bytes)?;
+                        if let Some(io) = self.output.and_then(|output| cx.stream(output)) {
+                            io.write(bytes);
+                        }
+                        self.received += bytes.len() as u64;
+                        (file::Answer::Kept(bytes.len()), rest)
+                    }
+                    Said::Commit(digest) => {
+                        self.store.commit(&self.source, digest)?;
+                        return Ok(Some(Answer::Whole));
+                    }
+                };
+            self.dialogue.answer(answer);
         }
     }
 
     /// A body follows.
     fn begin(&mut self, begin: Beginning, cx: &mut Context<Self>) -> Result<()> {
-        if begin.from == 0
-            && let Some(digest) = &mut self.digest
-        {
-            // Also where there was something before: the server has another file.
-            digest.reset();
-        }
         self.received = begin.from;
-        let place = self.target.place()?;
+        let place = self.store.target().place()?;
         if !place.is_terminal() {
             catch_stop(cx)?;
             self.progress = Progress::show(begin.length, begin.from);
         }
-        self.sink = match place {
-            Place::New { name } => {
-                // From now on there is something to be cleaned up.
-                catch_signals(cx)?;
-                let part = match self.part.take() {
-                    Some(mut part) => part.go_on_from(begin.from, begin.facts).map(|()| part),
-                    None => Part::begin(name.clone(), begin.facts),
-                };
-                match part {
-                    Ok(part) => Sink::Part(part),
-                    Err(error) => match InPlace::instead(&name, &error) {
-                        Some(file) => {
-                            let why = reason(error);
-                            let at = &self.target;
-                            warn!("{at}: written in place: nothing can be put beside it: {why}");
-                            Sink::InPlace(file)
-                        }
-                        None => return Err(Error::new("create", &self.target, reason(error))),
-                    },
-                }
+        if matches!(place, Place::New { .. }) {
+            // From now on there is something to be cleaned up.
+            catch_signals(cx)?;
+        }
+        if let Some(stream) = self.store.create(place, begin)? {
+            let token = cx.buffered(stream, |io, exchange: &mut Self, cx, event| {
+                exchange.on_output(io, cx, event);
+            })?;
+            if let Some(io) = cx.stream(token) {
+                // A terminal's input is not ours to take.
+                io.set_reading(false);
             }
-            Place::Open(file) => Sink::Open(file),
-            Place::Stream(stream) => {
-                let token = cx.buffered(stream, |io, exchange: &mut Self, cx, event| {
-                    exchange.on_output(io, cx, event);
-                })?;
-                if let Some(io) = cx.stream(token) {
-                    // A terminal's input is not ours to take.
-                    io.set_reading(false);
-                }
-                Sink::Stream(token)
-            }
-        };
+            self.output = Some(token);
+        }
         if self.progress.is_shown() {
             let draw = |exchange: &mut Self, _: &mut _| exchange.progress.draw(exchange.received);
             self.drawing = Some(cx.every(PERIOD, draw));
         }
         self.watch_rate(cx);
         Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8], cx: &mut Context<Self>) -> Result<()> {
-        if let Some(digest) = &mut self.digest {
-            digest.update(bytes);
-        }
-        let written = match &mut self.sink {
-            Sink::Nothing => Ok(()),
-            Sink::Part(part) => part.write(bytes),
-            Sink::InPlace(file) => file.write(bytes),
-            Sink::Open(file) => file.write_all(bytes),
-            Sink::Stream(token) => {
-                if let Some(io) = cx.stream(*token) {
-                    io.write(bytes);
-                }
-                Ok(())
-            }
-        };
-        written.map_err(|error| Error::new("write", &self.target, reason(error)))
     }
 
     fn on_output(&mut self, io: &mut Buffered, cx: &mut Context<Self>, event: StreamEvent) {
@@ -283,8 +220,8 @@ impl Exchange {
                 }
             }
             StreamEvent::Failed(errno) => {
-                self.sink = Sink::Nothing;
-                let failed = Err(Error::new("write", &self.target, errno));
+                self.output = None;
+                let failed = Err(Error::new("write", self.store.target(), errno));
                 match &self.outcome {
                     // What went wrong first is told.
                     Some(Err(_)) => {}
@@ -314,9 +251,9 @@ impl Exchange {
             cx.remove(timer);
         }
         let outcome = match outcome {
-            Ok(Answer::Whole) => self.finish().map(|()| Answer::Whole),
+            Ok(Answer::Whole) => Ok(Answer::Whole),
             other => {
-                let kept = self.keep();
+                let kept = self.store.keep();
                 if let (Ok(Answer::Stopped(_)), Some(kept)) = (&other, &kept) {
                     info!("{kept}");
                 }
@@ -338,48 +275,13 @@ impl Exchange {
         }
     }
 
-    /// The document is whole.
-    fn finish(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.sink, Sink::Nothing) {
-            Sink::Part(part) => part.finish().map_err(|(error, kept)| {
-                let error = Error::new("put the whole file at", &self.target, reason(error));
-                match kept {
-                    Some(kept) => error.and(kept),
-                    None => error,
-                }
-            }),
-            Sink::InPlace(file) => file.finish().map_err(|error| {
-                let error = Error::new("write", &self.target, reason(error));
-                error.and("it was written in place and is empty now")
-            }),
-            open => {
-                self.sink = open;
-                Ok(())
-            }
-        }
-    }
-
-    /// It is not, and what has come of it may stay. What to tell of that.
-    fn keep(&mut self) -> Option<String> {
-        match std::mem::replace(&mut self.sink, Sink::Nothing) {
-            Sink::Part(part) => part.keep(),
-            Sink::InPlace(file) => Some(file.give_up(&self.target)),
-            other => {
-                self.sink = other;
-                None
-            }
-        }
-    }
-
     /// Whether the output is to be waited for.
     pub(super) fn is_full(&self, cx: &mut Context<Self>) -> bool {
-        let Sink::Stream(token) = self.sink else { return false };
-        cx.stream(token).is_some_and(|io| io.is_full())
+        self.output.and_then(|output| cx.stream(output)).is_some_and(|io| io.is_full())
     }
 
     fn unsent(&self, cx: &mut Context<Self>) -> usize {
-        let Sink::Stream(token) = self.sink else { return 0 };
-        cx.stream(token).map_or(0, |io| io.unsent())
+        self.output.and_then(|output| cx.stream(output)).map_or(0, |io| io.unsent())
     }
 }
 

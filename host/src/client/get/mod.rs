@@ -22,6 +22,7 @@ mod part;
 mod place;
 mod progress;
 mod source;
+mod store;
 
 use tracing::debug;
 

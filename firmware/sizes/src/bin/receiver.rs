@@ -1,7 +1,0 @@
-//! `Receiver` alone.
-#![no_std]
-#![no_main]
-
-use windlass_sizes::{image, machines};
-
-image!({ machines::receiver() });
