@@ -32,6 +32,12 @@
 //! - `bench`: servers side by side.
 #![deny(unsafe_code)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "windlass runs on Linux only: it is made of epoll, pidfds and descriptors that processes pass to each other. \
+     The protocol core runs everywhere: it is the package `windlass-core`."
+);
+
 pub mod addr;
 #[cfg(feature = "bench")]
 pub mod bench;

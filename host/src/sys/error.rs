@@ -7,11 +7,27 @@ use nix::errno::Errno;
 use crate::printable::printable;
 
 /// What a host operation failed with. It prints as `operation target: cause`: on one line, in
-/// characters that can be shown, whatever the target is called and whatever a peer said.
-#[derive(Debug)]
+/// characters that can be shown, whatever the target is called and whatever a peer said. Its `Debug` is
+/// the same line, for programs whose `main` returns it.
+///
+/// It converts into [`std::io::Error`], with the kind of its cause:
+///
+/// ```
+/// use windlass::sys::listener::Listener;
+///
+/// fn listen(address: &str) -> std::io::Result<Listener> {
+///     Ok(Listener::bind(&address.parse()?, 128)?)
+/// }
+///
+/// let error = listen("unix:/nonexistent/socket").unwrap_err();
+/// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+/// assert_eq!(error.to_string(), "bind unix:/nonexistent/socket: No such file or directory");
+/// assert_eq!(listen("7007").unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
+/// ```
 pub struct Error {
     op: &'static str,
     target: String,
+    kind: io::ErrorKind,
     cause: Box<dyn std::error::Error + Send + Sync>,
 }
 
@@ -25,7 +41,9 @@ impl Error {
         target: impl fmt::Display,
         cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        let cause = match cause.into().downcast::<io::Error>() {
+        let cause = cause.into();
+        let kind = kind_of(&*cause);
+        let cause = match cause.downcast::<io::Error>() {
             Ok(error) => match error.raw_os_error() {
                 Some(errno) => Errno::from_raw(errno).into(),
                 None => error.into(),
@@ -37,7 +55,12 @@ impl Error {
             Ok(errno) => errno.desc().into(),
             Err(cause) => cause,
         };
-        Self { op, target: target.to_string(), cause }
+        Self { op, target: target.to_string(), kind, cause }
+    }
+
+    /// The kind of the first system error among its causes; `Other` where there is none.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.kind
     }
 
     /// The same, with something more to know.
@@ -58,7 +81,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { op, target, cause } = self;
+        let Self { op, target, cause, kind: _ } = self;
         f.write_str(op)?;
         if !target.is_empty() {
             write!(f, " {}", printable(target))?;
@@ -79,6 +102,30 @@ fn without_numbers(cause: &str) -> String {
         );
     }
     shown
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The kind of the first of the causes that has one.
+fn kind_of(cause: &(dyn std::error::Error + 'static)) -> io::ErrorKind {
+    let of = |cause: &(dyn std::error::Error + 'static)| {
+        let of_the_system = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        of_the_system
+            .or_else(|| cause.downcast_ref().map(|&errno: &Errno| io::Error::from(errno).kind()))
+            .or_else(|| cause.downcast_ref().map(Error::kind))
+    };
+    let mut causes = std::iter::successors(Some(cause), |&cause| cause.source());
+    causes.find_map(of).unwrap_or(io::ErrorKind::Other)
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(error.kind, error)
+    }
 }
 
 impl std::error::Error for Error {
@@ -102,6 +149,26 @@ mod tests {
         assert_eq!(Error::new("x", "", wrapped).to_string(), expected);
         let more = Error::new("x", "", Errno::ENOENT).and("more");
         assert_eq!(more.to_string(), "x: No such file or directory; more");
+    }
+
+    #[test]
+    fn its_kind_is_that_of_its_cause_and_main_may_return_it() {
+        use io::ErrorKind::{AddrInUse, NotFound, Other};
+        let in_use = || Error::new("bind", "tcp:h:1", Errno::EADDRINUSE);
+        for (error, kind) in [
+            (in_use().and("more"), AddrInUse),
+            (Error::new("start", "", in_use()), AddrInUse),
+            (Error::new("open", "x", io::Error::from(NotFound)), NotFound),
+            (Error::new("open", "x", "it is no socket"), Other),
+        ] {
+            assert_eq!(error.kind(), kind);
+            let text = error.to_string();
+            let error = io::Error::from(error);
+            assert_eq!((error.kind(), error.to_string()), (kind, text));
+        }
+        let shown = format!("{:?}", io::Error::from(in_use()));
+        let expected = "Custom { kind: AddrInUse, error: bind tcp:h:1: Address already in use }";
+        assert_eq!(shown, expected);
     }
 
     #[test]
