@@ -14,11 +14,13 @@ pub(crate) fn ci() -> Result<()> {
     step("clippy", || {
         run(cargo()
             .args(["clippy", "--workspace", "--all-targets", "--all-features"])
-            .args(["--", "--deny", "warnings"]))
+            .args(["--", "--deny", "warnings"]))?;
+        library::outside_lints()
     })?;
     step("tidy", tidy::tidy)?;
     step("unit files", units::units)?;
     step("features", library::features)?;
+    step("programs of strangers", library::outside)?;
     step("documentation", || {
         run(cargo()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
@@ -42,7 +44,8 @@ pub(crate) fn ci() -> Result<()> {
 
 /// The tests that need nothing but stable Rust and a C linker.
 pub(crate) fn test() -> Result<()> {
-    suites::run_all(&[])
+    suites::run_all(&[])?;
+    library::outside()
 }
 
 /// The core under Miri: no undefined behaviour, no overflow, on a little and a big-endian machine.

@@ -1,5 +1,4 @@
-//! What is promised to users on devices: the programs that docs/DEVICE.md shows build, the page shows
-//! what is in them, and every public type of the core can be logged by defmt.
+//! What is promised to users on devices: the programs that docs/DEVICE.md shows build, and every public type of the core can be logged by defmt.
 
 use crate::bare::is_installed;
 use crate::run::{Result, cargo, root, run, skip};
@@ -29,43 +28,6 @@ pub(crate) fn examples() -> Result<()> {
         println!("{target}: linked");
     }
     Ok(())
-}
-
-const PAGE: &str = "docs/DEVICE.md";
-
-/// Each block of Rust on the page stands in the program that is named above it.
-pub(crate) fn excerpts() -> Vec<Finding> {
-    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
-    unfounded(&read(PAGE), read)
-}
-
-fn unfounded(page: &str, read: impl Fn(&str) -> String) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let mut program = String::new();
-    let mut block: Option<(usize, String)> = None;
-    for (line, number) in page.lines().zip(1..) {
-        match &mut block {
-            None if line == "```rust" => block = Some((number, String::new())),
-            None => {
-                let named = line.split('`').find(|word| word.ends_with(".rs"));
-                if let Some(named) = named {
-                    named.clone_into(&mut program);
-                }
-            }
-            Some((from, text)) if line == "```" => {
-                if text.is_empty() || !read(&program).contains(text.as_str()) {
-                    let what = format!("this block is not in `{program}`");
-                    findings.push((PAGE.to_owned(), *from, what));
-                }
-                block = None;
-            }
-            Some((_, text)) => {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    findings
 }
 
 /// Every public type of the core has `defmt::Format`, derived or by hand.
@@ -99,15 +61,6 @@ pub(crate) fn formats(path: &str, text: &str, findings: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_block_that_is_not_in_its_program_is_found() {
-        let read = |path: &str| if path == "a.rs" { "fn a() {}\n" } else { "" }.to_owned();
-        let page = |code: &str| format!("See `a.rs`:\n\n```rust\n{code}\n```\n");
-        assert_eq!(unfounded(&page("fn a() {}"), read), []);
-        assert_eq!(unfounded(&page("fn b() {}"), read)[0].1, 3);
-        assert_eq!(unfounded("```rust\nfn a() {}\n```\n", read).len(), 1);
-    }
 
     #[test]
     fn a_type_without_a_format_is_found() {

@@ -1,7 +1,8 @@
 //! What is promised to programs that depend on the packages: few dependencies, and features that each
 //! build alone.
 
-use crate::run::{Result, cargo, output, run};
+use crate::bare::is_installed;
+use crate::run::{Result, cargo, output, run, skip};
 
 /// Packages that `windlass` without features may depend on, those of its dependencies included.
 const DEPENDENCIES_MAX: usize = 12;
@@ -35,6 +36,44 @@ fn names(tree: &str) -> Vec<&str> {
     names
 }
 
+/// The programs of docs/LIBRARY.md: a package outside the workspace, which depends on ours by their paths.
+const OUTSIDE: [&str; 5] = [
+    "--quiet",
+    "--locked",
+    "--manifest-path=tests/outside/Cargo.toml",
+    "--target-dir=target/outside",
+    "--all-targets",
+];
+
+/// Builds them and runs them.
+pub(crate) fn outside() -> Result<()> {
+    run(cargo().arg("test").args(OUTSIDE))
+}
+
+/// Lints them.
+pub(crate) fn outside_lints() -> Result<()> {
+    run(cargo().arg("clippy").args(OUTSIDE).args(["--", "--deny", "warnings"]))
+}
+
+/// Where the host does not run, it says so before anything else.
+const FOREIGN: &str = "x86_64-pc-windows-gnu";
+
+fn foreign() -> Result<()> {
+    if !is_installed(FOREIGN)? {
+        return skip(FOREIGN, &format!("rustup target add {FOREIGN}"));
+    }
+    let args = ["check", "--package", "windlass", "--no-default-features", "--target", FOREIGN];
+    let built = cargo().args(args).output().map_err(|error| format!("cargo check: {error}"))?;
+    let text = String::from_utf8_lossy(&built.stderr);
+    match text.lines().find(|line| line.starts_with("error")) {
+        Some(said) if said.starts_with("error: windlass runs on Linux only") => {
+            println!("{FOREIGN}: {said}");
+            Ok(())
+        }
+        said => Err(format!("the library for {FOREIGN}: {}", said.unwrap_or("it builds"))),
+    }
+}
+
 /// Builds the library with no feature, and with each one alone, without a warning.
 pub(crate) fn features() -> Result<()> {
     let manifest = std::fs::read_to_string(crate::run::root().join("host/Cargo.toml"))
@@ -47,7 +86,7 @@ pub(crate) fn features() -> Result<()> {
             .args(["--no-default-features", "--features", feature])
             .args(["--", "--deny", "warnings"]))?;
     }
-    Ok(())
+    foreign()
 }
 
 /// The features that a manifest declares, without `default`, which is one of the others.

@@ -5,8 +5,9 @@ mod bench;
 mod ci;
 mod circles;
 mod demo;
-#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod device;
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
+mod excerpts;
 mod firmware;
 mod layers;
 mod library;
@@ -27,6 +28,7 @@ cargo xtask COMMAND
   test      all tests; needs stable Rust and a C linker, nothing else
   tidy      the rules of ARCHITECTURE.md, checked
   units     what systemd says of the unit files; needs systemd-analyze
+  outside   build and run the programs of docs/LIBRARY.md, which depend on us as strangers
   features  build the library without features, and with each one alone
   bare      build the core for four bare-metal targets
   size      flash of each machine on a device, and that none can panic
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Some("test") => ci::test(),
         Some("tidy") => tidy::tidy(),
         Some("units") => units::units(),
+        Some("outside") => library::outside(),
         Some("features") => library::features(),
         Some("bare") => bare::bare(),
         Some("size") => size::size(),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
-use crate::{circles, device, library};
+use crate::{circles, device, excerpts, library};
 
 /// One finding: the file, the line or 0, and what is wrong.
 pub(crate) type Finding = (String, usize, String);
@@ -23,7 +23,7 @@ pub(crate) fn tidy() -> Result<()> {
         check(path, &text, &mut findings);
     }
     findings.extend(readme(root()));
-    findings.extend(device::excerpts());
+    findings.extend(excerpts::excerpts());
     library::dependencies()?;
     findings.extend(circles::check());
     if findings.is_empty() {
