@@ -61,8 +61,8 @@ impl From<Instant> for smoltcp::time::Instant {
     }
 }
 
-/// When a machine wants its `tick`. There are no sentinel values.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// When a machine wants its `tick`. The smaller of two is the earlier. There are no sentinel values.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Wake {
     /// At once.
@@ -81,16 +81,6 @@ impl Wake {
             Wake::Now => true,
             Wake::At(at) => at <= now,
             Wake::Never => false,
-        }
-    }
-
-    /// The earlier of the two.
-    #[must_use]
-    pub fn min(self, other: Self) -> Self {
-        match (self, other) {
-            (Wake::Now, _) | (_, Wake::Now) => Wake::Now,
-            (Wake::At(a), Wake::At(b)) => Wake::At(a.min(b)),
-            (Wake::Never, later) | (later, Wake::Never) => later,
         }
     }
 
