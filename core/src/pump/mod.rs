@@ -47,7 +47,7 @@ use span::Span;
 
 use crate::bytes::{after, put};
 use crate::fault::{Fault, Limit, Storage};
-use crate::file::{Answer, Extent, Op, Piece};
+use crate::file::{Answer, DigestKind, Extent, Op, Piece};
 use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::Close;
@@ -65,8 +65,8 @@ pub struct Pump<'m> {
     held: Span,
     /// When the operation that storage was too busy for is named again.
     busy: Option<Wake>,
-    /// Bytes of memory that the last operation was given.
-    lent: usize,
+    /// What the last operation was given.
+    lent: Lent,
     /// The peer will send no more.
     eof: Eof,
     /// The driver was told of the end of our output.
@@ -103,15 +103,38 @@ enum Eof {
     Told,
 }
 
+/// Memory of the pump that an operation was given, in bytes.
+#[derive(Debug, Clone, Copy)]
+enum Lent {
+    Nothing,
+    /// The front of what is held.
+    Store(usize),
+    /// Behind what is rendered.
+    Read(usize),
+}
+
 /// Which [`Need`] comes next.
 enum Decision {
     Send,
     Recv,
     Op,
-    Read,
+    Read { extent: Extent, digest: Option<DigestKind> },
     Shutdown,
     Wait,
     Over(Result<(), Fault>),
+}
+
+/// What a session was called for last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Called {
+    /// Not yet.
+    No,
+    Tick,
+    /// To render, and it did not.
+    RenderInVain,
+    /// To take input, and it did not.
+    InputInVain,
+    Other,
 }
 
 impl<'m> Pump<'m> {
@@ -125,7 +148,7 @@ impl<'m> Pump<'m> {
             reply: Span::NONE,
             held: Span::NONE,
             busy: None,
-            lent: 0,
+            lent: Lent::Nothing,
             eof: Eof::No,
             is_shut: false,
             patience_us: 0,
@@ -149,8 +172,8 @@ impl<'m> Pump<'m> {
         now: Instant,
     ) -> Need<'_, 's> {
         let patience = self.patience_end(now);
-        let decision = self.decide(session, now, patience);
-        let until = patience.min(session.want().wake);
+        let (decision, wake) = self.decide(session, now, patience);
+        let until = patience.min(wake);
         match decision {
             Decision::Send => Need::Send { bytes: self.unsent(), until },
             Decision::Recv => Need::Recv { buf: self.rx, until },
@@ -159,23 +182,20 @@ impl<'m> Pump<'m> {
                     return Need::Wait(until);
                 };
                 // For other operations it is empty.
-                self.lent = match op {
+                let len = match op {
                     Op::Store(extent) => self.held.first(extent.len),
                     _ => 0,
                 };
-                Need::File { op, memory: Span::of_len(self.held.from, self.lent).of_mut(self.rx) }
+                self.lent = Lent::Store(len);
+                Need::File { op, memory: Span::of_len(self.held.from, len).of_mut(self.rx) }
             }
-            Decision::Read => {
-                let Some((file, Piece::File(extent))) =
-                    session.file().and_then(|file| file.piece(0).map(|piece| (file, piece)))
-                else {
-                    return Need::Wait(until);
-                };
+            Decision::Read { extent, digest } => {
                 let room = Span { from: self.rendered.to, to: self.tx.len() };
-                self.lent = room.first(extent.len);
-                let extent = Extent { len: self.lent as u64, ..extent };
-                let op = Op::Read { extent, digest: file.digests() };
-                Need::File { op, memory: Span::of_len(room.from, self.lent).of_mut(self.tx) }
+                let len = room.first(extent.len);
+                self.lent = Lent::Read(len);
+                let extent = Extent { len: len as u64, ..extent };
+                let op = Op::Read { extent, digest };
+                Need::File { op, memory: Span::of_len(room.from, len).of_mut(self.tx) }
             }
             Decision::Shutdown => Need::Shutdown,
             Decision::Wait => Need::Wait(until.min(self.busy.unwrap_or_default())),
@@ -197,8 +217,8 @@ impl<'m> Pump<'m> {
         let n = self.rendered.pass(n);
         if self.rendered.is_empty() {
             self.reply.pass(n);
-            if self.lent == 0 {
-                // No part of the file is on its way to the memory behind it.
+            // A part of the file may be on its way to the memory behind it.
+            if !matches!(self.lent, Lent::Read(_)) {
                 self.rendered = Span::NONE;
             }
         }
@@ -227,33 +247,25 @@ impl<'m> Pump<'m> {
             self.busy = Some(until);
             return;
         }
-        let lent = core::mem::take(&mut self.lent);
+        let lent = core::mem::replace(&mut self.lent, Lent::Nothing);
         self.busy = None;
-        match answer {
-            Answer::Kept(n) => {
+        match (answer, lent) {
+            (Answer::Kept(n), Lent::Store(len)) => {
                 self.moved = None;
-                let kept = n.min(lent).min(self.held.len());
-                if let Some(Op::Store(_)) = file.op() {
-                    self.held.pass(kept);
-                }
+                let kept = n.min(len);
+                self.held.pass(kept);
                 file.answer(now, Answer::Kept(kept));
             }
-            Answer::Read(0) => file.answer(now, Answer::Failed(Storage::Failed.into())),
-            Answer::Read(n) => {
-                // The session knows of what is sent, not of what is read.
-                if let Some(Piece::File(_)) = file.piece(0) {
-                    let read = n.min(lent);
-                    self.rendered.to = self.rendered.to.saturating_add(read);
-                    file.sent(now, read as u64);
-                }
+            (Answer::Read(0), _) => file.answer(now, Answer::Failed(Storage::Failed.into())),
+            // The session knows of what is sent, not of what is read.
+            (Answer::Read(n), Lent::Read(len)) => {
+                let read = n.min(len);
+                self.rendered.to = self.rendered.to.saturating_add(read);
+                file.sent(now, read as u64);
             }
-            Answer::Busy(_)
-            | Answer::Opened(_)
-            | Answer::Refused(_)
-            | Answer::Digested(_)
-            | Answer::Digest(_)
-            | Answer::Done
-            | Answer::Failed(_) => {
+            // It answers something else.
+            (Answer::Kept(_) | Answer::Read(_), _) => {}
+            _ => {
                 self.moved = None;
                 file.answer(now, answer);
             }
@@ -263,24 +275,19 @@ impl<'m> Pump<'m> {
     /// Forgets what was not sent and not consumed, for another connection.
     pub fn reset(&mut self) {
         (self.rendered, self.reply, self.held) = (Span::NONE, Span::NONE, Span::NONE);
-        (self.busy, self.lent, self.moved) = (None, 0, None);
+        (self.busy, self.lent, self.moved) = (None, Lent::Nothing, None);
         (self.eof, self.is_shut) = (Eof::No, false);
     }
 
+    /// Calls the session until something is needed. Also when it wants to be called again.
     fn decide<S: Session + ?Sized>(
         &mut self,
         session: &mut S,
         now: Instant,
         patience: Wake,
-    ) -> Decision {
+    ) -> (Decision, Wake) {
         if self.busy.is_some_and(|until| until.is_due(now)) {
             self.busy = None;
-        }
-        if session.want().wake.is_due(now) {
-            session.tick(now);
-            if session.want().wake.is_due(now) {
-                session.abort(stuck_with(0));
-            }
         }
         if patience.is_due(now) {
             let waited_us = self.waited_us(now);
@@ -289,66 +296,98 @@ impl<'m> Pump<'m> {
                 None => Fault::TimedOut { waited_us },
             });
         }
+        let mut called = Called::No;
         loop {
             let want = session.want();
-            match want.close {
-                Close::Done(Err(fault)) => return Decision::Over(Err(fault)),
-                _ if !self.unsent().is_empty() => return Decision::Send,
-                Close::Done(how) => return Decision::Over(how),
+            let before = core::mem::replace(&mut called, Called::Other);
+            if want.wake.is_due(now) {
+                match before {
+                    Called::No => {
+                        session.tick(now);
+                        called = Called::Tick;
+                        continue;
+                    }
+                    Called::Tick => {
+                        session.abort(stuck_with(0));
+                        continue;
+                    }
+                    Called::RenderInVain | Called::InputInVain | Called::Other => {}
+                }
+            }
+            let decision = match want.close {
+                Close::Done(Err(fault)) => Decision::Over(Err(fault)),
+                _ if !self.unsent().is_empty() => Decision::Send,
+                Close::Done(how) => Decision::Over(how),
                 Close::WriteHalf if !self.is_shut => {
                     self.is_shut = true;
-                    return Decision::Shutdown;
+                    Decision::Shutdown
                 }
-                Close::Open | Close::WriteHalf => {}
-            }
-            if want.write {
-                match self.fill(session, now) {
-                    Filled::Nothing => {}
-                    Filled::Headers => continue,
-                    // The header before it leaves meanwhile.
-                    Filled::ToRead if self.busy.is_some() && !self.rendered.is_empty() => continue,
-                    Filled::ToRead if self.busy.is_some() => return Decision::Wait,
-                    Filled::ToRead => return Decision::Read,
+                Close::Open | Close::WriteHalf => {
+                    if want.write {
+                        match self.fill(session, now) {
+                            Filled::Nothing => {}
+                            Filled::Headers => continue,
+                            // The header before it leaves meanwhile.
+                            Filled::ToRead { .. }
+                                if self.busy.is_some() && !self.rendered.is_empty() =>
+                            {
+                                continue;
+                            }
+                            Filled::ToRead { .. } if self.busy.is_some() => {
+                                return (Decision::Wait, want.wake);
+                            }
+                            Filled::ToRead { extent, digest } => {
+                                return (Decision::Read { extent, digest }, want.wake);
+                            }
+                        }
+                        if before == Called::RenderInVain {
+                            session.abort(stuck_with(self.tx.len()));
+                            continue;
+                        }
+                        let mut out = Out::new(self.tx);
+                        session.render(now, &mut out);
+                        self.rendered = Span::of_len(0, out.rendered().len());
+                        if self.rendered.is_empty() {
+                            called = Called::RenderInVain;
+                        }
+                        continue;
+                    } else if want.file {
+                        if self.busy.is_some() { Decision::Wait } else { Decision::Op }
+                    } else if want.read && !self.held.is_empty() {
+                        if before == Called::InputInVain {
+                            session.abort(stuck_with(self.held.len()));
+                        } else if !self.offer(session, now) {
+                            called = Called::InputInVain;
+                        }
+                        continue;
+                    } else if self.eof == Eof::Noticed && self.held.is_empty() {
+                        self.eof = Eof::Told;
+                        session.eof(now);
+                        continue;
+                    } else if want.read && self.eof == Eof::No {
+                        if self.rx.is_empty() {
+                            session.abort(stuck_with(0));
+                            continue;
+                        }
+                        Decision::Recv
+                    } else {
+                        Decision::Wait
+                    }
                 }
-                let mut out = Out::new(self.tx);
-                session.render(now, &mut out);
-                self.rendered = Span::of_len(0, out.rendered().len());
-                if self.rendered.is_empty() && session.want().write {
-                    session.abort(stuck_with(self.tx.len()));
-                }
-            } else if want.file {
-                return if self.busy.is_some() { Decision::Wait } else { Decision::Op };
-            } else if want.read && !self.held.is_empty() {
-                self.offer(session, now);
-            } else if self.eof == Eof::Noticed && self.held.is_empty() {
-                self.eof = Eof::Told;
-                session.eof(now);
-            } else if want.read && self.eof == Eof::No {
-                if !self.rx.is_empty() {
-                    return Decision::Recv;
-                }
-                session.abort(stuck_with(0));
-            } else {
-                return Decision::Wait;
-            }
+            };
+            return (decision, want.wake);
         }
     }
 
-    /// Offers the session what it has not consumed.
-    fn offer<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant) {
+    /// Offers the session what it has not consumed. Whether it did something with it.
+    fn offer<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant) -> bool {
         let mut out = Out::new(self.tx);
         let consumed = session.input(now, self.held.of_mut(self.rx), &mut out);
         self.rendered = Span::of_len(0, out.rendered().len());
         let bytes = consumed.bytes.min(self.held.len());
         self.reply = Span::of_len(self.held.from, consumed.reply.min(bytes));
         self.held.pass(bytes);
-        if bytes == 0 && self.rendered.is_empty() {
-            let want = session.want();
-            // It would be offered the same again, for ever.
-            if want.read && !want.write && !want.file {
-                session.abort(stuck_with(self.held.len()));
-            }
-        }
+        bytes > 0 || !self.rendered.is_empty()
     }
 
     /// When patience ends, if nothing moves.
@@ -381,7 +420,9 @@ impl<'m> Pump<'m> {
                     self.rendered.to = to;
                     file.sent(now, n as u64);
                 }
-                Some(Piece::File(_)) if !is_full => return Filled::ToRead,
+                Some(Piece::File(extent)) if !is_full => {
+                    return Filled::ToRead { extent, digest: file.digests() };
+                }
                 Some(_) | None if self.rendered.is_empty() => return Filled::Nothing,
                 Some(_) | None => return Filled::Headers,
             }
@@ -395,7 +436,7 @@ enum Filled {
     /// There is something to send.
     Headers,
     /// Part of the file comes next.
-    ToRead,
+    ToRead { extent: Extent, digest: Option<DigestKind> },
 }
 
 /// A session wants to go on and does nothing with what it has: more than this it does not get.
