@@ -62,6 +62,7 @@ pub mod responder;
 pub mod rtt;
 pub mod session;
 pub mod stream;
+mod text;
 pub mod time;
 pub mod transform;
 pub mod want;

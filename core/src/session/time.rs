@@ -1,8 +1,8 @@
 //! The `time` service, both ends: the server says the time and closes.
 
 use super::{Consumed, Out, Session};
-use crate::bytes::after;
 use crate::fault::{Fault, Peer};
+use crate::text;
 use crate::time::Instant;
 use crate::want::{Close, Want};
 use crate::wire::{Stamp, StampParser};
@@ -36,10 +36,8 @@ impl Session for TimeServer {
         if self.close.is_done() {
             return;
         }
-        let mut buf = [0; Stamp::MAX_LEN];
-        let text = self.stamp.render(&mut buf);
-        self.rendered += out.put(after(text, self.rendered));
-        if self.rendered == text.len() {
+        let len = text::render(out, &mut self.rendered, |text| self.stamp.write(text));
+        if self.rendered == len {
             self.close.end(Ok(()));
         }
     }

@@ -1,8 +1,6 @@
 //! Cuts a byte stream into lines, in a buffer of fixed size.
 
-use memchr::memchr;
-
-use crate::bytes::{after, first, put};
+use crate::bytes::{after, find, first, put};
 
 /// Cuts a stream into lines (`Readline`), fed with whatever pieces arrive.
 ///
@@ -11,7 +9,7 @@ use crate::bytes::{after, first, put};
 /// passes the limit, and skipped to its end; the next line arrives as if nothing had happened.
 ///
 /// A line that lies whole in the input is lent from there; only a line cut by the pieces is
-/// gathered in the buffer. The scan for `\n` is [`memchr`](mod@memchr)'s.
+/// gathered in the buffer. On a host the scan for `\n` is `memchr`'s.
 ///
 /// ```
 /// use windlass_core::stream::{LineStep, ReadLine};
@@ -97,7 +95,7 @@ impl<'b> ReadLine<'b> {
     /// Takes input up to the end of the first line in it.
     pub fn feed<'a, 'i: 'a>(&'a mut self, mut input: &'i [u8]) -> LineStep<'a, 'i> {
         if self.skipping {
-            let Some(end) = memchr(b'\n', input) else { return LineStep::More };
+            let Some(end) = find(b'\n', input) else { return LineStep::More };
             self.skipping = false;
             input = after(input, end + 1);
         }
@@ -109,7 +107,7 @@ impl<'b> ReadLine<'b> {
                 Some(_) => self.held_cr = false,
             }
         }
-        let Some(end) = memchr(b'\n', input) else {
+        let Some(end) = find(b'\n', input) else {
             let text = input.strip_suffix(b"\r").unwrap_or(input);
             if !self.store(text) {
                 return self.overflow(b"");
@@ -168,7 +166,7 @@ impl<'b> ReadLine<'b> {
         self.len = 0;
         self.held_cr = false;
         let max = self.buf.len();
-        if let Some(end) = memchr(b'\n', input) {
+        if let Some(end) = find(b'\n', input) {
             LineStep::TooLong { max, rest: after(input, end + 1) }
         } else {
             self.skipping = true;

@@ -1,8 +1,9 @@
 //! The stamp of the time service: decimal epoch seconds and LF, `"%lld\n"`.
 
-use crate::bytes::{first, put};
+use crate::bytes::first;
 use crate::decimal;
 use crate::fault::Peer;
+use crate::text::Text;
 
 /// Seconds since 1970-01-01 00:00:00 UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -15,14 +16,19 @@ impl Stamp {
 
     /// Its text, LF included, in `buf`.
     pub fn render(self, buf: &mut [u8; Self::MAX_LEN]) -> &[u8] {
-        let mut digits = [0; decimal::DIGITS_MAX];
-        let digits = decimal::render(self.0.unsigned_abs(), &mut digits);
-        let sign: &[u8] = if self.0 < 0 { b"-" } else { b"" };
-        let mut len = 0;
-        for part in [sign, digits, b"\n"] {
-            len = put(buf, len, part);
-        }
+        let mut text = Text::new(buf, 0);
+        self.write(&mut text);
+        let len = text.written();
         first(buf, len)
+    }
+
+    /// Its text, LF included.
+    pub(crate) fn write(self, text: &mut Text<'_>) {
+        if self.0 < 0 {
+            text.put(b"-");
+        }
+        text.number(self.0.unsigned_abs(), 0);
+        text.put(b"\n");
     }
 
     /// Reads a whole stamp, LF included.
@@ -48,8 +54,8 @@ impl Stamp {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StampParser {
     negative: bool,
-    /// The number so far, as a negative one: `i64::MIN` has no positive twin.
-    minus: i64,
+    /// The number so far, without its sign.
+    number: u64,
     digits: u8,
     cr: bool,
 }
@@ -57,7 +63,7 @@ pub struct StampParser {
 impl StampParser {
     /// Has read nothing yet.
     pub const fn new() -> Self {
-        Self { negative: false, minus: 0, digits: 0, cr: false }
+        Self { negative: false, number: 0, digits: 0, cr: false }
     }
 
     /// Takes one byte; the stamp, when it was the last.
@@ -66,28 +72,26 @@ impl StampParser {
     /// [`Peer::Malformed`] when no stamp goes on like this.
     pub fn push(&mut self, byte: u8) -> Result<Option<Stamp>, Peer> {
         match byte {
-            b'0'..=b'9' if !self.cr && self.digits < 19 => {
-                self.minus = (self.minus.checked_mul(10))
-                    .and_then(|n| n.checked_sub(i64::from(byte - b'0')))
-                    .ok_or(Peer::Malformed)?;
+            b'-' if self.digits == 0 && !self.negative => self.negative = true,
+            b'\r' if self.digits > 0 && !self.cr => self.cr = true,
+            b'\n' if self.digits > 0 => return self.stamp().map(Some).ok_or(Peer::Malformed),
+            _ if !self.cr && self.digits < 19 => {
+                self.number = decimal::append(self.number, byte).ok_or(Peer::Malformed)?;
                 self.digits += 1;
-                Ok(None)
             }
-            b'-' if self.digits == 0 && !self.negative => {
-                self.negative = true;
-                Ok(None)
-            }
-            b'\r' if self.digits > 0 && !self.cr => {
-                self.cr = true;
-                Ok(None)
-            }
-            b'\n' if self.digits > 0 => {
-                let seconds =
-                    if self.negative { Some(self.minus) } else { self.minus.checked_neg() };
-                seconds.map(|s| Some(Stamp(s))).ok_or(Peer::Malformed)
-            }
-            _ => Err(Peer::Malformed),
+            _ => return Err(Peer::Malformed),
         }
+        Ok(None)
+    }
+
+    /// The stamp of all digits; `i64::MIN` has no positive twin.
+    fn stamp(&self) -> Option<Stamp> {
+        let seconds = if self.negative {
+            0_i64.checked_sub_unsigned(self.number)
+        } else {
+            0_i64.checked_add_unsigned(self.number)
+        };
+        seconds.map(Stamp)
     }
 }
 

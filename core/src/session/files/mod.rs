@@ -50,8 +50,13 @@ pub const FRAME_DEFAULT: u32 = 4096;
 
 /// A name, and the options behind its NUL.
 fn name_and_options(payload: &[u8]) -> (&[u8], &[u8]) {
-    let nul = payload.iter().position(|&byte| byte == 0).unwrap_or(payload.len());
+    let nul = crate::bytes::find(0, payload).unwrap_or(payload.len());
     (crate::bytes::first(payload, nul), crate::bytes::after(payload, nul + 1))
+}
+
+/// The header of a frame whose length is bounded by [`REQUEST_MAX`] or so.
+fn header_of(len: usize) -> crate::wire::FrameHeader {
+    crate::wire::FrameHeader::new(u32::try_from(len).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What follows the NUL of a name: pairs of words, as TFTP has them (RFC 2347).
 
-use crate::bytes::{after, put};
 use crate::decimal;
 use crate::file::{Digest, DigestKind};
+use crate::text::Text;
 
 /// Extensions of a request or an answer: `name NUL value NUL`, in any order. One that is unknown, or
 /// whose value is not understood, is as if it were not there; of two alike the first counts. What a
@@ -45,90 +45,64 @@ impl Options {
         }
     }
 
-    /// Writes those of a request, and says how many bytes that took.
-    pub(super) fn render(&self, to: &mut [u8; OPTIONS_MAX]) -> usize {
-        self.render_around(0, self.offset.unwrap_or(0), to).len
+    /// Writes those of a request.
+    pub(super) fn write(&self, text: &mut Text<'_>) {
+        self.write_around(0, self.offset.unwrap_or(0), text);
     }
 
     /// Writes those of an answer. The text is as long for every `offset` up to `widest`, and only its last
     /// pair depends on `offset`. `steps` dots are before it, as the value of an option `wait` that no
-    /// receiver knows.
-    pub(super) fn render_around(
-        &self,
-        steps: u8,
-        widest: u64,
-        to: &mut [u8; OPTIONS_MAX],
-    ) -> Rendered {
-        let mut text = Text { to, len: 0 };
-        text.number(b"size", self.size);
-        text.number(b"frame", self.frame.map(u64::from));
+    /// receiver knows. Where in `text` the dots begin, or the `offset` if there are none: what is before
+    /// does not depend on it.
+    pub(super) fn write_around(&self, steps: u8, widest: u64, text: &mut Text<'_>) -> usize {
+        number(text, b"size", self.size);
+        number(text, b"frame", self.frame.map(u64::from));
         if let Some(prefix) = self.prefix {
-            text.word(b"prefix");
+            word(text, b"prefix");
             for byte in prefix.bytes(&mut [0; 4]) {
                 let digits = [byte >> 4, byte & 15]
                     .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
                 text.put(&digits);
             }
-            text.word(b"");
+            word(text, b"");
         }
         if let Some(kind) = self.digest {
-            text.word(b"digest");
-            text.word(name_of(kind));
+            word(text, b"digest");
+            word(text, name_of(kind));
         }
-        let mut known = text.len;
+        let mut known = text.len();
         if steps > 0 {
-            text.word(b"wait");
-            known = text.len;
+            word(text, b"wait");
+            known = text.len();
             for _ in 0..steps.min(STEPS_MAX) {
                 text.put(b".");
             }
-            text.word(b"");
+            word(text, b"");
         }
         if let Some(offset) = self.offset {
-            let mut digits = [0; decimal::DIGITS_MAX];
-            let width = decimal::render(widest.max(offset), &mut digits).len();
-            // All places of `digits` are written, the leading zeros too.
-            decimal::render(offset, &mut digits);
-            text.word(b"offset");
-            text.word(after(&digits, digits.len().saturating_sub(width)));
+            word(text, b"offset");
+            text.number(offset, decimal::digits(widest.max(offset)));
+            word(text, b"");
         }
-        Rendered { len: text.len, known }
+        known
     }
-}
-
-/// The text of options.
-pub(super) struct Rendered {
-    /// Its length in bytes.
-    pub(super) len: usize,
-    /// Where the dots begin, or the `offset` if there are none: what is before does not depend on it.
-    pub(super) known: usize,
 }
 
 /// Dots in an answer at most.
 pub(super) const STEPS_MAX: u8 = 65;
 
-struct Text<'a> {
-    to: &'a mut [u8; OPTIONS_MAX],
-    len: usize,
+#[inline(never)]
+fn word(text: &mut Text<'_>, word: &[u8]) {
+    text.put(word);
+    text.put(&[0]);
 }
 
-impl Text<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        self.len = put(self.to, self.len, bytes);
-    }
-
-    #[inline(never)]
-    fn word(&mut self, word: &[u8]) {
-        self.put(word);
-        self.put(&[0]);
-    }
-
-    #[inline(never)]
-    fn number(&mut self, name: &[u8], number: Option<u64>) {
-        if let Some(number) = number {
-            self.word(name);
-            self.word(decimal::render(number, &mut [0; decimal::DIGITS_MAX]));
-        }
+#[inline(never)]
+fn number(text: &mut Text<'_>, name: &[u8], number: Option<u64>) {
+    if let Some(number) = number {
+        word(text, name);
+        text.number(number, 0);
+        word(text, b"");
     }
 }
 
@@ -212,6 +186,14 @@ mod tests {
         ])
     }
 
+    fn text_of(write: impl FnOnce(&mut Text<'_>)) -> Vec<u8> {
+        let mut room = [0; 2 * OPTIONS_MAX];
+        let mut text = Text::new(&mut room, 0);
+        write(&mut text);
+        let len = text.len();
+        room[..len].to_vec()
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(
@@ -222,9 +204,7 @@ mod tests {
             size: Option<u64>,
         ) {
             let options = Options { frame, offset, prefix, digest, size };
-            let mut text = [0; OPTIONS_MAX];
-            let len = options.render(&mut text);
-            prop_assert_eq!(Options::parse(&text[..len]), options);
+            prop_assert_eq!(Options::parse(&text_of(|text| options.write(text))), options);
         }
 
         #[test]
@@ -242,11 +222,11 @@ mod tests {
             digest: Some(DigestKind::Blake3),
             size: Some(u64::MAX),
         };
-        assert!(all.render(&mut [0; OPTIONS_MAX]) < OPTIONS_MAX);
+        assert!(text_of(|text| all.write(text)).len() < OPTIONS_MAX);
         // The prefix is a request's, and the dots are an answer's.
         let answer = Options { prefix: None, ..all };
-        let rendered = answer.render_around(STEPS_MAX, u64::MAX, &mut [0; OPTIONS_MAX]);
-        assert!(rendered.len < OPTIONS_MAX);
+        let text = text_of(|text| _ = answer.write_around(STEPS_MAX, u64::MAX, text));
+        assert!(text.len() < OPTIONS_MAX);
     }
 
     #[test]
@@ -254,9 +234,9 @@ mod tests {
         let text = |offset| {
             let digest = Some(DigestKind::Blake3);
             let options = Options { size: Some(7), offset, digest, ..Options::default() };
-            let mut to = [0; OPTIONS_MAX];
-            let Rendered { len, known } = options.render_around(3, 12_345, &mut to);
-            (Options::parse(&to[..len]), len, to[..known].to_vec())
+            let mut known = 0;
+            let text = text_of(|text| known = options.write_around(3, 12_345, text));
+            (Options::parse(&text), text.len(), text[..known].to_vec())
         };
         let (far, near) = (text(Some(12_345)), text(Some(0)));
         assert_eq!((far.0.offset, near.0.offset), (Some(12_345), Some(0)));

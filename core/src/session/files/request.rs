@@ -1,8 +1,9 @@
 //! What a client asks.
 
-use super::{NAME_MAX, Options, REQUEST_MAX, options::OPTIONS_MAX};
-use crate::bytes::{first, put};
+use super::{NAME_MAX, Options, REQUEST_MAX, header_of};
+use crate::bytes::fill;
 use crate::file::Refusal;
+use crate::text::Text;
 use crate::wire::FrameHeader;
 
 /// A request for a file.
@@ -27,18 +28,18 @@ impl Request<'_> {
         if self.name.is_empty() || self.name.contains(&0) {
             return Err(Refusal::BadName);
         }
-        let mut text = [0; OPTIONS_MAX];
-        let len = self.options.render(&mut text);
-        let options = first(&text, len);
-        let payload = self.name.len().saturating_add(1 + options.len());
-        if self.name.len() > NAME_MAX || to.len() < FrameHeader::LEN.saturating_add(payload) {
+        let (header, payload) =
+            to.split_at_mut_checked(FrameHeader::LEN).ok_or(Refusal::TooLong)?;
+        let room = payload.len();
+        let mut text = Text::new(payload, 0);
+        text.put(self.name);
+        text.put(&[0]);
+        self.options.write(&mut text);
+        let len = text.len();
+        if self.name.len() > NAME_MAX || len > room {
             return Err(Refusal::TooLong);
         }
-        let header = FrameHeader::new(u32::try_from(payload).map_err(|_| Refusal::TooLong)?);
-        let mut len = 0;
-        for part in [header.as_bytes(), self.name, &[0], options] {
-            len = put(to, len, part);
-        }
-        Ok(len)
+        fill(header, header_of(len).as_bytes());
+        Ok(FrameHeader::LEN + len)
     }
 }

@@ -9,12 +9,12 @@
 //! that half-closed is to get its answer. What is sent to a client that is gone is answered with a
 //! reset, and the shell ends the work: so something is sent before the work, and during it.
 
-use super::options::{OPTIONS_MAX, STEPS_MAX};
-use super::server::{header_of, put_parts};
-use super::{Options, PREFIX_WINDOW, UNSENT_MAX};
-use crate::bytes::first;
+use super::options::STEPS_MAX;
+use super::{Options, PREFIX_WINDOW, UNSENT_MAX, header_of};
+use crate::bytes::first_mut;
 use crate::file::{Answer, Digest, DigestKind, Extent, Op};
 use crate::session::Out;
+use crate::text::Text;
 use crate::wire::FrameHeader;
 
 /// An answer on its way.
@@ -74,7 +74,7 @@ impl Response {
             Work::Compare { .. } | Work::Done => 0,
         };
         let steps = u8::try_from(most / STEP).unwrap_or(STEPS_MAX).min(STEPS_MAX);
-        let known = options.render_around(steps, from, &mut [0; OPTIONS_MAX]).known;
+        let known = options.write_around(steps, from, &mut Text::new(&mut [], 0));
         let known = FrameHeader::LEN.saturating_add(name_len + 1 + known);
         Self { rendered: 0, known, from, work, worked: 0, steps }
     }
@@ -123,18 +123,22 @@ impl Response {
 
     /// Renders what is known by now. Whether the answer is complete with it.
     pub(super) fn render(&mut self, name: &[u8], options: &Options, out: &mut Out<'_>) -> bool {
-        let mut text = [0; OPTIONS_MAX];
-        let len = options.render_around(self.steps, self.from, &mut text).len;
-        let before = FrameHeader::LEN + name.len() + 1;
-        let ready = match self.work {
-            Work::Done => len,
-            Work::Check { .. } | Work::Compare { .. } | Work::Prepare { .. } => {
-                self.ready().saturating_sub(before)
-            }
-        };
-        let header = header_of(name.len() + 1 + len);
-        let parts = [header.as_bytes(), name, &[0], first(&text, ready)];
-        put_parts(out, &mut self.rendered, parts) && matches!(self.work, Work::Done)
+        let mut text = Text::new(&mut [], 0);
+        options.write_around(self.steps, self.from, &mut text);
+        let payload = name.len().saturating_add(1 + text.len());
+        let is_known = matches!(self.work, Work::Done);
+        let ready = if is_known { FrameHeader::LEN.saturating_add(payload) } else { self.ready() };
+        let ahead = ready.saturating_sub(self.rendered);
+        let room = out.window();
+        let mut text = Text::new(first_mut(room, ahead), self.rendered);
+        text.put(header_of(payload).as_bytes());
+        text.put(name);
+        text.put(&[0]);
+        options.write_around(self.steps, self.from, &mut text);
+        let written = text.written();
+        out.advance(written);
+        self.rendered = self.rendered.saturating_add(written);
+        is_known && self.rendered == ready
     }
 
     /// Bytes of it that are known while there is work.

@@ -1,15 +1,15 @@
 //! The server's end.
 
 use super::response::{Response, Work};
-use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, name_and_options};
-use crate::bytes::{after, fill, first, put, split};
+use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of, name_and_options};
+use crate::bytes::{fill, first, put, split};
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Digests, Extent, FileUser, Op, Piece, Refusal};
 use crate::frame::{Cut, HeaderReader, Part};
 use crate::session::{Consumed, Out, Session};
+use crate::text;
 use crate::time::Instant;
 use crate::want::Want;
-use crate::wire::FrameHeader;
 
 /// Sends one file to one client. `B` is the memory for the name with its options: an array, a slice
 /// that is lent, or what the program has. It is not touched before a request comes.
@@ -233,16 +233,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
             State::Ending { digest, rendered } => {
                 let mut crc = [0; 4];
                 let digest = digest.as_ref().map_or(&[][..], |digest| digest.bytes(&mut crc));
-                let header = header_of(digest.len());
-                let header = if digest.is_empty() { &[] } else { header.as_bytes() };
-                if put_parts(out, rendered, [EMPTY.as_bytes(), header, digest, &[]]) {
+                if render_last(digest, out, rendered) {
                     self.state = State::Done(Ok(()));
                 }
             }
             State::Refusing { why, rendered } => {
-                let why = why.text().as_bytes();
-                let header = header_of(why.len());
-                if put_parts(out, rendered, [EMPTY.as_bytes(), header.as_bytes(), why, &[]]) {
+                if render_last(why.text().as_bytes(), out, rendered) {
                     self.state = State::Done(Ok(()));
                 }
             }
@@ -340,26 +336,16 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     }
 }
 
-const EMPTY: FrameHeader = FrameHeader::new(0);
-
-/// The header of a frame whose length is bounded by [`REQUEST_MAX`](super::REQUEST_MAX) or so.
-pub(super) fn header_of(len: usize) -> FrameHeader {
-    FrameHeader::new(u32::try_from(len).unwrap_or(u32::MAX))
-}
-
-/// Puts what fits of `parts`, of which `rendered` bytes have gone. Whether all have gone now.
-pub(super) fn put_parts(out: &mut Out<'_>, rendered: &mut usize, parts: [&[u8]; 4]) -> bool {
-    let mut skip = *rendered;
-    for part in parts {
-        let rest = after(part, skip);
-        skip = skip.saturating_sub(part.len());
-        let n = out.put(rest);
-        *rendered += n;
-        if n < rest.len() {
-            return false;
+/// Renders the empty frame, and a last one if it is not empty too. Whether all has been rendered.
+fn render_last(payload: &[u8], out: &mut Out<'_>, rendered: &mut usize) -> bool {
+    let len = text::render(out, rendered, |text| {
+        text.put(header_of(0).as_bytes());
+        if !payload.is_empty() {
+            text.put(header_of(payload.len()).as_bytes());
+            text.put(payload);
         }
-    }
-    true
+    });
+    *rendered == len
 }
 
 #[cfg(test)]
