@@ -6,7 +6,6 @@
 
 use crate::bytes::{after, put};
 use crate::decimal;
-use crate::session::Out;
 
 /// A text that is written in the order of its bytes.
 #[derive(Debug)]
@@ -59,24 +58,11 @@ impl<'w> Text<'w> {
     }
 }
 
-/// Renders what is behind the first `rendered` bytes of a text, as much as fits. How long the text is.
-pub(crate) fn render(
-    out: &mut Out<'_>,
-    rendered: &mut usize,
-    write: impl FnOnce(&mut Text<'_>),
-) -> usize {
-    let mut text = Text::new(out.window(), *rendered);
-    write(&mut text);
-    let (len, written) = (text.len(), text.written());
-    out.advance(written);
-    *rendered = rendered.saturating_add(written);
-    len
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
     use super::*;
+    use crate::session::Out;
     use std::vec;
     use std::vec::Vec;
 
@@ -96,7 +82,7 @@ mod tests {
             while rendered < all.len() {
                 let mut room = vec![0; size];
                 let mut out = Out::new(&mut room);
-                assert_eq!(render(&mut out, &mut rendered, write), all.len());
+                assert_eq!(out.text(&mut rendered, write), all.len());
                 whole.extend_from_slice(out.rendered());
             }
             assert_eq!(whole, all, "by {size}");

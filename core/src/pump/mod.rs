@@ -55,12 +55,14 @@ use crate::want::Close;
 /// What a session is run with: its memory, and how far it is.
 #[derive(Debug)]
 pub struct Pump<'m> {
-    rx: &'m mut [u8],
-    tx: &'m mut [u8],
+    // Zeros that lie together are cleared by a function of the library, of 200 bytes. So what begins
+    // empty is not together.
     /// What of `tx` is rendered and not sent.
     rendered: Span,
+    tx: &'m mut [u8],
     /// What of `rx` is a reply and not sent.
     reply: Span,
+    rx: &'m mut [u8],
     /// What of `rx` the session has not consumed.
     held: Span,
     /// When the operation that storage was too busy for is named again.

@@ -1,6 +1,7 @@
 //! Room for output, lent for one call.
 
 use crate::bytes::fill;
+use crate::text::Text;
 
 /// Room for output, lent by the shell for one call.
 ///
@@ -42,6 +43,21 @@ impl<'a> Out<'a> {
         let n = fill(self.window(), bytes);
         self.len += n;
         n
+    }
+
+    /// Renders what is behind the first `rendered` bytes of a text, as much as fits. How long the text
+    /// is.
+    pub(crate) fn text(
+        &mut self,
+        rendered: &mut usize,
+        write: impl FnOnce(&mut Text<'_>),
+    ) -> usize {
+        let mut text = Text::new(self.window(), *rendered);
+        write(&mut text);
+        let (len, written) = (text.len(), text.written());
+        self.advance(written);
+        *rendered = rendered.saturating_add(written);
+        len
     }
 
     /// The room, to be rendered into directly: then [`advance`](Self::advance).

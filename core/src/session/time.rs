@@ -2,7 +2,6 @@
 
 use super::{Consumed, Out, Session};
 use crate::fault::{Fault, Peer};
-use crate::text;
 use crate::time::Instant;
 use crate::want::{Close, Want};
 use crate::wire::{Stamp, StampParser};
@@ -36,7 +35,7 @@ impl Session for TimeServer {
         if self.close.is_done() {
             return;
         }
-        let len = text::render(out, &mut self.rendered, |text| self.stamp.write(text));
+        let len = out.text(&mut self.rendered, |text| self.stamp.write(text));
         if self.rendered == len {
             self.close.end(Ok(()));
         }

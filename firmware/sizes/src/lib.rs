@@ -82,6 +82,14 @@ pub fn number() -> u32 {
     load(0x4000_0010)
 }
 
+/// Memory that the program lends, at a place that the optimiser does not know. It is not cleared: a
+/// runtime does that, or nothing, and no machine needs it.
+pub fn lend<const N: usize>() -> &'static mut [u8; N] {
+    let address = load(0x4000_0018) as usize;
+    // SAFETY: nothing runs these images; on a machine it would be a part of RAM for each call.
+    unsafe { &mut *(address as *mut [u8; N]) }
+}
+
 /// Has the optimiser keep `number`.
 pub fn keep(number: usize) {
     store(0x4000_0014, u32::try_from(number).unwrap_or_default());
@@ -89,8 +97,7 @@ pub fn keep(number: usize) {
 
 /// Runs a session to its end, as a driver does.
 pub fn run<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
-    let (mut rx, mut tx) = ([0; 64], [0; 64]);
-    let mut pump = Pump::new(&mut rx, &mut tx);
+    let mut pump = Pump::new(lend::<64>(), lend::<64>());
     let mut port = Port::new();
     loop {
         match pump.next(session, now()) {
@@ -117,10 +124,9 @@ pub fn run_over_link<S: Session + ?Sized>(
     session: &mut S,
     storage: &mut impl Storage,
 ) -> Result<(), Fault> {
-    let (mut rx, mut tx) = ([0; 64], [0; 64]);
-    let mut pump = Pump::new(&mut rx, &mut tx);
-    let (mut link_rx, mut link_tx) = ([0; Link::rx_len(64)], [0; Link::tx_len(64)]);
-    let mut link = Link::connect(&mut link_rx, &mut link_tx, 7);
+    let mut pump = Pump::new(lend::<64>(), lend::<64>());
+    let (link_rx, link_tx) = (lend::<{ Link::rx_len(64) }>(), lend::<{ Link::tx_len(64) }>());
+    let mut link = Link::connect(link_rx, link_tx, 7);
     loop {
         match pump.next(session, now()) {
             Need::Send { bytes, .. } => {
@@ -148,16 +154,16 @@ pub fn run_over_link<S: Session + ?Sized>(
 
 /// Moves bytes between the link and the line.
 fn turn(link: &mut Link<'_>) -> Close {
-    let mut bytes = [0; 64];
+    let bytes = lend::<64>();
     let mut port = Port::new();
     let want = link.want();
     if want.wake.is_due(now()) {
         link.tick(now());
     } else if want.write {
-        let n = link.render(now(), &mut bytes);
+        let n = link.render(now(), bytes);
         port.write(bytes.get(..n).unwrap_or_default());
     } else {
-        let n = port.read(&mut bytes);
+        let n = port.read(bytes);
         link.input(now(), bytes.get(..n).unwrap_or_default());
     }
     link.want().close

@@ -9,7 +9,7 @@ use windlass_core::stream::{LineStep, Read, ReadLine, ReadN, Step, Write, WriteN
 use windlass_core::time::Ticks;
 use windlass_core::wire::Stamp;
 
-use crate::{Flash, Port, keep, now, number, run, run_over_link};
+use crate::{Flash, Port, keep, lend, now, number, run, run_over_link};
 
 /// What a session runs over.
 pub trait Line {
@@ -67,19 +67,19 @@ pub fn time_server<L: Line>() {
 
 /// The frame codec: `Decoder` and `Encoder`.
 pub fn frames() {
-    let (mut buf, mut memory) = ([0; 64], [0; 64]);
+    let (buf, memory) = (lend::<64>(), lend::<64>());
     let mut port = Port::new();
-    let mut frames = Decoder::new(&mut memory);
-    let n = port.read(&mut buf);
+    let mut frames = Decoder::new(memory);
+    let n = port.read(buf);
     let mut input = buf.get(..n).unwrap_or_default();
     loop {
         match frames.feed(input) {
             FrameStep::More => break,
             FrameStep::Frame { payload, rest } => {
                 if let Ok(mut frame) = Encoder::new(payload, 4096) {
-                    let mut out = [0; 32];
+                    let out = lend::<32>();
                     while !frame.is_done() {
-                        let n = frame.render(&mut out);
+                        let n = frame.render(out);
                         port.write(out.get(..n).unwrap_or_default());
                     }
                 }
@@ -96,10 +96,10 @@ pub fn frames() {
 
 /// `ReadLine` alone.
 pub fn read_line() {
-    let (mut buf, mut memory) = ([0; 64], [0; 64]);
+    let (buf, memory) = (lend::<64>(), lend::<64>());
     let mut port = Port::new();
-    let mut lines = ReadLine::new(&mut memory);
-    let n = port.read(&mut buf);
+    let mut lines = ReadLine::new(memory);
+    let n = port.read(buf);
     let mut input = buf.get(..n).unwrap_or_default();
     loop {
         match lines.feed(input) {
@@ -121,12 +121,12 @@ pub fn read_line() {
 
 /// The files client, complete: the request, the pump, a checksum.
 pub fn files_client<L: Line>() {
-    let mut request = [0; 128];
+    let request = lend::<128>();
     let options =
         Options { digest: Some(DigestKind::Crc32), offset: Some(number().into()), ..Options::NONE };
-    if let Ok(len) = (Request { name: b"image", options }).render(&mut request) {
+    if let Ok(len) = (Request { name: b"image", options }).render(request) {
         let request = request.get(..len).unwrap_or_default();
-        let mut session = FilesClient::new(request, [0; 64]);
+        let mut session = FilesClient::new(request, &mut lend::<64>()[..]);
         keep(L::run(&mut session, &mut Flash::new()).is_ok().into());
         keep(session.reason().map_or(0, <[u8]>::len));
     }
@@ -134,15 +134,15 @@ pub fn files_client<L: Line>() {
 
 /// The files server on the pump.
 pub fn files_server<L: Line>() {
-    let mut session = FilesServer::new([0; 64]);
+    let mut session = FilesServer::new(&mut lend::<64>()[..]);
     keep(L::run(&mut session, &mut Flash::new()).is_ok().into());
 }
 
 /// `ReadN` and `WriteN`.
 pub fn read_n() {
-    let mut memory = [0; 64];
+    let memory = lend::<64>();
     let mut port = Port::new();
-    let mut read = ReadN::new(&mut memory);
+    let mut read = ReadN::new(memory);
     while read.step() != Step::Done {
         let n = port.read(read.unfilled());
         keep(matches!(read.handle_read(Read::count(n)), Step::Done).into());
@@ -157,9 +157,9 @@ pub fn read_n() {
 
 /// `Encoder` as two slices, for a gathering write.
 pub fn encoder() {
-    let mut buf = [0; 64];
+    let buf = lend::<64>();
     let mut port = Port::new();
-    let n = port.read(&mut buf);
+    let n = port.read(buf);
     if let Ok(mut frame) = Encoder::new(buf.get(..n).unwrap_or_default(), 4096) {
         while !frame.is_done() {
             let [header, payload] = frame.pending();
@@ -171,12 +171,12 @@ pub fn encoder() {
 
 /// Nothing but the port: what the others are compared with. How much came.
 pub fn empty() -> usize {
-    let (mut rx, mut tx) = ([0; 64], [0; 64]);
+    let (rx, tx) = (lend::<64>(), lend::<64>());
     let mut port = Port::new();
-    let n = port.read(&mut rx);
+    let n = port.read(rx);
     port.write(rx.get(..n).unwrap_or_default());
-    keep(port.read(&mut tx));
-    port.write(&tx);
+    keep(port.read(tx));
+    port.write(tx);
     keep((now().as_micros() & 0xffff) as usize);
     n
 }

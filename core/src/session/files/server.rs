@@ -7,7 +7,6 @@ use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Digests, Extent, FileUser, Op, Piece, Refusal};
 use crate::frame::{Cut, HeaderReader, Part};
 use crate::session::{Consumed, Out, Session};
-use crate::text;
 use crate::time::Instant;
 use crate::want::Want;
 
@@ -338,7 +337,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
 
 /// Renders the empty frame, and a last one if it is not empty too. Whether all has been rendered.
 fn render_last(payload: &[u8], out: &mut Out<'_>, rendered: &mut usize) -> bool {
-    let len = text::render(out, rendered, |text| {
+    let len = out.text(rendered, |text| {
         text.put(header_of(0).as_bytes());
         if !payload.is_empty() {
             text.put(header_of(payload.len()).as_bytes());
