@@ -1,6 +1,6 @@
 //! Links the unwinder into the program `windlass` where that is possible.
 //!
-//! Rust's standard library takes it from `libgcc_s.so`, whose five mappings are then copied for every
+//! Rust's standard library takes it from `libgcc_s.so`, with five mappings that are then copied for every
 //! child of `--model fork` and torn down with it: a tenth of the price of a connection. A linker
 //! script of the same name in front of it says where to find the same code as an archive.
 

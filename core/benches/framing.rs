@@ -1,19 +1,20 @@
-//! What cutting a stream costs, beside the usual way of doing it on a host.
+//! The cost of cutting a stream, beside the usual libraries of a host.
 //!
 //! Each side gets the same mebibyte in pieces of 64 KiB and copies every piece once, as `read(2)`
-//! would: ours into one read buffer, `BufReader` into its own, `LengthDelimitedCodec` into its
-//! `BytesMut`. What differs comes after the read: `read_until` copies each line once more, the codec
-//! hands out frames that own a share of its buffer, ours are lent. Goals: [`ReadLine`] at least 1.5
-//! times as fast as `read_until`, [`Decoder`] no slower than the codec.
+//! would: this crate into one read buffer, `BufReader` into its own, `LengthDelimitedCodec` into
+//! its `BytesMut`. The difference comes after the read: `read_until` copies each line once more,
+//! the frames of the codec own a share of its buffer, and the frames of this crate are lent. Goals:
+//! [`ReadLine`] is at least 1.5 times as fast as `read_until`, and [`Decoder`] is no slower than
+//! the codec.
 //!
 //! ```text
 //! cargo bench -p windlass-core --bench framing
 //! cargo bench -p windlass-core --bench framing --features memchr/std
 //! ```
 //!
-//! The first measures the core alone, whose `memchr` is built without `std` and so uses no more
-//! than the target's baseline (SSE2 on x86-64). The second lets `memchr` ask the CPU for AVX2, as
-//! it does in the host. Lines of this length gain nothing from that.
+//! The first command measures the core alone, with a `memchr` that is built without `std` and so
+//! uses only the target's baseline (SSE2 on x86-64). The second command lets `memchr` use AVX2 if
+//! the CPU has it, as in the host. Lines of this length gain nothing from that.
 
 use std::io::{self, BufRead, BufReader, Read};
 

@@ -1,8 +1,8 @@
 //! Filling and splitting without a path to a panic.
 //!
 //! The optimiser does not see every invariant of a state machine, so `a[..n]` and
-//! `copy_from_slice` leave calls of the panic handler in an image. These do less when a length
-//! does not fit, which no caller relies on.
+//! `copy_from_slice` leave calls of the panic handler in an image. These functions move fewer bytes
+//! if a length does not fit. No caller relies on that.
 
 /// Where `byte` is in `bytes` first.
 pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
@@ -13,7 +13,7 @@ pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     return bytes.iter().position(|&other| other == byte);
 }
 
-/// Copies from the front of `from` as much as fits into `to`, and says how many bytes that was.
+/// Copies from the front of `from` as many bytes as fit into `to`, and returns their number.
 pub(crate) fn fill(to: &mut [u8], from: &[u8]) -> usize {
     let n = to.len().min(from.len());
     // The lengths of a zip need no check, and optimised this is `memcpy`.
@@ -23,7 +23,7 @@ pub(crate) fn fill(to: &mut [u8], from: &[u8]) -> usize {
     n
 }
 
-/// Copies `from` to `to[at..]`, and says where the copy ends. What does not fit is left out.
+/// Copies `from` to `to[at..]`, and returns the end of the copy. Bytes that do not fit are left out.
 pub(crate) fn put(to: &mut [u8], at: usize, from: &[u8]) -> usize {
     at.saturating_add(fill(to.get_mut(at..).unwrap_or_default(), from))
 }
@@ -39,12 +39,12 @@ pub(crate) fn first_mut(bytes: &mut [u8], n: usize) -> &mut [u8] {
     bytes.get_mut(..n).unwrap_or_default()
 }
 
-/// What is behind the first `n` bytes; nothing when there are fewer.
+/// The bytes behind the first `n`; empty if there are fewer.
 pub(crate) fn after(bytes: &[u8], n: usize) -> &[u8] {
     bytes.get(n..).unwrap_or_default()
 }
 
-/// The first `n` bytes and what is behind them.
+/// The first `n` bytes, and the bytes behind them.
 pub(crate) fn split(bytes: &[u8], n: usize) -> (&[u8], &[u8]) {
     bytes.split_at_checked(n).unwrap_or((bytes, &[]))
 }

@@ -1,10 +1,9 @@
 //! CRC-32: the checksum of Ethernet, gzip and PNG, in the memory of a small device.
 
-/// A CRC-32/ISO-HDLC that is computed as the bytes come.
+/// A CRC-32/ISO-HDLC that is computed piece by piece.
 ///
-/// It detects what a line does to a packet: every burst of errors up to 32 bits, and every other
-/// change except one in four thousand million. It is no protection against a person: use a
-/// cryptographic digest there.
+/// It detects transmission errors: every burst of up to 32 bits, and every other change except one in
+/// 4,294,967,296. It does not protect against a change on purpose: use a cryptographic digest for that.
 ///
 /// Its table has 16 entries, 64 bytes of flash, and a byte takes two look-ups. A table of 256 entries
 /// would be about twice as fast and 1 KiB large.
@@ -19,7 +18,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Crc32 {
-    /// The register, reflected: the lowest bit is the next to leave.
+    /// The register, reflected: the lowest bit is shifted out next.
     register: u32,
 }
 
@@ -56,7 +55,7 @@ impl Default for Crc32 {
 /// The polynomial, reflected.
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
-/// What four bits that leave the register do to the rest of it.
+/// The value to add to the register for each value of the four bits that are shifted out.
 static TABLE: [u32; 16] = [
     entry(0),
     entry(1),

@@ -15,7 +15,7 @@ pub(crate) fn digits(number: u64) -> usize {
 
 /// Divides the number by 10, and returns the remainder: its last digit.
 ///
-/// Long division, a byte at a time: the numbers stay so small that a multiplication does.
+/// This is long division, one byte at a time: the numbers stay so small that a multiplication suffices.
 #[inline(never)]
 pub(crate) fn divide(number: &mut [u8; 8]) -> u8 {
     let mut rest = 0;
@@ -30,7 +30,8 @@ pub(crate) fn divide(number: &mut [u8; 8]) -> u8 {
     digit
 }
 
-/// `number` with one more digit behind it. `None` when `digit` is none, or no `u64` holds the number.
+/// `number` with one more digit behind it. `None` if `digit` is not a digit, or if the number does not
+/// fit in a `u64`.
 #[inline(never)]
 pub(crate) fn append(number: u64, digit: u8) -> Option<u64> {
     let digit = digit.wrapping_sub(b'0');
@@ -41,7 +42,8 @@ pub(crate) fn append(number: u64, digit: u8) -> Option<u64> {
     ((number << 3) + (number << 1)).checked_add(digit.into())
 }
 
-/// Reads decimal digits and nothing else. `None` without any, or when no `u64` holds the number.
+/// Reads decimal digits only. `None` for no digits, other bytes, or a number that does not fit in a
+/// `u64`.
 pub(crate) fn parse(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

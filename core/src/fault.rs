@@ -1,4 +1,4 @@
-//! Why a session ended early, sorted by whose fault it was.
+//! Why a session ended early, by the side that caused it: the peer, this side, or its storage.
 
 use core::fmt;
 
@@ -8,18 +8,18 @@ use core::fmt;
 pub enum Fault {
     /// The peer broke the protocol or went away: answer it or drop it.
     Peer(Peer),
-    /// A limit of ours was too small: lend more memory.
+    /// The memory that this side lent was too small.
     Local(Limit),
-    /// Nothing moved for this long, in microseconds.
+    /// No byte moved for the idle timeout.
     TimedOut {
-        /// How long the shell waited.
+        /// How long no byte moved, in microseconds.
         waited_us: u64,
     },
-    /// Our own storage could not do what the conversation needs.
+    /// The storage of this side could not do an operation.
     Storage(Storage),
-    /// All bytes came, and they are not those that were sent: the digests differ.
+    /// The file is complete, but its digest differs from that of the sender.
     Integrity,
-    /// The shell ended it, for a reason of its own (a draining server, a closed port).
+    /// The shell ended the session, for example because the server drains or the port was closed.
     Aborted,
 }
 
@@ -27,24 +27,25 @@ pub enum Fault {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Peer {
-    /// The bytes are not of the protocol.
+    /// The bytes do not follow the protocol.
     Malformed,
-    /// A line, name or frame over the limit.
+    /// A line, name or frame is longer than the limit.
     TooLong {
-        /// What the peer announced, or what had come when the limit was passed.
+        /// The length in bytes that the peer announced, or that had arrived when the limit was
+        /// exceeded.
         claimed: u32,
-        /// The limit.
+        /// The limit in bytes.
         max: u32,
     },
     /// The stream ended inside a message.
     Truncated,
     /// The connection was reset.
     Reset,
-    /// It does not do what was asked.
+    /// The peer refused the request.
     Refused,
 }
 
-/// A resource of ours that did not suffice.
+/// Memory of this side that was too small.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limit {
@@ -54,17 +55,17 @@ pub struct Limit {
     pub have: usize,
 }
 
-/// What a storage could not do.
+/// Why a storage could not do an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Storage {
-    /// It has no room left.
+    /// It is full.
     Full,
-    /// It could not be read or written.
+    /// Reading or writing failed.
     Failed,
     /// It was busy for longer than the shell waits.
     Stalled,
-    /// It knows no such operation.
+    /// It does not support the operation.
     Unsupported,
 }
 
@@ -76,13 +77,15 @@ impl fmt::Display for Fault {
             Fault::TimedOut { waited_us } => {
                 write!(
                     f,
-                    "nothing moved for {}.{:03} s",
+                    "no byte moved for {}.{:03} s",
                     waited_us / 1_000_000,
                     waited_us / 1000 % 1000
                 )
             }
             Fault::Storage(storage) => storage.fmt(f),
-            Fault::Integrity => f.write_str("the digests differ: what came is not what was sent"),
+            Fault::Integrity => {
+                f.write_str("the digest differs: the received bytes are not those that were sent")
+            }
             Fault::Aborted => f.write_str("ended by this side"),
         }
     }
@@ -91,7 +94,7 @@ impl fmt::Display for Fault {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Peer::Malformed => f.write_str("the peer sent bytes that are not of the protocol"),
+            Peer::Malformed => f.write_str("the peer sent bytes that do not follow the protocol"),
             Peer::TooLong { claimed, max } => {
                 write!(f, "the peer sent {claimed} bytes where {max} are allowed")
             }
@@ -104,17 +107,17 @@ impl fmt::Display for Peer {
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes are needed and {} were lent", self.need, self.have)
+        write!(f, "{} bytes of memory are needed, and {} were lent", self.need, self.have)
     }
 }
 
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Storage::Full => "the storage has no room left",
+            Storage::Full => "the storage is full",
             Storage::Failed => "the storage could not be read or written",
             Storage::Stalled => "the storage was busy for too long",
-            Storage::Unsupported => "the storage knows no such operation",
+            Storage::Unsupported => "the storage does not support the operation",
         })
     }
 }

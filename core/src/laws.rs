@@ -1,14 +1,14 @@
-//! The conformance laws of [`Session`], as a harness that anyone runs on theirs.
+//! The conformance laws of [`Session`], as a harness for any session, also for one of your own.
 //!
 //! ```
 //! use windlass_core::{laws::Lab, session::Upper};
 //! Lab::<256>::new().check(Upper::new, b"every chunking, every short write").unwrap();
 //! ```
 //!
-//! The lab is a shell in miniature: it lends memory, moves time and watches. It runs the session
-//! again and again on the same input and changes one thing at a time; the output must not change.
-//! There is no allocation, so it also runs on the target. The work grows with the square of the
-//! input: a few hundred bytes that reach every state are better than a large file.
+//! The lab is a small shell: it lends memory, moves time and checks each call. It runs the session
+//! again and again on the same input and changes one thing in each run; the output must not change.
+//! It does not allocate, so it also runs on a device. The work grows with the square of the
+//! input: use a few hundred bytes that reach every state, not a large file.
 
 mod datagrams;
 mod store;
@@ -27,7 +27,7 @@ pub use datagrams::{BrokenDatagram, DATAGRAM_MAX, DatagramLaw, responder};
 use store::{Kept, LabStorage};
 use watch::Watch;
 
-/// What a session must do whatever its shell does.
+/// A law that a session must keep, whatever its shell does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Law {
@@ -35,24 +35,26 @@ pub enum Law {
     Chunking,
     /// The output is the same however little room there is for it.
     ShortWrites,
-    /// The input may end at any byte, and the session ends too or says what it waits for.
+    /// The input may end at any byte. Then the session ends too, or wants something that can still
+    /// happen.
     EndsAfterEof,
-    /// A tick before it is due, and room that was not asked for, change nothing.
+    /// A tick before it is due, and room that the session did not want, have no effect.
     SpuriousCalls,
-    /// Every call that was asked for makes progress; after a drain nothing is due.
+    /// Every call that the session wanted makes progress. After its output is sent no tick is due.
     NoSpin,
-    /// It takes no more than it was lent, and replies with no more than it took.
+    /// A session consumes at most the bytes that it was lent, and its reply is at most the bytes
+    /// that it consumed.
     Counts,
-    /// It never reopens, and sends nothing after it said that no more output will come.
+    /// A session never reopens, and sends nothing after it announced that no more output will come.
     ClosesForward,
-    /// After `abort` it is done with that fault, and silent.
+    /// After `abort` the session is done with that fault, and has no output.
     Aborts,
-    /// A clock that steps backwards is survived.
+    /// A clock that steps backwards does no harm.
     ClockStepsBack,
-    /// What is kept of a file is the same however the input is cut, and whatever storage answers:
-    /// busy, or one byte at a time.
+    /// The stored bytes of a file are the same however the input is cut, and whatever the storage
+    /// answers: busy, or one byte at a time.
     Stores,
-    /// A [`Pump`] with memory for one byte, or for many, runs it to the same output.
+    /// Under a [`Pump`] with memory for one byte, or for many, the output is the same.
     Pumps,
     /// The lab is too small for this input or its output: give `Lab` a larger number.
     LabTooSmall,
@@ -81,7 +83,7 @@ impl fmt::Display for Broken {
 
 impl core::error::Error for Broken {}
 
-/// How one run differs from the plain one.
+/// How one run differs from the reference run.
 #[derive(Clone, Copy)]
 struct Plan {
     chunk: usize,
@@ -89,7 +91,7 @@ struct Plan {
     end: usize,
     spurious: bool,
     clock_steps_back: bool,
-    /// Storage is busy at first, and keeps, reads and digests one byte at a time.
+    /// The storage is busy at first, and keeps, reads and digests one byte at a time.
     slow_storage: bool,
 }
 
@@ -99,19 +101,19 @@ impl Plan {
     }
 }
 
-/// A shell in miniature; `N` bounds the input and the output of a run, in bytes.
+/// A small shell; `N` is the largest input and output of a run, in bytes.
 #[derive(Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lab<const N: usize> {
     /// The output that every run is compared with.
     reference: [u8; N],
     reference_len: usize,
-    /// What of a file was kept in that run.
+    /// The bytes of a file that were kept in that run.
     kept: Kept,
     /// The memory lent to the session.
     piece: [u8; N],
     out: [u8; N],
-    /// The length of the one file that there is, whatever its name.
+    /// The length of the only file, which is found under any name.
     file: Option<u64>,
 }
 
@@ -134,14 +136,14 @@ impl<const N: usize> Lab<N> {
         }
     }
 
-    /// With a file of so many bytes, which is found under any name. Its byte `n` is `n % 251`, and its
-    /// digest is how many bytes were digested, in the first eight bytes, low ones first.
+    /// Adds a file of `len` bytes, which is found under any name. Its byte `n` is `n % 251`. Its
+    /// digest is the number of digested bytes, in its first eight bytes, little-endian.
     #[must_use]
     pub const fn with_file(self, len: u64) -> Self {
         Self { file: Some(len), ..self }
     }
 
-    /// Runs the sessions that `make` makes, all alike, on `input` under every law.
+    /// Runs equal sessions, made by `make`, on `input` under every law.
     ///
     /// # Errors
     /// The first law that is broken, with the run that broke it.
@@ -238,7 +240,7 @@ impl<const N: usize> Lab<N> {
         if rest.is_empty() { Ok(()) } else { Err(plan.breaks(law)) }
     }
 
-    /// The output under a pump with memory for so much as the plan says must be the reference.
+    /// The output under a pump with as much memory as in the plan must be the reference.
     fn pump(&mut self, session: &mut dyn Session, input: &[u8], plan: Plan) -> Result<(), Broken> {
         let broken = plan.breaks(Law::Pumps);
         let mut rest = first(&self.reference, self.reference_len);
@@ -253,12 +255,12 @@ impl<const N: usize> Lab<N> {
             let now = watch.next_instant(N)?;
             match pump.next(session, now) {
                 Need::Send { bytes, .. } => {
-                    // A line that takes one byte now and then all of them.
+                    // The line takes one byte first and then all bytes.
                     let n = if plan.slow_storage { 1 } else { bytes.len() };
                     rest = rest.strip_prefix(first(bytes, n)).ok_or(broken)?;
                     pump.sent(n);
                 }
-                // The end can be told at any moment.
+                // The shell may call `eof` at any moment.
                 Need::Recv { .. } | Need::Wait(Wake::Never) if unread.is_empty() => pump.eof(),
                 Need::Recv { buf, .. } => {
                     let n = fill(buf, unread);
@@ -274,7 +276,8 @@ impl<const N: usize> Lab<N> {
                 Need::Wait(Wake::Now | Wake::Never) => return Err(broken),
                 Need::Over(Ok(())) => break,
                 Need::Over(Err(_)) => {
-                    // The direct run sends what was rendered before a fault, the pump need not.
+                    // The reference run sends output that was rendered before a fault; the pump may
+                    // drop it.
                     rest = &[];
                     break;
                 }
@@ -286,7 +289,8 @@ impl<const N: usize> Lab<N> {
         if rest.is_empty() { Ok(()) } else { Err(broken) }
     }
 
-    /// Runs until the session is done, or wants nothing that could still come. What it kept.
+    /// Runs until the session is done, or wants nothing that can still happen. Returns the stored
+    /// bytes.
     fn run(
         &mut self,
         session: &mut dyn Session,
@@ -378,7 +382,7 @@ impl<const N: usize> Lab<N> {
         }
     }
 
-    /// Calls that nobody asked for must not be noticed.
+    /// Calls that the session did not want must have no effect.
     fn spurious(
         &mut self,
         session: &mut dyn Session,
@@ -400,7 +404,7 @@ impl<const N: usize> Lab<N> {
         }
     }
 
-    /// Feeds `plan.end` bytes, aborts, and listens for silence.
+    /// Feeds `plan.end` bytes, aborts, and checks that no output follows.
     fn abort(&mut self, session: &mut dyn Session, input: &[u8], plan: Plan) -> Result<(), Broken> {
         let now = Instant::from_micros(1);
         let mut fed = 0;

@@ -1,9 +1,9 @@
 //! The protocol core of Windlass: state machines that know bytes and time, and nothing else.
 //!
-//! There is no I/O here, no clock, no randomness and no allocator. The program around it, its
+//! This crate has no I/O, no clock, no randomness and no allocator. The program around a machine, its
 //! *shell*, owns the descriptors or the UART, lends memory for the length of one call, and passes
-//! the time in. So the same code serves ten thousand sockets under `epoll` and a line console on a
-//! Cortex-M in memory that the firmware lends.
+//! the time as an argument. So the same code serves ten thousand sockets under `epoll` and a line
+//! console on a Cortex-M.
 //!
 //! ```text
 //!            bytes in                                   bytes out
@@ -18,21 +18,22 @@
 //!
 //! In reading order:
 //!
-//! - [`time`], [`want`], [`fault`]: what every machine is asked with and answers with.
+//! - [`time`], [`want`], [`fault`]: the arguments and results of every machine.
 //! - [`crc`]: the CRC-32 of packets and files.
 //! - [`rtt`]: when a packet without an acknowledgement is sent again.
 //! - [`stream`]: [`ReadN`](stream::ReadN), [`WriteN`](stream::WriteN) and
-//!   [`ReadLine`](stream::ReadLine), the classic trio as machines over lent slices.
-//! - [`frame`]: the `{u32 len, bytes}` codec; [`frame::link`], a stream over a line that lies.
+//!   [`ReadLine`](stream::ReadLine): Stevens' `readn`, `writen` and `readline` as machines over
+//!   lent slices.
+//! - [`frame`]: the `{u32 len, bytes}` codec; [`frame::link`]: a stream over an unreliable line.
 //! - [`mod@file`]: what a machine asks of storage.
-//! - [`wire`]: what travels, as structs and parsers.
+//! - [`wire`]: the wire formats, as structs and parsers.
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
 //! - [`responder`]: the [`Responder`](responder::Responder) trait, and the services that answer each
 //!   datagram by itself.
 //! - [`pump`]: runs any session on a device, and says what it needs next.
 //! - [`driver`]: pumps on ports of `embedded-io` and `embedded-io-async`.
-//! - [`pool`]: the bookkeeping of worker pools, as logic without workers.
-//! - [`laws`]: a harness that checks any `Session`, ours or yours, against the convention.
+//! - [`pool`]: every decision about a pool of workers, without processes or threads.
+//! - [`laws`]: a harness that checks any `Session`, also one of your own, against the convention.
 //!
 //! # Features
 //!
@@ -40,8 +41,8 @@
 //!
 //! - `defmt`: `defmt::Format` on every public type.
 //! - `embedded-io`, `embedded-io-async`: [`driver`]s over the ports of those crates.
-//! - `embassy-time`, `smoltcp`: their instants into ours; with `embedded-io-async`, Embassy's clock
-//!   for the driver.
+//! - `embassy-time`, `smoltcp`: conversion from and to their instants; with `embedded-io-async`,
+//!   Embassy's clock for the driver.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]

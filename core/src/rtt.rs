@@ -1,7 +1,8 @@
 //! When to send again: the retransmission timer of RFC 6298, in 32-bit integers.
 //!
-//! One estimator serves one path. It learns from packets that were sent once and acknowledged, doubles
-//! its timeout after each one that was not, and keeps the doubled value until it measures again.
+//! One estimator serves one path. It measures packets that were sent once and acknowledged. It doubles
+//! its timeout after each packet that was not acknowledged, and keeps the doubled value until the next
+//! measurement.
 //!
 //! ```
 //! use windlass_core::rtt::{Bounds, Rtt};
@@ -13,11 +14,11 @@
 //! assert_eq!(rtt.rto_us(), 900_000 + 4 * 450_000);
 //! ```
 
-/// Between what the timeout stays, in microseconds.
+/// The limits of the timeout, in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Bounds {
-    /// The timeout before anything was measured.
+    /// The timeout before the first measurement.
     pub initial_us: u32,
     /// The shortest timeout.
     pub min_us: u32,
@@ -34,7 +35,7 @@ impl Bounds {
 /// The clock of the shell is assumed to tick at least this often: `G` of RFC 6298, in microseconds.
 const GRANULARITY_US: u32 = 1_000;
 
-/// Round trips are taken for at most this long, so that eight of them fit in 32 bits: 268 seconds.
+/// A longer round trip counts as 268 seconds, so that eight times its microseconds fit in 32 bits.
 const SAMPLE_MAX_US: u32 = 1 << 28;
 
 /// The estimate of one path's round-trip time, and the timeout that follows from it.
@@ -57,15 +58,15 @@ struct Smoothed {
 }
 
 impl Rtt {
-    /// Nothing was measured yet.
+    /// An estimator without a measurement.
     pub const fn new(bounds: Bounds) -> Self {
         Self { bounds, smoothed: None, rto_us: bounds.initial_us }
     }
 
-    /// An acknowledgement came `us` microseconds after its packet was sent.
+    /// An acknowledgement arrived `us` microseconds after its packet was sent.
     ///
-    /// Only for a packet that was sent once: with two, nothing tells which of them was acknowledged
-    /// (Karn's rule).
+    /// Call this only for a packet that was sent once: if it was sent twice, the acknowledgement
+    /// may be for either copy (Karn's rule).
     pub fn measured(&mut self, us: u64) {
         let sample = u32::try_from(us).unwrap_or(u32::MAX).min(SAMPLE_MAX_US);
         let Smoothed { srtt_8, rttvar_4 } = match self.smoothed {
@@ -82,17 +83,17 @@ impl Rtt {
         self.set((srtt_8 >> 3) + rttvar_4.max(GRANULARITY_US));
     }
 
-    /// No acknowledgement came in time: the next timeout is twice as long.
+    /// No acknowledgement arrived in time: the next timeout is twice as long.
     pub fn back_off(&mut self) {
         self.set(self.rto_us.saturating_mul(2));
     }
 
-    /// The timeout now, in microseconds.
+    /// The current timeout, in microseconds.
     pub const fn rto_us(&self) -> u32 {
         self.rto_us
     }
 
-    /// The smoothed round-trip time in microseconds, once something was measured.
+    /// The smoothed round-trip time in microseconds, after the first measurement.
     pub fn srtt_us(&self) -> Option<u32> {
         self.smoothed.map(|it| it.srtt_8 >> 3)
     }

@@ -1,7 +1,6 @@
-//! How a reflecting service changes what it sends back: the part that `upper` and `echo` have in common
-//! on streams and on datagrams.
+//! How `upper` and `echo` change the bytes that they send back, on streams and on datagrams.
 
-/// Changes bytes in place, each byte by itself: pieces come in any size.
+/// Changes bytes in place, each byte by itself, so that a stream may be cut anywhere.
 pub trait Transform {
     /// Changes the bytes in place.
     fn transform(bytes: &mut [u8]);

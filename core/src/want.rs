@@ -3,22 +3,25 @@
 use crate::fault::Fault;
 use crate::time::Wake;
 
-/// What a session wants next. The shell turns it into an `epoll` mask, a `select` set, an embassy
-/// `select`, or a decision to sleep until an interrupt. It changes only in a `&mut` call.
+/// What a session wants next. The shell turns it into an `epoll` mask, a `select` set, an Embassy
+/// `select`, or a decision to sleep until an interrupt. It changes only in a `&mut` call of the
+/// session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Want {
-    /// It can take input. While false the shell stops reading, and the peer feels it.
+    /// The session can take input. While this is false the shell does not read, and the peer has to
+    /// wait.
     pub read: bool,
-    /// It has output: when there is room, send what its
+    /// The session has output: when there is room, send what its
     /// [`FileUser::piece`](crate::file::FileUser::piece) names, or else call
     /// [`render`](crate::session::Session::render).
     pub write: bool,
-    /// It waits for the answer to an operation on a file: [`FileUser::op`](crate::file::FileUser::op).
+    /// The session waits for the answer to an operation on a file:
+    /// [`FileUser::op`](crate::file::FileUser::op).
     pub file: bool,
     /// How far the session has closed.
     pub close: Close,
-    /// When it wants [`tick`](crate::session::Session::tick).
+    /// When the session wants a call of [`tick`](crate::session::Session::tick).
     pub wake: Wake,
 }
 
@@ -41,15 +44,15 @@ impl Want {
     }
 }
 
-/// How far a session has closed. It only ever moves down this list.
+/// How far a session has closed. A session moves down this list and never up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Close {
     /// Both directions are in use.
     Open,
-    /// No more output will come: `shutdown(SHUT_WR)` once what was rendered is flushed.
+    /// No more output will come: call `shutdown(SHUT_WR)` once the rendered output is sent.
     WriteHalf,
-    /// The session is over. After `Ok`, flush and close; after a fault, close without waiting.
+    /// The session is over. After `Ok`, send the rest and close; after a fault, close at once.
     Done(Result<(), Fault>),
 }
 
@@ -59,7 +62,7 @@ impl Close {
         matches!(self, Close::Done(_))
     }
 
-    /// The session is over. What it was over with before stays.
+    /// The session is over. If it was over before, the first result stays.
     pub const fn end(&mut self, how: Result<(), Fault>) {
         if !self.is_done() {
             *self = Close::Done(how);

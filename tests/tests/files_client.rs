@@ -155,11 +155,11 @@ fn a_refusal_is_told_and_leaves_nothing() {
     let server = place.serve();
     for (name, why) in [
         ("nothing", "there is no such file"),
-        ("../secret", "a name is relative"),
-        ("%2e%2e/secret", "a name is relative"),
-        ("/etc/passwd", "a name is relative"),
-        (".", "it is not a file"),
-        ("a%00b", "a name is relative"),
+        ("../secret", "the name must be relative"),
+        ("%2e%2e/secret", "the name must be relative"),
+        ("/etc/passwd", "the name must be relative"),
+        (".", "the name is not of a regular file"),
+        ("a%00b", "the name must be relative"),
         (&"x".repeat(5000), "the name is too long"),
     ] {
         let outcome = windlass!("get", url(&server, name), "-o", place.here("x")).run();
@@ -260,9 +260,9 @@ fn what_changed_on_its_way_is_found() {
 fn a_server_that_breaks_its_word_is_found_out() {
     let place = Place::new();
     for (answer, why) in [
-        (frames(&[b"file\0size\x005\0", b"1234", b""]), "bytes that are not of the protocol"),
-        (frames(&[b"file\0size\x003\0", b"1234", b""]), "bytes that are not of the protocol"),
-        (frames(&[b"file\0size\x009\0offset\x005\0", b"6789", b""]), "not of the protocol"),
+        (frames(&[b"file\0size\x005\0", b"1234", b""]), "bytes that do not follow the protocol"),
+        (frames(&[b"file\0size\x003\0", b"1234", b""]), "bytes that do not follow the protocol"),
+        (frames(&[b"file\0size\x009\0offset\x005\0", b"6789", b""]), "do not follow the protocol"),
         (b"\0\0\0\x04file\xff\xff\xff\xff".to_vec(), "4294967295 bytes where 4096 are allowed"),
         (b"\xff\xff\xff\xff".to_vec(), "4294967295 bytes where"),
         (frames(&[b"file"]), "ended inside a message"),

@@ -96,7 +96,7 @@ impl Crate {
         self.take(module, folder, items, read);
     }
 
-    /// Adds the items of a module, whose modules are in files of `folder`.
+    /// Adds the items of a module, which has its own modules in files of `folder`.
     fn take(
         &mut self,
         module: usize,

@@ -1,4 +1,4 @@
-//! Pages whose programs are in files of their own, where they are built and run.
+//! Pages with programs that are in files of their own, where they are built and run.
 
 use crate::run::root;
 use crate::tidy::Finding;

@@ -16,8 +16,8 @@ mod size;
 mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod tidy;
-
 mod units;
+mod words;
 
 use std::process::ExitCode;
 

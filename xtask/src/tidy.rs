@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
-use crate::{circles, device, excerpts, library};
+use crate::{circles, device, excerpts, library, words};
 
 /// One finding: the file, the line or 0, and what is wrong.
 pub(crate) type Finding = (String, usize, String);
@@ -61,6 +61,7 @@ fn check(path: &str, text: &str, findings: &mut Vec<Finding>) {
         }
     }
     banned(path, text, findings);
+    words::persons(path, text, findings);
 }
 
 /// A file is one idea.

@@ -1,13 +1,13 @@
-//! What tells that a file came as it was sent.
+//! Digests: they show whether the received bytes of a file are those that were sent.
 
 /// The kind of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DigestKind {
-    /// BLAKE3, 256 bits: also tells one file from another.
+    /// BLAKE3, 256 bits: also tells two different files apart.
     Blake3,
-    /// CRC-32/ISO-HDLC: finds what a line or a memory changed, in few instructions. It does not
-    /// tell one file from another that was made to look like it.
+    /// CRC-32/ISO-HDLC: detects errors of a line or a memory with few instructions. It does not
+    /// protect against a file that was changed on purpose.
     Crc32,
 }
 
@@ -22,7 +22,7 @@ pub enum Digest {
 }
 
 impl Digest {
-    /// Which kind it is of.
+    /// The kind of this digest.
     pub const fn kind(&self) -> DigestKind {
         match self {
             Self::Blake3(_) => DigestKind::Blake3,
@@ -30,7 +30,7 @@ impl Digest {
         }
     }
 
-    /// Its bytes as they travel: 32, or 4 in network order.
+    /// Its bytes on the wire: 32, or 4 in network order.
     pub(crate) fn bytes<'a>(&'a self, crc: &'a mut [u8; 4]) -> &'a [u8] {
         match self {
             Self::Blake3(bytes) => bytes,
@@ -41,7 +41,7 @@ impl Digest {
         }
     }
 
-    /// A digest of `kind` from its bytes as they travel.
+    /// A digest of `kind` from its bytes on the wire.
     pub(crate) fn from_bytes(kind: DigestKind, bytes: &[u8]) -> Option<Self> {
         Some(match kind {
             DigestKind::Blake3 => Self::Blake3(bytes.try_into().ok()?),
@@ -50,7 +50,7 @@ impl Digest {
     }
 }
 
-/// Which kinds of digest a shell can make.
+/// The kinds of digest that a shell can compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Digests {
@@ -64,10 +64,10 @@ impl Digests {
     /// Every kind.
     pub const ALL: Self = Self { blake3: true, crc32: true };
 
-    /// CRC-32 alone, as a device has it.
+    /// CRC-32 only, for a device.
     pub const CRC32: Self = Self { blake3: false, crc32: true };
 
-    /// None.
+    /// No kind.
     pub const NONE: Self = Self { blake3: false, crc32: false };
 
     /// Whether `kind` is one of them.

@@ -1,8 +1,8 @@
-//! What a machine asks of storage: one contract for all that send or receive a file.
+//! What a machine asks of storage: one contract for every machine that sends or receives a file.
 //!
 //! No byte of a file passes through a machine, and no machine waits for a disk. A machine names an
-//! operation ([`FileUser::op`]); the program around it, its shell, does the operation its own way
-//! (`sendfile(2)`, `pread(2)`, DMA from flash, an object store) and answers, now or later
+//! operation ([`FileUser::op`]). The program around it, its shell, does the operation in its own way
+//! (`sendfile(2)`, `pread(2)`, DMA from flash, an object store) and answers, at once or later
 //! ([`FileUser::answer`]). Until then the machine waits, and takes no input that depends on the answer.
 //!
 //! ```text
@@ -10,10 +10,10 @@
 //!   receiver    Create ─▶ Store* ─▶ Commit
 //! ```
 //!
-//! What a receiver stores lies where it came: in a stream, at the front of the input that the
-//! session has not consumed; in a datagram, behind its header. Bytes are taken from a stream, and
-//! acknowledged to a peer, only after storage has said [`Kept`](Answer::Kept). So a storage that is
-//! busy slows the peer down, and loses nothing.
+//! The bytes that a receiver stores stay where they arrived: in a stream at the front of the input
+//! that the session has not consumed, in a datagram behind its header. A machine takes bytes from a
+//! stream, and acknowledges them to a peer, only after the storage has answered
+//! [`Kept`](Answer::Kept). So a storage that is busy slows the peer down, and no byte is lost.
 
 mod digest;
 mod refusal;
@@ -29,61 +29,62 @@ use crate::wire::FrameHeader;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Extent {
-    /// Its first byte.
+    /// The offset of its first byte in the file.
     pub offset: u64,
     /// Its length in bytes.
     pub len: u64,
 }
 
-/// What a peer says of a file before it comes.
+/// What a peer announces about a file before it sends the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head<'m> {
-    /// Its name: a claim of the peer, and no path to write to.
+    /// The name that the peer gives it. Do not use it as a path without a check.
     pub name: &'m [u8],
-    /// Bytes of the whole file, if the peer said.
+    /// The size of the whole file in bytes, if the peer announced it.
     pub size: Option<u64>,
-    /// The first byte that will come.
+    /// The offset of the first byte that will arrive.
     pub offset: u64,
-    /// The kind of the digest that will follow the file. With `None` nothing will tell whether the
-    /// bytes came as they were.
+    /// The kind of the digest that will follow the file. With `None` a changed byte will not be
+    /// detected.
     pub digest: Option<DigestKind>,
 }
 
-/// An operation on the file of a machine. Each names its answer; [`Answer::Failed`] answers all.
+/// An operation on the file of a machine. The doc of each variant names its answer; [`Answer::Failed`]
+/// answers every operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Op<'m> {
     /// Open the file of this name, as the peer gave it, to send it. [`Answer::Opened`] or
     /// [`Answer::Refused`].
     Open(&'m [u8]),
-    /// Read this part, or its beginning, and digest what was read if a kind is named.
-    /// [`Answer::Read`].
+    /// Read this part, or its beginning. If `digest` names a kind, feed the bytes that were read to the
+    /// digest. [`Answer::Read`].
     Read {
-        /// Which part.
+        /// The part of the file.
         extent: Extent,
         /// The kind of digest, if there is one.
         digest: Option<DigestKind>,
     },
     /// Digest this part, or its beginning. [`Answer::Digested`].
     ///
-    /// A digest goes on where it was, and begins anew for a part that begins elsewhere, or at
-    /// byte 0.
+    /// If the part begins where the digest is, the digest continues. If the part begins elsewhere,
+    /// or at byte 0, a new digest begins.
     Digest {
         /// The kind of digest.
         kind: DigestKind,
-        /// Which part.
+        /// The part of the file.
         extent: Extent,
     },
-    /// Say what the digest is, of all bytes since it began; of none, if it did not begin.
+    /// Answer with the digest of all bytes since it began, or of no bytes if it did not begin.
     /// [`Answer::Digest`].
     FinishDigest(DigestKind),
-    /// A file is about to come. [`Answer::Done`] when there is a place for it.
+    /// Make a place for a file that is about to arrive. [`Answer::Done`].
     Create(Head<'m>),
     /// Keep these bytes of the file, or the first of them. [`Answer::Kept`].
     Store(Extent),
-    /// All bytes were kept; this is the sender's digest of the whole file, if there is one. Compare
-    /// it, and make the file valid. [`Answer::Done`].
+    /// All bytes were kept. Compare the sender's digest of the whole file, if there is one, and
+    /// make the file valid. [`Answer::Done`].
     Commit(Option<Digest>),
 }
 
@@ -91,52 +92,53 @@ pub enum Op<'m> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Answer {
-    /// The file is open and has so many bytes.
+    /// The file is open; its size in bytes.
     Opened(u64),
-    /// There is no such file for this peer.
+    /// The peer does not get the file, for this reason.
     Refused(Refusal),
-    /// So many bytes were read: all that were asked for, or fewer, but not none.
+    /// How many bytes were read: at least one, at most the extent.
     Read(usize),
-    /// So many bytes were digested: all that were asked for, or fewer, but not none.
+    /// How many bytes were digested: at least one, at most the extent.
     Digested(u64),
     /// The digest.
     Digest(Digest),
-    /// So many bytes are kept: all that were offered, or fewer, but not none.
+    /// How many bytes are kept: at least one, at most the extent.
     Kept(usize),
-    /// It is done.
+    /// The operation is done.
     Done,
-    /// Not now: the operation is to be named again then. With [`Wake::Never`] the answer will come
-    /// unasked. This is for the shell; a machine that is told waits on.
+    /// The storage is busy: ask it again at this time. With [`Wake::Never`] the answer will come
+    /// without being asked for. The shell handles this answer; a machine that gets it waits on.
     Busy(Wake),
-    /// It cannot be done. The machine ends with this fault.
+    /// The operation failed. The machine ends with this fault.
     Failed(Fault),
 }
 
-/// A machine with a file. The shell looks here while [`Want::file`](crate::want::Want::file) holds,
-/// and for what to send while [`Want::write`](crate::want::Want::write) holds.
+/// A machine with a file. The shell asks it for an operation while
+/// [`Want::file`](crate::want::Want::file) holds, and for a piece to send while
+/// [`Want::write`](crate::want::Want::write) holds.
 pub trait FileUser {
     /// The operation that the machine waits for. It stays the same until it is answered.
     fn op(&self) -> Option<Op<'_>>;
 
-    /// The answer to [`op`](Self::op). One that answers another operation changes nothing.
+    /// Takes the answer to [`op`](Self::op). An answer to another operation has no effect.
     fn answer(&mut self, now: Instant, answer: Answer);
 
-    /// What a stream carries `ahead` bytes behind what has been sent. `None` where the session
-    /// renders itself, and behind the end.
+    /// The piece of the stream that begins `ahead` bytes behind the bytes sent so far. `None` where the
+    /// session renders its output itself, and behind the end.
     fn piece(&self, _ahead: u64) -> Option<Piece> {
         None
     }
 
-    /// So many bytes of the pieces have been sent.
+    /// Notes that `bytes` more bytes of the pieces have been sent.
     fn sent(&mut self, _now: Instant, _bytes: u64) {}
 
-    /// The kind of digest that the bytes of the file are to be fed to as they are sent.
+    /// The kind of the digest to which the shell feeds the bytes of the file as it sends them.
     fn digests(&self) -> Option<DigestKind> {
         None
     }
 }
 
-/// The next thing that leaves.
+/// The next piece of a stream to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Piece {
@@ -144,20 +146,19 @@ pub enum Piece {
     Header {
         /// The whole header.
         header: FrameHeader,
-        /// Bytes of it that have left: 0 to 3.
+        /// Bytes of the header that were sent: 0 to 3.
         from: usize,
     },
     /// Part of the file.
     File(Extent),
 }
 
-/// A shell's side of the contract, for a device: flash, a card, memory.
+/// The shell's side of the contract on a device: flash, a card, memory.
 ///
-/// The operations of one machine come one at a time. A storage that serves several machines is
-/// made of one value for each.
+/// A machine has one operation at a time. For several machines use one value of the storage for each.
 pub trait Storage {
-    /// Does `op`, or says when to ask again. `memory` is what a [`Op::Read`] fills and what a
-    /// [`Op::Store`] keeps, as long as the operation's extent, and empty for the others.
+    /// Does `op`, or answers when to ask again. [`Op::Read`] fills `memory` and [`Op::Store`] keeps
+    /// its bytes; it is as long as the operation's extent. For other operations it is empty.
     fn perform(&mut self, now: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer;
 }
 

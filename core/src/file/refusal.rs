@@ -1,22 +1,22 @@
-//! Why a peer does not get a file.
+//! Refusals: why a peer does not get a file.
 
-/// Why a file is not sent. Its text says nothing of the host.
+/// Why a file is not sent. The text for the peer says nothing about the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refusal {
     /// The name is empty, absolute, or has a component `..`.
     BadName,
-    /// The request is longer than any name.
+    /// The request is longer than the longest name.
     TooLong,
-    /// There is no file of that name, below the root.
+    /// There is no file with this name below the root.
     NotFound,
-    /// It is a directory, a FIFO, a socket or a device.
+    /// The name is of a directory, a FIFO, a socket or a device.
     NotAFile,
-    /// It leads out of the root, or may not be read.
+    /// The name leads out of the root, or the file may not be read.
     NotAllowed,
-    /// The server has no descriptor or memory left for it.
+    /// The server has no descriptor or memory left for the file.
     Busy,
-    /// The server could not read it.
+    /// The server could not read the file.
     Failed,
 }
 
@@ -24,13 +24,13 @@ impl Refusal {
     /// The reason, for the peer.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::BadName => "a name is relative, and has no `..` in it",
+            Self::BadName => "the name must be relative and not empty, without `..` and NUL",
             Self::TooLong => "the name is too long",
             Self::NotFound => "there is no such file",
-            Self::NotAFile => "it is not a file",
-            Self::NotAllowed => "it is not to be read",
+            Self::NotAFile => "the name is not of a regular file",
+            Self::NotAllowed => "the file may not be read",
             Self::Busy => "the server is out of resources, try again later",
-            Self::Failed => "the server cannot read it",
+            Self::Failed => "the server cannot read the file",
         }
     }
 }

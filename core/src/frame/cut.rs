@@ -1,12 +1,12 @@
-//! A run of bytes that leaves in frames, without the bytes.
+//! The positions of headers and payload when a run of bytes is sent in frames.
 
 use crate::wire::FrameHeader;
 
 /// How a run of bytes is cut into frames: each of the same size, the last one of what is left.
 ///
-/// A pure function from a position in the stream to what lies there, so that whoever sends it keeps
-/// one number: a short write at any byte goes on from there. The empty frame that may end a stream is
-/// not part of it.
+/// It is a pure function from a position in the stream to the part at that position. So a sender
+/// keeps one number, and continues from any byte after a short write. The empty frame that may end
+/// a stream is not part of it.
 ///
 /// ```
 /// use windlass_core::frame::{Cut, Part};
@@ -24,28 +24,29 @@ pub struct Cut {
     frame: u32,
 }
 
-/// What lies at a position of the stream, up to the next seam.
+/// The part of the stream from a position up to the next boundary of a header or payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Part {
-    /// A header, from its byte `from` on.
+    /// A header, beginning with its byte `from`.
     Header {
         /// The whole header.
         header: FrameHeader,
-        /// Bytes of it that lie before the position: 0 to 3.
+        /// Bytes of the header before the position: 0 to 3.
         from: usize,
     },
     /// Bytes of the run.
     Payload {
-        /// The first one, counted from the run's beginning.
+        /// The position of the first byte in the run.
         from: u64,
-        /// How many of them the frame has from there on.
+        /// How many bytes of the run the frame still has.
         len: u32,
     },
 }
 
 impl Cut {
-    /// The smallest frame. With smaller ones the headers of the longest file could not be counted.
+    /// The smallest payload of a frame. With a smaller one the length of the longest file with its
+    /// headers would not fit in 64 bits.
     pub const FRAME_MIN: u32 = 16;
 
     /// `len` bytes in frames of `frame` bytes, or of [`FRAME_MIN`](Self::FRAME_MIN) if that is more.
@@ -61,7 +62,7 @@ impl Cut {
         self.len + (frames + (rest > 0) as u64) * FrameHeader::LEN as u64
     }
 
-    /// What lies at `position`; `None` behind the end.
+    /// The part at `position`; `None` behind the end.
     pub fn at(self, position: u64) -> Option<Part> {
         if position >= self.wire_len() {
             return None;
@@ -83,7 +84,7 @@ impl Cut {
     }
 }
 
-/// Quotient and remainder. No divisor here is 0, which the optimiser does not always see.
+/// Quotient and remainder. No divisor is 0, but the optimiser does not always see that.
 const fn divide(number: u64, by: u64) -> (u64, u64) {
     match (number.checked_div(by), number.checked_rem(by)) {
         (Some(quotient), Some(remainder)) => (quotient, remainder),

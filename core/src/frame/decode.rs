@@ -5,11 +5,11 @@ use super::header::HeaderReader;
 use crate::bytes::{after, first, put, split};
 use crate::fault::Peer;
 
-/// Cuts a stream into frames, fed with whatever pieces arrive.
+/// Cuts a stream into frames; the pieces of the stream may have any length.
 ///
-/// The buffer's length is the largest payload taken. A frame that claims more is reported at its
-/// header with both numbers, and skipped; the frame behind it arrives as if nothing had happened.
-/// A frame that lies whole in the input is lent from there without a copy.
+/// The largest accepted payload is the length of the buffer. A frame that claims more is reported
+/// at its header with both lengths, and skipped. The next frame is not affected. A frame that is
+/// complete in the input is lent from there without a copy.
 ///
 /// ```
 /// use windlass_core::frame::{Decoder, FrameStep};
@@ -133,7 +133,7 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// Tells it that the stream ended.
+    /// The stream has ended.
     ///
     /// # Errors
     /// [`Peer::Truncated`] inside a frame, an oversize one included. A new stream can follow.
@@ -146,7 +146,7 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// A header came: the state of its payload, or both sizes when that is too long.
+    /// The state after a header: inside its payload, or both lengths if the payload is too long.
     fn begin(&mut self, claimed: u32) -> Result<(), TooLong> {
         match usize::try_from(claimed) {
             Ok(len) if len <= self.buf.len() => {

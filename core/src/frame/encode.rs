@@ -1,10 +1,10 @@
-//! Writes one frame in as many pieces as the stream takes.
+//! Writes one frame by any number of writes.
 
 use super::TooLong;
 use crate::bytes::put;
 use crate::wire::FrameHeader;
 
-/// One frame on its way out: a header of its own and a payload that stays where it is.
+/// One frame to send: its own header, and a payload that is not copied.
 ///
 /// ```
 /// use windlass_core::frame::Encoder;
@@ -17,7 +17,7 @@ use crate::wire::FrameHeader;
 pub struct Encoder<'p> {
     header: FrameHeader,
     payload: &'p [u8],
-    /// Bytes of header and payload that went. Invariant: at most the length of both.
+    /// Bytes of header and payload that were written. Invariant: at most the length of both.
     sent: usize,
 }
 
@@ -34,10 +34,10 @@ impl defmt::Format for Encoder<'_> {
 }
 
 impl<'p> Encoder<'p> {
-    /// A frame of `payload`, of which the receiver takes at most `max` bytes.
+    /// A frame with `payload`, for a receiver that accepts at most `max` bytes of payload.
     ///
     /// # Errors
-    /// [`TooLong`] when the payload is longer than `max` or than a header can say.
+    /// [`TooLong`] if the payload is longer than `max`, or too long for the header.
     #[expect(clippy::cast_possible_truncation, reason = "a length that does not fit is refused")]
     pub const fn new(payload: &'p [u8], max: u32) -> Result<Self, TooLong> {
         let fits = payload.len() <= u32::MAX as usize;
@@ -48,7 +48,7 @@ impl<'p> Encoder<'p> {
         Ok(Self { header: FrameHeader::new(len), payload, sent: 0 })
     }
 
-    /// What is left to write, as the two slices a `writev(2)` takes.
+    /// The bytes left to write, as two slices for `writev(2)`.
     pub fn pending(&self) -> [&[u8]; 2] {
         let of_payload = self.sent.saturating_sub(FrameHeader::LEN);
         [
@@ -57,14 +57,14 @@ impl<'p> Encoder<'p> {
         ]
     }
 
-    /// Notes that `n` more bytes went.
+    /// Notes that `n` more bytes were written.
     pub fn advance(&mut self, n: usize) {
         let all = FrameHeader::LEN + self.payload.len();
         debug_assert!(n <= all - self.sent, "more went than was pending");
         self.sent = self.sent.saturating_add(n).min(all);
     }
 
-    /// Copies as much as fits into `out`, notes it as gone, and says how much that was.
+    /// Copies as many bytes as fit into `out`, notes them as written, and returns their number.
     pub fn render(&mut self, out: &mut [u8]) -> usize {
         let mut n = 0;
         for part in self.pending() {
@@ -74,7 +74,7 @@ impl<'p> Encoder<'p> {
         n
     }
 
-    /// Whether all of the frame went.
+    /// Whether the whole frame was written.
     pub fn is_done(&self) -> bool {
         self.sent == FrameHeader::LEN + self.payload.len()
     }

@@ -1,4 +1,4 @@
-//! The header of a frame, in whatever pieces it arrives.
+//! The header of a frame, which may arrive in pieces.
 
 use crate::bytes::{after, put};
 use crate::wire::FrameHeader;
@@ -8,21 +8,21 @@ use crate::wire::FrameHeader;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(crate) struct HeaderReader {
     bytes: [u8; FrameHeader::LEN],
-    /// Bytes of it that came. Invariant: fewer than all.
+    /// Bytes of it that arrived. Invariant: fewer than all.
     have: usize,
 }
 
 impl HeaderReader {
-    /// Nothing has come.
+    /// No byte has arrived.
     pub(crate) const START: Self = Self { bytes: [0; FrameHeader::LEN], have: 0 };
 
-    /// Whether nothing has come.
+    /// Whether no byte has arrived.
     pub(crate) const fn is_empty(&self) -> bool {
         self.have == 0
     }
 
-    /// Takes what it needs from the front of `input`: the header once it is whole, and the input
-    /// behind it. The next call begins the next header.
+    /// Takes the bytes that it needs from the front of `input`. Returns the header once it is
+    /// complete, and the input behind it. The next call begins the next header.
     pub(crate) fn take<'i>(&mut self, input: &'i [u8]) -> (Option<FrameHeader>, &'i [u8]) {
         if self.have == 0
             && let Some((bytes, rest)) = input.split_first_chunk()

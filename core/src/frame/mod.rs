@@ -1,4 +1,4 @@
-//! The `{u32 len, bytes}` codec: boundaries for a stream that has none.
+//! The `{u32 len, bytes}` codec: it marks boundaries in a byte stream.
 //!
 //! ```text
 //!   0               4                  4 + len
@@ -7,7 +7,7 @@
 //!   +---------------+--------- ... ---------+
 //! ```
 //!
-//! A line that loses bytes needs boundaries that are found again: [`link`].
+//! On a line that loses bytes a receiver has to find the next boundary again: see [`link`].
 
 mod cut;
 mod decode;
@@ -20,11 +20,11 @@ pub use decode::{Decoder, FrameStep};
 pub use encode::Encoder;
 pub(crate) use header::HeaderReader;
 
-/// A frame longer than the side that refuses it allows.
+/// A frame is longer than this side allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TooLong {
-    /// The length in the header, or of the payload to be sent.
+    /// The length in the header, or of the payload to send.
     pub claimed: u32,
     /// The largest allowed.
     pub max: u32,

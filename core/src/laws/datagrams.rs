@@ -6,15 +6,15 @@ use crate::bytes::{fill, first};
 use crate::responder::{Responder, Response};
 use crate::time::Instant;
 
-/// What a responder must do whatever its shell does.
+/// A law that a responder must keep, whatever its shell does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum DatagramLaw {
-    /// It replies with no more than the buffer holds.
+    /// A reply is at most as long as the buffer.
     Counts,
-    /// The reply is the same whatever stood behind the datagram in the buffer.
+    /// The reply is the same whatever is behind the datagram in the buffer.
     Contents,
-    /// The reply is the same whatever came before.
+    /// The reply is the same whatever datagrams came before.
     Forgets,
     /// With less room it gives the same reply, or none.
     Room,
@@ -28,7 +28,7 @@ pub enum DatagramLaw {
 pub struct BrokenDatagram {
     /// The law.
     pub law: DatagramLaw,
-    /// Which of the datagrams it was, counted from 0.
+    /// The index of the datagram, from 0.
     pub nth: usize,
 }
 
@@ -46,7 +46,7 @@ pub const DATAGRAM_MAX: usize = 1024;
 /// Room behind the datagram for a longer reply.
 const SPARE: usize = 64;
 
-/// A reply and the buffer in which it stands.
+/// A reply, and the buffer that has it.
 struct Answer {
     response: Response,
     buf: [u8; DATAGRAM_MAX + SPARE],
@@ -78,8 +78,8 @@ impl Answer {
     }
 }
 
-/// Runs responders that `make` makes on each of `datagrams`, alone, after one another, with other bytes
-/// behind them and with less room.
+/// Runs responders, made by `make`, on each of `datagrams`: alone, one after another, with other bytes
+/// behind them, and with less room.
 ///
 /// # Errors
 /// The first law that is broken.
@@ -140,7 +140,7 @@ mod tests {
     fn each_law_can_be_broken() {
         assert_eq!(law(|| |_: &mut [u8], len| Response::Reply(len)), None);
         assert_eq!(law(|| |_: &mut [u8], _| Response::Reply(5000)), Some(DatagramLaw::Counts));
-        // Room for nothing but the question: the reply does not fit.
+        // There is room only for the request, so the reply does not fit.
         assert_eq!(
             law(|| |_: &mut [u8], len| Response::Reply(len + 1)),
             Some(DatagramLaw::Contents)

@@ -1,10 +1,10 @@
-//! The storage of the lab: one file to be sent, and a note of what was kept.
+//! The storage of the lab: one file to send, and a hash of the bytes that were kept.
 
 use crate::fault::Storage as StorageFault;
 use crate::file::{Answer, Digest, DigestKind, Extent, Op, Refusal, Storage};
 use crate::time::{Instant, Wake};
 
-/// What was kept of a file: how many bytes, and a hash of them and of where they go.
+/// The stored bytes of a file: their number, and a hash of the bytes and their offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Kept {
@@ -24,15 +24,15 @@ impl Kept {
     }
 }
 
-/// One file, which is found under any name, and a place for one.
+/// One file to send, which is found under any name, and a place for one file to receive.
 pub(super) struct LabStorage {
     /// Its length in bytes. Its byte `n` is `n % 251`.
     file: Option<u64>,
-    /// Bytes of it that were digested, and where the last of them was.
+    /// How many bytes of it were digested, and the offset behind the last of them.
     digested: u64,
     digested_to: u64,
     kept: Kept,
-    /// Every other answer is that it is busy, and bytes are taken one at a time.
+    /// Every second answer is busy, and bytes are taken one at a time.
     is_slow: bool,
     was_busy: bool,
 }
@@ -47,7 +47,7 @@ impl LabStorage {
         self.kept
     }
 
-    /// Digests so many bytes: goes on, or begins anew.
+    /// Digests bytes: continues the digest, or begins a new one.
     fn digest(&mut self, offset: u64, bytes: u64) {
         let before = if offset == self.digested_to && offset > 0 { self.digested } else { 0 };
         (self.digested, self.digested_to) = (before + bytes, offset + bytes);

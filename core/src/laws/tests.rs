@@ -1,4 +1,4 @@
-//! The laws are worth what they catch: one broken session for each.
+//! For each law a session that breaks it, and has to be caught.
 
 use super::{Lab, Law};
 use crate::fault::Fault;
@@ -7,7 +7,7 @@ use crate::session::{Consumed, Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::{Close, Want};
 
-/// A polite session that answers each byte twice, through `Out`, with one fault to switch on.
+/// A session that answers each byte twice through `Out`, with one fault to switch on.
 #[derive(Clone, Copy)]
 struct Doubler {
     fault: Option<Law>,
@@ -164,7 +164,7 @@ impl Session for Keeper {
             if self.fault == Some(Law::Counts) {
                 self.waits_for += 1;
             }
-            // What is told twice is kept twice, wherever the input is cut.
+            // A byte that is offered twice is kept twice, wherever the input is cut.
             if self.fault == Some(Law::Stores) && bytes.len() == 1 {
                 self.stored += 1;
             }

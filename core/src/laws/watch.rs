@@ -1,4 +1,4 @@
-//! What the lab checks around every call.
+//! The checks of the lab around every call.
 
 use super::store::LabStorage;
 use super::{Broken, Law, Plan};
@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::time::Instant;
 use crate::want::{Close, Want};
 
-/// What is checked around every call.
+/// The checks around every call.
 pub(super) struct Watch {
     plan: Plan,
     close: Close,
@@ -22,7 +22,7 @@ impl Watch {
         Self { plan, close: Close::Open, calls: 0, now }
     }
 
-    /// What the session wants, if that follows from what it wanted before.
+    /// The session's want, if it may follow the want before.
     pub(super) fn want(&mut self, session: &dyn Session) -> Result<Want, Broken> {
         let want = session.want();
         let forward = match (self.close, want.close) {
@@ -40,7 +40,7 @@ impl Watch {
         Ok(want)
     }
 
-    /// Sends the pieces that a sender names, as many as `out` has room for. How many bytes.
+    /// Sends as many pieces of a sender as `out` has room for. Returns the number of bytes.
     pub(super) fn send(
         &self,
         file: &mut dyn FileUser,

@@ -1,23 +1,23 @@
-//! Runs any session in memory that is lent, and says what it needs next.
+//! Runs any session in lent memory, and says what it needs next.
 //!
-//! The pump is the loop of [`session`](crate::session) without the waiting: it owns what was
-//! rendered and not sent, the reply that leaves from where the input lies, and the input that the
-//! session has not consumed. So a driver is a `match`, and nothing is lost when it is left between
-//! two calls: the future of an async driver may be dropped at every await.
+//! The pump is the loop of [`session`](crate::session) without the waiting. It keeps the rendered
+//! output that is not sent, the reply that is sent from the memory of the input, and the input that
+//! the session has not consumed. So a driver is a `match`, and it can stop between any two calls
+//! without losing a byte: the future of an async driver may be dropped at every await.
 //!
 //! ```text
 //!   tx  [ sent | rendered | room .................... ]
 //!   rx  [ sent | reply | held | ..................... ]
 //! ```
 //!
-//! `rendered` is sent first, then `reply`. While anything is unsent nothing is received, and the
-//! peer feels it.
+//! `rendered` is sent first, then `reply`. While output is unsent the pump receives nothing, and the
+//! peer has to wait.
 //!
 //! ```
 //! use windlass_core::pump::{Need, Pump};
 //! use windlass_core::{session::Upper, time::Instant, want::Close};
 //!
-//! let mut line = (&b"hello"[..], Vec::new()); // a port: what comes, and what went
+//! let mut line = (&b"hello"[..], Vec::new()); // a port: its input and its output
 //! let (mut rx, mut tx) = ([0; 4], [0; 4]);
 //! let (mut pump, mut session) = (Pump::new(&mut rx, &mut tx), Upper::new());
 //! loop {
@@ -52,37 +52,36 @@ use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
 use crate::want::Close;
 
-/// What a session is run with: its memory, and how far it is.
+/// The memory of one session, and the positions in it.
 #[derive(Debug)]
 pub struct Pump<'m> {
-    // Zeros that lie together are cleared by a function of the library, of 200 bytes. So what begins
-    // empty is not together.
-    /// What of `tx` is rendered and not sent.
+    // Fields that begin as 0 are kept apart: a run of zeros is cleared by a function of 200 bytes.
+    /// The part of `tx` that is rendered and not sent.
     rendered: Span,
     tx: &'m mut [u8],
-    /// What of `rx` is a reply and not sent.
+    /// The part of `rx` that is a reply and not sent.
     reply: Span,
     rx: &'m mut [u8],
-    /// What of `rx` the session has not consumed.
+    /// The part of `rx` that the session has not consumed.
     held: Span,
-    /// When the operation that storage was too busy for is named again.
+    /// When to ask a busy storage again.
     busy: Option<Wake>,
-    /// What the last operation was given.
+    /// The memory that was lent to the last operation.
     lent: Lent,
-    /// The peer will send no more.
+    /// Whether the peer will send no more.
     eof: Eof,
-    /// The driver was told of the end of our output.
+    /// Whether [`Need::Shutdown`] was returned.
     is_shut: bool,
-    /// How long nothing may move, in microseconds; 0 is for ever.
+    /// The idle timeout in microseconds; 0 for none.
     patience_us: u64,
-    /// When something last moved; `None` when that is noticed at the next call.
+    /// When a byte last moved; `None` if a byte moved after the last call of [`Pump::next`].
     moved: Option<Instant>,
 }
 
 #[cfg(feature = "defmt")]
 impl defmt::Format for Pump<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        // Where things are, and not what: the memory may be long, and a secret.
+        // Positions, not contents: the memory may be long and its bytes secret.
         defmt::write!(
             f,
             "Pump {{ rx: {=usize}, tx: {=usize}, rendered: {}, reply: {}, held: {}, busy: {}, eof: {} }}",
@@ -105,13 +104,13 @@ enum Eof {
     Told,
 }
 
-/// Memory of the pump that an operation was given, in bytes.
+/// Memory of the pump that was lent to an operation, in bytes.
 #[derive(Debug, Clone, Copy)]
 enum Lent {
     Nothing,
-    /// The front of what is held.
+    /// At the front of the input that the session has not consumed.
     Store(usize),
-    /// Behind what is rendered.
+    /// Behind the rendered output.
     Read(usize),
 }
 
@@ -126,22 +125,21 @@ enum Decision {
     Over(Result<(), Fault>),
 }
 
-/// What a session was called for last.
+/// The last call of a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Called {
-    /// Not yet.
+    /// None yet.
     No,
     Tick,
-    /// To render, and it did not.
+    /// `render`, which rendered nothing.
     RenderInVain,
-    /// To take input, and it did not.
+    /// `input`, which consumed nothing.
     InputInVain,
     Other,
 }
 
 impl<'m> Pump<'m> {
-    /// Receives into `rx` and renders into `tx`; each has at least one byte. It waits as long as it
-    /// takes.
+    /// Receives into `rx` and renders into `tx`, at least one byte each, without an idle timeout.
     pub const fn new(rx: &'m mut [u8], tx: &'m mut [u8]) -> Self {
         Self {
             rx,
@@ -158,16 +156,16 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// Ends a session when for so many microseconds nothing was sent, received or kept:
-    /// with [`Fault::TimedOut`] when the peer is waited for, and with [`Storage::Stalled`] when
-    /// storage is. 0 is for ever.
+    /// Ends a session after `us` microseconds in which no byte was sent, received or kept: with
+    /// [`Fault::TimedOut`] if the pump waits for the peer, with [`Storage::Stalled`] if it waits
+    /// for the storage. 0 is no limit.
     #[must_use]
     pub const fn patience(mut self, us: u64) -> Self {
         self.patience_us = us;
         self
     }
 
-    /// Runs the session as far as it comes. The session is the same in every call until it is over.
+    /// Runs the session until it needs something. Pass the same session in every call until it is over.
     pub fn next<'s, S: Session + ?Sized>(
         &mut self,
         session: &'s mut S,
@@ -205,13 +203,13 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// What is to be sent now, as [`Need::Send`] names it: for a driver that lets time pass for the
-    /// session while it waits.
+    /// The bytes of [`Need::Send`], for a driver that calls the session's `tick` while it waits for
+    /// room.
     pub fn unsent(&self) -> &[u8] {
         if self.rendered.is_empty() { self.reply.of(self.rx) } else { self.rendered.of(self.tx) }
     }
 
-    /// The first `n` bytes of [`Need::Send`] left.
+    /// Notes that the first `n` bytes of [`Need::Send`] were sent.
     pub fn sent(&mut self, n: usize) {
         if n > 0 {
             self.moved = None;
@@ -226,7 +224,7 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// `n` bytes came into the memory of [`Need::Recv`].
+    /// Notes that `n` bytes were received into the memory of [`Need::Recv`].
     pub fn received(&mut self, n: usize) {
         debug_assert!(self.held.is_empty() && self.reply.is_empty(), "nothing was to be received");
         if n > 0 && self.held.is_empty() && self.reply.is_empty() {
@@ -235,14 +233,14 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// The peer will send no more.
+    /// Notes that the peer will send no more.
     pub fn eof(&mut self) {
         if self.eof == Eof::No {
             self.eof = Eof::Noticed;
         }
     }
 
-    /// The answer to [`Need::File`], at once or later.
+    /// Takes the answer to [`Need::File`], at once or later.
     pub fn answer<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant, answer: Answer) {
         let Some(file) = session.file() else { return };
         if let Answer::Busy(until) = answer {
@@ -259,13 +257,13 @@ impl<'m> Pump<'m> {
                 file.answer(now, Answer::Kept(kept));
             }
             (Answer::Read(0), _) => file.answer(now, Answer::Failed(Storage::Failed.into())),
-            // The session knows of what is sent, not of what is read.
+            // The session counts bytes that are sent, not bytes that are read.
             (Answer::Read(n), Lent::Read(len)) => {
                 let read = n.min(len);
                 self.rendered.to = self.rendered.to.saturating_add(read);
                 file.sent(now, read as u64);
             }
-            // It answers something else.
+            // An answer to another operation.
             (Answer::Kept(_) | Answer::Read(_), _) => {}
             _ => {
                 self.moved = None;
@@ -274,14 +272,14 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// Forgets what was not sent and not consumed, for another connection.
+    /// Drops unsent output and unconsumed input, for another connection.
     pub fn reset(&mut self) {
         (self.rendered, self.reply, self.held) = (Span::NONE, Span::NONE, Span::NONE);
         (self.busy, self.lent, self.moved) = (None, Lent::Nothing, None);
         (self.eof, self.is_shut) = (Eof::No, false);
     }
 
-    /// Calls the session until something is needed. Also when it wants to be called again.
+    /// Calls the session until it needs something. Also returns the wake of the session.
     fn decide<S: Session + ?Sized>(
         &mut self,
         session: &mut S,
@@ -329,7 +327,7 @@ impl<'m> Pump<'m> {
                         match self.fill(session, now) {
                             Filled::Nothing => {}
                             Filled::Headers => continue,
-                            // The header before it leaves meanwhile.
+                            // Meanwhile the header before it is sent.
                             Filled::ToRead { .. }
                                 if self.busy.is_some() && !self.rendered.is_empty() =>
                             {
@@ -381,7 +379,8 @@ impl<'m> Pump<'m> {
         }
     }
 
-    /// Offers the session what it has not consumed. Whether it did something with it.
+    /// Offers the session the input that it has not consumed. Returns whether the session made
+    /// progress.
     fn offer<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant) -> bool {
         let mut out = Out::new(self.tx);
         let consumed = session.input(now, self.held.of_mut(self.rx), &mut out);
@@ -392,7 +391,7 @@ impl<'m> Pump<'m> {
         bytes > 0 || !self.rendered.is_empty()
     }
 
-    /// When patience ends, if nothing moves.
+    /// The end of the idle timeout, if no byte moves.
     pub fn patience_end(&mut self, now: Instant) -> Wake {
         if self.patience_us == 0 {
             return Wake::Never;
@@ -400,17 +399,17 @@ impl<'m> Pump<'m> {
         Wake::At(self.moved.get_or_insert(now).after(self.patience_us))
     }
 
-    /// How long nothing has moved, in microseconds.
+    /// How long no byte has moved, in microseconds.
     pub(crate) fn waited_us(&self, now: Instant) -> u64 {
         now.since(self.moved.unwrap_or(now))
     }
 
-    /// Patience begins anew.
+    /// Starts the idle timeout again.
     pub(crate) const fn be_patient_again(&mut self) {
         self.moved = None;
     }
 
-    /// Renders what a sender names next: headers, up to a part of the file, which is to be read.
+    /// Renders the next headers of a sender, up to a part of the file, which has to be read.
     fn fill<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant) -> Filled {
         let Some(file) = session.file() else { return Filled::Nothing };
         loop {
@@ -433,15 +432,15 @@ impl<'m> Pump<'m> {
 }
 
 enum Filled {
-    /// The session renders itself.
+    /// The session renders its output itself.
     Nothing,
-    /// There is something to send.
+    /// There are headers to send.
     Headers,
-    /// Part of the file comes next.
+    /// A part of the file comes next.
     ToRead { extent: Extent, digest: Option<DigestKind> },
 }
 
-/// A session wants to go on and does nothing with what it has: more than this it does not get.
+/// The fault of a session that makes no progress with the `have` bytes that it was lent.
 fn stuck_with(have: usize) -> Fault {
     Limit { need: have.saturating_add(1), have }.into()
 }

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::file::Op;
 use crate::time::Wake;
 
-/// What the pump needs next. Until it gets that, it needs the same.
+/// What the pump needs next. It stays the same until the driver has done it.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Need<'p, 's> {
@@ -14,31 +14,31 @@ pub enum Need<'p, 's> {
     Send {
         /// The bytes: at least one.
         bytes: &'p [u8],
-        /// When the pump is to be called also if nothing could be sent: the session's wake, or the
-        /// end of patience.
+        /// When to call the pump again even if no byte could be sent: the session's wake, or the end of
+        /// the idle timeout.
         until: Wake,
     },
     /// Receive into this memory, then [`Pump::received`] or [`Pump::eof`].
     Recv {
         /// The memory: at least one byte.
         buf: &'p mut [u8],
-        /// When the pump is to be called also if nothing came: the session's wake, or the end of
-        /// patience.
+        /// When to call the pump again even if no byte arrived: the session's wake, or the end of the
+        /// idle timeout.
         until: Wake,
     },
     /// Do this operation, then [`Pump::answer`].
     File {
         /// Which operation.
         op: Op<'s>,
-        /// What is to be filled for [`Op::Read`] and kept for [`Op::Store`]: as long as the extent.
-        /// It stays where it is until the answer.
+        /// The memory to fill for [`Op::Read`], or to keep for [`Op::Store`]; as long as the extent.
+        /// It stays in its place until the answer.
         memory: &'p mut [u8],
     },
-    /// No more output will come: half-close the line, if it can. Told once.
+    /// No more output will come: half-close the line, if the line can do that. Returned once.
     Shutdown,
-    /// Nothing before this, or before the program does something with the session.
+    /// Nothing before this time, or before the program calls the session.
     Wait(Wake),
-    /// The session is over. After a fault, what was not sent is of no use.
+    /// The session is over. After a fault, unsent output is dropped.
     Over(Result<(), Fault>),
 }
 

@@ -1,6 +1,6 @@
-//! Part of a memory.
+//! A range of a buffer.
 
-/// Bytes `from..to` of a memory.
+/// Bytes `from..to` of a buffer.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Span {
@@ -24,12 +24,12 @@ impl Span {
         Self { from, to: from.saturating_add(len) }
     }
 
-    /// How many bytes it has of the first `len`.
+    /// The smaller of its length and `len`.
     pub(super) fn first(self, len: u64) -> usize {
         usize::try_from(len).unwrap_or(usize::MAX).min(self.len())
     }
 
-    /// The first `n` bytes are gone. How many of `n` are left.
+    /// Removes the first `n` bytes. Returns by how much `n` is longer than the range.
     pub(super) fn pass(&mut self, n: usize) -> usize {
         let passed = n.min(self.len());
         self.from += passed;

@@ -102,7 +102,8 @@ fn the_next_session_begins_anew() {
     assert!(matches!(pump.next(&mut next, NOW), Need::Recv { .. }));
 }
 
-/// A server whose file comes late: the header leaves meanwhile, and the memory stays where it is.
+/// The file of this server arrives late: the header is sent meanwhile, and the memory stays in its
+/// place.
 #[test]
 fn a_part_of_a_file_may_be_read_later() {
     let (mut rx, mut tx) = ([0; 64], [0; 64]);

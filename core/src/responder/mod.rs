@@ -12,9 +12,9 @@
 //! }
 //! ```
 //!
-//! There is no state of a peer between two datagrams, so there is nothing to time out, to limit or to
-//! clean up, and a flood from ten thousand addresses costs the memory of one buffer. A shell may receive
-//! many datagrams in one call, each into a buffer of its own, and send the replies in another.
+//! A responder keeps no state of a peer between two datagrams. So it needs no timeout, no limit and no
+//! cleanup, and a flood from ten thousand addresses costs the memory of one buffer. A shell may receive
+//! many datagrams in one call, each into a buffer of its own, and send the replies in another call.
 //!
 //! [`laws`](crate::laws) checks every rule stated here.
 
@@ -28,27 +28,27 @@ pub use time::TimeResponder;
 use crate::fault::Peer;
 use crate::time::Instant;
 
-/// Answers each datagram by itself, with one datagram at most. It can be used as `dyn Responder<A>`.
+/// Answers each datagram by itself, with at most one datagram. It can be used as `dyn Responder<A>`.
 ///
-/// `A` is what the shell calls an address: a socket address on a host, an endpoint of `smoltcp` on a
-/// device, `()` where it does not matter. The services of this crate take any.
+/// `A` is the shell's type of an address: a socket address on a host, an endpoint of `smoltcp` on a
+/// device, `()` if the address does not matter. The services of this crate accept any type.
 pub trait Responder<A = ()> {
-    /// Takes a datagram of `len` bytes, which is the front of `buf`. The reply is the front of `buf` too;
-    /// the rest of `buf` is room for a reply that is longer than the question, and its contents before the
-    /// call are not looked at. A datagram may be empty, and so may a reply. A reply for which there is no
-    /// room is left out.
+    /// Takes a datagram of `len` bytes at the front of `buf`, and writes the reply to the front of
+    /// `buf`. The rest of `buf` is room for a reply that is longer than the request; a responder
+    /// does not read its contents. A datagram may be empty, and so may a reply. If there is no room
+    /// for a reply, none is sent.
     fn datagram(&mut self, now: Instant, from: &A, buf: &mut [u8], len: usize) -> Response;
 }
 
-/// What came of a datagram.
+/// The result of a datagram.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub enum Response {
-    /// The first so many bytes of the buffer are to be sent to the address that asked.
+    /// The reply: send this number of bytes from the front of the buffer to the sender's address.
     Reply(usize),
-    /// It was taken, and there is no reply.
+    /// The datagram was accepted, and there is no reply.
     NoReply,
-    /// It is not of the protocol: it is dropped, and the shell counts it.
+    /// The datagram does not follow the protocol: the shell drops and counts it.
     Malformed(Peer),
 }

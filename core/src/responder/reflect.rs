@@ -24,7 +24,7 @@ fn reflect<T: Transform>(buf: &mut [u8], len: usize) -> Response {
             T::transform(datagram);
             Response::Reply(len)
         }
-        // More bytes than there are: the shell contradicts itself.
+        // `len` is greater than the buffer: the shell broke the convention.
         None => Response::NoReply,
     }
 }

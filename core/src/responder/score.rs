@@ -1,11 +1,12 @@
-//! `score`: reports that are taken and not answered.
+//! `score`: reports without a reply.
 
 use super::{Responder, Response};
 use crate::bytes::first;
 use crate::time::Instant;
 use crate::wire::Score;
 
-/// Hands each well-formed score to `F`, and answers nothing. What is no score is malformed, and never shown.
+/// Passes each well-formed score to `F`, and sends no reply. Any other datagram is malformed, and
+/// never shown.
 #[derive(Debug, Clone, Copy)]
 pub struct ScoreReceiver<F>(F);
 
@@ -17,7 +18,7 @@ impl<F> defmt::Format for ScoreReceiver<F> {
 }
 
 impl<F> ScoreReceiver<F> {
-    /// Calls `take` with the address and the score of each datagram.
+    /// A responder that calls `take` with the address and the score of each datagram.
     pub const fn new<A>(take: F) -> Self
     where
         F: FnMut(Instant, &A, &Score<'_>),

@@ -5,9 +5,10 @@ use crate::bytes::put;
 use crate::time::Instant;
 use crate::wire::Stamp;
 
-/// Answers any datagram with the stamp of the moment. `F` reads the calendar clock; this machine has none.
+/// Answers any datagram with the stamp of the moment. `F` reads the calendar clock; this machine
+/// has none.
 ///
-/// A reply is longer than an empty question, by 21 bytes at most ([`Stamp::MAX_LEN`]).
+/// A reply is at most 21 bytes ([`Stamp::MAX_LEN`]) longer than the request.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeResponder<F>(F);
 
@@ -19,7 +20,7 @@ impl<F> defmt::Format for TimeResponder<F> {
 }
 
 impl<F: FnMut(Instant) -> Stamp> TimeResponder<F> {
-    /// Answers with what `clock` says at the time of each datagram.
+    /// A responder that calls `clock` for each datagram.
     pub const fn new(clock: F) -> Self {
         Self(clock)
     }

@@ -17,19 +17,23 @@
 //!
 //! [`Pump`](crate::pump::Pump) is this loop without the waiting, for a device.
 //!
-//! Memory belongs to the shell and is lent for one call, so an idle session costs what its own
-//! struct costs. Input is lent as `&mut`: a session may transform it in place and say that its
-//! front is the reply ([`Consumed::reply`]); `upper` copies nothing that way. Other output is
-//! rendered into [`Out`]. Output leaves in the order of the calls, and within a call what was
-//! rendered goes before the reply: a shell that sends a reply from where the input lies lends no
-//! room until it is gone. A session that consumes fewer bytes than it was lent is offered the rest
-//! again after its output drained and its operation is answered: that is how backpressure reaches
-//! the peer. What it has not consumed when it is done is the shell's to drop, or to hand to the
-//! next session.
+//! **Memory.** The shell owns the memory and lends it for one call, so an idle session costs only
+//! its own struct. Input is lent as `&mut`: a session may change it in place and return how much of
+//! its front is the reply ([`Consumed::reply`]). In this way `upper` copies nothing. Other output
+//! is rendered into [`Out`].
 //!
-//! Only `input` and `render` produce output, so time and the end of the stream can be told at any
-//! moment, also while the peer takes nothing. A line without an end, a UART say, never tells `eof`:
-//! a session that must end there needs a wake of its own, or a shell with patience.
+//! **Order.** Output is sent in the order of the calls. Within one call the rendered output comes
+//! before the reply. A shell that sends a reply from the memory of the input lends this memory
+//! again only when the reply has left.
+//!
+//! **Backpressure.** A session may consume fewer bytes than it was lent. The shell offers it the
+//! rest again after its output is sent and its operation is answered; until then the peer has to
+//! wait. Bytes that a session has not consumed when it is done belong to the shell, which drops
+//! them or gives them to the next session.
+//!
+//! Only `input` and `render` produce output, so the shell may call `tick` and `eof` at any
+//! moment, also while the peer takes nothing. The shell of a line without an end, such as a UART, never
+//! calls `eof`: a session on it needs a deadline of its own, or a shell with an idle timeout.
 
 pub mod files;
 mod out;
@@ -50,62 +54,64 @@ use crate::want::Want;
 ///
 /// [`laws`](crate::laws) checks every rule stated here.
 pub trait Session {
-    /// Takes input that arrived, and says how much of it. `bytes` is not empty; it may be changed
-    /// in place. The shell calls this only while [`Want::read`] holds and all earlier output is on
-    /// its way. A session that consumes nothing and renders nothing wants something else than to
-    /// read.
+    /// Takes input, and returns how much of it was consumed. `bytes` is not empty, and may be changed
+    /// in place. The shell calls this only while [`Want::read`] holds and all earlier output has been
+    /// sent. After a call that consumes nothing and renders nothing, the session must want something
+    /// other than to read.
     fn input(&mut self, now: Instant, bytes: &mut [u8], out: &mut Out<'_>) -> Consumed;
 
     /// The peer will send no more. Called once at most, after all input was consumed.
     fn eof(&mut self, now: Instant);
 
-    /// There is room for output: render what is owed, as much as fits. A session that wants to
-    /// write uses at least one byte of the room it is given. Without anything owed, a no-op.
+    /// There is room for output: renders as much pending output as fits. A session with
+    /// [`Want::write`] uses at least one byte of the room. Without pending output the call has no
+    /// effect.
     fn render(&mut self, _now: Instant, _out: &mut Out<'_>) {}
 
-    /// Time passed. Before [`Want::wake`] is due, a no-op; afterwards no wake is due any more. What
-    /// it has to say it says in [`render`](Self::render).
+    /// Time passed. Before [`Want::wake`] is due the call has no effect; after the call no wake is due.
+    /// Output that the tick causes is rendered by [`render`](Self::render).
     fn tick(&mut self, _now: Instant) {}
 
-    /// What it wants now. Changes only in a `&mut` call.
+    /// What the session wants now. The value changes only in a `&mut` call.
     fn want(&self) -> Want;
 
-    /// The shell gives up: the connection failed, timed out or is not wanted any more. The session
-    /// is [`Done`](crate::want::Close::Done) with this fault, unless it was done before.
+    /// The shell gives up: the connection failed, timed out or is not needed any more. The session
+    /// is then [`Done`](crate::want::Close::Done) with this fault, unless it was done before.
     fn abort(&mut self, why: Fault);
 
-    /// Whether it waits for a request: for words of the peer that have an end, and before which it has
-    /// nothing to say. A shell may limit the time that a whole request takes. A conversation has no
-    /// requests, and lasts for as long as both ends like.
+    /// Whether the session waits for a request: input that has an end, and before which the session
+    /// has no output. A shell may limit the time for a whole request. A conversation has no
+    /// requests and may last as long as both ends want.
     fn awaits_request(&self) -> bool {
         false
     }
 
-    /// Its side of the [`file`](crate::file) contract, if it sends or receives a file.
+    /// The session's side of the [`file`](crate::file) contract, if it sends or receives a file.
     fn file(&mut self) -> Option<&mut dyn FileUser> {
         None
     }
 }
 
-/// What [`Session::input`] did with its bytes.
+/// The result of [`Session::input`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub struct Consumed {
-    /// Bytes consumed, from the front.
+    /// How many bytes were consumed, from the front.
     pub bytes: usize,
-    /// How many of those, from the front and as they now stand, are output. They follow what the
-    /// same call rendered into its [`Out`]. At most `bytes`.
+    /// How many of the consumed bytes, from the front and in their changed form, are the reply. The
+    /// shell sends them after the output that the same call rendered into its [`Out`]. At most
+    /// `bytes`.
     pub reply: usize,
 }
 
 impl Consumed {
-    /// `bytes` were consumed; no reply in place.
+    /// `bytes` were consumed; there is no reply in place.
     pub const fn bytes(bytes: usize) -> Self {
         Self { bytes, reply: 0 }
     }
 
-    /// `bytes` were consumed and are, as they now stand, the reply.
+    /// `bytes` were consumed, and in their changed form they are the reply.
     pub const fn reply(bytes: usize) -> Self {
         Self { bytes, reply: bytes }
     }

@@ -5,8 +5,8 @@ use crate::text::Text;
 
 /// Room for output, lent by the shell for one call.
 ///
-/// It takes what fits and says how much that was. The rest is the session's to remember, as a
-/// position and not as a copy, until [`render`](super::Session::render).
+/// It takes as many bytes as fit and returns their number. The session keeps the position of the
+/// rest, not a copy, until [`render`](super::Session::render) is called.
 #[derive(Debug)]
 pub struct Out<'a> {
     buf: &'a mut [u8],
@@ -27,7 +27,7 @@ impl defmt::Format for Out<'_> {
 }
 
 impl<'a> Out<'a> {
-    /// Output goes to `buf`, all of which is room.
+    /// The whole of `buf` is room for output.
     pub const fn new(buf: &'a mut [u8]) -> Self {
         Self { buf, len: 0 }
     }
@@ -37,8 +37,8 @@ impl<'a> Out<'a> {
         self.buf.len() - self.len
     }
 
-    /// Renders as much of `bytes` as fits, and says how much that was.
-    #[must_use = "what did not fit is to be rendered later"]
+    /// Renders as many of `bytes` as fit, and returns their number.
+    #[must_use = "the bytes that did not fit have to be rendered later"]
     pub fn put(&mut self, bytes: &[u8]) -> usize {
         let n = fill(self.window(), bytes);
         self.len += n;
@@ -60,7 +60,7 @@ impl<'a> Out<'a> {
         len
     }
 
-    /// The room, to be rendered into directly: then [`advance`](Self::advance).
+    /// The room, to render into it directly; then call [`advance`](Self::advance).
     pub fn window(&mut self) -> &mut [u8] {
         self.buf.get_mut(self.len..).unwrap_or_default()
     }
@@ -71,7 +71,7 @@ impl<'a> Out<'a> {
         self.len = self.len.saturating_add(n).min(self.buf.len());
     }
 
-    /// What has been rendered.
+    /// The bytes rendered so far.
     pub fn rendered(&self) -> &[u8] {
         self.buf.get(..self.len).unwrap_or_default()
     }

@@ -8,10 +8,9 @@ use crate::time::Instant;
 use crate::transform::{Transform, Unchanged, Uppercase};
 use crate::want::{Close, Want};
 
-/// Sends everything back, transformed, until the peer half-closes; then closes.
+/// Sends every byte back, transformed, until the peer half-closes, and then closes.
 ///
-/// The reply is the input itself, changed where it lies: no output is owed between calls, so there
-/// is nothing to buffer.
+/// The reply is the input, changed in place. No output is pending between calls, so there is no buffer.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reflect<T> {
@@ -26,7 +25,7 @@ pub type Upper = Reflect<Uppercase>;
 pub type Echo = Reflect<Unchanged>;
 
 impl<T> Reflect<T> {
-    /// A session that has seen nothing yet.
+    /// A session at the beginning of its stream.
     pub const fn new() -> Self {
         Self { close: Close::Open, transform: PhantomData }
     }

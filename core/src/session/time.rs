@@ -1,4 +1,4 @@
-//! The `time` service, both ends: the server says the time and closes.
+//! The `time` service, both ends: the server sends the time and closes.
 
 use super::{Consumed, Out, Session};
 use crate::fault::{Fault, Peer};
@@ -24,7 +24,7 @@ impl TimeServer {
 }
 
 impl Session for TimeServer {
-    /// The protocol has no input; what comes is consumed and forgotten.
+    /// The protocol has no input: bytes that arrive are consumed and dropped.
     fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
         Consumed::bytes(bytes.len())
     }
@@ -53,7 +53,7 @@ impl Session for TimeServer {
     }
 }
 
-/// Reads one stamp; done at its LF, whether or not the server has closed.
+/// Reads one stamp. The session is done at the LF of the stamp, even if the server has not closed.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TimeClient {
@@ -63,7 +63,7 @@ pub struct TimeClient {
 }
 
 impl TimeClient {
-    /// Has read nothing yet.
+    /// A client that has read no byte yet.
     pub const fn new() -> Self {
         Self { parser: StampParser::new(), result: None }
     }

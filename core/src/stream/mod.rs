@@ -1,8 +1,9 @@
-//! Reading and writing exact amounts over calls that move fewer bytes than asked.
+//! Reading and writing exact amounts by calls that may move fewer bytes.
 //!
-//! These are the classic `Readn`, `Writen` and `Readline` as machines: the caller owns the buffer
-//! and the system call, the machine owns the count. So nothing is lost to a signal, a short count,
-//! `EAGAIN` or an early end of the stream, and two connections can never share a hidden buffer.
+//! These are `readn`, `writen` and `readline` of Stevens' *UNIX Network Programming* as machines:
+//! the caller has the buffer and makes the system call, the machine has the count. So no byte is
+//! lost to a signal, a short count, `EAGAIN` or an early end of the stream, and two connections
+//! never share a hidden buffer.
 
 mod read_line;
 mod read_n;
@@ -18,11 +19,11 @@ use core::num::NonZeroUsize;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Read {
-    /// So many bytes came.
+    /// How many bytes were read.
     Moved(NonZeroUsize),
     /// `EINTR`: nothing moved, nothing is lost.
     Interrupted,
-    /// `EAGAIN`: nothing is there yet.
+    /// `EAGAIN`: no byte has arrived yet.
     WouldBlock,
     /// The peer will send no more.
     Eof,
@@ -42,13 +43,13 @@ impl Read {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Write {
-    /// So many bytes went.
+    /// How many bytes were written.
     Moved(NonZeroUsize),
     /// `EINTR`: nothing moved, nothing is lost.
     Interrupted,
-    /// `EAGAIN`: no room yet.
+    /// `EAGAIN`: there is no room yet.
     WouldBlock,
-    /// The call took nothing and gave no reason: the other end is gone.
+    /// The call wrote nothing and reported no error: the other end is gone.
     Nothing,
 }
 
@@ -67,13 +68,13 @@ impl Write {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub enum Step {
-    /// Make the call again with what is left.
+    /// Make the call again with the rest.
     Again,
     /// Wait until the descriptor is ready, then make the call again.
     Wait,
     /// All `n` bytes moved.
     Done,
-    /// The stream ended first; `moved` bytes of the `n` went through and are kept.
+    /// The stream ended before all `n` bytes had moved. The `moved` bytes are kept.
     Ended {
         /// Bytes moved before the end.
         moved: usize,

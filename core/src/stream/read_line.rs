@@ -2,14 +2,14 @@
 
 use crate::bytes::{after, find, first, put};
 
-/// Cuts a stream into lines (`Readline`), fed with whatever pieces arrive.
+/// Cuts a stream into lines (`readline`); the pieces of the stream may have any length.
 ///
 /// A line ends with `\n` or `\r\n`, or with the end of the stream; a `\r` anywhere else is text. The
-/// buffer's length is the limit, in bytes of text. A longer line is reported once, as soon as it
-/// passes the limit, and skipped to its end; the next line arrives as if nothing had happened.
+/// limit, in bytes of text, is the length of the buffer. A line over the limit is reported once, as
+/// soon as it exceeds the limit, and skipped to its end. The next line is not affected.
 ///
-/// A line that lies whole in the input is lent from there; only a line cut by the pieces is
-/// gathered in the buffer. On a host the scan for `\n` is `memchr`'s.
+/// A line that is complete in the input is lent from there; only a line that is cut by the pieces is
+/// copied to the buffer. On a host `memchr` finds the `\n`.
 ///
 /// ```
 /// use windlass_core::stream::{LineStep, ReadLine};
@@ -30,7 +30,7 @@ pub struct ReadLine<'b> {
     len: usize,
     /// A `\r` came last: it is text unless `\n` follows. It is not in `buf`.
     held_cr: bool,
-    /// The unfinished line passed the limit and was reported.
+    /// The unfinished line exceeded the limit and was reported.
     skipping: bool,
 }
 
@@ -122,10 +122,10 @@ impl<'b> ReadLine<'b> {
         }
     }
 
-    /// Tells it that the stream ended: the last line, if it had no newline.
+    /// The stream has ended. Returns the last line if it had no newline.
     ///
     /// # Errors
-    /// The limit, when a last `\r` is what passes it.
+    /// The limit, if a last `\r` exceeds it.
     pub fn finish(&mut self) -> Option<Result<Line<'_>, usize>> {
         let skipping = core::mem::take(&mut self.skipping);
         let held_cr = core::mem::take(&mut self.held_cr);
@@ -140,7 +140,7 @@ impl<'b> ReadLine<'b> {
         }
     }
 
-    /// The line is what was gathered and then `text`; without anything gathered, `text` is lent on.
+    /// The line is the gathered bytes and then `text`. If there are none, `text` itself is lent.
     fn complete<'a, 'i: 'a>(
         &'a mut self,
         text: &'i [u8],
@@ -161,7 +161,7 @@ impl<'b> ReadLine<'b> {
         LineStep::Line { line: Line { text, ending }, rest }
     }
 
-    /// The line passed the limit before its end was seen; `input` may still hold that end.
+    /// The line exceeded the limit before its end was seen; its end may be in `input`.
     fn overflow<'a, 'i: 'a>(&'a mut self, input: &'i [u8]) -> LineStep<'a, 'i> {
         self.len = 0;
         self.held_cr = false;
@@ -174,7 +174,7 @@ impl<'b> ReadLine<'b> {
         }
     }
 
-    /// Appends to the buffer; `false`, and nothing appended, when it does not fit.
+    /// Appends to the buffer. If `text` does not fit, appends nothing and returns `false`.
     fn store(&mut self, bytes: &[u8]) -> bool {
         let fits = bytes.len() <= self.buf.len().saturating_sub(self.len);
         if fits {

@@ -3,15 +3,15 @@
 use super::{Read, Step};
 use crate::bytes::{after, fill};
 
-/// Reads exactly as many bytes as its buffer holds (`Readn`).
+/// Reads exactly as many bytes as its buffer holds (`readn`).
 ///
 /// ```text
 /// buf  [ filled ........ | unfilled ........ ]
 ///      0               moved           buf.len()
 /// ```
 ///
-/// Any other error of the read (`ECONNRESET`, say) is the caller's to report; [`filled`](Self::filled)
-/// still holds what had come. An empty buffer is [`Step::Done`] before any read.
+/// The caller reports any other error of the read, such as `ECONNRESET`; [`filled`](Self::filled)
+/// then still has the bytes that arrived before. An empty buffer is [`Step::Done`] before any read.
 ///
 /// ```
 /// use windlass_core::stream::{Read, ReadN, Step};
@@ -38,12 +38,12 @@ impl defmt::Format for ReadN<'_> {
 }
 
 impl<'b> ReadN<'b> {
-    /// Reads `buf.len()` bytes into `buf`.
+    /// Will read `buf.len()` bytes into `buf`.
     pub const fn new(buf: &'b mut [u8]) -> Self {
         Self { buf, moved: 0 }
     }
 
-    /// Where things stand, before or between reads.
+    /// The next step, before or between reads.
     pub fn step(&self) -> Step {
         if self.moved == self.buf.len() { Step::Done } else { Step::Again }
     }
@@ -54,7 +54,7 @@ impl<'b> ReadN<'b> {
         self.buf.get_mut(self.moved..).unwrap_or_default()
     }
 
-    /// What has been read.
+    /// The bytes read so far.
     pub fn filled(&self) -> &[u8] {
         self.buf.get(..self.moved).unwrap_or_default()
     }
@@ -70,8 +70,8 @@ impl<'b> ReadN<'b> {
                 self.moved = self.moved.saturating_add(n.get()).min(self.buf.len());
                 self.step()
             }
-            // The last byte may have come in the call before: that is the end of the work, not of
-            // the stream.
+            // If the last byte came in the call before, the work is done: the end of the stream
+            // does not matter.
             Read::Interrupted | Read::WouldBlock | Read::Eof if self.step() == Step::Done => {
                 Step::Done
             }
@@ -81,7 +81,7 @@ impl<'b> ReadN<'b> {
         }
     }
 
-    /// Takes bytes that are already in memory, and hands back those it had no use for.
+    /// Takes bytes that are already in memory, and returns those that it does not need.
     pub fn feed<'i>(&mut self, input: &'i [u8]) -> (Step, &'i [u8]) {
         let n = fill(self.unfilled(), input);
         self.moved += n;

@@ -2,15 +2,15 @@
 
 use super::{Step, Write};
 
-/// Writes all of its bytes (`Writen`).
+/// Writes all of its bytes (`writen`).
 ///
 /// ```text
 /// bytes  [ written ....... | unwritten ....... ]
 ///        0               moved           bytes.len()
 /// ```
 ///
-/// A call that takes nothing without a reason ends it, as `Writen` did; any other error is the
-/// caller's to report, and [`moved`](Self::moved) still tells how far it came. No bytes are
+/// A call that writes nothing and reports no error ends it, as in `writen`. The caller reports any
+/// other error, and [`moved`](Self::moved) then still has the count. Without bytes to write it is
 /// [`Step::Done`] before any write.
 #[derive(Debug, Clone)]
 pub struct WriteN<'b> {
@@ -32,17 +32,17 @@ impl defmt::Format for WriteN<'_> {
 }
 
 impl<'b> WriteN<'b> {
-    /// Writes the whole of `bytes`.
+    /// Will write the whole of `bytes`.
     pub const fn new(bytes: &'b [u8]) -> Self {
         Self { bytes, moved: 0 }
     }
 
-    /// Where things stand, before or between writes.
+    /// The next step, before or between writes.
     pub const fn step(&self) -> Step {
         if self.moved == self.bytes.len() { Step::Done } else { Step::Again }
     }
 
-    /// What the next write is to be given. Empty only when [`Step::Done`].
+    /// The bytes for the next write. Empty only when [`Step::Done`].
     pub fn unwritten(&self) -> &'b [u8] {
         self.bytes.get(self.moved..).unwrap_or_default()
     }

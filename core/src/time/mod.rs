@@ -1,13 +1,14 @@
-//! Points in time, as the shell tells them, and when a machine wants to be called again.
+//! Points in time, which the shell passes to machines, and the times at which machines want to be
+//! called.
 
 mod ticks;
 
 pub use ticks::Ticks;
 
-/// A point in time: microseconds since an epoch of the shell's choosing.
+/// A point in time: microseconds since an epoch that the shell chooses.
 ///
-/// 64 bits of microseconds last 584,000 years, so nothing here wraps. A clock that steps backwards
-/// is clamped: [`since`](Self::since) never goes below zero.
+/// 64 bits of microseconds last 584,000 years, so an instant never wraps. If the clock steps backwards,
+/// [`since`](Self::since) returns 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Instant(u64);
@@ -26,13 +27,13 @@ impl Instant {
         self.0
     }
 
-    /// The instant `micros` microseconds later; the end of time when that would overflow.
+    /// The instant `micros` microseconds later, or the last instant if that would overflow.
     #[must_use]
     pub const fn after(self, micros: u64) -> Self {
         Self(self.0.saturating_add(micros))
     }
 
-    /// Microseconds from `earlier` to here; 0 when the clock went backwards.
+    /// Microseconds from `earlier` to this instant; 0 if `earlier` is later.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -53,7 +54,7 @@ impl From<smoltcp::time::Instant> for Instant {
     }
 }
 
-/// A time that smoltcp cannot name is the last one that it can.
+/// An instant beyond the range of smoltcp becomes the last instant of smoltcp.
 #[cfg(feature = "smoltcp")]
 impl From<Instant> for smoltcp::time::Instant {
     fn from(at: Instant) -> Self {
@@ -61,7 +62,7 @@ impl From<Instant> for smoltcp::time::Instant {
     }
 }
 
-/// When a machine wants its `tick`. The smaller of two is the earlier. There are no sentinel values.
+/// When a machine wants a call of `tick`. The smaller of two values is the earlier.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Wake {
@@ -69,7 +70,7 @@ pub enum Wake {
     Now,
     /// At this instant or later.
     At(Instant),
-    /// Only when something else happens.
+    /// No time: only when something else happens.
     #[default]
     Never,
 }
@@ -84,7 +85,7 @@ impl Wake {
         }
     }
 
-    /// Microseconds to wait from `now`: 0 when due, `None` when nothing is to be waited for.
+    /// Microseconds to wait from `now`: 0 if it is due, `None` for [`Never`](Self::Never).
     pub fn wait_us(self, now: Instant) -> Option<u64> {
         match self {
             Wake::Now => Some(0),

@@ -4,7 +4,7 @@ use super::Instant;
 
 /// Extends a free-running counter of 32 bits to an [`Instant`], without division.
 ///
-/// It has to be told the counter at least once in each of its rounds: a timer of 1 MHz comes round
+/// Call [`now`](Self::now) at least once in each period of the counter: a counter of 1 MHz wraps
 /// after 71 minutes, one of 32,768 Hz after 36 hours.
 ///
 /// ```
@@ -21,7 +21,7 @@ pub struct Ticks {
     /// Microseconds in a tick, and the rest in 2^-32 of one.
     whole_us: u32,
     part: u32,
-    /// The counter when it was told last.
+    /// The counter at the last call.
     last: u32,
     /// The time then, and the rest in 2^-32 microseconds.
     at: Instant,
@@ -29,8 +29,8 @@ pub struct Ticks {
 }
 
 impl Ticks {
-    /// For a counter of `rate_hz`, at least 1, that is 0 at the shell's epoch. For a rate that does
-    /// not divide 2^32 MHz the time is late by less than a second in a century.
+    /// For a counter of `rate_hz`, at least 1, that is 0 at the shell's epoch. If the rate does
+    /// not divide 2^32 MHz, the time is late by less than a second in a century.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the quotient of two 32-bit numbers, in two halves"
@@ -47,7 +47,7 @@ impl Ticks {
         }
     }
 
-    /// The time when the counter says `ticks`.
+    /// The time at which the counter is `ticks`.
     pub fn now(&mut self, ticks: u32) -> Instant {
         let passed = u64::from(ticks.wrapping_sub(self.last));
         self.last = ticks;

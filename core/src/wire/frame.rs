@@ -28,7 +28,7 @@ impl FrameHeader {
         self.len.get()
     }
 
-    /// It as it travels.
+    /// Its bytes on the wire.
     pub fn as_bytes(&self) -> &[u8] {
         self.len.as_bytes()
     }

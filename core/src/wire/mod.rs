@@ -1,5 +1,5 @@
-//! What travels: structs of fixed layout (network byte order, alignment 1, no padding) and the
-//! parsers of the text formats. docs/PROTOCOL.md shows each byte.
+//! The wire formats: structs of fixed layout (network byte order, alignment 1, no padding) and
+//! parsers of text. docs/PROTOCOL.md shows each byte.
 
 mod frame;
 mod score;

@@ -10,9 +10,9 @@ use crate::fault::{Limit, Peer};
 
 /// `u32 math | u32 chinese | name, NUL`: a whole datagram, borrowed from where it was received.
 ///
-/// A value of this type has a name of 0 to [`NAME_MAX`](Self::NAME_MAX) bytes with one NUL, which is its
-/// last byte. The bytes of the name are the peer's: they can be of any kind, and are not for a terminal as
-/// they are.
+/// A value of this type has a name of 0 to [`NAME_MAX`](Self::NAME_MAX) bytes, and one NUL, which
+/// is its last byte. The peer chose the bytes of the name, and they can have any value: escape them
+/// before they are printed on a terminal.
 ///
 /// ```
 /// use windlass_core::wire::Score;
@@ -48,8 +48,9 @@ impl<'d> Score<'d> {
     /// Reads a whole datagram.
     ///
     /// # Errors
-    /// [`Peer::Truncated`] for less than [`LEN_MIN`](Self::LEN_MIN) bytes, [`Peer::TooLong`] for more than
-    /// [`LEN_MAX`](Self::LEN_MAX), [`Peer::Malformed`] where the first NUL of the name is not its last byte.
+    /// [`Peer::Truncated`] for less than [`LEN_MIN`](Self::LEN_MIN) bytes, [`Peer::TooLong`] for
+    /// more than [`LEN_MAX`](Self::LEN_MAX), [`Peer::Malformed`] where the first NUL of the name is
+    /// not its last byte.
     pub fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
         if datagram.len() > Self::LEN_MAX {
             let [claimed, max] =
@@ -71,8 +72,8 @@ impl<'d> Score<'d> {
     /// Writes a datagram into `buf`, and returns it.
     ///
     /// # Errors
-    /// The name is longer than [`NAME_MAX`](Self::NAME_MAX) or has a NUL in it, so that no receiver would
-    /// take it whole, or `buf` is too short.
+    /// The name is longer than [`NAME_MAX`](Self::NAME_MAX) or has a NUL in it, so that no receiver
+    /// would take it whole, or `buf` is too short.
     pub fn render<'b>(
         math: u32,
         chinese: u32,

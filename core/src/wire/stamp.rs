@@ -14,7 +14,7 @@ impl Stamp {
     /// The longest stamp: `-9223372036854775808\n`.
     pub const MAX_LEN: usize = 21;
 
-    /// Its text, LF included, in `buf`.
+    /// Renders its text, LF included, into `buf`.
     pub fn render(self, buf: &mut [u8; Self::MAX_LEN]) -> &[u8] {
         let mut text = Text::new(buf, 0);
         self.write(&mut text);
@@ -49,7 +49,8 @@ impl Stamp {
 
 /// Reads a stamp byte by byte, in no more memory than the number itself.
 ///
-/// An optional `-`, 1 to 19 digits, an optional `\r`, LF. A number that no `i64` holds is malformed.
+/// The format is an optional `-`, 1 to 19 digits, an optional `\r`, and LF. A number that does not
+/// fit in an `i64` is malformed.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StampParser {
@@ -61,15 +62,15 @@ pub struct StampParser {
 }
 
 impl StampParser {
-    /// Has read nothing yet.
+    /// A parser that has read no byte yet.
     pub const fn new() -> Self {
         Self { negative: false, number: 0, digits: 0, cr: false }
     }
 
-    /// Takes one byte; the stamp, when it was the last.
+    /// Takes one byte. Returns the stamp if it was the last byte.
     ///
     /// # Errors
-    /// [`Peer::Malformed`] when no stamp goes on like this.
+    /// [`Peer::Malformed`] if no stamp begins with the bytes so far.
     pub fn push(&mut self, byte: u8) -> Result<Option<Stamp>, Peer> {
         match byte {
             b'-' if self.digits == 0 && !self.negative => self.negative = true,
@@ -84,7 +85,7 @@ impl StampParser {
         Ok(None)
     }
 
-    /// The stamp of all digits; `i64::MIN` has no positive twin.
+    /// The stamp of all digits; `-i64::MIN` does not fit in an `i64`.
     fn stamp(&self) -> Option<Stamp> {
         let seconds = if self.negative {
             0_i64.checked_sub_unsigned(self.number)

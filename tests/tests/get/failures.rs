@@ -122,7 +122,7 @@ fn a_reset_is_an_error_also_where_an_end_would_be_none() {
 fn a_silent_server_is_given_up() {
     // Long enough for it to say what it has to say.
     let given_up = |url: &str, came: &str| {
-        fails(url, "1.5", came.as_bytes(), &["nothing moved for 1.500 s"]);
+        fails(url, "1.5", came.as_bytes(), &["no byte moved for 1.500 s"]);
     };
     thread::scope(|scope| {
         for (answer, came) in [
