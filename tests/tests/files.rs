@@ -112,7 +112,7 @@ fn understand(mut stream: &[u8]) -> Got {
                 Answer::Kept(bytes.len())
             }
             Some(Op::Commit(digest)) => {
-                (got.digest, got.whole) = (digest, true);
+                (got.digest, got.whole) = (digest.map(Digest::copied), true);
                 assert!(stream.is_empty(), "{} bytes behind the end", stream.len());
                 Answer::Done
             }

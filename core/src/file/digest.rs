@@ -11,17 +11,17 @@ pub enum DigestKind {
     Crc32,
 }
 
-/// A digest of a whole file, or of part of it.
+/// A digest of a whole file, or of part of it. Its bytes are its own, or lent as `&[u8; 32]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Digest {
+pub enum Digest<B = [u8; 32]> {
     /// BLAKE3.
-    Blake3([u8; 32]),
+    Blake3(B),
     /// CRC-32/ISO-HDLC.
     Crc32(u32),
 }
 
-impl Digest {
+impl<B> Digest<B> {
     /// The kind of this digest.
     pub const fn kind(&self) -> DigestKind {
         match self {
@@ -29,24 +29,36 @@ impl Digest {
             Self::Crc32(_) => DigestKind::Crc32,
         }
     }
+}
 
+impl<'m> Digest<&'m [u8; 32]> {
+    /// The same, with bytes of its own.
+    pub const fn copied(self) -> Digest {
+        match self {
+            Self::Blake3(bytes) => Digest::Blake3(*bytes),
+            Self::Crc32(value) => Digest::Crc32(value),
+        }
+    }
+
+    /// A digest of `kind` in its bytes on the wire.
+    pub(crate) fn from_bytes(kind: DigestKind, bytes: &'m [u8]) -> Option<Self> {
+        Some(match kind {
+            DigestKind::Blake3 => Self::Blake3(bytes.try_into().ok()?),
+            DigestKind::Crc32 => Self::Crc32(u32::from_be_bytes(bytes.try_into().ok()?)),
+        })
+    }
+}
+
+impl<B: AsRef<[u8]>> Digest<B> {
     /// Its bytes on the wire: 32, or 4 in network order.
     pub(crate) fn bytes<'a>(&'a self, crc: &'a mut [u8; 4]) -> &'a [u8] {
         match self {
-            Self::Blake3(bytes) => bytes,
+            Self::Blake3(bytes) => bytes.as_ref(),
             Self::Crc32(value) => {
                 *crc = value.to_be_bytes();
                 crc
             }
         }
-    }
-
-    /// A digest of `kind` from its bytes on the wire.
-    pub(crate) fn from_bytes(kind: DigestKind, bytes: &[u8]) -> Option<Self> {
-        Some(match kind {
-            DigestKind::Blake3 => Self::Blake3(bytes.try_into().ok()?),
-            DigestKind::Crc32 => Self::Crc32(u32::from_be_bytes(bytes.try_into().ok()?)),
-        })
     }
 }
 

@@ -85,7 +85,7 @@ pub enum Op<'m> {
     Store(Extent),
     /// All bytes were kept. Compare the sender's digest of the whole file, if there is one, and
     /// make the file valid. [`Answer::Done`].
-    Commit(Option<Digest>),
+    Commit(Option<Digest<&'m [u8; 32]>>),
 }
 
 /// The answer to an [`Op`].

@@ -1,7 +1,7 @@
 //! The client's end.
 
-use super::name_and_options;
 use super::receive::{Found, Receiver};
+use super::split_word;
 use crate::bytes::after;
 use crate::fault::{Fault, Peer, Storage};
 use crate::file::{Answer, Extent, FileUser, Head, Op};
@@ -114,7 +114,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
     fn op(&self) -> Option<Op<'_>> {
         match self.state {
             State::At(Found::Answered(len)) => Some(Op::Create(Head {
-                name: name_and_options(self.receiver.memory(len)).0,
+                name: split_word(self.receiver.memory(len)).0,
                 size: self.receiver.size(),
                 offset: self.receiver.at(),
                 digest: self.receiver.digest(),

@@ -32,6 +32,9 @@ pub use options::Options;
 pub use request::Request;
 pub use server::FilesServer;
 
+use crate::bytes::{after, find, first};
+use crate::wire::FrameHeader;
+
 /// Bytes of a name at most: `PATH_MAX` without the NUL.
 pub const NAME_MAX: usize = 4095;
 
@@ -48,15 +51,17 @@ pub const UNSENT_MAX: u64 = 8 << 30;
 /// Bytes of payload in a frame of the file at most, where nothing else was agreed on.
 pub const FRAME_DEFAULT: u32 = 4096;
 
-/// A name, and the options behind its NUL.
-fn name_and_options(payload: &[u8]) -> (&[u8], &[u8]) {
-    let nul = crate::bytes::find(0, payload).unwrap_or(payload.len());
-    (crate::bytes::first(payload, nul), crate::bytes::after(payload, nul + 1))
+/// The word before the first NUL, and what is behind that: a name and its options, or the name of an
+/// option and the rest.
+#[inline(never)]
+fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let nul = find(0, bytes).unwrap_or(bytes.len());
+    (first(bytes, nul), after(bytes, nul + 1))
 }
 
 /// The header of a frame whose length is bounded by [`REQUEST_MAX`] or so.
-fn header_of(len: usize) -> crate::wire::FrameHeader {
-    crate::wire::FrameHeader::new(u32::try_from(len).unwrap_or(u32::MAX))
+fn header_of(len: usize) -> FrameHeader {
+    FrameHeader::new(u32::try_from(len).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

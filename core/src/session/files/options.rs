@@ -1,5 +1,6 @@
 //! What follows the NUL of a name: pairs of words, as TFTP has them (RFC 2347).
 
+use super::split_word;
 use crate::decimal;
 use crate::file::{Digest, DigestKind};
 use crate::text::Text;
@@ -107,29 +108,34 @@ fn number(text: &mut Text<'_>, name: &[u8], number: Option<u64>) {
 }
 
 /// The values of the options of this name.
-fn values<'o>(options: &'o [u8], name: &'o [u8]) -> impl Iterator<Item = &'o [u8]> {
-    let mut words = options.split(|&byte| byte == 0);
-    core::iter::from_fn(move || words.next().zip(words.next()))
-        .filter(move |(found, _)| *found == name)
-        .map(|(_, value)| value)
+fn values<'o>(mut options: &'o [u8], name: &'o [u8]) -> impl Iterator<Item = &'o [u8]> {
+    core::iter::from_fn(move || next_value(&mut options, name))
 }
 
-/// The number that is the value of the option `name`, if it is `least` to `most`.
+/// Consumes `options` up to the end of the next one of this name. Its value.
 #[inline(never)]
-fn number_between(options: &[u8], name: &[u8], least: u64, most: u64) -> Option<u64> {
-    let number = |value| decimal::parse(value).filter(|&n| least <= n && n <= most);
-    values(options, name).find_map(number)
+fn next_value<'o>(options: &mut &'o [u8], name: &[u8]) -> Option<&'o [u8]> {
+    while !options.is_empty() {
+        let (found, rest) = split_word(options);
+        let (value, rest) = split_word(rest);
+        *options = rest;
+        if found == name {
+            return Some(value);
+        }
+    }
+    None
 }
 
 /// The number that is the value of the option `name`.
+#[inline(never)]
 pub(super) fn number_in(options: &[u8], name: &[u8]) -> Option<u64> {
-    number_between(options, name, 0, u64::MAX)
+    values(options, name).find_map(decimal::parse)
 }
 
 /// The value of `frame`.
 pub(super) fn frame_in(options: &[u8]) -> Option<u32> {
-    let frame = number_between(options, b"frame", 1, u32::MAX.into());
-    frame.and_then(|frame| u32::try_from(frame).ok())
+    let frame = |value| decimal::parse(value).and_then(|frame| u32::try_from(frame).ok());
+    values(options, b"frame").filter_map(frame).find(|&frame| frame > 0)
 }
 
 /// The value of `digest`.
@@ -156,7 +162,7 @@ fn digest_of(digits: &[u8]) -> Option<Digest> {
         len += 1;
     }
     let kind = if len == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
-    Digest::from_bytes(kind, bytes.get(..len)?)
+    Digest::from_bytes(kind, bytes.get(..len)?).map(Digest::copied)
 }
 
 const fn value_of(digit: u8) -> Option<u8> {

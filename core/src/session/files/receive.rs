@@ -1,7 +1,7 @@
 //! A server's stream, taken apart.
 
 use super::options::{frame_in, kind_in, number_in};
-use super::{FRAME_DEFAULT, REQUEST_MAX, name_and_options};
+use super::{FRAME_DEFAULT, REQUEST_MAX, split_word};
 use crate::bytes::{first, put, split};
 use crate::fault::{Fault, Limit, Peer};
 use crate::file::{Digest, DigestKind};
@@ -106,7 +106,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
     }
 
     /// The digest of a [`Found::End`].
-    pub(super) fn digest_in(&self, len: usize) -> Option<Digest> {
+    pub(super) fn digest_in(&self, len: usize) -> Option<Digest<&[u8; 32]>> {
         self.digest.and_then(|kind| Digest::from_bytes(kind, self.memory(len)))
     }
 
@@ -199,7 +199,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         match of {
             Of::Name => {
                 // Not all of `Options`: what only requests have would cost a device flash.
-                let options = name_and_options(payload).1;
+                let options = split_word(payload).1;
                 self.frame = frame_in(options).unwrap_or(FRAME_DEFAULT);
                 self.at = number_in(options, b"offset").unwrap_or(0);
                 self.digest = kind_in(options);

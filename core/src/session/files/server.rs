@@ -1,7 +1,7 @@
 //! The server's end.
 
 use super::response::{Response, Work};
-use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of, name_and_options};
+use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of, split_word};
 use crate::bytes::{fill, first, put, split};
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Digests, Extent, FileUser, Op, Piece, Refusal};
@@ -143,7 +143,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
 
     /// The request is whole.
     fn received(&mut self, len: usize) {
-        let (name, options) = name_and_options(first(self.memory.as_ref(), len));
+        let (name, options) = split_word(first(self.memory.as_ref(), len));
         self.name_len = name.len();
         self.options = Options::parse(options);
         match self.name_len {

@@ -150,7 +150,7 @@ pub(super) fn receive(stream: &[u8], chunk: usize) -> Result<Got, Fault> {
                     Answer::Kept(bytes.len())
                 }
                 Some(Op::Commit(digest)) => {
-                    (got.digest, got.whole) = (digest, true);
+                    (got.digest, got.whole) = (digest.map(Digest::copied), true);
                     Answer::Done
                 }
                 Some(other) => panic!("a client asked for {other:?}"),

@@ -118,7 +118,7 @@ impl Dialogue {
                 let (bytes, rest) = rest.split_at(len);
                 Ok(Said::Store { bytes, rest })
             }
-            Some(Op::Commit(digest)) => Ok(Said::Commit(digest)),
+            Some(Op::Commit(digest)) => Ok(Said::Commit(digest.map(Digest::copied))),
             // Only a sender asks for these.
             Some(Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_)) => {
                 Err(Storage::Unsupported.into())
