@@ -1,10 +1,11 @@
-//! A FIFO whose last writer leaves, and returns (seeds N1 4.3, row 30).
+//! The last writer of a FIFO leaves, and returns (seeds N1 4.3, row 30).
 //!
-//! Pitfall: once the last writer has left, a FIFO is at its end, and readable, for ever: a loop that
-//! asks whether it can be read spins (3,632 empty messages in half a second were seen). Who closes it
-//! there and opens it again loses what a quick writer left meanwhile, since nobody had it open. Here
-//! the kernel tells of changes only, the stream stays open, and `Buffered::read_on` says that an end
-//! is not the end. (Who never wants to hear of ends opens the FIFO for writing too.)
+//! Pitfall: once the last writer has left, a FIFO is at its end, and readable, for ever: a loop
+//! that asks whether it can be read spins (3,632 empty messages in half a second were seen). A
+//! program that closes it there and opens it again loses what a quick writer left meanwhile, since
+//! no process had it open. Here the kernel tells of changes only, the stream stays open, and
+//! `Buffered::read_on` says that an end is not the end. (A program that does not need the end opens the
+//! FIFO for writing too.)
 //!
 //! Second pitfall: a FIFO keeps no messages apart. Two of them may come with one read, and one with
 //! two.
@@ -48,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     })?;
 
-    // A writer every 20 ms: between them nobody has the other end open.
+    // A writer every 20 ms: between them the other end is not open.
     let mut writers = WRITERS.iter();
     events.every(Duration::from_millis(20), move |_, cx| match writers.next() {
         Some(text) => {

@@ -4,10 +4,10 @@
 //! socket carries descriptors (`SCM_RIGHTS`): the child gets *another number* for *the same open
 //! file*, with its offset, or for the same connection.
 //!
-//! Pitfalls: a descriptor needs at least one byte of payload to travel with. What `recvmsg` says has
-//! to be looked at: at the end of the stream there is no descriptor, though the place for it is there
-//! (in C, it reads as 0: standard input). And who passes a connection on closes its own copy, or the
-//! client never sees the end of it.
+//! Pitfalls: a descriptor needs at least one byte of payload to travel with. What `recvmsg` says
+//! has to be looked at: at the end of the stream there is no descriptor, though the place for it is
+//! there (in C, it reads as 0: standard input). And a process that passes a connection on closes
+//! its own copy, or the client never sees the end of it.
 
 use std::error::Error;
 use std::fs::File;
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The child: takes one job after another, until nobody is left to give any.
+/// The child: takes one job after another, until its parent has closed the channel.
 fn serve(channel: &Channel) -> Result<(), Box<dyn Error>> {
     let mut buf = [0; 64];
     loop {

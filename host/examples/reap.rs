@@ -6,7 +6,7 @@
 //! ends may be one signal: a handler that calls `wait` once leaves nine zombies. It also has to save
 //! `errno`, must not allocate, and interrupts whatever runs. Here each child is a descriptor
 //! (`pidfd_open(2)`), readable once it has ended: the loop reports each of them, with its status, and
-//! reaps nobody else's children.
+//! reaps no other children.
 
 use std::error::Error;
 use std::io::{PipeReader, Read, pipe};
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     children[9].kill();
     // All others read the end of the pipe now.
     drop((start, starter));
-    // That they are all gone before anybody looks is what the loop is not told in real life.
+    // The example waits for all of them, so that one SIGCHLD stands for many. A real program does not.
     for child in &children {
         let ended = PidFd::open(child.pid())?;
         wait(ended.as_fd(), Interest::READ, None, None);
@@ -72,7 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits until nobody holds the other end of the pipe.
+/// Waits until no process holds the other end of the pipe.
 fn until_the_end(mut pipe: PipeReader) -> std::io::Result<()> {
     pipe.read_to_end(&mut Vec::new()).map(drop)
 }

@@ -1,9 +1,10 @@
 //! Closing with input unread costs the peer its data (seeds N1 1.5, N3 ch. 7, row 40).
 //!
-//! Pitfall: a server that has said all it has to say closes. If the client sent something that nobody
-//! read, TCP takes that for a failure (RFC 2525, 2.17): a reset goes out in place of the end, what
-//! still waits to be sent is thrown away, and the client reads `ECONNRESET` where the rest of its
-//! reply should be. A server says the end first (`shutdown`), and listens for a while before it closes.
+//! Pitfall: a server that has said all it has to say closes. If the client sent something that no
+//! program read, TCP takes that for a failure (RFC 2525, 2.17): a reset goes out in place of the
+//! end, what still waits to be sent is thrown away, and the client reads `ECONNRESET` where the
+//! rest of its reply should be. A server says the end first (`shutdown`), and listens for a while
+//! before it closes.
 
 use std::error::Error;
 use std::io::{Read, Write};

@@ -22,7 +22,7 @@ pub enum Address {
     UnixAbstract(String),
     /// `unix-dgram:PATH`
     UnixDatagram(PathBuf),
-    /// `fd:N`, inherited from whoever started us.
+    /// `fd:N`, inherited from the parent process.
     Fd(RawFd),
 }
 
@@ -53,7 +53,7 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// The address of a TCP socket whose host is no name.
+    /// The address of a TCP socket with a numeric host.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(at) => Some(SocketAddr::new(at.host.parse().ok()?, at.port)),
@@ -67,7 +67,7 @@ impl Address {
 }
 
 impl Address {
-    /// Whether both are the address of one socket, as far as can be told without asking anybody: of two
+    /// Whether both are the address of one socket, as far as can be told without a resolver: of two
     /// ways to write an IP address, say.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self.socket_addr(), other.socket_addr()) {

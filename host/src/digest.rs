@@ -15,7 +15,7 @@ use windlass_core::crc::Crc32;
 /// A digest that is computed as the bytes come.
 #[derive(Debug, Clone)]
 pub(crate) enum Hasher {
-    /// BLAKE3, whose state is some two thousand bytes.
+    /// BLAKE3; its state has about two thousand bytes.
     #[cfg(feature = "digest")]
     Blake3(Box<blake3::Hasher>),
     /// A kind that is not offered.

@@ -7,11 +7,12 @@
 //! json        {"time":"2026-11-29T17:04:12.123456Z","level":"info","listener":"upper tcp:…","slot":3,"message":"…"}
 //! ```
 //!
-//! The journal gets its priorities as prefixes (sd-daemon(3)) and not by its native protocol. A prefix needs nothing
-//! but the standard error that is there: it works in a worker after `close_range`, under seccomp and
-//! Landlock, as another user, in a container without the journal's socket, and through an upgrade. A socket of a
-//! library would be a descriptor whose number `close_range` hands to the next client. Fields are in the text as
-//! `name=value`, or, with `--log-format json`, in the line as JSON (`journalctl -o cat | jq`).
+//! The journal gets its priorities as prefixes (sd-daemon(3)) and not by its native protocol. A
+//! prefix needs nothing but the standard error that is there: it works in a worker after
+//! `close_range`, under seccomp and Landlock, as another user, in a container without the journal's
+//! socket, and through an upgrade. A socket of a library would be a descriptor; after `close_range`
+//! its number would go to the next client. Fields are in the text as `name=value`, or, with
+//! `--log-format json`, in the line as JSON (`journalctl -o cat | jq`).
 
 mod line;
 

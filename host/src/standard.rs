@@ -1,7 +1,7 @@
 //! Standard output and standard error: how a line gets there, and whether a terminal is behind it.
 //!
 //! `println!` and `eprintln!` panic where a disk is full or a pipe has no reader. Here the first is an
-//! error like any other, and of the second nobody can be told.
+//! error like any other, and of the second there is no place to report it.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::os::fd::AsFd;
@@ -12,7 +12,7 @@ use crate::sys::output::write_all;
 /// Writes to standard output, at once.
 ///
 /// # Errors
-/// It is full, or nobody reads it.
+/// The disk or pipe is full, or the pipe has no reader.
 pub fn print(text: &str) -> Result<()> {
     print_bytes(text.as_bytes())
 }
@@ -28,7 +28,7 @@ pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     written.map_err(Error::of("write", "standard output"))
 }
 
-/// Writes to standard error, at once. Where that cannot be written there is nobody to tell.
+/// Writes to standard error, at once. If writing fails, there is no place to report it.
 pub fn tell(text: &str) {
     let _ = write_all(stderr().as_fd(), text.as_bytes());
 }

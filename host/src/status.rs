@@ -2,7 +2,7 @@
 //! `windlass status` and `windlass top` read.
 //!
 //! One line of JSON. Times are in microseconds, sizes in bytes, counters begin at 0 when the server
-//! does and never shrink. Whoever reads it passes over fields that it does not know, and takes those
+//! does and never shrink. A reader ignores fields that it does not know, and takes those
 //! that are missing for 0, so that the two ends may be of different versions.
 
 #[cfg(feature = "status")]
@@ -40,7 +40,7 @@ pub struct Status {
     pub counters: Counters,
     /// Clients that wait in the kernel to be accepted; none where that cannot be known.
     pub queue: Option<Queue>,
-    /// Everyone who is there, by slot.
+    /// The workers that exist, by slot.
     pub workers: Vec<Worker>,
 }
 
@@ -66,7 +66,8 @@ pub struct Counters {
     pub connections: u64,
     /// Connections passed to another worker, since the first one died before it touched them.
     pub redispatched: u64,
-    /// Connections given up: nobody could take them in time, or they killed as many workers as one may.
+    /// Connections that were closed: no worker could take them in time, or too many workers died
+    /// with them.
     pub shed: u64,
     /// Connections that ended with their worker.
     pub lost: u64,
@@ -110,9 +111,9 @@ pub struct Worker {
     pub since_us: u64,
     /// Connections that it finished.
     pub requests: u64,
-    /// Processor time that it has used; none when that cannot be read.
+    /// CPU time that it has used; none when that cannot be read.
     pub cpu_us: Option<u64>,
-    /// Memory that nobody else has mapped; none when that cannot be read.
+    /// Memory that no other process has mapped; none if that cannot be read.
     pub private_bytes: Option<u64>,
 }
 
@@ -151,7 +152,7 @@ impl State {
 }
 
 impl Status {
-    /// The same with texts that can be shown on a terminal, whoever wrote them.
+    /// The same with texts that can be shown on a terminal.
     #[must_use]
     pub fn printable(mut self) -> Self {
         let texts = [
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scoreboard_shows_who_can_take_a_client_and_who_has_one() {
+    fn a_scoreboard_shows_which_workers_can_take_a_client_and_which_have_one() {
         let workers = [
             worker(0, State::Idle, false),
             worker(1, State::Busy, true),
@@ -232,7 +233,11 @@ mod tests {
             worker(6, State::Killed, false),
         ];
         assert_eq!(scoreboard(&workers, 8), ".X  X   ");
-        assert_eq!(scoreboard(&workers[..2], 1), ".X", "who replaces another has a place too");
+        assert_eq!(
+            scoreboard(&workers[..2], 1),
+            ".X",
+            "a worker that replaces another has a slot too"
+        );
         assert_eq!(scoreboard(&[], 3), "   ");
     }
 

@@ -47,7 +47,7 @@ static inline size_t number(const char *text, size_t min)
 	return (size_t)value;
 }
 
-/* The one line that the bench reads; nobody reads standard output after it. */
+/* The one line that the bench reads; the bench does not read standard output after it. */
 static inline void announce_service(unsigned port, const char *service, const char *name)
 {
 	printf("listening tcp:127.0.0.1:%u %s %s pid %d\n", port, service, name, (int)getpid());

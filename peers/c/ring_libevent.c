@@ -1,7 +1,7 @@
 /*
  * A byte goes round a ring of socket pairs: the shape of the benchmark that libevent brings along.
  *
- * Of PIPES pairs, each with a persistent read event, ACTIVE get a byte to start with. Whoever reads
+ * Of PIPES pairs, each with a persistent read event, ACTIVE get a byte to start with. Each pair that reads
  * a byte writes one to the next pair, WRITES times in all. Printed for each of RUNS runs, after one
  * that warms up and is not: nanoseconds per event. Before each run every event is deleted and added
  * again, outside the measured time, unless the fifth argument is `register-once`.

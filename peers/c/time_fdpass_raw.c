@@ -83,7 +83,7 @@ static void watch(int op, int fd, uint64_t which, uint32_t events)
 		die("epoll_ctl");
 }
 
-/* Clients are accepted while somebody is idle. */
+/* Clients are accepted while a worker is idle. */
 static void listen_if_idle(void)
 {
 	if (listening != (idle_count > 0)) {
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 			die("epoll_wait");
 		for (int i = 0; i < count; i++) {
 			if (events[i].data.u64 == LISTENER) {
-				/* One of those who wait: the others are reported again. */
+				/* One of those that wait: the others are reported again. */
 				if (idle_count > 0)
 					on_client();
 			} else {

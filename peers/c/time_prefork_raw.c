@@ -1,5 +1,5 @@
 /*
- * `time` by preforked children: all block in accept on the one listener, and each serves whom it gets.
+ * `time` by preforked children: all block in accept on the one listener, and each serves the client that it gets.
  * The parent waits for the end of a child and starts the next one in its place (UNP 30.6, with a
  * supervisor of three lines).
  */

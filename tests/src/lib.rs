@@ -12,7 +12,7 @@
 //! - A server is ready when it says so on standard output. Ports are always 0.
 //! - Nothing sleeps to let something happen. What a test depends on is waited for, with
 //!   [`within`] if there is nothing to block on; [`PATIENCE`] only turns a hang into a failure.
-//! - No claim is about elapsed time. Processor time and memory are read from `/proc`.
+//! - No claim is about elapsed time. CPU time and memory are read from `/proc`.
 //! - Only processes that a test started are signalled, and all of them are gone when it ends.
 //! - Everything random comes from a fixed seed ([`Random`]).
 #![allow(clippy::missing_panics_doc, reason = "whatever goes wrong here is the failure of a test")]
@@ -60,7 +60,7 @@ pub fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) 
     let end = Instant::now() + limit;
     while !condition() {
         assert!(Instant::now() < end, "not within {limit:?}: {what}");
-        // Leaves the processor to whoever is to make it true.
+        // Leaves the processor to the process that makes it true.
         std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -1,4 +1,4 @@
-//! Macros of the tests: who is under test, and one named test for each model.
+//! Macros of the tests: the program under test, and one named test for each model.
 
 /// A [`Serve`](crate::Serve) of the program under test: `serve!("upper", model)`.
 #[macro_export]

@@ -36,7 +36,7 @@ impl Stderr {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// Waits for the end of the pipe, which comes when nobody is left who could write to it.
+    /// Waits for the end of the pipe, which comes when no process is left that could write to it.
     /// Whether it came before the end of patience.
     pub(crate) fn has_ended(&self) -> bool {
         let end = Instant::now() + PATIENCE / 2;
@@ -59,7 +59,7 @@ pub(crate) fn lines_of(stdout: ChildStdout, most: usize) -> mpsc::Receiver<Strin
         for left in (0..most).rev() {
             let Some(Ok(line)) = lines.next() else { return };
             if left == 0 {
-                // Before anybody can know that this was the last one.
+                // Before it is known that this was the last one.
                 drop(lines);
                 let _ = sender.send(line);
                 return;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, SysconfVar, sysconf};
 
-/// Processor time that `pid` has used, user and system together, without its children.
+/// CPU time that `pid` has used, user and system together, without its children.
 pub fn cpu_time(pid: i32) -> Duration {
     let stat = stat(pid).unwrap_or_else(|| panic!("process {pid} is gone"));
     let ticks: u64 = [stat.field(14), stat.field(15)].iter().sum();
@@ -25,8 +25,8 @@ pub fn command(pid: i32) -> String {
     String::from_utf8_lossy(&text).replace('\0', " ")
 }
 
-/// Memory that `pid` has to itself, in bytes: pages that it wrote and shares with nobody, the parent
-/// that it was forked from included. 0 when it has ended.
+/// Memory that `pid` has to itself, in bytes: pages that it wrote and shares with no process, the
+/// parent that it was forked from included. 0 when it has ended.
 pub fn private_memory(pid: i32) -> usize {
     let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
     let kib = |line: &str| line.trim_end_matches(" kB").trim().parse::<usize>().unwrap_or(0);
@@ -42,7 +42,7 @@ pub fn private_memory(pid: i32) -> usize {
     sum * 1024
 }
 
-/// Memory that `pid` has written, in bytes, whoever shares it (`RssAnon`); 0 when it has ended.
+/// Memory that `pid` has written, in bytes, shared or not (`RssAnon`); 0 when it has ended.
 pub fn written_memory(pid: i32) -> usize {
     let kib = status(pid, "RssAnon");
     kib.trim_end_matches(" kB").parse::<usize>().map_or(0, |kib| kib * 1024)
@@ -82,7 +82,7 @@ pub fn threads(pid: i32) -> Vec<i32> {
     tasks.flatten().filter_map(|task| task.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether somebody listens on this TCP port of 127.0.0.1.
+/// Whether a process listens on this TCP port of 127.0.0.1.
 pub fn listens_on_port(port: u16) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
     // sl local_address rem_address st: the address is in the order of the machine, 0A is LISTEN.
@@ -93,7 +93,7 @@ pub fn listens_on_port(port: u16) -> bool {
     })
 }
 
-/// Whether somebody listens on this socket file.
+/// Whether a process listens on this socket file.
 pub fn listens_on_path(path: &Path) -> bool {
     let table = std::fs::read_to_string("/proc/net/unix").expect("/proc/net/unix");
     // Num RefCount Protocol Flags Type St Inode Path: __SO_ACCEPTCON is 1 << 16.
@@ -104,7 +104,7 @@ pub fn listens_on_path(path: &Path) -> bool {
 }
 
 /// Ends `pid` and everything it started. Each process is stopped before its children are looked
-/// up: whoever is stopped reaps nobody, so no pid in the list can mean somebody else.
+/// up: a stopped process reaps no child, so no pid in the list can be that of another process.
 pub(crate) fn end_tree(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGSTOP);
     children(pid).into_iter().for_each(end_tree);

@@ -28,7 +28,7 @@ pub struct Pty {
     child: Child,
     /// Our side, until it hangs up.
     keyboard: Option<File>,
-    /// Who draws the screen, and what tells him to stop.
+    /// The thread that draws the screen, and the way to stop it.
     painter: Option<(JoinHandle<()>, UnixStream)>,
     /// The program's side, kept open so that its settings can be read.
     terminal: OwnedFd,
@@ -182,8 +182,8 @@ fn cells(count: u16) -> NonZero<u16> {
     NonZero::new(count).expect("a terminal has at least one cell")
 }
 
-/// Both sides of a pseudo-terminal, ours first. No program that starts meanwhile inherits them: who has
-/// our side keeps the terminal there.
+/// Both sides of a pseudo-terminal, ours first. No program that starts meanwhile inherits them: a
+/// program that has our side keeps the terminal there.
 fn open() -> nix::Result<(File, OwnedFd)> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let ours = posix_openpt(flags)?;

@@ -171,7 +171,7 @@ impl Serve {
     }
 }
 
-/// What the tests inherited from whoever started them is not for the server: it would count
+/// Descriptors that the tests inherited are not for the server: it would count
 /// against its limit.
 fn close_others_on_exec() {
     // SAFETY: it only marks descriptors (close_range(2)); kernels before 5.11 refuse, harmlessly.

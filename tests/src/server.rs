@@ -72,7 +72,7 @@ impl Server {
         Client::connect(self.address())
     }
 
-    /// Processor time of the process that serves.
+    /// CPU time of the process that serves.
     pub fn cpu_time(&self) -> Duration {
         proc::cpu_time(self.pid())
     }
@@ -139,7 +139,7 @@ impl Server {
         self.wait()
     }
 
-    /// Waits for its end, and for that of everybody whom it started.
+    /// Waits for its end, and for that of every process that it started.
     #[track_caller]
     pub fn wait(mut self) -> Exit {
         let mut status = None;
@@ -161,7 +161,7 @@ impl Server {
             proc::end_tree(self.pid);
             let _ = self.child.wait();
         }
-        // Unless somebody got away, who is no concern of whoever ends it this way.
+        // Unless a process got away; a test that ends it this way does not look for it.
         let _ = self.stderr.has_ended();
         self.stderr.text()
     }

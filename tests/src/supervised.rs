@@ -111,7 +111,7 @@ impl Supervise {
     /// Starts it. Its `listening` lines are for [`Supervised::listening`] to take.
     pub fn start(self) -> Supervised {
         let Self { program, folder, env, passed, is_deaf, under, never_runs_what_it_wrote } = self;
-        // LISTEN_PID is known to nobody before.
+        // LISTEN_PID is not known before.
         let count = passed.len();
         let activate = format!("export LISTEN_PID=$$ LISTEN_FDS={count}; exec \"$0\" \"$@\"");
         let plain = "exec \"$0\" \"$@\"".to_owned();
@@ -242,7 +242,7 @@ impl Supervised {
         status.and_then(|status| status.code())
     }
 
-    /// SIGTERM, and its end: nobody of those it started is left.
+    /// SIGTERM, and its end: no process that it started is left.
     #[track_caller]
     pub fn stop(mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);

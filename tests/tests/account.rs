@@ -1,4 +1,4 @@
-//! The processor time of a server is that of all its processes, while they live and afterwards.
+//! The CPU time of a server is that of all its processes, while they live and afterwards.
 
 use std::process::{Command, Stdio};
 

@@ -1,6 +1,6 @@
 //! Addresses that clients connect to.
 //!
-//! - All of a name: at the first one nobody answers, and the server is at the second.
+//! - All of a name: at the first one no server answers, and the server is at the second.
 //! - One that is valid on a link only, and its zone.
 
 use std::fs;

@@ -26,7 +26,7 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn who_became_another_user_stays_so() {
+fn a_server_that_became_another_user_stays_so() {
     if is_root() {
         let program = env!("CARGO_BIN_EXE_confined-under-test");
         Program::new(program).arg("user").run().succeeds();
@@ -37,14 +37,14 @@ fn every_process_becomes_the_user(model: Model) {
     if !is_root() {
         return;
     }
-    let nobody = User::from_name("nobody").expect("looked up").expect("every Linux has it");
+    let account = User::from_name("nobody").expect("looked up").expect("every Linux has it");
     let four =
         |id: u32| [id.to_string(), id.to_string(), id.to_string(), id.to_string()].join("\t");
     let server = serve!("upper", model).args("--user nobody:12345").start();
     let mut client = server.connect();
     client.upper(b"hello");
     for pid in std::iter::once(server.pid()).chain(server.workers()) {
-        assert_eq!(proc::status(pid, "Uid"), four(nobody.uid.as_raw()));
+        assert_eq!(proc::status(pid, "Uid"), four(account.uid.as_raw()));
         assert_eq!(proc::status(pid, "Gid"), four(12345));
         let groups = proc::status(pid, "Groups");
         assert!(!groups.split_whitespace().any(|group| group == "0"), "{groups}");
@@ -59,7 +59,7 @@ fn workers_of_another_user_are_replaced_and_reloaded(model: Model) {
         return;
     }
     let server = serve!("upper", model).args("--user nobody").start();
-    let nobody = proc::status(server.pid(), "Uid");
+    let uids = proc::status(server.pid(), "Uid");
     let others_than = |before: &[i32]| {
         within(PATIENCE, "every worker is another one", || {
             let now = server.workers();
@@ -68,7 +68,7 @@ fn workers_of_another_user_are_replaced_and_reloaded(model: Model) {
         within(PATIENCE, "clients are served", || {
             Client::try_connect(server.address()).is_ok_and(|mut it| it.try_upper(b"hi").is_ok())
         });
-        server.until_workers("Uid", &nobody);
+        server.until_workers("Uid", &uids);
         server.until_workers("Seccomp", "2");
     };
     others_than(&[]);
@@ -102,7 +102,7 @@ fn a_socket_file_is_the_users(model: Model) {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
-    // As /tmp: everybody makes files, and removes their own.
+    // As /tmp: every user makes files, and removes only its own.
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).expect("chmod");
     let path = folder.path().join("socket");
     let address = format!("unix:{}", path.display());

@@ -83,14 +83,14 @@ fn wrong_usage_is_2_and_names_what_is_wrong() {
 
 #[test]
 fn what_cannot_be_done_is_1_and_names_the_address_and_the_reason() {
-    // Bound, so it is nobody else's, and nobody listens.
+    // Bound, so no other program has it, and no program listens.
     let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
     let bound = bound.expect("socket");
     bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("bind");
     let closed = getsockname::<SockaddrIn>(bound.as_raw_fd()).expect("getsockname");
     let closed = format!("tcp:{closed}");
     let missing = format!("unix:@{}", unique("missing"));
-    // A label has at most 63 bytes (RFC 1035), so nobody is asked.
+    // A label has at most 63 bytes (RFC 1035), so no resolver is asked.
     let name = format!("tcp:{}.example:80", "x".repeat(64));
     for (line, words) in [
         (format!("time {closed}"), [&*closed, "refused"]),
@@ -104,7 +104,7 @@ fn what_cannot_be_done_is_1_and_names_the_address_and_the_reason() {
         ("talk fd:0".to_owned(), ["fd:0", "stream"]),
         ("serve upper --listen fd:0".to_owned(), ["fd:0", "standard input"]),
         ("serve upper --listen fd:999".to_owned(), ["fd:999", "Bad file"]),
-        // TEST-NET-1 (RFC 5737) is nobody's own address.
+        // TEST-NET-1 (RFC 5737) is the address of no host.
         ("serve upper --listen tcp:192.0.2.1:0".to_owned(), ["tcp:192.0.2.1:0", "assign"]),
     ] {
         refused(1, &line, &words);
@@ -280,7 +280,7 @@ fn time_refuses_an_end_without_a_stamp() {
 
 #[test]
 fn time_gives_up_after_its_timeout() {
-    // Accepted by the kernel, and nobody says a word.
+    // Accepted by the kernel, and no server answers.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = format!("tcp:{}", silent.local_addr().expect("address"));
     let outcome = windlass!("time", &address, "--timeout", "0.3").feed(Feed::Silence).run();

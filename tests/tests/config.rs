@@ -129,7 +129,7 @@ fn the_example_is_in_order_and_complete() {
 
 #[test]
 fn the_unit_files_are_in_order() {
-    // Not worth a failure where it is not installed: the files are for those who have it.
+    // Not worth a failure where it is not installed: the files are for systems that have it.
     if !Path::new("/usr/bin/systemd-analyze").exists() {
         println!("skipped: no systemd-analyze");
         return;
@@ -138,7 +138,7 @@ fn the_unit_files_are_in_order() {
     let program = env!("CARGO_BIN_EXE_windlass-under-test");
     for name in ["windlass.service", "windlass.socket"] {
         let text = fs::read_to_string(example(name)).expect("read");
-        // Whoever verifies looks whether the program is there.
+        // `systemd-analyze verify` checks that the program exists.
         let text = text.replace("/usr/local/bin/windlass", program);
         fs::write(folder.path().join(name), text).expect("write");
     }

@@ -1,6 +1,6 @@
 //! What peers and the system can do to a server, and what it may cost the others: nothing.
 //!
-//! - Descriptors run out: who is in is served, who is not waits, and nobody spins.
+//! - Descriptors run out: connected clients are served, the others wait, and no process spins.
 //! - Peers that reset, vanish, or send and never read.
 //! - Peers that say nothing are cut; peers that say little are not.
 //! - A server that is stopped for longer than its idle timeout does not blame its peers.
@@ -19,26 +19,26 @@ use windlass_tests::{
     every_model, models, proc, serve, windlass, within,
 };
 
-models!(a_server_without_descriptors_serves_whom_it_has_and_rests:
+models!(a_server_without_descriptors_serves_its_clients_and_pauses:
     thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(clients_that_come_and_go_at_the_descriptor_limit_are_all_served:
     thread Thread, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 every_model!(
-    a_standard_error_that_is_full_ends_nobody,
-    a_peer_that_resets_in_the_middle_disturbs_nobody,
-    a_client_that_is_killed_disturbs_nobody,
+    a_full_standard_error_ends_no_server,
+    a_peer_that_resets_in_the_middle_disturbs_no_other,
+    a_client_that_is_killed_disturbs_no_other,
     a_silent_peer_is_cut,
     a_slow_peer_is_not_cut,
     everything_works_in_a_storm_of_signals,
 );
-models!(a_server_that_was_stopped_serves_whoever_spoke_meanwhile:
+models!(a_server_that_was_stopped_serves_the_clients_of_the_meantime:
     thread Thread, poll Poll, select Select, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 every_concurrent_model!(a_peer_that_never_reads_costs_a_bounded_amount_and_is_cut);
 models!(thousands_of_connections_are_served_at_once:
     fork Fork, thread Thread, select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 
 /// A log that cannot be written is no reason to stop serving.
-fn a_standard_error_that_is_full_ends_nobody(model: Model) {
+fn a_full_standard_error_ends_no_server(model: Model) {
     let deaf = ["sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"];
     let server = serve!("upper", model).args("-v").under(&deaf).start();
     for _ in 0..3 {
@@ -67,8 +67,8 @@ fn children_that_were_ignored_are_counted_all_the_same() {
 }
 
 /// A level-triggered loop that keeps watching a listener it cannot accept from spins, and
-/// logs, and one that gives up on the error serves nobody any more.
-fn a_server_without_descriptors_serves_whom_it_has_and_rests(model: Model) {
+/// logs, and one that gives up on the error serves no client any more.
+fn a_server_without_descriptors_serves_its_clients_and_pauses(model: Model) {
     let server = serve!("upper", model).nofile(64).args("--idle-timeout 0").start();
     let mut clients: Vec<_> = (0..100).map(|_| server.connect()).collect();
     within(PATIENCE, "all descriptors are taken", || server.descriptors() == 64);
@@ -84,7 +84,7 @@ fn a_server_without_descriptors_serves_whom_it_has_and_rests(model: Model) {
     }
     let answered = |clients: &[Client]| clients.iter().filter(|it| it.has_input()).count();
     within(PATIENCE, "58 of 60 are answered", || answered(&clients) >= 58);
-    // Who is answered leaves, and then the others are served too.
+    // A client that is answered leaves, and then the others are served too.
     while !clients.is_empty() {
         within(PATIENCE, "the others are answered", || answered(&clients) > 0);
         clients.retain_mut(|client| {
@@ -135,7 +135,7 @@ fn clients_that_come_and_go_at_the_descriptor_limit_are_all_served(model: Model)
     assert!(stderr.lines().count() < 1_000, "{} lines", stderr.lines().count());
 }
 
-fn a_peer_that_resets_in_the_middle_disturbs_nobody(model: Model) {
+fn a_peer_that_resets_in_the_middle_disturbs_no_other(model: Model) {
     let server = serve!("upper", model).start();
     let mut steady = (model != Model::Iterative).then(|| server.connect());
     let bytes = Random::new(5).bytes(20_000);
@@ -154,7 +154,7 @@ fn a_peer_that_resets_in_the_middle_disturbs_nobody(model: Model) {
     server.connect().upper(b"still there");
 }
 
-fn a_client_that_is_killed_disturbs_nobody(model: Model) {
+fn a_client_that_is_killed_disturbs_no_other(model: Model) {
     let server = serve!("upper", model).start();
     let folder = tempfile::tempdir().expect("a folder");
     for round in 0..5 {
@@ -168,8 +168,8 @@ fn a_client_that_is_killed_disturbs_nobody(model: Model) {
     }
 }
 
-/// Whether a new client is served. With a short idle timeout that is to be asked again: who is kept
-/// from running for so long is cut like anybody else.
+/// Whether a new client is served. With a short idle timeout that is to be asked again: a client
+/// that is kept from running for so long is cut like any other.
 fn is_served(server: &Server) -> bool {
     server.connect().try_upper(b"hello").is_ok()
 }
@@ -221,7 +221,7 @@ fn is_stopped(pid: i32) -> bool {
 
 /// When it goes on, what its clients said and their deadlines come together. (An attempt in which
 /// the client was too slow before the server was stopped says nothing, and is made again.)
-fn a_server_that_was_stopped_serves_whoever_spoke_meanwhile(model: Model) {
+fn a_server_that_was_stopped_serves_the_clients_of_the_meantime(model: Model) {
     const TIMEOUT: Duration = Duration::from_millis(500);
     let server = serve!("upper", model).args("--idle-timeout 0.5").start();
     for _ in 0..50 {
@@ -278,7 +278,7 @@ fn thousands_of_connections_are_served_at_once(model: Model) {
 }
 
 #[test]
-fn select_turns_away_whom_it_cannot_watch() {
+fn select_closes_connections_that_it_cannot_watch() {
     let share = Descriptors::take(1_100);
     let server = serve!("upper", Model::Select).args("--idle-timeout 0").start();
     let room = 1_024 - own_descriptors(&server);

@@ -95,7 +95,7 @@ fn an_ignored_hangup_stays_ignored() {
 
 /// The first signal lets it print what it read; the second one does not wait for that.
 #[test]
-fn a_second_signal_ends_a_reader_whose_output_is_full() {
+fn a_second_signal_ends_a_reader_with_a_full_output() {
     let folder = tempfile::tempdir().expect("a folder");
     let fifo = folder.path().join("fifo");
     let (_full, output) = std::io::pipe().expect("a pipe");
@@ -118,7 +118,7 @@ fn what_took_the_name_of_its_fifo_stays() {
     for replace in [file, other] {
         let reader = windlass!("fifo", "read", &fifo).start();
         within(PATIENCE, "the FIFO is made", || is_fifo(&fifo));
-        // Whoever writes finds the reader: it has opened it by then.
+        // A writer finds the reader, which has opened the FIFO by then.
         drop(File::options().write(true).open(&fifo).expect("open"));
         fs::remove_file(&fifo).expect("remove");
         replace(&fifo);

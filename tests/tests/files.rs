@@ -23,13 +23,13 @@ use windlass_tests::{
 every_model!(
     files_come_whole_on_every_transport,
     what_is_not_to_be_had_is_refused,
-    a_file_is_pushed_to_whoever_connects,
+    a_file_is_pushed_to_every_client,
     no_descriptor_stays_behind,
 );
 every_concurrent_model!(
     clients_have_their_files_at_once,
-    who_takes_nothing_is_cut,
-    nobody_works_for_who_is_gone,
+    a_client_that_takes_nothing_is_cut,
+    no_work_is_done_for_a_client_that_is_gone,
 );
 // One for each way of sending and each way of waiting.
 models!(a_file_that_shrinks_is_seen_to_be_cut: iterative Iterative, thread Thread, epoll Epoll,
@@ -226,7 +226,7 @@ fn what_is_not_to_be_had_is_refused(model: Model) {
         assert_eq!(got.refused.as_deref(), Some(reason), "{}", request.escape_ascii());
         assert!(!got.whole && got.file.is_empty());
     }
-    // Who says nothing, or stops in the middle of a name, gets nothing.
+    // A client that sends nothing, or stops in the middle of a name, gets nothing.
     for request in [&b""[..], b"\0\0", b"\0\0\0\x0440"] {
         let mut client = server.connect();
         client.send(request);
@@ -236,7 +236,7 @@ fn what_is_not_to_be_had_is_refused(model: Model) {
     assert_eq!(server.stop().code, Some(0));
 }
 
-fn a_file_is_pushed_to_whoever_connects(model: Model) {
+fn a_file_is_pushed_to_every_client(model: Model) {
     let place = Place::new();
     let file = place.root().join("65536");
     for args in [
@@ -278,7 +278,7 @@ fn stall(server: &Server, name: &str, options: Options) -> Client {
     client
 }
 
-fn who_takes_nothing_is_cut(model: Model) {
+fn a_client_that_takes_nothing_is_cut(model: Model) {
     let place = Place::new();
     let sparse = File::create(place.root().join("sparse")).expect("create");
     sparse.set_len(1 << 30).expect("a large file");
@@ -345,9 +345,9 @@ fn no_descriptor_stays_behind(model: Model) {
     within(PATIENCE, "no file is open", || files() == [0; 4]);
 }
 
-/// What is to be compared or verified is digested first, which a short request can ask for. Who resets
-/// the connection ends that, and so does a stop.
-fn nobody_works_for_who_is_gone(model: Model) {
+/// What is to be compared or verified is digested first, which a short request can ask for. A
+/// client that resets the connection ends that, and so does a stop.
+fn no_work_is_done_for_a_client_that_is_gone(model: Model) {
     let place = Place::new();
     let sparse = File::create(place.root().join("sparse")).expect("create");
     sparse.set_len(1 << 40).expect("a large file");
@@ -364,7 +364,7 @@ fn nobody_works_for_who_is_gone(model: Model) {
     let gone: Vec<Client> = (0..3).map(|_| ask()).collect();
     within(PATIENCE, "the file is open", || open_files(&server, "sparse") > 0);
     gone.into_iter().for_each(Client::reset);
-    within(PATIENCE, "nobody has it open", || open_files(&server, "sparse") == 0);
+    within(PATIENCE, "no worker has it open", || open_files(&server, "sparse") == 0);
     is_file(&ask_for(&server, "4097"), 4097);
     let _stays = ask();
     within(PATIENCE, "the file is open", || open_files(&server, "sparse") > 0);

@@ -215,7 +215,7 @@ fn a_stream_that_is_cut_is_gone_on_from() {
     }
 }
 
-/// Who is killed leaves a part that is good, and so does who is asked to stop.
+/// A client that is killed leaves a good part, and so does one that is asked to stop.
 #[test]
 fn a_client_that_is_ended_is_gone_on_from() {
     for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGINT] {
@@ -332,7 +332,7 @@ fn wrong_usage_is_told() {
     push.fails_with(1, &["push /nothing: there is no such file"]);
 }
 
-/// Whoever comes second is told, and spoils nothing: neither the first's part nor its file.
+/// The second client gets an error, and spoils neither the part nor the file of the first.
 #[test]
 fn two_transfers_of_one_file_do_not_meet() {
     let place = Place::new();

@@ -33,7 +33,7 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that ends has no cell any more, and nobody counts what it does then.
+    // A thread that ends has no cell any more, and what it does then is not counted.
     if WATCHED.try_with(Cell::get).unwrap_or(false) {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
     }

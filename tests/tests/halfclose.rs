@@ -4,8 +4,8 @@
 //! - An end that comes together with the last bytes is seen (1,000 times).
 //! - An end without any bytes is seen.
 //! - Urgent data, at which a read stops short, hides nothing that follows it.
-//! - A server that has said its last does not reset whoever is still talking to it.
-//! - Who leaves without reading costs nobody else anything.
+//! - A server that has said its last does not reset a client that is still sending.
+//! - A client that leaves without reading costs the other clients nothing.
 
 use windlass_tests::{Model, Random, every_model, serve};
 
@@ -14,8 +14,8 @@ every_model!(
     bytes_and_the_end_in_one_go_are_both_seen,
     an_end_without_bytes_is_answered_with_an_end,
     what_follows_urgent_data_is_seen,
-    whoever_talks_to_a_server_that_leaves_gets_a_clean_end,
-    who_leaves_with_replies_in_flight_disturbs_nobody,
+    a_client_that_sends_to_a_server_that_leaves_gets_a_clean_end,
+    a_client_that_leaves_with_replies_in_flight_disturbs_no_other,
 );
 
 /// A server that closes at the end of its input loses what the socket has not taken yet. The client
@@ -69,7 +69,7 @@ fn what_follows_urgent_data_is_seen(model: Model) {
 
 /// A server that looks for input, finds none and closes may be too late: what came in between turns
 /// the end into a reset. That moment is short, so there are many clients.
-fn whoever_talks_to_a_server_that_leaves_gets_a_clean_end(model: Model) {
+fn a_client_that_sends_to_a_server_that_leaves_gets_a_clean_end(model: Model) {
     let server = serve!("time", model).start();
     for _ in 0..500 {
         let mut client = server.connect();
@@ -79,7 +79,7 @@ fn whoever_talks_to_a_server_that_leaves_gets_a_clean_end(model: Model) {
     }
 }
 
-fn who_leaves_with_replies_in_flight_disturbs_nobody(model: Model) {
+fn a_client_that_leaves_with_replies_in_flight_disturbs_no_other(model: Model) {
     let server = serve!("echo", model).start();
     let bytes = Random::new(4).bytes(100_000);
     for round in 0..50 {

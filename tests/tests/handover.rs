@@ -50,7 +50,7 @@ impl Held {
             pipe.display(),
             program.display()
         );
-        // By a process of its own: while anybody has it open for writing it cannot be executed.
+        // By a process of its own: while a process has it open for writing it cannot be executed.
         let write = "rm \"$0\" && printf %s \"$1\" >\"$0\" && chmod 755 \"$0\"";
         let mut command = Command::new("sh");
         command.args(["-c", write]).arg(supervised.folder().join("program")).arg(script);

@@ -7,7 +7,7 @@ use windlass_tests::{Client, Model, Server, every_concurrent_model, serve};
 
 every_concurrent_model!(beyond_max_connections_a_client_waits_until_one_leaves);
 
-/// Those who are in are served many times over, and those who wait are not.
+/// Connected clients are served many times, and clients that wait are not served.
 #[track_caller]
 fn only_the_first_are_served(inside: &mut [Client], waiting: &[Client]) {
     for _ in 0..50 {
@@ -44,7 +44,7 @@ fn beyond_max_connections_a_client_waits_until_one_leaves(model: Model) {
 /// The classic manager looks at its pool every ten seconds and starts threads when ten clients
 /// wait, so the client behind as many busy threads as the minimum starves.
 #[test]
-fn the_pool_grows_when_a_client_waits_behind_those_who_stay() {
+fn the_pool_grows_when_a_client_waits_behind_those_that_stay() {
     let server = serve!("upper", Model::ThreadPool).start();
     let mut clients = connect(&server, 3);
     for client in &mut clients {

@@ -88,7 +88,7 @@ fn silent_clients_on_every_worker_are_cut_and_the_others_served(model: Model) {
 
 /// Apache with the same numbers serves 38 of 1,500 good clients beside ten slow ones.
 #[test]
-fn ten_silent_clients_hold_up_nobody_where_there_may_be_more_workers() {
+fn ten_silent_clients_delay_no_other_if_more_workers_may_start() {
     let args = "--min-spare 5 --max-spare 10 --max-workers 20";
     let server = serve!("upper", Model::Prefork).args(args).start();
     let mut silent: Vec<_> = (0..10).map(|_| server.connect()).collect();
@@ -137,7 +137,8 @@ fn a_pool_that_cannot_fork_serves_with_the_workers_it_has(model: Model) {
         return skipped("fork fails: another user cannot reach the program");
     }
     let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).expect("getrlimit");
-    // Nobody's, and another one for each model, which may be tested at the same time.
+    // The port of no other program, and another one for each model, which may be tested at the same
+    // time.
     let uid = 30_000 + std::process::id() * 2 % 30_000 + u32::from(model == Model::Prefork);
     let server = serve!("upper", model).args(&size(model, 4, 4)).uid(uid).start();
     within(PATIENCE, "all are there", || server.workers().len() == 4);
@@ -160,7 +161,7 @@ fn a_pool_that_cannot_fork_serves_with_the_workers_it_has(model: Model) {
     }
     // And with none.
     server.workers().iter().for_each(kill_one);
-    within(PATIENCE, "nobody is left", || server.workers().is_empty());
+    within(PATIENCE, "no worker is left", || server.workers().is_empty());
     let mut waiting = Client::connect(server.address());
     waiting.send(b"waiting");
     assert_eq!(tells("workers cannot be started"), 1, "once is enough");
@@ -173,7 +174,7 @@ fn a_pool_that_cannot_fork_serves_with_the_workers_it_has(model: Model) {
     assert_eq!(server.stop().code, Some(0));
 }
 
-/// Whether everybody may pass each folder above the program, and run it.
+/// Whether every user may pass each folder above the program, and run it.
 fn is_open_to_all(program: &Path) -> bool {
     program
         .ancestors()
@@ -182,7 +183,7 @@ fn is_open_to_all(program: &Path) -> bool {
 }
 
 /// From now on process `pid` can fork while its user has fewer than so many. Only that user may say so,
-/// or somebody with `CAP_SYS_RESOURCE`, which root need not have.
+/// or a user with `CAP_SYS_RESOURCE`, which root need not have.
 fn limit_processes(pid: i32, uid: u32, most: u64) {
     let (of, limit) = (format!("--pid={pid}"), format!("--nproc={most}:"));
     let done = Command::new("prlimit").args([of, limit]).uid(uid).status().expect("prlimit");

@@ -1,6 +1,6 @@
 //! Workers of a process pool are killed at random while clients come.
 //!
-//! - Nobody loses anything but who was with a worker that was killed.
+//! - Only a client of a worker that was killed loses anything.
 //! - Nothing is left of the dead: no zombie, no descriptor, no memory.
 //!
 //! It takes `WINDLASS_STORM_SECONDS`, or 6; `cargo xtask ci` has a minute of it. The counts are printed (`--nocapture`).
@@ -15,8 +15,8 @@ use windlass_tests::{Client, Model, PATIENCE, Random, Server, models, proc, serv
 
 models!(random_kills_leave_nothing_behind: pool_static PoolStatic, prefork Prefork);
 
-/// Between two kills. The workers that are left each serve somebody meanwhile, and so prove themselves:
-/// workers that die without having served anybody are a crash loop, which is another test's.
+/// Between two kills. The workers that are left each serve a client meanwhile, and so prove themselves:
+/// workers that die without having served a client are a crash loop, which is another test's.
 const KILL_EVERY: Duration = Duration::from_millis(50);
 
 /// Between two clients: the load is to leave the processors to other tests.
@@ -83,7 +83,7 @@ fn random_kills_leave_nothing_behind(model: Model) {
         _ => "--min-spare 5 --max-spare 10 --max-workers 20",
     };
     let server = serve!("upper", model).args(args).start();
-    // A server that starts has another child for a moment, which tries out the confinement. In one whose
+    // A server that starts has another child for a moment, which tries out the confinement. If its
     // pool is full, each child is a worker.
     calm(&server);
     let mut random = Random::new(7);

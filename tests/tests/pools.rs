@@ -1,6 +1,6 @@
 //! The process pools: workers that die, are replaced, come and go.
 //!
-//! - Who kills workers costs nobody anything but what they held; nothing is left of them.
+//! - Killing workers costs only the clients that they served; nothing is left of them.
 //! - A connection that a dead worker had not touched is served by another one (`pool-static`).
 //! - The pool follows the load (`prefork`), reloads without a failure, and does not outlive its parent.
 
@@ -14,7 +14,7 @@ use windlass_tests::{Client, Model, PATIENCE, Server, models, proc, serve, withi
 models!(a_worker_that_is_killed_is_replaced: pool_static PoolStatic, prefork Prefork);
 models!(workers_killed_under_load_leave_nothing_behind: pool_static PoolStatic, prefork Prefork);
 models!(a_killed_parent_takes_every_worker_with_it: pool_static PoolStatic, prefork Prefork);
-models!(a_reload_fails_nobody: pool_static PoolStatic, prefork Prefork);
+models!(a_reload_fails_no_client: pool_static PoolStatic, prefork Prefork);
 models!(a_reload_right_after_the_start_is_heard: pool_static PoolStatic, prefork Prefork);
 models!(a_worker_for_each_connection_serves_them_all: pool_static PoolStatic, prefork Prefork);
 models!(workers_that_die_at_once_are_not_started_for_ever: pool_static PoolStatic, prefork Prefork);
@@ -50,8 +50,8 @@ fn a_worker_that_is_killed_is_replaced(model: Model) {
     assert_eq!(server.stop().code, Some(0));
 }
 
-/// Two seconds of killing whoever is found, a client at a time: what a client lost it may have lost to
-/// its own worker, the next one is served.
+/// Two seconds of killing each worker that is found, a client at a time: what a client lost it may
+/// have lost to its own worker, the next one is served.
 fn workers_killed_under_load_leave_nothing_behind(model: Model) {
     let server = start(model, "");
     for _ in 0..20 {
@@ -78,7 +78,7 @@ fn workers_killed_under_load_leave_nothing_behind(model: Model) {
 }
 
 #[test]
-fn who_was_passed_to_a_worker_that_dies_is_served_by_another() {
+fn a_client_passed_to_a_worker_that_dies_is_served_by_another() {
     let server = start(Model::PoolStatic, "--workers 2");
     within(PATIENCE, "both are there", || server.workers().len() == 2);
     assert!(is_served(&server));
@@ -110,7 +110,7 @@ fn a_killed_parent_takes_every_worker_with_it(model: Model) {
     within(PATIENCE, "no worker is left", || workers.iter().all(|&pid| !proc::runs(pid)));
 }
 
-fn a_reload_fails_nobody(model: Model) {
+fn a_reload_fails_no_client(model: Model) {
     let server = start(model, "");
     let address = server.address().to_owned();
     thread::scope(|scope| {
@@ -159,8 +159,8 @@ fn a_worker_for_each_connection_serves_them_all(model: Model) {
     assert_eq!(server.stop().code, Some(0));
 }
 
-/// Whoever is started is killed: a pool that starts them again at once does so thousands of times a
-/// second.
+/// Each worker that is started is killed: a pool that starts them again at once does so thousands
+/// of times a second.
 fn workers_that_die_at_once_are_not_started_for_ever(model: Model) {
     let server = start(model, "");
     let mut seen = server.workers();

@@ -110,12 +110,12 @@ fn each_datagram_comes_once_and_an_empty_one_is_no_end() {
 
 #[test]
 fn a_refusal_is_told_as_readiness_once_and_does_not_spin() {
-    // Whoever is connected to somebody else is nobody for us, and keeps the port from others.
-    let [nobody, other, ours] =
+    // A socket that is connected to another one takes nothing from us, and keeps the port from others.
+    let [deaf, other, ours] =
         [(); 3].map(|()| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket"));
-    nobody.connect(other.local_addr().expect("bound")).expect("connected");
+    deaf.connect(other.local_addr().expect("bound")).expect("connected");
     ours.set_nonblocking(true).expect("fcntl");
-    ours.connect(nobody.local_addr().expect("bound")).expect("connected");
+    ours.connect(deaf.local_addr().expect("bound")).expect("connected");
     for watch in [Watch::READ, Watch::READ.edge()] {
         let mut events = EventLoop::new().expect("a loop");
         let call = |io: &mut UdpSocket, log: &mut Log, _: &mut Context<Log>, event| {

@@ -1,4 +1,4 @@
-//! A listener when descriptors run out: told once, no spin, nobody stranded.
+//! A listener when descriptors run out: told once, no spin, no client stranded.
 //!
 //! Alone in its binary: it lowers the limit of this process. The clients are in its queue before.
 
@@ -104,7 +104,7 @@ fn it_is_told_once_rests_and_goes_on_when_something_is_closed() {
     run_until(&mut events, &mut door, 41);
     assert_eq!(door.exhausted, 1);
 
-    // There is room again: everyone is let in, and everyone is served.
+    // There is room again: every client is accepted, and every client is served.
     limit(u64::MAX);
     run_until(&mut events, &mut door, 60);
     run_for(&mut events, &mut door, 20);

@@ -24,7 +24,7 @@ fn turn() -> MutexGuard<'static, ()> {
 
 type Log = Vec<&'static str>;
 
-/// A descriptor by its number, which may be closed or somebody else's by now.
+/// A descriptor by its number, which may be closed or of another file by now.
 struct Number(RawFd);
 
 impl AsFd for Number {
@@ -35,7 +35,7 @@ impl AsFd for Number {
 }
 
 fn close(number: RawFd) {
-    // SAFETY: the test opened it, and nobody else closes it.
+    // SAFETY: the test opened it, and no other code closes it.
     assert_eq!(unsafe { libc::close(number) }, 0);
 }
 
@@ -81,7 +81,7 @@ fn rounds_of_waiting(events: &mut EventLoop<Log>, log: &mut Log) -> u64 {
 }
 
 #[test]
-fn a_descriptor_that_is_closed_falls_silent_and_harms_nobody() {
+fn a_descriptor_that_is_closed_falls_silent_and_harms_no_other() {
     let _turn = turn();
     let mut events = EventLoop::new().expect("a loop");
     let (bad, mut bad_peer) = socket();
@@ -216,7 +216,7 @@ fn a_source_that_is_removed_before_its_descriptor_is_closed_leaks_nothing() {
 }
 
 #[test]
-fn in_a_new_set_everybody_is_what_they_were() {
+fn in_a_new_set_every_source_is_what_it_was() {
     let _turn = turn();
     let mut events = EventLoop::new().expect("a loop");
     let remote = events.remote().expect("an eventfd");
@@ -295,7 +295,7 @@ fn with_a_number_taken_over() -> (EventLoop<Log>, [Token; 2], UnixStream) {
 }
 
 #[test]
-fn after_a_fork_a_session_whose_number_was_taken_over_is_gone_and_the_others_are_served() {
+fn after_a_fork_a_session_with_a_number_that_was_taken_over_is_gone_and_the_others_are_served() {
     let _turn = turn();
     let (mut events, [lost, other], mut peer) = with_a_number_taken_over();
     events.after_fork().expect("a new set");
@@ -308,7 +308,7 @@ fn after_a_fork_a_session_whose_number_was_taken_over_is_gone_and_the_others_are
 }
 
 #[test]
-fn in_a_new_set_a_session_whose_number_was_taken_over_is_gone_and_the_others_are_served() {
+fn in_a_new_set_a_session_with_a_number_that_was_taken_over_is_gone_and_the_others_are_served() {
     let _turn = turn();
     let (mut events, [lost, other], mut peer) = with_a_number_taken_over();
     // The leak that makes the new set.

@@ -21,7 +21,7 @@ thread_local! {
 }
 
 fn count() {
-    // A thread that ends has no cell any more, and nobody counts what it does then.
+    // A thread that ends has no cell any more, and what it does then is not counted.
     let _ = ALLOCATIONS.try_with(|all| all.set(all.get() + 1));
 }
 
@@ -40,7 +40,7 @@ fn frugal(mut events: EventLoop<Calls>, each: Calls, mut act: impl FnMut(&mut Ev
     let (mut calls, mut before) = (0, 0);
     for number in 0..WARM + MEASURED {
         if number == WARM {
-            assert!(ALLOCATIONS.get() > 0, "nobody counts");
+            assert!(ALLOCATIONS.get() > 0, "the allocator does not count");
             before = ALLOCATIONS.get();
         }
         let due = calls + each;

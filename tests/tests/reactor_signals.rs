@@ -118,7 +118,7 @@ fn a_burst_from_outside_while_the_loop_runs_loses_nothing() {
 }
 
 #[test]
-fn all_who_listen_to_a_signal_are_called_and_the_last_to_go_restores_it() {
+fn all_listeners_of_a_signal_are_called_and_the_last_to_go_restores_it() {
     in_a_thread_of_its_own(|events| {
         let signal = Signal::SIGHUP;
         assert!(!is_caught(signal));
@@ -181,10 +181,11 @@ fn a_disarmed_listener_is_not_called_and_remembers_nothing() {
 }
 
 #[test]
-fn what_nobody_can_catch_is_refused() {
+fn a_signal_that_cannot_be_caught_is_refused() {
     in_a_thread_of_its_own(|events| {
         for signal in [Signal::SIGKILL, Signal::SIGSTOP] {
-            let error = events.signal(signal, |_, _, _| {}).expect_err("nobody can").to_string();
+            let error =
+                events.signal(signal, |_, _, _| {}).expect_err("no process can").to_string();
             assert!(error.contains("Invalid argument"), "{error}");
         }
         events.run(&mut Log::new()).expect("nothing is left to wait for");
@@ -264,7 +265,7 @@ fn a_child_that_ended_before_it_was_watched_is_told_of_too() {
 }
 
 #[test]
-fn a_child_somebody_else_reaped_ended_somehow() {
+fn a_child_that_other_code_reaped_ended_somehow() {
     let mut events = EventLoop::new().expect("a loop");
     let mut child = shell("read line");
     events.child(child.id(), |log: &mut Log, _, how| log.push(format!("{how:?}"))).unwrap();
@@ -276,7 +277,7 @@ fn a_child_somebody_else_reaped_ended_somehow() {
 }
 
 #[test]
-fn a_child_whose_source_is_removed_is_ours_to_reap() {
+fn a_child_of_a_removed_source_is_ours_to_reap() {
     let mut events = EventLoop::new().expect("a loop");
     let mut child = shell("read line; exit 9");
     let token = events.child(child.id(), |log: &mut Log, _, _| log.push("told".to_owned()));
@@ -354,7 +355,7 @@ fn of_two_loops_that_listen_to_a_signal_one_may_go() {
 }
 
 #[test]
-fn a_signal_that_was_blocked_before_anybody_listened_stays_so_after_the_last() {
+fn a_signal_that_was_blocked_before_the_first_listener_stays_so_after_the_last() {
     let signal = Signal::SIGUSR2;
     in_a_thread_of_its_own(|first| {
         SigSet::from(signal).thread_block().expect("blocked");

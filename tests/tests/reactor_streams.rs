@@ -77,7 +77,7 @@ fn four_megabytes_come_back_as_they_went() {
         events.buffered(ours, echo).expect("watched");
         let mut log = Log::new();
         let received = thread::scope(|scope| {
-            // Any stream socket can be taken for a TCP one by those who only read and write.
+            // Any stream socket can be taken for a TCP one by code that only reads and writes.
             let mut writer = TcpStream::from(peer);
             let mut reader = writer.try_clone().expect("dup");
             let reading = scope.spawn(move || read_in_pieces(&mut reader, seed + 10));
@@ -195,7 +195,7 @@ fn a_reset_in_the_middle_is_told_after_what_came_before_it() {
 
 #[test]
 fn a_connection_that_is_never_answered_is_given_up() {
-    // A listener whose queue is full drops whoever else knocks.
+    // A listener with a full queue drops the next client.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bound");
     nix::sys::socket::listen(&listener.as_fd(), Backlog::new(0).expect("small")).expect("listen");
     let address = listener.local_addr().expect("bound");
@@ -222,7 +222,7 @@ fn a_connection_that_is_never_answered_is_given_up() {
 }
 
 #[test]
-fn a_producer_of_ten_megabytes_starves_nobody_and_loses_nothing() {
+fn a_producer_of_ten_megabytes_starves_no_other_and_loses_nothing() {
     const MEGABYTES: usize = 10;
     let (ours, mut peer) = tcp_pair();
     let mut events = EventLoop::new().expect("a loop");
@@ -267,7 +267,7 @@ fn a_producer_of_ten_megabytes_starves_nobody_and_loses_nothing() {
 }
 
 #[test]
-fn a_fifo_whose_writer_leaves_and_returns_is_waited_for_in_between() {
+fn a_fifo_is_waited_for_while_its_writer_is_away() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("fifo");
     mkfifo(&path, Mode::from_bits_truncate(0o600)).expect("mkfifo");
@@ -285,7 +285,7 @@ fn a_fifo_whose_writer_leaves_and_returns_is_waited_for_in_between() {
         other => log.push(format!("{other:?}")),
     });
     let token = token.expect("watched");
-    // Somebody looks at it before there is a writer: that is no end.
+    // The loop looks at it before there is a writer: that is no end.
     events.stream(token).expect("it is there").set_timeouts(None, None);
     let mut log = Log::new();
     let quiet = |events: &mut EventLoop<Log>, log: &mut Log| {
@@ -338,7 +338,7 @@ fn a_fifo_that_is_watched_by_edges_does_not_spin_either() {
 }
 
 #[test]
-fn a_flood_from_a_thread_starves_nobody() {
+fn a_flood_from_a_thread_starves_no_source() {
     let (ours, mut peer) = tcp_pair();
     let (meek, mut meek_peer) = tcp_pair();
     let mut events = EventLoop::new().expect("a loop");

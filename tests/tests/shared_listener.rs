@@ -11,7 +11,7 @@ use nix::sys::time::TimeVal;
 use nix::unistd::Pid;
 use windlass_tests::{Client, Model, PATIENCE, Server, every_concurrent_model, serve, within};
 
-every_concurrent_model!(flags_that_another_holder_changes_stop_nobody);
+every_concurrent_model!(flags_that_another_holder_changes_stop_no_server);
 
 /// A server, and the socket that it inherited, as another holder has it.
 fn shared(model: Model, options: &str) -> (Server, TcpListener) {
@@ -25,7 +25,7 @@ fn set_receive_timeout(socket: &TcpListener, microseconds: i64) {
     setsockopt(socket, sockopt::ReceiveTimeout, &limit).expect("SO_RCVTIMEO");
 }
 
-fn flags_that_another_holder_changes_stop_nobody(model: Model) {
+fn flags_that_another_holder_changes_stop_no_server(model: Model) {
     let (server, ours) = shared(model, "");
     let mut clients: Vec<Client> = Vec::new();
     for round in 0..6 {

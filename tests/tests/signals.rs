@@ -1,10 +1,10 @@
-//! A program in its process's place: what signals do to it that it did not ask for, and whose children it
-//! has to mind.
+//! A program in its process's place: what signals do to it that it did not ask for, and of which
+//! parents it has to mind.
 //!
 //! - SIGHUP, SIGUSR1 and SIGUSR2 end no server, and cost no client its connection.
 //! - Children that the server did not start are reaped: the first process of a container is left them.
 //! - The first process of a container has no default actions: SIGTERM and SIGINT end a client there too.
-//! - A limit on the size of files is an error of the one who writes, and no death.
+//! - A limit on the size of files is an error of the write, and does not end the process.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -181,7 +181,7 @@ fn a_file_that_may_not_grow_is_an_error_in_a_line_and_nothing_is_left() {
 }
 
 #[test]
-fn a_server_whose_log_may_not_grow_goes_on() {
+fn a_server_with_a_log_that_may_not_grow_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
     let script = format!(r#"ulimit -f 1; exec "$0" "$@" 2> '{}'"#, log.display());

@@ -1,8 +1,9 @@
 //! The control socket of a process pool, and `windlass status`.
 //!
-//! - The scoreboard says who can take a client and who has one; the counters say what has happened.
-//! - The socket is its owner's alone, and gone at the end; who talks nonsense to it, or much, or
-//!   nothing, hurts nobody.
+//! - The scoreboard says which workers can take a client and which have one; the counters say what
+//!   happened.
+//! - The socket is its owner's alone, and gone at the end; a client that sends nonsense, or much, or
+//!   nothing, hurts no other.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
@@ -18,8 +19,8 @@ models!(a_worker_with_a_client_is_busy: pool_static PoolStatic, prefork Prefork)
 models!(a_worker_that_is_killed_is_counted: pool_static PoolStatic, prefork Prefork);
 models!(what_was_served_is_counted: pool_static PoolStatic, prefork Prefork);
 models!(the_socket_lives_through_a_reload: pool_static PoolStatic, prefork Prefork);
-models!(who_talks_nonsense_is_told_so: pool_static PoolStatic, prefork Prefork);
-models!(a_crowd_at_the_socket_hurts_nobody: pool_static PoolStatic, prefork Prefork);
+models!(a_malformed_request_gets_an_error: pool_static PoolStatic, prefork Prefork);
+models!(a_crowd_at_the_socket_hurts_no_worker: pool_static PoolStatic, prefork Prefork);
 models!(the_file_is_its_owners_and_gone_at_the_end: pool_static PoolStatic, prefork Prefork);
 models!(a_server_that_drains_still_answers: pool_static PoolStatic, prefork Prefork);
 
@@ -100,7 +101,7 @@ fn a_worker_with_a_client_is_busy(model: Model) {
         assert_eq!(serving.count(), count);
     }
     assert_eq!(watched.status().scoreboard, "XXX");
-    // Nobody can take it: it waits in the kernel's queue.
+    // No worker can take it: it waits in the accept queue.
     clients.push(watched.server.connect());
     watched.until("it waits", |status| status.queue.is_some_and(|queue| queue.waiting == 1));
     drop(clients);
@@ -122,7 +123,10 @@ fn a_worker_that_is_killed_is_counted(model: Model) {
         status.counters.spawned == 4 && status.scoreboard == THREE
     });
     assert_eq!((status.counters.crashed, status.counters.killed), (1, 0));
-    assert_eq!(status.counters.lost, 1, "its client got an answer, so nobody else can serve it");
+    assert_eq!(
+        status.counters.lost, 1,
+        "its client got an answer, so no other worker can serve it"
+    );
     assert!(status.workers.iter().all(|other| other.pid != worker.pid), "{:?}", status.workers);
     assert!(status.workers.iter().any(|other| (other.slot, other.epoch) == (worker.slot, 2)));
 }
@@ -159,7 +163,7 @@ fn the_socket_lives_through_a_reload(model: Model) {
     assert!(watched.is_served());
 }
 
-fn who_talks_nonsense_is_told_so(model: Model) {
+fn a_malformed_request_gets_an_error(model: Model) {
     let mut watched = Watched::start(model);
     let mut client = watched.talk();
     client.send(b"quit\n\n\xFF\"\r\nstatus please\n");
@@ -171,7 +175,7 @@ fn who_talks_nonsense_is_told_so(model: Model) {
     // It is told before it has sent all of it.
     let _ = endless.try_send(&vec![b'x'; 100_000]);
     assert!(endless.converse(b"").starts_with(b"{\"error\":\"a line has at most 64 bytes\"}"));
-    // Many questions at once, and nobody who takes the answers.
+    // Many requests at once, and no client takes the answers.
     let mut greedy = watched.talk();
     greedy.send(&b"status\n".repeat(5_000));
     assert!(watched.is_served());
@@ -181,10 +185,10 @@ fn who_talks_nonsense_is_told_so(model: Model) {
     assert_eq!(answers.split(|&byte| byte == b'\n').count(), 5_001);
 }
 
-fn a_crowd_at_the_socket_hurts_nobody(model: Model) {
+fn a_crowd_at_the_socket_hurts_no_worker(model: Model) {
     let mut watched = Watched::start(model);
     let mut crowd: Vec<_> = (0..20).map(|_| watched.talk()).collect();
-    // One is the observer's. Who is too many is told so, and hung up on.
+    // One is the observer's. A client over the limit gets an error, and its connection is closed.
     let (inside, outside) = crowd.split_at_mut(15);
     for client in outside {
         assert!(client.rest().starts_with(b"{\"error\":\"16 clients"));
@@ -196,7 +200,7 @@ fn a_crowd_at_the_socket_hurts_nobody(model: Model) {
     let full = windlass!("status", &watched.path).run();
     full.fails_with(1, &["control", "16 clients are here already"]);
     let status = watched.status();
-    assert_eq!(status.scoreboard, THREE, "they take nobody's place");
+    assert_eq!(status.scoreboard, THREE, "they take the place of no client");
     // As many clients as there are workers.
     let mut clients: Vec<_> = (0..3).map(|_| watched.server.connect()).collect();
     for client in &mut clients {
@@ -217,7 +221,7 @@ fn the_file_is_its_owners_and_gone_at_the_end(model: Model) {
     let start = || serve!("upper", model).args(&format!("--control {}", path.display())).start();
     let server = start();
     assert_eq!(path.metadata().expect("the file").permissions().mode() & 0o777, 0o600);
-    // Who lives is not replaced.
+    // A worker that lives is not replaced.
     let second = windlass!("serve", "upper", "--listen", "tcp:127.0.0.1:0")
         .words("--model prefork --control")
         .arg(&path)
@@ -274,7 +278,7 @@ fn the_first_line_is_the_scoreboard_alone() {
 }
 
 #[test]
-fn where_nobody_answers_it_says_so() {
+fn without_a_server_it_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("control");
     let outcome = || windlass!("status", &path).words("--timeout 0.2").run();

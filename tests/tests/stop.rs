@@ -1,9 +1,9 @@
 //! How a server ends.
 //!
 //! - SIGTERM: connecting is refused at once, a conversation may finish, the exit code is 0.
-//! - Whoever says nothing is cut at the end of the grace.
+//! - A silent client is cut at the end of the grace.
 //! - A second signal ends everything at once.
-//! - SIGINT does the same, also when a terminal sends it to everyone.
+//! - SIGINT does the same, also when a terminal sends it to every process.
 //! - A group: one process for each listener, each started again when it dies; none outlives the parent.
 //! - Children do not outlive the server that forked them.
 
@@ -14,7 +14,7 @@ use windlass_tests::{Client, Model, PATIENCE, Server, every_model, proc, serve, 
 every_model!(
     a_conversation_may_finish_after_sigterm,
     an_idle_server_stops_at_once,
-    whoever_is_silent_is_cut_at_the_end_of_the_grace,
+    a_silent_client_is_cut_at_the_end_of_the_grace,
     a_second_sigterm_stops_at_once,
     sigint_stops_like_sigterm,
     a_group_stops_as_one,
@@ -41,7 +41,7 @@ fn an_idle_server_stops_at_once(model: Model) {
     assert_eq!(server.stop().code, Some(0));
 }
 
-fn whoever_is_silent_is_cut_at_the_end_of_the_grace(model: Model) {
+fn a_silent_client_is_cut_at_the_end_of_the_grace(model: Model) {
     let server = serve!("upper", model).args("--grace 0.3").start();
     let mut client = server.connect();
     client.upper(b"hello");
@@ -96,7 +96,7 @@ fn a_group_goes_on_when_one_of_it_is_killed(model: Model) {
     let members = server.members().to_vec();
     let mut other = server.connect();
     other.upper(b"before");
-    // It is a child of the parent, which is alive: its pid can be nobody else's.
+    // It is a child of the parent, which is alive: its pid cannot be that of another process.
     kill(Pid::from_raw(members[1].pid), Signal::SIGKILL).expect("kill");
     let told = |line: &&str| line.contains(&members[1].address) && line.contains("SIGKILL");
     within(PATIENCE, "it is noticed", || server.stderr().lines().any(|line| told(&line)));
@@ -119,7 +119,7 @@ fn a_group_does_not_outlive_its_parent(model: Model) {
     let mut client = server.connect();
     client.upper(b"hello");
     server.signal(Signal::SIGKILL);
-    // That is: for everybody, the child of a child included.
+    // That is: for every process, the child of a child included.
     assert_eq!(server.wait().code, None);
     within(PATIENCE, "they end", || members.iter().all(|member| !proc::runs(member.pid)));
     client.end();
@@ -144,7 +144,7 @@ fn a_terminal_is_heard_once(model: Model) {
     }
 }
 
-/// A child that nobody could tell to stop any more would serve its client for as long as that one
+/// A child that no process could tell to stop any more would serve its client for as long as that one
 /// likes, on its own.
 #[test]
 fn a_killed_server_takes_its_children_with_it() {

@@ -16,7 +16,7 @@ fn config(control: &Path, workers: u16, more: &str) -> String {
     )
 }
 
-/// Who answers at the socket, when `holds` of what is answered.
+/// The state that the socket answers with, once `holds` is true of it.
 #[track_caller]
 fn until(control: &Path, what: &str, holds: impl Fn(&Status) -> bool) -> Status {
     let mut found = None;
@@ -71,7 +71,8 @@ fn another_user_reloads_and_upgrades() {
     let control = folder.path().join("control");
     let user = "user = 'nobody'";
     let (mut supervised, members) = supervise!(&config(&control, 2, user)).by_link().serving(1);
-    let is_nobody = |pid: i32| proc::status(pid, "Uid").split_whitespace().all(|id| id == "65534");
+    let has_changed =
+        |pid: i32| proc::status(pid, "Uid").split_whitespace().all(|id| id == "65534");
     let all = |status: &Status| {
         let mut pids: Vec<i32> = status.workers.iter().map(|it| it.pid.cast_signed()).collect();
         pids.push(status.pid.cast_signed());
@@ -79,14 +80,17 @@ fn another_user_reloads_and_upgrades() {
     };
     let first = until(&control, "two workers are idle", |it| it.scoreboard == "..");
     // The supervisor stays root: it reads the configuration, and binds what a reload adds.
-    assert!(!is_nobody(supervised.pid()) && all(&first).into_iter().all(is_nobody), "{first:?}");
+    assert!(
+        !has_changed(supervised.pid()) && all(&first).into_iter().all(has_changed),
+        "{first:?}"
+    );
     supervised.reload(&config(&control, 3, user));
     let second = until(&control, "three workers are idle", |it| it.scoreboard == "...");
-    assert!(all(&second).into_iter().all(is_nobody), "{second:?}");
+    assert!(all(&second).into_iter().all(has_changed), "{second:?}");
     Client::connect(&members[0].address).upper(b"hello");
     supervised.signal(Signal::SIGUSR2);
     let third = until(&control, "the next binary answers", |it| it.pid != second.pid);
-    assert!(all(&third).into_iter().all(is_nobody), "{third:?}");
+    assert!(all(&third).into_iter().all(has_changed), "{third:?}");
     Client::connect(&members[0].address).upper(b"hello");
     assert_eq!(supervised.wait(), Some(0));
     drop(supervised);
@@ -114,7 +118,7 @@ fn a_reload_is_applied_as_a_whole_or_not_at_all() {
         assert_eq!([pid(&first), pid(&second)], pids);
     }
     assert_eq!(supervised.logged("no such folder"), 3);
-    assert_eq!(proc::children(supervised.pid()).len(), 2, "nobody was started");
+    assert_eq!(proc::children(supervised.pid()).len(), 2, "no process was started");
     for member in &members {
         let mut client = Client::connect(&member.address);
         client.send(b"HELLO");

@@ -1,9 +1,9 @@
 //! The supervisor of `windlass serve --config`: what dies is started again, what changes is replaced, and
 //! no client knows.
 //!
-//! - A process that is killed: who connects meanwhile waits, and is served by the next one.
+//! - A process that is killed: a client that connects meanwhile waits, and is served by the next one.
 //! - One that dies at once is not started for ever, and that is said once.
-//! - SIGHUP applies the difference. Whoever is unchanged stays as it is; a mistake changes nothing.
+//! - SIGHUP applies the difference. An unchanged listener stays as it is; a mistake changes nothing.
 //! - Nothing is left behind: no process, no zombie, no descriptor.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use windlass_tests::{
 };
 
 models!(
-    a_reload_fails_nobody: iterative Iterative, fork Fork, thread Thread, thread_pool ThreadPool,
+    a_reload_fails_no_client: iterative Iterative, fork Fork, thread Thread, thread_pool ThreadPool,
     select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, pool_static PoolStatic,
     prefork Prefork
 );
@@ -48,9 +48,9 @@ fn of<'a>(members: &'a [Member], service: &str) -> &'a Member {
 }
 
 #[test]
-fn who_waits_while_a_process_is_missing_is_served_by_the_next() {
+fn a_client_that_waits_while_a_process_is_missing_is_served_by_the_next() {
     let (supervised, members) = supervise!(&upper("")).serving(1);
-    // Until it is stopped nobody accepts, and until it is killed nobody is started.
+    // While it is stopped no process accepts, and until it is killed none is started.
     signal(members[0].pid, Signal::SIGSTOP);
     within(PATIENCE, "it has stopped", || proc::is_stopped(members[0].pid));
     let mut clients: Vec<_> = (0..20).map(|_| Client::connect(&members[0].address)).collect();
@@ -93,7 +93,7 @@ fn fifty_restarts_leave_nothing_behind() {
     assert_eq!(supervised.stop(), Some(0));
 }
 
-/// Whoever is started is killed.
+/// Each process that is started is killed.
 #[test]
 fn a_process_that_dies_at_once_is_not_started_for_ever() {
     let text = format!("{}{}", upper(""), listener("echo", "epoll", ANY, ""));
@@ -169,7 +169,7 @@ fn a_reload_applies_the_difference() {
     fresh.expect(b"fresh");
     draining.ends_with(b"");
     within(PATIENCE, "it has drained", || !proc::runs(changed.pid));
-    within(PATIENCE, "nobody listens there", || Client::try_connect(&gone.address).is_err());
+    within(PATIENCE, "no process listens there", || Client::try_connect(&gone.address).is_err());
     within(PATIENCE, "it is gone", || !proc::runs(gone.pid));
     assert!(!supervised.says_more());
     drop((served, fresh));
@@ -251,8 +251,8 @@ fn files_are_served_by_every_process_of_a_listener() {
 }
 
 /// Clients come one after another, and one stays all the time, while the configuration changes again and
-/// again. (`iterative` serves one at a time, and so nobody stays.)
-fn a_reload_fails_nobody(model: Model) {
+/// again. (`iterative` serves one at a time, and so no client stays.)
+fn a_reload_fails_no_client(model: Model) {
     let text = |n: u32| listener("upper", model.name(), ANY, &format!("idle-timeout = {n}"));
     let (supervised, members) = supervise!(&text(300)).serving(1);
     let address = &members[0].address;
@@ -309,7 +309,7 @@ fn processes_that_drain_are_bounded() {
         supervised.until_logged("retiring: no new connections", (n - 1).min(7));
     }
     assert_eq!(processes(&supervised).len(), 8);
-    // Whoever changed it should not have to wonder.
+    // The operator that changed it should not have to wonder.
     let words = "is served as before until one of its 8 processes has drained";
     assert_eq!(supervised.logged(words), 4);
     clients.push(Client::connect(&members[0].address));
@@ -327,7 +327,7 @@ fn processes_that_drain_are_bounded() {
     assert_eq!(supervised.stop(), Some(0));
 }
 
-/// A process that waits in `accept(2)` for everybody and one that must never wait share a socket.
+/// A process that waits in `accept(2)` and one that must never wait share a socket.
 #[test]
 fn the_model_of_a_listener_can_change() {
     let (supervised, members) = supervise!(&upper("")).serving(1);
@@ -345,7 +345,7 @@ fn the_model_of_a_listener_can_change() {
 }
 
 #[test]
-fn a_killed_supervisor_leaves_nobody() {
+fn a_killed_supervisor_leaves_no_process() {
     let text = format!(
         "grace = 300\n{}{}{}",
         upper(""),
@@ -363,7 +363,7 @@ fn a_killed_supervisor_leaves_nobody() {
     });
     supervised.signal(Signal::SIGKILL);
     assert_eq!(supervised.wait(), None);
-    within(PATIENCE, "nobody is left", || !all.iter().any(|&pid| proc::runs(pid)));
+    within(PATIENCE, "no process is left", || !all.iter().any(|&pid| proc::runs(pid)));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn an_input_that_fails_is_a_failure() {
     }
 }
 
-/// Nobody reads it, and so nobody would find out.
+/// No process reads it, so no process would find out.
 #[test]
 fn an_input_that_is_only_written_is_a_failure() {
     let server = serve!("upper", Model::Epoll).start();
@@ -100,7 +100,7 @@ fn an_input_that_is_only_written_is_a_failure() {
 
 /// The end is there before the program is.
 #[test]
-fn a_fifo_whose_writers_left_is_at_its_end() {
+fn a_fifo_without_writers_is_at_its_end() {
     let server = serve!("upper", Model::Epoll).start();
     let folder = tempfile::tempdir().expect("a folder");
     for said in ["", "said"] {
@@ -111,7 +111,7 @@ fn a_fifo_whose_writers_left_is_at_its_end() {
     }
 }
 
-/// The end of a FIFO that reads what a writer `said` who has left.
+/// The end of a FIFO that reads what a writer `said` before it left.
 fn fifo_after(path: &Path, said: &str) -> File {
     mkfifo(path, Mode::S_IRWXU).expect("mkfifo");
     // It is both ends, so that opening one end does not wait for the other.

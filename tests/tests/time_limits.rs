@@ -25,7 +25,7 @@ models!(ten_slow_requests_do_not_keep_a_good_client_waiting:
     thread_pool ThreadPool, pool_static PoolStatic, prefork Prefork);
 models!(ten_slow_readers_do_not_keep_a_good_client_waiting:
     thread_pool ThreadPool, pool_static PoolStatic, prefork Prefork);
-models!(ten_requests_for_nobody_do_not_keep_a_good_client_waiting:
+models!(ten_requests_of_clients_that_are_gone_do_not_keep_a_good_one_waiting:
     thread_pool ThreadPool, pool_static PoolStatic, prefork Prefork);
 
 /// A server with a file of 3 bytes and one of 8 GiB, which takes no room.
@@ -138,7 +138,7 @@ fn no_server_works_for_a_client_that_closed(model: Model) {
     (0..30).for_each(|_| place.leaver());
     place.serves_within(Duration::from_secs(20));
     let used = place.server.cpu_time();
-    assert!(used < Duration::from_secs(10), "{used:?} of work for nobody");
+    assert!(used < Duration::from_secs(10), "{used:?} of work for clients that are gone");
 }
 
 /// A client that half-closed looks like one that is gone, until it is sent something.
@@ -229,12 +229,12 @@ fn ten_slow_requests_do_not_keep_a_good_client_waiting(model: Model) {
 }
 
 fn ten_slow_readers_do_not_keep_a_good_client_waiting(model: Model) {
-    // Those whose turn has not come are sent nothing yet.
+    // Clients that have not had their turn are sent nothing yet.
     let deed = |client: &mut Client| !client.has_input() || takes_some(client);
     with_ten(model, Place::reader, deed);
 }
 
-fn ten_requests_for_nobody_do_not_keep_a_good_client_waiting(model: Model) {
+fn ten_requests_of_clients_that_are_gone_do_not_keep_a_good_one_waiting(model: Model) {
     with_ten(
         model,
         |place| {

@@ -1,6 +1,6 @@
 //! The file of a Unix socket: made, replaced when it is stale, left alone when it is not ours.
 //!
-//! - Nobody answers on it: it is replaced. Somebody does, or it is no socket: it stays.
+//! - No server answers on it: it is replaced. A server does, or it is no socket: it stays.
 //! - Its mode and its group are those that were asked for.
 //! - It is gone when the server has ended, and not before: children do not remove it.
 
@@ -47,7 +47,7 @@ fn the_file_stays_as_long_as_the_server(model: Model) {
     client.upper(b"hello");
     server.signal(Signal::SIGTERM);
     within(PATIENCE, "the file is gone when connecting is refused", || !path.exists());
-    // Another server may have taken the place. Whoever ends late must not remove its file.
+    // Another server may have taken the place. A server that ends late must not remove its file.
     let other = UnixListener::bind(&path).expect("bind");
     client.upper(b"still here");
     client.ends_with(b"");
@@ -69,7 +69,7 @@ fn a_group_removes_all_its_files(model: Model) {
 }
 
 #[test]
-fn a_path_on_which_somebody_answers_is_refused() {
+fn a_path_on_which_a_server_answers_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("socket");
     let listen = format!("unix:{}", path.display());
@@ -149,9 +149,9 @@ fn a_mode_is_for_a_socket_file() {
     }
     let long = windlass!("serve", "upper", "--listen", "unix:a", "--mode", "4755").run();
     long.fails_with(2, &["4755", "octal"]);
-    let nobody =
+    let refused =
         windlass!("serve", "upper", "--listen", "unix:a", "--socket-group", "no-such").run();
-    nobody.fails_with(2, &["no-such", "there is no such group"]);
+    refused.fails_with(2, &["no-such", "there is no such group"]);
 }
 
 #[test]

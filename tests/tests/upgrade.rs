@@ -1,9 +1,10 @@
-//! The supervisor and those who start it: sockets that are passed, what a service manager is told, and
+//! The supervisor and its parents: sockets that are passed, what a service manager is told, and
 //! the next binary.
 //!
 //! - A socket is found by its name, its address or its number, and stays open when the server stops.
 //! - READY when all listeners are; RELOADING and READY around a reload; STOPPING; the watchdog's beat.
-//! - SIGUSR2: the next binary takes the sockets over, and nobody is refused; one that fails changes nothing.
+//! - SIGUSR2: the next binary takes the sockets over, and no client is refused; one that fails
+//!   changes nothing.
 
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -18,7 +19,7 @@ use windlass_tests::{
 };
 
 models!(
-    an_upgrade_fails_nobody: thread Thread, epoll Epoll, reactor Reactor, pool_static PoolStatic,
+    an_upgrade_fails_no_client: thread Thread, epoll Epoll, reactor Reactor, pool_static PoolStatic,
     prefork Prefork
 );
 
@@ -55,12 +56,12 @@ fn sockets_that_are_passed_are_found_by_name_address_and_number() {
     }
     assert_eq!(supervised.logged("nothing is configured to be served there"), 1);
     assert!(supervised.stderr().contains(&sockets[3].1));
-    // Neither the sockets nor the variables are for anybody else: a process has its listener, its epoll
-    // set, its signals, and the three that everybody has.
+    // Neither the sockets nor the variables are for another process: a process has its listener,
+    // its epoll set, its signals, and the three that every process has.
     let pid = members.iter().find(|it| it.model == "epoll").expect("it is there").pid;
     within(PATIENCE, "it has what is its own", || proc::descriptors(pid) <= 6);
     assert_eq!(supervised.stop(), Some(0));
-    // Whoever opened it goes on listening.
+    // The process that opened it goes on listening.
     assert!(Client::try_connect(&sockets[1].1).is_ok());
 }
 
@@ -72,7 +73,7 @@ fn variables_that_are_for_another_process_are_ignored() {
     assert_eq!(supervised.stop(), Some(0));
 }
 
-/// Whoever opened a socket keeps it through reloads, upgrades and stops.
+/// A process that opened a socket keeps it through reloads, upgrades and stops.
 #[test]
 fn a_socket_that_was_passed_is_handed_on_and_stays_open() {
     let (socket, address) = bound();
@@ -88,7 +89,7 @@ fn a_socket_that_was_passed_is_handed_on_and_stays_open() {
     kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
     within(PATIENCE, "the new one ends", || !proc::runs(new));
     let mut waits = Client::try_connect(&address).expect("it listens all the same");
-    waits.send(b"for whoever comes next");
+    waits.send(b"for the next process");
     drop(socket);
 }
 
@@ -160,7 +161,7 @@ fn successor(supervised: &Supervised) -> i32 {
     supervised.successors()[0]
 }
 
-fn an_upgrade_fails_nobody(model: Model) {
+fn an_upgrade_fails_no_client(model: Model) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("socket");
     let unix = format!("unix:{}", path.display());
@@ -298,7 +299,7 @@ fn a_control_socket_outlives_the_processes_that_answer_on_it() {
     assert!(!path.exists());
 }
 
-/// Whoever reads the lines may stop reading when it has seen them.
+/// A reader of the lines may stop reading when it has seen them.
 #[test]
 fn a_closed_standard_output_stops_neither_a_reload_nor_an_upgrade() {
     let text = listener("epoll", ANY, "");

@@ -29,7 +29,7 @@ struct Client {
     answer: Vec<u8>,
 }
 
-/// An answer is no longer than this: who says more has not understood the question.
+/// The longest answer: a server that sends more did not understand the request.
 const ANSWER_MAX: usize = 4096;
 
 impl Connects {

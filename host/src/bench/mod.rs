@@ -2,7 +2,7 @@
 //! line.
 //!
 //! The server has one processor and the load the other. Both saturate, so messages per second
-//! mostly tell how fast the load is; what a server costs is its processor time per message. Each
+//! mostly tell how fast the load is; what a server costs is its CPU time per message. Each
 //! round runs every server once, so that a machine that drifts drifts for all, and the table shows
 //! medians.
 
@@ -29,14 +29,14 @@ use target::{Kind, Target};
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
-    /// Processor time and messages per second of `upper`.
+    /// CPU time and messages per second of `upper`.
     Messages,
-    /// Processor time and connections per second of `time`, one request each. A peer whose `listening`
+    /// CPU time and connections per second of `time`, one request each. If a peer's `listening`
     /// line says `http` is asked for `/` instead.
     Connects,
-    /// Processor time and MiB per second of `files`, for one client; sizes are those of frames. In the
-    /// command of a peer, `FOLDER` is where the file is; one whose `listening` line says `http` is asked
-    /// for it by HTTP.
+    /// CPU time and MiB per second of `files`, for one client; sizes are those of frames. In the
+    /// command of a peer, `FOLDER` is the folder of the file; a peer with `http` in its `listening`
+    /// line is asked for it by HTTP.
     Files,
     /// Replies on the luckiest and the unluckiest of 50 connections with 1 MB messages.
     Fairness,
@@ -46,7 +46,7 @@ pub enum Question {
     Syscalls,
 }
 
-/// What to measure, on whom, how often.
+/// What to measure, on which servers, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// What.
@@ -174,7 +174,7 @@ fn measure(
     }
 }
 
-/// The server's processor time for each thing the load did in `us`, after a warm-up.
+/// The server's CPU time for each thing the load did in `us`, after a warm-up.
 fn timed(target: &Target, us: u64, mut load: impl FnMut(u64) -> Result<Done>) -> Result<Cell> {
     load(us / 4)?;
     let before = target.cpu_ns()?;

@@ -141,7 +141,7 @@ impl Drop for Target {
         // Twice: the first one drains, and there is nothing worth waiting for.
         process::terminate(self.pid);
         process::terminate(self.pid);
-        // Somebody who started the server for us may have to tidy up behind it.
+        // A program that started the server may have to clean up after it.
         let patience = clock::now().after(2_000_000);
         while self.is_wrapped()
             && matches!(self.child.try_wait(), Ok(None))

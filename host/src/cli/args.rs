@@ -1,4 +1,4 @@
-//! What the command line may say. Nothing here does anything.
+//! The commands and options, and their help. No code here acts on them.
 
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
@@ -21,14 +21,14 @@ use crate::log::Format;
 use crate::server::{Model, Service};
 use crate::sys::user::group_id;
 
-/// Windlass: every classic Linux server model around one sans-IO protocol core.
+/// Windlass: serves and moves lines, files and the time, under eleven Linux server models.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 pub(super) struct Args {
-    /// Log more: -v for each connection, -vv for everything
+    /// Log more: -v each connection, -vv everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
-    /// Log for people, or a JSON object a line
+    /// Write log lines as text, or each as a JSON object
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: Format,
     #[command(subcommand)]
@@ -37,69 +37,71 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve: everything on loopback, or one service on the addresses given
+    /// Start a server: every service on loopback, or one service on the given addresses
     Serve(Box<ServeAll>),
-    /// Print the epoch seconds that a time server says
+    /// Print the time of a `time` server, in seconds since 1970
     Time {
         /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
         address: Address,
-        /// Give up after so many seconds
+        /// Fail if the time has not arrived after this time
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
-    /// Send standard input to a server, and print what it says
+    /// Send standard input to a server, and print its replies
     ///
-    /// The end of standard input half-closes the connection; the rest still arrives.
+    /// The end of standard input half-closes the connection. Replies are printed until the server
+    /// closes it.
     Talk {
         /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
         address: Address,
-        /// Give up connecting after so many seconds
+        /// Fail if the connection is not established after this time
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
-    /// Fetch a document, and follow it to where it has moved
+    /// Download a file from `windlass serve files`, or a document by HTTP, following redirects
     Get(Get),
-    /// Print what a running server is doing: the scoreboard, counters, workers
+    /// Print the state of a running pool: scoreboard, counters, workers
     ///
-    /// The first line is one character a slot: `.` can take a client, `X` has one, blank is neither.
+    /// The first line has one character for each worker slot: `.` can take a client, `X` has one,
+    /// blank is neither.
     Status {
         /// The server's control socket (serve --control)
         #[arg(value_parser = socket_path())]
         path: PathBuf,
-        /// Print the document as the server says it: one line of JSON
+        /// Print the document as the server sends it: one line of JSON
         #[arg(long)]
         json: bool,
-        /// Give up after so many seconds
+        /// Fail if the server has not answered after this time
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
-    /// Watch a running server: q quits, p pauses, s sorts, arrows scroll
+    /// Show the state of a running pool live; keys: q quit, p pause, s sort, arrows scroll
     Top {
         /// The server's control socket (serve --control)
         #[arg(value_parser = socket_path())]
         path: PathBuf,
-        /// Ask so often
+        /// Time between two requests of the state
         #[arg(long, value_name = "SECS", default_value = "1", value_parser = interval)]
         interval: Micros,
     },
     /// Read or write a FIFO on the event loop
     Fifo {
-        /// Which end
+        /// The end to open
         #[command(subcommand)]
         end: FifoEnd,
     },
-    /// Print a script that completes command lines in a shell
+    /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write the pages of all commands into a folder
     Man {
-        /// The folder, which is there; without it windlass(1) goes to standard output
+        /// An existing folder. Without it windlass(1) is printed on standard output
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
-    /// Measure the models side by side, and other servers beside them
+    /// Compare the cost of models, and of other servers
     ///
     /// The server runs on the first processor and the load on the second.
     Bench(Bench),
@@ -107,29 +109,28 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
-    /// The document, `http://HOST[:PORT]/PATH`, or the file, `files://HOST[:PORT]/NAME`
+    /// The document `http://HOST[:PORT]/PATH`, or the file `files://HOST[:PORT]/NAME`
     #[arg(value_name = "URL", value_parser = source())]
     pub(super) source: Source,
-    /// Write to this file, which has its name only when it is whole; `-` is standard output
+    /// Write to this file, which gets its name only when it is complete; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
-    /// Write to a file with the name that the URL ends in
+    /// Write to a file with the last name of the URL's path
     #[arg(short = 'O', long, conflicts_with = "output")]
     pub(super) remote_name: bool,
-    /// Go on from where an earlier transfer of the same URL to the same file failed
+    /// Resume a failed download of the same URL to the same file
     #[arg(short, long)]
     pub(super) r#continue: bool,
-    /// files: compare the whole file with the server's digest of it (BLAKE3)
+    /// files: compare the complete file with the server's BLAKE3 digest
     #[arg(long)]
     pub(super) verify: bool,
-    /// Give up connecting, and a server that is silent, after so many seconds
+    /// Fail if connecting takes longer than this, or if the server sends nothing for this time
     #[arg(long, value_name = "SECS", default_value = "30")]
     pub(super) timeout: Micros,
-    /// Give up a server that sends fewer bytes of the document a second, for as long as --timeout; 0 never
-    /// does
+    /// Fail if fewer bytes of the document arrive per second, averaged over --timeout; 0: no limit
     #[arg(long, value_name = "BYTES", default_value = "1")]
     pub(super) min_rate: u32,
-    /// Give up after so many seconds in all, redirects included; without it, never
+    /// Fail if the whole transfer, with redirects, takes longer than this [default: no limit]
     #[arg(long, value_name = "SECS", value_parser = some_time)]
     pub(super) max_time: Option<Micros>,
 }
@@ -141,17 +142,17 @@ fn source() -> impl TypedValueParser<Value = Source> {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FifoEnd {
-    /// Print what is written to it; writers come and go, SIGINT or SIGTERM ends it
+    /// Print the bytes of all writers, until SIGINT or SIGTERM
     Read {
-        /// The FIFO; made if it is not there, and then removed at the end
+        /// The FIFO. If it does not exist, it is made, and removed at the end
         path: PathBuf,
-        /// End when the last writer leaves
+        /// End when the last writer closes the FIFO
         #[arg(long)]
         once: bool,
     },
-    /// Write standard input to it; waits until somebody reads
+    /// Write standard input to the FIFO; wait until a reader opens it
     Write {
-        /// The FIFO; made if it is not there
+        /// The FIFO. If it does not exist, it is made
         path: PathBuf,
     },
 }
@@ -161,10 +162,10 @@ pub(super) struct Bench {
     /// What to measure
     #[arg(default_value = "messages")]
     pub(super) question: Question,
-    /// Our models, separated by commas
+    /// Models of windlass to measure, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "MODEL")]
     pub(super) models: Vec<Model>,
-    /// Another server that prints a `listening` line; ratios are to the first of them
+    /// Another server to measure, which prints a `listening` line; ratios are to the first one
     #[arg(long, value_name = "NAME=COMMAND", value_parser = peer)]
     pub(super) peer: Vec<(String, String)>,
     /// Numbers of connections, separated by commas
@@ -176,10 +177,10 @@ pub(super) struct Bench {
     /// Seconds measured in each run
     #[arg(long, value_name = "SECS", default_value = "1")]
     pub(super) seconds: Micros,
-    /// Runs of each server, interleaved; the table shows medians
+    /// Runs of each server, in turns; the table has the medians
     #[arg(long, value_name = "N", default_value = "5")]
     pub(super) rounds: NonZeroUsize,
-    /// Options for our servers, after --
+    /// Options of `windlass serve` for the measured models, after --
     #[arg(last = true)]
     pub(super) server_options: Vec<String>,
 }
@@ -191,43 +192,43 @@ fn peer(text: &str) -> Result<(String, String), &'static str> {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ServeAll {
-    /// Serve what this file says (TOML); SIGHUP reads it again
+    /// Serve the listeners of this TOML file; SIGHUP reads it again
     #[arg(long, value_name = "FILE", conflicts_with = "Serve")]
     pub(super) config: Option<PathBuf>,
-    /// Say what would be served, or what is wrong, and serve nothing
+    /// Print what would be served, or every mistake, and exit
     #[arg(long)]
     pub(super) check: bool,
-    /// Give connections so many seconds to end after SIGTERM or SIGINT
+    /// Time that connections have to end after SIGTERM or SIGINT
     #[arg(long, value_name = "SECS", default_value = "5")]
     pub(super) grace: Micros,
-    /// Give connections so many seconds to end when another process goes on serving, or after SIGQUIT
+    /// Time that connections have to end after SIGQUIT, or when another process goes on serving
     #[arg(long, value_name = "SECS", default_value = "3600")]
     pub(super) drain: Micros,
     #[command(flatten)]
     pub(super) serve: Serve,
 }
 
-/// What is served, and within which limits: on the command line, and in a `[[listener]]` of the
-/// configuration, where the keys are called as the options are.
+/// A listener's service, model and limits: options of the command line, and keys with the same names in
+/// a `[[listener]]` of the configuration.
 #[derive(Debug, Default, clap::Args, Deserialize)]
 #[command(group = clap::ArgGroup::new("what").args(["service", "push"]).multiple(true))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Serve {
-    /// What to serve; without it, every service of the built-in configuration
+    /// The service. Without it: every service of the built-in configuration
     #[serde(deserialize_with = "choice")]
     pub(super) service: Option<Service>,
-    /// Where to listen: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; several get a process each
+    /// An address to listen on: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; may be repeated
     #[arg(long, value_name = "ADDR", requires = "what")]
     #[serde(deserialize_with = "addresses")]
     pub(super) listen: Vec<Address>,
-    /// How to wait for many clients
+    /// How the server waits for and serves many clients
     #[arg(long, requires = "what")]
     #[serde(deserialize_with = "choice")]
     pub(super) model: Option<Model>,
-    /// Serve on the socket that the service manager passes under this name (`FileDescriptorName=`)
+    /// Use the socket that the service manager passes under this name (`FileDescriptorName=`)
     #[arg(long, value_name = "NAME", requires = "listen")]
     pub(super) name: Option<String>,
-    /// unix:PATH: the permissions of the socket file, 0660 say; connecting takes permission to write
+    /// unix:PATH: the permissions of the socket file, such as 0660; a client needs permission to write
     #[arg(long, value_name = "OCTAL", requires = "listen", value_parser = file_mode)]
     #[serde(deserialize_with = "mode")]
     pub(super) mode: Option<u32>,
@@ -235,27 +236,27 @@ pub(super) struct Serve {
     #[arg(long, value_name = "NAME", requires = "listen", value_parser = group_id)]
     #[serde(deserialize_with = "group")]
     pub(super) socket_group: Option<u32>,
-    /// Serve so many connections at a time; the next ones wait
+    /// Connections served at a time; further clients wait [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) max_connections: Option<u32>,
-    /// Cut a connection on which nothing moved for so many seconds; 0 never does [default: 60]
+    /// Close a connection on which no byte moves for this time; 0: no limit [default: 60]
     #[arg(long, value_name = "SECS")]
     pub(super) idle_timeout: Option<Micros>,
-    /// files: cut a client whose whole request takes longer than so many seconds; 0 never does
-    /// [default: 30, or the idle timeout where that is shorter]
+    /// files: close a connection when its whole request takes longer than this; 0: no limit
+    /// [default: 30, or the idle timeout if that is shorter]
     #[arg(long, value_name = "SECS", value_parser = request_timeout)]
     #[serde(deserialize_with = "seconds_of_a_request")]
     pub(super) request_timeout: Option<Micros>,
-    /// Cut a client that takes fewer bytes a second of what waits for it, once it is the idle timeout
-    /// behind; 0 never does [default: 100]
+    /// Bytes per second that a client has to take of its pending output; a client that is behind by
+    /// the idle timeout is disconnected; 0: no limit [default: 100]
     #[arg(long, value_name = "BYTES")]
     pub(super) min_rate: Option<u32>,
-    /// thread-pool, pool-static, prefork: while clients wait and every worker has one, give a client so
-    /// many seconds for its request, or to catch up; 0: as at other times [default: 1]
+    /// thread-pool, pool-static, prefork: time for a request, and for a slow reader, while clients wait
+    /// and every worker has a client; 0: as at other times [default: 1]
     #[arg(long, value_name = "SECS")]
     pub(super) busy_timeout: Option<Micros>,
-    /// Let so many connections wait to be accepted [default: 1024]
+    /// Connections that may wait in the accept queue [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) backlog: Option<u32>,
@@ -271,10 +272,10 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) queue: Option<u32>,
-    /// files: the folder whose files are served
+    /// files: serve the regular files below this folder
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
-    /// files, which need not be named then: send this file to each client, unasked
+    /// files (the default service with this option): send this file to every client without a request
     #[arg(long, value_name = "FILE")]
     pub(super) push: Option<PathBuf>,
     /// pool-static: workers [default: 5]
@@ -293,21 +294,21 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", value_parser = workers())]
     #[serde(deserialize_with = "within_workers")]
     pub(super) max_workers: Option<u16>,
-    /// pool-static, prefork: replace a worker after so many connections
+    /// pool-static, prefork: replace a worker after this many connections [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) requests_per_worker: Option<u64>,
-    /// pool-static, prefork: a worker stays busy so long after each connection
+    /// pool-static, prefork: a worker stays busy for this time after each connection [default: 0]
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
     /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
     #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "what")]
     #[serde(deserialize_with = "socket")]
     pub(super) control: Option<PathBuf>,
-    /// Become this user once everything is open; only root can
+    /// Change to this user once all sockets and folders are open; needs root
     #[arg(long, value_name = "NAME[:GROUP]", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(super) user: Option<String>,
-    /// pool-static, prefork, fork: do not confine workers; for debugging
+    /// pool-static, prefork, fork: run workers without confinement, for debugging
     #[arg(long)]
     pub(super) no_sandbox: bool,
 }

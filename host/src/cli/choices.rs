@@ -37,12 +37,15 @@ impl ValueEnum for Question {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self {
-            Self::Messages => ("messages", "processor time of a message, under `upper`"),
-            Self::Connects => ("connects", "processor time of a connection, under `time`"),
-            Self::Files => ("files", "processor time of a MiB of a file, by the size of frames"),
-            Self::Fairness => ("fairness", "replies on the luckiest and the unluckiest connection"),
+            Self::Messages => ("messages", "CPU time per message, under `upper`"),
+            Self::Connects => ("connects", "CPU time per connection, under `time`"),
+            Self::Files => ("files", "CPU time per MiB of a file, by the size of frames"),
+            Self::Fairness => (
+                "fairness",
+                "replies on the connection with the most and on the one with the fewest",
+            ),
             Self::Memory => ("memory", "private memory of an idle connection"),
-            Self::Syscalls => ("syscalls", "system calls of a message, counted by strace"),
+            Self::Syscalls => ("syscalls", "system calls per message, counted by strace"),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -142,7 +142,7 @@ impl<P: Copy> Survey<P> {
         }
     }
 
-    /// Why nobody can become that user, if nobody can.
+    /// Why the server cannot become that user, if it cannot.
     fn user(&mut self, name: &str) -> Option<String> {
         let is_thorough = self.is_thorough;
         let look_up = || {

@@ -1,4 +1,4 @@
-//! A FIFO on the event loop: read whoever writes, or write to whoever reads.
+//! A FIFO on the event loop: read from its writers, or write to its readers.
 
 use std::io::{stdin, stdout};
 use std::path::Path;
@@ -101,7 +101,7 @@ fn to_output(
     }
 }
 
-/// Writes standard input to the FIFO at `path`, which is made if it is not there; waits until somebody
+/// Writes standard input to the FIFO at `path`, which is made if it is not there; waits until a process
 /// reads it.
 ///
 /// # Errors

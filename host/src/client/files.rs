@@ -10,7 +10,7 @@ use crate::addr::HostPort;
 /// The port of `files` (docs/PROTOCOL.md).
 const PORT: u16 = 2334;
 
-/// A name, and who is asked for it. The name is what follows the host and its slash, with percent
+/// A name, and the server of it. The name is what follows the host and its slash, with percent
 /// escapes decoded, and is sent as it is: what it leads to is the server's to decide. Without a name
 /// nothing is sent, and a server that pushes is listened to.
 #[derive(Debug, Clone, PartialEq, Eq)]

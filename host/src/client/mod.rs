@@ -37,7 +37,7 @@ fn hand_on(from: &mut Buffered, to: &mut Buffered) {
     from.set_reading(!to.is_full());
 }
 
-/// Standard input is open for writing alone: the loop would wait for input that nobody reads.
+/// Standard input is open for writing alone: the loop would wait for input that cannot be read.
 fn unreadable() -> Error {
     Error::new("read", "standard input", Errno::EBADF)
 }

@@ -16,7 +16,7 @@ use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
 use crate::sys::{Errno, clock};
 
-/// Who asks, as often as he likes, over one connection.
+/// A client of the control socket: it asks as often as necessary over one connection.
 #[derive(Debug)]
 pub struct Observer {
     address: Address,
@@ -36,7 +36,7 @@ impl Observer {
     /// JSON, without its end. All texts are printable, those of errors too.
     ///
     /// # Errors
-    /// Nobody is there, nobody answers in time, or the answer is a refusal or none that can be read.
+    /// No server is there or answers in time, or the answer is a refusal or cannot be read.
     pub fn ask(&mut self, timeout_us: u64) -> Result<(Status, String)> {
         let deadline = clock::now().after(timeout_us);
         // A connection that was kept may have been cut: for its silence, or with the server.
@@ -76,7 +76,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 fn ask_line(stream: &Stream, deadline: Instant) -> std::result::Result<Vec<u8>, Cause> {
     match send_question(stream, deadline) {
         Ok(()) => read_line(stream, deadline),
-        // Who was turned away is told why before he has asked.
+        // A client that is refused gets the reason before its request.
         Err(error) => read_line(stream, deadline).map_err(|_| error.into()),
     }
 }
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_turned_away_hears_why() {
+    fn a_refused_client_gets_the_reason() {
         let ask = |words: &[u8]| {
             let (ours, theirs) = Stream::pair().unwrap();
             if !words.is_empty() {

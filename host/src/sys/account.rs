@@ -10,18 +10,18 @@ use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use crate::error::{Error, Result};
 
-/// Processor time of process `pid` and of all that it started, directly or not, in nanoseconds: those
+/// CPU time of process `pid` and of all that it started, directly or not, in nanoseconds: those
 /// that live and those that were reaped. The part of the living is exact; that of the reaped comes in
 /// clock ticks, cut once for each process that reaped some.
 ///
-/// A process that nobody has reaped yet counts too, in ticks. So does who ends while this looks: at
+/// A process that is not reaped yet counts too, in ticks. So does a process that ends meanwhile: at
 /// worst it is counted neither as alive nor as reaped, and the next look has it.
 ///
 /// # Errors
 /// There is no such process.
 pub fn cpu_ns(pid: i32) -> Result<u64> {
     let root = Stat::of(pid).map_err(Error::of(READ_CPU, pid))?;
-    let mut others: Vec<Stat> = everybody().collect();
+    let mut others: Vec<Stat> = processes().collect();
     let mut family = vec![root];
     let mut next = 0;
     while let Some(parent) = family.get(next).map(|stat| stat.pid) {
@@ -35,7 +35,7 @@ pub fn cpu_ns(pid: i32) -> Result<u64> {
 struct Stat {
     pid: i32,
     parent: i32,
-    /// Processor time of its own and of the children that it reaped, in clock ticks.
+    /// CPU time of its own and of the children that it reaped, in clock ticks.
     own: u64,
     reaped: u64,
 }
@@ -62,7 +62,7 @@ impl Stat {
     }
 }
 
-fn everybody() -> impl Iterator<Item = Stat> {
+fn processes() -> impl Iterator<Item = Stat> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?).ok())
 }
@@ -77,7 +77,7 @@ pub fn own_cpu_ns(pid: i32) -> Result<u64> {
     Ok(own.tv_sec() as u64 * 1_000_000_000 + own.tv_nsec() as u64)
 }
 
-const READ_CPU: &str = "read the processor time of process";
+const READ_CPU: &str = "read the CPU time of process";
 
 /// Memory that process `pid` has to itself, in bytes (`RssAnon`).
 ///
@@ -91,12 +91,12 @@ pub fn private_bytes(pid: i32) -> Result<u64> {
     kib.map(|kib| kib * 1024).ok_or_else(|| Error::new("read", &path, "no RssAnon"))
 }
 
-/// Memory that nobody but process `pid` has mapped, in bytes (`Private_Clean` and `Private_Dirty`): what
+/// Memory that only process `pid` has mapped, in bytes (`Private_Clean` and `Private_Dirty`): what
 /// it shares with the parent that it was forked from does not count, unlike in [`private_bytes`]. Walks
 /// the page tables of the process: some tens of microseconds for a small one.
 ///
 /// # Errors
-/// There is no such process, or it is somebody else's.
+/// There is no such process, or it belongs to another user.
 pub fn unshared_bytes(pid: i32) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let rollup = std::fs::read_to_string(&path).map_err(Error::of("read", &path))?;
@@ -157,12 +157,12 @@ mod tests {
     #[test]
     fn a_process_that_is_not_there_is_named() {
         // Above the largest process id (pid_max is at most 2^22).
-        let nobody = 1 << 23;
-        let error = cpu_ns(nobody).unwrap_err().to_string();
-        assert!(error.starts_with("read the processor time of process 8388608: "), "{error}");
-        let error = private_bytes(nobody).unwrap_err().to_string();
+        let missing = 1 << 23;
+        let error = cpu_ns(missing).unwrap_err().to_string();
+        assert!(error.starts_with("read the CPU time of process 8388608: "), "{error}");
+        let error = private_bytes(missing).unwrap_err().to_string();
         assert!(error.starts_with("read /proc/8388608/status: "), "{error}");
-        let error = unshared_bytes(nobody).unwrap_err().to_string();
+        let error = unshared_bytes(missing).unwrap_err().to_string();
         assert!(error.starts_with("read /proc/8388608/smaps_rollup: "), "{error}");
     }
 

@@ -45,7 +45,7 @@ pub struct Confinement {
 /// What of a [`Confinement`] this kernel enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InForce {
-    /// `execve(2)` gives nobody more than it had.
+    /// `execve(2)` gives no process more rights than it had.
     pub no_new_privs: bool,
     /// Landlock's ABI, 0 without it. Files since 1, TCP since 4, signals and abstract Unix sockets since
     /// 6.

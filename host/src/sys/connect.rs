@@ -61,13 +61,13 @@ fn connect_unix(at: &UnixAddr) -> nix::Result<Stream> {
     let fd = new_socket(at)?;
     match socket::connect(fd.as_raw_fd(), at) {
         Ok(()) => Ok(Stream::new(fd)),
-        // A listener whose backlog is full says so instead of waiting.
+        // A listener with a full backlog answers with an error instead of waiting.
         Err(Errno::EAGAIN) => Err(Errno::ECONNREFUSED),
         Err(errno) => Err(errno),
     }
 }
 
-/// Whether somebody answers on a Unix socket path; `ECONNREFUSED` when the file is all that is left.
+/// Whether a server answers on a Unix socket path; `ECONNREFUSED` when the file is all that is left.
 pub(super) fn probe(path: &Path) -> nix::Result<()> {
     let at = UnixAddr::new(path)?;
     let fd = new_socket(&at)?;

@@ -28,7 +28,7 @@ pub struct Trigger {
 ///
 /// The number is only ever looked up in the set. If the descriptor was closed meanwhile, and even if
 /// another has its number by now, the worst that comes of it is an error, or silence for that other
-/// one: so [`Epoll::remove`] is for whoever knows that the number still means its own.
+/// one: so [`Epoll::remove`] is for a caller that knows that the number is still its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member(RawFd);
 
@@ -157,7 +157,7 @@ impl Epoll {
             _ => self.wait_millis(wait_us),
         };
         // A stop and SIGCONT end a wait too (signal(7)), and time has passed: what came meanwhile has to
-        // be seen before anybody is told that nothing did.
+        // be seen before it is reported that nothing happened.
         let count = if count == Err(Errno::EINTR) { self.wait_millis(Some(0)) } else { count };
         match count {
             Err(Errno::EINTR) => Ok(0),

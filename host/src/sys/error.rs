@@ -8,7 +8,7 @@ use crate::printable::printable;
 
 /// What a host operation failed with. It prints as `operation target: cause`: on one line, in
 /// characters that can be shown, whatever the target is called and whatever a peer said. Its `Debug` is
-/// the same line, for programs whose `main` returns it.
+/// the same line, for a program with a `main` that returns it.
 ///
 /// It converts into [`std::io::Error`], with the kind of its cause:
 ///

@@ -31,7 +31,7 @@ impl Event {
     /// `EMFILE`, `ENFILE`.
     pub fn renew(&self) -> Result<(), Errno> {
         let fresh = Self::new()?;
-        // SAFETY: both are open and ours. Who holds the number goes on with the new counter.
+        // SAFETY: both are open and ours. A holder of the number goes on with the new counter.
         let done = unsafe { libc::dup3(fresh.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) };
         Errno::result(done).map(drop)
     }

@@ -14,7 +14,7 @@ use super::stream::Stream;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 
-/// Makes a FIFO that its owner can write and everybody can read (0644, seeds N1 4.3). True when it
+/// Makes a FIFO that its owner can write and every user can read (0644, seeds N1 4.3). True when it
 /// was not there before.
 ///
 /// # Errors
@@ -27,12 +27,12 @@ pub fn make(path: &Path) -> Result<bool> {
     }
 }
 
-/// A FIFO that was made here. It is removed when this is dropped, unless its name is somebody else's
-/// by then.
+/// A FIFO that was made here. It is removed when this is dropped, unless its name belongs to
+/// another file by then.
 #[derive(Debug)]
 pub struct Made {
     path: PathBuf,
-    /// Opened for neither reading nor writing: while it is, nobody else gets its inode number.
+    /// Opened for neither reading nor writing: while it is, no other file gets its inode number.
     itself: File,
 }
 
@@ -74,8 +74,8 @@ pub fn open_reader(path: &Path) -> Result<Stream> {
     checked(path, open(path))
 }
 
-/// Opens the end that writes. Waits until somebody reads, as fifo(7) has it: without a reader there
-/// is nobody to write to.
+/// Opens the end that writes. Waits for a reader, as fifo(7) has it: without a reader there
+/// is no process to write to.
 ///
 /// # Errors
 /// It cannot be opened, or it is no FIFO.
@@ -86,7 +86,7 @@ pub fn open_writer(path: &Path) -> Result<Stream> {
 fn checked(path: &Path, opened: io::Result<File>) -> Result<Stream> {
     let file = opened.and_then(|file| {
         let is_fifo = file.metadata()?.file_type().is_fifo();
-        // Opened just now, so nobody shares the flag.
+        // Opened just now, so no other process shares the flag.
         let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
         fcntl(&file, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         if is_fifo { Ok(file) } else { Err(io::Error::other("it is no FIFO")) }

@@ -55,7 +55,7 @@ enum What {
     },
 }
 
-/// Who passed it.
+/// The process that passed it.
 #[derive(Debug)]
 enum By {
     /// A service manager, which calls it so.
@@ -77,7 +77,7 @@ impl Inherited {
                 Error::new("take over", "listeners", format!("{HANDOVER} is not understood"))
             })??;
         }
-        // SAFETY: there is one thread, so nobody reads the environment meanwhile.
+        // SAFETY: there is one thread, so no other thread reads the environment meanwhile.
         let passed = unsafe { sd_notify::listen_fds_with_names_and_unset_env() };
         let passed = passed.map_err(Error::of("inherit", "the sockets of LISTEN_FDS"))?;
         for (number, name) in passed {
@@ -111,14 +111,14 @@ impl Inherited {
         self.old = Some(Channel::of(channel).ok()?);
         for line in lines {
             let (number, rest) = line.split_once(' ')?;
-            let (whose, configured) = rest.split_once(' ')?;
+            let (owner, configured) = rest.split_once(' ')?;
             let (number, configured) = (number.parse().ok()?, configured.parse::<Address>().ok()?);
             // What is named twice would be closed twice.
             if self.numbers.contains(&number) {
                 return None;
             }
             self.numbers.push(number);
-            match Listener::take_over(number, &configured, whose == "own") {
+            match Listener::take_over(number, &configured, owner == "own") {
                 Ok(listener) => {
                     let by = By::OldBinary { configured };
                     let what = What::Listener(listener);
@@ -163,8 +163,8 @@ impl Inherited {
         }
     }
 
-    /// Whether descriptor `number`, that nobody [`claim`](Self::claim)ed, may be listened on: whoever
-    /// started us can leave one open without a word.
+    /// Whether descriptor `number`, that was not [`claim`](Self::claim)ed, may be listened on: the
+    /// process that started us can leave one open without a word.
     ///
     /// # Errors
     /// It is what came in for another listener; or an old binary hands over what it listened on, and
@@ -198,7 +198,7 @@ impl Inherited {
         })
     }
 
-    /// This process serves: tells the old binary, and closes what nobody claimed, with its file.
+    /// This process serves: tells the old binary, and closes what was not claimed, with its file.
     pub fn ready(&mut self) {
         for passed in self.passed.drain(..) {
             if let What::Listener(mut listener) = passed.what {
@@ -206,7 +206,7 @@ impl Inherited {
             }
         }
         if let Some(old) = self.old.take() {
-            // If it is gone there is nobody to tell.
+            // If it is gone there is no process to tell.
             let _ = say_ready(&old);
         }
     }
@@ -227,9 +227,9 @@ impl Program {
         let mut keep = vec![channel.as_raw_fd()];
         for (listener, configured) in listeners {
             let number = std::os::fd::AsFd::as_fd(listener).as_raw_fd();
-            let whose = if listener.is_own() { "own" } else { "given" };
+            let owner = if listener.is_own() { "own" } else { "given" };
             // Writing to a string does not fail.
-            let _ = write!(text, "\n{number} {whose} {configured}");
+            let _ = write!(text, "\n{number} {owner} {configured}");
             keep.push(number);
         }
         self.execute(&OF_ONE_PROCESS, (HANDOVER, &text), keep)

@@ -22,37 +22,37 @@ use crate::error::{Error, Result};
 pub struct Listener {
     fd: OwnedFd,
     address: Address,
-    whose: Whose,
+    owner: Owner,
     /// The socket file to remove at the end.
     owned_path: Option<OwnedPath>,
     /// Addresses of the name in `address` on which it does not listen.
     unserved: Vec<Address>,
 }
 
-/// Whose the socket is to end.
+/// Which process may shut the socket down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
+enum Owner {
     Ours,
     /// An older process of this program serves on it until this one does, and goes on if it fails.
     Lent,
-    /// Of somebody else, who opened it and may go on with it.
+    /// Of another process, which opened it and may go on with it.
     Given,
 }
 
 /// No process has this id.
-const NOBODY: u32 = 0;
+const NO_PID: u32 = 0;
 
 /// What came of one [`Listener::accept`].
 #[derive(Debug)]
 pub enum Accepted {
     /// A connection.
     Stream(Stream),
-    /// Nobody is waiting.
+    /// No client is waiting.
     Empty,
     /// A connection is waiting and there is no descriptor or memory for it (`EMFILE`, `ENFILE`,
     /// `ENOBUFS`, `ENOMEM`). It stays in the queue: wait until something is closed.
     Exhausted(Errno),
-    /// Somebody who shares the listener has shut it down: nobody can connect any more.
+    /// A process that shares the listener has shut it down: no client can connect any more.
     Closed,
 }
 
@@ -84,7 +84,7 @@ impl Listener {
                 let at = UnixAddr::new_abstract(name.as_bytes())
                     .map_err(Error::of("listen on", address))?;
                 let fd = bind_stream(&at, backlog).map_err(Error::of("listen on", address))?;
-                Ok(Self::of(fd, address.clone(), Whose::Ours))
+                Ok(Self::of(fd, address.clone(), Owner::Ours))
             }
             Address::Fd(fd) => Self::inherit(*fd),
             Address::Udp(_) | Address::UnixDatagram(_) => {
@@ -116,11 +116,11 @@ impl Listener {
         };
         let port = local_port(&fd).unwrap_or(at.port);
         let address = Address::Tcp(HostPort { host: at.host.clone(), port });
-        Ok(Self { fd, address, whose: Whose::Ours, owned_path: None, unserved })
+        Ok(Self { fd, address, owner: Owner::Ours, owned_path: None, unserved })
     }
 
-    fn of(fd: OwnedFd, address: Address, whose: Whose) -> Self {
-        Self { fd, address, whose, owned_path: None, unserved: Vec::new() }
+    fn of(fd: OwnedFd, address: Address, owner: Owner) -> Self {
+        Self { fd, address, owner, owned_path: None, unserved: Vec::new() }
     }
 
     /// Takes over the listening socket that came in as descriptor `raw`.
@@ -149,7 +149,7 @@ impl Listener {
         if matches!(address, Address::Tcp(_)) {
             let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
         }
-        Ok(Self::of(fd, address, Whose::Given))
+        Ok(Self::of(fd, address, Owner::Given))
     }
 
     /// Where it listens, with the real port. If a name was given, that is the name.
@@ -170,22 +170,22 @@ impl Listener {
 
     /// It is this process's to end from now on, and to remove the socket file, if there is one.
     pub fn adopt(&mut self) {
-        if self.whose == Whose::Lent {
-            self.whose = Whose::Ours;
+        if self.owner == Owner::Lent {
+            self.owner = Owner::Ours;
         }
         if let Some(owned) = &mut self.owned_path {
             owned.owner = std::process::id();
         }
     }
 
-    /// Whether it was opened by this program, and not by who started it.
+    /// Whether it was opened by this program, and not by its parent process.
     pub fn is_own(&self) -> bool {
-        self.whose != Whose::Given
+        self.owner != Owner::Given
     }
 
     /// Whether it was taken over and not adopted.
     pub fn is_lent(&self) -> bool {
-        self.whose == Whose::Lent
+        self.owner == Owner::Lent
     }
 
     /// Another process goes on with it: this one closes its copy, and the socket file stays.
@@ -200,11 +200,11 @@ impl Listener {
         std::mem::forget(self);
     }
 
-    /// Stops listening, in every process that shares the listener: connecting is refused, and whoever
-    /// waits for a client is told. Not so one that somebody else may go on with: one that was passed, or
-    /// taken over and not adopted yet.
+    /// Stops listening, in every process that shares the listener: connections are refused, and a
+    /// process that waits for a client is told. A listener that another process may go on with is
+    /// not shut down: one that was passed, or taken over and not adopted yet.
     pub fn close_everywhere(&self) {
-        if self.whose == Whose::Ours {
+        if self.owner == Owner::Ours {
             let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
         }
         self.remove_file();

@@ -203,8 +203,8 @@ mod tests {
     #[test]
     fn a_manager_that_is_not_there_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let nobody = folder.path().join("nobody");
-        let error = notify(nobody.as_os_str(), "READY=1").unwrap_err().to_string();
+        let missing = folder.path().join("missing");
+        let error = notify(missing.as_os_str(), "READY=1").unwrap_err().to_string();
         assert!(error.ends_with("No such file or directory"), "{error}");
         // CID 1 is this machine; where it has no vsock, that is the error.
         assert!(notify(OsStr::new("vsock-stream:1:1"), "READY=1").is_err());

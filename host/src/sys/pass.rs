@@ -43,7 +43,7 @@ pub enum Received {
         /// Bytes of payload.
         len: usize,
     },
-    /// Nobody is left at the other end.
+    /// The other end is closed.
     Eof,
     /// Nothing is there yet.
     WouldBlock,
@@ -83,7 +83,7 @@ impl Channel {
     /// # Errors
     /// `EINVAL` for an empty message, which would be received as an end. `EMSGSIZE` for one that
     /// fits no buffer. `ETOOMANYREFS`: this user has more descriptors in flight than it may have open.
-    /// `EPIPE`, `ECONNRESET`: nobody is left at the other end.
+    /// `EPIPE`, `ECONNRESET`: the other end is closed.
     pub fn send(&self, payload: &[u8], fd: Option<BorrowedFd<'_>>) -> Result<Write, Errno> {
         if payload.is_empty() {
             return Err(Errno::EINVAL);
@@ -185,7 +185,7 @@ struct Control {
 
 impl Control {
     /// `CMSG_LEN`, not `CMSG_SPACE`: in the padding of the latter the kernel finds room for a second
-    /// descriptor, which nobody would know of.
+    /// descriptor, which no code would know of.
     const LEN: usize = offset_of!(Self, fd) + size_of::<RawFd>();
 
     // SAFETY: it is numbers, and all of them may be zero.

@@ -1,4 +1,4 @@
-//! A child as a descriptor (`pidfd_open(2)`): readable once it has ended, and never somebody else.
+//! A child as a descriptor (`pidfd_open(2)`): readable once it has ended, and never another process.
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -15,7 +15,7 @@ pub enum Exit {
     Killed(Signal),
     /// The real-time signal of this number killed it.
     KilledByRealTime(i32),
-    /// Somebody else took its status, or it was not our child.
+    /// Its status was taken already, or it was not a child of this process.
     Unknown,
 }
 
@@ -32,7 +32,7 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "exited with status {code}"),
             Self::Killed(signal) => write!(f, "was killed by {signal}"),
             Self::KilledByRealTime(number) => write!(f, "was killed by signal {number}"),
-            Self::Unknown => write!(f, "ended, and its status was taken by somebody else"),
+            Self::Unknown => write!(f, "ended, and its status was taken by other code"),
         }
     }
 }
@@ -67,12 +67,13 @@ impl PidFd {
     pub fn reap(&self) -> Option<Exit> {
         match wait_for(libc::P_PIDFD, self.fd.as_raw_fd().unsigned_abs(), libc::WNOHANG) {
             Ok(ended) => ended.map(|(_, exit)| exit),
-            // `ECHILD`: reaped by somebody else, or SIGCHLD is ignored.
+            // `ECHILD`: reaped by other code, or SIGCHLD is ignored.
             Err(_) => Some(Exit::Unknown),
         }
     }
 
-    /// Sends it a signal. Once it has ended that does nothing, whoever has its number by then.
+    /// Sends it a signal. Once it has ended that does nothing, even if another process has its
+    /// number by then.
     pub fn signal(&self, signal: Signal) {
         let none = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the descriptor is ours and open; a null pointer stands for no siginfo.
@@ -126,7 +127,7 @@ mod tests {
             (Exit::Code(255), "exited with status 255"),
             (Exit::Killed(Signal::SIGKILL), "was killed by SIGKILL"),
             (Exit::KilledByRealTime(40), "was killed by signal 40"),
-            (Exit::Unknown, "ended, and its status was taken by somebody else"),
+            (Exit::Unknown, "ended, and its status was taken by other code"),
         ] {
             assert_eq!(exit.to_string(), text);
             assert_eq!(exit.is_success(), exit == Exit::Code(0));

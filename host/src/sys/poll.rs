@@ -29,7 +29,7 @@ impl PollSet {
     }
 
     /// Watches `fd` until the next [`clear`](Self::clear). The kernel looks at it in the next wait
-    /// only, so a member must not outlive its descriptor by more than events that nobody takes.
+    /// only, so a member must not outlive its descriptor by more than events that are not taken.
     pub fn add(&mut self, fd: BorrowedFd<'_>, interest: Interest, token: Token) {
         self.fds.push(pollfd(fd, interest));
         self.tokens.push(token);
@@ -70,7 +70,7 @@ pub fn wait(
     other: Option<BorrowedFd<'_>>,
     deadline: Option<Instant>,
 ) -> Woken {
-    let mut fds = [pollfd(fd, interest), other.map_or(NOBODY, |fd| pollfd(fd, Interest::READ))];
+    let mut fds = [pollfd(fd, interest), other.map_or(NO_FD, |fd| pollfd(fd, Interest::READ))];
     let wait_us = deadline.map(|at| at.since(clock::now()));
     // `ENOMEM`: the caller looks around and comes back, as after a signal.
     match poll(&mut fds, wait_us).unwrap_or(0) {
@@ -83,7 +83,7 @@ pub fn wait(
 
 /// Waits for input on any of three, and says on which there is some. None after a signal.
 pub fn wait_for_input(fds: [Option<BorrowedFd<'_>>; 3], wait_us: Option<u64>) -> [bool; 3] {
-    let mut fds = fds.map(|fd| fd.map_or(NOBODY, |fd| pollfd(fd, Interest::READ)));
+    let mut fds = fds.map(|fd| fd.map_or(NO_FD, |fd| pollfd(fd, Interest::READ)));
     match poll(&mut fds, wait_us) {
         Ok(1..) => fds.map(|fd| fd.revents != 0),
         Ok(0) | Err(_) => [false; 3],
@@ -101,7 +101,7 @@ pub fn wait_for_output(fds: &[BorrowedFd<'_>], until: Instant) -> Vec<usize> {
 }
 
 /// A negative descriptor is passed over by the kernel.
-const NOBODY: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
+const NO_FD: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
 
 fn pollfd(fd: BorrowedFd<'_>, interest: Interest) -> libc::pollfd {
     let read = if interest.read { libc::POLLIN | libc::POLLRDHUP } else { 0 };

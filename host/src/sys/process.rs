@@ -12,7 +12,7 @@ use super::pidfd::{Exit, wait_for};
 use super::signals::Hold;
 use crate::error::{Error, Result};
 
-/// Proof that this process had one thread when it was looked at. Whoever holds it starts none.
+/// Proof that this process had one thread when it was looked at. Its holder starts no thread.
 #[derive(Debug)]
 pub struct SingleThreaded(());
 
@@ -83,9 +83,9 @@ pub fn wait() -> Option<(Child, Exit)> {
     wait_any(0)
 }
 
-/// Takes the status of children that ended and were left to this process: by a process whose children they
-/// were, if this is the first process of a container; or by the program that this process ran before.
-/// Looks no further than the first one that is `ours`: its owner takes that, and calls this again.
+/// Takes the status of children that ended and that this process did not start: orphans, if this is
+/// the first process of a container, or children of the program that this process ran before. Looks
+/// no further than the first one that is `ours`: its owner takes that, and calls this again.
 pub fn reap_strangers(ours: impl Fn(i32) -> bool) {
     while let Ok(Some((pid, exit))) = wait_for(libc::P_ALL, 0, libc::WNOHANG | libc::WNOWAIT) {
         if ours(pid) || wait_for(libc::P_PID, pid.cast_unsigned(), libc::WNOHANG).is_err() {
@@ -106,7 +106,7 @@ impl Child {
         self.0.as_raw()
     }
 
-    /// Asks it to stop. Until it is reaped its pid cannot belong to anybody else.
+    /// Asks it to stop. Until it is reaped its pid cannot belong to another process.
     pub fn terminate(self) {
         let _ = kill(self.0, Signal::SIGTERM);
     }
@@ -144,7 +144,7 @@ pub fn close_others(keep: &[BorrowedFd<'_>]) {
     let mut first = 3;
     for number in numbers.into_iter().chain([u32::MAX]) {
         if first < number {
-            // SAFETY: it takes numbers alone; what it closes belongs to nobody in this process.
+            // SAFETY: it takes numbers alone; no value of this process owns what it closes.
             unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) };
         }
         first = number.saturating_add(1);

@@ -99,8 +99,8 @@ impl Program {
     }
 }
 
-/// Where to look for the program that was called `name`, and whose file is `running`. A caller may give any
-/// name to a program: then only the file is known.
+/// Where to look for the program that was called `name` and has the file `running`. A caller may
+/// give any name to a program: then only the file is known.
 fn place(name: &OsStr, path: Option<OsString>, running: &Path) -> Place {
     // A file that was replaced since the start has no path to compare.
     let is_it =

@@ -1,5 +1,5 @@
 //! A file that is read by a process of its own, since it may never come: a FIFO without a writer, a mount
-//! whose server is gone, a device without end.
+//! without its server, a device without end.
 //!
 //! ```text
 //! child:   open, read, look at it; write it to a pipe; exit 0, or with the number of an error

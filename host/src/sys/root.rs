@@ -1,4 +1,4 @@
-//! A folder whose files are served, and nothing outside it.
+//! A folder with the files that are served, and nothing outside it.
 
 mod pseudo;
 

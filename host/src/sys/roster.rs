@@ -19,7 +19,7 @@ pub struct Place<'a> {
 }
 
 impl Roster {
-    /// Nobody is served.
+    /// No client is served.
     pub fn new() -> Self {
         Self::default()
     }
@@ -31,7 +31,7 @@ impl Roster {
         Place { roster: self, fd }
     }
 
-    /// `shutdown(SHUT_RDWR)` on every socket listed: whoever waits for one finds it at its end.
+    /// `shutdown(SHUT_RDWR)` on every socket listed: a thread that waits for one finds it at its end.
     pub fn shutdown_all(&self) {
         for &fd in self.lock().iter() {
             let _ = shutdown(fd, Shutdown::Both);
@@ -63,7 +63,7 @@ mod tests {
     use crate::sys::stream::Stream;
 
     #[test]
-    fn who_waits_for_a_listed_socket_is_woken() {
+    fn a_thread_that_waits_for_a_listed_socket_is_woken() {
         let roster = Roster::new();
         let (listed, waiting) = mpsc::channel();
         let (ours, _peer) = Stream::pair().unwrap();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_is_listed_is_shut_down() {
+    fn only_listed_sockets_are_shut_down() {
         let roster = Roster::new();
         let (stays, stays_peer) = Stream::pair().unwrap();
         let (leaves, leaves_peer) = Stream::pair().unwrap();

@@ -26,7 +26,7 @@ pub struct SelectSet<'fd> {
 }
 
 impl<'fd> SelectSet<'fd> {
-    /// Three sets with nobody in them.
+    /// Three empty sets.
     pub fn new() -> Self {
         Self { read: FdSet::new(), write: FdSet::new(), max: -1 }
     }
@@ -94,7 +94,7 @@ mod tests {
     use crate::sys::stream::Stream;
 
     #[test]
-    fn the_sets_tell_who_is_ready_for_what() {
+    fn the_sets_tell_which_descriptors_are_ready_for_what() {
         let (quiet, loud) = (Event::new().unwrap(), Event::new().unwrap());
         loud.raise();
         let mut set = SelectSet::new();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_ready_leaves_the_sets_empty() {
+    fn without_a_ready_descriptor_the_sets_are_empty() {
         let event = Event::new().unwrap();
         let mut set = SelectSet::new();
         set.add(event.as_fd(), Interest::READ);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_nobody_is_a_timer() {
+    fn an_empty_set_is_a_timer() {
         assert_eq!(SelectSet::default().wait(Some(0)), Ok(0));
     }
 

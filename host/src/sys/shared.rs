@@ -55,7 +55,7 @@ impl<T: Sync> Deref for Shared<T> {
 
 impl<T: Sync> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody has a reference into it any more.
+        // SAFETY: the mapping is ours, and there is no reference into it any more.
         let _ = unsafe { munmap(self.start.cast(), self.count * size_of::<T>()) };
     }
 }

@@ -48,8 +48,8 @@ impl Signals {
                 queue.add(signal)?;
             }
         }
-        // The others mean this server, whatever its parent ignores: children that nobody waits for would
-        // leave no status.
+        // The others mean this server, whatever its parent ignores: children that are not waited
+        // for would leave no status.
         for signal in [SIGTERM, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2] {
             queue.add(signal)?;
         }

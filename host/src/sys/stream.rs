@@ -117,7 +117,7 @@ impl Stream {
         outcome(sent)
     }
 
-    /// Whether nobody has read from this TCP connection or written to it: all that came still waits
+    /// Whether no byte was read from this TCP connection or written to it: all that came still waits
     /// in the kernel. Then another process can serve it as if it had just been accepted. False where
     /// that cannot be known: a Unix socket keeps no count.
     pub fn is_untouched(&self) -> bool {
@@ -165,7 +165,7 @@ impl Stream {
         let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Write);
     }
 
-    /// `shutdown(SHUT_RDWR)`: both ends see the end, also those who hold a copy of the descriptor.
+    /// `shutdown(SHUT_RDWR)`: both ends see the end, also processes with a copy of the descriptor.
     pub fn shutdown_both(&self) {
         let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Both);
     }
@@ -265,8 +265,8 @@ from!(
 );
 
 /// A pipe or a terminal, opened once more: an open file of our own, nonblocking. `None` for what
-/// cannot be or must not be: a regular file's offset belongs to all who share it, and a FIFO that is
-/// opened without a writer does not tell its end until one has come and left.
+/// cannot be or must not be: a regular file's offset belongs to every process that shares it, and a
+/// FIFO that is opened without a writer does not tell its end until one has come and left.
 fn reopened(fd: &OwnedFd) -> Option<OwnedFd> {
     let kind = File::from(fd.try_clone().ok()?).metadata().ok()?.file_type();
     if !kind.is_fifo() && !fd.is_terminal() {

@@ -30,11 +30,11 @@ const TITLE_MAX: usize = 256;
 static AREA: OnceLock<Option<Area>> = OnceLock::new();
 
 /// Sets the title. For the first time it is set while the process has one thread. Where `/proc` is not
-/// mounted nobody could read it, and nothing happens.
+/// mounted no program could read it, and nothing happens.
 pub fn set(title: &str) {
     let Some(area) = AREA.get_or_init(Area::find) else { return };
     let len = title.len().min(area.room - 1);
-    // SAFETY: `find` made sure that these bytes are mapped, writable and read by nobody but the kernel; this
+    // SAFETY: `find` made sure that these bytes are mapped, writable and read only by the kernel; this
     // function is called by one thread, the one that forks.
     let bytes = unsafe {
         slice::from_raw_parts_mut(ptr::with_exposed_provenance_mut(area.start), area.room)
@@ -78,7 +78,7 @@ unsafe extern "C" {
 /// Copies what lies there of the environment, and has the C library use the copies.
 fn move_environment(start: usize, end: usize) {
     // SAFETY: the process has one thread, and `environ` points to a list of C strings with a null at its end.
-    // The copies and the new list stay for ever; nobody writes to the old ones.
+    // The copies and the new list stay for ever; no code writes to the old ones.
     unsafe {
         let mut entry = environ;
         let mut moved = Vec::new();

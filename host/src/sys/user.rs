@@ -47,7 +47,7 @@ impl User {
         };
         let gid = gid.ok_or_else(|| refuse("there is no such group"))?;
         if uid.is_root() {
-            return Err(refuse("this is root, who may do everything"));
+            return Err(refuse("this is root, which may do everything"));
         }
         if uid.as_raw() == u32::MAX || gid.as_raw() == u32::MAX {
             return Err(refuse("4294967295 stands for no change"));
@@ -75,7 +75,7 @@ impl User {
             return Ok(());
         }
         let refuse = |why: &'static str| Error::new("become user", &self.name, why);
-        // A change of user clears it (prctl(2)), and whoever started us may rely on it.
+        // A change of user clears it (prctl(2)), and the parent process may rely on it.
         let (parent, at_its_death) = (getppid(), prctl::get_pdeathsig().ok().flatten());
         let Self { uid, gid, .. } = *self;
         setgroups(&self.groups)
@@ -154,18 +154,18 @@ mod tests {
 
     #[test]
     fn a_user_has_its_own_group_or_the_one_that_is_named() {
-        let Ok(Some(nobody)) = unistd::User::from_name("nobody") else { return };
+        let Ok(Some(account)) = unistd::User::from_name("nobody") else { return };
         let user = User::look_up("nobody").unwrap();
-        assert_eq!(user.ids(), (nobody.uid, nobody.gid));
-        let by_number = User::look_up(&nobody.uid.to_string()).unwrap();
+        assert_eq!(user.ids(), (account.uid, account.gid));
+        let by_number = User::look_up(&account.uid.to_string()).unwrap();
         assert_eq!(by_number.ids(), user.ids());
         let user = User::look_up("nobody:12345").unwrap();
-        assert_eq!(user.ids(), (nobody.uid, Gid::from_raw(12345)));
+        assert_eq!(user.ids(), (account.uid, Gid::from_raw(12345)));
         assert!(user.groups.contains(&Gid::from_raw(12345)));
     }
 
     #[test]
-    fn a_number_that_nobody_has_comes_with_a_group() {
+    fn an_unused_number_comes_with_a_group() {
         let user = User::look_up("3999999999:3999999998").unwrap();
         assert_eq!(user.ids(), (Uid::from_raw(3_999_999_999), Gid::from_raw(3_999_999_998)));
         assert_eq!(user.groups, [Gid::from_raw(3_999_999_998)]);

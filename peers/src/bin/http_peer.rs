@@ -1,8 +1,9 @@
 //! Apache (prefork) or nginx as a peer: `http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER]]]`.
 //!
 //! Writes a small configuration to a directory of its own, starts the server in the foreground, and
-//! prints the `listening` line when it answers. Apache's workers are 5 to 10 spare ones of 20 at most,
-//! nginx's are as many as are asked for (2); with a folder, nginx serves its files. Whoever ends the server, or this, ends both.
+//! prints the `listening` line when it answers. Apache's workers are 5 to 10 spare ones of 20 at
+//! most, nginx's are as many as are asked for (2); with a folder, nginx serves its files. The end
+//! of the server or of this program ends both.
 
 use std::error::Error;
 use std::fs;

@@ -1,6 +1,6 @@
 //! The ring of `ring_libevent` on Windlass' event loop: the same arguments, the same lines.
 //!
-//! Of PIPES pairs, each with a source that reads, ACTIVE get a byte to start with. Whoever reads a
+//! Of PIPES pairs, each with a source that reads, ACTIVE get a byte to start with. A pair that reads a
 //! byte writes one to the next pair, WRITES times in all. Printed for each of RUNS runs, after one
 //! that warms up and is not: nanoseconds per event. Before each run every source is removed and
 //! added again, outside the measured time, unless the fifth argument is `register-once`.

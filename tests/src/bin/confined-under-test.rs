@@ -5,7 +5,7 @@
 //! - `lacking PROGRAM…`: runs the program as on a kernel without Landlock and seccomp.
 //! - `nothing`: no file, no network, no program; serving goes on.
 //! - `files DIR`: the files of a folder and no others, to be read.
-//! - `user`: root becomes somebody else, for good.
+//! - `user`: root becomes another user for good.
 #![allow(missing_docs)]
 
 use std::ffi::{CStr, CString, c_long};

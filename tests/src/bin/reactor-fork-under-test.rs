@@ -54,24 +54,24 @@ impl Scene {
     }
 
     /// Nothing fires by itself, and everything when it is made to.
-    fn check(&mut self, who: &str) {
-        assert_eq!(self.rounds(), [""; 0], "{who}");
+    fn check(&mut self, process: &str) {
+        assert_eq!(self.rounds(), [""; 0], "{process}");
         for _ in 0..2 {
             self.level.write_all(b"x").expect("sent");
             self.edge.write_all(b"x").expect("sent");
             self.stream.write_all(b"x").expect("sent");
             raise(Signal::SIGUSR1).expect("sent");
             self.remote.call(|log, _| log.push("remote"));
-            // It waits for ever if nobody wakes it.
+            // It waits for ever unless another thread wakes it.
             let mut log = Log::new();
             self.events.run_once(&mut log, None).expect("a round");
             log.extend(self.rounds());
             log.sort_unstable();
-            assert_eq!(log, ["edge", "level", "remote", "signal", "stream"], "{who}");
+            assert_eq!(log, ["edge", "level", "remote", "signal", "stream"], "{process}");
             let mut reply = [0; 5];
             self.stream.read_exact(&mut reply).expect("a reply");
         }
-        assert_eq!(self.events.stats().stale, 0, "{who}");
+        assert_eq!(self.events.stats().stale, 0, "{process}");
     }
 
     fn rounds(&mut self) -> Log {

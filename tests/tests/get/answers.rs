@@ -70,7 +70,7 @@ fn an_empty_document_is_an_empty_file() {
 #[test]
 fn the_end_is_the_end_of_the_document() {
     for answer in [LENGTH, CHUNKED, "HTTP/1.1 204 No Content\r\n\r\n"] {
-        for surplus in ["", "HTTP/1.1 500 Nobody asked\r\n\r\n"] {
+        for surplus in ["", "HTTP/1.1 500 Not requested\r\n\r\n"] {
             let server = Server::start(move |client, _| {
                 client.say(format!("{answer}{surplus}").as_bytes());
                 client.hold();
@@ -92,12 +92,12 @@ fn interim_answers_are_passed_over() {
     assert_eq!(outcome.stdout, b"hello, world");
 }
 
-/// Each of a name's addresses is tried in turn: on one of these two nobody listens.
+/// Each of a name's addresses is tried in turn: on one of these two no server listens.
 #[test]
 fn the_next_address_is_tried() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = listener.local_addr().expect("address").port();
-    // Bound, so that it is nobody else's. Where there is no IPv6, nobody has it either.
+    // Bound, so that no other program has it. Without IPv6 no program has it either.
     let other = socket(AddressFamily::Inet6, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
     if let Ok(other) = &other {
         let at = SockaddrIn6::from(SocketAddrV6::new(Ipv6Addr::LOCALHOST, port, 0, 0));

@@ -138,7 +138,7 @@ fn a_silent_server_is_given_up() {
             });
             scope.spawn(move || given_up(&server.url("/"), came));
         }
-        // A connection that nobody accepts is one all the same, and silent.
+        // A connection that is not accepted is a silent connection.
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
         given_up(&format!("http://{}/", listener.local_addr().expect("address")), "");
     });
@@ -217,7 +217,7 @@ fn the_time_for_all_of_it_includes_the_output() {
 
 #[test]
 fn a_server_that_is_not_there_is_an_error() {
-    // Bound, so it is nobody else's, and nobody listens.
+    // Bound, so no other program has it, and no program listens.
     let bound = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
     let bound = bound.expect("socket");
     bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("bind");
@@ -225,7 +225,7 @@ fn a_server_that_is_not_there_is_an_error() {
     let outcome = windlass!("get", format!("http://{address}/x")).run();
     outcome.fails_with(1, &["connect to", &address, "refused"]);
 
-    // A queue that is full: who comes now is not answered.
+    // A queue that is full: the next client is not answered.
     listen(&bound, Backlog::new(0).expect("a backlog")).expect("listen");
     let parsed = address.parse().expect("an address");
     let mut queue = Vec::new();
@@ -235,7 +235,7 @@ fn a_server_that_is_not_there_is_an_error() {
     let outcome = windlass!("get", format!("http://{address}/x"), "--timeout", "0.3").run();
     outcome.fails_with(1, &["connect to", &address, "timed out"]);
 
-    // A label has at most 63 bytes (RFC 1035), so nobody is asked.
+    // A label has at most 63 bytes (RFC 1035), so no resolver is asked.
     let name = format!("{}.example", "x".repeat(64));
     let outcome = windlass!("get", format!("http://{name}/")).run();
     outcome.fails_with(1, &["resolve", &name]);

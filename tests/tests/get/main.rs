@@ -1,7 +1,7 @@
 //! `windlass get http://…`: real processes, real sockets, and servers that do as a test tells them.
 //!
 //! - `answers`: what is asked, and every way of telling where an answer ends.
-//! - `redirects`: where documents have moved to, and where nobody follows.
+//! - `redirects`: where documents have moved to, and redirects that are not followed.
 //! - `failures`: servers that stop, lie, reset, or say nothing. Nothing is left of the file.
 //! - `outputs`: files, pipes, devices, terminals; what is slow, full, or gone.
 //! - `places`: what has the name, and what has names beside it.

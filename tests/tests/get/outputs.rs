@@ -48,7 +48,7 @@ fn megabytes_come_whole_to_files_and_pipes_also_in_a_storm_of_signals() {
     }
 }
 
-/// While nobody reads the pipe, the server is not read either, and memory stays small. Then all
+/// While no process reads the pipe, the server is not read either, and memory stays small. Then all
 /// arrives.
 #[test]
 fn a_reader_that_waits_holds_the_server_up() {
@@ -64,9 +64,9 @@ fn a_reader_that_waits_holds_the_server_up() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_windlass-under-test"));
     command.args(["get", &server.url("/"), "--timeout", "1.5"]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("start");
-    // Longer than its timeout: it is the reader who is slow, and not the server.
+    // Longer than its timeout: it is the reader that is slow, and not the server.
     let held = sent.recv_timeout(PATIENCE).expect("the server is held up");
-    assert!(held < body.len() / 2, "{held} bytes were taken that nobody reads");
+    assert!(held < body.len() / 2, "{held} bytes were taken that no process reads");
     let memory = proc::private_memory(child.id().cast_signed());
     assert!(memory < 8 << 20, "{memory} bytes of memory");
     let mut came = Vec::new();
@@ -154,7 +154,7 @@ fn what_cannot_be_opened_is_an_error() {
     assert_eq!(folder.names(), ["link"]);
 }
 
-/// Nobody listens at that port, and nobody is asked.
+/// No server listens at that port, and none is asked.
 #[test]
 fn a_folder_is_refused_before_the_request() {
     let folder = Folder::new();
@@ -261,7 +261,7 @@ fn the_last_line_is_drawn_once() {
     assert!(child.wait().expect("wait").success());
     assert_eq!(document.len(), 200_000);
     let mut more = Vec::new();
-    // EIO when nobody has the other end open any more.
+    // EIO when no process has the other end open any more.
     let _ = terminal.read_to_end(&mut more);
     let [shown, more] = [shown, more].map(|it| String::from_utf8_lossy(&it).into_owned());
     assert!(shown.contains("195.31 KiB in "), "{shown:?}");
@@ -282,7 +282,7 @@ fn on_a_terminal(args: &[&str]) -> String {
     let mut child = command.spawn().expect("start");
     drop((command, terminal.slave));
     let mut shown = Vec::new();
-    // EIO when nobody has the other end open any more.
+    // EIO when no process has the other end open any more.
     let _ = File::from(terminal.master).read_to_end(&mut shown);
     child.wait().expect("wait");
     String::from_utf8_lossy(&shown).into_owned()

@@ -1,4 +1,4 @@
-//! Where documents have moved to, and where nobody follows.
+//! Where documents have moved to, and redirects that are not followed.
 
 use windlass_tests::{Outcome, windlass};
 

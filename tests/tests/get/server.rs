@@ -15,7 +15,7 @@ pub(crate) struct Server {
     requests: Receiver<String>,
 }
 
-/// The connection to a client whose request was read.
+/// The connection to a client after its request was read.
 pub(crate) struct Client(TcpStream);
 
 impl Server {
@@ -46,7 +46,7 @@ impl Server {
         Self { address, requests }
     }
 
-    /// Answers everybody with these bytes, and closes the connection.
+    /// Answers every client with these bytes, and closes the connection.
     pub(crate) fn that_says(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |client, _| client.say(&answer))
@@ -113,7 +113,7 @@ impl Client {
     /// Sends until all is sent or the client takes nothing for `patience`. How much went.
     pub(crate) fn push(&mut self, bytes: &[u8], patience: Duration) -> usize {
         self.0.set_write_timeout(Some(patience)).expect("a timeout");
-        // A kernel that lends more would hide who is held up.
+        // A kernel that lends more would hide which side is held up.
         setsockopt(&self.0, sockopt::SndBuf, &(256 << 10)).expect("SO_SNDBUF");
         let mut sent = 0;
         for piece in bytes.chunks(64 << 10) {

@@ -104,7 +104,7 @@ fn a_user_and_a_password_are_told_to_the_server_and_to_no_other() {
         assert!(server.request().contains(field));
     }
     assert!(!other.request().contains("Authorization"));
-    // Nor to a user who looks at an error.
+    // Nor to a user that looks at an error.
     let refuses = Server::that_says("HTTP/1.1 401 Unauthorized\r\n\r\n");
     let url = refuses.url("/").replace("http://", "http://u:sesame@");
     let outcome = windlass!("get", url).run();

@@ -51,7 +51,7 @@ impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
     }
 
     /// Takes input up to the next operation, as [`Session::input`] does, and does not need to write
-    /// to it. The rest of it, at whose front lies what a [`Op::Store`] names.
+    /// to it. The rest of it, with the bytes of an [`Op::Store`] at its front.
     // Inlined into `input`, it makes images larger.
     #[inline(never)]
     pub fn receive<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {

@@ -6,7 +6,7 @@ use crate::file::{Digest, DigestKind};
 use crate::text::Text;
 
 /// Extensions of a request or an answer: `name NUL value NUL`, in any order. One that is unknown, or
-/// whose value is not understood, is as if it were not there; of two alike the first counts. What a
+/// with a value that is not understood, is ignored; of two alike the first counts. What a
 /// server does not repeat in its answer it does not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -19,7 +19,7 @@ pub struct Options {
     /// bytes before `offset`, or of the last [`PREFIX_WINDOW`](super::PREFIX_WINDOW) of them. If the
     /// server's are others, it sends from the beginning.
     pub prefix: Option<Digest>,
-    /// `digest`, whose value is `blake3` or `crc32`: a frame with the digest of the whole file, that
+    /// `digest`, with the value `blake3` or `crc32`: a frame with the digest of the whole file, that
     /// before `offset` included, follows the last one. Not done where the `offset` that was asked for is
     /// beyond [`UNSENT_MAX`](super::UNSENT_MAX).
     pub digest: Option<DigestKind>,

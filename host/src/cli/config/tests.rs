@@ -192,7 +192,7 @@ fn a_check_looks_at_what_would_be_opened() {
         assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
         let top = Top { grace: Micros(0), drain: Micros(0) };
         let later = parse(Path::new("file"), &text, top, false);
-        assert!(later.is_ok(), "whoever is open already does not need it");
+        assert!(later.is_ok(), "a listener that is open does not need it");
     }
 }
 

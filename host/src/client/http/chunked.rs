@@ -34,7 +34,7 @@ enum State {
     Blank {
         size: u64,
     },
-    /// In an extension, which is for nobody.
+    /// In an extension, which is ignored.
     Extension {
         size: u64,
     },
@@ -52,7 +52,7 @@ enum State {
     DataLf,
     /// At the start of a line of the trailers, which may be the empty one that ends them.
     TrailerStart,
-    /// In a trailer, which is for nobody.
+    /// In a trailer, which is ignored.
     Trailer,
     /// Before the LF of the empty line.
     LastLf,

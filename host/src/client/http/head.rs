@@ -20,8 +20,8 @@ pub struct Head {
     pub reason: Box<str>,
     /// The Location field, as it came: a claim for [`Url::redirect`](super::Url::redirect).
     pub location: Option<Box<[u8]>>,
-    /// The content coding of the body, made printable, if it has one. Nobody undoes it: an archive that is
-    /// compressed is often labelled so, and is wanted as it is.
+    /// The content coding of the body, made printable, if it has one. It is not decoded: an archive
+    /// that is compressed is often labelled so, and is wanted as it is.
     pub coding: Option<Box<str>>,
     /// How long the body is, if that is known before its end.
     pub length: Option<u64>,
@@ -62,7 +62,7 @@ pub enum HeadError {
         /// The limit.
         max: usize,
     },
-    /// The server goes on with another protocol, which nobody asked for.
+    /// The server goes on with another protocol, which was not requested.
     Switched,
     /// A Content-Length that is not a number, or is 2^64 or more.
     Length,

@@ -6,7 +6,7 @@
 //!  └──────────────────────────── redirect ◀─────────────────────────────┘
 //! ```
 //!
-//! One request a connection, and the server closes it: what comes behind the answer is nobody's.
+//! One request a connection, and the server closes it: bytes behind the answer are ignored.
 //!
 //! ```
 //! use windlass::client::http::{Fed, Response, Url, get};

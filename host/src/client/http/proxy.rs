@@ -92,7 +92,7 @@ fn is_excepted(list: &str, host: &str) -> bool {
         return true;
     }
     let mut entries = list.split([',', ' ', '\t']).filter(|entry| !entry.is_empty());
-    // A zone says by which interface, and not who.
+    // A zone names an interface, not a host.
     match host.split('%').next().unwrap_or_default().parse::<IpAddr>() {
         Ok(address) => entries.any(|entry| has_address(entry, address)),
         Err(_) => entries.any(|entry| has_name(entry, host)),

@@ -69,7 +69,7 @@ impl Url {
         Self::from_reference(&IriRef::parse(&*escape(text)?)?.to_uri_ref())
     }
 
-    /// Where an answer from here leads whose Location field is `location`, relative or absolute
+    /// The target of an answer from here with the Location field `location`, relative or absolute
     /// (RFC 9110 10.2.2, RFC 3986 5).
     ///
     /// An empty one leads here again. That it leads nowhere for ever is for the caller to notice. A user
@@ -220,7 +220,7 @@ impl fmt::Display for UrlError {
             UrlError::NotSpoken(scheme) => {
                 return write!(f, "{scheme}:// is not spoken yet, only http:// and files://");
             }
-            UrlError::Userinfo => "the URL names a user, and nobody is logged in here",
+            UrlError::Userinfo => "the URL names a user, and this protocol has no login",
             UrlError::NoHost => "the URL has no host",
             UrlError::Host => "the host is neither a name in ASCII nor an address",
             UrlError::Zone => "an IPv6 address is followed by % and no name of an interface",

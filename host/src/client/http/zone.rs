@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::UrlError;
 use crate::addr::HostPort;
 
-/// A URL whose zone was taken out.
+/// A URL without its zone.
 #[derive(Debug)]
 pub(in crate::client) struct Zoneless {
     /// The rest of it.

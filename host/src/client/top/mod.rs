@@ -45,7 +45,7 @@ const SIZE_MAX: Size = Size::new(1024, 512);
 
 const KEYS: &str = "read keys from";
 
-/// Shows the server whose control socket is at `path` until somebody quits, and asks it every
+/// Shows the server with the control socket `path` until the user quits, and asks it every
 /// `interval_us`. It need not be there yet, and may go and come back. The signal that ended it, if one
 /// did; the terminal is as it was before, also after a panic.
 ///

@@ -11,7 +11,7 @@ use crate::status::{State, Status, Worker};
 pub(super) struct Model {
     /// The last answer.
     pub(super) status: Option<Status>,
-    /// Since when nobody answers, and why not.
+    /// Since when no server answers, and the reason.
     pub(super) gone: Option<(Instant, String)>,
     /// Connections a second, one sample an answer, the newest last.
     pub(super) rates: VecDeque<u64>,
@@ -143,7 +143,7 @@ fn rate(last: &Status, next: &Status) -> Option<f64> {
     (last.pid == next.pid).then_some(served as f64 * 1e6 / us as f64)
 }
 
-/// Who needs a look first.
+/// The workers that need attention come first.
 fn urgency(worker: &Worker) -> u8 {
     match worker.state {
         State::Killed => 0,
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_gone_since_the_first_time() {
+    fn a_server_that_is_gone_is_gone_since_the_first_time() {
         let mut model = Model::new();
         model.take(at(1), Err("first".into()));
         model.take(at(2), Err("second".into()));

@@ -93,8 +93,8 @@ const OLD: [c_long; 0] = [];
 /// `memfd_create` is for a copy of a file that does not know its size.
 const OPENING: [c_long; 3] = [SYS_openat2, SYS_newfstatat, SYS_memfd_create];
 
-/// The filter, for a worker that opens files or for one that does not. None on a machine whose numbers
-/// `seccompiler` does not know.
+/// The filter, for a worker that opens files or for one that does not. None on a machine with
+/// numbers that `seccompiler` does not know.
 pub(super) fn compile(opens_files: bool) -> Result<Option<BpfProgram>, BackendError> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();

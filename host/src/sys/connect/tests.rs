@@ -19,7 +19,7 @@ fn address(text: &str) -> Address {
     text.parse().unwrap()
 }
 
-/// A TCP address that is taken and refuses everybody: bound, and not listening.
+/// A TCP address that is taken and refuses every client: bound, and not listening.
 fn deaf() -> (OwnedFd, Address) {
     let any = SockaddrStorage::from("127.0.0.1:0".parse::<SocketAddr>().unwrap());
     let fd = new_socket(&any).unwrap();
@@ -51,20 +51,20 @@ fn a_refusal_names_the_address() {
 }
 
 #[test]
-fn nobody_under_a_unix_name_is_an_error() {
+fn a_unix_name_without_a_server_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = Address::Unix(folder.path().join("socket"));
     let error = connect(&nowhere, far()).unwrap_err();
     assert_eq!(error.to_string(), format!("connect to {nowhere}: No such file or directory"));
-    let nobody = address("unix:@windlass-test-nobody");
-    let error = connect(&nobody, far()).unwrap_err();
-    assert_eq!(error.to_string(), format!("connect to {nobody}: Connection refused"));
+    let missing = address("unix:@windlass-test-missing");
+    let error = connect(&missing, far()).unwrap_err();
+    assert_eq!(error.to_string(), format!("connect to {missing}: Connection refused"));
 }
 
 #[test]
 fn no_answer_ends_at_the_deadline() {
     let listener = Listener::bind(&address("tcp:127.0.0.1:0"), 0).unwrap();
-    // One waits in the queue, which is then full: the kernel drops who comes next.
+    // One waits in the queue, which is then full: the kernel drops the next one.
     let _queued = connect(listener.address(), far()).unwrap();
     let ready = wait(listener.as_fd(), Interest::READ, None, Some(far()));
     assert!(matches!(ready, Woken::Ready(_)));
@@ -74,10 +74,10 @@ fn no_answer_ends_at_the_deadline() {
 }
 
 #[test]
-fn a_host_that_nobody_knows_is_named() {
+fn an_unknown_host_is_named() {
     // RFC 6761: this name never resolves.
-    let error = connect(&address("tcp:nobody.invalid:1"), far()).unwrap_err();
-    assert!(error.to_string().starts_with("resolve nobody.invalid: "), "{error}");
+    let error = connect(&address("tcp:unknown.invalid:1"), far()).unwrap_err();
+    assert!(error.to_string().starts_with("resolve unknown.invalid: "), "{error}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_member_is_watched_for_what_was_said_last() {
 }
 
 #[test]
-fn a_death_is_told_also_to_those_who_wait_for_nothing() {
+fn a_hang_up_is_reported_without_any_interest() {
     let mut epoll = Epoll::new().unwrap();
     let (ours, peer) = Stream::pair().unwrap();
     epoll.add(&ours, Interest::NONE, TOKEN).unwrap();

@@ -21,7 +21,7 @@ use nix::sys::socket::{AddressFamily, Backlog, UnixAddr, bind, listen};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
 
-use super::{Listener, Whose, new_socket};
+use super::{Listener, Owner, new_socket};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -155,12 +155,12 @@ impl Listener {
             return Err(error);
         }
         drop(turn);
-        Ok(Self { fd, address, whose: Whose::Ours, owned_path: Some(file), unserved: Vec::new() })
+        Ok(Self { fd, address, owner: Owner::Ours, owned_path: Some(file), unserved: Vec::new() })
     }
 
-    /// Gives the socket file to `user`, who may then connect to it; and remove it, where the folder
+    /// Gives the socket file to `user`, which may then connect to it; and remove it, where the folder
     /// allows that to the owner of a file. Without one it is this process's user's again. `access` says
-    /// who else may connect.
+    /// which other users may connect.
     ///
     /// # Errors
     /// The file is not ours any more, or this process may not.

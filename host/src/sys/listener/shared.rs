@@ -4,8 +4,8 @@ use std::os::fd::AsRawFd;
 
 use super::connect::{address_of, resolve};
 use super::{
-    Address, Backlog, Error, HostPort, Listener, NOBODY, OwnedPath, RawFd, Result, SockaddrStorage,
-    Whose, set_flags, socket,
+    Address, Backlog, Error, HostPort, Listener, NO_PID, OwnedPath, Owner, RawFd, Result,
+    SockaddrStorage, set_flags, socket,
 };
 
 impl Listener {
@@ -17,7 +17,7 @@ impl Listener {
     /// It is not a listening socket.
     pub fn take_over(raw: RawFd, configured: &Address, own: bool) -> Result<Self> {
         let mut listener = Self::inherit(raw)?;
-        listener.whose = if own { Whose::Lent } else { Whose::Given };
+        listener.owner = if own { Owner::Lent } else { Owner::Given };
         match (configured, &listener.address) {
             // The name that was given, not what it was resolved to.
             (Address::Tcp(at), Address::Tcp(real)) => {
@@ -26,7 +26,7 @@ impl Listener {
             }
             (Address::Unix(path), _) if own => {
                 listener.address = configured.clone();
-                listener.owned_path = Some(OwnedPath::at(path, NOBODY));
+                listener.owned_path = Some(OwnedPath::at(path, NO_PID));
             }
             _ => {}
         }
@@ -42,7 +42,7 @@ impl Listener {
         let address = self.address.clone();
         let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
         set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
-        Ok(Self::of(fd, address, Whose::Given))
+        Ok(Self::of(fd, address, Owner::Given))
     }
 
     /// Whether it is what `address` leads to, by whatever name or spelling; port 0 leads nowhere.
@@ -50,7 +50,7 @@ impl Listener {
         let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
         let real = name.ok().and_then(|name| address_of(&name));
         match (address, real) {
-            // Nobody is asked for a name that could not be it.
+            // The resolver is not asked for a name that cannot be the address.
             (Address::Tcp(at), Some(Address::Tcp(real))) if at.port == real.port => {
                 let real = Address::Tcp(real);
                 let found = resolve(at).unwrap_or_default();

@@ -93,7 +93,7 @@ fn every_socket_is_closed_on_exec_and_never_blocks() {
 }
 
 #[test]
-fn nobody_waiting_is_no_error() {
+fn an_empty_queue_is_no_error() {
     assert!(matches!(tcp().accept(), Accepted::Empty));
 }
 
@@ -128,7 +128,7 @@ fn an_address_in_use_is_named() {
 }
 
 #[test]
-fn an_address_of_somebody_else_is_named() {
+fn an_address_of_another_server_is_named() {
     // TEST-NET-1 (RFC 5737): no host has it.
     let error = Listener::bind(&address("tcp:192.0.2.1:0"), 16).unwrap_err();
     assert!(error.to_string().starts_with("listen on tcp:192.0.2.1:0: "), "{error}");

@@ -34,7 +34,7 @@ fn in_flight(channel: &Channel, payload: &[u8]) -> PipeReader {
     reader
 }
 
-/// Ends when nobody holds the writing end any more. Where somebody does, this never returns.
+/// Ends when no process holds the writing end any more. Otherwise this never returns.
 fn all_of(mut reader: PipeReader) -> String {
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
@@ -85,7 +85,7 @@ fn nothing_yet_a_bare_message_and_the_end_are_three_things() {
 }
 
 #[test]
-fn a_descriptor_that_nobody_claims_is_closed() {
+fn a_descriptor_that_is_not_claimed_is_closed() {
     let (a, b) = Channel::pair().unwrap();
     let reader = in_flight(&a, b"x");
     drop(message(&b));

@@ -74,13 +74,13 @@ fn a_half_close_is_a_hangup_and_not_a_death() {
     peer.shutdown_write();
     let ready = Ready { read: true, hup: true, ..Ready::NONE };
     assert_eq!(wait(ours.as_fd(), Interest::READ, None, None), Woken::Ready(ready));
-    // Who does not read is not told: it would be told for ever.
+    // A member without READ is not told: it would be told for ever.
     let woken = wait(ours.as_fd(), Interest::NONE, None, Some(Instant::ZERO));
     assert_eq!(woken, Woken::TimedOut);
 }
 
 #[test]
-fn a_death_is_told_to_everyone() {
+fn a_hang_up_is_reported_to_every_member() {
     let (ours, peer) = Stream::pair().unwrap();
     drop(peer);
     let ready = Ready { read: true, hup: true, dead: true, ..Ready::NONE };
@@ -88,7 +88,7 @@ fn a_death_is_told_to_everyone() {
 }
 
 #[test]
-fn a_set_names_who_is_ready() {
+fn a_set_names_the_ready_members() {
     let events = [readable(), Event::new().unwrap(), readable()];
     let mut set = PollSet::new();
     for (event, index) in events.iter().zip(0..) {

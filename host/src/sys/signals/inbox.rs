@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The handler runs at any moment, in any thread, between any two instructions. So it takes no lock and
-//! allocates nothing: it walks a list whose inboxes are never freed, only given to the next queue.
+//! allocates nothing: it walks a list of inboxes that are never freed, only given to the next queue.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::SeqCst;
@@ -36,7 +36,7 @@ pub(super) struct Inbox {
     next: *const Inbox,
 }
 
-// SAFETY: all of it is atomic but `next`, which does not change, and whose target is never freed.
+// SAFETY: all of it is atomic but `next`, which does not change; its target is never freed.
 unsafe impl Sync for Inbox {}
 // SAFETY: as above.
 unsafe impl Send for Inbox {}
@@ -44,7 +44,7 @@ unsafe impl Send for Inbox {}
 /// The first inbox of the list.
 static FIRST: AtomicPtr<Inbox> = AtomicPtr::new(ptr::null_mut());
 
-/// The process whose handlers ring. In a child that was forked the bells are those of the parent.
+/// The process of the handlers that ring. In a child that was forked the bells are those of the parent.
 static OWNER: AtomicI32 = AtomicI32::new(0);
 
 impl Inbox {

@@ -1,7 +1,7 @@
 //! Signals of a loop's choosing, read from a descriptor.
 //!
 //! A handler notes them, and nothing is blocked. The other way, to block them and read a `signalfd(2)`,
-//! is an inheritance that nobody sees: every program that is started meanwhile has them blocked too, for
+//! is inherited without a trace: every program that is started meanwhile has them blocked too, for
 //! ever, and does not hear SIGTERM.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! Streams that are no sockets: nothing blocks, nothing is lost, no flag of somebody else changes.
+//! Streams that are no sockets: nothing blocks, nothing is lost, no flag of another process changes.
 
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroUsize;
@@ -77,7 +77,7 @@ fn a_description_that_is_shared_is_used_only_when_it_is_ready() {
 }
 
 #[test]
-fn a_pipe_nobody_reads_is_an_error() {
+fn a_pipe_without_a_reader_is_an_error() {
     let (reader, writer) = std::io::pipe().unwrap();
     let stream = Stream::of(OwnedFd::from(writer));
     drop(reader);
@@ -106,7 +106,7 @@ fn a_socket_is_a_socket() {
 }
 
 #[test]
-fn a_connection_is_untouched_until_somebody_reads_or_writes() {
+fn a_connection_is_untouched_until_a_read_or_a_write() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let connect = || {
         let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -134,7 +134,7 @@ fn a_connection_is_untouched_until_somebody_reads_or_writes() {
 
 /// Opened anew it would not: the kernel tells only of writers that leave from then on.
 #[test]
-fn a_fifo_whose_writers_left_tells_its_end() {
+fn a_fifo_without_writers_tells_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     unistd::mkfifo(&path, stat::Mode::S_IRWXU).unwrap();

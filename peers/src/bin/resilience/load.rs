@@ -73,7 +73,7 @@ struct Client {
     answer: Vec<u8>,
 }
 
-/// Whoever has no answer so long after the last one was due has failed.
+/// A client without an answer this long after the last client was due has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a load from `begin` on.

@@ -192,7 +192,7 @@ fn slow(programs: &Programs, kind: Kind) -> Result<Option<Measured>, String> {
     let _held = silent(&server, 10)?;
     let begin = Instant::now();
     let outcome = load(&server, Pace::Rate(500.0), begin, 3.0)?;
-    // Within those 3 s and half a second: who waits longer has given up.
+    // Within those 3 s and half a second: a client that waits longer has given up.
     let patience = Duration::from_millis(500);
     let good = outcome.took.iter().filter(|took| **took <= patience).count();
     Ok(Some(Measured::Share(good, outcome.clients)))

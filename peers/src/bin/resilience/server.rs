@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 /// What a server is to serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Serve {
-    /// A short answer to whoever comes.
+    /// A short answer to every client.
     Short,
     /// The same, by a worker that is replaced after each.
     OneEach,
@@ -118,7 +118,7 @@ pub(crate) struct Server {
     pub(crate) pid: i32,
     pub(crate) speaks: Speaks,
     child: Child,
-    /// Whoever was seen: some servers leave their workers behind.
+    /// Every process that was seen: some servers leave their workers behind.
     seen: Vec<i32>,
 }
 
@@ -197,7 +197,7 @@ impl Drop for Server {
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < patience {
             sleep(Duration::from_millis(1));
         }
-        // Whoever did not end by itself. A pid is not given to somebody else so soon.
+        // Processes that did not end by themselves. A pid is not reused so soon.
         for &pid in &self.seen {
             if proc::runs(pid) {
                 proc::signal(pid, Signal::SIGKILL);

@@ -62,7 +62,7 @@ fn what_a_request_costs_is_bounded() {
     }
 }
 
-/// A shell works for nobody if nothing is sent that a client which is gone would answer with a reset.
+/// If nothing is sent that draws a reset from a client that is gone, a shell works in vain.
 #[test]
 fn an_answer_begins_before_the_work_and_goes_on_during_it() {
     let near = Options { offset: Some(UNSENT_MAX), ..FAR };

@@ -191,7 +191,7 @@ fn no_redirect_leaves_http() {
 }
 
 #[test]
-fn a_user_is_told_to_its_server_and_to_nobody_else() {
+fn a_user_is_sent_to_its_server_and_to_no_other() {
     // RFC 7617 2, and what curl makes of the rest.
     for (text, login) in [
         ("http://Aladdin:open%20sesame@h/x", Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")),
@@ -224,7 +224,7 @@ fn a_user_is_told_to_its_server_and_to_nobody_else() {
         let next = url("http://u:p@h/x").redirect(location).unwrap();
         assert_eq!(next.authorization().as_deref(), login, "{location}");
     }
-    // It comes back, and is nobody's any more.
+    // It comes back, without the user.
     let away = url("http://u:p@h/x").redirect("http://other/").unwrap();
     assert_eq!(away.redirect("http://h/").unwrap().authorization(), None);
 }

@@ -111,7 +111,7 @@ fn a_wide_pool_wraps() {
 }
 
 #[test]
-fn who_is_not_there_is_waited_for() {
+fn a_missing_server_is_waited_for() {
     let mut model = Model::new();
     assert_eq!(screen(&mut model, 40, 4, at(0))[2], "asking");
     model.take(at(1), Err("connection refused".into()));

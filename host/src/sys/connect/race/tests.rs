@@ -72,7 +72,7 @@ fn far() -> Instant {
     clock::now().after(60_000_000)
 }
 
-/// To port 0 nobody can listen: it is refused a moment later. To everybody at once nobody can
+/// No server can listen on port 0: it is refused a moment later. To the broadcast address no client can
 /// connect: it is refused at once.
 #[test]
 fn the_first_that_answers_wins() {

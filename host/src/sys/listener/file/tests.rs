@@ -39,7 +39,7 @@ fn a_socket_file_lives_as_long_as_its_listener() {
 }
 
 #[test]
-fn who_gives_the_listener_up_leaves_the_file() {
+fn giving_the_listener_up_leaves_the_file() {
     let (_folder, path, address) = folder();
     Listener::bind(&address, 16).unwrap().give_up();
     assert!(path.exists());
@@ -113,7 +113,7 @@ fn a_lock_that_a_killed_server_left_is_taken_over() {
 }
 
 #[test]
-fn a_socket_that_somebody_answers_on_is_in_use() {
+fn a_socket_that_a_server_answers_on_is_in_use() {
     let (_folder, _, address) = folder();
     let listener = Listener::bind(&address, 16).unwrap();
     let error = Listener::bind(&address, 16).unwrap_err();
@@ -121,7 +121,7 @@ fn a_socket_that_somebody_answers_on_is_in_use() {
     accepted_after_probes(&listener);
 }
 
-/// Who looked whether somebody answers is in the queue before the client.
+/// The probe for a server that answers is in the queue before the client.
 fn accepted_after_probes(listener: &Listener) {
     let (first, _client) = accepted(listener);
     drop(first);
@@ -157,7 +157,7 @@ fn a_file_that_is_no_stale_socket_is_never_removed() {
     check("a folder");
     std::fs::remove_dir(&path).unwrap();
 
-    // A link, also one to a socket that nobody answers on: it is not ours to judge.
+    // A link, also one to a stale socket: this server does not judge it.
     let stale = folder.path().join("stale");
     Listener::bind(&Address::Unix(stale.clone()), 16).unwrap().give_up();
     std::os::unix::fs::symlink(&stale, &path).unwrap();
@@ -179,7 +179,7 @@ fn a_folder_that_is_not_there_is_an_error() {
 }
 
 #[test]
-fn the_backlog_bounds_who_may_wait() {
+fn the_backlog_bounds_the_clients_that_wait() {
     let listener = Listener::bind(&abstract_name("backlog"), 2).unwrap();
     let join = || connect(listener.address(), clock::now());
     // The kernel lets one more wait than the backlog says.
