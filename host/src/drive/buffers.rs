@@ -8,8 +8,8 @@ use super::rules::{Rules, RulesId, TimeLimits};
 ///
 /// An idle connection has none of this: that is why ten thousand of them are cheap.
 pub struct Buffers {
-    /// What a read fills.
-    pub(super) input: Box<[u8]>,
+    /// What a read fills. Lent to a buffered stream, it is away.
+    pub(super) input: Vec<u8>,
     /// What a session renders into.
     pub(super) output: Box<[u8]>,
     pub(super) spare: Spare,
@@ -57,7 +57,7 @@ impl Buffers {
     fn with(input: usize, output: usize, rules: Rules, reports: Reports) -> Self {
         let mut buffers = Self {
             // Zeroed pages cost nothing until they are used.
-            input: vec![0; input].into_boxed_slice(),
+            input: vec![0; input],
             output: vec![0; output].into_boxed_slice(),
             spare: Spare::default(),
             budget: BUDGET,
@@ -100,8 +100,27 @@ impl Buffers {
 
     fn make_room_for_files(&mut self) {
         if self.rules.iter().any(|rules| rules.root.is_some()) && self.input.len() < FILE_BUFFER {
-            self.input = vec![0; FILE_BUFFER].into();
+            self.input = vec![0; FILE_BUFFER];
         }
+    }
+
+    /// What a read fills. A call that panicked may have kept it.
+    pub(crate) fn input(&mut self) -> &mut Vec<u8> {
+        if self.input.is_empty() {
+            self.input = vec![0; READ_SIZE];
+            self.make_room_for_files();
+        }
+        &mut self.input
+    }
+
+    /// Lends what a read fills to a stream that keeps what its callback leaves.
+    pub(crate) fn take_input(&mut self) -> Vec<u8> {
+        std::mem::take(self.input())
+    }
+
+    /// Takes it back.
+    pub(crate) fn give_back_input(&mut self, input: Vec<u8>) {
+        self.input = input;
     }
 
     /// Whether connections may have the time of a busy server.

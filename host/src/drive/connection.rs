@@ -82,6 +82,7 @@ impl<S: Session + ?Sized> Connection<S> {
     pub fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
         let limits = buffers.rules(self.rules).limits;
+        buffers.input();
         if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
             // The others had their turns since the wait, and something may have come meanwhile: it is
             // looked for before it is said that nothing did.
@@ -137,7 +138,9 @@ impl<S: Session + ?Sized> Connection<S> {
     fn rest(&mut self) -> Next {
         let want = self.session.want();
         let write = want.write || want.file;
-        self.outlet.readiness.writable &= !write;
+        if write {
+            self.outlet.readiness.set_writable(false);
+        }
         Next::Wait(Interest { read: !write, write })
     }
 

@@ -39,11 +39,6 @@ impl Jobs {
         Self { table: Table::default(), buffers }
     }
 
-    /// What they take turns with.
-    pub(crate) fn buffers_mut(&mut self) -> &mut Buffers {
-        &mut self.buffers
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.table.len()

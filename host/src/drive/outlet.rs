@@ -43,7 +43,7 @@ impl Outlet {
         spare: &mut Spare,
         limits: &TimeLimits,
     ) -> Result<(), Fault> {
-        while self.readiness.writable && first.len() + then.len() > 0 {
+        while self.readiness.is_writable() && first.len() + then.len() > 0 {
             let sent = self.stream.send([first, then]).map_err(self.lost(now))?;
             let n = self.did_send(now, sent, first.len() + then.len());
             let of_first = n.min(first.len());
@@ -66,7 +66,7 @@ impl Outlet {
         spare: &mut Spare,
         limits: &TimeLimits,
     ) -> Result<bool, Fault> {
-        while self.readiness.writable
+        while self.readiness.is_writable()
             && let Some(backlog) = &self.backlog
             && let rest @ [_, ..] = &backlog.output[backlog.sent..]
         {
@@ -105,12 +105,12 @@ impl Outlet {
     /// slow reader may not make in time.
     pub(super) fn keep_pace(&mut self, now: Instant, limits: &TimeLimits) {
         let Some(backlog) = &mut self.backlog else { return };
-        if self.readiness.writable && backlog.pace.is_none() {
+        if self.readiness.is_writable() && backlog.pace.is_none() {
             return;
         }
         let unsent = self.stream.unsent().unwrap_or(0);
         let pace = backlog.pace.get_or_insert_with(|| Pace::new(limits));
-        if self.readiness.writable {
+        if self.readiness.is_writable() {
             pace.rest(now, unsent, limits);
         } else {
             pace.wait(now, unsent, limits);

@@ -6,66 +6,61 @@ use crate::sys::ready::Ready;
 
 /// What the last calls and events said. Both kinds of waiting rely on it: after an edge nothing is said
 /// again, and where the level is reported a call that would block is a call too many.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Readiness {
-    input: Input,
-    /// The last write was not cut short, or an event said that there is room.
-    pub(crate) writable: bool,
-    /// An event said that the connection is dead both ways.
-    dead: bool,
-}
+///
+/// In one byte without a niche: a table keeps its variants in that of [`Stage`](super::Connection), which
+/// is at the end of a connection and leaves room for them.
+#[derive(Clone, Copy)]
+pub(crate) struct Readiness(u8);
 
-#[derive(Debug, Clone, Copy)]
-enum Input {
-    Open {
-        /// The last read left something, or an event said that there is something.
-        readable: bool,
-        /// A short read does not mean that nothing is left: reads go on until one would block. An event
-        /// said that the peer sends no more, or that urgent data came, and no event will come for what is
-        /// behind that; or the stream is one that reads short.
-        thorough: bool,
-    },
-    /// Its end was read.
-    Ended,
-}
+/// The last read left something, or an event said that there is something.
+const READABLE: u8 = 1;
+
+/// A short read does not mean that nothing is left: reads go on until one would block. An event said that
+/// the peer sends no more, or that urgent data came, and no event will come for what is behind that; or
+/// the stream is one that reads short.
+const READS_SHORT: u8 = 2;
+
+/// The end of the input was read.
+const ENDED: u8 = 4;
+
+/// The last write was not cut short, or an event said that there is room.
+const WRITABLE: u8 = 8;
+
+/// An event said that the connection is dead both ways.
+const DEAD: u8 = 16;
 
 impl Readiness {
     /// A socket that was just connected. There is room, and events say when there is input.
     pub(crate) const fn of_socket() -> Self {
-        Self::with(true, false)
+        Self(WRITABLE)
     }
 
     /// A stream of any kind; `reads_short`: with more behind.
-    pub(crate) const fn with(writable: bool, reads_short: bool) -> Self {
-        let input = Input::Open { readable: false, thorough: reads_short };
-        Self { input, writable, dead: false }
+    pub(crate) const fn of(reads_short: bool) -> Self {
+        Self(if reads_short { WRITABLE | READS_SHORT } else { WRITABLE })
     }
 
     /// An event.
     pub(crate) fn note(&mut self, ready: Ready) {
-        if let Input::Open { readable, thorough } = &mut self.input {
-            *readable |= ready.read || ready.hup;
-            *thorough |= ready.hup;
-        }
-        self.writable |= ready.write || ready.dead;
-        self.dead |= ready.dead;
+        self.set(READABLE, self.is_readable() || ready.read || ready.hup);
+        self.set(READS_SHORT, self.has(READS_SHORT) || ready.hup);
+        self.set(WRITABLE, self.is_writable() || ready.write || ready.dead);
+        self.set(DEAD, self.is_dead() || ready.dead);
     }
 
     /// The time has come: the kernel is asked before it is said that nothing moved.
     pub(crate) fn look_again(&mut self) {
-        self.note(Ready { read: true, write: true, ..Ready::NONE });
+        self.0 |= READABLE | WRITABLE;
     }
 
     /// A read into `room` bytes.
     pub(crate) fn did_read(&mut self, read: Read, room: usize) {
-        if let Input::Open { readable, thorough } = &mut self.input {
-            match read {
-                // An end that came with the data makes no event of its own.
-                Read::Moved(n) => *readable = n.get() == room || *thorough,
-                Read::WouldBlock => *readable = false,
-                Read::Interrupted => {}
-                Read::Eof => self.input = Input::Ended,
-            }
+        match read {
+            // An end that came with the data makes no event of its own.
+            Read::Moved(n) => self.set(READABLE, n.get() == room || self.has(READS_SHORT)),
+            Read::WouldBlock => self.set(READABLE, false),
+            Read::Interrupted => {}
+            Read::Eof => self.end(),
         }
     }
 
@@ -73,43 +68,71 @@ impl Readiness {
     /// noted that room is waited for.
     pub(crate) fn did_write(&mut self, written: Write, offered: usize) {
         match written {
-            Write::Moved(n) => self.writable = n.get() == offered,
-            Write::WouldBlock | Write::Nothing => self.writable = false,
+            Write::Moved(n) => self.set_writable(n.get() == offered),
+            Write::WouldBlock | Write::Nothing => self.set_writable(false),
             Write::Interrupted => {}
         }
     }
 
     /// Nothing more is to be read.
     pub(crate) fn end(&mut self) {
-        self.input = Input::Ended;
+        self.set(READABLE, false);
+        self.set(ENDED, true);
     }
 
     /// There may be more behind the end that was read.
     pub(crate) fn read_on(&mut self) {
-        if self.has_ended() {
-            self.input = Input::Open { readable: false, thorough: true };
-        }
+        self.set(ENDED, false);
     }
 
     /// Reads go on until one would block.
     pub(crate) fn read_short(&mut self) {
-        if let Input::Open { thorough, .. } = &mut self.input {
-            *thorough = true;
-        }
+        self.set(READS_SHORT, true);
+    }
+
+    /// From now on, whether there is room: where that is known otherwise than by a write.
+    pub(crate) fn set_writable(&mut self, writable: bool) {
+        self.set(WRITABLE, writable);
+    }
+
+    /// Whether there may be room.
+    pub(crate) fn is_writable(self) -> bool {
+        self.has(WRITABLE)
     }
 
     /// Whether there may be input.
     pub(crate) fn is_readable(self) -> bool {
-        matches!(self.input, Input::Open { readable: true, .. })
+        self.has(READABLE)
     }
 
     /// Whether the end of the input was read.
     pub(crate) fn has_ended(self) -> bool {
-        matches!(self.input, Input::Ended)
+        self.has(ENDED)
     }
 
     /// Whether nothing that is sent arrives any more.
     pub(crate) fn is_dead(self) -> bool {
-        self.dead
+        self.has(DEAD)
+    }
+
+    fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    fn set(&mut self, bit: u8, on: bool) {
+        self.0 = if on { self.0 | bit } else { self.0 & !bit };
+    }
+}
+
+impl std::fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bits = [
+            (READABLE, "readable"),
+            (READS_SHORT, "reads short"),
+            (ENDED, "ended"),
+            (WRITABLE, "writable"),
+            (DEAD, "dead"),
+        ];
+        f.debug_set().entries(bits.iter().filter(|(bit, _)| self.has(*bit)).map(|it| it.1)).finish()
     }
 }

@@ -64,20 +64,24 @@ impl<T, M> Table<T, M> {
         self.len() == 0
     }
 
+    /// The token of the thing that is inserted next.
+    pub fn next(&self) -> Token {
+        let index = self.vacant.last().copied();
+        // A process has far fewer descriptors, and far less memory for timers, than 2^32.
+        let index = index.unwrap_or_else(|| u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let generation = self.slots.get(index as usize).map_or(0, |slot| slot.generation);
+        Token { index, generation }
+    }
+
     /// Finds a place for a thing.
     pub fn insert(&mut self, thing: T, mark: M) -> Token {
-        let index = self.vacant.pop();
-        let slot = Slot { generation: 0, turn: Turn::None, mark, armed: None, thing: Some(thing) };
-        let Some(index) = index else {
-            self.slots.push(slot);
-            // A process has far fewer descriptors, and far less memory for timers, than 2^32.
-            let index = u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX);
-            return Token { index, generation: 0 };
-        };
-        let place = &mut self.slots[index as usize];
-        let generation = place.generation;
-        *place = Slot { generation, ..slot };
-        Token { index, generation }
+        let token @ Token { index, generation } = self.next();
+        let slot = Slot { generation, turn: Turn::None, mark, armed: None, thing: Some(thing) };
+        match self.vacant.pop() {
+            Some(_) => self.slots[index as usize] = slot,
+            None => self.slots.push(slot),
+        }
+        token
     }
 
     /// Vacates the place of a thing.
@@ -101,6 +105,11 @@ impl<T, M> Table<T, M> {
     }
 
     /// What the loop noted beside a thing.
+    pub fn mark(&self, token: Token) -> Option<&M> {
+        self.slot(token).map(|slot| &slot.mark)
+    }
+
+    /// What the loop noted beside a thing, to change it.
     pub fn mark_mut(&mut self, token: Token) -> Option<&mut M> {
         self.slot_mut(token).map(|slot| &mut slot.mark)
     }

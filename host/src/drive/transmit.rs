@@ -133,7 +133,7 @@ pub(super) fn perform(
             Ok(Did::Moved(0))
         }
         None if user.piece(0).is_none() => Ok(Did::Nothing),
-        None if !outlet.readiness.writable => Ok(Did::Full),
+        None if !outlet.readiness.is_writable() => Ok(Did::Full),
         None => {
             let by_hand = user.digests().is_some() || file_of(&mut outlet.backlog)?.by_hand;
             let did = if !by_hand && is_extent_next(user) {
@@ -185,7 +185,9 @@ fn send_extent(
     };
     let did = outlet.account(user, now, sent, wanted, SEND_FILE_FACTOR);
     // It may have been the file that ended, and then no event says that there is room.
-    outlet.readiness.writable |= matches!(sent, Write::Moved(_));
+    if let Write::Moved(_) = sent {
+        outlet.readiness.set_writable(true);
+    }
     Ok(did)
 }
 

@@ -120,7 +120,7 @@ impl Buffered {
         let socket = stream.is_socket();
         let reading = socket || !stream.is_write_only();
         // The kernel says whether there is input: a FIFO without a writer reads as one at its end.
-        let readiness = Readiness::with(true, !socket || stream.is_unix());
+        let readiness = Readiness::of(!socket || stream.is_unix());
         Self {
             stream,
             input: Buffer::default(),
@@ -272,14 +272,16 @@ impl Buffered {
 
     /// Sends what can be sent, and the end behind it.
     pub(super) fn flush(&mut self) {
-        while self.writing && self.readiness.writable && !self.output.is_empty() {
+        while self.writing && self.readiness.is_writable() && !self.output.is_empty() {
             match self.stream.send([self.output.data(), &[]]) {
                 Ok(written) => {
                     self.readiness.did_write(written, self.output.len());
                     if let Write::Moved(n) = written {
                         self.write_anew = true;
                         // What is no socket takes less than there is room for.
-                        self.readiness.writable |= !self.socket;
+                        if !self.socket {
+                            self.readiness.set_writable(true);
+                        }
                         self.output.consume(n.get());
                     }
                 }
@@ -293,6 +295,11 @@ impl Buffered {
             self.stage = Stage::HalfClosed;
             self.stream.shutdown_write();
         }
+    }
+
+    /// Whether it waits for input or for room.
+    pub(super) fn wants_anything(&self) -> bool {
+        self.wants_input() || !self.output.is_empty()
     }
 
     /// Whether output waits for room.

@@ -1,73 +1,54 @@
 //! The sources of a loop, and what can be done with them: what a callback is given to act with.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 
-use windlass_core::fault::Fault;
+use tracing::debug;
 use windlass_core::time::Instant;
 
-use super::deadlines::Deadlines;
-use super::members::disown;
+use super::kernel_set::{KernelSet, Watched};
 use super::remote::{Inbox, Remote};
 use super::signal::Handlers;
-use super::slots::{Callback, Handler, Kind, Slots};
+use super::sources::{Alarm, Callback, Descriptor, Source, Sources};
 use super::watch::{Event, Fired, Priority, Watch};
-use super::{BELL, EDGE, Stats, Token};
-use crate::drive::{Buffers, Jobs, Reports, Rules};
+use super::{BELL, SIGNALS, Stats, Token};
+use crate::drive::{Buffers, Reports, Rules};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
-use crate::sys::epoll::Epoll;
 use crate::sys::event::Event as Bell;
-use crate::sys::ready::{Interest, Ready};
+use crate::sys::ready::Ready;
 use crate::sys::root::Root;
 
 /// A call that waits for the end of the round.
 pub(super) type Deferred<S> = Box<dyn FnOnce(&mut S, &mut Context<S>)>;
 
-/// How a session ended, for whoever asked.
-pub(super) type Ended<S> = Box<dyn FnOnce(&mut S, &mut Context<S>, std::result::Result<(), Fault>)>;
-
-/// The sources of a loop: descriptors, timers, signals, children, listeners, streams.
+/// The sources of a loop: descriptors, timers, signals, children, listeners, streams, sessions.
 ///
 /// A callback gets it beside the user's own state, and may add, change and remove anything with it,
 /// itself too. What it removes is not called any more, not even in the same round; what it adds is
 /// called in the next one at the earliest, unless it is asked to be called ([`activate`](Self::activate)).
 pub struct Context<S> {
-    pub(super) epoll: Epoll,
-    pub(super) slots: Slots<S>,
-    /// Which place in `slots` has the descriptor of this number in the kernel's set. A number that
-    /// was closed and opened again belongs to the one who joined last.
-    pub(super) owners: Vec<u32>,
-    pub(super) deadlines: Deadlines,
-    pub(super) connections: Jobs,
-    /// Whoever wants to know how a session of `connections` ended.
-    pub(super) ended: HashMap<Token, Ended<S>>,
-    /// Whose turn it is, by priority.
-    pub(super) queues: [VecDeque<Token>; 3],
-    /// Regular files.
-    pub(super) always: Vec<Token>,
-    pub(super) deferred: VecDeque<Deferred<S>>,
+    pub(super) kernel: KernelSet,
+    pub(super) sources: Sources<S>,
     pub(super) signals: Option<Handlers>,
     /// Opened when the first handle is given out.
     pub(super) inbox: Option<Arc<Inbox<S>>>,
+    pub(super) deferred: VecDeque<Deferred<S>>,
     /// Listeners that rest until something is closed.
     pub(super) resting: Vec<Token>,
-    /// What buffered streams are read into.
-    pub(super) input: Vec<u8>,
+    /// What jobs take turns with, and what buffered streams are read into.
+    pub(super) buffers: Buffers,
     /// Buffers that streams gave back.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) clock: Clock,
     /// When the last wait was over. What is due is judged by this time: the kernel was asked then, so
     /// nothing can have come that the loop does not know of.
     pub(super) woke: Instant,
-    /// Who is being called.
+    /// The source that is being called.
     pub(super) current: Option<Token>,
     pub(super) leave: Leave,
-    /// Sources that can fire.
-    pub(super) live: usize,
-    pub(super) buffered: usize,
     pub(super) stats: Stats,
 }
 
@@ -88,32 +69,21 @@ pub(super) enum Leave {
     AtOnce,
 }
 
-/// Nobody has this descriptor.
-pub(super) const NOBODY: u32 = u32::MAX;
-
 impl<S> Context<S> {
-    pub(super) fn new(epoll: Epoll, clock: Clock) -> Self {
+    pub(super) fn new(kernel: KernelSet, clock: Clock) -> Self {
         Self {
-            epoll,
-            slots: Slots::new(),
-            owners: Vec::new(),
-            deadlines: Deadlines::default(),
-            connections: Jobs::new(Buffers::for_many(Rules::default(), Reports::OnChange)),
-            ended: HashMap::new(),
-            queues: [const { VecDeque::new() }; 3],
-            always: Vec::new(),
-            deferred: VecDeque::new(),
+            kernel,
+            sources: Sources::new(),
             signals: None,
             inbox: None,
+            deferred: VecDeque::new(),
             resting: Vec::new(),
-            input: Vec::new(),
+            buffers: Buffers::for_many(Rules::default(), Reports::OnChange),
             spare: Vec::new(),
             clock,
             woke: (clock.now)(),
             current: None,
             leave: Leave::No,
-            live: 0,
-            buffered: 0,
             stats: Stats::default(),
         }
     }
@@ -134,7 +104,7 @@ impl<S> Context<S> {
         watch: Watch,
         mut callback: impl FnMut(&mut T, &mut S, &mut Self, Event) + 'static,
     ) -> Result<Token> {
-        let token = self.open_source(Kind::Descriptor, watch, &io)?;
+        let watched = self.join(&io, watch)?;
         let call = move |state: &mut S, cx: &mut Self, fired: Fired| {
             let event = if fired.timed_out && !fired.ready.any() {
                 Event::TimedOut
@@ -143,17 +113,21 @@ impl<S> Context<S> {
             };
             callback(&mut io, state, cx, event);
         };
-        self.install(token, Box::new(call));
-        Ok(token)
+        Ok(self.add_descriptor(watched, Box::new(call)))
     }
 
-    /// Whom to call.
-    pub(super) fn install(&mut self, token: Token, callback: Callback<S>) {
-        if let Some(source) = self.slots.get_mut(token) {
-            source.handler = Handler::Callback(callback);
-        }
-        self.start_timeout(token);
-        self.settle(token);
+    /// Watches a descriptor for the source that is added next.
+    pub(super) fn join(&mut self, io: &impl AsFd, watch: Watch) -> Result<Watched> {
+        let joined = self.kernel.join(self.sources.table.next(), io, watch);
+        joined.map_err(Error::of("watch descriptor", io.as_fd().as_raw_fd()))
+    }
+
+    pub(super) fn add_descriptor(&mut self, watched: Watched, callback: Callback<S>) -> Token {
+        let (callback, alarm, fired) = (Some(callback), Alarm::default(), Fired::NOTHING);
+        let source = Descriptor { callback, alarm, watched, fired };
+        let token = self.sources.insert(Source::Descriptor(Box::new(source)));
+        self.start_timeout(token, watched.watch);
+        token
     }
 
     /// Watches the descriptor of `token` for something else from now on; armed, if it was not.
@@ -161,17 +135,17 @@ impl<S> Context<S> {
     /// # Errors
     /// It was removed, it is no descriptor, or it was closed behind the loop's back.
     pub fn watch(&mut self, token: Token, watch: Watch) -> Result<()> {
-        let fail = |errno| Error::new("watch source", token.place(), errno);
-        let source = self.slots.get_mut(token).ok_or_else(|| fail(Errno::ENOENT))?;
-        if source.kind != Kind::Descriptor {
-            return Err(fail(Errno::EINVAL));
+        let fail = |errno| Error::new("watch source", token.index, errno);
+        match self.sources.get_mut(token).ok_or_else(|| fail(Errno::ENOENT))? {
+            Source::Descriptor(descriptor) => {
+                (descriptor.watched.watch, descriptor.watched.is_on) = (watch, true);
+                self.kernel.tell(token, &descriptor.watched).map_err(fail)?;
+            }
+            Source::Job(_) | Source::Timer(_) | Source::Stream(..) | Source::Signal { .. } => {
+                return Err(fail(Errno::EINVAL));
+            }
         }
-        source.watch = watch;
-        source.watched = true;
-        let member = source.member;
-        self.tell_kernel(token, member).map_err(fail)?;
-        self.start_timeout(token);
-        self.settle(token);
+        self.start_timeout(token, watch);
         Ok(())
     }
 
@@ -179,136 +153,115 @@ impl<S> Context<S> {
     /// starts with its last delay, a listener accepts again.
     ///
     /// # Errors
-    /// As [`watch`](Self::watch).
+    /// As [`watch`](Self::watch); it is a session, which says itself what it waits for.
     pub fn arm(&mut self, token: Token) -> Result<()> {
-        let Some(source) = self.slots.get(token) else {
-            return Err(Error::new("arm", "a source", "it was removed"));
-        };
-        match source.kind {
-            Kind::Descriptor => {
-                let watch = source.watch;
+        match self.sources.get_mut(token) {
+            None => Err(Error::new("arm", "a source", "it was removed")),
+            Some(Source::Job(_)) => Err(Error::new("arm", "a session", "it is never disarmed")),
+            Some(Source::Descriptor(descriptor)) => {
+                let watch = descriptor.watched.watch;
                 self.resting.retain(|&resting| resting != token);
                 self.watch(token, watch)
             }
-            Kind::Timer | Kind::Periodic if source.delay_us == 0 => {
+            Some(Source::Timer(timer)) if timer.alarm.delay_us == 0 => {
                 Err(Error::new("arm", "a timer", "it was never given a delay"))
             }
-            Kind::Timer | Kind::Periodic => {
+            Some(Source::Timer(_)) => {
                 self.touch(token);
                 Ok(())
             }
-            Kind::Signal => {
-                if let Some(source) = self.slots.get_mut(token) {
-                    source.watched = true;
-                }
-                self.settle(token);
+            Some(Source::Signal { listens, .. }) => {
+                *listens = true;
+                self.sources.recount(token);
                 Ok(())
             }
-            Kind::Buffered => Ok(()),
+            Some(Source::Stream(..)) => Ok(()),
         }
     }
 
     /// Disarms a source (`event_del`): it does not fire until it is armed again, and what it was to
     /// be called for in this round is forgotten. It stays where it is; see [`remove`](Self::remove).
-    /// A buffered stream is disarmed by [`Buffered::set_reading`](super::Buffered::set_reading).
+    /// A buffered stream is disarmed by [`Buffered::set_reading`](super::Buffered::set_reading), and a
+    /// session goes on.
     pub fn disarm(&mut self, token: Token) {
-        let Some(source) = self.slots.get_mut(token) else { return };
-        if source.kind == Kind::Buffered {
-            return;
+        match self.sources.get_mut(token) {
+            None | Some(Source::Stream(..) | Source::Job(_)) => return,
+            Some(Source::Descriptor(descriptor)) => descriptor.fired = Fired::NOTHING,
+            Some(Source::Timer(timer)) => timer.timed_out = false,
+            Some(Source::Signal { listens, .. }) => *listens = false,
         }
-        source.fired = Fired::NOTHING;
-        source.queued = false;
+        self.sources.table.call_off(token);
+        self.sources.clear_alarm(token);
         self.resting.retain(|&resting| resting != token);
-        self.deadlines.clear(token.place());
         if let Some(signals) = &mut self.signals {
             signals.take(token);
         }
         self.pause(token);
-        self.settle(token);
+        self.sources.recount(token);
     }
 
     /// Removes a source (`event_free`), also the one that is being called, or a connection. Its
     /// descriptor is closed, unless it is shared. True if it was there.
     pub fn remove(&mut self, token: Token) -> bool {
-        if !token.is_source() {
-            return self.hang_up(token);
+        let Some(source) = self.sources.remove(token) else { return false };
+        if let Some(watched) = source.watched() {
+            self.kernel.leave(token, watched);
         }
-        let Some(source) = self.slots.remove(token) else { return false };
-        if let Some(member) = source.member
-            && self.owners[member.index()] == token.index
-        {
-            // Before it is closed: where a copy of it lives on, closing would not take it out.
-            self.epoll.remove(member);
-            self.owners[member.index()] = NOBODY;
-        }
-        if source.always {
-            self.always.retain(|&file| file != token);
-        }
-        if source.kind == Kind::Signal
-            && let Some(signals) = &mut self.signals
-        {
-            signals.remove(token);
+        match &source {
+            Source::Job(_) => drop(self.sources.ended.remove(&token)),
+            Source::Signal { .. } => {
+                if let Some(signals) = &mut self.signals {
+                    signals.remove(token);
+                }
+            }
+            Source::Timer(_) | Source::Descriptor(_) | Source::Stream(..) => {}
         }
         self.resting.retain(|&resting| resting != token);
-        self.deadlines.clear(token.place());
-        self.live -= usize::from(source.counted);
-        self.buffered -= usize::from(source.kind == Kind::Buffered);
         drop(source);
-        self.freed();
+        self.wake_resting();
         true
     }
 
     /// Something was closed: a listener that ran out of descriptors may try again.
-    pub(super) fn freed(&mut self) {
+    pub(super) fn wake_resting(&mut self) {
         while let Some(listener) = self.resting.pop() {
-            self.enqueue(
-                listener,
-                Fired { ready: Ready { read: true, ..Ready::NONE }, timed_out: false },
-            );
+            self.sources.fire(listener, Ready { read: true, ..Ready::NONE });
         }
     }
 
     /// Whether `token` stands for a source or a connection that was not removed.
     pub fn contains(&self, token: Token) -> bool {
-        if token.is_source() {
-            self.slots.get(token).is_some()
-        } else {
-            self.connections.socket(token).is_some()
-        }
+        self.sources.get(token).is_some()
     }
 
     /// Whether a source is armed (pending, as libevent says): it can fire.
     pub fn is_armed(&self, token: Token) -> bool {
-        self.slots.get(token).is_some_and(|source| source.counted)
+        self.sources.is_counted(token)
     }
 
     /// Calls a source in this round or the next, whether or not it fired (`event_active`). A signal that
     /// did not come and a child that did not end are nothing to tell, and nobody is called.
     pub fn activate(&mut self, token: Token) {
-        self.enqueue(token, Fired::NOTHING);
+        self.sources.enqueue(token);
     }
 
-    /// Who goes first in a round. [`Priority::Normal`] unless said otherwise; sessions always are.
+    /// Who goes first in a round. [`Priority::Normal`] unless said otherwise.
     pub fn set_priority(&mut self, token: Token, priority: Priority) {
-        if let Some(source) = self.slots.get_mut(token) {
-            source.priority = priority;
-        }
+        self.sources.set_priority(token, priority);
     }
 
     /// Starts the timeout of a descriptor, or the delay of a timer, anew: as if something had come
     /// just now, also when its time came in this round. Costs a store and a look at the clock; an idle
     /// timeout is to be touched with every message. A descriptor that is disarmed has none.
     pub fn touch(&mut self, token: Token) {
-        let from = self.next();
-        if let Some(source) = self.slots.get_mut(token)
-            && source.delay_us > 0
-            && (source.watched || source.kind != Kind::Descriptor)
-        {
-            source.not_timed_out();
-            self.deadlines.set(token.place(), from.after(source.delay_us));
-            if !source.counted {
-                self.settle(token);
-            }
+        let delay_us = match self.sources.get(token) {
+            Some(Source::Timer(timer)) => timer.alarm.delay_us,
+            Some(Source::Descriptor(it)) if it.watched.is_on => it.alarm.delay_us,
+            _ => 0,
+        };
+        if delay_us > 0 {
+            self.sources.set_alarm(token, self.next().after(delay_us));
+            self.sources.recount(token);
         }
     }
 
@@ -327,8 +280,7 @@ impl<S> Context<S> {
             none => {
                 let mut open = || {
                     let inbox = Inbox::new(Bell::new()?);
-                    self.epoll.join(&*inbox.bell, Interest::READ, EDGE, BELL)?;
-                    disown(&mut self.owners, &*inbox.bell);
+                    self.kernel.join_own(BELL, &*inbox.bell, true)?;
                     Ok(inbox)
                 };
                 let inbox =
@@ -373,7 +325,7 @@ impl<S> Context<S> {
 
     /// Connections with a session, and buffered streams.
     pub fn streams(&self) -> usize {
-        self.connections.len() + self.buffered
+        self.sources.jobs + self.sources.streams
     }
 
     /// What the loop has done so far.
@@ -386,46 +338,73 @@ impl<S> Context<S> {
         self.change_rules(|rules| rules.root = root);
     }
 
-    /// Queues a source for its turn.
-    pub(super) fn enqueue(&mut self, token: Token, fired: Fired) -> bool {
-        let Some(source) = self.slots.get_mut(token) else { return false };
-        source.fired.ready |= fired.ready;
-        source.fired.timed_out |= fired.timed_out;
-        source.queued = true;
-        if !std::mem::replace(&mut source.entered, true) {
-            self.queues[source.priority as usize].push_back(token);
-        }
-        true
-    }
-
     /// Starts the timeout that the watch of a descriptor has.
-    pub(super) fn start_timeout(&mut self, token: Token) {
-        let from = self.next();
-        let Some(source) = self.slots.get_mut(token) else { return };
-        source.not_timed_out();
+    fn start_timeout(&mut self, token: Token, watch: Watch) {
         // Without a timeout it is 0: the next event must not start one that it had before.
-        source.delay_us = source.watch.timeout_us.map_or(0, NonZeroU64::get);
-        match source.delay_us {
-            0 => self.deadlines.clear(token.place()),
-            delay_us => self.deadlines.set(token.place(), from.after(delay_us)),
+        let delay_us = watch.timeout_us.map_or(0, NonZeroU64::get);
+        if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) {
+            descriptor.alarm.delay_us = delay_us;
+        }
+        if delay_us > 0 {
+            self.sources.set_alarm(token, self.next().after(delay_us));
+        } else {
+            self.sources.forget_time_out(token);
+            self.sources.clear_alarm(token);
+        }
+        self.sources.recount(token);
+    }
+
+    /// Whether a descriptor can be reported.
+    pub(super) fn is_watched(&self, token: Token) -> bool {
+        self.sources.get(token).and_then(Source::watched).is_some_and(|watched| watched.is_on)
+    }
+
+    /// Watches a descriptor no more, for the time being.
+    pub(super) fn pause(&mut self, token: Token) {
+        if let Some(watched) = self.sources.get_mut(token).and_then(Source::watched_mut)
+            && std::mem::replace(&mut watched.is_on, false)
+        {
+            // If it was closed, nothing is watched: as wanted.
+            let _ = self.kernel.tell(token, watched);
         }
     }
 
-    /// Counts a source among those that can fire, or not.
-    pub(super) fn settle(&mut self, token: Token) {
-        let Some(source) = self.slots.get_mut(token) else { return };
-        let can_fire = source.watched || self.deadlines.is_set(token.place());
-        if can_fire != std::mem::replace(&mut source.counted, can_fire) {
-            self.live = if can_fire { self.live + 1 } else { self.live - 1 };
+    /// Makes a new set in the kernel and puts everything into it again: after a fork, and when a
+    /// descriptor was closed that the old set cannot forget, because a copy of it lives on.
+    pub(super) fn rebuild(&mut self) -> std::result::Result<(), Errno> {
+        debug!("a new epoll set");
+        self.stats.rebuilt += 1;
+        self.kernel.renew()?;
+        if let Some(inbox) = &self.inbox {
+            self.kernel.join_own(BELL, &*inbox.bell, true)?;
         }
+        if let Some(signals) = &self.signals {
+            self.kernel.join_own(SIGNALS, signals, false)?;
+        }
+        let mut lost = Vec::new();
+        for (token, source, _) in self.sources.table.iter() {
+            match source {
+                Source::Job(job) if self.kernel.join_until_closed(token, job).is_err() => {
+                    // Its number was taken over behind the loop's back.
+                    lost.push(token);
+                }
+                Source::Descriptor(descriptor) => self.kernel.rejoin(token, &descriptor.watched),
+                Source::Stream(watched, _) => self.kernel.rejoin(token, watched),
+                Source::Job(_) | Source::Timer(_) | Source::Signal { .. } => {}
+            }
+        }
+        for token in lost {
+            self.remove(token);
+        }
+        Ok(())
     }
 
     /// Whether nothing can happen any more.
     pub(super) fn is_idle(&self) -> bool {
-        self.live == 0
-            && self.connections.is_empty()
+        self.sources.live == 0
+            && self.sources.jobs == 0
             && self.deferred.is_empty()
-            && self.queues.iter().all(VecDeque::is_empty)
+            && self.sources.queues.iter().all(VecDeque::is_empty)
             // In this order: the last words of a handle come before it is dropped.
             && self
                 .inbox

@@ -5,7 +5,6 @@ use windlass_core::stream::Read;
 use super::buffer::Buffer;
 use super::buffered::{Buffered, Direction, Stage, StreamEvent};
 use super::context::Leave;
-use super::watch::Fired;
 use super::{Context, Token};
 use crate::drive::{BUDGET, LINGER_US, Last, READ_SIZE, discard};
 use crate::sys::Errno;
@@ -24,9 +23,9 @@ pub(super) struct Conversation<S> {
 /// time does not keep the loop to itself.
 const DRAINED_COST: usize = 16 * 1024;
 
-/// One step of a turn.
-enum Step {
-    /// There may be more to do.
+/// What a turn, or a step of it, leaves to do.
+pub(super) enum Step {
+    /// There may be more.
     Again,
     /// Nothing, until something happens.
     Wait,
@@ -36,11 +35,9 @@ enum Step {
 
 impl<S> Conversation<S> {
     /// Moves what can be moved, and tells of it.
-    pub(super) fn turn(&mut self, state: &mut S, cx: &mut Context<S>, token: Token, fired: Fired) {
-        let ready = fired.ready;
-        self.io.readiness.note(ready);
+    pub(super) fn turn(&mut self, state: &mut S, cx: &mut Context<S>, token: Token) -> Step {
         if let Stage::Connecting { until } = self.io.stage {
-            if ready.write || ready.dead {
+            if self.io.readiness.is_writable() {
                 self.connected(state, cx);
             } else if until.is_some_and(|until| until <= cx.woke) {
                 self.fail(state, cx, Errno::ETIMEDOUT);
@@ -67,18 +64,7 @@ impl<S> Conversation<S> {
         }
         self.io.input.give_back(&mut cx.spare);
         self.io.output.give_back(&mut cx.spare);
-        let Some(source) = cx.slots.get_mut(token) else { return };
-        if source.always {
-            // A regular file is reported in every round in which it is watched.
-            source.watched = self.io.wants_input() || !self.io.output.is_empty();
-        }
-        match self.io.deadline() {
-            Some(at) => cx.deadlines.set(token.place(), at),
-            None => cx.deadlines.clear(token.place()),
-        }
-        if matches!(step, Step::Yield) {
-            cx.enqueue(token, Fired::NOTHING);
-        }
+        step
     }
 
     fn step(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) -> Step {
@@ -145,11 +131,10 @@ impl<S> Conversation<S> {
 
     /// One read, and the call for it.
     fn read(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) {
-        let mut buf = std::mem::take(&mut cx.input);
-        buf.resize(READ_SIZE, 0);
-        let read = self.io.stream.recv(&mut buf);
+        let mut buf = cx.buffers.take_input();
+        let read = self.io.stream.recv(&mut buf[..READ_SIZE]);
         if let Ok(read) = read {
-            self.io.readiness.did_read(read, buf.len());
+            self.io.readiness.did_read(read, READ_SIZE);
         }
         match read {
             Ok(Read::Moved(n)) => {
@@ -157,7 +142,8 @@ impl<S> Conversation<S> {
                 *budget = budget.saturating_sub(n);
                 self.io.read_anew = true;
                 if self.io.input.is_empty() && n >= self.io.read_marks.low {
-                    cx.input = self.tell_of(state, cx, buf, n);
+                    buf = self.tell_of(state, cx, buf, n);
+                    cx.buffers.give_back_input(buf);
                     return;
                 }
                 self.io.fresh = true;
@@ -168,7 +154,7 @@ impl<S> Conversation<S> {
             Ok(Read::Eof | Read::WouldBlock | Read::Interrupted) => {}
             Err(errno) => self.fail(state, cx, self.io.broken.unwrap_or(errno)),
         }
-        cx.input = buf;
+        cx.buffers.give_back_input(buf);
     }
 
     /// Tells of `n` bytes where the kernel put them, and gives the buffer back: only what the call
@@ -206,9 +192,8 @@ impl<S> Conversation<S> {
 
     /// Hears out a peer that still talks. `talks`: it did before.
     fn linger(&mut self, cx: &mut Context<S>, budget: &mut usize, talks: bool) -> Step {
-        cx.input.resize(READ_SIZE, 0);
         let Buffered { stream, readiness, .. } = &mut self.io;
-        let last = discard(stream, readiness, talks, &mut cx.input, budget);
+        let last = discard(stream, readiness, talks, cx.buffers.input(), budget);
         if last == Last::Gone {
             self.io.stage = Stage::Gone;
         } else if !talks {

@@ -20,14 +20,14 @@ use windlass_core::time::Instant;
 use windlass_core::time::Wake;
 
 use super::context::{Clock, Leave};
+use super::conversation::Step;
+use super::kernel_set::KernelSet;
 use super::remote::Call;
-use super::slots::{Handler, Kind};
+use super::sources::Source;
 use super::watch::{Fired, Priority, micros};
 use super::{BELL, Context, SIGNALS, Token};
-use crate::drive::After;
 use crate::error::{Error, Result};
 use crate::sys::clock;
-use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::signals::SignalQueue;
 
@@ -73,8 +73,8 @@ impl<S> EventLoop<S> {
     }
 
     fn with(clock: Clock) -> Result<Self> {
-        let epoll = Epoll::new().map_err(Error::of("open", "an epoll instance"))?;
-        Ok(Self { context: Context::new(epoll, clock), calls: Vec::new() })
+        let kernel = KernelSet::new().map_err(Error::of("open", "an epoll instance"))?;
+        Ok(Self { context: Context::new(kernel, clock), calls: Vec::new() })
     }
 
     /// Runs until a callback says [`exit`](Context::exit), or nothing is left that could happen: no
@@ -135,7 +135,7 @@ impl<S> EventLoop<S> {
     fn round(&mut self, state: &mut S, limit: Wake) -> Result<()> {
         let cx = &mut self.context;
         let wait_us = cx.wait_us(limit);
-        let count = cx.epoll.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
+        let count = cx.kernel.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
         cx.woke = cx.now();
         cx.stats.rounds += 1;
         let round = Round(cx);
@@ -168,12 +168,13 @@ impl<S> Drop for Round<'_, S> {
 impl<S> Context<S> {
     fn wait_us(&mut self, limit: Wake) -> Option<u64> {
         let in_a_hurry = !self.deferred.is_empty()
-            || self.queues.iter().any(|queue| !queue.is_empty())
+            || self.sources.queues.iter().any(|queue| !queue.is_empty())
             || self.leave != Leave::No
-            || self.always.iter().any(|&file| self.slots.get(file).is_some_and(|file| file.watched))
+            || self.kernel.always().iter().any(|&file| self.is_watched(file))
             // A run that has nothing left to wait for ends instead.
             || self.is_idle() && limit == Wake::Never;
-        match self.deadlines.wake().min(self.connections.wake()).min(limit) {
+        let wake = self.sources.table.wake(|source| source.deadline(&self.buffers));
+        match wake.min(limit) {
             _ if in_a_hurry => Some(0),
             Wake::Now => Some(0),
             // From now on, not from the beginning of the last round: its calls took their time.
@@ -182,71 +183,61 @@ impl<S> Context<S> {
         }
     }
 
-    /// Whoever the kernel reported joins the run queue, and whoever is due.
+    /// What the kernel reported joins the run queue, and what is due.
     fn harvest(&mut self, count: usize) -> Result<()> {
         let mut leaked = false;
         // The wait may have found a descriptor before a handler, which runs when the wait returns, rang the
         // bell. A signal is not behind what happened after it: a child's end, say.
         self.collect_signals(SignalQueue::noted);
         for index in 0..count {
-            let (token, ready) = self.epoll.event(index);
+            let (token, ready) = self.kernel.event(index);
             match token {
                 // Read with the round's other calls.
                 BELL => {}
                 SIGNALS => self.collect_signals(SignalQueue::take),
-                token if token.is_source() => leaked |= !self.reported(token, ready),
-                token if self.connections.socket(token).is_none() => {
-                    self.stats.stale += 1;
-                    leaked = true;
-                }
-                token => self.enqueue_connection(token, ready),
+                token => leaked |= !self.reported(token, ready),
             }
         }
-        for index in 0..self.always.len() {
-            let file = self.always[index];
-            if let Some(source) = self.slots.get(file)
-                && source.watched
-            {
-                let Interest { read, write } = source.watch.interest;
+        for index in 0..self.kernel.always().len() {
+            let file = self.kernel.always()[index];
+            if let Some(watched) = self.sources.get(file).and_then(Source::watched) {
+                let Interest { read, write } = watched.watch.interest;
                 self.reported(file, Ready { read, write, ..Ready::NONE });
             }
         }
-        self.expire();
-        while let Some(token) = self.connections.expired(self.woke) {
-            self.enqueue_connection(token, Ready::NONE);
-        }
+        self.sources.expire(self.woke, &self.buffers);
         if leaked { self.rebuild().map_err(Error::of("renew", "an epoll set")) } else { Ok(()) }
     }
 
-    /// A source is ready. False when it was removed, before this wait: whoever is removed leaves the
+    /// A source is ready. False when it was removed, before this wait: what is removed leaves the
     /// kernel's set, so its descriptor was closed first, and lives on in a copy that only a new set
     /// forgets. (A session's socket leaves the set by being closed, which saves a system call for each;
     /// with a copy alive it stays, and is found in the same way.)
     fn reported(&mut self, token: Token, ready: Ready) -> bool {
-        let Some(source) = self.slots.get_mut(token) else {
+        let Some(source) = self.sources.get_mut(token) else {
             self.stats.stale += 1;
             return false;
         };
-        if source.watched {
-            source.watched = !source.watch.trigger.once;
-            self.enqueue(token, Fired { ready, timed_out: false });
+        match source.watched_mut() {
+            Some(watched) if !watched.is_on => {}
+            watched => {
+                if let Some(watched) = watched {
+                    watched.is_on = !watched.watch.trigger.once;
+                }
+                self.sources.fire(token, ready);
+            }
         }
         true
-    }
-
-    fn enqueue_connection(&mut self, token: Token, ready: Ready) {
-        if self.connections.note(token, ready) {
-            self.queues[Priority::Normal as usize].push_back(token);
-        }
     }
 
     /// Everyone whose turn it is has it.
     fn dispatch_all(&mut self, state: &mut S) {
         for priority in Priority::ALL {
             let mut turns = priority.share();
-            for _ in 0..self.queues[priority as usize].len() {
-                let Some(token) = self.queues[priority as usize].pop_front() else { break };
-                // Who is gone or was disarmed since takes nobody's turn.
+            for _ in 0..self.sources.queues[priority as usize].len() {
+                let next = self.sources.queues[priority as usize].pop_front();
+                let Some(token) = next else { break };
+                // What is gone or was disarmed since takes no turn of others.
                 turns -= usize::from(self.dispatch(state, token));
                 if self.leave == Leave::AtOnce {
                     return;
@@ -266,97 +257,114 @@ impl<S> Context<S> {
         }
     }
 
-    /// Gives one source, or one connection, its turn. Whether it had one.
+    /// Gives a source its turn. Whether it had one.
     fn dispatch(&mut self, state: &mut S, token: Token) -> bool {
-        if !token.is_source() {
-            self.turn(state, token);
-            return true;
-        }
-        let Some(source) = self.slots.get_mut(token) else {
+        let is_due = self.sources.table.take_turn(token);
+        let Some(source) = self.sources.get_mut(token) else {
             self.stats.stale += 1;
             return false;
         };
-        source.entered = false;
-        // It was disarmed since.
-        if !std::mem::replace(&mut source.queued, false) {
-            return false;
+        // Otherwise it was disarmed since.
+        if is_due {
+            match source {
+                Source::Job(_) => self.carry_on(state, token),
+                Source::Stream(..) => self.converse(state, token),
+                Source::Descriptor(_) => self.call_descriptor(state, token),
+                Source::Timer(timer) => {
+                    timer.timed_out = false;
+                    self.call(state, token, Fired::NOTHING);
+                }
+                Source::Signal { .. } => self.call(state, token, Fired::NOTHING),
+            }
         }
-        let fired = std::mem::replace(&mut source.fired, Fired::NOTHING);
-        let delay_us = if source.kind == Kind::Descriptor { source.delay_us } else { 0 };
-        // One that is to fire once has timed out instead.
-        let is_over = fired.timed_out && source.watch.trigger.once;
-        let starts_anew = delay_us > 0 && source.watched && !is_over;
-        let until = starts_anew.then(|| self.woke.after(delay_us));
-        match until {
-            Some(until) => self.deadlines.set(token.place(), until),
-            None if delay_us > 0 => self.deadlines.clear(token.place()),
-            None => {}
-        }
-        if delay_us > 0 && is_over {
-            self.pause(token);
+        is_due
+    }
+
+    /// Calls a descriptor, whose timeout starts anew with every event.
+    fn call_descriptor(&mut self, state: &mut S, token: Token) {
+        let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) else { return };
+        let fired = std::mem::replace(&mut descriptor.fired, Fired::NOTHING);
+        let (watched, delay_us) = (descriptor.watched, descriptor.alarm.delay_us);
+        let mut until = None;
+        if delay_us > 0 {
+            // One that is to fire once has timed out instead.
+            let is_over = fired.timed_out && watched.watch.trigger.once;
+            if is_over {
+                self.pause(token);
+            }
+            self.sources.clear_alarm(token);
+            if watched.is_on && !is_over {
+                until = Some(self.woke.after(delay_us));
+                self.sources.set_alarm(token, self.woke.after(delay_us));
+            }
         }
         self.call(state, token, fired);
         // The time that the call took is not the peer's silence. A deadline that the call set stays.
         if until.is_some() && self.deadline(token) == until {
-            self.deadlines.set(token.place(), self.next().after(delay_us));
+            self.sources.set_alarm(token, self.next().after(delay_us));
         }
-        true
     }
 
+    /// Calls a source back.
     fn call(&mut self, state: &mut S, token: Token, fired: Fired) {
-        let Some(source) = self.slots.get_mut(token) else { return };
-        let mut handler = std::mem::replace(&mut source.handler, Handler::Away);
+        let Some(mut callback) = self.sources.get_mut(token).and_then(Source::take) else { return };
+        self.during(token, |cx| callback(state, cx, fired));
+        if let Some(source) = self.sources.get_mut(token) {
+            source.put_back(callback);
+            self.sources.recount(token);
+        }
+    }
+
+    /// Gives a buffered stream its turn.
+    fn converse(&mut self, state: &mut S, token: Token) {
+        let Some(Source::Stream(_, io)) = self.sources.get_mut(token) else { return };
+        let Some(mut conversation) = io.take() else { return };
+        let next = self.during(token, |cx| conversation.turn(state, cx, token));
+        if let Some(Source::Stream(watched, io)) = self.sources.get_mut(token) {
+            if watched.is_always_ready() {
+                // A regular file is reported in every round in which it is watched.
+                watched.is_on = conversation.io.wants_anything();
+            }
+            let deadline = conversation.io.deadline();
+            *io = Some(conversation);
+            if let Some(at) = deadline {
+                self.sources.table.arm(token, at);
+            }
+            if let Step::Yield = next {
+                self.sources.enqueue(token);
+            }
+            self.sources.recount(token);
+        }
+    }
+
+    /// Makes a call for a source.
+    fn during<R>(&mut self, token: Token, call: impl FnOnce(&mut Self) -> R) -> R {
         self.stats.calls += 1;
         self.current = Some(token);
-        let mut calling = Calling { cx: self, token, returned: false };
-        match &mut handler {
-            Handler::Callback(callback) => callback(state, calling.cx, fired),
-            Handler::Buffered(conversation) => conversation.turn(state, calling.cx, token, fired),
-            Handler::Away => {}
-        }
-        calling.returned = true;
-        drop(calling);
+        let result = self.guarded(token, call);
         self.current = None;
-        if let Some(source) = self.slots.get_mut(token) {
-            source.handler = handler;
-            self.settle(token);
-        }
+        result
     }
 
-    fn turn(&mut self, state: &mut S, token: Token) {
-        let mut calling = Calling { cx: self, token, returned: false };
-        let after = calling.cx.connections.turn(token, Ready::NONE, calling.cx.now());
-        calling.returned = true;
-        drop(calling);
-        match after {
-            // Everything is watched, edge-triggered, all the time.
-            After::Same | After::Changed(_) => {}
-            After::Again => self.enqueue_connection(token, Ready::NONE),
-            After::Gone(how) => {
-                self.freed();
-                if let Some(ended) = self.ended.remove(&token) {
-                    self.stats.calls += 1;
-                    ended(state, self, how);
-                }
-            }
-        }
+    /// Makes a call. If it panics, the source goes.
+    pub(super) fn guarded<R>(&mut self, token: Token, call: impl FnOnce(&mut Self) -> R) -> R {
+        let calling = Calling { cx: self, token };
+        let result = call(calling.cx);
+        std::mem::forget(calling);
+        result
     }
 }
 
-/// A source or a session is being called. If the call does not return, it panicked, and who was called
-/// goes.
+/// A source is being called. It is dropped only if the call panics, and the source goes then.
 struct Calling<'a, S> {
     cx: &'a mut Context<S>,
     token: Token,
-    returned: bool,
 }
 
 impl<S> Drop for Calling<'_, S> {
     fn drop(&mut self) {
-        if !self.returned {
-            self.cx.current = None;
-            self.cx.remove(self.token);
-        }
+        self.cx.current = None;
+        self.cx.remove(self.token);
     }
 }
 

@@ -3,7 +3,6 @@
 use windlass_core::time::Wake;
 
 use super::context::Leave;
-use super::slots::Kind;
 use super::watch::{Fired, Watch};
 use super::{Context, Token};
 use crate::drive::{Acceptor, Client};
@@ -60,13 +59,13 @@ impl<S> Context<S> {
         let Some(socket) = acceptor.socket() else {
             return Err(Error::new("watch", "a listener", "it was closed"));
         };
-        let token = self.open_source(Kind::Descriptor, Watch::READ, &socket)?;
+        let watched = self.join(&socket, Watch::READ)?;
         let mut resting = false;
         let call = move |state: &mut S, cx: &mut Self, _: Fired| {
             let me = cx.current();
             if std::mem::take(&mut resting) {
                 acceptor.closed();
-                cx.deadlines.clear(me.place());
+                cx.sources.clear_alarm(me);
                 // A listener that was opened stays open.
                 let _ = cx.arm(me);
             }
@@ -89,12 +88,11 @@ impl<S> Context<S> {
                 cx.pause(me);
                 cx.resting.push(me);
                 if let Wake::At(at) = acceptor.wake(now) {
-                    cx.deadlines.set(me.place(), at);
+                    cx.sources.set_alarm(me, at);
                 }
             }
         };
-        self.install(token, Box::new(call));
-        Ok(token)
+        Ok(self.add_descriptor(watched, Box::new(call)))
     }
 }
 

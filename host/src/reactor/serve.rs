@@ -3,16 +3,20 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use tracing::debug;
 use windlass_core::fault::Fault;
 use windlass_core::session::Session;
 
-use super::members::disown;
-use super::watch::{Priority, micros};
+use super::sources::Source;
+use super::watch::micros;
 use super::{Context, Token};
-use crate::drive::{After, Job, REQUEST_MAX_US, Rules, RulesId};
+use crate::drive::{Job, Next, REQUEST_MAX_US, Rules, RulesId};
 use crate::error::{Error, Result};
 use crate::sys::ready::Ready;
 use crate::sys::stream::Stream;
+
+/// How a job ended.
+type Outcome = std::result::Result<(), Fault>;
 
 impl<S> Context<S> {
     /// Runs a session over a stream, to its end. It takes no callback: input goes to the session from
@@ -22,7 +26,7 @@ impl<S> Context<S> {
     /// # Errors
     /// The stream cannot be watched: it is a regular file, or the kernel has no room.
     pub fn serve(&mut self, stream: Stream, session: Box<dyn Session + Send>) -> Result<Token> {
-        self.begin(stream, session).map(|(token, _)| token)
+        self.begin_session(stream, session).map(|(token, _)| token)
     }
 
     /// As [`serve`](Self::serve), and calls when the session is over: how it ended. Nothing is called
@@ -36,42 +40,98 @@ impl<S> Context<S> {
         session: Box<dyn Session + Send>,
         ended: impl FnOnce(&mut S, &mut Self, std::result::Result<(), Fault>) + 'static,
     ) -> Result<Token> {
-        let (token, over) = self.begin(stream, session)?;
+        let (token, over) = self.begin_session(stream, session)?;
         match over {
             Some(how) => self.defer(move |state, cx| ended(state, cx, how)),
             None => {
-                self.ended.insert(token, Box::new(ended));
+                self.sources.ended.insert(token, Box::new(ended));
             }
         }
         Ok(token)
     }
 
-    /// The token, and how the session ended if its first turn was its last.
-    fn begin(
+    /// Carries a job to its end: a session over a connection, as a server's offer opens it, under the rules
+    /// that it names. It takes no callback.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub fn carry(&mut self, job: Job) -> Result<Token> {
+        self.begin(job).map(|(token, _)| token)
+    }
+
+    fn begin_session(
         &mut self,
         stream: Stream,
         session: Box<dyn Session + Send>,
-    ) -> Result<(Token, Option<std::result::Result<(), Fault>>)> {
+    ) -> Result<(Token, Option<Outcome>)> {
         // What is no socket reads short with more behind; a hang-up is what says so.
         let hup = !stream.is_socket();
+        let begun = self.begin(Job::stream(stream, session, self.now()))?;
+        if hup {
+            self.sources.fire(begun.0, Ready { hup, ..Ready::NONE });
+        }
+        Ok(begun)
+    }
+
+    /// The token, and how the job ended if its first turn was its last.
+    fn begin(&mut self, job: Job) -> Result<(Token, Option<Outcome>)> {
+        let token = self.sources.insert(Source::Job(job));
+        let over = self.turn(token);
+        if over.is_none()
+            && let Some(Source::Job(job)) = self.sources.get(token)
+            && let Err(errno) = self.kernel.join_until_closed(token, job)
+        {
+            self.sources.remove(token);
+            return Err(Error::new("watch", "a stream", errno));
+        }
+        Ok((token, over))
+    }
+
+    /// Gives a job its turn. How it ended, if it is over and gone.
+    fn turn(&mut self, token: Token) -> Option<Outcome> {
         let now = self.now();
-        let (token, after) = self.connections.open(Job::stream(stream, session, now), now);
-        if let After::Gone(how) = after {
-            self.freed();
-            return Ok((token, Some(how)));
-        }
-        if let Some(socket) = self.connections.socket(token) {
-            if let Err(errno) = self.epoll.add_edge(socket, token) {
-                self.connections.close(token);
-                return Err(Error::new("watch", "a stream", errno));
+        let next = self.guarded(token, |cx| match cx.sources.get_mut(token) {
+            Some(Source::Job(job)) => Some(job.turn(Ready::NONE, now, &mut cx.buffers)),
+            _ => None,
+        });
+        match next? {
+            // Everything is watched, edge-triggered, all the time.
+            Next::Wait(_) => {
+                let source = self.sources.get(token);
+                if let Some(at) = source.and_then(|source| source.deadline(&self.buffers)) {
+                    self.sources.table.arm(token, at);
+                }
+                None
             }
-            disown(&mut self.owners, &socket);
+            Next::Again => {
+                self.sources.enqueue(token);
+                None
+            }
+            Next::Closed(how) => {
+                if let Err(fault) = how {
+                    debug!(connection = token.index, %fault, "closed");
+                }
+                self.sources.remove(token);
+                self.wake_resting();
+                Some(how)
+            }
         }
-        let note = Ready { hup, ..Ready::NONE };
-        if (hup || after == After::Again) && self.connections.note(token, note) {
-            self.queues[Priority::Normal as usize].push_back(token);
+    }
+
+    /// Gives a job its turn, and tells of its end.
+    pub(super) fn carry_on(&mut self, state: &mut S, token: Token) {
+        if let Some(how) = self.turn(token)
+            && let Some(ended) = self.sources.ended.remove(&token)
+        {
+            self.stats.calls += 1;
+            ended(state, self, how);
         }
-        Ok((token, None))
+    }
+
+    /// Rules for one more listener: its limits of time, and where its files are. The first ones, of which
+    /// [`RulesId::default`] is the name, hold for what names no others.
+    pub fn add_rules(&mut self, rules: Rules) -> RulesId {
+        self.buffers.add_rules(rules)
     }
 
     /// Connections with a session on which nothing moved for so long are cut. At first none is.
@@ -92,24 +152,14 @@ impl<S> Context<S> {
         self.change_rules(|rules| rules.limits.min_rate = bytes_per_second);
     }
 
-    pub(super) fn change_rules(&mut self, change: impl FnOnce(&mut Rules)) {
-        self.connections.buffers_mut().change_rules(RulesId::default(), change);
+    /// Changes the rules that hold for what names no others, from the next turn on.
+    pub fn change_rules(&mut self, change: impl FnOnce(&mut Rules)) {
+        self.buffers.change_rules(RulesId::default(), change);
     }
 
     /// Connections with a session.
     pub fn connections(&self) -> usize {
-        self.connections.len()
-    }
-
-    /// Removes a connection, whatever its session was about.
-    pub(super) fn hang_up(&mut self, token: Token) -> bool {
-        let there = self.connections.socket(token).is_some();
-        if there {
-            self.connections.close(token);
-            self.ended.remove(&token);
-            self.freed();
-        }
-        there
+        self.sources.jobs
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::members::disown;
-use super::slots::{Handler, Kind, Source};
+use super::sources::Source;
 use super::watch::{Fired, Watch};
 use super::{Context, SIGNALS, Token};
 use crate::error::{Error, Result};
 use crate::sys::pidfd::{Exit, PidFd};
-use crate::sys::ready::Interest;
 use crate::sys::signals::{Caught, SignalQueue};
 use crate::sys::{Errno, Signal};
 
@@ -73,13 +71,10 @@ impl<S> Context<S> {
                 callback(state, cx, caught);
             }
         });
-        let mut source = Source::new(Kind::Signal, Watch::READ, Handler::Callback(call));
-        source.watched = true;
-        let token = self.slots.insert(source);
+        let token = self.sources.insert(Source::Signal { callback: Some(call), listens: true });
         if let Some(signals) = &mut self.signals {
             signals.by.push(Entry { signal, token, caught: None });
         }
-        self.settle(token);
         Ok(token)
     }
 
@@ -88,8 +83,7 @@ impl<S> Context<S> {
             Some(signals) => signals,
             none => {
                 let queue = SignalQueue::new()?;
-                self.epoll.add(&queue, Interest::READ, SIGNALS)?;
-                disown(&mut self.owners, &queue);
+                self.kernel.join_own(SIGNALS, &queue, false)?;
                 none.insert(Handlers { queue, by: Vec::new() })
             }
         };
@@ -101,9 +95,9 @@ impl<S> Context<S> {
         let Some(mut signals) = self.signals.take() else { return };
         while let Some(caught) = next(&signals.queue) {
             for entry in signals.by.iter_mut().filter(|entry| entry.signal == caught.signal) {
-                if self.slots.get(entry.token).is_some_and(|source| source.watched) {
+                if let Some(Source::Signal { listens: true, .. }) = self.sources.get(entry.token) {
                     entry.caught = Some(caught);
-                    self.enqueue(entry.token, Fired::NOTHING);
+                    self.sources.enqueue(entry.token);
                 }
             }
         }

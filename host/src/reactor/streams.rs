@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::buffered::{Buffered, Stage, StreamEvent};
 use super::conversation::{Conversation, StreamCallback};
-use super::slots::{Handler, Kind};
-use super::watch::{Fired, Watch, micros};
+use super::sources::Source;
+use super::watch::{Watch, micros};
 use super::{Context, Token};
 use crate::error::{Error, Result};
 use crate::sys::connect;
@@ -24,7 +24,7 @@ impl<S> Context<S> {
         callback: impl FnMut(&mut Buffered, &mut S, &mut Self, StreamEvent) + 'static,
     ) -> Result<Token> {
         let io = Buffered::new(stream.into(), Stage::Open);
-        self.converse(io, Box::new(callback))
+        self.add_stream(io, Box::new(callback))
     }
 
     /// Connects to `address` without waiting (`bufferevent_socket_connect`), for at most `timeout`.
@@ -42,25 +42,21 @@ impl<S> Context<S> {
         let stream = connect::start(address).map_err(Error::of("connect to", address))?;
         let until = timeout.map(|timeout| self.next().after(micros(timeout)));
         let mut io = Buffered::new(stream, Stage::Connecting { until });
-        io.readiness.writable = false;
-        self.converse(io, Box::new(callback))
+        io.readiness.set_writable(false);
+        self.add_stream(io, Box::new(callback))
     }
 
-    fn converse(&mut self, io: Buffered, callback: StreamCallback<S>) -> Result<Token> {
-        let mut conversation = Box::new(Conversation { io, callback });
-        let watch = Watch::BOTH.edge();
-        let token = self.open_source(Kind::Buffered, watch, &conversation.io.stream)?;
-        self.buffered += 1;
-        if let Some(at) = conversation.io.deadline() {
-            self.deadlines.set(token.place(), at);
+    fn add_stream(&mut self, mut io: Buffered, callback: StreamCallback<S>) -> Result<Token> {
+        let watched = self.join(&io.stream, Watch::BOTH.edge())?;
+        if watched.is_always_ready() {
+            io.readiness.read_short();
         }
-        if let Some(source) = self.slots.get_mut(token) {
-            if source.always {
-                conversation.io.readiness.read_short();
-            }
-            source.handler = Handler::Buffered(conversation);
+        let deadline = io.deadline();
+        let conversation = Box::new(Conversation { io, callback });
+        let token = self.sources.insert(Source::Stream(watched, Some(conversation)));
+        if let Some(at) = deadline {
+            self.sources.table.arm(token, at);
         }
-        self.settle(token);
         Ok(token)
     }
 
@@ -68,16 +64,13 @@ impl<S> Context<S> {
     /// callback has it already, and finds none here. What was changed takes effect in this round or
     /// the next.
     pub fn stream(&mut self, token: Token) -> Option<&mut Buffered> {
-        let Handler::Buffered(_) = self.slots.get(token)?.handler else { return None };
-        self.enqueue(token, Fired::NOTHING);
-        match &mut self.slots.get_mut(token)?.handler {
-            Handler::Buffered(conversation) => {
-                let io = &mut conversation.io;
-                io.output.lend(&mut self.spare);
-                Some(io)
-            }
-            Handler::Callback(_) | Handler::Away => None,
-        }
+        let Source::Stream(_, Some(_)) = self.sources.get(token)? else { return None };
+        self.sources.enqueue(token);
+        let Source::Stream(_, Some(conversation)) = self.sources.get_mut(token)? else {
+            return None;
+        };
+        conversation.io.output.lend(&mut self.spare);
+        Some(&mut conversation.io)
     }
 }
 

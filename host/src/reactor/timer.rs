@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use windlass_core::time::Instant;
 
-use super::slots::{Handler, Kind, Source};
-use super::watch::{Fired, Watch, micros};
+use super::sources::{Alarm, Callback, Source, Timer};
+use super::watch::{Fired, micros};
 use super::{Context, Token};
 
 impl<S> Context<S> {
@@ -32,67 +32,54 @@ impl<S> Context<S> {
     pub fn every(
         &mut self,
         period: Duration,
-        mut callback: impl FnMut(&mut S, &mut Self) + 'static,
+        callback: impl FnMut(&mut S, &mut Self) + 'static,
     ) -> Token {
-        let call = Box::new(move |state: &mut S, cx: &mut Self, _: Fired| callback(state, cx));
-        let source = Source::new(Kind::Periodic, Watch::READ, Handler::Callback(call));
-        let token = self.slots.insert(source);
+        let token = self.add_timer(true, callback);
         self.arm_after(token, period);
         token
     }
 
     /// A timer that is not armed yet (`evtimer_new`). It calls once each time it was armed.
-    pub fn timer(&mut self, mut callback: impl FnMut(&mut S, &mut Self) + 'static) -> Token {
+    pub fn timer(&mut self, callback: impl FnMut(&mut S, &mut Self) + 'static) -> Token {
+        self.add_timer(false, callback)
+    }
+
+    fn add_timer(
+        &mut self,
+        repeats: bool,
+        mut callback: impl FnMut(&mut S, &mut Self) + 'static,
+    ) -> Token {
         let call = Box::new(move |state: &mut S, cx: &mut Self, _: Fired| callback(state, cx));
-        self.slots.insert(Source::new(Kind::Timer, Watch::READ, Handler::Callback(call)))
+        let (callback, alarm) = (Some(call as Callback<S>), Alarm::default());
+        self.sources.insert(Source::Timer(Timer { callback, alarm, repeats, timed_out: false }))
     }
 
     /// Arms a timer, armed or not, to call after `delay` (`evtimer_add`). For a periodic one that is
     /// its period from now on. A descriptor is given a timeout that is not in its
     /// [`Watch`], until it is next armed.
     pub fn arm_after(&mut self, token: Token, delay: Duration) {
-        if let Some(source) = self.slots.get_mut(token)
-            && source.kind != Kind::Buffered
-            && source.kind != Kind::Signal
-        {
-            source.delay_us = micros(delay);
-            self.touch(token);
+        match self.sources.get_mut(token) {
+            Some(Source::Timer(timer)) => timer.alarm.delay_us = micros(delay),
+            Some(Source::Descriptor(descriptor)) => descriptor.alarm.delay_us = micros(delay),
+            Some(Source::Job(_) | Source::Stream(..) | Source::Signal { .. }) | None => {}
         }
+        self.touch(token);
     }
 
     /// Arms a timer to call at `at`, by the clock of [`now`](Self::now). A time that is over is the
     /// next round.
     pub fn arm_at(&mut self, token: Token, at: Instant) {
-        if let Some(source) = self.slots.get_mut(token)
-            && matches!(source.kind, Kind::Timer | Kind::Periodic)
-        {
-            source.not_timed_out();
-            self.deadlines.set(token.place(), at);
-            self.settle(token);
+        if let Some(Source::Timer(_)) = self.sources.get(token) {
+            self.sources.set_alarm(token, at);
+            self.sources.recount(token);
         }
     }
 
     /// When a source is called if nothing happens before.
     pub fn deadline(&self, token: Token) -> Option<Instant> {
-        self.slots.get(token)?;
-        self.deadlines.get(token.place())
-    }
-
-    /// The sources whose time has come take their turn.
-    pub(super) fn expire(&mut self) {
-        while let Some((place, at)) = self.deadlines.expired(self.woke) {
-            let Some(token) = self.slots.token(place) else { continue };
-            if let Some(source) = self.slots.get_mut(token)
-                && source.kind == Kind::Periodic
-            {
-                let missed = self.woke.since(at) / source.delay_us;
-                let next = at.after(source.delay_us.saturating_mul(missed + 1));
-                // At the end of time there is no next one.
-                if next > self.woke {
-                    self.deadlines.set(place, next);
-                }
-            }
-            self.enqueue(token, Fired { timed_out: true, ..Fired::NOTHING });
+        match self.sources.get(token)? {
+            Source::Job(_) => None,
+            source => source.deadline(&self.buffers),
         }
     }
 }

@@ -9,26 +9,20 @@
 //! How to wait, who is next, what a full socket or a hang-up means is the loop's business; the models
 //! before this one show how it is done.
 
-use std::time::Duration;
-
 use windlass_core::time::Wake;
 
 use super::common::Server;
-use crate::drive::Client;
 use crate::error::Result;
 use crate::reactor::{EventLoop, Incoming, Watch};
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut events = EventLoop::new()?;
-    events.set_idle_timeout(server.limits.time.idle_us.map(Duration::from_micros));
-    events.set_request_timeout(server.limits.time.request_us.map(Duration::from_micros));
-    events.set_min_rate(server.limits.time.min_rate);
-    events.set_root(server.offer.root().cloned());
+    events.change_rules(|rules| *rules = server.rules());
     let listener =
         events.accept_with(server.acceptor.take(), |server: &mut Server, cx, incoming| {
-            if let Incoming::Client(Client::Stream(client)) = incoming {
+            if let Incoming::Client(client) = incoming {
                 // It fails where the kernel has no room to watch it, and closes the connection.
-                let _ = cx.serve(client, server.offer.session());
+                let _ = cx.carry(server.offer.open(client, cx.now()));
             }
         })?;
     events.add(server.stop.source(), Watch::READ, move |_, server, cx, _| {

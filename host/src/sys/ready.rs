@@ -66,24 +66,6 @@ impl Token {
     /// Not a connection: the descriptor that asks the server to stop.
     pub const STOP: Self = Self { index: u32::MAX, generation: 1 };
 
-    /// The bit of an index that sets the reactor's sources apart from its connections.
-    const SOURCE: u32 = 1 << 31;
-
-    /// Whether it stands for a source of a reactor, and not for a connection.
-    pub const fn is_source(self) -> bool {
-        self.index & Self::SOURCE != 0
-    }
-
-    /// The token of the source in a place of the reactor's table.
-    pub(crate) const fn source(place: u32, generation: u32) -> Self {
-        Self { index: place | Self::SOURCE, generation }
-    }
-
-    /// The place in its table.
-    pub(crate) const fn place(self) -> u32 {
-        self.index & !Self::SOURCE
-    }
-
     /// As the 64 bits of `epoll_data`.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64

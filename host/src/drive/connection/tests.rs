@@ -83,7 +83,7 @@ fn under(limits: TimeLimits) -> Rules {
 fn buffers(input: usize, output: usize, budget: usize, idle_us: Option<u64>) -> Buffers {
     let limits = TimeLimits { idle_us, ..TimeLimits::default() };
     let mut buffers = Buffers::for_one(under(limits));
-    buffers.input = vec![0; input].into_boxed_slice();
+    buffers.input = vec![0; input];
     buffers.output = vec![0; output].into_boxed_slice();
     buffers.budget = budget;
     buffers

@@ -187,7 +187,7 @@ fn a_change_of_interest_is_said_once() {
 fn lingering(table: Jobs) -> (Jobs, Token, After, Stream) {
     let mut table = table;
     table.buffers.budget = 1;
-    table.buffers.input = vec![0; 1].into_boxed_slice();
+    table.buffers.input = vec![0; 1];
     let (ours, peer) = Stream::pair().unwrap();
     say(&peer, b"ab");
     let (token, after) = table.open(Job::stream(ours, Box::new(TimeServer::new(Stamp(7))), T0), T0);

@@ -270,7 +270,7 @@ fn a_run_queue_is_no_longer_than_the_sources_that_are_there() {
     for _ in 0..500 {
         pass(ms(1));
         round(&mut events, &mut desk);
-        let lengths = [0, 1, 2].map(|it| events.queues[it].len());
+        let lengths = [0, 1, 2].map(|it| events.sources.queues[it].len());
         assert!(lengths.iter().sum::<usize>() <= LOW + 1, "{lengths:?}");
     }
     assert!(events.remove(high));

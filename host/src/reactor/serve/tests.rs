@@ -1,21 +1,26 @@
 //! Sessions in the loop: their end is told, nobody is called for one that was removed, and a peer
 //! that floods leaves the others their turn.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use windlass_core::fault::Peer as PeerFault;
-use windlass_core::session::{Consumed, Echo, Out, Upper};
+use windlass_core::session::files::REQUEST_MAX;
+use windlass_core::session::{Consumed, Echo, FilesServer, Out, Upper};
 use windlass_core::time::Instant;
 use windlass_core::want::{Close, Want};
 
 use super::*;
-use crate::reactor::EventLoop;
+use crate::drive::{Acceptor, Client, TimeLimits};
 use crate::reactor::tests::{
-    Desk, End, Peer, frozen, pair, pass, pump, round, secs, stream_pair, text,
+    Desk, End, Peer, frozen, pair, pass, pump, round, secs, stream_pair, text, until,
 };
+use crate::reactor::{EventLoop, Incoming, Priority};
+use crate::sys::listener::Listener;
+use crate::sys::root::Root;
 
 fn serving(session: impl Session + Send + 'static) -> (EventLoop<Desk>, Desk, Token, Peer) {
     let (mut events, (stream, peer)) = (frozen(), stream_pair());
@@ -260,4 +265,48 @@ fn a_session_whose_socket_lives_on_in_a_copy_is_forgotten_at_its_first_event() {
         assert_eq!(other.heard(), b"X", "the others are in the new set");
     }
     drop(copy);
+}
+
+#[test]
+fn one_loop_serves_two_listeners_by_their_own_rules() {
+    let (mut events, mut desk) = (frozen(), Desk::default());
+    let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut clients = Vec::new();
+    for (folder, (idle, text)) in folders.iter().zip([(5, "of one"), (60, "of the other")]) {
+        std::fs::write(folder.path().join("name"), text).unwrap();
+        let limits = TimeLimits { idle_us: Some(idle * 1_000_000), ..TimeLimits::default() };
+        let root = Some(Arc::new(Root::open(folder.path()).unwrap()));
+        let rules = events.add_rules(Rules { limits, root });
+        let listener = Listener::bind(&"tcp:127.0.0.1:0".parse().unwrap(), 8).unwrap();
+        let address = listener.address().to_string();
+        let acceptor = Acceptor::new(listener, 8);
+        let accepted = move |_: &mut Desk, cx: &mut Context<Desk>, incoming| {
+            if let Incoming::Client(Client::Stream(stream)) = incoming {
+                let session = Box::new(FilesServer::new([0; REQUEST_MAX]));
+                cx.carry(Job::stream(stream, session, cx.now()).under(rules)).unwrap();
+            }
+        };
+        events.accept_with(acceptor, accepted).unwrap();
+        let [asks, waits] =
+            [(); 2].map(|()| TcpStream::connect(address.trim_start_matches("tcp:")).unwrap());
+        (&asks).write_all(b"\0\0\0\x04name").unwrap();
+        let mut heard = Vec::new();
+        until(&mut events, &mut desk, |_, _| hear(&asks, &mut heard));
+        assert!(String::from_utf8_lossy(&heard).contains(text), "{heard:?}");
+        clients.push(waits);
+    }
+    let mut ended =
+        |events: &mut _, client| until(events, &mut desk, |_, _| hear(client, &mut Vec::new()));
+    pass(secs(5));
+    ended(&mut events, &clients[0]);
+    assert_eq!(events.connections(), 1);
+    assert!(!hear(&clients[1], &mut Vec::new()), "it has the limits of the other listener");
+    pass(secs(55));
+    ended(&mut events, &clients[1]);
+}
+
+/// Adds to `all` what has come. True at the end.
+fn hear(mut client: &TcpStream, all: &mut Vec<u8>) -> bool {
+    client.set_nonblocking(true).unwrap();
+    client.read_to_end(all).is_ok()
 }
