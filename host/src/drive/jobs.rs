@@ -9,7 +9,7 @@ use windlass_core::time::{Instant, Wake};
 use super::buffers::Buffers;
 use super::connection::Next;
 use super::job::Job;
-use super::table::Table;
+use super::table::{Entry, Table};
 use crate::sys::ready::{Interest, Ready, Token};
 
 /// All jobs of one loop. Callers hold tokens; with one that is late for its job nothing happens.
@@ -66,14 +66,16 @@ impl Jobs {
     /// Gives a job its turn.
     pub fn turn(&mut self, token: Token, ready: Ready, now: Instant) -> After {
         self.table.take_turn(token);
-        let Some(job) = self.table.get_mut(token) else { return After::Same };
+        let Some(Entry { thing: job, mark, .. }) = self.table.entry(token) else {
+            return After::Same;
+        };
         match job.turn(ready, now, &mut self.buffers) {
             Next::Wait(interest) => {
+                let was = std::mem::replace(mark, interest);
                 if let Some(at) = job.deadline(&self.buffers) {
                     self.table.arm(token, at);
                 }
-                let was = self.table.mark_mut(token).map(|was| std::mem::replace(was, interest));
-                if was == Some(interest) { After::Same } else { After::Changed(interest) }
+                if was == interest { After::Same } else { After::Changed(interest) }
             }
             Next::Again => After::Again,
             Next::Closed(how) => {

@@ -29,4 +29,4 @@ pub use jobs::{After, Jobs};
 pub(crate) use linger::{LINGER_US, Last, discard};
 pub(crate) use readiness::Readiness;
 pub use rules::{REQUEST_MAX_US, Rules, RulesId, TimeLimits};
-pub use table::Table;
+pub use table::{Entry, Table};

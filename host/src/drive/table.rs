@@ -44,6 +44,24 @@ enum Turn {
     Dropped,
 }
 
+/// A thing in its table.
+pub struct Entry<'a, T, M> {
+    /// The thing.
+    pub thing: &'a mut T,
+    /// What the loop noted beside it.
+    pub mark: &'a mut M,
+    turn: &'a mut Turn,
+}
+
+impl<T, M> Entry<'_, T, M> {
+    /// The turn that it was to have is called off.
+    pub fn call_off(&mut self) {
+        if *self.turn == Turn::Due {
+            *self.turn = Turn::Dropped;
+        }
+    }
+}
+
 impl<T, M> Default for Table<T, M> {
     fn default() -> Self {
         Self { slots: Vec::new(), vacant: Vec::new(), deadlines: Deadlines::default() }
@@ -109,9 +127,10 @@ impl<T, M> Table<T, M> {
         self.slot(token).map(|slot| &slot.mark)
     }
 
-    /// What the loop noted beside a thing, to change it.
-    pub fn mark_mut(&mut self, token: Token) -> Option<&mut M> {
-        self.slot_mut(token).map(|slot| &mut slot.mark)
+    /// A thing with what stands beside it, to change them.
+    pub fn entry(&mut self, token: Token) -> Option<Entry<'_, T, M>> {
+        let Slot { turn, mark, thing, .. } = self.slot_mut(token)?;
+        Some(Entry { thing: thing.as_mut()?, mark, turn })
     }
 
     /// All things.
@@ -130,10 +149,8 @@ impl<T, M> Table<T, M> {
 
     /// The turn that a thing was to have is called off.
     pub fn call_off(&mut self, token: Token) {
-        if let Some(slot) = self.slot_mut(token)
-            && slot.turn == Turn::Due
-        {
-            slot.turn = Turn::Dropped;
+        if let Some(mut entry) = self.entry(token) {
+            entry.call_off();
         }
     }
 

@@ -16,6 +16,7 @@ use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
 use super::buffer::Buffer;
+use super::silence::Silence;
 use super::watch::micros;
 use crate::drive::{BUDGET, READ_SIZE, Readiness};
 use crate::sys::Errno;
@@ -53,45 +54,29 @@ pub enum Direction {
 #[derive(Debug)]
 pub struct Buffered {
     pub(super) stream: Stream,
-    pub(super) input: Buffer,
-    pub(super) output: Buffer,
-    /// `Input` is told from so many bytes on; no more is read from so many on.
-    pub(super) read_marks: Marks,
-    pub(super) write_marks: Marks,
-    pub(super) read_timeout_us: u64,
-    pub(super) write_timeout_us: u64,
-    /// When something last moved, or began to be waited for, if there is a timeout.
-    pub(super) read_since: Instant,
-    pub(super) write_since: Instant,
-    /// Whether it was waited for when that was last asked: input, and room for output.
-    pub(super) awaits_input: bool,
-    pub(super) awaits_room: bool,
-    /// Its timeout starts anew: something moved, or was asked for.
-    pub(super) read_anew: bool,
-    pub(super) write_anew: bool,
+    pub(super) readiness: Readiness,
+    pub(super) is_socket: bool,
     pub(super) stage: Stage,
-    /// The user wants input.
-    pub(super) reading: bool,
-    /// Output may go out.
-    pub(super) writing: bool,
+    pub(super) input: Side,
+    pub(super) output: Side,
+    pub(super) output_end: OutputEnd,
     /// Input is no answer to what comes, nor the other way round: it is read also while output waits.
     pub(super) two_way: bool,
-    /// The user has written all it will.
-    pub(super) shutting: bool,
-    pub(super) readiness: Readiness,
-    /// A write failed. What the peer had sent by then is still read.
-    pub(super) broken: Option<Errno>,
-    /// Output was written since `Drained` was last told.
-    pub(super) owed: bool,
-    /// Input that was not told of yet.
-    pub(super) fresh: bool,
-    pub(super) socket: bool,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Marks {
+/// One direction of a stream.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) buffer: Buffer,
+    /// Input is told of from so many bytes on, and output when so many are left.
     pub(super) low: usize,
-    pub(super) high: usize,
+    /// No more is read from so many bytes on, of input or of output.
+    high: usize,
+    pub(super) silence: Silence,
+    /// The user wants it to move.
+    pub(super) is_on: bool,
+    /// Its event is due: there is input, or output was written, since it was last told.
+    pub(super) untold: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,13 +86,11 @@ pub(super) enum Stage {
         until: Option<Instant>,
     },
     Open,
-    /// Our end was told.
-    HalfClosed,
     /// To be closed as soon as the output is out, or then.
     Closing {
         until: Option<Instant>,
     },
-    /// Closed, and the peer still talks: a reset could overtake our last bytes (see `drive`).
+    /// Closed, and the peer still talks.
     Lingering {
         until: Instant,
     },
@@ -115,47 +98,61 @@ pub(super) enum Stage {
     Gone,
 }
 
+/// How far the output has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OutputEnd {
+    Open,
+    /// The user has written all that it will.
+    Asked,
+    /// The peer was told.
+    Told,
+    /// A write failed. What the peer had sent by then is still read.
+    Broken(Errno),
+}
+
+impl Side {
+    fn new(low: usize, high: usize, is_on: bool) -> Self {
+        let (buffer, silence) = (Buffer::default(), Silence::default());
+        Self { buffer, low, high, silence, is_on, untold: false }
+    }
+
+    fn is_full(&self) -> bool {
+        self.buffer.len() >= self.high
+    }
+
+    fn turn(&mut self, on: bool) {
+        if on && !self.is_on {
+            self.silence.restart();
+        }
+        self.is_on = on;
+    }
+}
+
 impl Buffered {
     pub(super) fn new(stream: Stream, stage: Stage) -> Self {
-        let socket = stream.is_socket();
-        let reading = socket || !stream.is_write_only();
-        // The kernel says whether there is input: a FIFO without a writer reads as one at its end.
-        let readiness = Readiness::of(!socket || stream.is_unix());
+        let is_socket = stream.is_socket();
+        let reads = is_socket || !stream.is_write_only();
         Self {
+            // The kernel says whether there is input: a FIFO without a writer reads as one at its end.
+            readiness: Readiness::of(!is_socket || stream.is_unix()),
             stream,
-            input: Buffer::default(),
-            output: Buffer::default(),
-            read_marks: Marks { low: 1, high: READ_SIZE },
-            write_marks: Marks { low: 0, high: BUDGET },
-            read_timeout_us: 0,
-            write_timeout_us: 0,
-            read_since: Instant::ZERO,
-            write_since: Instant::ZERO,
-            awaits_input: false,
-            awaits_room: false,
-            read_anew: false,
-            write_anew: false,
+            is_socket,
             stage,
-            reading,
-            writing: true,
+            input: Side::new(1, READ_SIZE, reads),
+            output: Side::new(0, BUDGET, true),
+            output_end: OutputEnd::Open,
             two_way: false,
-            shutting: false,
-            readiness,
-            broken: None,
-            owed: false,
-            fresh: false,
-            socket,
         }
     }
 
     /// What came and was not consumed.
     pub fn input(&self) -> &[u8] {
-        self.input.data()
+        self.input.buffer.data()
     }
 
     /// Takes `n` bytes of input from the front, or all there are.
     pub fn consume(&mut self, n: usize) {
-        self.input.consume(n);
+        self.input.buffer.consume(n);
     }
 
     /// Queues output. It goes out when the callback returns, or when the loop comes to it, and waits
@@ -163,43 +160,44 @@ impl Buffered {
     /// [`shutdown_write`](Self::shutdown_write) or a failure it is dropped; after
     /// [`close`](Self::close), in the same call, it still goes out.
     pub fn write(&mut self, bytes: &[u8]) {
-        let over = self.shutting || self.broken.is_some() || self.stage == Stage::Gone;
+        let over = self.output_end != OutputEnd::Open || self.stage == Stage::Gone;
         if !over && !bytes.is_empty() {
-            self.write_anew |= self.output.is_empty();
-            self.output.append(bytes);
-            self.owed = true;
+            if self.output.buffer.is_empty() {
+                self.output.silence.restart();
+            }
+            self.output.buffer.append(bytes);
+            self.output.untold = true;
         }
     }
 
     /// Bytes of output that wait.
     pub fn unsent(&self) -> usize {
-        self.output.len()
+        self.output.buffer.len()
     }
 
     /// Whether more output waits than the high watermark says: wait for [`StreamEvent::Drained`].
     /// Meanwhile nothing is read either, so a peer that takes no answers can ask for none; unless
     /// the stream goes [two ways](Self::set_two_way).
     pub fn is_full(&self) -> bool {
-        self.output.len() >= self.write_marks.high
+        self.output.is_full()
     }
 
     /// Moves `n` bytes of input, or all there are, to the output, as `change` leaves them.
     pub fn reply(&mut self, n: usize, change: impl FnOnce(&mut [u8])) {
-        let n = n.min(self.input.len());
-        let mut input = std::mem::take(&mut self.input);
+        let n = n.min(self.input.buffer.len());
+        let mut input = std::mem::take(&mut self.input.buffer);
         change(&mut input.data_mut()[..n]);
         self.write(&input.data()[..n]);
         input.consume(n);
-        self.input = input;
+        self.input.buffer = input;
     }
 
     /// Reads, or does not (`bufferevent_enable`, `bufferevent_disable` of `EV_READ`). At first it
     /// reads what can be read. What is not read waits in the kernel, and then at the peer.
     pub fn set_reading(&mut self, reading: bool) {
         // What is left from before is told again.
-        self.fresh |= reading && !self.reading && !self.input.is_empty();
-        self.read_anew |= reading && !self.reading;
-        self.reading = reading;
+        self.input.untold |= reading && !self.input.is_on && !self.input.buffer.is_empty();
+        self.input.turn(reading);
     }
 
     /// Reads on after [`StreamEvent::Eof`]: a FIFO whose writers left may get another, a terminal may
@@ -212,8 +210,7 @@ impl Buffered {
     /// Lets output go out, or keeps it (`bufferevent_enable`, `bufferevent_disable` of `EV_WRITE`). At
     /// first it goes.
     pub fn set_writing(&mut self, writing: bool) {
-        self.write_anew |= writing && !self.writing;
-        self.writing = writing;
+        self.output.turn(writing);
     }
 
     /// Reads also while output waits: for a relay, whose output comes from somewhere else. If both ends
@@ -226,131 +223,123 @@ impl Buffered {
     /// Tells of input from `low` bytes on, and reads no more while there are `high`: at first 1 and
     /// 64 KiB. One read may pass it by up to 64 KiB.
     pub fn set_read_watermarks(&mut self, low: usize, high: usize) {
-        self.read_marks = Marks { low: low.max(1), high: high.max(low).max(1) };
+        (self.input.low, self.input.high) = (low.max(1), high.max(low).max(1));
     }
 
     /// Tells that output has drained when `low` bytes are left, and is full from `high` bytes on: at
     /// first 0 and 256 KiB.
     pub fn set_write_watermarks(&mut self, low: usize, high: usize) {
-        self.write_marks = Marks { low, high: high.max(low.saturating_add(1)) };
+        (self.output.low, self.output.high) = (low, high.max(low.saturating_add(1)));
     }
 
     /// Tells when nothing came for so long while it was read, and when output waited for so long
     /// and nothing of it went. Both count from the end of this call of the stream's callback, and anew
     /// from each time that something moves. At first it has all the time there is.
     pub fn set_timeouts(&mut self, read: Option<Duration>, write: Option<Duration>) {
-        self.read_timeout_us = read.map_or(0, micros);
-        self.write_timeout_us = write.map_or(0, micros);
-        (self.read_anew, self.write_anew) = (true, true);
+        self.input.silence.set_limit(read.map_or(0, micros));
+        self.output.silence.set_limit(write.map_or(0, micros));
     }
 
     /// Ends our direction when the output is out (`shutdown(SHUT_WR)`): the peer sees the end, and
     /// may still answer. What is no socket has no half-close; there it only ends writing.
     pub fn shutdown_write(&mut self) {
-        self.shutting = true;
+        if self.output_end == OutputEnd::Open {
+            self.output_end = OutputEnd::Asked;
+        }
     }
 
     /// Closes the stream when the output is out, and removes it; nothing is told any more. A peer that
     /// still talks is listened to for up to 2 seconds, so that our last bytes are not lost to a reset.
     pub fn close(&mut self) {
-        self.writing = true;
+        self.output.is_on = true;
         self.stage = match self.stage {
             // It may never connect.
             Stage::Connecting { until } => Stage::Closing { until },
-            Stage::Open | Stage::HalfClosed => Stage::Closing { until: None },
+            Stage::Open => Stage::Closing { until: None },
             over @ (Stage::Closing { .. } | Stage::Lingering { .. } | Stage::Gone) => over,
         };
     }
 
     pub(super) fn wants_input(&self) -> bool {
-        let full = self.is_full() && !self.two_way;
-        self.reading
+        let no_room_to_answer = self.is_full() && !self.two_way;
+        self.input.is_on
             && !self.readiness.has_ended()
-            && !full
-            && self.input.len() < self.read_marks.high
-    }
-
-    /// Sends what can be sent, and the end behind it.
-    pub(super) fn flush(&mut self) {
-        while self.writing && self.readiness.is_writable() && !self.output.is_empty() {
-            match self.stream.send([self.output.data(), &[]]) {
-                Ok(written) => {
-                    self.readiness.did_write(written, self.output.len());
-                    if let Write::Moved(n) = written {
-                        self.write_anew = true;
-                        // What is no socket takes less than there is room for.
-                        if !self.socket {
-                            self.readiness.set_writable(true);
-                        }
-                        self.output.consume(n.get());
-                    }
-                }
-                Err(errno) => {
-                    self.broken = Some(errno);
-                    self.output.consume(usize::MAX);
-                }
-            }
-        }
-        if self.output.is_empty() && self.shutting && self.stage == Stage::Open {
-            self.stage = Stage::HalfClosed;
-            self.stream.shutdown_write();
-        }
-    }
-
-    /// Whether it waits for input or for room.
-    pub(super) fn wants_anything(&self) -> bool {
-        self.wants_input() || !self.output.is_empty()
+            && !no_room_to_answer
+            && !self.input.is_full()
     }
 
     /// Whether output waits for room.
     fn wants_room(&self) -> bool {
-        self.writing && !self.output.is_empty()
+        self.output.is_on && !self.output.buffer.is_empty()
     }
 
-    /// Starts the timeouts of what moved, or is waited for only now. The clock is asked if one needs it.
-    pub(super) fn start_waits(&mut self, from_now: impl FnOnce() -> Instant) {
-        let (reads, writes) = (self.wants_input(), self.wants_room());
-        self.read_anew |= !self.awaits_input;
-        self.write_anew |= !self.awaits_room;
-        (self.awaits_input, self.awaits_room) = (reads, writes);
-        let read = std::mem::take(&mut self.read_anew) && reads && self.read_timeout_us > 0;
-        let write = std::mem::take(&mut self.write_anew) && writes && self.write_timeout_us > 0;
-        if read || write {
-            let now = from_now();
-            self.read_since = if read { now } else { self.read_since };
-            self.write_since = if write { now } else { self.write_since };
+    /// Whether it waits for input or for room.
+    pub(super) fn wants_anything(&self) -> bool {
+        self.wants_input() || !self.output.buffer.is_empty()
+    }
+
+    /// Why its output is lost, if it is.
+    pub(super) fn broken(&self) -> Option<Errno> {
+        if let OutputEnd::Broken(errno) = self.output_end { Some(errno) } else { None }
+    }
+
+    /// Sends what can be sent, and the end behind it.
+    pub(super) fn flush(&mut self) {
+        let output = &mut self.output.buffer;
+        while self.output.is_on && self.readiness.is_writable() && !output.is_empty() {
+            match self.stream.send([output.data(), &[]]) {
+                Ok(written) => {
+                    self.readiness.did_write(written, output.len());
+                    if let Write::Moved(n) = written {
+                        self.output.silence.restart();
+                        output.consume(n.get());
+                        if !self.is_socket {
+                            // It takes less than there is room for.
+                            self.readiness.set_writable(true);
+                        }
+                    }
+                }
+                Err(errno) => {
+                    self.output_end = OutputEnd::Broken(errno);
+                    output.consume(usize::MAX);
+                }
+            }
         }
+        let is_out = self.stage == Stage::Open && output.is_empty();
+        if is_out && self.output_end == OutputEnd::Asked {
+            self.output_end = OutputEnd::Told;
+            self.stream.shutdown_write();
+        }
+    }
+
+    /// The end of a call: starts the timeouts of what moved, or is waited for only now.
+    pub(super) fn start_waits(&mut self, now: impl Fn() -> Instant) {
+        let (reads, writes) = (self.wants_input(), self.wants_room());
+        self.input.silence.wait(reads, &now);
+        self.output.silence.wait(writes, &now);
     }
 
     /// Whether room was waited for for too long.
     pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        let until = self.write_since.after(self.write_timeout_us);
-        self.write_timeout_us > 0 && self.wants_room() && until <= now
+        self.output.silence.end(self.wants_room()).is_some_and(|end| end <= now)
     }
 
     /// Whether input was waited for for too long.
     pub(super) fn is_silent(&self, now: Instant) -> bool {
-        let until = self.read_since.after(self.read_timeout_us);
-        self.read_timeout_us > 0 && self.wants_input() && until <= now
+        self.input.silence.end(self.wants_input()).is_some_and(|end| end <= now)
     }
 
     /// When it is to be looked at if nothing happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Connecting { until } => until,
-            Stage::Lingering { until } => Some(until),
-            Stage::Gone => None,
-            Stage::Open | Stage::HalfClosed | Stage::Closing { .. } => {
-                let read = (self.read_timeout_us > 0 && self.wants_input())
-                    .then(|| self.read_since.after(self.read_timeout_us));
-                let write = (self.write_timeout_us > 0 && self.wants_room())
-                    .then(|| self.write_since.after(self.write_timeout_us));
-                let close = match self.stage {
-                    Stage::Closing { until } => until,
-                    _ => None,
-                };
-                [read, write, close].into_iter().flatten().min()
-            }
-        }
+        let close = match self.stage {
+            Stage::Connecting { until } => return until,
+            Stage::Lingering { until } => return Some(until),
+            Stage::Gone => return None,
+            Stage::Open => None,
+            Stage::Closing { until } => until,
+        };
+        let read = self.input.silence.end(self.wants_input());
+        let write = self.output.silence.end(self.wants_room());
+        [read, write, close].into_iter().flatten().min()
     }
 }

@@ -184,20 +184,14 @@ impl<S> Context<S> {
     /// A buffered stream is disarmed by [`Buffered::set_reading`](super::Buffered::set_reading), and a
     /// session goes on.
     pub fn disarm(&mut self, token: Token) {
-        match self.sources.get_mut(token) {
-            None | Some(Source::Stream(..) | Source::Job(_)) => return,
-            Some(Source::Descriptor(descriptor)) => descriptor.fired = Fired::NOTHING,
-            Some(Source::Timer(timer)) => timer.timed_out = false,
-            Some(Source::Signal { listens, .. }) => *listens = false,
-        }
-        self.sources.table.call_off(token);
-        self.sources.clear_alarm(token);
-        self.resting.retain(|&resting| resting != token);
-        if let Some(signals) = &mut self.signals {
-            signals.take(token);
-        }
+        // Before it is counted.
         self.pause(token);
-        self.sources.recount(token);
+        if self.sources.disarm(token) {
+            self.resting.retain(|&resting| resting != token);
+            if let Some(signals) = &mut self.signals {
+                signals.take(token);
+            }
+        }
     }
 
     /// Removes a source (`event_free`), also the one that is being called, or a connection. Its
@@ -361,11 +355,11 @@ impl<S> Context<S> {
 
     /// Watches a descriptor no more, for the time being.
     pub(super) fn pause(&mut self, token: Token) {
-        if let Some(watched) = self.sources.get_mut(token).and_then(Source::watched_mut)
-            && std::mem::replace(&mut watched.is_on, false)
+        if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token)
+            && std::mem::replace(&mut descriptor.watched.is_on, false)
         {
             // If it was closed, nothing is watched: as wanted.
-            let _ = self.kernel.tell(token, watched);
+            let _ = self.kernel.tell(token, &descriptor.watched);
         }
     }
 

@@ -3,7 +3,7 @@
 use windlass_core::stream::Read;
 
 use super::buffer::Buffer;
-use super::buffered::{Buffered, Direction, Stage, StreamEvent};
+use super::buffered::{Buffered, Direction, OutputEnd, Stage, StreamEvent};
 use super::context::Leave;
 use super::{Context, Token};
 use crate::drive::{BUDGET, LINGER_US, Last, READ_SIZE, discard};
@@ -62,8 +62,8 @@ impl<S> Conversation<S> {
         if self.io.stage == Stage::Gone {
             cx.remove(token);
         }
-        self.io.input.give_back(&mut cx.spare);
-        self.io.output.give_back(&mut cx.spare);
+        self.io.input.buffer.give_back(&mut cx.spare);
+        self.io.output.buffer.give_back(&mut cx.spare);
         step
     }
 
@@ -80,22 +80,21 @@ impl<S> Conversation<S> {
                 return Step::Wait;
             }
             Stage::Lingering { .. } => return self.linger(cx, budget, true),
-            Stage::Open | Stage::HalfClosed => {}
+            Stage::Open => {}
         }
-        let drained = self.io.output.len() <= self.io.write_marks.low;
-        if self.io.owed && drained && self.io.broken.is_none() {
+        let (input, output) = (&self.io.input, &self.io.output);
+        if output.untold && output.buffer.len() <= output.low && self.io.broken().is_none() {
             if *budget == 0 {
                 return Step::Yield;
             }
             *budget = budget.saturating_sub(DRAINED_COST);
-            self.io.owed = false;
+            self.io.output.untold = false;
             self.tell(state, cx, StreamEvent::Drained);
-        } else if self.io.fresh && self.io.reading && self.io.input.len() >= self.io.read_marks.low
-        {
-            self.io.fresh = false;
+        } else if input.untold && input.is_on && input.buffer.len() >= input.low {
+            self.io.input.untold = false;
             self.tell(state, cx, StreamEvent::Input);
         } else if let Some(errno) =
-            self.io.broken.filter(|_| self.io.readiness.has_ended() || !self.io.reading)
+            self.io.broken().filter(|_| self.io.readiness.has_ended() || !input.is_on)
         {
             // Nobody wants more of what came before it broke.
             self.fail(state, cx, errno);
@@ -111,7 +110,7 @@ impl<S> Conversation<S> {
 
     /// Calls, and sends what the call wrote.
     fn tell(&mut self, state: &mut S, cx: &mut Context<S>, event: StreamEvent) {
-        self.io.output.lend(&mut cx.spare);
+        self.io.output.buffer.lend(&mut cx.spare);
         (self.callback)(&mut self.io, state, cx, event);
         if !matches!(self.io.stage, Stage::Connecting { .. }) {
             self.io.flush();
@@ -122,7 +121,8 @@ impl<S> Conversation<S> {
         match self.io.stream.connected() {
             Ok(()) => {
                 self.io.stage = Stage::Open;
-                (self.io.read_anew, self.io.write_anew) = (true, true);
+                self.io.input.silence.restart();
+                self.io.output.silence.restart();
                 self.tell(state, cx, StreamEvent::Connected);
             }
             Err(errno) => self.fail(state, cx, errno),
@@ -140,19 +140,19 @@ impl<S> Conversation<S> {
             Ok(Read::Moved(n)) => {
                 let n = n.get();
                 *budget = budget.saturating_sub(n);
-                self.io.read_anew = true;
-                if self.io.input.is_empty() && n >= self.io.read_marks.low {
+                self.io.input.silence.restart();
+                if self.io.input.buffer.is_empty() && n >= self.io.input.low {
                     buf = self.tell_of(state, cx, buf, n);
                     cx.buffers.give_back_input(buf);
                     return;
                 }
-                self.io.fresh = true;
-                self.io.input.lend(&mut cx.spare);
-                self.io.input.append(&buf[..n]);
+                self.io.input.untold = true;
+                self.io.input.buffer.lend(&mut cx.spare);
+                self.io.input.buffer.append(&buf[..n]);
             }
-            Ok(Read::Eof) if self.io.broken.is_none() => self.tell(state, cx, StreamEvent::Eof),
+            Ok(Read::Eof) if self.io.broken().is_none() => self.tell(state, cx, StreamEvent::Eof),
             Ok(Read::Eof | Read::WouldBlock | Read::Interrupted) => {}
-            Err(errno) => self.fail(state, cx, self.io.broken.unwrap_or(errno)),
+            Err(errno) => self.fail(state, cx, self.io.broken().unwrap_or(errno)),
         }
         cx.buffers.give_back_input(buf);
     }
@@ -160,27 +160,27 @@ impl<S> Conversation<S> {
     /// Tells of `n` bytes where the kernel put them, and gives the buffer back: only what the call
     /// leaves is copied.
     fn tell_of(&mut self, state: &mut S, cx: &mut Context<S>, buf: Vec<u8>, n: usize) -> Vec<u8> {
-        self.io.input.give_back(&mut cx.spare);
-        self.io.input = Buffer::filled(buf, n);
+        self.io.input.buffer.give_back(&mut cx.spare);
+        self.io.input.buffer = Buffer::filled(buf, n);
         self.tell(state, cx, StreamEvent::Input);
-        let lent = std::mem::take(&mut self.io.input);
+        let lent = std::mem::take(&mut self.io.input.buffer);
         if !lent.is_empty() {
-            self.io.input.lend(&mut cx.spare);
-            self.io.input.append(lent.data());
+            self.io.input.buffer.lend(&mut cx.spare);
+            self.io.input.buffer.append(lent.data());
         }
         lent.into_inner()
     }
 
     /// The output goes out, then the end, and then the stream is gone, unless the peer still talks.
     fn close(&mut self, cx: &mut Context<S>, budget: &mut usize) -> Step {
-        if !self.io.output.is_empty() {
+        if !self.io.output.buffer.is_empty() {
             return Step::Wait;
         }
         if *budget == 0 {
             // To close without a look would be a reset, if there is anything.
             return Step::Yield;
         }
-        if !self.io.socket || self.io.broken.is_some() {
+        if !self.io.is_socket || self.io.broken().is_some() {
             self.io.stage = Stage::Gone;
             return Step::Wait;
         }
@@ -216,22 +216,22 @@ impl<S> Conversation<S> {
             | Stage::Gone => {
                 return false;
             }
-            Stage::Open | Stage::HalfClosed if self.io.is_silent(cx.woke) => {
-                self.io.reading = false;
+            Stage::Open if self.io.is_silent(cx.woke) => {
+                self.io.input.is_on = false;
                 Direction::Read
             }
-            Stage::Open | Stage::HalfClosed if write => {
-                self.io.write_anew = true;
+            Stage::Open if write => {
+                self.io.output.silence.restart();
                 Direction::Write
             }
-            Stage::Open | Stage::HalfClosed => return false,
+            Stage::Open => return false,
         };
         self.tell(state, cx, StreamEvent::TimedOut(late));
         true
     }
 
     fn fail(&mut self, state: &mut S, cx: &mut Context<S>, errno: Errno) {
-        self.io.broken = Some(errno);
+        self.io.output_end = OutputEnd::Broken(errno);
         (self.callback)(&mut self.io, state, cx, StreamEvent::Failed(errno));
         self.io.stage = Stage::Gone;
     }

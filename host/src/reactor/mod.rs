@@ -165,6 +165,7 @@ mod listener;
 mod remote;
 mod serve;
 mod signal;
+mod silence;
 mod sources;
 mod streams;
 mod timer;

@@ -10,7 +10,7 @@ use super::conversation::Conversation;
 use super::kernel_set::Watched;
 use super::watch::{Fired, Priority};
 use super::{Context, Token};
-use crate::drive::{Buffers, Job, Table};
+use crate::drive::{Buffers, Entry, Job, Table};
 use crate::sys::ready::Ready;
 
 /// What a loop calls when a source fires.
@@ -212,7 +212,7 @@ impl<S> Sources<S> {
     }
 
     pub(super) fn remove(&mut self, token: Token) -> Option<Source<S>> {
-        let was_counted = self.table.mark_mut(token)?.is_counted;
+        let was_counted = self.is_counted(token);
         let source = self.table.remove(token)?;
         self.live -= usize::from(was_counted);
         self.jobs -= usize::from(matches!(source, Source::Job(_)));
@@ -230,12 +230,30 @@ impl<S> Sources<S> {
 
     /// Counts a source among those that can fire, or not.
     pub(super) fn recount(&mut self, token: Token) {
-        let Some(can_fire) = self.table.get(token).map(Source::can_fire) else { return };
-        if let Some(mark) = self.table.mark_mut(token)
-            && can_fire != std::mem::replace(&mut mark.is_counted, can_fire)
-        {
-            self.live = if can_fire { self.live + 1 } else { self.live - 1 };
+        if let Some(mut entry) = self.table.entry(token) {
+            recount(&mut self.live, &mut entry);
         }
+    }
+
+    /// It cannot fire until it is armed, and a turn that it was to have is forgotten. False for what is
+    /// never disarmed.
+    pub(super) fn disarm(&mut self, token: Token) -> bool {
+        let Some(mut entry) = self.table.entry(token) else { return false };
+        match entry.thing {
+            Source::Stream(..) | Source::Job(_) => return false,
+            Source::Descriptor(descriptor) => {
+                descriptor.fired = Fired::NOTHING;
+                descriptor.alarm.clear();
+            }
+            Source::Timer(timer) => {
+                timer.timed_out = false;
+                timer.alarm.clear();
+            }
+            Source::Signal { listens, .. } => *listens = false,
+        }
+        entry.call_off();
+        recount(&mut self.live, &mut entry);
+        true
     }
 
     /// Whether something can happen to it, as was last counted.
@@ -244,8 +262,8 @@ impl<S> Sources<S> {
     }
 
     pub(super) fn set_priority(&mut self, token: Token, priority: Priority) {
-        if let Some(mark) = self.table.mark_mut(token) {
-            mark.priority = priority;
+        if let Some(entry) = self.table.entry(token) {
+            entry.mark.priority = priority;
         }
     }
 
@@ -316,6 +334,13 @@ impl<S> Sources<S> {
             }
             self.enqueue(token);
         }
+    }
+}
+
+fn recount<S>(live: &mut usize, entry: &mut Entry<'_, Source<S>, Mark>) {
+    let can_fire = entry.thing.can_fire();
+    if can_fire != std::mem::replace(&mut entry.mark.is_counted, can_fire) {
+        *live = if can_fire { *live + 1 } else { *live - 1 };
     }
 }
 

@@ -69,7 +69,7 @@ impl<S> Context<S> {
         let Source::Stream(_, Some(conversation)) = self.sources.get_mut(token)? else {
             return None;
         };
-        conversation.io.output.lend(&mut self.spare);
+        conversation.io.output.buffer.lend(&mut self.spare);
         Some(&mut conversation.io)
     }
 }

@@ -34,7 +34,7 @@ fn exactly_the_things_that_are_there_are_listed() {
     table.remove(tokens[4]);
     let again = table.insert(7, 70);
     assert_eq!(again.index, 4, "the place vacated last");
-    *table.mark_mut(again).unwrap() += 1;
+    *table.entry(again).unwrap().mark += 1;
     let listed: Vec<_> = table.iter().map(|(token, &thing, &mark)| (token, thing, mark)).collect();
     let expected = [(tokens[0], 0, 0), (tokens[2], 2, 20), (tokens[3], 3, 30), (again, 7, 71)];
     assert_eq!(listed, expected);
