@@ -146,7 +146,7 @@ impl Threads {
     ///
     /// # Errors
     /// [`PolicyError`] when the numbers contradict each other.
-    pub fn new(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
+    pub const fn new(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
         let Policy { min, max, queue, grow_step, shrink_step, check_every_us, .. } = policy;
         if min == 0 || queue == 0 || grow_step == 0 || shrink_step == 0 || check_every_us == 0 {
             return Err(PolicyError::Zero);

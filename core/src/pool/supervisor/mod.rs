@@ -111,8 +111,10 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     ///
     /// # Errors
     /// [`PolicyError`] when the numbers contradict each other or do not fit.
-    pub fn new(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
-        policy.check(SLOTS, CONNS)?;
+    pub const fn new(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
+        if let Err(error) = policy.check(SLOTS, CONNS) {
+            return Err(error);
+        }
         Ok(Self {
             policy,
             slots: [Slot::FREE; SLOTS],

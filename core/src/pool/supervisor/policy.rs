@@ -107,7 +107,7 @@ impl Policy {
     }
 
     /// Whether a pool of so many slots and connections can follow it.
-    pub(super) fn check(&self, slots: usize, conns: usize) -> Result<(), PolicyError> {
+    pub(super) const fn check(&self, slots: usize, conns: usize) -> Result<(), PolicyError> {
         let (least, workers, held) = match self.kind {
             Kind::Static { workers } => (workers, workers, workers),
             Kind::Dynamic { min_spare, max_spare, max } => {
@@ -130,18 +130,18 @@ impl Policy {
             return Err(PolicyError::Zero);
         }
         if trip.failures < 2
-            || trip.within_us < u64::from(trip.failures)
+            || trip.within_us < trip.failures as u64
             || backoff.max_us < backoff.first_us
         {
             return Err(PolicyError::Failures);
         }
         // Slots are counted in `u16`, connections too.
-        let need = usize::from(workers) + usize::from(*surge);
-        if slots < need || slots > usize::from(u16::MAX) {
+        let need = workers as usize + *surge as usize;
+        if slots < need || slots > u16::MAX as usize {
             return Err(PolicyError::Slots { need, have: slots });
         }
-        let need = usize::from(held);
-        if conns < need || conns > usize::from(u16::MAX) {
+        let need = held as usize;
+        if conns < need || conns > u16::MAX as usize {
             return Err(PolicyError::Conns { need, have: conns });
         }
         Ok(())

@@ -90,7 +90,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
 
     /// For a shell that can make no other digests.
     #[must_use]
-    pub fn offering(mut self, digests: Digests) -> Self {
+    pub const fn offering(mut self, digests: Digests) -> Self {
         self.digests = digests;
         self
     }
