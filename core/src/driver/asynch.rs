@@ -23,7 +23,7 @@ use embedded_io_async::{Read, Write};
 
 use super::{Engine, Error};
 use crate::fault::Peer;
-use crate::file::Storage;
+use crate::file::{Answer, Storage};
 use crate::pump::Need;
 use crate::session::Session;
 use crate::time::{Instant, Wake};
@@ -39,6 +39,7 @@ pub trait Clock {
 }
 
 /// Runs `session` to its end over the two halves of a port. Files are in `storage`; `()` has none.
+/// While the driver waits, it takes the answers of [`Storage::poll_answer`].
 ///
 /// # Errors
 /// The session's fault, or the port's error.
@@ -61,24 +62,28 @@ where
         let moved = match engine.next(session, now) {
             Need::Send { bytes, .. } => {
                 let writing = tx.write(bytes);
-                let sent = while_time_passes(writing, session, patience, clock, true).await;
+                // The bytes are the engine's: an answer of the storage is taken when they have left.
+                let sent =
+                    while_time_passes(writing, session, &mut (), patience, clock, true).await;
                 match sent {
-                    Some(Ok(0)) => session.abort(Peer::Reset.into()),
-                    Some(Ok(n)) => engine.sent(n),
-                    Some(Err(_)) | None => {}
+                    Event::Moved(Ok(0)) => session.abort(Peer::Reset.into()),
+                    Event::Moved(Ok(n)) => engine.sent(n),
+                    Event::Moved(Err(_)) | Event::Answered(_) | Event::Time => {}
                 }
-                sent.transpose().map(drop)
+                sent.error()
             }
             Need::Recv { buf, until } => {
                 let reading = rx.read(buf);
                 let deadline = if E::KEEPS_TIME { until } else { patience };
-                let received = while_time_passes(reading, session, deadline, clock, false).await;
+                let received =
+                    while_time_passes(reading, session, storage, deadline, clock, false).await;
                 match received {
-                    Some(Ok(0)) => engine.eof(),
-                    Some(Ok(n)) => engine.received(n),
-                    Some(Err(_)) | None => {}
+                    Event::Moved(Ok(0)) => engine.eof(),
+                    Event::Moved(Ok(n)) => engine.received(n),
+                    Event::Answered(answer) => engine.answer(session, clock.now(), answer),
+                    Event::Moved(Err(_)) | Event::Time => {}
                 }
-                received.transpose().map(drop)
+                received.error()
             }
             Need::File { op, memory } => {
                 let answer = storage.perform(now, op, memory);
@@ -87,7 +92,12 @@ where
             }
             Need::Shutdown => tx.flush().await,
             Need::Wait(until) => {
-                wait(until, clock).await;
+                let timer = pin!(wait(until, clock));
+                if let Event::Answered(answer) =
+                    first_of(pin!(pending::<()>()), storage, timer).await
+                {
+                    engine.answer(session, clock.now(), answer);
+                }
                 Ok(())
             }
             Need::Over(how) => match tx.flush().await {
@@ -102,21 +112,44 @@ where
     }
 }
 
-/// Waits for `moved`, and ticks the session meanwhile. `None` when patience is over, or, unless it is
-/// to be `finished`, when the session wants something else by now.
+/// What a driver waited for.
+enum Event<O> {
+    /// The port has moved bytes, or failed.
+    Moved(O),
+    /// The storage has the answer that it owed.
+    Answered(Answer),
+    /// A time came.
+    Time,
+}
+
+impl<E> Event<Result<usize, E>> {
+    /// The port's error.
+    fn error(self) -> Result<(), E> {
+        match self {
+            Self::Moved(Err(error)) => Err(error),
+            Self::Moved(Ok(_)) | Self::Answered(_) | Self::Time => Ok(()),
+        }
+    }
+}
+
+/// Waits for `moved` or an answer of the storage, and ticks the session meanwhile. [`Event::Time`]
+/// when patience is over, or, unless it is to be `finished`, when the session wants something else by
+/// now.
 async fn while_time_passes<F: Future, S: Session + ?Sized>(
     moved: F,
     session: &mut S,
+    storage: &mut impl Storage,
     patience: Wake,
     clock: &impl Clock,
     finished: bool,
-) -> Option<F::Output> {
+) -> Event<F::Output> {
     let mut moved = pin!(moved);
     loop {
         let wanted = session.want();
         let timer = pin!(wait(wanted.wake.min(patience), clock));
-        if let Some(output) = first_of(moved.as_mut(), timer).await {
-            return Some(output);
+        match first_of(moved.as_mut(), storage, timer).await {
+            Event::Time => {}
+            event @ (Event::Moved(_) | Event::Answered(_)) => return event,
         }
         let now = clock.now();
         if wanted.wake.is_due(now) {
@@ -127,7 +160,7 @@ async fn while_time_passes<F: Future, S: Session + ?Sized>(
         let is_other =
             wants.write != wanted.write || wants.file != wanted.file || wants.close != wanted.close;
         if patience.is_due(now) || is_stuck || (is_other && !finished) {
-            return None;
+            return Event::Time;
         }
     }
 }
@@ -140,14 +173,20 @@ async fn wait(until: Wake, clock: &impl Clock) {
     }
 }
 
-/// The output of `moved`, or `None` when `timer` was first.
+/// What comes first: the output of `moved`, an answer, or the end of `timer`.
 async fn first_of<F: Future, T: Future<Output = ()>>(
     mut moved: Pin<&mut F>,
+    storage: &mut impl Storage,
     mut timer: Pin<&mut T>,
-) -> Option<F::Output> {
-    poll_fn(|cx| match moved.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+) -> Event<F::Output> {
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = moved.as_mut().poll(cx) {
+            return Poll::Ready(Event::Moved(output));
+        }
+        if let Poll::Ready(answer) = storage.poll_answer(cx) {
+            return Poll::Ready(Event::Answered(answer));
+        }
+        timer.as_mut().poll(cx).map(|()| Event::Time)
     })
     .await
 }

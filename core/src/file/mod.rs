@@ -21,6 +21,8 @@ mod refusal;
 pub use digest::{Digest, DigestKind, Digests};
 pub use refusal::Refusal;
 
+use core::task::{Context, Poll};
+
 use crate::fault::{Fault, Storage as StorageFault};
 use crate::time::{Instant, Wake};
 use crate::wire::FrameHeader;
@@ -160,6 +162,13 @@ pub trait Storage {
     /// Does `op`, or answers when to ask again. [`Op::Read`] fills `memory` and [`Op::Store`] keeps
     /// its bytes; it is as long as the operation's extent. For other operations it is empty.
     fn perform(&mut self, now: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer;
+
+    /// The answer that it owes since it was [`Busy`](Answer::Busy) until [`Wake::Never`]: it comes from
+    /// an interrupt or from another task, which wakes `cx` then. An operation that needs the memory
+    /// again is answered with `Busy(Wake::Now)`. Only an async driver calls this.
+    fn poll_answer(&mut self, _cx: &mut Context<'_>) -> Poll<Answer> {
+        Poll::Pending
+    }
 }
 
 /// No storage at all: every operation fails, and every file is refused.

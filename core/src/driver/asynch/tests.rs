@@ -314,6 +314,61 @@ fn a_file_goes_to_a_storage_that_is_busy() {
     }
 }
 
+/// Copies what it is to keep, and says some time later how much of it is kept: nothing asks it again.
+struct Background<'w> {
+    world: &'w World,
+    kept: Vec<u8>,
+    done: Option<(Instant, Answer)>,
+}
+
+impl Storage for Background<'_> {
+    fn perform(&mut self, now: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        assert_eq!(self.done, None, "it was asked again");
+        let answer = match op {
+            Op::Store(_) => {
+                let n = usize::try_from(1 + self.world.below(memory.len() as u64)).unwrap();
+                self.kept.extend_from_slice(&memory[..n]);
+                Answer::Kept(n)
+            }
+            _ => Answer::Done,
+        };
+        self.done = Some((now.after(self.world.below(500)), answer));
+        Answer::Busy(Wake::Never)
+    }
+
+    fn poll_answer(&mut self, _: &mut Context<'_>) -> Poll<Answer> {
+        match self.done {
+            Some((at, answer)) if self.world.now() >= at => {
+                self.done = None;
+                Poll::Ready(answer)
+            }
+            _ => Poll::Pending,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_storage_answers_unasked(seed: u64, drops in 0_u64..6) {
+        let stream = b"\0\0\0\x04file\0\0\0\x0bhello,world\0\0\0\x02ab\0\0\0\0";
+        let world = World::new(seed, stream, 0);
+        let (mut rx, mut tx) = ([0; 5], [0; 5]);
+        let mut pump = Pump::new(&mut rx, &mut tx).patience(1_000_000);
+        let mut session = FilesClient::new(b"request", [0; 8]);
+        let mut storage = Background { world: &world, kept: Vec::new(), done: None };
+        let how = loop {
+            let (mut rx, mut tx) = (Rx(&world), Tx(&world));
+            let future = run(&mut pump, &mut session, &mut storage, (&mut rx, &mut tx), &world);
+            // One poll in two is no chance to come anywhere.
+            if let Some(how) = world.run(future, if drops < 2 { 0 } else { drops }) {
+                break how;
+            }
+        };
+        prop_assert_eq!(how, Ok(()));
+        prop_assert_eq!(&storage.kept[..], b"hello,worldab");
+    }
+}
+
 #[test]
 fn a_storage_that_is_busy_for_ever_is_named() {
     let world = World::new(5, b"\0\0\0\x04file", 0);
