@@ -23,7 +23,7 @@ pub enum Fault {
     Aborted,
 }
 
-/// What the peer did.
+/// The fault of the peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Peer {
@@ -59,13 +59,13 @@ pub struct Limit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Storage {
-    /// It is full.
+    /// The storage is full.
     Full,
     /// Reading or writing failed.
     Failed,
-    /// It was busy for longer than the shell waits.
+    /// The storage was busy for longer than the shell waits.
     Stalled,
-    /// It does not support the operation.
+    /// The storage does not support the operation.
     Unsupported,
 }
 

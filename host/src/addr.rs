@@ -11,8 +11,8 @@ use crate::printable::{is_printable, printable};
 /// Where to listen or connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// `tcp:HOST:PORT`; the host is a name, an IPv4 address or `[IPv6]`, one of a link with its zone:
-    /// `[fe80::1%eth0]`. Port 0 picks one.
+    /// `tcp:HOST:PORT`; the host is a name, an IPv4 address or `[IPv6]`, with its zone if it is
+    /// link-local: `[fe80::1%eth0]`. Port 0 picks one.
     Tcp(HostPort),
     /// `udp:HOST:PORT`
     Udp(HostPort),
@@ -35,14 +35,14 @@ pub struct HostPort {
     pub port: u16,
 }
 
-/// What is wrong with the text of an address.
+/// Why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressError {
     /// It starts with none of the known schemes.
     Scheme,
     /// No host, an IPv6 address without brackets, or a character that cannot be shown.
     Host,
-    /// What is in brackets is no IPv6 address.
+    /// The text in brackets is not an IPv6 address.
     Literal,
     /// The port is missing or not a number up to 65535.
     Port,
@@ -123,8 +123,8 @@ impl FromStr for HostPort {
 }
 
 impl HostPort {
-    /// The host as an IPv6 address with its zone, if it has one (RFC 4007): an address of a link is one of
-    /// as many hosts as there are links.
+    /// The host as an IPv6 address with its zone, if it has one (RFC 4007): a link-local address
+    /// means one of as many hosts as there are links.
     pub fn zoned(&self) -> Option<(Ipv6Addr, &str)> {
         let (address, zone) = ipv6(&self.host)?;
         zone.map(|zone| (address, zone))

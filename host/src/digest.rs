@@ -2,8 +2,8 @@
 
 use windlass_core::file::{Digest, DigestKind, Digests};
 
-/// The kinds that are offered. BLAKE3, and a CRC-32 that is computed with the processor's instructions, take
-/// the feature `digest`.
+/// The kinds that this program can compute. BLAKE3, and a CRC-32 that is computed with the
+/// processor's instructions, take the feature `digest`.
 pub(crate) const OFFERED: Digests =
     if cfg!(feature = "digest") { Digests::ALL } else { Digests::CRC32 };
 
@@ -12,13 +12,13 @@ use crc32fast::Hasher as Crc32;
 #[cfg(not(feature = "digest"))]
 use windlass_core::crc::Crc32;
 
-/// A digest that is computed as the bytes come.
+/// A digest that is computed piece by piece.
 #[derive(Debug, Clone)]
 pub(crate) enum Hasher {
     /// BLAKE3; its state has about two thousand bytes.
     #[cfg(feature = "digest")]
     Blake3(Box<blake3::Hasher>),
-    /// A kind that is not offered.
+    /// A kind that this program cannot compute.
     #[cfg(not(feature = "digest"))]
     Blake3,
     /// CRC-32/ISO-HDLC.
@@ -26,7 +26,7 @@ pub(crate) enum Hasher {
 }
 
 impl Hasher {
-    /// Of no bytes yet.
+    /// A digest of no bytes.
     pub(crate) fn new(kind: DigestKind) -> Self {
         match kind {
             #[cfg(feature = "digest")]
@@ -58,7 +58,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of the bytes so far, if its kind is offered. More may follow.
+    /// The digest of the bytes so far, if its kind can be computed. More may follow.
     #[cfg_attr(feature = "digest", expect(clippy::unnecessary_wraps, reason = "not so without it"))]
     pub(crate) fn finish(&self) -> Option<Digest> {
         match self {

@@ -6,14 +6,14 @@
 //!
 //! - [`sys`]: the system calls, behind safe functions. The only `unsafe` is there.
 //! - [`drive`]: runs a [`Session`](windlass_core::session::Session) over a socket.
-//! - [`mod@reactor`]: an event loop, for programs that have more to mind than sessions.
-//! - [`server`]: the models of waiting for many clients, and the services.
-//! - [`client`]: the other ends.
-//! - [`mod@printable`]: what may be shown of words of others, for all of them.
-//! - [`mod@log`], [`role`]: the log, and what a process is for.
-//! - [`standard`]: lines to standard output and standard error.
-//! - [`status`]: what a server tells of itself, for both.
-//! - [`mod@bench`]: measures servers side by side.
+//! - [`mod@reactor`]: an event loop for descriptors, streams, timers, signals and children.
+//! - [`server`]: the server models and the services.
+//! - [`client`]: the clients.
+//! - [`mod@printable`]: makes text from outside printable.
+//! - [`mod@log`], [`role`]: the log, and the role of a process.
+//! - [`standard`]: writes lines to standard output and standard error.
+//! - [`status`]: the state of a server, as a document.
+//! - [`mod@bench`]: compares servers.
 //! - [`cli`]: the command line.
 //!
 //! # Features
@@ -24,12 +24,13 @@
 //! - `get`: `client::get`, files and HTTP documents.
 //! - `digest`: BLAKE3 of files, and a fast CRC-32; without it `files` offers CRC-32 alone.
 //! - `sandbox`: workers of process pools are confined (`Limits::sandbox`, `sys::confine`).
-//! - `status`: a server tells its state on a control socket (`Server::with_control`, `client::Observer`).
-//! - `top`: `client::top`, that state live on a terminal.
+//! - `status`: a server reports its state on a control socket (`Server::with_control`,
+//!   `client::Observer`).
+//! - `top`: `client::top`, shows that state live on a terminal.
 //! - `supervise`: several listeners, with a process for each, under a service manager (`server::supervise`).
-//! - `log`: the lines of the log on standard error. Without it events go to the subscriber of `tracing` that the
-//!   program has.
-//! - `bench`: servers side by side.
+//! - `log`: the lines of the log on standard error. Without it events go to the `tracing`
+//!   subscriber of the program.
+//! - `bench`: compares servers.
 #![deny(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! The log: a line an event, on standard error, in the form that its reader wants.
+//! The log: one line for each event, on standard error, in one of four forms.
 //!
 //! ```text
 //! a pipe      INFO upper tcp:127.0.0.1:9527: a worker was replaced slot=3
@@ -25,17 +25,18 @@ use crate::sys::output::Output;
 use crate::sys::{clock, journal};
 use line::{Lines, Style};
 
-/// How a line is written.
+/// The form of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Text.
     #[default]
     Text,
-    /// For programs: a JSON object.
+    /// A JSON object in each line, for programs.
     Json,
 }
 
-/// Begins to log. `verbose`: 0 for what an operator wants to know, 1 for each connection, 2 for everything.
+/// Starts the log. `verbose`: 0 for events that concern an operator, 1 for each connection, 2 for
+/// everything.
 pub fn begin(verbose: u8, format: Format) {
     let level = match verbose {
         0 => LevelFilter::INFO,

@@ -1,4 +1,4 @@
-//! Words of others, made fit to be shown: names, URLs, what a peer says.
+//! Text from outside, made printable: names, URLs, answers of a peer.
 //!
 //! A terminal obeys control characters, and bidirectional controls and invisible characters make a
 //! line show something else than it says. So each of them is shown as its escape (`\u{1b}`, `\u{202e}`),
@@ -16,42 +16,42 @@ use std::ffi::OsStr;
 use std::fmt::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
-/// Characters that are shown of words without a limit of their own: paths of users, URLs.
+/// The limit of a text without one of its own, in characters: paths, URLs.
 pub const SHOWN_MAX: usize = 1024;
-/// Characters that are shown of what a peer says.
+/// The limit of a text from a peer, in characters.
 pub const WORDS_MAX: usize = 200;
 
-/// Words that print as characters which can be shown.
+/// A text that prints as printable characters.
 #[derive(Debug, Clone, Copy)]
 pub struct Printable<'w> {
     words: &'w [u8],
-    /// Characters at most.
+    /// The limit in characters.
     max: usize,
 }
 
-/// Shows a text or a path: [`SHOWN_MAX`] characters of it, and then `…` and how long it is.
+/// Prints a text or a path: up to [`SHOWN_MAX`] characters, then `…` and its length in bytes.
 pub fn printable<W: AsRef<OsStr> + ?Sized>(words: &W) -> Printable<'_> {
     printable_bytes(words.as_ref().as_bytes())
 }
 
-/// The same for bytes.
+/// As [`printable()`], for bytes.
 pub fn printable_bytes(words: &[u8]) -> Printable<'_> {
     Printable { words, max: SHOWN_MAX }
 }
 
-/// Shows what a peer says: [`WORDS_MAX`] characters of it.
+/// Prints a text from a peer: up to [`WORDS_MAX`] characters.
 pub fn words(said: &[u8]) -> Printable<'_> {
     printable_bytes(said).cut(WORDS_MAX)
 }
 
 impl Printable<'_> {
-    /// So many characters of it, in place of [`SHOWN_MAX`].
+    /// The same text with another limit in characters.
     #[must_use]
     pub fn cut(self, max: usize) -> Self {
         Self { max, ..self }
     }
 
-    /// All of it: the words are our own, or their parts were cut before.
+    /// The same text without a limit: it is our own, or its parts were cut before.
     #[must_use]
     pub fn whole(self) -> Self {
         self.cut(usize::MAX)
@@ -91,7 +91,7 @@ impl Printable<'_> {
     }
 }
 
-/// Whether a text shows as what it says, character by character.
+/// Whether every character of a text is printable.
 pub fn is_printable(text: &str) -> bool {
     text.chars().all(is_shown)
 }
@@ -124,15 +124,15 @@ pub fn is_shown(char: char) -> bool {
     }
 }
 
-/// A JSON document on one line in characters that can be shown: the same document.
+/// The same JSON document on one line of printable characters.
 pub fn printable_json(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for char in json.chars() {
         match char {
-            // Those are in no string, but between words.
+            // These are between tokens, not in strings.
             '\0'..' ' => shown.push(' '),
             _ if is_shown(char) => shown.push(char),
-            // Those are in strings alone.
+            // These are in strings only.
             _ => {
                 for unit in char.encode_utf16(&mut [0; 2]) {
                     // Writing to a string does not fail.

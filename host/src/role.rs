@@ -1,4 +1,4 @@
-//! What this process is for: on which listener, and in which part. `ps` shows it, and each line of the log
+//! The role of this process: its listener, and its part. `ps` shows it, and each line of the log
 //! says it.
 
 use std::fmt::Display;
@@ -9,7 +9,7 @@ use crate::sys::title;
 /// The listener, as `upper tcp:127.0.0.1:9527`, and the part, as `worker 3`. Empty: none in particular.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Role {
-    /// What is served, and where.
+    /// The service and the address.
     pub listener: String,
     /// This process's part in it.
     pub part: String,
@@ -17,22 +17,22 @@ pub struct Role {
 
 static ROLE: RwLock<Role> = RwLock::new(Role { listener: String::new(), part: String::new() });
 
-/// This process serves that listener, in that part.
+/// Sets the role: this process serves `listener` as `part`.
 pub fn serve(service: &str, address: impl Display, part: &str) {
     assume(Role { listener: format!("{service} {address}"), part: part.to_owned() });
 }
 
-/// It is this part of what its parent is for: a worker.
+/// Sets the part of this process on its parent's listener: a worker.
 pub fn take_part(part: &str) {
     assume(Role { part: part.to_owned(), ..current() });
 }
 
-/// It looks after other processes.
+/// Sets the role of a process that looks after other processes.
 pub fn supervise() {
     assume(Role { part: "supervisor".to_owned(), ..Role::default() });
 }
 
-/// What this process is for.
+/// The role of this process.
 pub fn current() -> Role {
     ROLE.read().unwrap_or_else(PoisonError::into_inner).clone()
 }

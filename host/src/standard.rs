@@ -1,4 +1,4 @@
-//! Standard output and standard error: how a line gets there, and whether a terminal is behind it.
+//! Standard output and standard error: writing lines, and whether it is a terminal.
 //!
 //! `println!` and `eprintln!` panic where a disk is full or a pipe has no reader. Here the first is an
 //! error like any other, and of the second there is no place to report it.
@@ -17,7 +17,7 @@ pub fn print(text: &str) -> Result<()> {
     print_bytes(text.as_bytes())
 }
 
-/// The same for bytes.
+/// As [`print()`], for bytes.
 ///
 /// # Errors
 /// As for [`print()`].
@@ -33,7 +33,7 @@ pub fn tell(text: &str) {
     let _ = write_all(stderr().as_fd(), text.as_bytes());
 }
 
-/// Whether what is written there may have escape sequences: it is a terminal, one that knows them
+/// Whether escape sequences may be written to it: it is a terminal that knows them
 /// (`TERM`), and its user did not ask for none (`NO_COLOR`).
 pub fn takes_escapes(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && has_escapes() && wants_color()

@@ -1,9 +1,9 @@
-//! What a server tells of itself: the document that its control socket answers with, and that
-//! `windlass status` and `windlass top` read.
+//! The state of a server as a document: its control socket answers with it, and
+//! `windlass status` and `windlass top` read it.
 //!
-//! One line of JSON. Times are in microseconds, sizes in bytes, counters begin at 0 when the server
-//! does and never shrink. A reader ignores fields that it does not know, and takes those
-//! that are missing for 0, so that the two ends may be of different versions.
+//! It is one line of JSON. Times are in microseconds, sizes in bytes, counters begin at 0 with the
+//! server and never shrink. A reader ignores fields that it does not know, and takes those that are
+//! missing for 0, so that the two ends may be of different versions.
 
 #[cfg(feature = "status")]
 use serde::{Deserialize, Serialize};
@@ -16,29 +16,29 @@ use crate::printable::printable;
 pub struct Status {
     /// The server's version.
     pub version: String,
-    /// Its process: the parent of the workers.
+    /// The process id of the parent of the workers.
     pub pid: u32,
-    /// What is served.
+    /// The service.
     pub service: String,
-    /// How.
+    /// The model.
     pub model: String,
-    /// Where, as an address of the command line.
+    /// The address, as on the command line.
     pub address: String,
     /// How long it has been running.
     pub uptime_us: u64,
     /// Reloads so far.
     pub generation: u32,
-    /// It was told to stop.
+    /// Whether the server was told to stop.
     pub stopping: bool,
-    /// Workers keep dying young: they are started one by one.
+    /// Whether workers are in a crash loop, so that they are started one at a time.
     pub crash_loop: bool,
-    /// One character a slot: `.` can take a client, `X` has one, blank is neither.
+    /// One character for each slot: `.` can take a client, `X` has one, blank is neither.
     pub scoreboard: String,
-    /// How many workers there may be.
+    /// The limits of the number of workers.
     pub limits: Limits,
-    /// What has happened so far.
+    /// Events so far.
     pub counters: Counters,
-    /// Clients that wait in the kernel to be accepted; none where that cannot be known.
+    /// Clients that wait in the kernel to be accepted; none if that cannot be known.
     pub queue: Option<Queue>,
     /// The workers that exist, by slot.
     pub workers: Vec<Worker>,
@@ -48,23 +48,23 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Limits {
-    /// Workers at most, those not counted that replace others.
+    /// Workers at most, without those that replace others.
     pub max_workers: u16,
-    /// Idle workers at least; none where their number is fixed.
+    /// Idle workers at least; none if their number is fixed.
     pub min_spare: Option<u16>,
-    /// Idle workers at most; none where their number is fixed.
+    /// Idle workers at most; none if their number is fixed.
     pub max_spare: Option<u16>,
-    /// A worker is replaced after so many connections.
+    /// The number of connections after which a worker is replaced.
     pub requests_per_worker: Option<u64>,
 }
 
-/// What has happened since the server began.
+/// Events since the server started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Counters {
     /// Connections served to their end.
     pub connections: u64,
-    /// Connections passed to another worker, since the first one died before it touched them.
+    /// Connections passed to another worker, because the first one died before it read or wrote a byte.
     pub redispatched: u64,
     /// Connections that were closed: no worker could take them in time, or too many workers died
     /// with them.
@@ -75,7 +75,7 @@ pub struct Counters {
     pub spawned: u64,
     /// Workers that could not be started.
     pub failed_spawns: u64,
-    /// Workers that ended unasked.
+    /// Workers that ended without an order.
     pub crashed: u64,
     /// Workers that were killed because they were out of time.
     pub killed: u64,
@@ -89,7 +89,7 @@ pub struct Counters {
 pub struct Queue {
     /// Connections that wait.
     pub waiting: u32,
-    /// As many as may: the next ones are turned away by the kernel.
+    /// The length of the queue: the kernel refuses or drops further connections.
     pub limit: u32,
 }
 
@@ -97,17 +97,17 @@ pub struct Queue {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
 pub struct Worker {
-    /// Its place, from 0.
+    /// Its slot, from 0.
     pub slot: u16,
-    /// Which worker of that place it is, from 1.
+    /// Its epoch: the number of this worker in its slot, from 1.
     pub epoch: u32,
-    /// Its process.
+    /// Its process id.
     pub pid: u32,
-    /// What it does.
+    /// Its state.
     pub state: State,
     /// Whether it has a client.
     pub client: bool,
-    /// How long it has been doing that.
+    /// How long it has been in this state.
     pub since_us: u64,
     /// Connections that it finished.
     pub requests: u64,
@@ -117,21 +117,21 @@ pub struct Worker {
     pub private_bytes: Option<u64>,
 }
 
-/// What a worker does.
+/// The state of a worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(rename_all = "lowercase"))]
 pub enum State {
-    /// It boots.
+    /// It has not reported yet.
     Starting,
     /// It waits for a client.
     Idle,
-    /// It serves one.
+    /// It serves a client.
     Busy,
     /// It was asked to finish and end.
     Draining,
     /// It was killed and has not ended yet.
     Killed,
-    /// Something that this version does not know.
+    /// A state that this version does not know.
     #[default]
     #[cfg_attr(feature = "status", serde(other))]
     Unknown,
@@ -152,7 +152,7 @@ impl State {
 }
 
 impl Status {
-    /// The same with texts that can be shown on a terminal.
+    /// The same with printable texts.
     #[must_use]
     pub fn printable(mut self) -> Self {
         let texts = [
@@ -180,7 +180,7 @@ impl Worker {
     }
 }
 
-/// The scoreboard of `slots` places, or of as many as are in use.
+/// The scoreboard of `slots` slots, or of as many as are in use.
 pub fn scoreboard(workers: &[Worker], slots: usize) -> String {
     let used = workers.iter().map(|worker| usize::from(worker.slot) + 1).max().unwrap_or(0);
     let mut board = vec![' '; slots.max(used)];
@@ -190,15 +190,15 @@ pub fn scoreboard(workers: &[Worker], slots: usize) -> String {
     board.into_iter().collect()
 }
 
-/// What the control socket answers to anything but a question that it knows.
+/// The answer of the control socket to a request that it does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "status", derive(Serialize, Deserialize))]
 pub struct Refusal {
-    /// Why.
+    /// The reason.
     pub error: String,
 }
 
-/// How long something took, in the two largest units: `3d 4h`, `4m 7s`, `1.2s`, `250us`.
+/// A span of time in its two largest units: `3d 4h`, `4m 7s`, `1.2s`, `250us`.
 pub fn brief(us: u64) -> String {
     let seconds = us / 1_000_000;
     let pair = |large: u64, unit: char, small: u64, next: char| {

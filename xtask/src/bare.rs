@@ -1,4 +1,4 @@
-//! The core on machines without an operating system.
+//! Builds the core for machines without an operating system.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(crate) fn bare() -> Result<()> {
     Ok(())
 }
 
-/// Whether the standard library of `target` is there.
+/// Whether the standard library of `target` is installed.
 pub(crate) fn is_installed(target: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let dir = output(program(rustc).args(["--print", "target-libdir", "--target", target]))?;

@@ -1,7 +1,7 @@
-//! Windlass against its peers: the tables of docs/BENCH.md, measured here and now.
+//! Windlass against its peers: measures the tables of docs/BENCH.md.
 //!
-//! Each table is one run in which the programs take turns, so that a machine that drifts drifts for
-//! all; figures are medians, and what counts is the ratio.
+//! Each table is one run in which the programs take turns, so that a change of the machine's speed
+//! affects all of them. Figures are medians, and the figure to read is the ratio.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ pub(crate) fn bench() -> Result<()> {
     step("drift of 100 ticks of 10 ms that work for 3 ms, µs", || drift(&peers))
 }
 
-/// Where the peers are.
+/// The folder of the peers.
 struct Peers {
     rust: PathBuf,
     c: PathBuf,
@@ -110,7 +110,7 @@ fn resilience(windlass: &Path, peers: &Peers) -> Result<()> {
     run(program(peers.rust.join("resilience")).arg(windlass).arg(&peers.c))
 }
 
-/// Whether a server is there. If not, that is said.
+/// Whether a server is installed. If not, prints that.
 fn is_installed(name: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let mut folders = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);

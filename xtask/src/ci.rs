@@ -1,13 +1,13 @@
-//! What has to hold before a change lands. Green here is green there.
+//! The checks before a change lands; CI runs the same ones.
 
 use crate::run::{Result, cargo, program, run, skip, step};
 use crate::{bare, demo, device, firmware, library, size, suites, tidy, units};
 
-/// How long workers of a process pool are killed at random here. `cargo xtask test` does so for a few
+/// How long the workers of a process pool are killed at random. `cargo xtask test` does so for a few
 /// seconds.
 const STORM_OF_A_MINUTE: (&str, &str) = ("WINDLASS_STORM_SECONDS", "60");
 
-/// Everything.
+/// Runs every check.
 pub(crate) fn ci() -> Result<()> {
     step("test", || suites::run_all(&[STORM_OF_A_MINUTE]))?;
     step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
@@ -42,7 +42,7 @@ pub(crate) fn ci() -> Result<()> {
     Ok(())
 }
 
-/// The tests that need nothing but stable Rust and a C linker.
+/// Runs the tests that need only stable Rust and a C linker.
 pub(crate) fn test() -> Result<()> {
     suites::run_all(&[])?;
     library::outside()
@@ -55,8 +55,8 @@ pub(crate) fn miri() -> Result<()> {
         return skip("miri", "rustup component add miri --toolchain nightly");
     }
     for target in ["x86_64-unknown-linux-gnu", "s390x-unknown-linux-gnu"] {
-        // `cargo` by name is rustup's, which knows `+nightly`; the variables of the cargo that runs
-        // this would keep it on stable.
+        // The command `cargo` is rustup's, which knows `+nightly`; the variables of the cargo that runs
+        // this program would keep it on stable.
         run(program("cargo")
             .args(["+nightly", "miri", "test", "--package", "windlass-core", "--lib"])
             .args(["--target", target])

@@ -1,4 +1,4 @@
-//! The main job on real input: serve everything, use everything, stop.
+//! Serves every service on loopback, uses each one on real input, and stops.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn talk_lines(windlass: &Path, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// The program itself is a real file; ten times over it has some megabytes.
+/// The input is the program itself, ten times: some megabytes.
 fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
     let program =
         std::fs::read(windlass).map_err(|error| format!("{}: {error}", windlass.display()))?;
@@ -92,7 +92,7 @@ fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// The program once more, by its name.
+/// Downloads the program by its name.
 fn fetch_a_file(windlass: &Path, server: &Server) -> Result<()> {
     let address = server.address("files tcp:")?;
     let url = format!("files://{}/windlass", address.trim_start_matches("tcp:"));
@@ -113,7 +113,7 @@ fn fetch_a_file(windlass: &Path, server: &Server) -> Result<()> {
 struct Server {
     process: Child,
     lines: Vec<String>,
-    /// Lines that it has yet to print.
+    /// The lines that it prints later.
     more: Receiver<String>,
 }
 
@@ -159,7 +159,7 @@ impl Server {
         found.ok_or_else(|| format!("no listener for {service}…"))
     }
 
-    /// Stops it as a service manager would, and looks at its exit code.
+    /// Stops it as a service manager would, and checks its exit code.
     fn stop(&mut self) -> Result<()> {
         println!("\n$ kill -TERM {}", self.process.id());
         let pid = i32::try_from(self.process.id()).map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! What is promised to users on devices: the programs that docs/DEVICE.md shows build, and every public type of the core can be logged by defmt.
+//! Checks for users on devices: the programs of docs/DEVICE.md build, and every public type of the
+//! core has `defmt::Format`.
 
 use crate::bare::is_installed;
 use crate::run::{Result, cargo, root, run, skip};

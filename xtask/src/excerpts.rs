@@ -5,13 +5,13 @@ use crate::tidy::Finding;
 
 const PAGES: [&str; 2] = ["docs/DEVICE.md", "docs/LIBRARY.md"];
 
-/// Each block of Rust on a page stands in the program that is named above it.
+/// Checks that each block of Rust on a page is in the program that is named above it.
 pub(crate) fn excerpts() -> Vec<Finding> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
     PAGES.iter().flat_map(|page| unfounded(page, &read(page), read)).collect()
 }
 
-/// Each block of Rust of a page that is not in the program that is named above it.
+/// The blocks of Rust of a page that are not in the program that is named above them.
 fn unfounded(page: &str, lines: &str, read: impl Fn(&str) -> String) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut program = String::new();

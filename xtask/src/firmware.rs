@@ -12,11 +12,11 @@ use crate::run::{Result, build_windlass, cargo, has, program, root, run, skip, t
 const TARGET: &str = "thumbv7em-none-eabihf";
 const QEMU: &str = "qemu-system-arm";
 
-/// Flash that the image may take, in bytes. Growth has to be meant: raise it in the commit that
+/// The largest flash of the image, in bytes. If the image has to grow, raise it in the commit that
 /// needs it.
 const FLASH_MAX: u64 = 6 * 1024 + 512;
 
-/// Statically allocated memory that the image may take, in bytes.
+/// The largest static memory of the image, in bytes.
 const RAM_MAX: u64 = 512;
 
 pub(crate) fn firmware() -> Result<()> {
@@ -51,7 +51,7 @@ pub(crate) fn firmware() -> Result<()> {
     Ok(())
 }
 
-/// Runs the image that measures what sessions take of the stack. It fails when one takes too much.
+/// Runs the image that measures what sessions take of the stack. It fails if a session takes too much.
 fn stack(image: &Path) -> Result<()> {
     run(program(QEMU)
         .args(["-machine", "mps2-an386", "-display", "none", "-monitor", "none"])
@@ -60,7 +60,7 @@ fn stack(image: &Path) -> Result<()> {
         .stdin(Stdio::null()))
 }
 
-/// What is said to the board.
+/// The text that is sent to the board.
 fn conversations() -> [(&'static str, Vec<u8>); 2] {
     let every_byte = (0..=255).cycle().take(16 * 1024).collect();
     [
@@ -112,7 +112,7 @@ impl Drop for Board {
     }
 }
 
-/// Flash and RAM of an image: what is loaded, and what is writable.
+/// Flash and RAM of an image: the loaded sections, and the writable ones.
 fn sizes(image: &Path) -> Result<(u64, u64)> {
     let fail = |why: String| format!("{}: {why}", image.display());
     let bytes = std::fs::read(image).map_err(|error| fail(error.to_string()))?;

@@ -1,6 +1,6 @@
 //! Which modules a module may name: the imports that `tidy` allows.
 
-/// A module, and those it may name.
+/// A module, and the modules that it may name.
 pub(crate) type Layers = &'static [(&'static str, &'static [&'static str])];
 
 /// Which modules a module may name, by crate. Tests may name any.

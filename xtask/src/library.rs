@@ -1,4 +1,4 @@
-//! What is promised to programs that depend on the packages: few dependencies, and features that each
+//! Checks for programs that depend on the packages: few dependencies, and features that each
 //! build alone.
 
 use crate::bare::is_installed;
@@ -7,7 +7,7 @@ use crate::run::{Result, cargo, output, run, skip};
 /// Packages that `windlass` without features may depend on, those of its dependencies included.
 const DEPENDENCIES_MAX: usize = 12;
 
-/// Counts what a program gets with `windlass`, and fails when it is too much.
+/// Counts what a program gets with `windlass`, and fails if it is too much.
 pub(crate) fn dependencies() -> Result<()> {
     let tree = output(
         cargo()
@@ -55,7 +55,7 @@ pub(crate) fn outside_lints() -> Result<()> {
     run(cargo().arg("clippy").args(OUTSIDE).args(["--", "--deny", "warnings"]))
 }
 
-/// Where the host does not run, it says so before anything else.
+/// On a system that it does not support, the host fails to compile with a message.
 const FOREIGN: &str = "x86_64-pc-windows-gnu";
 
 fn foreign() -> Result<()> {

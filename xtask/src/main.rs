@@ -1,4 +1,4 @@
-//! `cargo xtask COMMAND`: every chore of this workspace, in plain Rust.
+//! `cargo xtask COMMAND`: the build, test and measurement commands of this workspace.
 
 mod bare;
 mod bench;
@@ -24,19 +24,19 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo      build, serve everything on loopback, drive each service, stop
-  test      all tests; needs stable Rust and a C linker, nothing else
-  tidy      the rules of ARCHITECTURE.md, checked
-  units     what systemd says of the unit files; needs systemd-analyze
-  outside   build and run the programs of docs/LIBRARY.md, which depend on us as strangers
+  demo      build the program, serve everything on loopback, use each service, stop
+  test      run all tests; needs stable Rust and a C linker
+  tidy      check the rules of ARCHITECTURE.md
+  units     check the unit files; needs systemd-analyze
+  outside   build and run the programs of docs/LIBRARY.md, which depend on both packages as other projects do
   features  build the library without features, and with each one alone
   bare      build the core for four bare-metal targets
-  size      flash of each machine on a device, and that none can panic
+  size      measure the flash of each machine on a device, and check that none can panic
   examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
   firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
-  bench     against libevent, mio, tokio and raw epoll; needs libevent-dev
-  miri      the core's tests under Miri
-  ci        all of it, as .ci/run does";
+  bench     measure against libevent, mio, tokio and raw epoll; needs libevent-dev
+  miri      run the tests of the core under Miri
+  ci        run all of these, as .ci/run does";
 
 fn main() -> ExitCode {
     let command = std::env::args().nth(1);

@@ -1,11 +1,11 @@
-//! Running other programs, and saying which and why when one fails.
+//! Runs other programs; an error names the program and the cause.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// What a chore fails with: one line.
+/// The error of a command: one line.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// The root of the workspace.
@@ -13,19 +13,19 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// A program to be run at the root of the workspace.
+/// A program that will run in the root of the workspace.
 pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(name);
     command.current_dir(root());
     command
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command to its end, which has to be a good one.
+/// Runs a command, which has to succeed.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
@@ -44,15 +44,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     }
 }
 
-/// Builds the `windlass` program; its path.
+/// Builds the program `windlass`, and returns its path.
 pub(crate) fn build_windlass() -> Result<PathBuf> {
     run(cargo().args(["build", "--release", "--package", "windlass"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
     Ok(root().join(target).join("release/windlass"))
 }
 
-/// Sends `text` through `windlass talk`, and returns as many bytes of the answer. The input ends only
-/// then: a UART has no half-close, and QEMU hangs up on one. Nothing may come behind the answer.
+/// Sends `text` through `windlass talk`, and returns as many bytes of the answer. The input ends
+/// only then: a UART has no half-close, and QEMU closes the connection on one. No bytes may follow
+/// the answer.
 pub(crate) fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8>> {
     let fail = |error: std::io::Error| format!("windlass talk {address}: {error}");
     let mut client = program(windlass)
@@ -66,7 +67,7 @@ pub(crate) fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8
     };
     let mut answer = vec![0; text.len()];
     std::thread::scope(|scope| {
-        // Both at once: no pipe holds a file.
+        // Writes and reads at once, because a file does not fit in a pipe.
         let sender = scope.spawn(move || stdin.write_all(text).map(|()| stdin));
         let received = stdout.read_exact(&mut answer);
         let stdin = sender.join().map_err(|_| std::io::Error::other("the sender panicked"))?;
@@ -79,14 +80,14 @@ pub(crate) fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8
     if ended.success() { Ok(answer) } else { Err(format!("windlass talk {address}: {ended}")) }
 }
 
-/// Whether a program can be started.
+/// Whether a program is installed.
 pub(crate) fn has(name: &str) -> bool {
     let probe =
         Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     probe.is_ok()
 }
 
-/// A step that cannot be taken here. Where everything has to be there, that is a failure.
+/// Reports a step without its tool. Under `CI=true` that is a failure.
 pub(crate) fn skip(what: &str, why: &str) -> Result<()> {
     if std::env::var_os("CI").is_some_and(|ci| ci == "true") {
         return Err(format!("{what} cannot be skipped here: {why}"));
@@ -95,7 +96,7 @@ pub(crate) fn skip(what: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-/// Does one step under a headline, and says how long it took.
+/// Runs one step under a headline, and prints how long it took.
 pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("\n== {name}");
     let begin = Instant::now();

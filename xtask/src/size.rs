@@ -1,4 +1,4 @@
-//! What each machine of the core weighs on a device, and that none can panic.
+//! Measures the flash of each machine of the core on a device, and checks that none can panic.
 //!
 //! `firmware/sizes` has an image for each machine. All are linked for a Cortex-M0 and a Cortex-M4 at
 //! `opt-level` z, s and 3, against a panic handler that calls a symbol which is nowhere: an image that
@@ -15,11 +15,11 @@ use crate::run::{Result, cargo, root, run, skip};
 
 const TARGETS: [&str; 2] = ["thumbv6m-none-eabi", "thumbv7em-none-eabi"];
 
-/// Those that the table has, and one more: where the inliner is bold, the optimiser sees other paths.
+/// The levels of the table, and level 3: it inlines more, so the optimiser sees other paths.
 const LEVELS: [&str; 3] = ["z", "s", "3"];
 
-/// An image, what it is called in the table, and the bytes of flash that it may weigh at z and at s.
-/// Growth has to be meant: raise a number in the commit that needs it.
+/// An image, its name in the table, and its largest flash at z and s, in bytes.
+/// If an image has to grow, raise its number in the commit that needs it.
 const IMAGES: [(&str, &str, u64); 13] = [
     ("upper", "line session on the pump", 512),
     ("time_client", "`time` client on the pump", 1024),
@@ -50,7 +50,7 @@ pub(crate) fn size() -> Result<()> {
     let (before, rest) = page.split_once(BEGIN).ok_or("docs/DEVICE.md has no table of sizes")?;
     let (old, after) =
         rest.split_once(END).ok_or("the table of sizes in docs/DEVICE.md has no end")?;
-    // Another compiler makes other images: a few percent are its own.
+    // Another compiler makes images that differ by a few percent.
     if is_close(old, &table) {
         return Ok(());
     }
@@ -98,7 +98,7 @@ fn table() -> Result<Option<String>> {
     Ok(Some(table))
 }
 
-/// Links every image. One that could panic does not link.
+/// Links every image. An image that could panic does not link.
 fn build(target: &str, level: &str) -> Result<()> {
     run(cargo()
         .current_dir(root().join("firmware/sizes"))
@@ -108,7 +108,7 @@ fn build(target: &str, level: &str) -> Result<()> {
     .map_err(|error| format!("{error}: at opt-level {level} for {target} an image can panic"))
 }
 
-/// Bytes that an image loads. It must have no memory of its own.
+/// The bytes that an image loads. It must have no `.data` and no `.bss`.
 fn flash(target: &str, image: &str) -> Result<u64> {
     let path = root().join("firmware/sizes/target").join(target).join("release").join(image);
     let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;

@@ -1,4 +1,4 @@
-//! Runs every test program of the workspace and says, in a line for each, what came of it.
+//! Runs every test program of the workspace and prints a line with the result of each.
 //!
 //! `cargo test` prints a line for each of more than a thousand tests, and what failed is somewhere among
 //! them. Here the output of a suite is kept in a file and shown only if the suite failed, after all
@@ -32,7 +32,7 @@ struct Suite {
     repeat: String,
 }
 
-/// What came of one.
+/// The result of one program.
 struct Outcome {
     name: String,
     repeat: String,

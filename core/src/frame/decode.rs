@@ -63,7 +63,7 @@ pub enum FrameStep<'a, 'i> {
     },
     /// A frame that claims more than the buffer holds. Its payload is skipped.
     TooLong {
-        /// Both sizes.
+        /// The claimed and the allowed length.
         what: TooLong,
         /// The input after its header.
         rest: &'i [u8],

@@ -28,7 +28,7 @@ pub enum Need<'p, 's> {
     },
     /// Do this operation, then [`Pump::answer`].
     File {
-        /// Which operation.
+        /// The operation.
         op: Op<'s>,
         /// The memory to fill for [`Op::Read`], or to keep for [`Op::Store`]; as long as the extent.
         /// It stays in its place until the answer.

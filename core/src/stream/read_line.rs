@@ -47,11 +47,11 @@ impl defmt::Format for ReadLine<'_> {
 pub struct Line<'a> {
     /// The bytes before the ending.
     pub text: &'a [u8],
-    /// What ended it.
+    /// The ending of the line.
     pub ending: Ending,
 }
 
-/// What ended a line.
+/// The ending of a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Ending {

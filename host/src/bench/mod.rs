@@ -26,7 +26,7 @@ use load::{Done, Messages};
 use report::{Cell, Progress, Report};
 use target::{Kind, Target};
 
-/// What is measured.
+/// The quantity to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     /// CPU time and messages per second of `upper`.
@@ -49,7 +49,7 @@ pub enum Question {
 /// What to measure, on which servers, and how often.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// What.
+    /// The quantity to measure.
     pub question: Question,
     /// Our models.
     pub models: Vec<Model>,

@@ -12,7 +12,7 @@ use crate::printable::printable;
 use crate::server::{Model, Service};
 use crate::sys::{account, clock, poll, process};
 
-/// Which server.
+/// The server to measure.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
     Ours { model: Model, options: Vec<String> },

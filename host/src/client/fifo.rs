@@ -12,16 +12,16 @@ use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
 use crate::sys::stream::Stream;
 use crate::sys::{Signal, fifo, signals};
 
-/// Prints what is written to the FIFO at `path`, which is made if it is not there. Writers come and
-/// go; SIGINT, SIGTERM or SIGHUP ends it, and if `once`, so does the last writer when it leaves. What
-/// was read is printed first, however long standard output takes, unless another signal comes. A FIFO
-/// that it made is removed at the end.
+/// Prints the bytes written to the FIFO at `path`, which is made if it does not exist. Writers come
+/// and go; SIGINT, SIGTERM or SIGHUP ends it; with `once` the last writer that leaves ends it too.
+/// Bytes that were read are printed first, however long standard output takes, unless another
+/// signal comes. A FIFO that it made is removed at the end.
 ///
 /// # Errors
 /// The FIFO cannot be made, opened or read, or standard output fails.
 pub fn read(path: &Path, once: bool) -> Result<()> {
     let mut events = EventLoop::new()?;
-    // Before the FIFO exists, so that an end at any moment takes it away.
+    // Before the FIFO exists, so that it is removed whenever this program ends.
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         if signals::is_ignored(signal) {
             continue;
@@ -58,12 +58,12 @@ pub fn read(path: &Path, once: bool) -> Result<()> {
     reading.outcome
 }
 
-/// What the callbacks of [`read()`] share.
+/// The state that the callbacks of [`read()`] share.
 struct Reading {
     fifo: Token,
     output: Token,
     outcome: Result<()>,
-    /// Nothing more is read: what is left is to print what was.
+    /// Nothing more is read; the bytes that were read are still to be printed.
     over: bool,
 }
 
@@ -101,8 +101,8 @@ fn to_output(
     }
 }
 
-/// Writes standard input to the FIFO at `path`, which is made if it is not there; waits until a process
-/// reads it.
+/// Writes standard input to the FIFO at `path`, which is made if it does not exist; waits until a
+/// process reads it.
 ///
 /// # Errors
 /// The FIFO cannot be made or opened, standard input fails, or the last reader leaves.
@@ -139,7 +139,7 @@ pub fn write(path: &Path) -> Result<()> {
     writing.outcome
 }
 
-/// What the callbacks of [`write()`] share.
+/// The state that the callbacks of [`write()`] share.
 struct Writing {
     fifo: Token,
     input: Token,

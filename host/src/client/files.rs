@@ -1,4 +1,4 @@
-//! Where a file of the `files` service is: `files://HOST[:PORT]/NAME`.
+//! The URL of a file of the `files` service: `files://HOST[:PORT]/NAME`.
 
 use std::fmt;
 
@@ -11,24 +11,24 @@ use crate::addr::HostPort;
 const PORT: u16 = 2334;
 
 /// A name, and the server of it. The name is what follows the host and its slash, with percent
-/// escapes decoded, and is sent as it is: what it leads to is the server's to decide. Without a name
-/// nothing is sent, and a server that pushes is listened to.
+/// escapes decoded, and is sent as it is: the server decides which file it means. Without a name
+/// no request is sent: the server has to push a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilesUrl {
     server: HostPort,
     name: Box<[u8]>,
-    /// As it was written.
+    /// The path as it was written.
     path: String,
 }
 
 impl FilesUrl {
-    /// Takes what a user wrote.
+    /// Parses the text of a user.
     ///
     /// # Errors
-    /// It is no URL, or has more than a host, a port and a name.
+    /// The text is not a URL, or has more than a host, a port and a name.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let zoneless = Zoneless::of(text.as_bytes())?;
-        // It was text, and only ASCII was taken out.
+        // It was UTF-8, and only ASCII was removed.
         let rest = str::from_utf8(&zoneless.text).map_err(|_| UrlError::Syntax { at: 0 })?;
         zoneless.restore(Self::parse_zoneless(rest), |url| &mut url.server)
     }
@@ -38,7 +38,7 @@ impl FilesUrl {
         if !uri.scheme().is_some_and(|scheme| scheme.as_str().eq_ignore_ascii_case("files")) {
             return Err(UrlError::Scheme);
         }
-        // Of a name they would have to be escaped.
+        // In a name these characters would have to be escaped.
         if let Some(at) = text.find(['?', '#']) {
             return Err(UrlError::Syntax { at });
         }
@@ -52,12 +52,12 @@ impl FilesUrl {
         Ok(Self { server, name, path: path.as_str().to_owned() })
     }
 
-    /// Where to connect.
+    /// The host and port to connect to.
     pub fn server(&self) -> &HostPort {
         &self.server
     }
 
-    /// The name, as it is sent.
+    /// The name as it is sent.
     pub fn name(&self) -> &[u8] {
         &self.name
     }

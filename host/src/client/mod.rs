@@ -30,7 +30,7 @@ use crate::reactor::Buffered;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
-/// Moves all that came; reads no more of it while the other one is full.
+/// Moves all input; reads no more while the other stream is full.
 fn hand_on(from: &mut Buffered, to: &mut Buffered) {
     to.write(from.input());
     from.consume(usize::MAX);

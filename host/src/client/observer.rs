@@ -1,4 +1,4 @@
-//! Asks a server for its state, on its control socket.
+//! The client of a server's control socket.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -27,19 +27,19 @@ pub struct Observer {
 const ANSWER_MAX: usize = 4 << 20;
 
 impl Observer {
-    /// For the control socket at `path`. Nothing is opened yet.
+    /// A client for the control socket at `path`. It is not connected yet.
     pub fn new(path: &Path) -> Self {
         Self { address: Address::Unix(path.to_owned()), stream: None }
     }
 
-    /// The state of the server now, if it says so within `timeout_us`, and as it says it: one line of
-    /// JSON, without its end. All texts are printable, those of errors too.
+    /// Asks for the state of the server, within `timeout_us`. Also returns the answer as it came:
+    /// one line of JSON without its LF. All texts are printable, also those of errors.
     ///
     /// # Errors
     /// No server is there or answers in time, or the answer is a refusal or cannot be read.
     pub fn ask(&mut self, timeout_us: u64) -> Result<(Status, String)> {
         let deadline = clock::now().after(timeout_us);
-        // A connection that was kept may have been cut: for its silence, or with the server.
+        // The server may have closed the kept connection because it was silent, or have ended.
         let kept = self.stream.take();
         let answer = match kept.map(|stream| self.ask_on(stream, deadline)) {
             Some(Ok(line)) => line,
@@ -56,7 +56,7 @@ impl Observer {
         }
     }
 
-    /// Asks, and keeps the connection if that went well.
+    /// Asks, and keeps the connection if the answer came.
     fn ask_on(&mut self, stream: Stream, deadline: Instant) -> Result<String> {
         let line = ask_line(&stream, deadline).map_err(Error::of(OP, &self.address))?;
         let line = String::from_utf8(line).map_err(Error::of(OP, &self.address))?;

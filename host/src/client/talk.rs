@@ -10,14 +10,14 @@ use crate::sys::Errno;
 use crate::sys::clock;
 use crate::sys::connect::connect;
 
-/// Talks to the server at `address`, reached within `timeout_us`.
+/// Connects to the server at `address` within `timeout_us`, and talks to it.
 ///
-/// The end of standard input half-closes the connection, and what the server still says arrives.
+/// The end of standard input half-closes the connection, and the replies still arrive.
 /// The conversation is over when the server ends it, whether or not it took all of the input.
 ///
-/// Three streams in one loop: none can hold the others up, whatever standard input and output are,
-/// and no flag of a terminal is changed that other programs share. A stream that is full stops the
-/// one that fills it from being read.
+/// Three streams in one loop: none can block the others, whatever kind of file standard input and
+/// output are, and no flag of a terminal is changed that other programs share. A stream that is
+/// full stops the one that fills it from being read.
 ///
 /// # Errors
 /// It cannot be reached, the connection is lost, or standard input or output fails.
@@ -42,7 +42,7 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
         }
     }
     if let Some(output) = events.stream(line.output) {
-        // If it is the terminal, what comes there is standard input's.
+        // If it is the terminal, its input belongs to standard input.
         output.set_reading(false);
     }
     events.run(&mut line)?;
@@ -57,7 +57,7 @@ struct Line {
     address: Address,
     /// The first failure.
     outcome: Result<()>,
-    /// The server has ended the conversation: what is left is to print it.
+    /// The server has ended the conversation; its replies are still to be printed.
     over: bool,
 }
 
@@ -68,7 +68,7 @@ impl Line {
         }
     }
 
-    /// The server has said its last.
+    /// The server has sent its last reply.
     fn end(&mut self, cx: &mut Context<Self>) {
         self.over = true;
         if cx.stream(self.output).is_none_or(|output| output.unsent() == 0) {
@@ -83,7 +83,7 @@ fn from_input(input: &mut Buffered, line: &mut Line, cx: &mut Context<Line>, eve
         StreamEvent::Input => hand_on(input, socket),
         StreamEvent::Eof => socket.shutdown_write(),
         StreamEvent::Failed(errno) => {
-            // What it gave is sent, and what the server answers is printed, before this is told.
+            // The input is sent and the replies are printed before this is reported.
             socket.shutdown_write();
             line.fail(Error::new("read", "standard input", errno));
         }
@@ -103,7 +103,7 @@ fn from_socket(socket: &mut Buffered, line: &mut Line, cx: &mut Context<Line>, e
                 input.set_reading(true);
             }
         }
-        // Closed, and it took no more of our input: that is its right.
+        // The server closed the connection before it took all input, which it may do.
         StreamEvent::Eof | StreamEvent::Failed(Errno::EPIPE) => line.end(cx),
         StreamEvent::Failed(errno) => {
             line.fail(Error::new("receive from", &line.address, errno));

@@ -1,4 +1,4 @@
-//! Asks a time server.
+//! The client of the `time` service.
 
 use std::os::fd::AsFd;
 
@@ -16,10 +16,10 @@ use crate::sys::{clock, poll};
 
 const OP: &str = "read the time from";
 
-/// The time that the server at `address` says, if it says it within `timeout_us`.
+/// Gets the time of the server at `address`, within `timeout_us`.
 ///
 /// # Errors
-/// It cannot be reached, says nothing in time, or says something else.
+/// The server cannot be reached, sends nothing in time, or sends something else.
 pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
     let deadline = clock::now().after(timeout_us);
     let stream = connect(address, deadline)?;
@@ -28,7 +28,7 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
     let mut ready = Ready::NONE;
     loop {
         let next = connection.turn(ready, clock::now(), &mut buffers);
-        // The stamp is all there is to hear, whether or not the server goes on talking.
+        // After the stamp the client is done, even if the server sends more.
         if let Some(stamp) = connection.session().stamp() {
             return Ok(stamp);
         }
@@ -41,7 +41,7 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
             poll::Woken::Ready(ready) => ready,
             poll::Woken::Other | poll::Woken::Interrupted => Ready::NONE,
             poll::Woken::TimedOut => {
-                // It may have said something, and go on doing so.
+                // The server may have sent something, and may send more.
                 let late = format!("no answer within {}", brief(timeout_us));
                 return Err(Error::new(OP, address, late));
             }

@@ -13,7 +13,7 @@ use crate::printable::{printable, printable_json};
 use crate::role::{self, Role};
 use crate::sys::clock::{self, Calendar};
 
-/// What a line looks like.
+/// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
@@ -54,7 +54,7 @@ impl Lines {
         role: Role,
         now: &Calendar,
     ) -> fmt::Result {
-        // A supervisor's event names the listener that it is about.
+        // An event of the supervisor names its listener.
         let about = said.take("listener").map(|listener| Role { listener, part: String::new() });
         let role = about.unwrap_or(role);
         if self.prefixed {
@@ -92,7 +92,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// What an event says.
+/// The message and the fields of an event.
 #[derive(Default)]
 struct Said {
     message: String,
@@ -115,7 +115,7 @@ impl Said {
             label => write!(text, "{label}: {}", self.message),
         };
         for (name, value) in &self.fields {
-            // Words with a space in them are not to look like several fields.
+            // A value with a space in it must not look like several fields.
             let _ = match value.as_str() {
                 Some(word) if !word.contains([' ', '"', '=']) && !word.is_empty() => {
                     write!(text, " {name}={word}")

@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel counts it, and which processor it may use.
+//! CPU time and memory of processes, and the processor that they may use.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -56,7 +56,7 @@ impl Stat {
     fn cpu_ns(&self) -> u64 {
         let hertz = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100) as u64;
         let tick_ns = 1_000_000_000 / hertz;
-        // One that has ended has no clock any more.
+        // A process that has ended has no clock any more.
         let own = own_cpu_ns(self.pid).unwrap_or(self.own * tick_ns);
         own + self.reaped * tick_ns
     }
@@ -109,7 +109,7 @@ pub fn unshared_bytes(pid: i32) -> Result<u64> {
     Ok(kib.sum::<u64>() * 1024)
 }
 
-/// Has the process of `command` asked to end when this one ends, however it ends.
+/// Sends SIGTERM to the process of `command` when this one ends, however it ends.
 pub fn end_with_us(command: &mut Command) {
     let ask = || Ok(nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM))?);
     // SAFETY: between fork and exec it makes one system call and allocates nothing.

@@ -1,16 +1,17 @@
-//! What a process gives up before it hears a stranger: new privileges (`prctl(2)`), files and network
-//! (`landlock(7)`), and every system call that serving takes no part in (`seccomp(2)`).
+//! The rights that a process gives up before it reads from a client: new privileges (`prctl(2)`),
+//! files and network (`landlock(7)`), and every system call that serving does not need
+//! (`seccomp(2)`).
 //!
 //! ```text
 //! parent:  prepare: build the ruleset, compile the filter, try both in a child that exits
-//! worker:  enter: three system calls, for good, for whatever it starts too
+//! worker:  enter: three system calls; the limits are permanent, and hold for its children too
 //! ```
 //!
 //! Nothing compiles or allocates in the worker, so a pool pays for a worker and not for a client.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 mod filter;
-/// Elsewhere the numbers of system calls are not known to `seccompiler`.
+/// `seccompiler` does not know the system calls of other machines.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 mod filter {
     pub(super) fn compile(_: bool) -> Result<Option<super::BpfProgram>, seccompiler::BackendError> {
@@ -33,16 +34,16 @@ use super::pidfd::Exit;
 use super::process::{self, Forked, SingleThreaded};
 use crate::error::{Error, Result};
 
-/// What is given up, ready to be.
+/// A prepared ruleset and filter.
 #[derive(Debug)]
 pub struct Confinement {
     ruleset: RulesetCreated,
-    /// None where the list of system calls is not known.
+    /// `None` if the list of system calls is not known.
     filter: Option<BpfProgram>,
     in_force: InForce,
 }
 
-/// What of a [`Confinement`] this kernel enforces.
+/// The parts of a [`Confinement`] that this kernel enforces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct InForce {
     /// `execve(2)` gives no process more rights than it had.
@@ -54,19 +55,19 @@ pub struct InForce {
     pub seccomp: bool,
 }
 
-/// The newest of Landlock that the rules below were tried with.
+/// The newest ABI of Landlock that the rules below were tested with.
 const NEWEST: ABI = ABI::V7;
 
-/// Children that try, one after another while they are killed.
+/// How many children try, one after another, if they are killed.
 const TRIES: u32 = 3;
 
 /// The exit status of a child that could not try. That of one that did is smaller.
 const EXHAUSTED: i32 = 0x80;
 
 impl Confinement {
-    /// Prepares, and tries in a child what this kernel enforces. With a `root`, a descriptor of a folder
-    /// or a file (`O_PATH` will do), what is in it can be opened to be read; without one, nothing can
-    /// be opened.
+    /// Prepares, and tries in a child what this kernel enforces. With a `root`, a descriptor of a
+    /// folder or a file (`O_PATH` will do), the files in it can be opened for reading; without one,
+    /// no file can be opened.
     ///
     /// # Errors
     /// No descriptor is left, or no process; or the child was killed, several times.
@@ -78,12 +79,12 @@ impl Confinement {
         Ok(this)
     }
 
-    /// What of it this kernel enforces.
+    /// The parts that this kernel enforces.
     pub fn in_force(&self) -> InForce {
         self.in_force
     }
 
-    /// Gives it up, for good. The process has one thread.
+    /// Gives the rights up permanently. The process has one thread.
     ///
     /// # Errors
     /// Less was given up than this kernel enforced before.
@@ -96,11 +97,11 @@ impl Confinement {
         Err(failed.map_or_else(unknown, |failed| failed.error))
     }
 
-    /// Gives up what can be; what that is, and what stood in the way of the rest.
+    /// Gives up as much as possible. Returns what that is, and the reasons for the rest.
     fn apply(&self) -> (InForce, Option<Failure>) {
         let mut failed: Option<Failure> = None;
         let mut fail = |failure: Failure| {
-            // What is lacking at the moment tells more than what the kernel lacks.
+            // A resource that is lacking now says more than a feature that the kernel lacks.
             if !failed.as_ref().is_some_and(|before| before.is_exhausted) {
                 failed = Some(failure);
             }
@@ -114,7 +115,7 @@ impl Confinement {
             .map_err(Failure::of("enter", "Landlock"))
             .and_then(|it| it.restrict_self().map_err(Failure::of("enter", "Landlock")))
             .map_err(&mut fail);
-        // Last: it takes away what the others are done with.
+        // Last: it removes system calls that the others need.
         let seccomp = self.filter.as_ref().map(|filter| {
             seccompiler::apply_filter(filter)
                 .map_err(Failure::of("enter", "seccomp"))
@@ -128,8 +129,8 @@ impl Confinement {
         (in_force, failed)
     }
 
-    /// What a kernel has and a container forbids shows only when it is used. A child that was killed, or
-    /// ran out of descriptors or memory, says nothing of the kernel.
+    /// Whether a container forbids a feature of the kernel shows only when the feature is used. A
+    /// child that was killed, or ran out of descriptors or memory, says nothing of the kernel.
     fn try_out(&self, alone: &SingleThreaded) -> Result<InForce> {
         let mut tries = TRIES;
         loop {
@@ -161,7 +162,7 @@ impl Confinement {
     }
 }
 
-/// Why something could not be given up.
+/// Why a right could not be given up.
 struct Failure {
     error: Error,
     /// The process lacks descriptors or memory, and that says nothing of what the kernel can do.
@@ -242,7 +243,7 @@ impl InForce {
         }
     }
 
-    /// Whether it is nothing at all.
+    /// Whether the kernel enforces nothing.
     pub fn is_nothing(self) -> bool {
         self == Self::default()
     }

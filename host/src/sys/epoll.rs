@@ -12,7 +12,7 @@ use super::ready::{Interest, Ready, Token, millis};
 /// Events taken from the kernel at a time.
 const BATCH: usize = 256;
 
-/// The kernel has no `epoll_pwait2(2)` for us: waits are rounded up to milliseconds.
+/// Whether `epoll_pwait2(2)` is not available: then waits are rounded up to milliseconds.
 static COARSE: AtomicBool = AtomicBool::new(false);
 
 /// How a member is reported.
@@ -20,7 +20,7 @@ static COARSE: AtomicBool = AtomicBool::new(false);
 pub struct Trigger {
     /// When something changes (`EPOLLET`); otherwise in every wait, for as long as it is ready.
     pub edge: bool,
-    /// Once (`EPOLLONESHOT`): then it is silent until it is modified.
+    /// Once (`EPOLLONESHOT`): after that it is not reported until it is modified.
     pub once: bool,
 }
 
@@ -46,7 +46,7 @@ impl Member {
     }
 }
 
-/// An epoll instance and the batch of events it last gave.
+/// An epoll instance and its last batch of events.
 #[derive(Debug)]
 pub struct Epoll {
     epoll: NixEpoll,
@@ -143,14 +143,14 @@ impl Epoll {
         let _ = self.epoll.delete(member.fd());
     }
 
-    /// Waits until a member is ready or `wait_us` is over; how many events are in the batch. A
+    /// Waits until a member is ready or `wait_us` is over; returns the number of events in the batch. A
     /// signal counts as none.
     ///
     /// # Errors
     /// None that an instance of ours can give.
     pub fn wait(&mut self, wait_us: Option<u64>) -> Result<usize, Errno> {
         let count = match wait_us {
-            // A wait of less than a day is exact where the kernel can do it.
+            // A wait of less than a day is exact if the kernel supports that.
             Some(us @ 1..=86_400_000_000) if !COARSE.load(Ordering::Relaxed) => {
                 self.wait_exactly(us)
             }

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use crate::printable::printable;
 
-/// What a host operation failed with. It prints as `operation target: cause`: on one line, in
+/// The failure of an operation of the host. It prints as `operation target: cause`: on one line, in
 /// characters that can be shown, whatever the target is called and whatever a peer said. Its `Debug` is
 /// the same line, for a program with a `main` that returns it.
 ///
@@ -86,7 +86,7 @@ impl fmt::Display for Error {
         if !target.is_empty() {
             write!(f, " {}", printable(target))?;
         }
-        // Of what is cut in a cause its own part knows how long it may be.
+        // A cause limits the length of its own parts.
         write!(f, ": {}", printable(&without_numbers(&cause.to_string())).whole())
     }
 }

@@ -1,4 +1,5 @@
-//! Listening sockets that come in from the parent of this program, and go out to its next binary.
+//! Listening sockets that the parent passes to this program, or that this program passes to its
+//! next binary.
 //!
 //! ```text
 //! systemd ── LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES ──▶ Inherited::take
@@ -22,21 +23,21 @@ use crate::error::{Error, Result};
 
 const HANDOVER: &str = "WINDLASS_HANDOVER";
 
-/// What is about the process that it was set for, and not for one that it starts.
+/// Variables for one process only; a program that it starts must not inherit them.
 const OF_ONE_PROCESS: [&str; 5] =
     [HANDOVER, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
-/// What came in.
+/// The descriptors that were passed to this process.
 #[derive(Debug, Default)]
 pub struct Inherited {
     passed: Vec<Passed>,
-    /// Under which numbers, claimed or not, and that of the channel.
+    /// The numbers of all of them, claimed or not, and that of the channel.
     numbers: Vec<RawFd>,
-    /// Where the old binary waits to hear that this one serves.
+    /// The channel on which the old binary waits for the message that this one serves.
     old: Option<Channel>,
 }
 
-/// A socket that came in.
+/// A socket that was passed to this process.
 #[derive(Debug)]
 struct Passed {
     number: RawFd,
@@ -44,7 +45,7 @@ struct Passed {
     what: What,
 }
 
-/// What it is.
+/// The kind of the descriptor.
 #[derive(Debug)]
 enum What {
     Listener(Listener),
@@ -58,7 +59,7 @@ enum What {
 /// The process that passed it.
 #[derive(Debug)]
 enum By {
-    /// A service manager, which calls it so.
+    /// A service manager, which gave it this name.
     Manager { name: String },
     /// The old binary, which was told to listen there.
     OldBinary { configured: Address },
@@ -69,7 +70,7 @@ impl Inherited {
     /// before anything is opened, and before the first thread is started.
     ///
     /// # Errors
-    /// The environment is not what it should be, or a socket of the old binary is none that listens.
+    /// The environment is not what it should be, or a socket of the old binary does not listen.
     pub fn take() -> Result<Self> {
         let mut inherited = Self::default();
         if let Ok(text) = std::env::var(HANDOVER) {
@@ -98,12 +99,12 @@ impl Inherited {
         Ok(inherited)
     }
 
-    /// None: the text is not what [`Program::start`] writes.
+    /// `None` if the text is not what [`Program::start`] writes.
     fn take_handover(&mut self, text: &str) -> Option<Result<()>> {
         let mut lines = text.lines();
         let channel: RawFd = lines.next()?.parse().ok().filter(|&raw| raw > 2)?;
         self.numbers.push(channel);
-        // SAFETY: only looked at here, and only if it is open; owned further down.
+        // SAFETY: it is only borrowed here, and only if it is open; it is owned further down.
         let open = unsafe { BorrowedFd::borrow_raw(channel) };
         fcntl(open, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
         // SAFETY: it is open, and the old binary left it so for us.
@@ -113,7 +114,7 @@ impl Inherited {
             let (number, rest) = line.split_once(' ')?;
             let (owner, configured) = rest.split_once(' ')?;
             let (number, configured) = (number.parse().ok()?, configured.parse::<Address>().ok()?);
-            // What is named twice would be closed twice.
+            // A number that is given twice would be closed twice.
             if self.numbers.contains(&number) {
                 return None;
             }
@@ -130,11 +131,11 @@ impl Inherited {
         Some(Ok(()))
     }
 
-    /// The socket for what is configured to listen on `address` and is called `name`: the one with that
+    /// The socket for the listener with the address `address` and the name `name`: the one with that
     /// name, else the one with that number or address.
     ///
     /// # Errors
-    /// What has that name or number is nothing to listen on.
+    /// The descriptor with that name or number is not a listening socket.
     pub fn claim(&mut self, address: &Address, name: Option<&str>) -> Result<Option<Listener>> {
         let named = |passed: &Passed| match &passed.by {
             By::Manager { name: given } => name == Some(given),
@@ -167,8 +168,8 @@ impl Inherited {
     /// process that started us can leave one open without a word.
     ///
     /// # Errors
-    /// It is what came in for another listener; or an old binary hands over what it listened on, and
-    /// whatever else is open is its own affair.
+    /// It was passed for another listener; or an old binary passes its listeners, and
+    /// other open descriptors belong to that binary.
     pub fn check_number(&self, number: RawFd) -> Result<()> {
         let why = if self.is_upgrade() {
             "a descriptor is inherited at the start, and not by the next binary"
@@ -185,7 +186,7 @@ impl Inherited {
         self.old.is_some()
     }
 
-    /// What no listener claimed, a sentence each.
+    /// The descriptors that no listener claimed, each in a sentence.
     pub fn unclaimed(&self) -> impl Iterator<Item = String> {
         self.passed.iter().map(|passed| match &passed.what {
             What::Listener(listener) => {
@@ -213,8 +214,8 @@ impl Inherited {
 }
 
 impl Program {
-    /// Starts it again, with `listeners` and their configured addresses. It says on `channel` when it
-    /// serves. Its process id; it is a child to be reaped.
+    /// Starts the program again, with `listeners` and their configured addresses. It reports on
+    /// `channel` when it serves. Returns its process id; the caller has to reap it.
     ///
     /// # Errors
     /// The program cannot be executed.
@@ -236,7 +237,7 @@ impl Program {
     }
 }
 
-/// Whether the other end of `channel` has said that it serves.
+/// Whether the process at the other end of `channel` has reported that it serves.
 pub fn has_said_ready(channel: &Channel) -> Option<bool> {
     use super::pass::Received;
     match channel.recv(&mut [0; 8]) {
@@ -246,7 +247,7 @@ pub fn has_said_ready(channel: &Channel) -> Option<bool> {
     }
 }
 
-/// Says on `channel` that this process serves.
+/// Reports on `channel` that this process serves.
 pub fn say_ready(channel: &Channel) -> bool {
     matches!(channel.send(b"ready", None), Ok(Write::Moved(_)))
 }

@@ -1,4 +1,4 @@
-//! Listening sockets: bound, inherited, and accepting through every hazard of `accept(2)`.
+//! Listening sockets: binding, inheriting, and accepting with every error of `accept(2)` handled.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -42,7 +42,7 @@ enum Owner {
 /// No process has this id.
 const NO_PID: u32 = 0;
 
-/// What came of one [`Listener::accept`].
+/// The result of one [`Listener::accept`].
 #[derive(Debug)]
 pub enum Accepted {
     /// A connection.
@@ -102,7 +102,8 @@ impl Listener {
                         bound = Some(fd);
                         continue;
                     }
-                    // This host has no such address. In use, say, it would be another server's.
+                    // This host does not have the address. Any other error, such as an address in
+                    // use, is final.
                     Err(errno @ (Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)) => why = errno,
                     Err(errno) => {
                         return Err(Error::new("listen on", Address::Tcp(at.clone()), errno));
@@ -123,7 +124,7 @@ impl Listener {
         Self { fd, address, owner, owned_path: None, unserved: Vec::new() }
     }
 
-    /// Takes over the listening socket that came in as descriptor `raw`.
+    /// Takes over the listening socket that was passed as descriptor `raw`.
     fn inherit(raw: RawFd) -> Result<Self> {
         let address = Address::Fd(raw);
         let refuse = |why: &'static str| Error::new("inherit", Address::Fd(raw), why);
@@ -152,7 +153,7 @@ impl Listener {
         Ok(Self::of(fd, address, Owner::Given))
     }
 
-    /// Where it listens, with the real port. If a name was given, that is the name.
+    /// The address, with the real port. If a name was given, it has the name.
     pub fn address(&self) -> &Address {
         &self.address
     }
@@ -162,13 +163,13 @@ impl Listener {
         &self.unserved
     }
 
-    /// The address of the socket itself, which is no name.
+    /// The address of the socket itself, without a name.
     pub fn socket_address(&self) -> Option<Address> {
         let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
         name.ok().and_then(|name| connect::address_of(&name))
     }
 
-    /// It is this process's to end from now on, and to remove the socket file, if there is one.
+    /// From now on this process may shut the socket down, and removes the socket file, if there is one.
     pub fn adopt(&mut self) {
         if self.owner == Owner::Lent {
             self.owner = Owner::Ours;
@@ -188,7 +189,7 @@ impl Listener {
         self.owner == Owner::Lent
     }
 
-    /// Another process goes on with it: this one closes its copy, and the socket file stays.
+    /// Closes this process's copy, and leaves the socket file, because another process goes on with it.
     pub fn give_up(mut self) {
         self.owned_path = None;
     }
@@ -210,7 +211,7 @@ impl Listener {
         self.remove_file();
     }
 
-    /// Connections that wait to be accepted, as far as can be known: a Unix socket does not say.
+    /// Connections that wait to be accepted, 0 for a Unix socket, which does not report it.
     pub fn waiting(&self) -> u32 {
         accept_queue(&self.fd).map_or(0, |queue| queue.waiting)
     }
@@ -223,7 +224,7 @@ impl Listener {
         )
     }
 
-    /// A second descriptor of it, to look at its accept queue with: the socket listens for as long as
+    /// A second descriptor of it, to examine its accept queue: the socket listens for as long as
     /// either is open.
     ///
     /// # Errors
@@ -234,7 +235,7 @@ impl Listener {
     }
 
     /// Accepts one connection. A client that gave up while it waited (`ECONNABORTED`, or an error of
-    /// its network) is passed over.
+    /// its network) is skipped.
     pub fn accept(&self) -> Accepted {
         loop {
             if let Some(accepted) = self.try_accept() {
@@ -251,7 +252,7 @@ impl Listener {
     /// clears it between the check and the call, while the queue is empty, delays this process until the
     /// next client or signal; nothing shorter than a system call can hit that window.
     fn try_accept(&self) -> Option<Accepted> {
-        // None of the two fails with a descriptor that this struct owns.
+        // Neither call fails with a descriptor that this struct owns.
         let _ = keep_nonblocking(&self.fd);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         match socket::accept4(self.fd.as_raw_fd(), flags) {
@@ -324,12 +325,12 @@ fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog) -> nix::Result<OwnedFd
     Ok(fd)
 }
 
-/// Connections that have been made and not accepted, and how many there may be.
+/// The length of an accept queue, and its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcceptQueue {
-    /// So many wait.
+    /// Connections that wait.
     pub waiting: u32,
-    /// The backlog, as the kernel caps it.
+    /// The backlog, limited by the kernel.
     pub limit: u32,
 }
 
@@ -338,7 +339,7 @@ pub struct AcceptQueue {
 pub struct Gauge(OwnedFd);
 
 impl Gauge {
-    /// The accept queue now; none where that cannot be known: a Unix socket does not say.
+    /// The accept queue now; none for a Unix socket, which does not report it.
     pub fn read(&self) -> Option<AcceptQueue> {
         accept_queue(&self.0)
     }
@@ -357,7 +358,8 @@ fn accept_queue(fd: &OwnedFd) -> Option<AcceptQueue> {
     let (fd, to) = (fd.as_raw_fd(), (&raw mut info).cast());
     // SAFETY: the buffer outlives the call, and its length is its own.
     let done = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
-    // Of a listener they are the length of its accept queue and its limit (tcp_get_info() in the kernel).
+    // For a listener these two fields are the length of its accept queue and its limit
+    // (tcp_get_info() in the kernel).
     (done == 0).then_some(AcceptQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 

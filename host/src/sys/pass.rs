@@ -1,4 +1,4 @@
-//! Descriptors on their way to another process: `SCM_RIGHTS` (unix(7), cmsg(3)).
+//! Passing descriptors to another process: `SCM_RIGHTS` (unix(7), cmsg(3)).
 //!
 //! ```text
 //! sender                               receiver
@@ -25,10 +25,10 @@ use windlass_core::stream::Write;
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
 
-/// What came of one [`Channel::recv`].
+/// The result of one [`Channel::recv`].
 #[derive(Debug)]
 pub enum Received {
-    /// A message of so many bytes, and the descriptor that was sent with it, if one was. It is
+    /// A message, and the descriptor that was sent with it, if there was one. The descriptor is
     /// close-on-exec, and closed when it is dropped.
     Message {
         /// Bytes of payload.
@@ -36,7 +36,7 @@ pub enum Received {
         /// The descriptor.
         fd: Option<OwnedFd>,
     },
-    /// A message of so many bytes, without what was sent with it (`MSG_CTRUNC`): no descriptor is left
+    /// A message without the descriptor that was sent with it (`MSG_CTRUNC`): no descriptor is left
     /// below `RLIMIT_NOFILE`, or there was more than one, and then all of them are closed. Only the
     /// sender can help, if it kept its copy; the payload says which one it was.
     Lost {
@@ -45,7 +45,7 @@ pub enum Received {
     },
     /// The other end is closed.
     Eof,
-    /// Nothing is there yet.
+    /// No message has arrived yet.
     WouldBlock,
 }
 
@@ -61,9 +61,9 @@ impl Channel {
         Ok((Self(a), Self(b)))
     }
 
-    /// A channel of a connected Unix socket of another making. A stream does not keep messages apart:
-    /// what was sent before a descriptor may be received in one piece with it, and what was sent
-    /// behind it is not.
+    /// A channel of a connected Unix socket that another program made. A stream does not keep
+    /// messages apart: what was sent before a descriptor may be received in one piece with it, and
+    /// what was sent behind it is not.
     ///
     /// # Errors
     /// `EAFNOSUPPORT` for a socket of another family, which would send the bytes, drop the descriptor
@@ -117,7 +117,7 @@ impl Channel {
         }
     }
 
-    /// From now on [`wait`](Self::wait) waits.
+    /// Makes [`wait`](Self::wait) wait from now on.
     ///
     /// # Errors
     /// None that a socket could have.
@@ -159,7 +159,7 @@ impl Channel {
             Err(Errno::EAGAIN) => return Ok(Received::WouldBlock),
             Err(errno) => return Err(errno),
         };
-        // From here on it is owned, so no way out leaves it open.
+        // From here on it is owned, so every return closes it.
         let fd = control.take(message.msg_controllen as usize);
         match message.msg_flags {
             _ if len == 0 => Ok(Received::Eof),

@@ -45,7 +45,8 @@ pub struct PidFd {
 }
 
 impl PidFd {
-    /// Opens the process `pid`, which the caller has not reaped: otherwise it may be a stranger.
+    /// Opens the process `pid`, which the caller has not reaped: otherwise the number may be of
+    /// another process.
     ///
     /// # Errors
     /// `ESRCH` when there is none, `EMFILE`, `ENFILE`; `ENOSYS` before Linux 5.3.
@@ -63,7 +64,7 @@ impl PidFd {
         self.pid
     }
 
-    /// Takes its status, if it has ended: it is no zombie any more.
+    /// Takes its status if it has ended, so that it is no zombie any more.
     pub fn reap(&self) -> Option<Exit> {
         match wait_for(libc::P_PIDFD, self.fd.as_raw_fd().unsigned_abs(), libc::WNOHANG) {
             Ok(ended) => ended.map(|(_, exit)| exit),

@@ -63,7 +63,7 @@ pub enum Woken {
     Interrupted,
 }
 
-/// How a blocking caller waits: for `fd`, for input on `other` (which says to stop), for `deadline`.
+/// How a blocking caller waits: for `fd`, for input on `other` (the order to stop), for `deadline`.
 pub fn wait(
     fd: BorrowedFd<'_>,
     interest: Interest,
@@ -72,7 +72,7 @@ pub fn wait(
 ) -> Woken {
     let mut fds = [pollfd(fd, interest), other.map_or(NO_FD, |fd| pollfd(fd, Interest::READ))];
     let wait_us = deadline.map(|at| at.since(clock::now()));
-    // `ENOMEM`: the caller looks around and comes back, as after a signal.
+    // `ENOMEM`: the caller checks its state and calls again, as after a signal.
     match poll(&mut fds, wait_us).unwrap_or(0) {
         _ if fds[1].revents != 0 => Woken::Other,
         _ if fds[0].revents != 0 => Woken::Ready(ready(fds[0])),
@@ -81,7 +81,7 @@ pub fn wait(
     }
 }
 
-/// Waits for input on any of three, and says on which there is some. None after a signal.
+/// Waits for input on any of three, and returns which have some; none after a signal.
 pub fn wait_for_input(fds: [Option<BorrowedFd<'_>>; 3], wait_us: Option<u64>) -> [bool; 3] {
     let mut fds = fds.map(|fd| fd.map_or(NO_FD, |fd| pollfd(fd, Interest::READ)));
     match poll(&mut fds, wait_us) {
@@ -90,8 +90,8 @@ pub fn wait_for_input(fds: [Option<BorrowedFd<'_>>; 3], wait_us: Option<u64>) ->
     }
 }
 
-/// Waits until `until` for room in any of `fds`, or for an error there. Which of them have it; none at
-/// the deadline, and after a signal.
+/// Waits until `until` for room in any of `fds`, or for an error there. Returns which of them are
+/// ready; none at the deadline, and after a signal.
 pub fn wait_for_output(fds: &[BorrowedFd<'_>], until: Instant) -> Vec<usize> {
     let mut fds: Vec<_> = fds.iter().map(|fd| pollfd(*fd, Interest::WRITE)).collect();
     match poll(&mut fds, Some(until.since(clock::now()))) {
@@ -100,7 +100,7 @@ pub fn wait_for_output(fds: &[BorrowedFd<'_>], until: Instant) -> Vec<usize> {
     }
 }
 
-/// A negative descriptor is passed over by the kernel.
+/// A negative descriptor is ignored by the kernel.
 const NO_FD: libc::pollfd = libc::pollfd { fd: -1, events: 0, revents: 0 };
 
 fn pollfd(fd: BorrowedFd<'_>, interest: Interest) -> libc::pollfd {

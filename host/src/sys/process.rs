@@ -1,4 +1,4 @@
-//! Processes: fork, reap, signal, and the limits they start with.
+//! Processes: fork, reap, signal, and resource limits.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub struct SingleThreaded(());
 
 impl SingleThreaded {
-    /// Looks.
+    /// Counts the threads of this process.
     ///
     /// # Errors
     /// How many threads there are: a fork would copy the locks that the others hold, and never
@@ -106,22 +106,22 @@ impl Child {
         self.0.as_raw()
     }
 
-    /// Asks it to stop. Until it is reaped its pid cannot belong to another process.
+    /// Sends SIGTERM: asks it to stop. Until it is reaped its pid cannot belong to another process.
     pub fn terminate(self) {
         let _ = kill(self.0, Signal::SIGTERM);
     }
 
-    /// Asks it to end when it is done with what it has.
+    /// Sends SIGQUIT: asks it to drain.
     pub fn retire(self) {
         let _ = kill(self.0, Signal::SIGQUIT);
     }
 
-    /// Asks it to look at its configuration.
+    /// Sends SIGHUP: asks it to read its configuration again.
     pub fn hang_up(self) {
         let _ = kill(self.0, Signal::SIGHUP);
     }
 
-    /// Ends it.
+    /// Sends SIGKILL: ends it.
     pub fn kill(self) {
         let _ = kill(self.0, Signal::SIGKILL);
     }
@@ -151,7 +151,7 @@ pub fn close_others(keep: &[BorrowedFd<'_>]) {
     }
 }
 
-/// Asks a process that is not our child to stop.
+/// Sends SIGTERM to a process that is not a child of this one.
 pub fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
@@ -176,7 +176,7 @@ pub fn trim_memory() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Raises the soft limit of open descriptors to the hard one; what it is now.
+/// Raises the soft limit of open descriptors to the hard one; returns the new limit.
 pub fn raise_nofile() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 1024 };
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {

@@ -1,4 +1,4 @@
-//! This program as a file: where it is found, and how it is started again as it is by then.
+//! This program as a file: its path, and how the file at that path is started again.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -23,20 +23,20 @@ pub struct Program {
     args: Vec<OsString>,
 }
 
-/// Where the file is. It is looked for anew each time, and links lead where they lead by then.
+/// Where the file is. It is looked up each time, and links are followed each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// In a folder of PATH, under the name that it was called by.
+    /// In a folder of PATH, under the name of the command.
     Search(OsString),
-    /// There.
+    /// At this path.
     Path(PathBuf),
 }
 
 impl Program {
-    /// Looks. Call it before the working directory changes.
+    /// Finds the program. Call it before the working directory changes.
     ///
     /// # Errors
-    /// The path of the program cannot be found out.
+    /// The path of the program is not known.
     pub fn current() -> Result<Self> {
         let mut args = std::env::args_os();
         let name = args.next().unwrap_or_default();
@@ -47,7 +47,7 @@ impl Program {
     }
 
     /// Starts it again with the same arguments; in its environment `without` are removed and `with` is set.
-    /// The descriptors of `keep` stay open. Its process id; it is a child to be reaped.
+    /// The descriptors of `keep` stay open. Returns its process id; the caller has to reap it.
     ///
     /// # Errors
     /// The file is not there any more, or it is not executable: text without `#!` too, which a shell's way of
@@ -112,7 +112,7 @@ fn place(name: &OsStr, path: Option<OsString>, running: &Path) -> Place {
     }
     match path {
         Some(path) if search(name, &path).is_some_and(|found| is_it(&found)) => {
-            // Folders that are not absolute are where they are now.
+            // A relative folder is resolved now.
             let folders = std::env::split_paths(&path).filter_map(|folder| match folder {
                 empty if empty.as_os_str().is_empty() => std::env::current_dir().ok(),
                 folder => absolute(folder).ok(),

@@ -1,12 +1,13 @@
-//! A file that is read by a process of its own, since it may never come: a FIFO without a writer, a mount
-//! without its server, a device without end.
+//! A file that is read by a process of its own, because the read may never return: a FIFO without a
+//! writer, a mount without its server, a device without end.
 //!
 //! ```text
 //! child:   open, read, look at it; write it to a pipe; exit 0, or with the number of an error
 //! parent:  a deadline, and a pipe that it can watch beside everything else
 //! ```
 //!
-//! Nothing else can be given up: a thread in such a system call stays there, and so would this process.
+//! Only a process can be abandoned: a thread in such a system call stays there, and this process
+//! could not end.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -29,7 +30,7 @@ pub const PATIENCE_US: u64 = 5_000_000;
 /// The largest file that is read.
 const LARGEST: u64 = 64 << 20;
 
-/// What a child that is still there then means.
+/// The error when the child has not ended by then.
 pub const LATE: &str = "it took longer than 5 s";
 
 /// A file that is being read.
@@ -42,8 +43,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Begins. In the child `look` gets what the file says, so that what it names on the same mount is
-    /// touched there first.
+    /// Starts the child. In the child `look` gets the content of the file, so that files that it
+    /// names on the same mount are touched by the child first.
     ///
     /// # Errors
     /// No descriptor is left, or no process.
@@ -70,7 +71,7 @@ impl Reading {
         self.child
     }
 
-    /// What the file says, once it is there; called when there is something to read.
+    /// The content of the file once it is complete; call it when the pipe is readable.
     pub fn take(&mut self) -> Option<Result<Vec<u8>>> {
         match self.pipe.read_to_end(&mut self.text) {
             Ok(_) => {}
@@ -90,7 +91,7 @@ impl Reading {
         })
     }
 
-    /// Waits for it, while there is nothing else to do.
+    /// Waits for the content.
     ///
     /// # Errors
     /// The file cannot be read, or takes too long.

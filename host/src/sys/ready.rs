@@ -1,4 +1,4 @@
-//! What is waited for, and what came: the same two words for `select`, `poll` and `epoll`.
+//! Interest and readiness: the same two types for `select`, `poll` and `epoll`.
 
 /// What a descriptor is watched for. Errors and hang-ups are always watched.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,12 +51,12 @@ impl std::ops::BitOrAssign for Ready {
     }
 }
 
-/// Which registration an event belongs to: an index, and the generation of what sat there.
+/// Which registration an event belongs to: an index, and the generation of the entry there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token {
-    /// The place in the table.
+    /// The index in the table.
     pub index: u32,
-    /// Counts the occupants of that place: a late event for the one before is recognised.
+    /// The number of the entry at that index, so that a late event for an earlier entry is recognised.
     pub generation: u32,
 }
 

@@ -22,7 +22,7 @@ use crate::printable::{printable, words};
 #[derive(Debug)]
 pub struct Root(OwnedFd);
 
-/// Tries, when a rename between two steps of the kernel's way makes it unsure whether it left the
+/// How often to try again when a rename during the lookup makes the kernel unsure whether it left the
 /// folder.
 const TRIES: u32 = 8;
 
@@ -30,8 +30,8 @@ impl Root {
     /// Opens the folder.
     ///
     /// # Errors
-    /// It is none, or may not be opened; or the kernel has no `openat2(2)` (before Linux 5.6), without
-    /// which nothing is served.
+    /// It is not a folder, or may not be opened; or the kernel has no `openat2(2)` (before Linux
+    /// 5.6), without which nothing is served.
     pub fn open(path: &Path) -> Result<Self> {
         let folder = File::options()
             .read(true)
@@ -46,10 +46,10 @@ impl Root {
         Ok(root)
     }
 
-    /// Opens a regular file in it, and says how many bytes that has. The name is a peer's claim: it
-    /// is relative, no component is `..`, and no symbolic link leads out (`RESOLVE_BENEATH`). What is
-    /// no regular file is looked at and not opened: to open a FIFO or a device does something. Of a file
-    /// that does not know its size, as those of `/proc`, a copy is opened.
+    /// Opens a regular file in it, and returns its size. The name comes from a peer: it is
+    /// relative, no component is `..`, and no symbolic link leads out (`RESOLVE_BENEATH`). What is
+    /// not a regular file is examined and not opened, because opening a FIFO or a device has
+    /// effects. Of a file without a known size, such as those of `/proc`, a copy is opened.
     ///
     /// # Errors
     /// Why the peer does not get it.
@@ -64,7 +64,7 @@ impl Root {
         }
         let found = self.look(name).map_err(refusal)?;
         stat_of_file(&found)?;
-        // It may be another one by now; what was opened is asked again.
+        // The name may lead to another file by now, so the open file is examined again.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let file = File::from(self.beneath(name, flags).map_err(refusal)?);
         let stat = stat_of_file(&file)?;
@@ -107,7 +107,7 @@ impl AsFd for Root {
     }
 }
 
-/// Opens a regular file, and nothing else that has its name: no link, no FIFO.
+/// Opens a regular file, and no other kind of file: no link, no FIFO.
 ///
 /// # Errors
 /// It is something else, or cannot be opened like that.

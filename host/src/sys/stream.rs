@@ -1,8 +1,8 @@
 //! A stream of bytes: a connected socket, TCP or Unix, or a pipe, a terminal, a file. It never blocks.
 //!
 //! A socket is told with each call not to block and not to raise SIGPIPE, and needs nothing else. What
-//! is no socket answers such a call with `ENOTSOCK`, and is then read and written as a file; so a
-//! stream carries no mark of what it is, and ten thousand of them are four bytes each.
+//! is not a socket answers such a call with `ENOTSOCK`, and is then read and written as a file; so a
+//! stream needs no mark of its kind, and ten thousand of them are four bytes each.
 
 use std::fs::{self, File};
 use std::io::{IoSlice, IsTerminal};
@@ -49,7 +49,8 @@ impl Stream {
         Self(fd)
     }
 
-    /// Whether it is a socket. Anything else has no half-close, and may read short with more behind.
+    /// Whether it is a socket. Other files have no half-close, and a short read of them does not
+    /// mean that no more bytes wait.
     pub fn is_socket(&self) -> bool {
         socket::getsockopt(&self.0, sockopt::SockType).is_ok()
     }
@@ -67,7 +68,7 @@ impl Stream {
         name.is_ok_and(|name| name.family() == Some(AddressFamily::Unix))
     }
 
-    /// What a nonblocking `connect(2)` came to, once the socket is writable.
+    /// The result of a nonblocking `connect(2)`, once the socket is writable.
     ///
     /// # Errors
     /// Why it could not connect.
@@ -186,8 +187,8 @@ impl Stream {
         if self.is_nonblocking()? {
             return unistd::write(&self.0, bytes);
         }
-        // A regular file takes all it is given: a disk is not waited for. So do the devices that are
-        // memory, `/dev/null` among them (major number 1).
+        // Writing to a regular file does not block. Nor does writing to the devices that are
+        // memory, such as `/dev/null` (major number 1).
         let stat = stat::fstat(&self.0)?;
         let kind = SFlag::from_bits_retain(stat.st_mode) & SFlag::S_IFMT;
         let is_memory = kind == SFlag::S_IFCHR && stat::major(stat.st_rdev) == 1;
@@ -197,7 +198,7 @@ impl Stream {
         if !self.is_ready(Interest::WRITE) {
             return Err(Errno::EAGAIN);
         }
-        // pipe(7): what is ready takes so much without blocking.
+        // pipe(7): a pipe that is ready takes this number of bytes without blocking.
         unistd::write(&self.0, &bytes[..bytes.len().min(libc::PIPE_BUF)])
     }
 
@@ -225,7 +226,7 @@ impl Stream {
     }
 }
 
-/// What a nonblocking write came to.
+/// The result of a nonblocking write.
 pub(super) fn outcome(sent: Result<usize, Errno>) -> Result<Write, Errno> {
     match sent {
         Ok(count) => Ok(Write::count(count)),
@@ -287,7 +288,8 @@ fn reopened(fd: &OwnedFd) -> Option<OwnedFd> {
         .map(OwnedFd::from)
 }
 
-/// Whether the pipe that `link` leads to is a FIFO. What has no name leads to `pipe:[inode]`.
+/// Whether the pipe that `link` leads to is a FIFO. The link of a pipe without a name is
+/// `pipe:[inode]`.
 fn has_name(link: &str) -> bool {
     !fs::read_link(link).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(b"pipe:["))
 }

@@ -14,7 +14,7 @@ use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 use std::{ptr, slice};
 
-/// Where titles go, by its address: all of it is this process's own, and used for nothing else.
+/// The memory of the title. It belongs to this process and has no other use.
 #[derive(Debug)]
 struct Area {
     start: usize,
@@ -24,7 +24,7 @@ struct Area {
     room: usize,
 }
 
-/// Bytes of a title at most. The kernel reads a page; what a worker writes it has to itself.
+/// Bytes of a title at most. The kernel reads a page; a worker that writes to it gets a private copy.
 const TITLE_MAX: usize = 256;
 
 static AREA: OnceLock<Option<Area>> = OnceLock::new();

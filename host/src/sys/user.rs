@@ -1,4 +1,4 @@
-//! The user that a server becomes once it has what only root can open.
+//! The user that a server changes to after it has opened what only root can open.
 
 use std::ffi::CString;
 
@@ -60,11 +60,11 @@ impl User {
         Ok(Self { name: text.to_owned(), uid, gid, groups })
     }
 
-    /// Becomes this user for good: real, effective and saved, its groups and no others. The process
-    /// has one thread.
+    /// Changes to this user permanently: real, effective and saved ids, and exactly its groups. The
+    /// process has one thread.
     ///
-    /// That is looked at afterwards, and so is that there is no way back. After an error the process is
-    /// neither one nor the other, and may only end.
+    /// The result is checked, and that the process cannot change back. After an error the process has
+    /// neither the old nor the new user, and has to end.
     ///
     /// # Errors
     /// This is not root; `EPERM` for a root that may not (`CAP_SETUID`, `CAP_SETGID`).
@@ -108,7 +108,7 @@ impl User {
         Err(Error::new("become user", &self.name, "only root can"))
     }
 
-    /// Whether this process is that user, all of it.
+    /// Whether every id and group of this process is that of this user.
     fn is_this_process(&self) -> bool {
         let Self { uid, gid, .. } = *self;
         let users = getresuid().is_ok_and(|is| [is.real, is.effective, is.saved] == [uid; 3]);
@@ -118,7 +118,7 @@ impl User {
         users && groups && getegid() == gid && getgroups().is_ok_and(known)
     }
 
-    /// Its numbers: user and group.
+    /// Its user id and group id.
     pub(super) fn ids(&self) -> (Uid, Gid) {
         (self.uid, self.gid)
     }
@@ -143,7 +143,7 @@ fn look_up_group(name: &str) -> std::result::Result<Option<Gid>, Errno> {
     Ok(entry.map(|entry| entry.gid).or_else(|| name.parse().ok().map(Gid::from_raw)))
 }
 
-/// As the user database has it, so it has no NUL.
+/// From the user database, so it has no NUL.
 fn name_of(entry: &unistd::User) -> CString {
     CString::new(entry.name.as_str()).unwrap_or_default()
 }

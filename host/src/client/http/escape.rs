@@ -1,8 +1,8 @@
-//! URLs as people and servers write them, made into what RFC 3986 has.
+//! Turns URLs as users and servers write them into URLs of RFC 3986.
 //!
-//! A blank, a bracket, a byte beyond ASCII, a percent sign alone: each is percent-encoded behind the
-//! host, since it has one meaning there. In the scheme and the host nothing is: those say which server
-//! is talked to. A control character is refused everywhere.
+//! A blank, a bracket, a byte beyond ASCII, a percent sign alone: each is percent-encoded behind
+//! the host, where it has only one meaning. In the scheme and the host nothing is escaped: they say
+//! which server is contacted. A control character is refused everywhere.
 
 use std::fmt::Write;
 
@@ -36,7 +36,7 @@ pub(super) fn escape(text: &[u8]) -> Result<String, UrlError> {
                 escaped.push('%');
             }
             _ if is_literal(byte) => escaped.push(char::from(byte)),
-            // A string takes whatever is written to it.
+            // Writing to a string does not fail.
             _ => drop(write!(escaped, "%{byte:02X}")),
         }
     }

@@ -1,8 +1,9 @@
-//! The lines of an answer's head: which of them mean something, and what.
+//! The lines of an answer's head: the fields of interest and their values.
 //!
-//! Servers on the net send lines that no grammar has: names with blanks or brackets, control characters,
-//! a warning of an interpreter. A line that is no field of interest is passed over, whatever it is. A field
-//! of interest is never lost, or a body cut short would pass for a whole one.
+//! Servers on the net send lines that follow no grammar: names with blanks or brackets, control
+//! characters, a warning of an interpreter. A line that is not a field of interest is ignored,
+//! whatever it is. A field of interest is never lost, because a body that is cut short could then
+//! be taken for the whole one.
 
 /// The code and the reason phrase of a status line.
 ///
@@ -40,7 +41,7 @@ pub(super) fn values<'h>(lines: &'h [u8], name: &'h str) -> impl Iterator<Item =
     })
 }
 
-/// Each field, with the lines that are folded into it.
+/// Each field with its folded lines.
 struct Fields<'h> {
     rest: &'h [u8],
 }
@@ -61,7 +62,7 @@ impl<'h> Iterator for Fields<'h> {
     }
 }
 
-/// A list's value, from however many fields of that name (RFC 9110 5.3), in lower case.
+/// The elements of a list, from all fields of that name (RFC 9110 5.3), in lower case.
 pub(super) fn list(lines: &[u8], name: &str) -> Option<Vec<u8>> {
     let values: Vec<Vec<u8>> = values(lines, name).collect();
     (!values.is_empty()).then(|| values.join(&b", "[..]).to_ascii_lowercase())

@@ -1,4 +1,4 @@
-//! The head of an answer: found, bounded, and reduced to what a download has to know.
+//! The head of an answer: its end, its limit, and the fields that a download needs.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use crate::printable::words;
 
 /// The longest head, the interim ones before it included, in bytes. Browsers take 256 KiB.
 const HEAD_MAX: usize = 512 * 1024;
-/// What every answer begins with, in capitals or not.
+/// The beginning of every answer, in capital or small letters.
 const START: &[u8] = b"HTTP/";
 
-/// What the server answered, without the body.
+/// The answer of the server, without the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// The reason phrase, cut to something that fits into a line; often empty.
+    /// The reason phrase, cut to fit in a line; often empty.
     pub reason: Box<str>,
-    /// The Location field, as it came: a claim for [`Url::redirect`](super::Url::redirect).
+    /// The Location field, as it came, for [`Url::redirect`](super::Url::redirect).
     pub location: Option<Box<[u8]>>,
     /// The content coding of the body, made printable, if it has one. It is not decoded: an archive
     /// that is compressed is often labelled so, and is wanted as it is.
     pub coding: Option<Box<str>>,
-    /// How long the body is, if that is known before its end.
+    /// The length of the body, if it is known before its end.
     pub length: Option<u64>,
-    /// Which version of the document it is.
+    /// The version of the document.
     pub version: Version,
-    /// Which bytes of the document come, if the answer is a partial one that says so.
+    /// The bytes of the document in the body, if the answer is partial and names them.
     pub range: Option<ContentRange>,
 }
 
@@ -39,25 +39,25 @@ impl Head {
     }
 }
 
-/// How the end of a body is told.
+/// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// It has this length.
+    /// The body has this length.
     Length(u64),
-    /// It comes in chunks.
+    /// The body is chunked.
     Chunked,
-    /// The connection ends.
+    /// The body ends with the connection.
     Close,
 }
 
 /// Why an answer's head is not understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadError {
-    /// It does not begin as HTTP does.
+    /// The answer does not begin as HTTP does.
     NotHttp,
     /// Its first line has no status code.
     Status,
-    /// It is too long.
+    /// The head is too long.
     TooLong {
         /// The limit.
         max: usize,
@@ -73,7 +73,7 @@ pub enum HeadError {
         /// One that differs.
         other: u64,
     },
-    /// A Transfer-Encoding other than `chunked` and `identity`: what it says, made printable.
+    /// A Transfer-Encoding other than `chunked` and `identity`: its value, made printable.
     Transfer(Box<str>),
 }
 
@@ -88,9 +88,9 @@ pub(super) struct Collected<'i> {
 /// Collects a head.
 #[derive(Debug)]
 pub(super) struct Collector {
-    /// What came of the current head. Empty, or begins as [`START`] does.
+    /// The bytes of the current head. Empty, or begins with [`START`].
     bytes: Vec<u8>,
-    /// How many more bytes may come. Interim answers count, so that they cannot go on for ever.
+    /// How many more bytes are allowed. Interim answers count too, so that they cannot go on for ever.
     room: usize,
 }
 
@@ -115,7 +115,7 @@ impl Collector {
             input = rest;
             self.room = self.room.checked_sub(end).ok_or(HeadError::TooLong { max: HEAD_MAX })?;
             self.bytes.extend_from_slice(piece);
-            // At once: another protocol's greeting has no empty line that one could wait for.
+            // At once: the greeting of another protocol has no empty line to wait for.
             let start = &self.bytes[..START.len().min(self.bytes.len())];
             if !start.eq_ignore_ascii_case(&START[..start.len()]) {
                 return Err(HeadError::NotHttp);

@@ -1,4 +1,4 @@
-//! The client's half of HTTP/1.1, without I/O: which server, what to ask, what it answered.
+//! The client's half of HTTP/1.1, without I/O: the server, the request, and the answer.
 //!
 //! ```text
 //! Url ──▶ get ──▶ bytes to send        bytes received ──▶ Response ──▶ Head, body, end
@@ -27,7 +27,7 @@
 //!             file.extend_from_slice(bytes);
 //!             input = rest;
 //!         }
-//!         Fed::More => unreachable!("here one would receive, and say eof() at the end"),
+//!         Fed::More => unreachable!("a client would receive here, and call eof() at the end"),
 //!         Fed::End => break,
 //!     }
 //! }

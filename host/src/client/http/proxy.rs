@@ -1,4 +1,4 @@
-//! Which proxy is asked for a document: the rules of curl.
+//! Which proxy to ask for a document: the rules of curl.
 //!
 //! - `http_proxy`, or else `all_proxy` or `ALL_PROXY`. Never `HTTP_PROXY`: in a CGI program a client of the
 //!   web server sets that one, by a field `Proxy` of its request.
@@ -14,7 +14,7 @@ use super::url::{login, server};
 use super::{Url, UrlError};
 use crate::addr::HostPort;
 
-/// The port of a proxy that names none, as curl has it.
+/// The port of a proxy without one, as in curl.
 const PORT: u16 = 1080;
 
 /// A proxy for `http://`.
@@ -69,12 +69,12 @@ impl Proxy {
         Ok(Self { server: server(&uri, PORT)?, login: login(&uri), variable })
     }
 
-    /// Where to connect.
+    /// The host and port to connect to.
     pub fn server(&self) -> &HostPort {
         &self.server
     }
 
-    /// The variable that names it.
+    /// The variable that names the proxy.
     pub fn variable(&self) -> &'static str {
         self.variable
     }
@@ -133,7 +133,7 @@ fn has_name(entry: &str, host: &str) -> bool {
         && (front.is_empty() || front.ends_with(b"."))
 }
 
-/// Without the password.
+/// Printed without the password.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.server, self.variable)
@@ -143,7 +143,7 @@ impl fmt::Debug for Proxy {
 impl fmt::Display for ProxyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.why {
-            UrlError::Scheme => write!(f, "{}: only http:// proxies are spoken to", self.variable),
+            UrlError::Scheme => write!(f, "{}: only http:// proxies are supported", self.variable),
             why => write!(f, "{}: {why}", self.variable),
         }
     }
@@ -195,8 +195,8 @@ mod tests {
     #[test]
     fn what_is_no_proxy_says_why_and_no_password() {
         for (value, why) in [
-            ("socks5://u:secret@p", "http_proxy: only http:// proxies are spoken to"),
-            ("https://u:secret@p", "http_proxy: only http:// proxies are spoken to"),
+            ("socks5://u:secret@p", "http_proxy: only http:// proxies are supported"),
+            ("https://u:secret@p", "http_proxy: only http:// proxies are supported"),
             ("http://", "http_proxy: the URL has no host"),
             ("u:secret@p:0", "http_proxy: the port is not a number from 1 to 65535"),
             ("p :1", "http_proxy: not a URL: byte 8 of it cannot be there"),

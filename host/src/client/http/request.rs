@@ -1,4 +1,4 @@
-//! What is asked.
+//! The request for a document.
 
 use std::fmt::Write;
 
@@ -6,20 +6,21 @@ use super::{Proxy, Url};
 
 /// A request for a document.
 ///
-/// It asks for the bytes as they are, because they are written as they come, and for the end of the
-/// connection, because nothing else is asked on it.
+/// It asks for the bytes as they are, because they are written as they come, and to close the
+/// connection, because it makes no other request on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'r> {
-    /// Where it is.
+    /// The URL of the document.
     pub url: &'r Url,
-    /// The proxy that is asked, if it is not the server.
+    /// The proxy, if there is one.
     pub proxy: Option<&'r Proxy>,
-    /// Only the bytes from there on, if the document has this validator, and all of it otherwise.
+    /// Where to resume: only the bytes from this offset on if the document has this validator, else
+    /// all of it.
     pub rest: Option<(u64, &'r str)>,
 }
 
 impl Request<'_> {
-    /// It, to be sent as it is.
+    /// The bytes to send.
     pub fn render(&self) -> String {
         let Self { url, proxy, rest } = self;
         let target = match proxy {
@@ -37,7 +38,7 @@ impl Request<'_> {
         );
         let mut field = |name: &str, value: &str| {
             debug_assert!(!value.contains(['\r', '\n']), "{name} ends its line");
-            // A string takes whatever is written to it.
+            // Writing to a string does not fail.
             let _ = write!(text, "{name}: {value}\r\n");
         };
         if let Some(login) = url.authorization() {
@@ -55,7 +56,7 @@ impl Request<'_> {
     }
 }
 
-/// The request for all that is at `url`.
+/// The request for the whole document at `url`.
 pub fn get(url: &Url) -> String {
     Request { url, proxy: None, rest: None }.render()
 }

@@ -1,4 +1,4 @@
-//! Takes an answer apart as it arrives (RFC 9112).
+//! Parses an answer as it arrives (RFC 9112).
 //!
 //! ```text
 //!              ┌─ 1xx ─┐           ┌─▶ Length ──┐
@@ -13,14 +13,14 @@ use std::fmt;
 use super::chunked::{ChunkError, Chunked, Piece, up_to};
 use super::head::{Collected, Collector, Framing, Head, HeadError};
 
-/// The answer to one GET, fed with whatever pieces arrive.
+/// The answer to one GET, fed in pieces of any length.
 ///
 /// The head is copied, up to its limit; the body is lent from the input. Whatever the server sends,
 /// a call takes time in proportion to its input, and memory stays within the head's limit.
 #[derive(Debug)]
 pub struct Response {
     state: State,
-    /// Bytes of the body that were handed out.
+    /// Bytes of the body that were returned.
     received: u64,
 }
 
@@ -45,25 +45,25 @@ enum State {
 pub enum Fed<'i> {
     /// All of the input is taken, and the answer is not complete.
     More,
-    /// What the server answered. It comes once, before the body.
+    /// The head of the answer. It comes once, before the body.
     Head {
-        /// It.
+        /// The head.
         head: Head,
         /// The input after it.
         rest: &'i [u8],
     },
     /// Some of the body.
     Body {
-        /// It; at least one byte.
+        /// The bytes; at least one.
         bytes: &'i [u8],
         /// The input after it.
         rest: &'i [u8],
     },
-    /// The answer is complete. What may still be in the input is not part of it.
+    /// The answer is complete. Further input is not part of it.
     End,
 }
 
-/// Why an answer is of no use. It is final: what is fed after it means nothing.
+/// Why an answer is not usable. The error is final: further input is not parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseError {
     /// Its head is not understood.
@@ -77,20 +77,20 @@ pub enum ResponseError {
     },
     /// The connection ended inside the body.
     Truncated {
-        /// Bytes of it that came.
+        /// Bytes of the body that arrived.
         received: u64,
-        /// Its length, unless it comes in chunks.
+        /// Its length, unless it is chunked.
         of: Option<u64>,
     },
 }
 
 impl Response {
-    /// Nothing came yet.
+    /// A response without input.
     pub fn new() -> Self {
         Self { state: State::Head(Collector::new()), received: 0 }
     }
 
-    /// Takes input up to the end of the first fact in it.
+    /// Takes input up to the end of the first head or piece of the body in it.
     ///
     /// # Errors
     /// The answer is not understood, or over a limit.

@@ -1,4 +1,4 @@
-//! Where a document is: `http://[USER[:PASSWORD]@]HOST[:PORT]/PATH`.
+//! The URL of a document: `http://[USER[:PASSWORD]@]HOST[:PORT]/PATH`.
 
 use std::fmt;
 
@@ -20,46 +20,46 @@ const PORT: u16 = 80;
 
 /// An http URL, in the parts that a request is made of.
 ///
-/// Its target and host consist of visible ASCII only, so that neither can end a line of the request
-/// or begin another one. Characters that RFC 3986 has no place for are percent-encoded as they are
+/// Its target and host consist of visible ASCII only, so neither can end a line of the request
+/// or begin another one. Characters that RFC 3986 does not allow are percent-encoded as they are
 /// parsed; a fragment is dropped, since it is never sent.
 ///
-/// It is displayed for people: cut, if it is long, and without user and password.
+/// It is printed without user and password, and cut if it is long.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     server: HostPort,
-    /// Begins with `/`.
+    /// Path and query; begins with `/`.
     target: String,
     /// `USER:PASSWORD` in base64, if it names a user.
     login: Option<Box<str>>,
 }
 
-/// Why a text is no URL that can be asked for.
+/// Why a text is not a URL that can be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UrlError {
-    /// A character that has no place there, or an end that came too early.
+    /// A character that is not allowed there, or an early end.
     Syntax {
         /// The offset of its first byte.
         at: usize,
     },
-    /// It does not begin with a scheme that is known.
+    /// It does not begin with a known scheme.
     Scheme,
-    /// It begins with this scheme, which is known and not spoken.
+    /// It begins with this known scheme, which is not supported.
     NotSpoken(&'static str),
-    /// It names a user, where there are none.
+    /// It names a user, and the protocol has none.
     Userinfo,
-    /// No host.
+    /// It has no host.
     NoHost,
-    /// A host that is neither a name in ASCII nor an address.
+    /// The host is neither a name in ASCII nor an address.
     Host,
-    /// What follows the percent sign in an IPv6 address is no name of an interface.
+    /// The text behind the percent sign in an IPv6 address is not the name of an interface.
     Zone,
     /// The port is not a number from 1 to 65535.
     Port,
 }
 
 impl Url {
-    /// Takes what a user wrote.
+    /// Parses the text of a user.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, UrlError> {
         let zoneless = Zoneless::of(text.as_ref())?;
         zoneless.restore(Self::parse_zoneless(&zoneless.text), |url| &mut url.server)
@@ -72,7 +72,7 @@ impl Url {
     /// The target of an answer from here with the Location field `location`, relative or absolute
     /// (RFC 9110 10.2.2, RFC 3986 5).
     ///
-    /// An empty one leads here again. That it leads nowhere for ever is for the caller to notice. A user
+    /// An empty one means this URL again. The caller has to notice endless redirects. A user
     /// and a password stay with their server, and are never sent to another one.
     ///
     /// # Errors
@@ -115,7 +115,7 @@ impl Url {
         Ok(Self { server, target, login })
     }
 
-    /// Where to connect.
+    /// The host and port to connect to.
     pub fn server(&self) -> &HostPort {
         &self.server
     }
@@ -134,7 +134,7 @@ impl Url {
         }
     }
 
-    /// What to ask that server for: path and query.
+    /// The target of the request: path and query.
     pub fn target(&self) -> &str {
         &self.target
     }
@@ -144,7 +144,7 @@ impl Url {
         self.login.as_ref().map(|login| format!("Basic {login}"))
     }
 
-    /// All of it, without user, password and zone: what a proxy is asked for.
+    /// The whole URL without user, password and zone: the target of a request to a proxy.
     pub fn absolute(&self) -> String {
         format!("http://{}{}", self.host(), self.target)
     }
@@ -164,7 +164,7 @@ impl Url {
     }
 }
 
-/// Where a URL of any scheme says to connect, at `default` if it names no port.
+/// The host and port of a URL of any scheme; the port is `default` if the URL has none.
 ///
 /// # Errors
 /// It names no host, or something else than a host and a port.
@@ -203,7 +203,7 @@ impl fmt::Display for Url {
     }
 }
 
-/// Without the password.
+/// Printed without the password.
 impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
@@ -218,7 +218,7 @@ impl fmt::Display for UrlError {
             }
             UrlError::Scheme => "a URL begins with http:// or files://",
             UrlError::NotSpoken(scheme) => {
-                return write!(f, "{scheme}:// is not spoken yet, only http:// and files://");
+                return write!(f, "{scheme}:// is not supported yet, only http:// and files://");
             }
             UrlError::Userinfo => "the URL names a user, and this protocol has no login",
             UrlError::NoHost => "the URL has no host",

@@ -1,4 +1,4 @@
-//! How to ask for the rest of a document, and how to be sure that it is the rest of that one.
+//! How to request the rest of a document, and how to check that it is the rest of the same version.
 //!
 //! ```text
 //! first answer    ETag: "v1"                          is kept with the bytes
@@ -9,14 +9,14 @@
 
 use super::fields::{number, values};
 
-/// What an answer says of its version, as it was sent.
+/// The fields of an answer about its version, as they were sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Version {
     /// The entity tag, if it is one (RFC 9110 8.8.3).
     tag: Option<Box<str>>,
     /// Last-Modified, if it is a date.
     modified: Option<Box<str>>,
-    /// Whether an equal `modified` means equal bytes: the answer was made later than in its second.
+    /// Whether an equal `modified` means equal bytes: the answer was made at least a second later.
     is_settled: bool,
     /// Whether the server says that it has no ranges.
     is_whole_only: bool,

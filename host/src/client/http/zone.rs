@@ -13,7 +13,7 @@ use crate::addr::HostPort;
 /// A URL without its zone.
 #[derive(Debug)]
 pub(in crate::client) struct Zoneless {
-    /// The rest of it.
+    /// The URL without the zone.
     pub(in crate::client) text: Vec<u8>,
     zone: Option<String>,
     /// Where the zone and its percent sign were.

@@ -31,7 +31,7 @@ use crate::sys::file::folder_of;
 use crate::sys::poll::wait_for_input;
 use crate::sys::user::User;
 
-/// Which processes may connect: that takes the permission to write to the socket file.
+/// Which processes may connect: a process needs permission to write to the socket file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {
     /// The permissions of the file; otherwise they are what the umask leaves of 0777.
@@ -59,7 +59,7 @@ impl Access {
 #[derive(Debug)]
 pub(super) struct OwnedPath {
     pub(super) path: PathBuf,
-    /// Which file it is: another server may have put its own in the place.
+    /// The identity of the file: another server may have replaced it.
     pub(super) file: Option<FileId>,
     /// The process that removes it: a child that closes its copy must not.
     pub(super) owner: u32,
@@ -69,7 +69,7 @@ pub(super) struct OwnedPath {
 pub(super) type FileId = (u64, u64);
 
 impl OwnedPath {
-    /// What is at `path` now, to be removed by process `owner`.
+    /// The file that is at `path` now, to be removed by process `owner`.
     pub(super) fn at(path: &Path, owner: u32) -> Self {
         Self { path: path.to_owned(), file: file_id(path), owner }
     }
@@ -95,7 +95,7 @@ impl OwnedPath {
         let fail = |errno| {
             Error::new("set owner and mode of the socket file", printable(&self.path), errno)
         };
-        // What is at the path may have been replaced, so what is changed is what was looked at.
+        // The file at the path may have been replaced, so only the file that was examined is changed.
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = nix::fcntl::open(&self.path, flags, Mode::empty()).map_err(fail)?;
         let now = fstat(&fd).map_err(fail)?;
@@ -120,8 +120,8 @@ impl OwnedPath {
     }
 }
 
-/// What the umask leaves. It can only be read by setting it; until it is set back, what another thread
-/// makes has no permissions, rather than too many.
+/// The permissions that the umask leaves. It can only be read by setting it; until it is set back,
+/// what another thread makes has no permissions, rather than too many.
 fn default_mode() -> u32 {
     let mask = umask(Mode::from_bits_truncate(0o777));
     umask(mask);
@@ -169,8 +169,8 @@ impl Listener {
     }
 }
 
-/// The right to bind to a path, or to remove what is there: a lock on a file beside it. The file is of the
-/// user's alone, so no other user can hold the lock; and it goes with the turn.
+/// The right to bind to a path, or to remove the file there: a lock on a file beside it. The file
+/// is of the user's alone, so no other user can hold the lock; and it goes with the turn.
 struct Turn {
     path: PathBuf,
     /// Locked (flock(2)) until it is closed, however this process ends.

@@ -18,7 +18,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use super::{Accepted, Error, Listener, Result};
 
-/// The place of one process among those that wait at a listener.
+/// One process of those that wait at a listener.
 #[derive(Debug)]
 pub struct Queue<'l> {
     listener: &'l Listener,
@@ -26,8 +26,8 @@ pub struct Queue<'l> {
 }
 
 impl Listener {
-    /// A place at this listener for the calling process. A process that is forked later makes its own: an
-    /// epoll set is shared with the children that inherit it.
+    /// Makes the calling process wait at this listener. A process that is forked later makes its
+    /// own: an epoll set is shared with the children that inherit it.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`; `ENOSPC` (`max_user_watches`).
@@ -44,7 +44,7 @@ impl Queue<'_> {
     /// Waits for a client, for at most `limit`. [`Accepted::Empty`] after a signal, when the limit is over,
     /// and when another process was faster.
     ///
-    /// A process that is killed between the wait and the accept takes the wake-up of its client with it. So
+    /// A process that is killed between the wait and the accept loses the wake-up for its client. So
     /// a wait that was not interrupted ends in an accept, also one that timed out: some process finds that
     /// client within `limit`.
     pub fn next(&self, limit: Duration) -> Accepted {

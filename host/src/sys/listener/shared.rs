@@ -1,4 +1,4 @@
-//! Listeners that several processes have: handed over, and shared out.
+//! Listeners that several processes have: taken over, and copied.
 
 use std::os::fd::AsRawFd;
 
@@ -9,9 +9,9 @@ use super::{
 };
 
 impl Listener {
-    /// Takes over what another process of this program listened on, at descriptor `raw`, as
+    /// Takes over the socket that another process of this program listened on, at descriptor `raw`, as
     /// `configured`. If the socket was its own (`own`) it is ours, and so is the socket file, as soon as
-    /// this process [`adopt`](Self::adopt)s it; until then nothing that happens here ends either.
+    /// this process [`adopt`](Self::adopt)s it; until then this process ends neither.
     ///
     /// # Errors
     /// It is not a listening socket.
@@ -45,7 +45,7 @@ impl Listener {
         Ok(Self::of(fd, address, Owner::Given))
     }
 
-    /// Whether it is what `address` leads to, by whatever name or spelling; port 0 leads nowhere.
+    /// Whether its address is `address`, in any spelling or by name; port 0 is no address.
     pub fn is_at(&self, address: &Address) -> bool {
         let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
         let real = name.ok().and_then(|name| address_of(&name));
@@ -60,7 +60,7 @@ impl Listener {
         }
     }
 
-    /// Lets so many connections wait from now on.
+    /// Changes the backlog.
     ///
     /// # Errors
     /// None that a listening socket could have.

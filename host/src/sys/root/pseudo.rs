@@ -1,4 +1,4 @@
-//! Files that the kernel makes up when they are read: those of `/proc` and `/sys`.
+//! Files that the kernel generates when they are read: those of `/proc` and `/sys`.
 //!
 //! Their size is 0, or a page, whatever they hold. A client is told the size before the content, so such
 //! a file is read whole when it is opened, and the copy is sent.
@@ -10,17 +10,17 @@ use std::os::unix::fs::FileExt;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::FileStat;
 
-/// Bytes that are read of such a file: each client that takes its time holds so many.
+/// The largest size of such a file: each slow client holds a copy.
 pub(super) const COPY_MAX: u64 = 256 * 1024;
 
-/// What came of a file that was looked at.
+/// The result of examining a file.
 #[derive(Debug)]
 pub(super) enum Sized {
-    /// It has as many bytes as it says, or is no file of this kind.
+    /// Its size is true, or it is not such a file.
     AsItSays(File),
-    /// A copy of what it held, and the size.
+    /// A copy of its content, and the size.
     Copy(File, u64),
-    /// It holds more than is copied.
+    /// It is larger than the largest copy.
     TooLarge,
 }
 
@@ -30,11 +30,11 @@ pub(super) enum Sized {
 /// It cannot be read, or there is no memory for a copy.
 pub(super) fn size(file: File, says: &FileStat) -> io::Result<Sized> {
     let size = u64::try_from(says.st_size).unwrap_or(u64::MAX);
-    // The size of a sparse file is true, and a pseudo file that says so much says it of itself.
+    // The size of a sparse file is true, and a pseudo file that reports such a size reports its own.
     if says.st_blocks != 0 || size > COPY_MAX {
         return Ok(Sized::AsItSays(file));
     }
-    // A byte more, to see whether there is more.
+    // One byte more, to see whether the file is longer.
     let mut content = Vec::new();
     read_to(&file, &mut content, size + 1)?;
     if content.len() as u64 == size {

@@ -1,4 +1,4 @@
-//! What signals do that this program does not catch, and how it does the same when it has caught them.
+//! The default actions of signals, also for a signal that this program has caught.
 
 use std::mem::MaybeUninit;
 
@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::Pid;
 
-/// What ends a process that does not mind it.
+/// The signals that end a process by default.
 const FATAL: [Signal; 7] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -24,7 +24,7 @@ const FATAL: [Signal; 7] = [
 /// * The first process of a container has no default actions: there the signals that end any other
 ///   process end this one too, by handlers.
 ///
-/// What is ignored or caught already stays so.
+/// Signals that are ignored or caught already stay so.
 pub fn prepare_process() {
     set_unless_set(Signal::SIGXFSZ, do_nothing);
     if std::process::id() == 1 {

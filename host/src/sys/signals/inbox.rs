@@ -1,4 +1,4 @@
-//! Where the handler of a signal leaves what came, for the queue that wants it.
+//! Inboxes: the handler of a signal notes the signal in the inbox of each queue that has it.
 //!
 //! ```text
 //! kernel ─▶ handler ─▶ inbox: a bit for each signal, its sender ─▶ bell (eventfd) ─▶ a loop that waits
@@ -20,7 +20,7 @@ use super::super::event::Event;
 /// Signals are numbered from 1 to 64.
 const NUMBERS: usize = 65;
 
-/// What came for one queue.
+/// The signals that arrived for one queue.
 #[derive(Debug)]
 pub(super) struct Inbox {
     is_taken: AtomicBool,
@@ -93,7 +93,7 @@ impl Inbox {
         self.wanted.fetch_or(bit(signal as i32), SeqCst);
     }
 
-    /// One that is waiting is thrown away.
+    /// A pending one is dropped.
     pub(super) fn refuse(&self, signal: Signal) {
         self.wanted.fetch_and(!bit(signal as i32), SeqCst);
         self.came.fetch_and(!bit(signal as i32), SeqCst);
@@ -109,7 +109,7 @@ impl Inbox {
         Some((signal, self.senders[number as usize].load(SeqCst)))
     }
 
-    /// Its queue, which closes its bell next, needs it no more.
+    /// Releases the inbox: its queue closes the bell next.
     pub(super) fn give_back(&self) {
         self.wanted.store(0, SeqCst);
         self.bell.store(-1, SeqCst);
@@ -145,7 +145,7 @@ pub(super) fn wanted() -> SigSet {
     Signal::iterator().filter(|&signal| all & bit(signal as i32) != 0).collect()
 }
 
-/// The handler of every signal that a queue wants.
+/// The handler of every signal that is in a queue.
 pub(super) extern "C" fn handle(number: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
     let errno = Errno::last_raw();
     if is_owner() {
@@ -190,7 +190,7 @@ fn is_owner() -> bool {
     OWNER.load(SeqCst) == std::process::id().cast_signed()
 }
 
-/// The handlers of this process ring from now on. What the parent wanted is the parent's.
+/// From now on the handlers of this process ring. The parent's queues stay with the parent.
 fn own() {
     let pid = std::process::id().cast_signed();
     if OWNER.swap(pid, SeqCst) != pid {

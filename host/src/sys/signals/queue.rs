@@ -1,4 +1,4 @@
-//! Signals of a loop's choosing, read from a descriptor.
+//! Signals that a loop chooses, read from a descriptor.
 //!
 //! A handler notes them, and nothing is blocked. The other way, to block them and read a `signalfd(2)`,
 //! is inherited without a trace: every program that is started meanwhile has them blocked too, for
@@ -18,7 +18,7 @@ use super::inbox::{Inbox, handle};
 /// A signal that came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caught {
-    /// Which.
+    /// The signal.
     pub signal: Signal,
     /// The process that sent it; 0 for the kernel.
     pub sender: u32,
@@ -127,7 +127,7 @@ impl AsFd for SignalQueue {
     }
 }
 
-/// One queue more has this signal.
+/// Counts one more queue for this signal.
 fn catch(signal: Signal) -> Result<(), Errno> {
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(entry) = held.get_mut(&(signal as i32)) {
@@ -145,7 +145,7 @@ fn catch(signal: Signal) -> Result<(), Errno> {
     Ok(())
 }
 
-/// One queue less has it. After the last it does what it did before, unless that was changed since.
+/// Counts one queue less. After the last one the old action is restored, unless it was changed since.
 fn release(signal: Signal) {
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(entry) = held.get_mut(&(signal as i32)) {
