@@ -39,7 +39,6 @@ pub struct Extent {
 
 /// What a peer announces about a file before it sends the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Head<'m> {
     /// The name that the peer gives it. Do not use it as a path without a check.
     pub name: &'m [u8],
@@ -55,7 +54,6 @@ pub struct Head<'m> {
 /// An operation on the file of a machine. The doc of each variant names its answer; [`Answer::Failed`]
 /// answers every operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Op<'m> {
     /// Open the file of this name, as the peer gave it, to send it. [`Answer::Opened`] or
     /// [`Answer::Refused`].
@@ -88,6 +86,39 @@ pub enum Op<'m> {
     /// All bytes were kept. Compare the sender's digest of the whole file, if there is one, and
     /// make the file valid. [`Answer::Done`].
     Commit(Option<Digest<&'m [u8; 32]>>),
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Head<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Head {{ name: {=usize}, size: {}, offset: {=u64}, digest: {} }}",
+            self.name.len(),
+            self.size,
+            self.offset,
+            self.digest,
+        );
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Op<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        match self {
+            Self::Open(name) => defmt::write!(f, "Open {{ name: {=usize} }}", name.len()),
+            Self::Read { extent, digest } => {
+                defmt::write!(f, "Read {{ extent: {}, digest: {} }}", extent, digest);
+            }
+            Self::Digest { kind, extent } => {
+                defmt::write!(f, "Digest {{ kind: {}, extent: {} }}", kind, extent);
+            }
+            Self::FinishDigest(kind) => defmt::write!(f, "FinishDigest({})", kind),
+            Self::Create(head) => defmt::write!(f, "Create({})", head),
+            Self::Store(extent) => defmt::write!(f, "Store({})", extent),
+            Self::Commit(digest) => defmt::write!(f, "Commit({})", digest),
+        }
+    }
 }
 
 /// The answer to an [`Op`].

@@ -77,10 +77,11 @@ impl defmt::Format for FrameStep<'_, '_> {
         match self {
             FrameStep::More => defmt::write!(f, "More"),
             FrameStep::Frame { payload, rest } => {
-                defmt::write!(f, "Frame {{ payload: {=[u8]}, rest: {=[u8]} }}", payload, rest);
+                let (payload, rest) = (payload.len(), rest.len());
+                defmt::write!(f, "Frame {{ payload: {=usize}, rest: {=usize} }}", payload, rest);
             }
             FrameStep::TooLong { what, rest } => {
-                defmt::write!(f, "TooLong {{ what: {}, rest: {=[u8]} }}", what, rest);
+                defmt::write!(f, "TooLong {{ what: {}, rest: {=usize} }}", what, rest.len());
             }
         }
     }

@@ -17,12 +17,7 @@ pub struct Out<'a> {
 #[cfg(feature = "defmt")]
 impl defmt::Format for Out<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(
-            f,
-            "Out {{ rendered: {=[u8]}, room: {=usize} }}",
-            self.rendered(),
-            self.room()
-        );
+        defmt::write!(f, "Out {{ rendered: {=usize}, room: {=usize} }}", self.len, self.room());
     }
 }
 

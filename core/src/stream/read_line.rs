@@ -43,7 +43,6 @@ impl defmt::Format for ReadLine<'_> {
 
 /// A line without its ending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Line<'a> {
     /// The bytes before the ending.
     pub text: &'a [u8],
@@ -65,7 +64,6 @@ pub enum Ending {
 
 /// What [`ReadLine::feed`] found. `rest` is the input after it: feed that next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use]
 pub enum LineStep<'a, 'i> {
     /// All of the input is taken, and no line is complete.
@@ -84,6 +82,28 @@ pub enum LineStep<'a, 'i> {
         /// The input after the part that is skipped so far.
         rest: &'i [u8],
     },
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Line<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Line {{ text: {=usize}, ending: {} }}", self.text.len(), self.ending);
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for LineStep<'_, '_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        match self {
+            Self::More => defmt::write!(f, "More"),
+            Self::Line { line, rest } => {
+                defmt::write!(f, "Line {{ line: {}, rest: {=usize} }}", line, rest.len());
+            }
+            Self::TooLong { max, rest } => {
+                defmt::write!(f, "TooLong {{ max: {=usize}, rest: {=usize} }}", max, rest.len());
+            }
+        }
+    }
 }
 
 impl<'b> ReadLine<'b> {

@@ -13,12 +13,24 @@ use crate::want::Want;
 ///
 /// `B` is the memory for the name with its options, for a reason and for a digest.
 #[derive(Debug, Clone)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FilesClient<'r, B> {
     /// What is left of the request.
     request: &'r [u8],
     receiver: Receiver<B>,
     state: State,
+}
+
+#[cfg(feature = "defmt")]
+impl<B: AsRef<[u8]>> defmt::Format for FilesClient<'_, B> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "FilesClient {{ request: {=usize}, receiver: {}, state: {} }}",
+            self.request.len(),
+            self.receiver,
+            self.state,
+        );
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

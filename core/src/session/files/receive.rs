@@ -10,7 +10,6 @@ use crate::frame::HeaderReader;
 /// Takes a server's stream apart, fed with whatever pieces arrive. `B` is the memory for the name
 /// with its options, for a reason and for a digest. The file's bytes stay where they are, in the input.
 #[derive(Debug, Clone)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Receiver<B> {
     memory: B,
     state: State,
@@ -21,6 +20,22 @@ pub(super) struct Receiver<B> {
     /// Bytes that are still to come, if the server said how many there are.
     left: Option<u64>,
     digest: Option<DigestKind>,
+}
+
+#[cfg(feature = "defmt")]
+impl<B: AsRef<[u8]>> defmt::Format for Receiver<B> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "Receiver {{ memory: {=usize}, state: {}, frame: {=u32}, at: {=u64}, left: {}, digest: {} }}",
+            self.memory.as_ref().len(),
+            self.state,
+            self.frame,
+            self.at,
+            self.left,
+            self.digest,
+        );
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -8,12 +8,19 @@ use crate::wire::FrameHeader;
 
 /// A request for a file.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Request<'n> {
     /// The name, as the server's root has it: at most [`NAME_MAX`] bytes, no NUL.
     pub name: &'n [u8],
     /// What else is asked for.
     pub options: Options,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Request<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        let name = self.name.len();
+        defmt::write!(f, "Request {{ name: {=usize}, options: {} }}", name, self.options);
+    }
 }
 
 impl Request<'_> {

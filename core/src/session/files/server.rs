@@ -13,7 +13,6 @@ use crate::want::Want;
 /// Sends one file to one client. `B` is the memory for the name with its options: an array, a slice
 /// that is lent, or what the program has. It is not touched before a request comes.
 #[derive(Debug, Clone)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FilesServer<B> {
     /// The payload of the request.
     memory: B,
@@ -26,6 +25,22 @@ pub struct FilesServer<B> {
     /// What the shell can make.
     digests: Digests,
     state: State,
+}
+
+#[cfg(feature = "defmt")]
+impl<B: AsRef<[u8]>> defmt::Format for FilesServer<B> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(
+            f,
+            "FilesServer {{ memory: {=usize}, name: {=usize}, options: {}, size: {=u64}, digests: {}, state: {} }}",
+            self.memory.as_ref().len(),
+            self.name_len,
+            self.options,
+            self.size,
+            self.digests,
+            self.state,
+        );
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
