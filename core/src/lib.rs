@@ -68,3 +68,8 @@ pub mod time;
 pub mod transform;
 pub mod want;
 pub mod wire;
+
+/// The example of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

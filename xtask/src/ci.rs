@@ -1,7 +1,7 @@
 //! The checks before a change lands; CI runs the same ones.
 
 use crate::run::{Result, cargo, program, run, skip, step};
-use crate::{bare, demo, device, firmware, library, size, suites, tidy, units};
+use crate::{bare, demo, device, firmware, library, publish, size, suites, tidy, units};
 
 /// How long the workers of a process pool are killed at random. `cargo xtask test` does so for a few
 /// seconds.
@@ -21,6 +21,9 @@ pub(crate) fn ci() -> Result<()> {
     step("unit files", units::units)?;
     step("features", library::features)?;
     step("programs of strangers", library::outside)?;
+    step("packages", publish::publish)?;
+    step("oldest Rust", publish::oldest_rust)?;
+    step("licenses and origins", publish::deny)?;
     step("documentation", || {
         run(cargo()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])

@@ -11,6 +11,7 @@ mod excerpts;
 mod firmware;
 mod layers;
 mod library;
+mod publish;
 mod run;
 mod size;
 mod suites;
@@ -29,6 +30,9 @@ cargo xtask COMMAND
   tidy      check the rules of ARCHITECTURE.md
   units     check the unit files; needs systemd-analyze
   outside   build and run the programs of docs/LIBRARY.md, which depend on both packages as other projects do
+  publish   pack both packages as for crates.io, and build what is packed
+  rust      check both packages with the oldest Rust that they state
+  deny      check licenses, versions and origins of dependencies; needs cargo-deny
   features  build the library without features, and with each one alone
   bare      build the core for four bare-metal targets
   size      measure the flash of each machine on a device, and check that none can panic
@@ -46,6 +50,9 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::tidy(),
         Some("units") => units::units(),
         Some("outside") => library::outside(),
+        Some("publish") => publish::publish(),
+        Some("rust") => publish::oldest_rust(),
+        Some("deny") => publish::deny(),
         Some("features") => library::features(),
         Some("bare") => bare::bare(),
         Some("size") => size::size(),

@@ -18,7 +18,12 @@ pub(crate) fn tidy() -> Result<()> {
     let mut findings = Vec::new();
     let mut count = 0;
     for path in files.lines() {
-        let Ok(text) = std::fs::read_to_string(root().join(path)) else { continue };
+        let file = root().join(path);
+        // What a link leads to is checked under its own name.
+        if file.is_symlink() {
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(file) else { continue };
         count += 1;
         check(path, &text, &mut findings);
     }
