@@ -37,59 +37,48 @@ where
     S: Session + ?Sized,
     P: Read + ReadReady + Write,
 {
-    let how = turn(engine, session, storage, port, clock);
-    if let Err(Error::Port(_)) = how {
-        session.abort(Peer::Reset.into());
-    }
-    how
-}
-
-fn turn<S, P>(
-    engine: &mut impl Engine,
-    session: &mut S,
-    storage: &mut impl Storage,
-    port: &mut P,
-    clock: &mut impl Clock,
-) -> Result<(), Error<P::Error>>
-where
-    S: Session + ?Sized,
-    P: Read + ReadReady + Write,
-{
     loop {
         let now = clock.now();
-        match engine.next(session, now) {
-            Need::Send { bytes, .. } => match port.write(bytes).map_err(Error::Port)? {
-                0 => return lost(session),
-                n => engine.sent(n),
-            },
-            Need::Recv { buf, until, .. } => {
-                if !port.read_ready().map_err(Error::Port)? {
-                    clock.wait(until);
-                    continue;
+        let moved = match engine.next(session, now) {
+            Need::Send { bytes, .. } => match port.write(bytes) {
+                // A port that takes nothing and gives no reason is gone.
+                Ok(0) => {
+                    session.abort(Peer::Reset.into());
+                    return Err(Error::Session(Peer::Reset.into()));
                 }
-                match port.read(buf).map_err(Error::Port)? {
+                wrote => wrote.map(|n| engine.sent(n)),
+            },
+            Need::Recv { buf, until, .. } => match port.read_ready() {
+                Ok(false) => {
+                    clock.wait(until);
+                    Ok(())
+                }
+                Ok(true) => port.read(buf).map(|n| match n {
                     0 => engine.eof(),
                     n => engine.received(n),
-                }
-            }
+                }),
+                Err(error) => Err(error),
+            },
             Need::File { op, memory } => {
                 let answer = storage.perform(now, op, memory);
                 engine.answer(session, now, answer);
+                Ok(())
             }
-            Need::Shutdown => port.flush().map_err(Error::Port)?,
-            Need::Wait(until) => clock.wait(until),
-            Need::Over(how) => {
-                port.flush().map_err(Error::Port)?;
-                return how.map_err(Error::Session);
+            Need::Shutdown => port.flush(),
+            Need::Wait(until) => {
+                clock.wait(until);
+                Ok(())
             }
+            Need::Over(how) => match port.flush() {
+                Ok(()) => return how.map_err(Error::Session),
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = moved {
+            session.abort(Peer::Reset.into());
+            return Err(Error::Port(error));
         }
     }
-}
-
-/// A port that takes nothing and gives no reason is gone.
-fn lost<E>(session: &mut (impl Session + ?Sized)) -> Result<(), Error<E>> {
-    session.abort(Peer::Reset.into());
-    Err(Error::Session(Peer::Reset.into()))
 }
 
 #[cfg(test)]
