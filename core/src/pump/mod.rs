@@ -404,11 +404,6 @@ impl<'m> Pump<'m> {
         now.since(self.moved.unwrap_or(now))
     }
 
-    /// Starts the idle timeout again.
-    pub(crate) const fn be_patient_again(&mut self) {
-        self.moved = None;
-    }
-
     /// Renders the next headers of a sender, up to a part of the file, which has to be read.
     fn fill<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant) -> Filled {
         let Some(file) = session.file() else { return Filled::Nothing };

@@ -12,13 +12,14 @@ pub mod machines;
 
 pub use flash::Flash;
 
-use windlass_core::fault::Fault;
+use core::convert::Infallible;
+
+use windlass_core::driver::{Engine, Linked, blocking};
 use windlass_core::file::Storage;
 use windlass_core::frame::link::Link;
-use windlass_core::pump::{Need, Pump};
+use windlass_core::pump::Pump;
 use windlass_core::session::Session;
-use windlass_core::time::Instant;
-use windlass_core::want::Close;
+use windlass_core::time::{Instant, Wake};
 
 // What a session costs where a pointer has 32 bits, beside the memory that is lent to it.
 #[cfg(target_pointer_width = "32")]
@@ -29,7 +30,7 @@ const _: () = {
     assert!(size_of::<Link<'_>>() <= 160);
 };
 
-/// A UART and a timer, by the addresses of nothing in particular.
+/// A UART, by the addresses of nothing in particular.
 #[derive(Debug)]
 pub struct Port(());
 
@@ -72,6 +73,50 @@ impl Default for Port {
     }
 }
 
+impl embedded_io::ErrorType for Port {
+    type Error = Infallible;
+}
+
+impl embedded_io::ReadReady for Port {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(load(0x4000_0004) != 0)
+    }
+}
+
+impl embedded_io::Read for Port {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Infallible> {
+        Ok(Port::read(self, buf))
+    }
+}
+
+impl embedded_io::Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        for &byte in bytes {
+            while load(0x4000_0008) == 0 {}
+            store(0x4000_0000, byte.into());
+        }
+        // What is to be written is not empty, which the optimiser does not see.
+        Ok(bytes.len().max(1))
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// A timer that wakes the processor.
+#[derive(Debug)]
+pub struct Timer(());
+
+impl blocking::Clock for Timer {
+    fn now(&mut self) -> Instant {
+        now()
+    }
+
+    /// The loop polls.
+    fn wait(&mut self, _: Wake) {}
+}
+
 /// The time, in microseconds of a timer.
 pub fn now() -> Instant {
     Instant::from_micros(load(0x4000_000c).into())
@@ -95,78 +140,26 @@ pub fn keep(number: usize) {
     store(0x4000_0014, u32::try_from(number).unwrap_or_default());
 }
 
-/// Runs a session to its end, as a driver does.
-pub fn run<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
-    let mut pump = Pump::new(lend::<64>(), lend::<64>());
-    let mut port = Port::new();
-    loop {
-        match pump.next(session, now()) {
-            Need::Send { bytes, .. } => {
-                let n = port.write(bytes);
-                pump.sent(n);
-            }
-            Need::Recv { buf, .. } => {
-                let n = port.read(buf);
-                pump.received(n);
-            }
-            Need::File { op, memory } => {
-                let answer = storage.perform(now(), op, memory);
-                pump.answer(session, now(), answer);
-            }
-            Need::Shutdown | Need::Wait(_) => {}
-            Need::Over(how) => return how,
-        }
-    }
+/// Runs a session to its end.
+pub fn run<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) {
+    drive(&mut Pump::new(lend::<64>(), lend::<64>()), session, storage);
 }
 
-/// Runs a session over the link layer, as a driver does.
-pub fn run_over_link<S: Session + ?Sized>(
-    session: &mut S,
-    storage: &mut impl Storage,
-) -> Result<(), Fault> {
-    let mut pump = Pump::new(lend::<64>(), lend::<64>());
+/// Runs a session over the link layer.
+pub fn run_over_link<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) {
     let (link_rx, link_tx) = (lend::<{ Link::rx_len(64) }>(), lend::<{ Link::tx_len(64) }>());
     let mut link = Link::connect(link_rx, link_tx, 7);
-    loop {
-        match pump.next(session, now()) {
-            Need::Send { bytes, .. } => {
-                let n = link.send(bytes);
-                pump.sent(n);
-            }
-            Need::Recv { .. } if link.is_ended() => pump.eof(),
-            Need::Recv { buf, .. } => {
-                let n = link.recv(buf);
-                pump.received(n);
-            }
-            Need::File { op, memory } => {
-                let answer = storage.perform(now(), op, memory);
-                pump.answer(session, now(), answer);
-            }
-            Need::Over(Err(_)) => link.reset(),
-            Need::Shutdown | Need::Over(Ok(())) => link.close(),
-            Need::Wait(_) => {}
-        }
-        if let Close::Done(how) = turn(&mut link) {
-            return how;
-        }
-    }
+    let pump = Pump::new(lend::<64>(), lend::<64>());
+    drive(&mut Linked::new(pump, &mut link, lend::<64>()), session, storage);
 }
 
-/// Moves bytes between the link and the line.
-fn turn(link: &mut Link<'_>) -> Close {
-    let bytes = lend::<64>();
-    let mut port = Port::new();
-    let want = link.want();
-    if want.wake.is_due(now()) {
-        link.tick(now());
-    } else if want.write {
-        let n = link.render(now(), bytes);
-        port.write(bytes.get(..n).unwrap_or_default());
-    } else {
-        let n = port.read(bytes);
-        link.input(now(), bytes.get(..n).unwrap_or_default());
-    }
-    link.want().close
+fn drive<S: Session + ?Sized>(
+    engine: &mut impl Engine,
+    session: &mut S,
+    storage: &mut impl Storage,
+) {
+    let how = blocking::run(engine, session, storage, &mut Port::new(), &mut Timer(()));
+    keep(how.is_ok().into());
 }
 
 fn load(address: usize) -> u32 {

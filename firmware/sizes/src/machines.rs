@@ -1,6 +1,5 @@
 //! A use of each machine. What an image does not call is not in it.
 
-use windlass_core::fault::Fault;
 use windlass_core::file::{DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
 use windlass_core::session::files::{Options, Request};
@@ -14,7 +13,7 @@ use crate::{Flash, Port, keep, lend, now, number, run, run_over_link};
 /// What a session runs over.
 pub trait Line {
     /// Runs it to its end.
-    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault>;
+    fn run<S: Session>(session: &mut S, storage: &mut impl Storage);
 }
 
 /// The port itself.
@@ -22,8 +21,8 @@ pub trait Line {
 pub enum Plain {}
 
 impl Line for Plain {
-    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
-        run(session, storage)
+    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) {
+        run(session, storage);
     }
 }
 
@@ -32,8 +31,8 @@ impl Line for Plain {
 pub enum OverLink {}
 
 impl Line for OverLink {
-    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) -> Result<(), Fault> {
-        run_over_link(session, storage)
+    fn run<S: Session>(session: &mut S, storage: &mut impl Storage) {
+        run_over_link(session, storage);
     }
 }
 
@@ -49,20 +48,20 @@ pub fn device<L: Line>() {
 
 /// A line session on the pump.
 pub fn upper<L: Line>() {
-    keep(L::run(&mut Upper::new(), &mut ()).is_ok().into());
+    L::run(&mut Upper::new(), &mut ());
 }
 
 /// The client of the time service on the pump.
 pub fn time_client<L: Line>() {
     let mut session = TimeClient::new();
-    keep(L::run(&mut session, &mut ()).is_ok().into());
+    L::run(&mut session, &mut ());
     keep(session.stamp().map_or(0, |stamp| stamp.0.is_negative().into()));
 }
 
 /// The server of the time service on the pump.
 pub fn time_server<L: Line>() {
     let mut session = TimeServer::new(Stamp(number().into()));
-    keep(L::run(&mut session, &mut ()).is_ok().into());
+    L::run(&mut session, &mut ());
 }
 
 /// The frame codec: `Decoder` and `Encoder`.
@@ -127,7 +126,7 @@ pub fn files_client<L: Line>() {
     if let Ok(len) = (Request { name: b"image", options }).render(request) {
         let request = request.get(..len).unwrap_or_default();
         let mut session = FilesClient::new(request, &mut lend::<64>()[..]);
-        keep(L::run(&mut session, &mut Flash::new()).is_ok().into());
+        L::run(&mut session, &mut Flash::new());
         keep(session.reason().map_or(0, <[u8]>::len));
     }
 }
@@ -135,7 +134,7 @@ pub fn files_client<L: Line>() {
 /// The files server on the pump.
 pub fn files_server<L: Line>() {
     let mut session = FilesServer::new(&mut lend::<64>()[..]);
-    keep(L::run(&mut session, &mut Flash::new()).is_ok().into());
+    L::run(&mut session, &mut Flash::new());
 }
 
 /// `ReadN` and `WriteN`.

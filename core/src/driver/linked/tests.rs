@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::crc::Crc32;
-use crate::fault::{Peer, Storage as StorageFault};
+use crate::fault::{Fault, Peer, Storage as StorageFault};
 use crate::file::{Digest, DigestKind, Digests, Op, Storage};
 use crate::frame::link::sim::{Lie, Wire};
 use crate::session::files::{FilesClient, FilesServer, Options, Request};
@@ -19,6 +19,7 @@ struct Disk {
     /// Every other question is answered so much later.
     busy_us: u64,
     asked: u32,
+    is_committed: bool,
 }
 
 impl Storage for Disk {
@@ -42,7 +43,10 @@ impl Storage for Disk {
                 self.crc.update(memory);
                 Answer::Kept(memory.len())
             }
-            Op::Commit(Some(Digest::Crc32(crc))) if crc == self.crc.finish() => Answer::Done,
+            Op::Commit(Some(Digest::Crc32(crc))) if crc == self.crc.finish() => {
+                self.is_committed = true;
+                Answer::Done
+            }
             Op::Create(_) => Answer::Done,
             Op::Commit(_) => Answer::Failed(Fault::Integrity),
             Op::Digest { .. } => Answer::Failed(StorageFault::Unsupported.into()),
@@ -52,7 +56,7 @@ impl Storage for Disk {
 
 /// Runs one end as far as it comes: how it ended, or when it goes on.
 fn turn(
-    linked: &mut Linked<'_>,
+    linked: &mut Linked<'_, '_>,
     session: &mut impl Session,
     disk: &mut Disk,
     [from, to]: [&mut Wire; 2],
@@ -82,7 +86,8 @@ fn turn(
                 linked.answer(session, now, answer);
             }
             Need::Over(how) => return Ok(how),
-            other @ (Need::Shutdown | Need::Wait(_)) => panic!("a link says none of it: {other:?}"),
+            Need::Wait(until) => assert_eq!(until, Wake::Now, "it has read nothing meanwhile"),
+            Need::Shutdown => panic!("a link has no half of a line"),
         }
     }
 }
@@ -100,16 +105,12 @@ fn transfer(
     let (mut pump_rx, mut pump_tx) = ([[0; 40]; 2], [[0; 24]; 2]);
     let ([rx_a, rx_b], [tx_a, tx_b], [line_a, line_b]) = (&mut rx, &mut tx, &mut line);
     let ([a_in, b_in], [a_out, b_out]) = (&mut pump_rx, &mut pump_tx);
-    let mut a = Linked::new(
-        Pump::new(a_in, a_out).patience(patience_us[0]),
-        Link::connect(rx_a, tx_a, 3),
-        line_a,
-    );
-    let mut b = Linked::new(
-        Pump::new(b_in, b_out).patience(patience_us[1]),
-        Link::listen(rx_b, tx_b),
-        line_b,
-    );
+    let mut opener = Link::connect(rx_a, tx_a, 3);
+    let mut listener = Link::listen(rx_b, tx_b);
+    let pump = Pump::new(a_in, a_out).patience(patience_us[0]);
+    let mut a = Linked::new(pump, &mut opener, line_a);
+    let pump = Pump::new(b_in, b_out).patience(patience_us[1]);
+    let mut b = Linked::new(pump, &mut listener, line_b);
     let mut request = [0; 64];
     let options = Options { digest: Some(DigestKind::Crc32), ..Options::NONE };
     let len = Request { name: b"image", options }.render(&mut request).unwrap();
@@ -136,6 +137,7 @@ fn transfer(
             }
         }
         if let [Some(a), Some(b)] = how {
+            assert_eq!(a.is_ok(), kept.is_committed);
             return ([a, b], kept.bytes);
         }
         assert!(next < 600_000_000, "no end after {now} us: {how:?} {a:?} {b:?}");
@@ -177,6 +179,13 @@ fn every_byte_may_be_flipped_lost_or_doubled() {
 #[test]
 fn a_storage_that_is_busy_holds_the_other_end_up_and_loses_nothing() {
     let (how, kept) = transfer(&image(), [clean(), clean()], 300_000, [60_000_000; 2]);
+    assert_eq!((how, kept), ([Ok(()); 2], image()));
+}
+
+/// Both streams have ended long before the file is committed.
+#[test]
+fn a_storage_that_is_busy_for_longer_than_the_link_lives_is_waited_for() {
+    let (how, kept) = transfer(&image(), [clean(), clean()], 15_000_000, [0; 2]);
     assert_eq!((how, kept), ([Ok(()); 2], image()));
 }
 

@@ -1,18 +1,18 @@
 //! Finds packets in whatever comes from a line.
 
-use super::packet::{self, Bad, Packet};
+use super::packet::{Bad, FRONT, Packet, Reader, SUM};
 
 /// Finds the packets in what comes from a line, fed with whatever pieces arrive.
 ///
-/// The memory's length, less 7, bounds a payload. A packet that lies whole in the input is decoded there,
-/// without a copy. What is not a packet is reported with the reason, and counted; the next zero ends it.
+/// The memory's length, less 3, bounds a payload. What is not a packet is reported with the reason, and
+/// counted; the next zero ends it.
 ///
 /// ```
 /// use windlass_core::frame::link::{Decoder, PacketStep, seal};
 /// let (mut line, mut memory) = (*b"....hi.....", [0; 16]);
-/// seal(&mut line, 1, 7, 2).unwrap();
+/// let line = seal(&mut line, 1, 7, 2).unwrap();
 /// let mut decoder = Decoder::new(&mut memory);
-/// let PacketStep::Packet { packet, rest } = decoder.feed(&mut line) else { panic!() };
+/// let PacketStep::Packet { packet, rest } = decoder.feed(line) else { panic!() };
 /// assert_eq!((packet.kind, packet.seq, &*packet.payload), (1, 7, &b"hi"[..]));
 /// assert!(rest.is_empty());
 /// ```
@@ -20,7 +20,7 @@ use super::packet::{self, Bad, Packet};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Decoder<'b> {
     memory: &'b mut [u8],
-    gather: Gather,
+    reader: Reader,
     bad: u32,
 }
 
@@ -35,14 +35,14 @@ pub enum PacketStep<'a, 'i> {
         /// What it says.
         packet: Packet<'a>,
         /// The input after it.
-        rest: &'i mut [u8],
+        rest: &'i [u8],
     },
     /// Something that is not a packet.
     Bad {
         /// What is wrong with it.
         why: Bad,
         /// The input after it.
-        rest: &'i mut [u8],
+        rest: &'i [u8],
     },
 }
 
@@ -63,88 +63,46 @@ impl defmt::Format for PacketStep<'_, '_> {
 }
 
 impl<'b> Decoder<'b> {
-    /// Takes packets that have up to `memory.len()` bytes on the line, without the zeros.
+    /// Takes packets that have up to `memory.len() - 3` bytes of payload.
     pub const fn new(memory: &'b mut [u8]) -> Self {
-        Self { memory, gather: Gather::new(), bad: 0 }
+        Self { memory, reader: Reader::new(), bad: 0 }
     }
 
     /// Takes input up to the end of the first packet in it, or of what is not a packet.
-    pub fn feed<'a, 'i: 'a>(&'a mut self, mut input: &'i mut [u8]) -> PacketStep<'a, 'i> {
-        loop {
-            let all = core::mem::take(&mut input);
-            let mut pieces = all.splitn_mut(2, |&byte| byte == 0);
-            let piece = pieces.next().unwrap_or_default();
-            let Some(rest) = pieces.next() else {
-                self.gather.extend(self.memory, piece);
-                return PacketStep::More;
-            };
-            if piece.is_empty() && self.gather.is_empty() {
-                input = rest;
-                continue;
+    pub fn feed<'i>(&mut self, mut input: &'i [u8]) -> PacketStep<'_, 'i> {
+        while let [byte, rest @ ..] = input {
+            input = rest;
+            if *byte != 0 {
+                self.reader.push(*byte, self.memory.get_mut(self.reader.len));
+            } else if self.reader.len > 0 {
+                return self.end(rest);
             }
-            let is_whole = self.gather.is_empty() && piece.len() <= self.memory.len();
-            let bytes = if is_whole {
-                Some(piece)
-            } else {
-                self.gather.extend(self.memory, piece);
-                self.gather.end(self.memory)
-            };
-            return match bytes.ok_or(Bad::Long).and_then(packet::open) {
-                Ok(packet) => PacketStep::Packet { packet, rest },
-                Err(why) => {
-                    self.bad = self.bad.wrapping_add(1);
-                    PacketStep::Bad { why, rest }
-                }
-            };
+        }
+        PacketStep::More
+    }
+
+    fn end<'i>(&mut self, rest: &'i [u8]) -> PacketStep<'_, 'i> {
+        let is_long = self.reader.len > self.memory.len().saturating_add(SUM);
+        let end = self.reader.end();
+        let end = if is_long { Err(Bad::Long) } else { end };
+        let packet = end.and_then(|end| {
+            let bytes = self.memory.get_mut(..end).ok_or(Bad::Long)?;
+            let (head, payload) = bytes.split_first_chunk_mut::<FRONT>().ok_or(Bad::Short)?;
+            let &mut [_, kind, seq] = head;
+            Ok(Packet { kind, seq, payload })
+        });
+        match packet {
+            Ok(packet) => PacketStep::Packet { packet, rest },
+            Err(why) => {
+                self.bad = self.bad.wrapping_add(1);
+                PacketStep::Bad { why, rest }
+            }
         }
     }
 
     /// How many times something was not a packet. Wraps.
     pub const fn bad(&self) -> u32 {
         self.bad
-    }
-}
-
-/// What has come of a packet since the last zero.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Gather {
-    /// Bytes of it that are in the memory.
-    have: usize,
-    /// It has more than the memory.
-    too_long: bool,
-}
-
-impl Gather {
-    pub(super) const fn new() -> Self {
-        Self { have: 0, too_long: false }
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.have == 0 && !self.too_long
-    }
-
-    /// Keeps a byte that is not zero.
-    pub(super) fn push(&mut self, memory: &mut [u8], byte: u8) {
-        match memory.get_mut(self.have) {
-            Some(to) => {
-                *to = byte;
-                self.have += 1;
-            }
-            None => self.too_long = true,
-        }
-    }
-
-    fn extend(&mut self, memory: &mut [u8], bytes: &[u8]) {
-        for &byte in bytes {
-            self.push(memory, byte);
-        }
-    }
-
-    /// A zero came: what stood before it, unless that was more than the memory. The next begins.
-    pub(super) fn end<'m>(&mut self, memory: &'m mut [u8]) -> Option<&'m mut [u8]> {
-        let Self { have, too_long } = core::mem::replace(self, Self::new());
-        if too_long { None } else { memory.get_mut(..have) }
     }
 }
 
@@ -169,8 +127,7 @@ mod tests {
         let mut memory = std::vec![0; memory];
         let mut decoder = Decoder::new(&mut memory);
         let mut events = Vec::new();
-        let mut line = line.to_vec();
-        for mut input in line.chunks_mut(step) {
+        for mut input in line.chunks(step) {
             loop {
                 let (event, rest) = match decoder.feed(input) {
                     PacketStep::More => break,
@@ -206,8 +163,8 @@ mod tests {
         {
             for (kind, seq) in [(0, 0), (1, 2), (0, 255)] {
                 let mut crc = crate::crc::Crc32::new();
-                crc.update(&[&[kind, seq], payload].concat());
-                let packet = [&[kind, seq], payload, &crc.finish().to_be_bytes()].concat();
+                crc.update(&[&[0, kind, seq], payload].concat());
+                let packet = [&[kind, seq], payload, &crc.finish().to_le_bytes()].concat();
                 assert_eq!(
                     encode(kind, seq, payload),
                     [&b"\0"[..], &cobs(&packet), b"\0"].concat()
@@ -225,7 +182,7 @@ mod tests {
             (b"\x04abc\0", Bad::Short),
             (b"\x01\0", Bad::Short),
             (b"\x07abcdef\0", Bad::Checksum),
-            (b"\x07abcdefghijk\0", Bad::Long),
+            (b"\x07abcdefghijklmno\0", Bad::Long),
             (b"\x05\0", Bad::Code),
         ] {
             for step in 1..=line.len() {

@@ -5,8 +5,7 @@
 //!   send, close ─────────────▶ ┌──────────────────────────┐ ──────────────▶ UART TX
 //!                              │ Link: packets, sequence  │
 //!   received, taken, ended ◀── │ numbers, retransmission  │ ◀────────────── UART RX
-//!                              └────────────┬─────────────┘
-//!                                           │ want() → Want { read, write, close, wake }
+//!                              └──────────────────────────┘
 //! ```
 //!
 //! Below, packets: [`seal`] makes one for the line and [`Decoder`] finds them in what comes. A packet is COBS-coded
@@ -17,50 +16,51 @@
 //! (stop-and-wait). A session runs over it as over a socket. Every byte arrives once and in order, or the
 //! end of the link is a named [`Fault`](crate::fault::Fault).
 //!
-//! A link takes about 2.6 KB of flash on a Cortex-M0, packets alone 0.7 KB.
-//!
 //! # A driver
 //!
-//! The shell owns the UART and moves bytes. `Link` has no queue: what [`render`](Link::render) puts out is
-//! to be written, in order, and what comes is given to [`input`](Link::input), all of it.
+//! The shell owns the UART and moves bytes. `Link` has no queue: what [`output`](Link::output) lends is to be
+//! written, in order, and what comes is given to [`input`](Link::input), all of it.
 //!
 //! ```
+//! use windlass_core::fault::Fault;
 //! use windlass_core::frame::link::Link;
 //! use windlass_core::time::{Instant, Wake};
-//! use windlass_core::want::Close;
 //!
 //! # struct Uart(Vec<u8>);
 //! # impl Uart {
-//! #     fn write_all(&mut self, bytes: &[u8]) { self.0.extend_from_slice(bytes) }
+//! #     fn write(&mut self, bytes: &[u8]) -> usize { self.0.extend_from_slice(bytes); bytes.len() }
 //! #     fn read_until(&mut self, _: Wake, _: &mut [u8]) -> usize { 0 }
 //! # }
-//! fn turn(link: &mut Link<'_>, uart: &mut Uart, clock: impl Fn() -> Instant) -> Close {
+//! fn turn(
+//!     link: &mut Link<'_>,
+//!     uart: &mut Uart,
+//!     clock: impl Fn() -> Instant,
+//! ) -> Option<Result<(), Fault>> {
 //!     let mut bytes = [0; 64];
 //!     loop {
-//!         let want = link.want();
-//!         if want.wake.is_due(clock()) {
-//!             link.tick(clock());
-//!         } else if want.write {
-//!             let n = link.render(clock(), &mut bytes);
-//!             uart.write_all(&bytes[..n]);
-//!         } else {
-//!             let n = uart.read_until(want.wake, &mut bytes); // or until the stream has news
-//!             link.input(clock(), &bytes[..n]);
-//!             return link.want().close; // the stream's turn: received, send, close
+//!         let to_write = link.output(clock());
+//!         if to_write.is_empty() {
+//!             break;
 //!         }
+//!         let n = uart.write(to_write);
+//!         link.wrote(n);
 //!     }
+//!     let n = uart.read_until(link.wake(), &mut bytes); // or until the stream has news
+//!     link.input(clock(), &bytes[..n]);
+//!     link.over() // if not, it is the stream's turn: received, send, close
 //! }
-//! # let (mut rx, mut tx) = ([0; 96], [0; 80]);
+//! # let (mut rx, mut tx) = ([0; 96], [0; 96]);
 //! # let mut link = Link::connect(&mut rx, &mut tx, 7);
 //! # let mut uart = Uart(Vec::new());
-//! # assert_eq!(turn(&mut link, &mut uart, || Instant::ZERO), Close::Open);
+//! # assert_eq!(turn(&mut link, &mut uart, || Instant::ZERO), None);
+//! # assert_eq!(turn(&mut link, &mut uart, || Instant::ZERO), None);
 //! # assert_eq!(uart.0[0], 0);
 //! ```
 //!
-//! Under Embassy the same loop awaits: `uart.write(..).await` in the place of `write_all`, and
+//! Under Embassy the same loop awaits: `uart.write(..).await` in the place of `write`, and
 //! `select(uart.read(..), Timer::at(..))` in that of `read_until`. A read that a timer cancels loses
 //! nothing on a buffered or a DMA ring-buffer UART; what is lost on another is sent again. A write is not
-//! to be cancelled: await it, at most the 64 bytes that were rendered.
+//! to be cancelled: await it.
 //!
 //! # Half duplex
 //!
@@ -76,7 +76,7 @@ mod line;
 mod packet;
 
 pub use decode::{Decoder, PacketStep};
-pub use end::{Counts, Link, Timing};
+pub use end::{Link, Timing};
 pub use packet::{Bad, OVERHEAD, PAYLOAD_MAX, Packet, seal};
 
 #[cfg(test)]

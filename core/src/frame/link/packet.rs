@@ -1,12 +1,15 @@
 //! A packet: two bytes of header, a payload, a checksum, without a zero byte on the line.
 //!
-//! Consistent Overhead Byte Stuffing: every zero of the packet, and a byte in front of it, becomes the
+//! Consistent Overhead Byte Stuffing: every zero of the packet, and one in front of it, becomes the
 //! distance to the next, the last one that to the end.
 //!
 //! ```text
-//!   packet       11 22 00 33          00
-//!   line   00 03 11 22 02 33 00       00 01 01 00
+//!   packet    00 11 22 00 33          00 00
+//!   line   00 03 11 22 02 33 00    00 01 01 00
 //! ```
+//!
+//! The checksum counts that first zero: so no loop makes an exception of it. A byte is decoded and summed
+//! up when it comes, and no more than a byte is looked at.
 
 use crate::crc::Crc32;
 
@@ -70,53 +73,78 @@ impl core::fmt::Display for Bad {
 /// assert_eq!(line[..6], *b"\0\x09\x01\x07hi");
 /// assert_eq!(line[10], 0);
 /// ```
+#[inline(never)]
 pub fn seal(memory: &mut [u8], kind: u8, seq: u8, len: usize) -> Option<&[u8]> {
     if len > PAYLOAD_MAX {
         return None;
     }
     let line = memory.get_mut(..len + OVERHEAD)?;
-    let [before, code, packet @ .., behind] = line else { return None };
-    let (body, sum) = packet.split_last_chunk_mut()?;
-    *body.first_chunk_mut()? = [kind, seq];
-    *sum = checksum(body);
-    let mut distance = 1_u8;
-    for byte in packet.iter_mut().rev() {
+    let (body, sum) = line.split_last_chunk_mut()?;
+    *body.first_chunk_mut()? = [0, 0, kind, seq];
+    let mut crc = Crc32::new();
+    crc.update(body.get(1..)?);
+    let [a, b, c, d] = crc.finish().to_le_bytes();
+    *sum = [a, b, c, d, 0];
+    let mut distance = 0_u8;
+    for byte in line.get_mut(1..)?.iter_mut().rev() {
         if *byte == 0 {
             *byte = distance;
             distance = 0;
         }
-        // At most 255, since a packet has 254 bytes at most.
+        // At most 255 where it is used, since a packet has 254 bytes at most.
         distance = distance.wrapping_add(1);
     }
-    (*before, *code, *behind) = (0, distance, 0);
     Some(line)
 }
 
-/// The packet in what stood between two zeros, decoded in place.
-pub(super) fn open(bytes: &mut [u8]) -> Result<Packet<'_>, Bad> {
-    let [code, packet @ ..] = bytes else { return Err(Bad::Short) };
-    let mut distance = *code;
-    for byte in packet.iter_mut() {
-        distance = distance.wrapping_sub(1);
-        if distance == 0 {
-            distance = *byte;
-            *byte = 0;
-        }
-    }
-    if distance != 1 {
-        return Err(Bad::Code);
-    }
-    let (body, sum) = packet.split_last_chunk_mut().ok_or(Bad::Short)?;
-    if checksum(body) != *sum {
-        return Err(Bad::Checksum);
-    }
-    let (&mut [kind, seq], payload) = body.split_first_chunk_mut().ok_or(Bad::Short)?;
-    Ok(Packet { kind, seq, payload })
+/// Bytes in front of a payload once they are decoded: the first zero, kind and number.
+pub(super) const FRONT: usize = HEAD - 1;
+
+/// Bytes behind a payload.
+pub(super) const SUM: usize = 4;
+
+/// What has come of a packet since the last zero.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Reader {
+    /// How many bytes. Those that have no room are counted too.
+    pub(super) len: usize,
+    crc: Crc32,
+    /// Bytes until the next distance comes.
+    left: u8,
 }
 
-#[inline(never)]
-fn checksum(body: &[u8]) -> [u8; 4] {
-    let mut crc = Crc32::new();
-    crc.update(body);
-    crc.finish().to_be_bytes()
+impl Reader {
+    pub(super) const fn new() -> Self {
+        Self { len: 0, crc: Crc32::new(), left: 0 }
+    }
+
+    /// Decodes a byte that is not zero to where it belongs, if there is room.
+    pub(super) fn push(&mut self, byte: u8, to: Option<&mut u8>) {
+        let byte = if let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            byte
+        } else {
+            self.left = byte.wrapping_sub(1);
+            0
+        };
+        self.crc.push(byte);
+        if let Some(to) = to {
+            *to = byte;
+        }
+        self.len = self.len.wrapping_add(1);
+    }
+
+    /// A zero came: where the payload ends in the memory. The next packet begins.
+    pub(super) fn end(&mut self) -> Result<usize, Bad> {
+        let Self { len, crc, left } = core::mem::replace(self, Self::new());
+        if left != 0 {
+            return Err(Bad::Code);
+        }
+        match len.checked_sub(SUM) {
+            Some(end @ FRONT..) if crc.is_whole() => Ok(end),
+            Some(FRONT..) => Err(Bad::Checksum),
+            Some(_) | None => Err(Bad::Short),
+        }
+    }
 }

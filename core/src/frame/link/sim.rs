@@ -8,7 +8,6 @@ use std::vec::Vec;
 use crate::fault::Fault;
 use crate::frame::link::Link;
 use crate::time::Instant;
-use crate::want::Close;
 
 /// Microseconds of a byte at 115,200 baud.
 const BYTE_US: u64 = 87;
@@ -145,33 +144,32 @@ pub(super) fn run(
             while let Some(bytes) = from.recv(now) {
                 link.input(instant, &bytes);
             }
-            if link.want().wake.is_due(instant) {
-                link.tick(instant);
-                assert!(!link.want().wake.is_due(instant), "a tick leaves nothing due");
-            }
+            link.input(instant, &[]);
+            let wake = link.wake();
+            assert!(link.over().is_some() || !wake.is_due(instant), "nothing that is due is left");
             user.turn(instant, link);
             let to = &mut wires[of];
-            let want = link.want();
-            if want.write && to.busy_until <= now {
-                let mut piece = [0; FIFO];
-                let n = link.render(instant, &mut piece);
-                assert!(n > 0, "what it wants to write it renders");
-                to.send(now, &piece[..n]);
+            let mut wants_to_write = !link.output(instant).is_empty();
+            if wants_to_write && to.busy_until <= now {
+                let bytes = link.output(instant);
+                let bytes = bytes[..bytes.len().min(FIFO)].to_vec();
+                link.wrote(bytes.len());
+                to.send(now, &bytes);
                 if to.is_bus {
-                    link.input(instant, &piece[..n]);
+                    link.input(instant, &bytes);
                     collide(wires, now);
                 }
+                wants_to_write = true;
             }
             let to = &mut wires[of];
-            let want = link.want();
-            if want.write || !to.on_its_way.is_empty() {
+            if wants_to_write || !to.on_its_way.is_empty() {
                 next = next.min(to.busy_until.max(now + 1));
             }
-            if let Some(wait) = want.wake.wait_us(instant) {
+            how[of] = link.over();
+            if how[of].is_none()
+                && let Some(wait) = link.wake().wait_us(instant)
+            {
                 next = next.min(now + wait.max(1));
-            }
-            if let Close::Done(result) = want.close {
-                how[of] = Some(result);
             }
         }
         if let [Some(a), Some(b)] = how {

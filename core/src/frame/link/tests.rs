@@ -2,15 +2,15 @@
 
 extern crate std;
 
+use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::line::kind::{self, ACK, BUSY, DATA, END, OPEN, RESET};
+use super::line::kind::{self, ACK, DATA, END, OPEN, RESET};
 use super::*;
 use crate::fault::{Fault, Peer};
 use crate::time::{Instant, Wake};
-use crate::want::Close;
 
 const RX: usize = Link::rx_len(120);
 const TX: usize = Link::tx_len(120);
@@ -19,21 +19,27 @@ const T: Instant = Instant::from_micros(1_000_000);
 /// Kind, number and payload of a packet.
 type Said = (u8, u8, Vec<u8>);
 
-/// What a link renders now, without the payload of answers.
+/// What a link says now. Of an acknowledgement, whether the bytes were taken.
 fn says(link: &mut Link<'_>, now: Instant) -> Vec<Said> {
-    let (mut bytes, mut piece) = (Vec::new(), [0; 1]);
-    while link.render(now, &mut piece) == 1 {
-        bytes.push(piece[0]);
+    let mut bytes = Vec::new();
+    loop {
+        link.input(now, &[]);
+        let Some(&byte) = link.output(now).first() else { break };
+        bytes.push(byte);
+        link.wrote(1);
     }
     let mut memory = [0; 200];
     let mut decoder = Decoder::new(&mut memory);
-    let (mut said, mut input) = (Vec::new(), &mut bytes[..]);
+    let (mut said, mut input) = (Vec::new(), &bytes[..]);
     while let PacketStep::Packet { packet: Packet { kind, seq, payload }, rest } =
         decoder.feed(input)
     {
-        let is_answer = matches!(kind & !A, ACK | BUSY | RESET);
-        assert!(!is_answer || payload.len() == 1, "an answer says how much it takes");
-        said.push((kind, seq, if is_answer { Vec::new() } else { payload.to_vec() }));
+        let mut payload = payload.to_vec();
+        if matches!(kind & !A, ACK | RESET) {
+            assert_eq!(payload.len(), 1, "an answer says how much it takes");
+            payload[0] = payload[0].min(1);
+        }
+        said.push((kind, seq, payload));
         input = rest;
     }
     assert_eq!(decoder.bad(), 0);
@@ -66,26 +72,25 @@ macro_rules! listening {
 fn what_comes_again_is_acknowledged_again_and_never_delivered_twice() {
     listening!(link);
     tell(&mut link, T, DATA, 10, b"once");
-    assert_eq!(says(&mut link, T), [], "it is acknowledged when it is taken");
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![0])], "it is acknowledged when it is taken");
     assert_eq!(link.received(), b"once");
     link.taken(3);
     tell(&mut link, T, DATA, 10, b"once");
-    assert_eq!(says(&mut link, T), [(BUSY | A, 10, Vec::new())]);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![0])]);
     assert_eq!(link.received(), b"e");
     link.taken(1);
-    assert_eq!(says(&mut link, T), [(ACK | A, 10, Vec::new())]);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![1])]);
     tell(&mut link, T, DATA, 10, b"once");
-    assert_eq!(says(&mut link, T), [(ACK | A, 10, Vec::new())]);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![1])]);
     assert_eq!(link.received(), b"");
     tell(&mut link, T, DATA, 11, b"twice");
     assert_eq!(link.recv(&mut [0; 9]), 5);
-    assert_eq!(link.counts().repeated, 2);
 }
 
 #[test]
 fn a_packet_looks_as_the_protocol_says() {
     let mut line = [0, 0, 0, 0, 120, 0, 0, 0, 0, 0];
-    assert_eq!(seal(&mut line, ACK, 10, 1), Some(&[0, 8, 4, 10, 120, 92, 121, 96, 74, 0][..]));
+    assert_eq!(seal(&mut line, ACK, 10, 1), Some(&[0, 8, 4, 10, 120, 68, 102, 124, 130, 0][..]));
 }
 
 /// Two packets do not fit in the memory, and a short one always does.
@@ -93,9 +98,9 @@ fn a_packet_looks_as_the_protocol_says() {
 fn while_a_payload_is_held_answers_come_through() {
     listening!(link);
     tell(&mut link, T, DATA, 10, &[b'x'; 120]);
-    assert_eq!(says(&mut link, T), []);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![0])]);
     tell(&mut link, T, DATA, 10, &[b'x'; 120]);
-    assert_eq!(says(&mut link, T), [(BUSY | A, 10, Vec::new())]);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![0])]);
     assert_eq!(link.send(b"one"), 3);
     assert_eq!(says(&mut link, T).len(), 1);
     tell(&mut link, T, ACK, 10, &MAX);
@@ -112,23 +117,21 @@ fn while_a_payload_is_held_answers_come_through() {
     // And the longest packet fits again.
     tell(&mut link, T, DATA, 11, &[b'y'; 120]);
     assert_eq!(link.received(), [b'y'; 120]);
-    assert_eq!(link.counts().bad, 1, "the long one that came again");
 }
 
 #[test]
-fn a_packet_that_is_acknowledged_while_it_goes_again_is_not_overwritten() {
+fn a_packet_that_is_acknowledged_while_it_goes_again_is_cut_short() {
     listening!(link);
     assert_eq!(link.send(b"first"), 5);
     assert_eq!(says(&mut link, T).len(), 1);
-    let Wake::At(at) = link.want().wake else { panic!("it waits for an answer") };
-    link.tick(at);
-    let mut line = [0; 14];
-    assert_eq!(link.render(at, &mut line[..7]), 7);
+    let Wake::At(at) = link.wake() else { panic!("it waits for an answer") };
+    link.input(at, &[]);
+    let mut line = *b"    first     ";
+    let first = seal(&mut line, DATA | A, 10, 5).unwrap();
+    assert_eq!(link.output(at), first);
+    link.wrote(7);
+    assert_eq!(link.output(at), &first[7..]);
     tell(&mut link, at, ACK, 10, &MAX);
-    assert_eq!(link.send(b"other"), 0, "the first is still going");
-    assert_eq!(link.render(at, &mut line[7..]), 7);
-    let mut expected = *b"    first     ";
-    assert_eq!(seal(&mut expected, DATA | A, 10, 5), Some(&line[..]));
     assert_eq!(link.send(b"other"), 5);
     assert_eq!(says(&mut link, at), [(DATA | A, 11, b"other".to_vec())]);
 }
@@ -140,12 +143,12 @@ fn a_duplicate_acknowledgement_sends_nothing() {
     assert_eq!(says(&mut link, T), [(DATA | A, 10, b"one".to_vec())]);
     assert_eq!(link.send(b"two"), 0, "one is in flight");
     for seq in [9, 11, 10, 10, 10] {
-        tell(&mut link, T, ACK, seq, b"");
+        tell(&mut link, T, ACK, seq, &MAX);
         assert_eq!(says(&mut link, T), []);
     }
     assert_eq!(link.send(b"two"), 3);
     assert_eq!(says(&mut link, T), [(DATA | A, 11, b"two".to_vec())]);
-    tell(&mut link, T, ACK, 10, b"");
+    tell(&mut link, T, ACK, 10, &MAX);
     assert_eq!(says(&mut link, T), []);
     assert_eq!(link.send(b"three"), 0, "it was the acknowledgement of the one before");
 }
@@ -154,32 +157,56 @@ fn a_duplicate_acknowledgement_sends_nothing() {
 fn alone(link: &mut Link<'_>, mut now: Instant) -> (Vec<Said>, Instant, Fault) {
     let mut said = says(link, now);
     loop {
-        match (link.want().close, link.want().wake) {
-            (Close::Done(how), _) => return (said, now, how.unwrap_err()),
+        match (link.over(), link.wake()) {
+            (Some(how), _) => return (said, now, how.unwrap_err()),
             (_, Wake::At(at)) => now = at,
             (_, wake) => panic!("{wake:?}"),
         }
-        link.tick(now);
         said.extend(says(link, now));
     }
 }
 
 #[test]
-fn silence_ends_after_as_many_tries_as_are_stated() {
+fn silence_ends_after_as_long_as_is_stated() {
     let (mut rx, mut tx) = ([0; RX], [0; TX]);
     let mut link = Link::connect(&mut rx, &mut tx, 3);
     let (said, at, fault) = alone(&mut link, T);
-    assert_eq!(said, std::vec![(OPEN, 3, std::vec![120]); 8]);
-    // One second, doubled up to eight.
-    assert_eq!(at.since(T), (1 + 2 + 4 + 8 * 5) * 1_000_000);
+    assert_eq!(said, vec![(OPEN, 3, vec![120]); 10]);
+    // One second, doubled up to eight: a minute is over after the tenth.
+    assert_eq!(at.since(T), (1 + 2 + 4 + 8 * 7) * 1_000_000);
     assert_eq!(fault, Fault::TimedOut { waited_us: at.since(T) });
 
     // One that only waits asks, and takes half as long again, since it answered.
     listening!(link);
     let (said, at, fault) = alone(&mut link, T);
-    assert_eq!(said, std::vec![(DATA | A, 10, Vec::new()); 8]);
-    let waited_us = 7_500_000 + 1_500_000 * (1 + 2 + 4 + 8 * 5);
-    assert_eq!((at.since(T), fault), (waited_us, Fault::TimedOut { waited_us }));
+    assert_eq!(said, vec![(DATA | A, 10, Vec::new()); 8]);
+    let waited_us = 1_500_000 * (1 + 2 + 4 + 8 * 5);
+    assert_eq!((at.since(T), fault), (7_500_000 + waited_us, Fault::TimedOut { waited_us }));
+}
+
+/// So that what the line keeps is not sent after the fault.
+#[test]
+fn a_line_that_takes_nothing_is_silence_too() {
+    for reset in [false, true] {
+        listening!(link);
+        assert_eq!(link.send(b"x"), 1);
+        assert!(!link.output(T).is_empty());
+        if reset {
+            link.reset();
+            assert!(!link.output(T).is_empty());
+        }
+        let mut now = T;
+        while link.over().is_none() {
+            let Wake::At(at) = link.wake() else { panic!("it waits for the line") };
+            assert!(at > now && at.since(T) < 90_000_000, "{at:?}");
+            now = at;
+            link.input(now, &[]);
+        }
+        let waited_us = now.since(T);
+        let fault = if reset { Fault::Aborted } else { Fault::TimedOut { waited_us } };
+        assert_eq!(link.over(), Some(Err(fault)));
+        assert_eq!(link.output(now), b"");
+    }
 }
 
 #[test]
@@ -189,13 +216,13 @@ fn an_end_that_is_slow_is_not_given_up() {
     let mut now = T;
     for _ in 0..100 {
         assert_eq!(says(&mut link, now), [(DATA | A, 10, b"x".to_vec())]);
-        tell(&mut link, now, BUSY, 10, b"");
-        let Wake::At(at) = link.want().wake else { panic!("it asks again") };
+        tell(&mut link, now, ACK, 10, &[0]);
+        let Wake::At(at) = link.wake() else { panic!("it asks again") };
         assert!(at.since(now) <= 12_000_000, "it asks again in time");
         now = at;
-        link.tick(now);
     }
-    tell(&mut link, now, ACK, 10, b"");
+    assert_eq!(says(&mut link, now).len(), 1);
+    tell(&mut link, now, ACK, 10, &MAX);
     assert_eq!(link.srtt_us(), None, "what was sent again is no measurement");
 }
 
@@ -211,9 +238,8 @@ fn an_end_that_begins_anew_is_noticed() {
             link.taken(1);
         }
         tell(&mut link, T, OPEN, first, &MAX);
-        let close = link.want().close;
-        let expected = if reset { Close::Done(Err(Peer::Reset.into())) } else { Close::Open };
-        assert_eq!(close, expected, "{first} {heard}");
+        let expected = reset.then_some(Err(Peer::Reset.into()));
+        assert_eq!(link.over(), expected, "{first} {heard}");
     }
     // It was heard by an acknowledgement alone.
     listening!(link);
@@ -221,7 +247,7 @@ fn an_end_that_begins_anew_is_noticed() {
     assert_eq!(says(&mut link, T).len(), 1);
     tell(&mut link, T, ACK, 10, &MAX);
     tell(&mut link, T, OPEN, 9, &MAX);
-    assert_eq!(link.want().close, Close::Done(Err(Peer::Reset.into())));
+    assert_eq!(link.over(), Some(Err(Peer::Reset.into())));
     // It listens again: what it is sent, or asked, it does not know of.
     for ask in [false, true] {
         let (mut rx, mut tx) = ([0; RX], [0; TX]);
@@ -230,9 +256,8 @@ fn an_end_that_begins_anew_is_noticed() {
         tell(&mut link, T, ACK | A, 3, &MAX);
         let mut now = T;
         if ask {
-            let Wake::At(at) = link.want().wake else { panic!("it asks after a while") };
+            let Wake::At(at) = link.wake() else { panic!("it asks after a while") };
             now = at;
-            link.tick(now);
         } else {
             assert_eq!(link.send(b"x"), 1);
         }
@@ -241,9 +266,9 @@ fn an_end_that_begins_anew_is_noticed() {
         let mut anew = Link::listen(&mut rx, &mut tx);
         tell(&mut anew, now, said[0].0, said[0].1, &said[0].2);
         assert_eq!(anew.received(), b"");
-        assert_eq!(says(&mut anew, now), [(RESET | A, 4, Vec::new())]);
+        assert_eq!(says(&mut anew, now), [(RESET | A, 0, vec![1])]);
         tell(&mut link, now, RESET | A, 4, b"");
-        assert_eq!(link.want().close, Close::Done(Err(Peer::Reset.into())));
+        assert_eq!(link.over(), Some(Err(Peer::Reset.into())));
         // And it can be opened.
         tell(&mut anew, now, OPEN, 200, &MAX);
         assert_eq!(says(&mut anew, now)[0].0, ACK | A);
@@ -264,7 +289,7 @@ fn it_does_not_hear_itself() {
         tell(&mut link, T, kind, seq, &payload);
     }
     assert_eq!(link.received(), b"");
-    assert_eq!(link.want().close, Close::Open);
+    assert_eq!(link.over(), None);
 }
 
 #[test]
@@ -272,22 +297,22 @@ fn each_stream_ends_by_itself() {
     listening!(link);
     tell(&mut link, T, DATA, 10, b"last");
     link.close();
-    assert_eq!(says(&mut link, T), [(END | A, 10, Vec::new())]);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![0]), (END | A, 10, Vec::new())]);
     assert_eq!(link.send(b"more"), 0);
-    tell(&mut link, T, ACK, 10, b"");
+    tell(&mut link, T, ACK, 10, &MAX);
     assert!(!link.is_ended() && !link.is_closed());
     assert_eq!(link.recv(&mut [0; 9]), 4);
-    assert_eq!(says(&mut link, T), [(ACK | A, 10, Vec::new())]);
+    assert_eq!(says(&mut link, T), [(ACK | A, 10, vec![1])]);
     tell(&mut link, T, END, 11, b"");
     assert!(link.is_ended() && link.is_closed());
     // The acknowledgement of the end is lost, and it comes again.
     for _ in 0..3 {
-        assert_eq!(says(&mut link, T), [(ACK | A, 11, Vec::new())]);
+        assert_eq!(says(&mut link, T), [(ACK | A, 11, vec![1])]);
         tell(&mut link, T, END, 11, b"");
     }
-    let Wake::At(at) = link.want().wake else { panic!("it answers for a while") };
-    link.tick(at);
-    assert_eq!(link.want().close, Close::Done(Ok(())));
+    let Wake::At(at) = link.wake() else { panic!("it answers for a while") };
+    link.input(at, &[]);
+    assert_eq!(link.over(), Some(Ok(())));
 }
 
 #[test]
@@ -298,7 +323,7 @@ fn an_end_that_is_over_there_is_over_here() {
     link.close();
     let _ = says(&mut link, T);
     tell(&mut link, T, RESET, 10, b"");
-    assert_eq!(link.want().close, Close::Done(Ok(())));
+    assert_eq!(link.over(), Some(Ok(())));
 }
 
 #[test]
@@ -306,15 +331,15 @@ fn giving_up_is_told() {
     listening!(link);
     assert_eq!(link.send(b"x"), 1);
     link.reset();
-    assert_eq!(link.want().close, Close::WriteHalf);
+    assert_eq!(link.over(), None);
     let said = says(&mut link, T);
     assert_eq!((said.len(), said[0].0), (1, RESET | A));
-    assert_eq!(link.want().close, Close::Done(Err(Fault::Aborted)));
+    assert_eq!(link.over(), Some(Err(Fault::Aborted)));
     // So is a number that no end gives.
     listening!(link);
     tell(&mut link, T, DATA, 17, b"x");
-    assert_eq!(says(&mut link, T), [(RESET | A, 9, Vec::new())]);
-    assert_eq!(link.want().close, Close::Done(Err(Peer::Malformed.into())));
+    assert_eq!(says(&mut link, T), [(RESET | A, 9, vec![1])]);
+    assert_eq!(link.over(), Some(Err(Peer::Malformed.into())));
 }
 
 /// What a link with this much memory says that it takes.
@@ -347,19 +372,16 @@ proptest! {
             match act {
                 0 => { let _ = link.send(&payload); }
                 1 => { let n = link.received().len().div_ceil(2); link.taken(n); }
-                2 => { if let Wake::At(at) = link.want().wake { now = now.max(at); } }
+                2 => { if let Wake::At(at) = link.wake() { now = now.max(at); } }
                 3 if seq == 0 => link.close(),
                 4 if seq == 0 => link.reset(),
                 4 => link.input(now, &payload),
                 _ => tell(&mut link, now, kind | if opens { A } else { 0 }, seq, &payload),
             }
-            if link.want().wake.is_due(now) {
-                link.tick(now);
-            }
-            prop_assert!(!link.want().wake.is_due(now));
-            if link.want().write && act % 2 == 0 {
-                prop_assert!(link.render(now, &mut [0; 5][..=usize::from(act)]) > 0);
-            }
+            link.input(now, &[]);
+            prop_assert!(link.over().is_some() || !link.wake().is_due(now));
+            let n = link.output(now).len();
+            link.wrote(n.min(usize::from(act)));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::vec::Vec;
 use super::{Lie, User, Wire, run};
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Extent, Op, Piece, Storage};
-use crate::frame::link::{Counts, Link, Timing};
+use crate::frame::link::{Link, Timing};
 use crate::rtt::Bounds;
 use crate::session::files::{FilesClient, FilesServer, Options, Request};
 use crate::session::{Out, Session};
@@ -35,7 +35,7 @@ impl<'s> Runs<'s> {
     /// Whether something moved.
     fn step(&mut self, now: Instant, link: &mut Link<'_>) -> bool {
         let want = self.session.want();
-        if let Close::Done(Err(why)) = link.want().close {
+        if let Some(Err(why)) = link.over() {
             self.session.abort(why);
         }
         match want.close {
@@ -43,9 +43,11 @@ impl<'s> Runs<'s> {
             Close::Done(Err(_)) => link.reset(),
             Close::Open | Close::WriteHalf => {}
         }
-        let (received, room) = link.lend();
-        let (received_len, room_len) = (received.len().min(self.step), room.len().min(self.step));
-        let (received, room) = (&mut received[..received_len], &mut room[..room_len]);
+        let mut received = link.received().to_vec();
+        received.truncate(self.step);
+        let room = link.room();
+        let room_len = room.len().min(self.step);
+        let room = &mut room[..room_len];
         if want.close.is_done() {
             let n = received.len();
             link.taken(n);
@@ -67,7 +69,7 @@ impl<'s> Runs<'s> {
             true
         } else if want.read && !received.is_empty() {
             let mut out = Out::new(room);
-            let consumed = self.session.input(now, received, &mut out);
+            let consumed = self.session.input(now, &mut received, &mut out);
             let n = out.rendered().len();
             assert_eq!(consumed.reply, 0);
             link.sent(n);
@@ -147,7 +149,6 @@ struct Outcome {
     links: [Result<(), Fault>; 2],
     file: Vec<u8>,
     sent: [usize; 2],
-    counts: [Counts; 2],
     at: u64,
 }
 
@@ -171,14 +172,7 @@ fn transfer(file: &[u8], mut wires: [Wire; 2], limit_us: u64) -> Outcome {
         limit_us,
     );
     let Close::Done(how) = client.want().close else { panic!("the client waits on") };
-    Outcome {
-        client: how,
-        links,
-        file: kept.0,
-        sent: [wires[0].sent, wires[1].sent],
-        counts: [opener.counts(), listener.counts()],
-        at,
-    }
+    Outcome { client: how, links, file: kept.0, sent: [wires[0].sent, wires[1].sent], at }
 }
 
 /// Not compressible, with zeros in it.
@@ -198,7 +192,6 @@ fn a_file_arrives_over_an_honest_line() {
     let file = image(2600);
     let it = transfer(&file, [clean(), clean()], MINUTE);
     assert_eq!((it.client, it.links, it.file), (Ok(()), [Ok(()); 2], file));
-    assert_eq!(it.counts, [Counts::default(); 2]);
     let on_the_wire: usize = it.sent.iter().sum();
     assert!((2_900..3_300).contains(&on_the_wire), "{on_the_wire}");
     // The lines are busy for 0.3 s, and the end that answered answers for 3 s more.
@@ -281,11 +274,11 @@ fn a_line_that_is_cut_ends_both_ends() {
             if direction == 0 && at < 12 || wires[0].cut_at < 12 {
                 continue;
             }
-            let it = transfer(&file, wires, 2 * MINUTE);
+            let it = transfer(&file, wires, 3 * MINUTE);
             match it.client {
                 Ok(()) => assert!(it.file == file, "cut at {at} of {direction}"),
                 Err(Fault::TimedOut { waited_us }) => {
-                    assert!(waited_us < MINUTE, "cut at {at} of {direction}: {waited_us}");
+                    assert!(waited_us < 2 * MINUTE, "cut at {at} of {direction}: {waited_us}");
                 }
                 Err(other) => panic!("cut at {at} of {direction}: {other}"),
             }
