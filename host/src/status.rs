@@ -41,7 +41,7 @@ pub struct Status {
     /// Clients that wait in the kernel to be accepted; none if that cannot be known.
     pub queue: Option<Queue>,
     /// The workers that exist, by slot.
-    pub workers: Vec<Worker>,
+    pub workers: Vec<WorkerStatus>,
 }
 
 /// The numbers of a pool.
@@ -96,7 +96,7 @@ pub struct Queue {
 /// A worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
-pub struct Worker {
+pub struct WorkerStatus {
     /// Its slot, from 0.
     pub slot: u16,
     /// Its epoch: the number of this worker in its slot, from 1.
@@ -169,7 +169,7 @@ impl Status {
     }
 }
 
-impl Worker {
+impl WorkerStatus {
     /// Its character on the scoreboard.
     pub const fn glyph(&self) -> char {
         match (self.client, self.state) {
@@ -181,7 +181,7 @@ impl Worker {
 }
 
 /// The scoreboard of `slots` slots, or of as many as are in use.
-pub fn scoreboard(workers: &[Worker], slots: usize) -> String {
+pub fn scoreboard(workers: &[WorkerStatus], slots: usize) -> String {
     let used = workers.iter().map(|worker| usize::from(worker.slot) + 1).max().unwrap_or(0);
     let mut board = vec![' '; slots.max(used)];
     for worker in workers {
@@ -218,8 +218,8 @@ pub fn brief(us: u64) -> String {
 mod tests {
     use super::*;
 
-    fn worker(slot: u16, state: State, client: bool) -> Worker {
-        Worker { slot, state, client, ..Worker::default() }
+    fn worker(slot: u16, state: State, client: bool) -> WorkerStatus {
+        WorkerStatus { slot, state, client, ..WorkerStatus::default() }
     }
 
     #[test]

@@ -54,10 +54,12 @@ fn a_worker_that_is_killed_is_replaced(model: Model) {
 /// have lost to its own worker, the next one is served.
 fn workers_killed_under_load_leave_nothing_behind(model: Model) {
     let server = start(model, "");
+    // Before the first client: from then on a pool that follows the load may be starting a worker at any
+    // moment, with descriptors that are not a worker's yet, or not any more the parent's.
+    let before = server.own_descriptors();
     for _ in 0..20 {
         assert!(is_served(&server));
     }
-    let before = server.own_descriptors();
     let start = Instant::now();
     let (mut answers, mut kills) = (0, 0);
     while start.elapsed() < Duration::from_secs(2) {
@@ -174,7 +176,7 @@ fn workers_that_die_at_once_are_not_started_for_ever(model: Model) {
         }
     }
     assert!(seen.len() < 60, "{} workers in 3 s", seen.len());
-    let told = server.stderr().lines().filter(|line| line.contains("dying young")).count();
+    let told = server.stderr().lines().filter(|line| line.contains("crash loop:")).count();
     assert_eq!(told, 1, "it is said once");
     within(PATIENCE, "it recovers", || is_served(&server));
 }

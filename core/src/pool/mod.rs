@@ -3,8 +3,8 @@
 //! The logic returns actions; the host performs them. No thread, process or clock is here, so every
 //! decision can be tested by calling functions.
 
+pub mod processes;
 pub mod scoreboard;
-pub mod supervisor;
 mod threads;
 
 pub use threads::{Action, Event, Full, Policy, PolicyError, Threads};

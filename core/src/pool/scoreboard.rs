@@ -73,7 +73,7 @@ impl Activity {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report {
     /// Which worker of its slot wrote this; compare with
-    /// [`Worker::epoch`](super::supervisor::Worker::epoch).
+    /// [`WorkerId::epoch`](super::processes::WorkerId::epoch).
     pub epoch: u32,
     /// What it does.
     pub activity: Activity,

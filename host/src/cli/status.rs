@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::print_line;
 use crate::client::Observer;
 use crate::error::Result;
-use crate::status::{Counters, Limits, Status, Worker, brief};
+use crate::status::{Counters, Limits, Status, WorkerStatus, brief};
 
 pub(super) fn status(path: &Path, json: bool, timeout_us: u64) -> Result<()> {
     let (status, line) = Observer::new(path).ask(timeout_us)?;
@@ -65,7 +65,7 @@ fn page(status: &Status) -> String {
     page.trim_end_matches('\n').to_owned()
 }
 
-fn table(workers: &[Worker]) -> String {
+fn table(workers: &[WorkerStatus]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["slot", "epoch", "pid", "state", "for", "served", "cpu", "private"]);

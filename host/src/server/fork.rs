@@ -1,14 +1,14 @@
 //! A process for each client.
 //!
 //! ```text
-//! parent: accept; fork; close the client; reap whoever ended
+//! parent: accept; fork; close the client; reap the children that ended
 //! child:  close the listener; serve; exit
 //! ```
 //!
-//! The strongest wall between clients: a child that dies takes nobody with it. It costs a copy of
-//! the page tables for each client, so it is for few or long connections. Parent and child close
-//! what is not theirs: a client sees the end only when the last copy of its socket is closed. No child
-//! outlives the parent: who kills a server means all of it.
+//! The strongest wall between clients: a child that dies harms no other client. It costs a copy of the page
+//! tables for each client, so it is for few or long connections. Parent and child close what is not theirs:
+//! a client sees the end only when the last copy of its socket is closed. No child outlives the parent: a
+//! signal that kills the server is meant for all of it.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,6 @@ use crate::sys::process::{self, Child, Forked, SingleThreaded};
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let alone = SingleThreaded::check()?;
-    let parent = std::process::id();
     server.keep_children_from_privileges();
     // The children inherit these pages untouched.
     let mut buffers = Buffers::for_one(server.rules());
@@ -34,9 +33,9 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     server.when_ready.come()?;
     loop {
         let client = server.next_client(children.len(), None, Wake::Never);
-        // A signal says that at least one child has ended: take them all, leave no zombie.
+        // A signal says that at least one child has ended: reap them all.
         while let Some((child, exit)) = process::reap() {
-            // The first process of a container is left those of others too.
+            // The first process of a container inherits children of others too.
             if children.remove(&child) {
                 server.acceptor.closed();
                 if !exit.is_success() {
@@ -46,7 +45,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         }
         if let Some(client) = client {
             match process::fork(&alone) {
-                Ok(Forked::Child) => child(parent, server, client, &mut buffers),
+                Ok(Forked::Child) => child(server, client, &mut buffers),
                 Ok(Forked::Parent(child)) => drop(children.insert(child)),
                 Err(errno) => refuse(&mut server, &client, errno, children.len()),
             }
@@ -66,19 +65,16 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     Ok(())
 }
 
-fn child(parent: u32, server: Server, client: Client, buffers: &mut Buffers) -> ! {
-    if !process::die_with_parent(parent) {
-        process::exit(1);
-    }
+fn child(server: Server, client: Client, buffers: &mut Buffers) -> ! {
     let mut job = server.offer.open(client, clock::now());
     server.leave_to_parent();
-    // The parent says when to stop, and it does not ask.
+    // It never asks for a stop: the parent kills it.
     let how = run_alone(&mut job, buffers);
     log_end(how);
     process::exit(0)
 }
 
-/// No process for this client: it is let go, and the next ones wait.
+/// There is no process for this client: it is closed, and the next ones wait.
 fn refuse(server: &mut Server, client: &Client, errno: Errno, live: usize) {
     let now = clock::now();
     server.acceptor.pause("fork", errno, now, live);

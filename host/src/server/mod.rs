@@ -19,6 +19,7 @@
 //! No service knows its model and no model knows its service: between them is
 //! [`drive`](crate::drive).
 
+mod children;
 mod common;
 #[cfg(feature = "sandbox")]
 mod confine;
@@ -56,7 +57,7 @@ pub use model::Model;
 pub use pool::{Pool, WORKERS_MAX};
 pub use service::{Custom, Offer, Service};
 #[cfg(feature = "supervise")]
-pub use spec::{Files, Opened, Place, Spec};
+pub use spec::{Claimed, Files, Opened, Spec};
 pub use stop::{Stop, StopHandle};
 pub use windlass_core::pool::Policy;
 

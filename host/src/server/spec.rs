@@ -71,9 +71,9 @@ pub struct Opened {
 /// Clients that may wait at the control socket for the parent's next round.
 const CONTROL_BACKLOG: u32 = 64;
 
-/// One that was passed to this process, or is still to be opened.
+/// A listener whose socket was passed to this process, or is still to be opened.
 #[derive(Debug)]
-pub struct Place {
+pub struct Claimed {
     spec: Spec,
     listener: Option<Listener>,
 }
@@ -84,7 +84,7 @@ impl Spec {
     ///
     /// # Errors
     /// What is there under that number cannot be listened on, or is another listener's.
-    pub fn claim(specs: Vec<Self>, inherited: &mut Inherited) -> Result<Vec<Place>> {
+    pub fn claim(specs: Vec<Self>, inherited: &mut Inherited) -> Result<Vec<Claimed>> {
         let mut places = Vec::with_capacity(specs.len());
         for spec in specs {
             let passed = inherited.claim(&spec.address, spec.name.as_deref())?;
@@ -105,7 +105,7 @@ impl Spec {
                 }
                 (None, _) => None,
             };
-            places.push(Place { spec, listener });
+            places.push(Claimed { spec, listener });
         }
         if !inherited.is_upgrade() {
             for what in inherited.unclaimed() {
@@ -119,8 +119,8 @@ impl Spec {
     ///
     /// # Errors
     /// The first that could not be opened.
-    pub fn open(places: Vec<Place>, inherited: &mut Inherited) -> Result<Vec<Opened>> {
-        let mut open = |Place { spec, listener }: Place| {
+    pub fn open(places: Vec<Claimed>, inherited: &mut Inherited) -> Result<Vec<Opened>> {
+        let mut open = |Claimed { spec, listener }: Claimed| {
             let offer = spec.offer()?;
             let listener = listener.map_or_else(|| spec.bind(), Ok)?;
             let path = spec.control.clone().map(Address::Unix);

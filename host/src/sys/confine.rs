@@ -31,7 +31,7 @@ use nix::sys::prctl;
 use seccompiler::BpfProgram;
 
 use super::pidfd::Exit;
-use super::process::{self, Forked, SingleThreaded};
+use super::process::{self, SingleThreaded};
 use crate::error::{Error, Result};
 
 /// A prepared ruleset and filter.
@@ -135,17 +135,13 @@ impl Confinement {
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            let why = match process::fork(alone).map_err(Error::of("fork", "a process"))? {
-                Forked::Child => process::exit(self.outcome()),
-                Forked::Parent(child) => match child.reap() {
-                    Exit::Code(EXHAUSTED) => {
-                        "the process ran out of descriptors or memory".to_owned()
-                    }
-                    Exit::Code(status) => return Ok(InForce::from_status(status)),
-                    exit @ (Exit::Killed(_) | Exit::KilledByRealTime(_) | Exit::Unknown) => {
-                        format!("the process {exit}")
-                    }
-                },
+            let child = process::spawn(alone, || self.outcome());
+            let why = match child.map_err(Error::of("fork", "a process"))?.reap() {
+                Exit::Code(EXHAUSTED) => "the process ran out of descriptors or memory".to_owned(),
+                Exit::Code(status) => return Ok(InForce::from_status(status)),
+                exit @ (Exit::Killed(_) | Exit::KilledByRealTime(_) | Exit::Unknown) => {
+                    format!("the process {exit}")
+                }
             };
             if tries == 0 {
                 return Err(Error::new("try out", "a confinement", why));

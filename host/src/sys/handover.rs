@@ -17,6 +17,7 @@ use windlass_core::stream::Write;
 
 use super::listener::Listener;
 use super::pass::Channel;
+use super::process::Child;
 use super::program::Program;
 use crate::addr::Address;
 use crate::error::{Error, Result};
@@ -215,7 +216,7 @@ impl Inherited {
 
 impl Program {
     /// Starts the program again, with `listeners` and their configured addresses. It reports on
-    /// `channel` when it serves. Returns its process id; the caller has to reap it.
+    /// `channel` when it serves. The caller has to reap the child.
     ///
     /// # Errors
     /// The program cannot be executed.
@@ -223,7 +224,7 @@ impl Program {
         &self,
         listeners: impl Iterator<Item = (&'a Listener, &'a Address)>,
         channel: BorrowedFd<'_>,
-    ) -> Result<u32> {
+    ) -> Result<Child> {
         let mut text = channel.as_raw_fd().to_string();
         let mut keep = vec![channel.as_raw_fd()];
         for (listener, configured) in listeners {

@@ -47,22 +47,41 @@ pub enum Forked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Child(Pid);
 
-/// `fork(2)`. In the child the signals that this process catches are blocked until the child catches them
-/// itself: one that comes before waits.
+/// `fork(2)`. The child is killed when the parent ends. In it the signals that the parent catches are blocked
+/// until the child catches them itself: one that comes before waits.
 ///
 /// # Errors
 /// `EAGAIN` (`RLIMIT_NPROC`, or no pid is left), `ENOMEM`.
 pub fn fork(_: &SingleThreaded) -> std::result::Result<Forked, Errno> {
+    let parent = std::process::id();
     let hold = Hold::new()?;
     // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
     let forked = unsafe { nix::unistd::fork() };
-    if let Ok(ForkResult::Child) = forked {
-        return Ok(Forked::Child);
+    match forked {
+        Ok(ForkResult::Child) if die_with_parent(parent) => Ok(Forked::Child),
+        Ok(ForkResult::Child) => exit(1),
+        Ok(ForkResult::Parent { child }) => {
+            hold.undo();
+            Ok(Forked::Parent(Child(child)))
+        }
+        Err(errno) => {
+            hold.undo();
+            Err(errno)
+        }
     }
-    hold.undo();
-    match forked? {
-        ForkResult::Parent { child } => Ok(Forked::Parent(Child(child))),
-        ForkResult::Child => Ok(Forked::Child),
+}
+
+/// [`fork`]s a child that does `life`, and exits with the status that it returns.
+///
+/// # Errors
+/// As [`fork`].
+pub fn spawn(
+    alone: &SingleThreaded,
+    life: impl FnOnce() -> i32,
+) -> std::result::Result<Child, Errno> {
+    match fork(alone)? {
+        Forked::Child => exit(life()),
+        Forked::Parent(child) => Ok(child),
     }
 }
 
@@ -101,6 +120,12 @@ fn wait_any(flags: i32) -> Option<(Child, Exit)> {
 }
 
 impl Child {
+    /// A child that the standard library started, and does not wait for.
+    #[cfg(feature = "supervise")]
+    pub(super) fn started(child: &std::process::Child) -> Self {
+        Self(Pid::from_raw(child.id().cast_signed()))
+    }
+
     /// Its process id.
     pub fn pid(self) -> i32 {
         self.0.as_raw()
@@ -125,9 +150,13 @@ impl Child {
     pub fn kill(self) {
         let _ = kill(self.0, Signal::SIGKILL);
     }
-}
 
-impl Child {
+    /// Ends it and takes its status.
+    pub fn destroy(self) {
+        self.kill();
+        self.reap();
+    }
+
     /// Waits for its end and takes its status.
     pub fn reap(self) -> Exit {
         let ended = wait_for(libc::P_PID, self.0.as_raw().unsigned_abs(), 0);
@@ -156,8 +185,8 @@ pub fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
-/// In a forked child: SIGKILL comes when the parent ends, however it ends. False when it has ended
-/// before this call.
+/// In a forked child: the kernel kills it when the parent ends, however it ends. To be asked for again after
+/// a change of user, which the kernel takes as a withdrawal. False when the parent has ended before.
 pub fn die_with_parent(parent: u32) -> bool {
     let _ = nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL));
     // A parent that ended a moment ago sent nothing, and was replaced by a reaper.

@@ -12,6 +12,7 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
+use super::process::Child;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 
@@ -19,13 +20,13 @@ use crate::printable::printable;
 #[derive(Debug, Clone)]
 pub struct Program {
     name: OsString,
-    place: Place,
+    place: Location,
     args: Vec<OsString>,
 }
 
 /// Where the file is. It is looked up each time, and links are followed each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
+enum Location {
     /// In a folder of PATH, under the name of the command.
     Search(OsString),
     /// At this path.
@@ -57,7 +58,7 @@ impl Program {
         without: &[&str],
         with: (&str, &str),
         keep: Vec<RawFd>,
-    ) -> Result<u32> {
+    ) -> Result<Child> {
         let path = self.path()?;
         let failed = || Error::of("start", printable(&path));
         let terminated = |text: &OsStr| CString::new(text.as_bytes());
@@ -86,14 +87,15 @@ impl Program {
         // SAFETY: between fork and exec it makes system calls, and allocates nothing. It does not come
         // back but with an error, which the parent is told.
         unsafe { command.pre_exec(execute) };
-        Ok(command.spawn().map_err(Error::of("start", printable(&path)))?.id())
+        let started = command.spawn().map_err(Error::of("start", printable(&path)))?;
+        Ok(Child::started(&started))
     }
 
     /// Where the file is now.
     fn path(&self) -> Result<PathBuf> {
         match &self.place {
-            Place::Path(path) => Ok(path.clone()),
-            Place::Search(path) => search(&self.name, path)
+            Location::Path(path) => Ok(path.clone()),
+            Location::Search(path) => search(&self.name, path)
                 .ok_or_else(|| Error::new("start", printable(&self.name), "it is not in PATH")),
         }
     }
@@ -101,14 +103,14 @@ impl Program {
 
 /// Where to look for the program that was called `name` and has the file `running`. A caller may
 /// give any name to a program: then only the file is known.
-fn place(name: &OsStr, path: Option<OsString>, running: &Path) -> Place {
+fn place(name: &OsStr, path: Option<OsString>, running: &Path) -> Location {
     // A file that was replaced since the start has no path to compare.
     let is_it =
         |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == running || !running.exists());
     let called = Path::new(name);
     if called.components().count() > 1 {
         let path = absolute(called).ok().filter(is_it);
-        return Place::Path(path.unwrap_or_else(|| running.to_owned()));
+        return Location::Path(path.unwrap_or_else(|| running.to_owned()));
     }
     match path {
         Some(path) if search(name, &path).is_some_and(|found| is_it(&found)) => {
@@ -117,9 +119,9 @@ fn place(name: &OsStr, path: Option<OsString>, running: &Path) -> Place {
                 empty if empty.as_os_str().is_empty() => std::env::current_dir().ok(),
                 folder => absolute(folder).ok(),
             });
-            Place::Search(std::env::join_paths(folders).unwrap_or(path))
+            Location::Search(std::env::join_paths(folders).unwrap_or(path))
         }
-        _ => Place::Path(running.to_owned()),
+        _ => Location::Path(running.to_owned()),
     }
 }
 
@@ -180,14 +182,14 @@ mod tests {
         let path = std::env::join_paths([at("empty"), at("bin")]).unwrap();
         let running = at("v1/windlass");
         let of = |name: &str| place(OsStr::new(name), Some(path.clone()), &running);
-        assert_eq!(of("windlass"), Place::Search(path.clone()));
+        assert_eq!(of("windlass"), Location::Search(path.clone()));
         // The link is the name, and not what it leads to.
         assert_eq!(search(OsStr::new("windlass"), &path), Some(at("bin/windlass")));
         let by_path = at("bin/windlass");
-        assert_eq!(of(by_path.to_str().unwrap()), Place::Path(by_path));
+        assert_eq!(of(by_path.to_str().unwrap()), Location::Path(by_path));
         for other in ["-windlass", "", "/nowhere/windlass", "./windlass"] {
-            assert_eq!(of(other), Place::Path(running.clone()), "{other}");
+            assert_eq!(of(other), Location::Path(running.clone()), "{other}");
         }
-        assert_eq!(place(OsStr::new("windlass"), None, &running), Place::Path(running.clone()));
+        assert_eq!(place(OsStr::new("windlass"), None, &running), Location::Path(running.clone()));
     }
 }

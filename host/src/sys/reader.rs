@@ -19,7 +19,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::pidfd::Exit;
-use super::process::{self, Child, Forked, SingleThreaded};
+use super::process::{self, Child, SingleThreaded};
 use super::{clock, poll};
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -52,18 +52,14 @@ impl Reading {
         let fail = || Error::of("read", printable(path));
         let (ours, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(fail())?;
         fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(fail())?;
-        let parent = std::process::id();
-        match process::fork(alone).map_err(fail())? {
-            Forked::Child => process::exit({
-                process::leave_terminal_group();
-                process::close_others(&[theirs.as_fd()]);
-                if process::die_with_parent(parent) { read(path, theirs.into(), look) } else { 1 }
-            }),
-            Forked::Parent(child) => {
-                let path = printable(path).to_string();
-                Ok(Self { child, pipe: ours.into(), text: Vec::new(), path })
-            }
-        }
+        let life = || {
+            process::leave_terminal_group();
+            process::close_others(&[theirs.as_fd()]);
+            read(path, theirs.into(), look)
+        };
+        let child = process::spawn(alone, life).map_err(fail())?;
+        let path = printable(path).to_string();
+        Ok(Self { child, pipe: ours.into(), text: Vec::new(), path })
     }
 
     /// The process that reads.

@@ -11,9 +11,9 @@ use nix::sys::socket::{Shutdown, shutdown};
 #[derive(Debug, Default)]
 pub struct Roster(Mutex<HashSet<RawFd>>);
 
-/// A place on the roster. It is to be dropped before the socket is closed: declare it after.
+/// An entry in the roster. It is to be dropped before the socket is closed: declare it after.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct Entry<'a> {
     roster: &'a Roster,
     fd: RawFd,
 }
@@ -25,10 +25,10 @@ impl Roster {
     }
 
     /// Lists a socket until the place is dropped.
-    pub fn enter(&self, socket: &impl AsFd) -> Place<'_> {
+    pub fn enter(&self, socket: &impl AsFd) -> Entry<'_> {
         let fd = socket.as_fd().as_raw_fd();
         self.lock().insert(fd);
-        Place { roster: self, fd }
+        Entry { roster: self, fd }
     }
 
     /// `shutdown(SHUT_RDWR)` on every socket listed: a thread that waits for one finds it at its end.
@@ -44,7 +44,7 @@ impl Roster {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.roster.lock().remove(&self.fd);
     }

@@ -8,7 +8,7 @@ use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 use windlass_core::time::Instant;
 
 use super::model::Model;
-use crate::status::{State, Status, Worker, brief};
+use crate::status::{State, Status, WorkerStatus, brief};
 
 const TITLE: Style = Style::new().add_modifier(Modifier::REVERSED);
 const DIM: Style = Style::new().fg(Color::DarkGray);
@@ -155,7 +155,7 @@ fn table(frame: &mut Frame<'_>, model: &mut Model, area: Rect) {
     frame.render_widget(table, area);
 }
 
-fn row(worker: &Worker) -> Row<'static> {
+fn row(worker: &WorkerStatus) -> Row<'static> {
     let unknown = || "-".to_owned();
     Row::new([
         Span::raw(worker.slot.to_string()),

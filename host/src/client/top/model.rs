@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use windlass_core::time::Instant;
 
-use crate::status::{State, Status, Worker};
+use crate::status::{State, Status, WorkerStatus};
 
 /// Everything that is drawn.
 #[derive(Debug, Default)]
@@ -95,7 +95,7 @@ impl Model {
     }
 
     /// The workers that are shown where there is room for so many rows.
-    pub(super) fn rows(&mut self, room: usize) -> Vec<Worker> {
+    pub(super) fn rows(&mut self, room: usize) -> Vec<WorkerStatus> {
         let mut workers = self.status.as_ref().map_or_else(Vec::new, |it| it.workers.clone());
         match self.sort {
             Sort::Slot => workers.sort_by_key(|it| it.slot),
@@ -144,7 +144,7 @@ fn rate(last: &Status, next: &Status) -> Option<f64> {
 }
 
 /// The workers that need attention come first.
-fn urgency(worker: &Worker) -> u8 {
+fn urgency(worker: &WorkerStatus) -> u8 {
     match worker.state {
         State::Killed => 0,
         State::Draining => 1,
@@ -220,7 +220,12 @@ mod tests {
 
     #[test]
     fn workers_are_sorted_and_scrolled() {
-        let worker = |slot, state, requests| Worker { slot, state, requests, ..Worker::default() };
+        let worker = |slot, state, requests| WorkerStatus {
+            slot,
+            state,
+            requests,
+            ..WorkerStatus::default()
+        };
         let mut model = Model::new();
         model.take(
             at(0),

@@ -1,11 +1,11 @@
-//! What workers tell without a word: a scoreboard in shared memory, and a bell.
+//! The scoreboard of a `prefork` pool: memory that parent and workers share, and a bell for the parent.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use windlass_core::pool::processes::WorkerId;
 use windlass_core::pool::scoreboard::{Activity, Line, Report};
-use windlass_core::pool::supervisor::Worker as Id;
 
 use super::Pool;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::sys::clock;
 use crate::sys::event::Event;
 use crate::sys::shared::Shared;
 
-/// One line for each slot, how many are idle, and when to ring.
+/// A line for each slot, the number of idle workers, and the limits at which a worker rings the bell.
 pub(in crate::server) struct Board {
     lines: Shared<Line>,
     /// See [`IDLE`], [`FEW`] and [`MANY`].
@@ -22,25 +22,25 @@ pub(in crate::server) struct Board {
     limits: Pool,
 }
 
-/// How many workers are idle. A worker that died may have left it wrong; each look puts it right, and
-/// nothing is decided by it: it is only good for not ringing.
+/// The index of the number of idle workers. A worker that died may have left it wrong, and each look of the
+/// parent corrects it. A hint: use it only to skip a wake-up.
 const IDLE: usize = 0;
-/// Ring when fewer are idle.
+/// Of the limit: ring when fewer are idle.
 const FEW: usize = 1;
-/// Ring when the first one more is idle.
+/// Of the limit: ring when the first one more is idle.
 const MANY: usize = 2;
 
-/// A worker's line.
-pub(in crate::server) struct Place<'a> {
+/// What a worker writes its line with.
+pub(in crate::server) struct LineWriter<'a> {
     board: &'a Board,
     line: &'a Line,
-    id: Id,
+    id: WorkerId,
     requests: Cell<u64>,
 }
 
 impl Board {
-    /// A board with so many lines.
-    pub(in crate::server) fn new(slots: usize, limits: Pool) -> Result<Self> {
+    /// A board with a line for each slot.
+    pub(super) fn new(slots: usize, limits: Pool) -> Result<Self> {
         let bell = Event::new().map_err(Error::of("open", "an eventfd"))?;
         let board = Self { lines: Shared::new(slots)?, counts: Shared::new(3)?, bell, limits };
         board.counts[FEW].store(i32::MIN, Ordering::Relaxed);
@@ -48,44 +48,44 @@ impl Board {
         Ok(board)
     }
 
-    /// The line of a worker that begins, idle.
-    pub(in crate::server) fn enter(&self, id: Id) -> Place<'_> {
+    /// For a worker that begins: it is idle.
+    pub(in crate::server) fn enter(&self, id: WorkerId) -> LineWriter<'_> {
         let line = &self.lines[usize::from(id.slot)];
-        let place = Place { board: self, line, id, requests: Cell::new(0) };
-        place.write(Activity::Idle);
+        let writer = LineWriter { board: self, line, id, requests: Cell::new(0) };
+        writer.write(Activity::Idle);
         self.counts[IDLE].fetch_add(1, Ordering::AcqRel);
-        place
+        writer
     }
 
-    /// The bell was heard.
-    pub(in crate::server) fn heard(&self) {
+    /// The parent has heard the bell.
+    pub(super) fn silence(&self) {
         self.bell.take();
     }
 
-    /// The last that a worker said of itself, if it has said something.
-    pub(in crate::server) fn report(&self, id: Id) -> Option<Report> {
+    /// The last that a worker wrote, if it has written something.
+    pub(super) fn report(&self, id: WorkerId) -> Option<Report> {
         self.lines[usize::from(id.slot)].read().filter(|report| report.epoch == id.epoch)
     }
 
-    /// A worker is gone: nobody is on its line.
-    pub(in crate::server) fn wipe(&self, id: Id) {
+    /// A worker has ended: its line is free.
+    pub(super) fn clear(&self, id: WorkerId) {
         self.lines[usize::from(id.slot)].write(&Report::default());
     }
 
-    /// Of `alive` workers `idle` are: from now on ring when that has to change.
-    pub(in crate::server) fn set(&self, idle: usize, alive: usize) {
+    /// `idle` of `alive` workers are idle: from now on workers ring when that number has to change.
+    pub(super) fn set_limits(&self, idle: usize, alive: usize) {
         let Pool { min_spare, max_spare, max_workers, .. } = self.limits;
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         // With as many as there may be, nothing can be done about too few.
         let few = if alive < usize::from(max_workers) { i32::from(min_spare) } else { i32::MIN };
         self.counts[FEW].store(few, Ordering::Relaxed);
         self.counts[MANY].store(i32::from(max_spare), Ordering::Relaxed);
-        // Who counted before this is seen by the next look at the lines; who counts after it counts by
-        // these limits.
+        // A worker that counted before this is seen by the next look at the lines; one that counts after it
+        // counts by these limits.
         self.counts[IDLE].swap(count(idle), Ordering::AcqRel);
     }
 
-    /// Whether every worker has a client, for all that they have said.
+    /// Whether every worker has a client, by what they have written.
     pub(in crate::server) fn is_full(&self) -> bool {
         self.get(IDLE) <= 0
     }
@@ -101,8 +101,8 @@ impl AsFd for Board {
     }
 }
 
-impl Place<'_> {
-    /// It has a client.
+impl LineWriter<'_> {
+    /// The worker has a client.
     pub(in crate::server) fn busy(&self) {
         self.write(Activity::Busy);
         let idle = self.board.counts[IDLE].fetch_sub(1, Ordering::AcqRel) - 1;
@@ -111,7 +111,7 @@ impl Place<'_> {
         }
     }
 
-    /// It has none.
+    /// The worker has finished with its client.
     pub(in crate::server) fn idle(&self) {
         self.requests.set(self.requests.get() + 1);
         self.write(Activity::Idle);

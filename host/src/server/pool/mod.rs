@@ -1,24 +1,22 @@
-//! What the process pools share: the parent, which does what the supervisor in the core decides, and
-//! the worker's side of it.
+//! What the two process pools share: the parent, which does what the core decides, and the worker.
 
 mod board;
 #[cfg_attr(
     not(feature = "status"),
     expect(dead_code, reason = "the control socket alone tells it")
 )]
-mod ledger;
-mod member;
-mod message;
-mod notice;
+mod document;
+mod history;
+mod notes;
 mod parent;
 mod queue;
-mod start;
+mod setup;
+mod usage;
 mod worker;
 
-pub(super) use board::Board;
-pub(super) use ledger::About;
-pub(super) use parent::{LOOK_EVERY, Parent, Shared, Terms, fit, run};
-pub(super) use queue::Waiting;
+pub(super) use parent::{LOOK_EVERY, PoolParent, run};
+pub(super) use queue::{QueueWatch, Waiting};
+pub(super) use setup::{Setup, Shared};
 pub(super) use worker::{NO_RESOURCES, Task, Worker};
 
 /// The numbers of a pool.
@@ -26,16 +24,16 @@ pub(super) use worker::{NO_RESOURCES, Task, Worker};
 pub struct Pool {
     /// `pool-static`: workers.
     pub workers: u16,
-    /// `prefork`: idle workers at least.
+    /// `prefork`: the fewest idle workers.
     pub min_spare: u16,
-    /// `prefork`: idle workers at most.
+    /// `prefork`: the most idle workers.
     pub max_spare: u16,
-    /// `prefork`: workers at most.
+    /// `prefork`: the most workers.
     pub max_workers: u16,
-    /// A worker is replaced after so many connections. `None`: never.
+    /// A worker is replaced after this number of connections. `None`: never.
     pub requests: Option<u64>,
-    /// A worker stays busy for so long after each connection, in microseconds, so that one can watch
-    /// the pool at work.
+    /// A worker stays busy for this time after each connection, in microseconds, so that one can watch the
+    /// pool at work.
     pub hold_us: u64,
 }
 
@@ -49,7 +47,7 @@ impl Pool {
     }
 }
 
-/// Workers at most, the surge not counted.
+/// The most workers of a pool. Replacements that start before the others end are not counted.
 pub const WORKERS_MAX: u16 = 255;
 
 impl Default for Pool {

@@ -1,85 +1,77 @@
-//! Whether clients wait while every worker has one.
+//! Whether clients wait in the accept queue while every worker of a static pool has a client.
 //!
 //! ```text
-//!   parent:  every worker is busy: watch the accept queue ── a client waits ──▶ say so
-//!            a worker is free: do not watch it                             ──▶ unsay it
-//!   worker:  its client is slow, and another one waits: give it up sooner
+//!   parent:  all workers are busy: watch the accept queue ── a client waits ──▶ set the flag
+//!            a worker is free: stop watching                                ──▶ clear the flag
+//!   worker:  its client is slow and the flag is set: give that client up sooner
 //! ```
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use super::parent::{Cx, Parent};
 use crate::drive::Overload;
 use crate::error::Result;
-use crate::reactor::{EventLoop, Token, Watch};
+use crate::reactor::{Context, Token, Watch};
 use crate::sys::listener::Gauge;
 use crate::sys::shared::Shared;
 
-/// A word in shared memory: 1 while a client waits that no worker is free for.
+/// A flag in memory that parent and workers share: 1 while a client waits and no worker is free.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct Waiting(Arc<Shared<AtomicI32>>);
 
 impl Waiting {
-    /// Nobody waits.
     pub(in crate::server) fn new() -> Result<Self> {
         Ok(Self(Arc::new(Shared::new(1)?)))
     }
 
-    /// For a worker, which looks at it.
+    /// The worker's look at the flag.
     pub(in crate::server) fn overload(&self) -> Overload {
         let Self(word) = self.clone();
         Box::new(move || word[0].load(Ordering::Relaxed) != 0)
     }
 
-    fn say(&self, waits: bool) {
+    fn set(&self, waits: bool) {
         self.0[0].store(i32::from(waits), Ordering::Relaxed);
     }
 }
 
-/// The parent's look at its accept queue.
-pub(super) struct Queue {
+/// The parent's watch on the accept queue.
+pub(in crate::server) struct QueueWatch {
     waiting: Waiting,
-    /// Watched while every worker is busy, until a client waits.
+    /// Armed while all workers are busy, until a client waits.
     source: Token,
 }
 
-impl<const N: usize> Parent<N> {
-    /// From now on it says on `waiting` whether clients wait in the queue at which `gauge` looks.
-    pub(in crate::server) fn watch_queue(
-        &mut self,
-        events: &mut EventLoop<Self>,
+impl QueueWatch {
+    /// A watch on the queue that `gauge` shows, for [`all_busy`](Self::all_busy) to arm.
+    pub(in crate::server) fn new<S: 'static>(
+        cx: &mut Context<S>,
         gauge: Gauge,
         waiting: Waiting,
-    ) -> Result<()> {
-        let source = events.add(gauge, Watch::READ, |_, parent: &mut Self, cx, _| {
-            if let Some(queue) = &parent.queue {
-                queue.waiting.say(true);
-                cx.disarm(queue.source);
-            }
+    ) -> Result<Self> {
+        let flag = waiting.clone();
+        let source = cx.add(gauge, Watch::READ, move |_, _, cx, _| {
+            flag.set(true);
+            cx.disarm(cx.current());
         })?;
-        events.disarm(source);
-        self.queue = Some(Queue { waiting, source });
-        Ok(())
+        cx.disarm(source);
+        Ok(Self { waiting, source })
     }
 
-    /// Every worker is busy, or not any more.
-    pub(super) fn set_all_busy(&self, cx: &mut Cx<N>, all_busy: bool) {
-        let Some(queue) = &self.queue else { return };
+    /// All workers are busy from now on, or one of them is free.
+    pub(super) fn all_busy<S>(&self, cx: &mut Context<S>, all_busy: bool) {
         if all_busy {
             // It was opened, and stays open.
-            let _ = cx.arm(queue.source);
+            let _ = cx.arm(self.source);
         } else {
-            cx.disarm(queue.source);
-            queue.waiting.say(false);
+            cx.disarm(self.source);
+            self.waiting.set(false);
         }
     }
 
-    /// Nobody is to wait here any more.
-    pub(super) fn close_queue(&mut self, cx: &mut Cx<N>) {
-        if let Some(queue) = self.queue.take() {
-            cx.remove(queue.source);
-            queue.waiting.say(false);
-        }
+    /// The pool listens no more.
+    pub(super) fn close<S>(self, cx: &mut Context<S>) {
+        cx.remove(self.source);
+        self.waiting.set(false);
     }
 }

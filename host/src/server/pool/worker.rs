@@ -1,13 +1,13 @@
-//! A worker's side: its orders, its reports, its connections.
+//! A worker in its own process: its orders, its reports, its connections.
 
 use std::os::fd::AsFd;
 
-use windlass_core::pool::supervisor::{Conn, Worker as Id};
+use windlass_core::pool::processes::{Conn, WorkerId};
 use windlass_core::stream::Write;
 
-use super::message::{Order, Report};
 use crate::drive::{Buffers, Client, run_alone};
 use crate::server::Offer;
+use crate::server::children::{Order, Report};
 use crate::server::common::log_end;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::poll::{wait, wait_for_input};
@@ -19,28 +19,28 @@ pub(in crate::server) const NO_RESOURCES: i32 = 3;
 
 /// A worker, in its own process.
 pub(in crate::server) struct Worker {
-    id: Id,
+    id: WorkerId,
     channel: Channel,
     served: u64,
 }
 
 /// What a worker of a static pool is to do next.
 pub(in crate::server) enum Task {
-    /// Serve this connection, which the parent knows by that name.
+    /// Serve this connection, which has that name in its reports.
     Serve(Conn, Client),
     /// End.
     Quit,
 }
 
 impl Worker {
-    pub(super) fn new(id: Id, channel: Channel) -> Result<Self, Errno> {
+    pub(super) fn new(id: WorkerId, channel: Channel) -> Result<Self, Errno> {
         quit::on_sigterm()?;
         channel.block()?;
         Ok(Self { id, channel, served: 0 })
     }
 
     /// Which worker this is.
-    pub(in crate::server) fn id(&self) -> Id {
+    pub(in crate::server) fn id(&self) -> WorkerId {
         self.id
     }
 
@@ -64,7 +64,7 @@ impl Worker {
                 // A signal. One that comes just before the wait goes unseen, but there is an order too.
                 Ok(Received::WouldBlock) if quit::is_asked() => return Task::Quit,
                 Ok(Received::WouldBlock) => continue,
-                // The parent is gone.
+                // The parent has ended.
                 Ok(Received::Eof) | Err(_) => return Task::Quit,
             };
             match (Order::from_bytes(&buf[..len]), fd) {

@@ -1,4 +1,4 @@
-//! The process of one listener.
+//! The process of one listener, as the process itself sees it.
 
 use std::os::fd::AsFd;
 
@@ -6,34 +6,36 @@ use tracing::error;
 
 use crate::error::{Error, Result};
 use crate::role;
+use crate::server::children::Report;
 use crate::server::spec::Spec;
 use crate::server::{Offer, Server, Stop};
-use crate::sys::handover::say_ready;
 use crate::sys::listener::Listener;
 use crate::sys::pass::Channel;
 use crate::sys::process;
 use crate::sys::signals::Signals;
 use crate::sys::user::User;
 
-/// What is the process's own.
+/// Sockets of the process's own, and its user.
 pub(super) struct Own<'a> {
     pub(super) listener: Listener,
     pub(super) control: Option<Listener>,
     pub(super) user: Option<&'a User>,
 }
 
-/// Its whole life; its exit status. It says on `channel` when it is about to serve.
+/// The whole life of the process; its exit status. It reports on `channel` when it is about to serve.
 pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, parent: u32) -> i32 {
     role::serve(spec.service.name(), own.listener.address(), &spec.model.part());
-    // Ctrl-C is for the supervisor, which passes it on: heard twice, it would mean at once.
+    // Ctrl-C is for the supervisor, which passes it on: a process that got it twice would stop at once.
     process::leave_terminal_group();
-    // First, since another user is told of no parent's death that this one asked for.
-    if let Some(Err(error)) = own.user.map(User::assume) {
-        error!("{error}");
-        return 1;
-    }
-    if !process::die_with_parent(parent) {
-        return 0;
+    if let Some(user) = own.user {
+        if let Err(error) = user.assume() {
+            error!("{error}");
+            return 1;
+        }
+        // With the user the kernel forgot that this process is to die with its parent.
+        if !process::die_with_parent(parent) {
+            return 1;
+        }
     }
     let root = offer.root().map(|root| root.as_fd());
     let control = own.control.as_ref().map(AsFd::as_fd);
@@ -56,8 +58,8 @@ fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()
         server = server.with_control(control);
     }
     let say = move || {
-        // If the supervisor is gone, there is a signal on its way that says so.
-        say_ready(&channel);
+        // If the supervisor has ended, the signal that kills this process is on its way.
+        let _ = channel.send(&Report::Ready.to_bytes(), None);
         Ok(())
     };
     server.when_ready(say).run(spec.model)

@@ -1,66 +1,67 @@
 //! SIGHUP: the configuration is read again, and the difference applied.
 //!
 //! ```text
-//! the same address, the same otherwise     its process stays as it is
-//! the same address, something else         a process with that is started on the same socket; when it is
-//!                                          ready, the one before it takes no more clients and drains
+//! a listener that did not change           its process stays as it is
+//! another configuration, same address      a process with it is started on the same socket; when that is
+//!                                          ready, the process before it takes no more clients and drains
 //! a new address                            bound
 //! an address that is gone                  closed; its process drains
 //! ```
 //!
-//! Whatever can fail is done first of all; if it does, nothing changes. A control socket that is there is
-//! not bound anew, whichever listener has it.
+//! All that can fail is done first; if something does, nothing changes. A control socket that is there is not
+//! bound anew, even if another listener has it now.
 //!
-//! Who is unchanged is left alone, workers of a pool included: a reload that adds a listener is no reason
-//! to start the others anew. SIGHUP to the process of a pool replaces its workers, and without a
-//! configuration the supervisor passes the signal on to all.
+//! A listener that did not change keeps its process, and a pool its workers: a reload that adds a listener is
+//! no reason to start the others anew. SIGHUP to the process of a pool replaces its workers, and without a
+//! configuration the supervisor passes the signal on to all processes.
 
 use std::path::Path;
 
 use tracing::{error, info};
-use windlass_core::pool::supervisor::{Event, Signal};
+use windlass_core::pool::processes::{Event, Signal};
 
-use super::member::Member;
-use super::{Cx, Supervisor, refuse};
+use super::listener::{Key, Supervised};
+use super::supervisor::{Cx, Supervisor, refuse};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::server::Offer;
+use crate::server::children::handle;
 use crate::server::spec::{Opened, Spec};
 use crate::sys::listener::{Access, Listener};
 use crate::sys::user::User;
 
-/// What becomes of a listener, with all that had to be opened for it.
-pub(super) struct Change {
-    pub(super) spec: Spec,
-    pub(super) offer: Offer,
-    pub(super) user: Option<User>,
-    /// None: there is to be none, or a member has it.
-    pub(super) control: Option<Listener>,
-    place: Place,
+/// A listener that is new or has another configuration, with all that had to be opened for it.
+struct Change {
+    spec: Spec,
+    offer: Offer,
+    user: Option<User>,
+    /// None: it has no control socket, or a listener has that socket already.
+    control: Option<Listener>,
+    target: Target,
 }
 
-/// Where a listener is.
-enum Place {
-    /// A member is there, of that key.
-    Member(u32),
+/// What a change is made to.
+enum Target {
+    /// The listener of that key.
+    Existing(Key),
     New(Listener),
 }
 
 const UPGRADING: &str = "an upgrade is under way";
 
-/// A socket file that changes hands: whose it is to be, and whose it was.
+/// A socket file that gets another owner: the socket, the new owner, the old one.
 type Gift<'a> = (&'a Listener, Owner<'a>, Owner<'a>);
 
-/// The user of a socket file, and who else may connect.
+/// The user of a socket file, and which other processes may connect.
 type Owner<'a> = (Option<&'a User>, Access);
 
 impl Supervisor {
-    pub(super) fn reload(&mut self, cx: &mut Cx) {
-        if self.stop.is_requested() {
+    pub(super) fn reload_all(&mut self, cx: &mut Cx) {
+        if self.state.stop.is_requested() {
             return;
         }
         if self.hooks.reread.is_none() {
-            self.members.iter().for_each(Member::hang_up);
+            self.listeners.iter().for_each(Supervised::hang_up);
         } else if self.is_handing_over() {
             refuse(&[UPGRADING.to_owned()]);
         } else {
@@ -68,15 +69,15 @@ impl Supervisor {
         }
     }
 
-    /// The new binary was given the listeners that there are, and reads the file itself; the old one still
-    /// serves on them.
+    /// Two binaries have the listeners: the new one was given them and reads the file itself, and the old one
+    /// still serves on them.
     fn is_handing_over(&self) -> bool {
         self.upgrade.is_running() || self.inherited.is_upgrade()
     }
 
-    /// The configuration was read again, as far as it could be.
+    /// The configuration was read again, or could not be.
     pub(super) fn take(&mut self, cx: &mut Cx, read: Result<Vec<u8>>) {
-        if self.stop.is_requested() {
+        if self.state.stop.is_requested() {
             return;
         }
         let Some(reread) = &self.hooks.reread else { return };
@@ -90,32 +91,31 @@ impl Supervisor {
     }
 
     fn apply(&mut self, cx: &mut Cx, specs: &[Spec]) {
-        let (places, gone) = self.pair(specs);
-        let mut changes = match self.open(specs, &places) {
+        let (keys, gone) = self.pair(specs);
+        let mut changes = match self.open(specs, &keys) {
             Ok(changes) => changes,
             Err(error) => return refuse(&[error.to_string()]),
         };
         self.agree(&specs.iter());
-        // All are taken before one is put anywhere, so that they can change places.
+        // All control sockets are taken before one is given, so that listeners can swap them.
         for change in &mut changes {
             if let (Some(path), None) = (&change.spec.control, &change.control) {
-                let mut members = self.members.iter_mut();
-                let holder = members.find(|member| member.holds(path));
-                change.control = holder.and_then(|member| member.control.take());
+                let holder = self.listeners.iter_mut().find(|it| it.has_control(path));
+                change.control = holder.and_then(|it| it.control.take());
             }
         }
         for key in &gone {
-            self.let_go(cx, *key);
+            self.remove(cx, *key);
         }
         let (all, removed) = (specs.len(), gone.len());
         let (mut differing, mut new) = (0, 0);
         for change in changes {
-            match change.place {
-                Place::Member(key) => {
+            match change.target {
+                Target::Existing(key) => {
                     differing += 1;
                     self.change(cx, key, change);
                 }
-                Place::New(listener) => {
+                Target::New(listener) => {
                     new += 1;
                     let Change { spec, offer, user, control, .. } = change;
                     let opened = Opened { spec, offer, listener, control, user };
@@ -129,31 +129,31 @@ impl Supervisor {
         info!(unchanged, changed = differing, added = new, removed, "reloaded");
     }
 
-    /// The member that is where each is to be, and those that are nowhere any more. An address that is
-    /// written in another way is looked for when all that are written as they were have their place, so
-    /// port 0 keeps its port.
-    fn pair(&self, specs: &[Spec]) -> (Vec<Option<u32>>, Vec<u32>) {
-        let members = self.members.iter().filter(|member| !member.is_leaving);
-        let mut gone: Vec<&Member> = members.collect();
-        let mut places = vec![None; specs.len()];
-        let ways: [fn(&Member, &Address) -> bool; 2] = [
-            |member, address| member.spec.address == *address,
-            |member, address| member.listener.as_ref().is_some_and(|it| it.is_at(address)),
+    /// For each of `specs` the listener at its address, and the listeners that are in none of them. First
+    /// those are paired whose addresses are written alike, so that a port 0 keeps its port; then those whose
+    /// addresses are the same.
+    fn pair(&self, specs: &[Spec]) -> (Vec<Option<Key>>, Vec<Key>) {
+        let mut gone: Vec<&Supervised> =
+            self.listeners.iter().filter(|it| !it.is_leaving).collect();
+        let mut keys = vec![None; specs.len()];
+        let ways: [fn(&Supervised, &Address) -> bool; 2] = [
+            |it, address| it.spec.address == *address,
+            |it, address| it.listener.as_ref().is_some_and(|socket| socket.is_at(address)),
         ];
         for is_it in ways {
-            for (place, spec) in places.iter_mut().zip(specs).filter(|(place, _)| place.is_none()) {
-                let at = gone.iter().position(|member| is_it(member, &spec.address));
-                *place = at.map(|at| gone.remove(at).key);
+            for (key, spec) in keys.iter_mut().zip(specs).filter(|(key, _)| key.is_none()) {
+                let at = gone.iter().position(|listener| is_it(listener, &spec.address));
+                *key = at.map(|at| gone.remove(at).key);
             }
         }
-        (places, gone.iter().map(|member| member.key).collect())
+        (keys, gone.iter().map(|listener| listener.key).collect())
     }
 
-    /// Opens what is to change. Nothing has when that fails.
-    fn open(&self, specs: &[Spec], places: &[Option<u32>]) -> Result<Vec<Change>> {
+    /// Opens what is new or to change. If that fails, nothing has changed.
+    fn open(&self, specs: &[Spec], keys: &[Option<Key>]) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
-        for (spec, key) in specs.iter().zip(places) {
-            if key.and_then(|key| self.by_key(key)).is_none_or(|member| member.spec != *spec) {
+        for (spec, key) in specs.iter().zip(keys) {
+            if key.and_then(|key| self.get(key)).is_none_or(|it| it.spec != *spec) {
                 changes.push(self.open_one(spec.clone(), *key)?);
             }
         }
@@ -161,34 +161,36 @@ impl Supervisor {
         Ok(changes)
     }
 
-    fn open_one(&self, spec: Spec, key: Option<u32>) -> Result<Change> {
+    fn open_one(&self, spec: Spec, key: Option<Key>) -> Result<Change> {
         if let (Address::Fd(_), None) = (&spec.address, key) {
             let why = "a descriptor is inherited at the start, and not later";
             return Err(Error::new("listen on", &spec.address, why));
         }
         let offer = spec.offer()?;
         let user = spec.user.as_deref().map(User::look_up).transpose()?;
-        let place =
-            key.map_or_else(|| spec.bind().map(Place::New), |key| Ok(Place::Member(key)))?;
+        let target = match key {
+            Some(key) => Target::Existing(key),
+            None => Target::New(spec.bind()?),
+        };
         let is_there = spec.control.as_deref().is_some_and(|path| self.holder(path).is_some());
         let control = if is_there { None } else { spec.bind_control()? };
-        Ok(Change { spec, offer, user, control, place })
+        Ok(Change { spec, offer, user, control, target })
     }
 
-    /// The socket files are their users', all of them or none.
+    /// Gives the socket files to their users: all of them or none.
     fn give_files(&self, changes: &[Change]) -> Result<()> {
         let mut gifts: Vec<Gift<'_>> = Vec::new();
-        for Change { spec, user, control, place, .. } in changes {
-            let (listener, before) = match place {
-                Place::New(listener) => (Some(listener), (None, spec.access)),
-                Place::Member(key) => {
-                    let Some(member) = self.by_key(*key) else { continue };
-                    (member.listener.as_ref(), (member.user.as_ref(), member.spec.access))
+        for Change { spec, user, control, target, .. } in changes {
+            let (listener, before) = match target {
+                Target::New(listener) => (Some(listener), (None, spec.access)),
+                Target::Existing(key) => {
+                    let Some(it) = self.get(*key) else { continue };
+                    (it.listener.as_ref(), (it.user.as_ref(), it.spec.access))
                 }
             };
             let holder = spec.control.as_deref().and_then(|path| self.holder(path));
             let (control, had) = match (control, holder) {
-                (None, Some(member)) => (member.control.as_ref(), member.user.as_ref()),
+                (None, Some(it)) => (it.control.as_ref(), it.user.as_ref()),
                 (control, _) => (control.as_ref(), None),
             };
             let (user, private) = (user.as_ref(), Access::PRIVATE);
@@ -210,22 +212,19 @@ impl Supervisor {
         Ok(())
     }
 
-    fn change(&mut self, cx: &mut Cx, key: u32, change: Change) {
-        if let Some(member) = self.members.iter_mut().find(|member| member.key == key) {
-            member.change(change);
+    fn change(&mut self, cx: &mut Cx, key: Key, change: Change) {
+        let Change { spec, offer, user, control, .. } = change;
+        if let Some(listener) = self.get_mut(key) {
+            listener.change(spec, offer, user, control);
         }
-        self.tell(cx, key, Event::Signal(Signal::Reload));
-        if let Some(member) = self.by_key(key) {
-            member.warn_if_full();
+        handle(self, cx, key, Event::Signal(Signal::Reload));
+        if let Some(listener) = self.get(key) {
+            listener.warn_if_full();
         }
     }
 
-    fn by_key(&self, key: u32) -> Option<&Member> {
-        self.members.iter().find(|member| member.key == key)
-    }
-
-    /// Who has the control socket at `path`.
-    fn holder(&self, path: &Path) -> Option<&Member> {
-        self.members.iter().find(|member| member.holds(path))
+    /// The listener that has the control socket at `path`.
+    fn holder(&self, path: &Path) -> Option<&Supervised> {
+        self.listeners.iter().find(|it| it.has_control(path))
     }
 }

@@ -12,8 +12,8 @@ fn at(seconds: u64) -> Instant {
     Instant::from_micros(seconds * 1_000_000)
 }
 
-fn worker(slot: u16, state: State) -> Worker {
-    Worker {
+fn worker(slot: u16, state: State) -> WorkerStatus {
+    WorkerStatus {
         slot,
         epoch: 1,
         pid: 100 + u32::from(slot),

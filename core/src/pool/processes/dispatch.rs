@@ -1,38 +1,39 @@
 //! Connections of a static pool: which worker gets which, and what becomes of them.
 
-use super::conns::{Place, STOPPING};
+use super::conns::{STOPPING, Stage};
 use super::{
-    Action, Conn, End, Instant, Kind, Listen, Pass, Shed, State, Supervisor, Trace, Worker,
+    Action, Conn, ConnSlot, End, Instant, Kind, Listen, Memory, Pass, Processes, Shed, Slot, State,
+    Trace, WorkerId,
 };
 
 /// A worker whose channel was full is left alone for so long, in microseconds: long enough not to
 /// spin, short enough that nobody notices.
 const REST_US: u64 = 10_000;
 
-impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
+impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
     pub(super) fn handle_accepted(&mut self, conn: Conn, now: Instant) {
-        let waiting = Place::Waiting { until: now.after(self.policy.wait_us) };
-        let place = if self.is_stopping() { STOPPING } else { waiting };
+        let waiting = Stage::Waiting { until: now.after(self.policy.wait_us) };
+        let stage = if self.is_stopping() { STOPPING } else { waiting };
         let Kind::Static { .. } = self.policy.kind else { return };
         if let Some(entry) = self.conns.entry(conn)
-            && entry.place == Place::Vacant
+            && entry.stage == Stage::Vacant
         {
-            entry.place = place;
+            entry.stage = stage;
         }
     }
 
-    pub(super) fn handle_passed(&mut self, worker: Worker, conn: Conn, pass: Pass, now: Instant) {
-        let passing = Place::Passing { slot: worker.slot };
+    pub(super) fn handle_passed(&mut self, worker: WorkerId, conn: Conn, pass: Pass, now: Instant) {
+        let passing = Stage::Passing { slot: worker.slot };
         if self.living(worker).is_none_or(|slot| slot.state.conn() != Some(conn)) {
             return;
         }
-        if self.conns.entry(conn).is_none_or(|entry| entry.place != passing) {
+        if self.conns.entry(conn).is_none_or(|entry| entry.stage != passing) {
             return;
         }
         match pass {
             Pass::Sent => {
                 if let Some(entry) = self.conns.entry(conn) {
-                    entry.place = Place::With { slot: worker.slot };
+                    entry.stage = Stage::With { slot: worker.slot };
                 }
             }
             Pass::WouldBlock => self.take_back(worker, conn, false, now),
@@ -40,14 +41,14 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         }
     }
 
-    pub(super) fn handle_returned(&mut self, worker: Worker, conn: Conn, now: Instant) {
+    pub(super) fn handle_returned(&mut self, worker: WorkerId, conn: Conn, now: Instant) {
         if self.living(worker).is_some_and(|slot| slot.state.conn() == Some(conn)) {
             self.take_back(worker, conn, false, now);
         }
     }
 
     /// `conn` never was with `worker`, who is left alone for a while, or is of no use any more.
-    fn take_back(&mut self, worker: Worker, conn: Conn, broken: bool, now: Instant) {
+    fn take_back(&mut self, worker: WorkerId, conn: Conn, broken: bool, now: Instant) {
         self.rewait(conn, now);
         let Some(slot) = self.living(worker) else { return };
         let rest = Some(now.after(REST_US));
@@ -65,27 +66,27 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         };
     }
 
-    pub(super) fn handle_done(&mut self, worker: Worker, conn: Conn, now: Instant) {
+    pub(super) fn handle_done(&mut self, worker: WorkerId, conn: Conn, now: Instant) {
         let Some(slot) = self.living(worker) else { return };
         if slot.state.conn() != Some(conn) {
             return;
         }
         slot.finished(now);
         if let Some(entry) = self.conns.entry(conn) {
-            entry.place = Place::Leaving(End::Served);
+            entry.stage = Stage::Leaving(End::Served);
         }
     }
 
     pub(super) fn handle_inspected(&mut self, conn: Conn, trace: Trace, now: Instant) {
         let deaths_max = self.policy.deaths;
         let Some(entry) = self.conns.entry(conn) else { return };
-        if entry.place != Place::Inspecting {
+        if entry.stage != Stage::Inspecting {
             return;
         }
         match trace {
-            Trace::Touched => entry.place = Place::Leaving(End::Lost),
+            Trace::Touched => entry.stage = Stage::Leaving(End::Lost),
             Trace::Untouched if entry.deaths >= deaths_max => {
-                entry.place = Place::Leaving(End::Shed(Shed::Quarantined));
+                entry.stage = Stage::Leaving(End::Shed(Shed::Quarantined));
             }
             Trace::Untouched => self.rewait(conn, now),
         }
@@ -97,40 +98,40 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         if let Some(entry) = self.conns.entry(conn) {
             entry.deaths = entry.deaths.saturating_add(1);
             // Nobody could take it any more, so it does not matter whether it was touched.
-            entry.place = if stopping { Place::Leaving(End::Lost) } else { Place::Suspect };
+            entry.stage = if stopping { Stage::Leaving(End::Lost) } else { Stage::Suspect };
         }
     }
 
     /// `conn` waits for a worker (again).
     fn rewait(&mut self, conn: Conn, now: Instant) {
-        let waiting = Place::Waiting { until: now.after(self.policy.wait_us) };
-        let place = if self.is_stopping() { STOPPING } else { waiting };
+        let waiting = Stage::Waiting { until: now.after(self.policy.wait_us) };
+        let stage = if self.is_stopping() { STOPPING } else { waiting };
         if let Some(entry) = self.conns.entry(conn) {
-            entry.place = place;
+            entry.stage = stage;
         }
     }
 
     /// The pool stops: whoever has no worker gets none.
     pub(super) fn give_up_waiting(&mut self) {
-        for entry in &mut self.conns.0 {
-            match entry.place {
-                Place::Waiting { .. } => entry.place = STOPPING,
-                Place::Suspect | Place::Inspecting => entry.place = Place::Leaving(End::Lost),
-                Place::Vacant | Place::Passing { .. } | Place::With { .. } | Place::Leaving(_) => {}
+        for entry in self.conns.0.as_mut() {
+            match entry.stage {
+                Stage::Waiting { .. } => entry.stage = STOPPING,
+                Stage::Suspect | Stage::Inspecting => entry.stage = Stage::Leaving(End::Lost),
+                Stage::Vacant | Stage::Passing { .. } | Stage::With { .. } | Stage::Leaving(_) => {}
             }
         }
     }
 
     /// Patience with waiting, and the ends of rests.
     pub(super) fn look_at_conns(&mut self, now: Instant) {
-        for entry in &mut self.conns.0 {
-            if let Place::Waiting { until } = entry.place
+        for entry in self.conns.0.as_mut() {
+            if let Stage::Waiting { until } = entry.stage
                 && until <= now
             {
-                entry.place = Place::Leaving(End::Shed(Shed::Waited));
+                entry.stage = Stage::Leaving(End::Shed(Shed::Waited));
             }
         }
-        for slot in &mut self.slots {
+        for slot in self.slots.as_mut() {
             if let State::Idle { since, rest: Some(at) } = slot.state
                 && at <= now
             {
@@ -143,14 +144,14 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     pub(super) fn poll_conn(&mut self) -> Option<Action> {
         let mut found = None;
         for (conn, entry) in self.conns.iter() {
-            match entry.place {
-                Place::Leaving(end) => found = Some((conn, Some(end))),
-                Place::Suspect => found = Some((conn, None)),
-                Place::Vacant
-                | Place::Waiting { .. }
-                | Place::Passing { .. }
-                | Place::With { .. }
-                | Place::Inspecting => continue,
+            match entry.stage {
+                Stage::Leaving(end) => found = Some((conn, Some(end))),
+                Stage::Suspect => found = Some((conn, None)),
+                Stage::Vacant
+                | Stage::Waiting { .. }
+                | Stage::Passing { .. }
+                | Stage::With { .. }
+                | Stage::Inspecting => continue,
             }
             break;
         }
@@ -159,7 +160,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             self.conns.vacate(conn);
             return Some(Action::Close { conn, end });
         }
-        self.conns.entry(conn)?.place = Place::Inspecting;
+        self.conns.entry(conn)?.stage = Stage::Inspecting;
         Some(Action::Inspect(conn))
     }
 
@@ -169,10 +170,10 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         let (conn, again) = self.conns.oldest_waiting()?;
         let index = self.next_idle()?;
         let kill_at = self.policy.hold_us.map(|us| now.after(us));
-        let slot = self.slots.get_mut(index)?;
-        let worker = Worker { slot: u16::try_from(index).ok()?, epoch: slot.epoch };
+        let slot = self.slots.as_mut().get_mut(index)?;
+        let worker = WorkerId { slot: u16::try_from(index).ok()?, epoch: slot.epoch };
         slot.state = State::Busy { conn: Some(conn), kill_at };
-        self.conns.entry(conn)?.place = Place::Passing { slot: worker.slot };
+        self.conns.entry(conn)?.stage = Stage::Passing { slot: worker.slot };
         Some(Action::Pass { worker, conn, again })
     }
 

@@ -135,9 +135,10 @@ pub(super) enum Death {
     Young,
 }
 
-/// A slot.
+/// A place for a worker: memory that the host lends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Slot {
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Slot {
     pub(super) state: State,
     /// Spawns here so far.
     pub(super) epoch: u32,
@@ -154,7 +155,8 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) const FREE: Self = Self {
+    /// A slot that no worker was in.
+    pub const FREE: Self = Self {
         state: State::Free,
         epoch: 0,
         generation: 0,

@@ -54,7 +54,7 @@ impl<const S: usize, const C: usize> Scene<S, C> {
         }
         for entry in &mut self.pool.conns.0 {
             entry.generation = 1;
-            if let Place::Waiting { until } = &mut entry.place {
+            if let Stage::Waiting { until } = &mut entry.stage {
                 *until = ahead(*until);
             }
         }
@@ -94,19 +94,19 @@ impl<const S: usize, const C: usize> Scene<S, C> {
     /// on their index but which of two equals is first, so all orders are one.
     fn sort_conns(&mut self) {
         let mut order: [usize; C] = core::array::from_fn(|index| index);
-        let rank = |place: Place| match place {
-            Place::Vacant => (0, 0),
-            Place::Waiting { until } => (1, until.as_micros()),
-            Place::Passing { slot } => (2, u64::from(slot)),
-            Place::With { slot } => (3, u64::from(slot)),
-            Place::Suspect => (4, 0),
-            Place::Inspecting => (5, 0),
-            Place::Leaving(_) => (6, 0),
+        let rank = |place: Stage| match place {
+            Stage::Vacant => (0, 0),
+            Stage::Waiting { until } => (1, until.as_micros()),
+            Stage::Passing { slot } => (2, u64::from(slot)),
+            Stage::With { slot } => (3, u64::from(slot)),
+            Stage::Suspect => (4, 0),
+            Stage::Inspecting => (5, 0),
+            Stage::Leaving(_) => (6, 0),
         };
         let Self { pool, world, .. } = self;
         order.sort_by_key(|index| {
             let entry = pool.conns.0[*index];
-            (rank(entry.place), entry.deaths)
+            (rank(entry.stage), entry.deaths)
         });
         let (entries, held) = (pool.conns.0, world.held);
         let mut moved = [0; C];
@@ -157,7 +157,7 @@ impl<const S: usize, const C: usize> Scene<S, C> {
             world.processes[usize::from(new)] = processes[old];
         }
         for entry in &mut pool.conns.0 {
-            if let Place::With { slot } | Place::Passing { slot } = &mut entry.place {
+            if let Stage::With { slot } | Stage::Passing { slot } = &mut entry.stage {
                 *slot = moved[usize::from(*slot)];
             }
         }
@@ -168,12 +168,12 @@ impl<const S: usize, const C: usize> Scene<S, C> {
     pub(super) fn fingerprint(&self) -> u64 {
         use core::hash::{Hash, Hasher};
         let mut mixer = Mixer(0x9E37_79B9_7F4A_7C15);
-        let Supervisor { policy: _, slots, conns, phase, generation: _, base, queue, .. } =
+        let Processes { policy: _, slots, conns, phase, generation: _, base, queue, .. } =
             &self.pool;
         slots.hash(&mut mixer);
         conns.0.hash(&mut mixer);
         (phase, base, queue).hash(&mut mixer);
-        let Supervisor { spawns, scarcity, breaker, shrink_at, told, .. } = &self.pool;
+        let Processes { spawns, scarcity, breaker, shrink_at, told, .. } = &self.pool;
         (spawns, scarcity, breaker, shrink_at, told).hash(&mut mixer);
         self.world.hash(&mut mixer);
         mixer.finish()

@@ -106,15 +106,29 @@ impl Policy {
         }
     }
 
+    /// The slots that its pool needs: one for each worker, the surge included.
+    pub const fn slots(&self) -> usize {
+        self.kind.max() as usize + self.surge as usize
+    }
+
+    /// The places for connections that its pool can use: in a static pool one for each slot. With fewer, but
+    /// one for each worker, a replacement may have to wait until the worker before it has finished.
+    pub const fn conns(&self) -> usize {
+        match self.kind {
+            Kind::Static { .. } => self.slots(),
+            Kind::Dynamic { .. } => 0,
+        }
+    }
+
     /// Whether a pool of so many slots and connections can follow it.
     pub(super) const fn check(&self, slots: usize, conns: usize) -> Result<(), PolicyError> {
-        let (least, workers, held) = match self.kind {
-            Kind::Static { workers } => (workers, workers, workers),
+        let (least, held) = match self.kind {
+            Kind::Static { workers } => (workers, workers),
             Kind::Dynamic { min_spare, max_spare, max } => {
                 if min_spare > max_spare || max_spare > max {
                     return Err(PolicyError::Order { min_spare, max_spare, max });
                 }
-                (min_spare, max, 0)
+                (min_spare, 0)
             }
         };
         let Self { surge, spawn, backoff, trip, deaths, .. } = self;
@@ -136,7 +150,7 @@ impl Policy {
             return Err(PolicyError::Failures);
         }
         // Slots are counted in `u16`, connections too.
-        let need = workers as usize + *surge as usize;
+        let need = self.slots();
         if slots < need || slots > u16::MAX as usize {
             return Err(PolicyError::Slots { need, have: slots });
         }
@@ -165,14 +179,14 @@ pub enum PolicyError {
     },
     /// The breaker has to tolerate one failure, and the longest wait is not below the first.
     Failures,
-    /// The supervisor has too few slots, or more than 65,535.
+    /// There are too few slots, or more than 65,535.
     Slots {
         /// Maximum and surge.
         need: usize,
         /// Slots.
         have: usize,
     },
-    /// The supervisor has places for too few connections, or more than 65,535.
+    /// There are too few places for connections, or more than 65,535.
     Conns {
         /// One for each worker.
         need: usize,

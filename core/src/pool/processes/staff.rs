@@ -1,10 +1,11 @@
 //! Who is started, who is asked to end, who is killed, and when.
 
 use super::{
-    Action, Breaker, Census, Instant, Kind, Notice, Phase, Slot, State, Supervisor, Worker,
+    Action, Breaker, Census, ConnSlot, Instant, Kind, Memory, Notice, Phase, Processes, Slot,
+    State, WorkerId,
 };
 
-impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
+impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
     /// A new generation: every worker is outdated, and goes when its replacement is ready.
     pub(super) fn handle_reload(&mut self) {
         let Phase::Running = self.phase else { return };
@@ -25,7 +26,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         }
         let census = self.census();
         let full = census.starting == 0 && self.missing(&census) == 0;
-        let ready = || self.slots.iter().filter(|slot| slot.state.is_ready());
+        let ready = || self.slots.as_ref().iter().filter(|slot| slot.state.is_ready());
         let probe = ready().filter(|slot| slot.probe).filter_map(|slot| slot.proof_at).min();
         let all = ready().filter_map(|slot| slot.proof_at).max().filter(|_| full);
         match (probe, all) {
@@ -40,7 +41,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             return;
         }
         self.breaker = Breaker::closed(now);
-        for slot in &mut self.slots {
+        for slot in self.slots.as_mut() {
             slot.probe = false;
             slot.crashes = 0;
             if let State::BackOff { .. } = slot.state {
@@ -94,12 +95,12 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             Phase::Stopping { kill_at } => kill_at <= now,
             Phase::Running | Phase::Over => false,
         };
-        for (index, slot) in (0..).zip(&mut self.slots) {
+        for (index, slot) in (0..).zip(self.slots.as_mut()) {
             let late = slot.state.kill_at().is_some_and(|at| at <= now);
             let killed = matches!(slot.state, State::Killed { .. });
             if slot.state.is_alive() && !killed && (late || stopped) {
                 slot.kill();
-                return Some(Action::Kill(Worker { slot: index, epoch: slot.epoch }));
+                return Some(Action::Kill(WorkerId { slot: index, epoch: slot.epoch }));
             }
         }
         None
@@ -110,13 +111,13 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         let (index, kill_at) = match self.phase {
             Phase::Running => (self.next_quit(census, now)?, now.after(self.policy.drain_us)),
             Phase::Stopping { kill_at } => {
-                (self.slots.iter().position(|slot| slot.state.is_serving())?, kill_at)
+                (self.slots.as_ref().iter().position(|slot| slot.state.is_serving())?, kill_at)
             }
             Phase::Over => return None,
         };
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.slots.as_mut().get_mut(index)?;
         slot.quit(kill_at);
-        let worker = Worker { slot: u16::try_from(index).ok()?, epoch: slot.epoch };
+        let worker = WorkerId { slot: u16::try_from(index).ok()?, epoch: slot.epoch };
         self.look_at_spares(now);
         Some(Action::Quit(worker))
     }
@@ -140,7 +141,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     /// The next to go: the idle before the busy, the outdated before the others, and of equals the
     /// one that is idle longest. Only the outdated when replacing, only the idle when shrinking.
     fn first_to_go(&self, replacing: bool) -> Option<usize> {
-        let candidates = self.slots.iter().enumerate().filter_map(|(index, slot)| {
+        let candidates = self.slots.as_ref().iter().enumerate().filter_map(|(index, slot)| {
             let outdated = self.is_outdated(slot);
             let (busy, since) = match slot.state {
                 State::Idle { since, .. } => (false, since),
@@ -169,7 +170,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         }
         self.breaker.spawned(self.policy.trip, now);
         let (generation, probe) = (self.generation, self.breaker.is_open());
-        let slot = self.slots.get_mut(index)?;
+        let slot = self.slots.as_mut().get_mut(index)?;
         *slot = Slot {
             state: State::Starting { kill_at: now.after(self.policy.boot_us) },
             epoch: slot.epoch.wrapping_add(1),
@@ -179,7 +180,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             probe,
             proof_at: None,
         };
-        let worker = Worker { slot: u16::try_from(index).ok()?, epoch: slot.epoch };
+        let worker = WorkerId { slot: u16::try_from(index).ok()?, epoch: slot.epoch };
         Some(Action::Spawn { worker, generation })
     }
 
@@ -200,16 +201,17 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         if missing == 0 || census.alive() >= policy.kind.max() + policy.surge {
             return None;
         }
-        let free = self.slots.iter().position(|slot| slot.state == State::Free);
-        let promised = self.slots.iter().enumerate().filter_map(|(index, slot)| match slot.state {
-            State::BackOff { until } => Some((until, index)),
-            State::Free
-            | State::Starting { .. }
-            | State::Idle { .. }
-            | State::Busy { .. }
-            | State::Quitting { .. }
-            | State::Killed { .. } => None,
-        });
+        let free = self.slots.as_ref().iter().position(|slot| slot.state == State::Free);
+        let promised =
+            self.slots.as_ref().iter().enumerate().filter_map(|(index, slot)| match slot.state {
+                State::BackOff { until } => Some((until, index)),
+                State::Free
+                | State::Starting { .. }
+                | State::Idle { .. }
+                | State::Busy { .. }
+                | State::Quitting { .. }
+                | State::Killed { .. } => None,
+            });
         let (until, index) = match free {
             Some(index) if missing > census.promised => (Instant::ZERO, index),
             Some(_) | None => promised.min()?,
@@ -224,16 +226,17 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     /// A worker that can take a connection: not resting; fresh before outdated, then the one that
     /// is idle longest, so that all get their share.
     pub(super) fn next_idle(&self) -> Option<usize> {
-        let idle = self.slots.iter().enumerate().filter_map(|(index, slot)| match slot.state {
-            State::Idle { since, rest: None } => Some((self.is_outdated(slot), since, index)),
-            State::Idle { rest: Some(_), .. }
-            | State::Free
-            | State::BackOff { .. }
-            | State::Starting { .. }
-            | State::Busy { .. }
-            | State::Quitting { .. }
-            | State::Killed { .. } => None,
-        });
+        let idle =
+            self.slots.as_ref().iter().enumerate().filter_map(|(index, slot)| match slot.state {
+                State::Idle { since, rest: None } => Some((self.is_outdated(slot), since, index)),
+                State::Idle { rest: Some(_), .. }
+                | State::Free
+                | State::BackOff { .. }
+                | State::Starting { .. }
+                | State::Busy { .. }
+                | State::Quitting { .. }
+                | State::Killed { .. } => None,
+            });
         idle.min().map(|(.., index)| index)
     }
 }

@@ -73,8 +73,8 @@ fn crash_loop(bench: &mut Bench<21, 5>, booting: bool) -> (usize, Vec<Notice>) {
         if !booting {
             bench.boot();
         }
-        let alive = |(worker, state): (Worker, State)| state.is_alive().then_some(worker);
-        let alive: Vec<Worker> = bench.pool.workers().filter_map(alive).collect();
+        let alive = |(worker, state): (WorkerId, State)| state.is_alive().then_some(worker);
+        let alive: Vec<WorkerId> = bench.pool.workers().filter_map(alive).collect();
         for worker in alive {
             let actions = bench.tell(Event::Exited { worker, exit: Exit::Crash });
             started += spawns(&actions).len();
@@ -172,10 +172,10 @@ fn failed_starts_are_told_once_and_tried_again_later_and_later() {
 #[test]
 fn patience_can_change_for_whoever_is_asked_from_then_on() {
     let mut pool =
-        Supervisor::<2, 1>::new(Policy::fixed(1), Instant::ZERO).expect("a slot and one more");
+        Arrays::<2, 1>::in_arrays(Policy::fixed(1), Instant::ZERO).expect("a slot and one more");
     let worker = |slot| worker(slot, 1);
     let now = Instant::from_micros(1);
-    let polled = |pool: &mut Supervisor<2, 1>, wanted: Action| {
+    let polled = |pool: &mut Arrays<2, 1>, wanted: Action| {
         let mut actions = core::iter::from_fn(|| pool.poll_action(now));
         assert!(actions.any(|action| action == wanted), "{wanted:?}");
     };

@@ -24,13 +24,13 @@ fn contradictions_are_refused() {
         (fixed(u16::MAX), PolicyError::Slots { need: 65_536, have: 4 }),
     ] {
         assert_eq!(
-            Supervisor::<4, 2>::new(policy, at(0)).expect_err("a bad policy"),
+            Arrays::<4, 2>::in_arrays(policy, at(0)).expect_err("a bad policy"),
             error,
             "{policy:?}"
         );
     }
-    assert!(Supervisor::<3, 2>::new(f, at(0)).is_ok());
-    assert!(Supervisor::<4, 0>::new(s, at(0)).is_ok());
+    assert!(Arrays::<3, 2>::in_arrays(f, at(0)).is_ok());
+    assert!(Arrays::<4, 0>::in_arrays(s, at(0)).is_ok());
 }
 
 #[test]

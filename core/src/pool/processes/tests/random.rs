@@ -95,7 +95,7 @@ fn at_most_burst_and_rate(policy: &Policy, log: &[Call]) {
 
 /// A recorded log replays.
 fn equal_inputs_give_equal_actions<const S: usize, const C: usize>(policy: Policy, log: &[Call]) {
-    let mut pool = Supervisor::<S, C>::new(policy, START).expect("a good policy");
+    let mut pool = Arrays::<S, C>::in_arrays(policy, START).expect("a good policy");
     for call in log {
         match call {
             Call::Handle(event, now) => pool.handle(*event, *now),
@@ -155,7 +155,7 @@ proptest! {
     /// Events that nobody could have sent: nothing panics, and it still stops.
     #[test]
     fn garbage_does_no_harm(events in proptest::collection::vec(garbage(), 0..200)) {
-        let mut pool = Supervisor::<4, 3>::new(Policy::fixed(3), Instant::ZERO).expect("good");
+        let mut pool = Arrays::<4, 3>::in_arrays(Policy::fixed(3), Instant::ZERO).expect("good");
         for (event, us) in events {
             let now = Instant::from_micros(us);
             pool.handle(event, now);
@@ -170,7 +170,7 @@ proptest! {
 }
 
 fn garbage() -> impl Strategy<Value = (Event, u64)> {
-    let worker = (0_u16..5, 0_u32..6).prop_map(|(slot, epoch)| Worker { slot, epoch });
+    let worker = (0_u16..5, 0_u32..6).prop_map(|(slot, epoch)| WorkerId { slot, epoch });
     let conn = (0_u16..4, 0_u32..4).prop_map(|(index, generation)| Conn { index, generation });
     let event = (0_u8..17, worker, conn, any::<u32>()).prop_map(|(kind, worker, conn, queue)| {
         let pass = [Pass::Sent, Pass::WouldBlock, Pass::Broken][queue as usize % 3];

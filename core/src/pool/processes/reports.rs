@@ -1,10 +1,11 @@
 //! What workers say, and how their deaths are taken.
 
-use super::{Death, Exit, Instant, Kind, State, Supervisor, Worker};
+use super::slot::Death;
+use super::{ConnSlot, Exit, Instant, Kind, Memory, Processes, Slot, State, WorkerId};
 
-impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
+impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
     /// It has booted. So starting workers works (again).
-    pub(super) fn handle_ready(&mut self, worker: Worker, now: Instant) {
+    pub(super) fn handle_ready(&mut self, worker: WorkerId, now: Instant) {
         let proof_us = self.policy.proof_us;
         if let Some(slot) = self.living(worker)
             && let State::Starting { .. } = slot.state
@@ -16,7 +17,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
 
     /// The reports of dynamic workers are read from a scoreboard, where one may cover another: a
     /// starting worker that is busy has been ready in between.
-    pub(super) fn handle_busy(&mut self, worker: Worker, now: Instant) {
+    pub(super) fn handle_busy(&mut self, worker: WorkerId, now: Instant) {
         if matches!(self.policy.kind, Kind::Static { .. }) {
             return;
         }
@@ -29,7 +30,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         }
     }
 
-    pub(super) fn handle_idle(&mut self, worker: Worker, now: Instant) {
+    pub(super) fn handle_idle(&mut self, worker: WorkerId, now: Instant) {
         if matches!(self.policy.kind, Kind::Static { .. }) {
             return;
         }
@@ -43,7 +44,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
 
     /// A worker could not be started. That is nobody's crash: the whole pool waits a while. It may
     /// have been asked to end already; only who was ready was certainly started.
-    pub(super) fn handle_spawn_failed(&mut self, worker: Worker, now: Instant) {
+    pub(super) fn handle_spawn_failed(&mut self, worker: WorkerId, now: Instant) {
         if let Some(slot) = self.living(worker)
             && slot.proof_at.is_none()
         {
@@ -54,10 +55,10 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
 
     /// A worker ended. Its slot may have to wait, the breaker may open, and what it held has to be
     /// looked at.
-    pub(super) fn handle_exit(&mut self, worker: Worker, exit: Exit, now: Instant) {
+    pub(super) fn handle_exit(&mut self, worker: WorkerId, exit: Exit, now: Instant) {
         let Self { policy, breaker, scarcity, .. } = self;
         let index = usize::from(worker.slot);
-        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(slot) = self.slots.as_mut().get_mut(index) else { return };
         if slot.epoch != worker.epoch || !slot.state.is_alive() {
             return;
         }

@@ -55,21 +55,21 @@ fn every_connection_is_in_exactly_one_place<const S: usize, const C: usize>(scen
             Life::Serving(conn) | Life::Gone(_, conn) => conn == Some(index),
             Life::None | Life::Booting | Life::Idle => false,
         });
-        match entry.place {
-            Place::Vacant => {
+        match entry.stage {
+            Stage::Vacant => {
                 assert_eq!(*held, None, "{index} was forgotten");
                 assert_eq!(holders.count(), 0, "{index} is served without a place");
             }
-            Place::Waiting { .. } => {
+            Stage::Waiting { .. } => {
                 assert!(held.is_some(), "{index} waits and is not there");
                 assert_eq!(holders.count(), 0, "{index} waits and is held");
             }
-            Place::With { slot } => {
+            Stage::With { slot } => {
                 assert!(held.is_some(), "{index} is with {slot} and is not there");
                 assert!(holders.eq([usize::from(slot)]), "{index} is not where it should be");
             }
-            Place::Passing { .. } | Place::Suspect | Place::Inspecting | Place::Leaving(_) => {
-                panic!("{index} is left in {:?}", entry.place);
+            Stage::Passing { .. } | Stage::Suspect | Stage::Inspecting | Stage::Leaving(_) => {
+                panic!("{index} is left in {:?}", entry.stage);
             }
         }
     }
@@ -138,7 +138,7 @@ fn too_few_idle_with_room_and_a_token_means_a_spawn_in_the_same_step<
 
 fn nobody_waits_while_somebody_is_idle<const S: usize, const C: usize>(scene: &Scene<S, C>) {
     let waiting =
-        scene.pool.conns.0.iter().any(|entry| matches!(entry.place, Place::Waiting { .. }));
+        scene.pool.conns.0.iter().any(|entry| matches!(entry.stage, Stage::Waiting { .. }));
     let idle = scene.pool.slots.iter().any(|s| matches!(s.state, State::Idle { rest: None, .. }));
     assert!(!(waiting && idle), "a connection waits beside an idle worker");
 }
@@ -188,13 +188,13 @@ fn a_stale_or_impossible_event_changes_nothing<const S: usize, const C: usize>(
     let mut tell = |event| deaf.handle(event, *now);
     for slot in (0..=S).filter(|slot| S <= 2 || *slot == turn) {
         let worker =
-            if slot < S { scene.worker(slot) } else { Worker { slot: u16::MAX, epoch: 1 } };
+            if slot < S { scene.worker(slot) } else { WorkerId { slot: u16::MAX, epoch: 1 } };
         let state = pool.slots.get(slot).map(|slot| slot.state);
         let conn = state.and_then(|state| state.conn());
         let some = conn.unwrap_or(Conn { index: 0, generation: 1 });
         let wrong = Conn { generation: some.generation.wrapping_add(1), ..some };
         for epoch in [worker.epoch.wrapping_sub(1), worker.epoch.wrapping_add(1)] {
-            let worker = Worker { epoch, ..worker };
+            let worker = WorkerId { epoch, ..worker };
             tell(Event::Ready(worker));
             tell(Event::Busy(worker));
             tell(Event::Idle(worker));
@@ -230,7 +230,7 @@ fn a_stale_or_impossible_event_changes_nothing<const S: usize, const C: usize>(
         tell(Event::Inspected { conn, trace: Trace::Untouched });
         tell(Event::Inspected { conn, trace: Trace::Touched });
         tell(Event::Accepted(Conn { generation: generation.wrapping_add(1), ..conn }));
-        if pool.conns.0.get(usize::from(index)).is_some_and(|entry| entry.place != Place::Vacant) {
+        if pool.conns.0.get(usize::from(index)).is_some_and(|entry| entry.stage != Stage::Vacant) {
             tell(Event::Accepted(conn));
         }
     }
@@ -240,7 +240,7 @@ fn a_stale_or_impossible_event_changes_nothing<const S: usize, const C: usize>(
 
 fn no_spawn_before_its_back_off<const S: usize, const C: usize>(
     before: &Scene<S, C>,
-    worker: Worker,
+    worker: WorkerId,
 ) {
     let Scene { pool, now, .. } = before;
     match pool.slots[usize::from(worker.slot)].state {
@@ -259,7 +259,7 @@ fn no_spawn_before_its_back_off<const S: usize, const C: usize>(
 
 fn a_spawn_finds_its_slot_empty_and_gets_a_new_epoch<const S: usize, const C: usize>(
     before: &Scene<S, C>,
-    worker: Worker,
+    worker: WorkerId,
 ) {
     let slot = usize::from(worker.slot);
     assert_eq!(before.world.processes[slot].life, Life::None, "two live in {slot}");
@@ -270,7 +270,7 @@ fn a_spawn_finds_its_slot_empty_and_gets_a_new_epoch<const S: usize, const C: us
 fn shrinking_never_goes_below_the_minimum<const S: usize, const C: usize>(
     before: &Scene<S, C>,
     after: &Scene<S, C>,
-    worker: Worker,
+    worker: WorkerId,
 ) {
     let Scene { pool, world, .. } = before;
     let slot = &pool.slots[usize::from(worker.slot)];
@@ -308,7 +308,7 @@ fn shrinking_never_goes_below_the_minimum<const S: usize, const C: usize>(
 fn a_reload_never_leaves_fewer_ready_workers<const S: usize, const C: usize>(
     before: &Scene<S, C>,
     after: &Scene<S, C>,
-    worker: Worker,
+    worker: WorkerId,
 ) {
     let Scene { pool, world, now } = before;
     let shrinks = pool.shrink_at.is_some_and(|at| at <= *now);
@@ -321,7 +321,7 @@ fn a_reload_never_leaves_fewer_ready_workers<const S: usize, const C: usize>(
 
 fn nobody_is_killed_before_the_deadline<const S: usize, const C: usize>(
     before: &Scene<S, C>,
-    worker: Worker,
+    worker: WorkerId,
 ) {
     let process = before.world.processes[usize::from(worker.slot)];
     assert_ne!(process.life, Life::None, "nobody is there");
@@ -331,7 +331,7 @@ fn nobody_is_killed_before_the_deadline<const S: usize, const C: usize>(
 
 fn only_an_untouched_connection_that_nobody_holds_is_passed<const S: usize, const C: usize>(
     before: &Scene<S, C>,
-    worker: Worker,
+    worker: WorkerId,
     conn: Conn,
     again: bool,
 ) {

@@ -28,6 +28,7 @@ mod census;
 mod conns;
 mod dispatch;
 mod event;
+mod memory;
 mod policy;
 mod reports;
 mod slot;
@@ -37,18 +38,19 @@ pub use backoff::Backoff;
 pub use breaker::Trip;
 pub use bucket::Rate;
 pub use census::Census;
+pub use conns::ConnSlot;
 pub use event::{
-    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Shed, Signal, Trace, Worker,
+    Action, Conn, End, Event, Exit, Listen, Notice, Pass, Shed, Signal, Trace, WorkerId,
 };
+pub use memory::Memory;
 pub use policy::{Kind, Policy, PolicyError};
-pub use slot::State;
+pub use slot::{Slot, State};
 
 use crate::time::{Instant, Wake};
 use backoff::Scarcity;
 use breaker::Breaker;
 use bucket::Bucket;
-use conns::{Conns, Place};
-use slot::{Death, Slot};
+use conns::{Conns, Stage};
 
 /// How far the pool has come.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,24 +75,26 @@ struct Told {
     generation: u32,
 }
 
-/// The supervisor of a pool with at most `SLOTS` workers, the surge included, which holds at most
-/// `CONNS` connections (a dynamic pool: 0).
+/// A process pool: who is there, and what is to be done. It lives in memory that the host lends: a slot
+/// for each worker, the surge included ([`Policy::slots`]), and in a static pool a place for each
+/// connection ([`Policy::conns`]).
 ///
 /// ```
-/// use windlass_core::pool::supervisor::{Action, Event, Policy, Supervisor, Worker};
+/// use windlass_core::pool::processes::{Action, ConnSlot, Event, Policy, Processes, Slot, WorkerId};
 /// use windlass_core::time::Instant;
-/// let mut pool = Supervisor::<2, 1>::new(Policy::fixed(1), Instant::ZERO).unwrap();
-/// let worker = Worker { slot: 0, epoch: 1 };
+/// type Pool = Processes<[Slot; 2], [ConnSlot; 1]>;
+/// let mut pool = Pool::in_arrays(Policy::fixed(1), Instant::ZERO).unwrap();
+/// let worker = WorkerId { slot: 0, epoch: 1 };
 /// let spawn = Action::Spawn { worker, generation: 0 };
 /// assert_eq!(pool.poll_action(Instant::ZERO), Some(spawn));
 /// pool.handle(Event::Ready(worker), Instant::ZERO);
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Supervisor<const SLOTS: usize, const CONNS: usize> {
+pub struct Processes<S, C> {
     policy: Policy,
-    slots: [Slot; SLOTS],
-    conns: Conns<CONNS>,
+    slots: S,
+    conns: Conns<C>,
     phase: Phase,
     /// Reloads so far.
     generation: u32,
@@ -106,19 +110,13 @@ pub struct Supervisor<const SLOTS: usize, const CONNS: usize> {
     told: Told,
 }
 
-impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
-    /// A pool without workers yet; the first actions start them.
-    ///
-    /// # Errors
-    /// [`PolicyError`] when the numbers contradict each other or do not fit.
-    pub const fn new(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
-        if let Err(error) = policy.check(SLOTS, CONNS) {
-            return Err(error);
-        }
-        Ok(Self {
+impl<S, C> Processes<S, C> {
+    /// `slots` and `conns` are free.
+    const fn in_memory(policy: Policy, slots: S, conns: C, now: Instant) -> Self {
+        Self {
             policy,
-            slots: [Slot::FREE; SLOTS],
-            conns: Conns::EMPTY,
+            slots,
+            conns: Conns(conns),
             phase: Phase::Running,
             generation: 0,
             base: 0,
@@ -128,7 +126,38 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             breaker: Breaker::closed(now),
             shrink_at: None,
             told: Told { listening: false, looping: false, scarce: false, generation: 0 },
-        })
+        }
+    }
+}
+
+impl<const SLOTS: usize, const CONNS: usize> Processes<[Slot; SLOTS], [ConnSlot; CONNS]> {
+    /// As [`new`](Self::new), in arrays: also for a constant.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub const fn in_arrays(policy: Policy, now: Instant) -> Result<Self, PolicyError> {
+        if let Err(error) = policy.check(SLOTS, CONNS) {
+            return Err(error);
+        }
+        Ok(Self::in_memory(policy, [Slot::FREE; SLOTS], [ConnSlot::FREE; CONNS], now))
+    }
+}
+
+impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
+    /// A pool without workers yet; the first actions start them. Whatever the memory held is forgotten.
+    ///
+    /// # Errors
+    /// [`PolicyError`] when the numbers contradict each other or do not fit.
+    pub fn new(
+        policy: Policy,
+        mut slots: S,
+        mut conns: C,
+        now: Instant,
+    ) -> Result<Self, PolicyError> {
+        policy.check(slots.as_ref().len(), conns.as_ref().len())?;
+        slots.as_mut().fill(Slot::FREE);
+        conns.as_mut().fill(ConnSlot::FREE);
+        Ok(Self::in_memory(policy, slots, conns, now))
     }
 
     /// Takes note of what happened. Then poll for actions until there are none.
@@ -200,14 +229,14 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
         };
         let mut wake = Wake::Never;
         let mut at = |at: Option<Instant>| wake = wake.min(at.map_or(Wake::Never, Wake::At));
-        for slot in &self.slots {
+        for slot in self.slots.as_ref() {
             at(slot.state.kill_at());
             if let State::Idle { rest, .. } = slot.state {
                 at(rest);
             }
         }
-        for entry in &self.conns.0 {
-            if let Place::Waiting { until } = entry.place {
+        for entry in self.conns.0.as_ref() {
+            if let Stage::Waiting { until } = entry.stage {
                 at(Some(until));
             }
         }
@@ -254,14 +283,14 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
 
     /// Who is there.
     pub fn census(&self) -> Census {
-        Census::of(&self.slots, self.generation)
+        Census::of(self.slots.as_ref(), self.generation)
     }
 
     /// Every slot with the last worker there.
-    pub fn workers(&self) -> impl Iterator<Item = (Worker, State)> {
+    pub fn workers(&self) -> impl Iterator<Item = (WorkerId, State)> {
         (0..)
-            .zip(&self.slots)
-            .map(|(index, slot)| (Worker { slot: index, epoch: slot.epoch }, slot.state))
+            .zip(self.slots.as_ref())
+            .map(|(index, slot)| (WorkerId { slot: index, epoch: slot.epoch }, slot.state))
     }
 
     /// Connections that the parent has a copy of.
@@ -270,14 +299,14 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     }
 
     /// What `worker` does; none when another lives in its slot, or nobody.
-    pub fn state(&self, worker: Worker) -> Option<State> {
-        let slot = self.slots.get(usize::from(worker.slot))?;
+    pub fn state(&self, worker: WorkerId) -> Option<State> {
+        let slot = self.slots.as_ref().get(usize::from(worker.slot))?;
         (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot.state)
     }
 
     /// The slot of `worker`; none when another lives there, or nobody.
-    fn living(&mut self, worker: Worker) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(usize::from(worker.slot))?;
+    fn living(&mut self, worker: WorkerId) -> Option<&mut Slot> {
+        let slot = self.slots.as_mut().get_mut(usize::from(worker.slot))?;
         (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot)
     }
 
@@ -291,7 +320,7 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
     /// Everyone is to be gone by `kill_at`; nobody is started any more.
     fn stop(&mut self, kill_at: Instant) {
         self.phase = Phase::Stopping { kill_at };
-        for slot in &mut self.slots {
+        for slot in self.slots.as_mut() {
             if let State::Quitting { conn, kill_at: patience } = slot.state {
                 slot.state = State::Quitting { conn, kill_at: patience.min(kill_at) };
             }
@@ -316,16 +345,19 @@ impl<const SLOTS: usize, const CONNS: usize> Supervisor<SLOTS, CONNS> {
             "more alive than maximum and surge"
         );
         debug_assert!(
-            self.conns.iter().all(|(conn, entry)| match entry.place {
-                Place::Passing { slot } | Place::With { slot } => {
-                    self.slots.get(usize::from(slot)).is_some_and(|s| s.state.conn() == Some(conn))
+            self.conns.iter().all(|(conn, entry)| match entry.stage {
+                Stage::Passing { slot } | Stage::With { slot } => {
+                    self.slots
+                        .as_ref()
+                        .get(usize::from(slot))
+                        .is_some_and(|s| s.state.conn() == Some(conn))
                 }
-                Place::Vacant
-                | Place::Waiting { .. }
-                | Place::Suspect
-                | Place::Inspecting
-                | Place::Leaving(_) => {
-                    self.slots.iter().all(|slot| slot.state.conn() != Some(conn))
+                Stage::Vacant
+                | Stage::Waiting { .. }
+                | Stage::Suspect
+                | Stage::Inspecting
+                | Stage::Leaving(_) => {
+                    self.slots.as_ref().iter().all(|slot| slot.state.conn() != Some(conn))
                 }
             }),
             "a slot and a connection disagree"

@@ -23,13 +23,13 @@ pub(super) fn spare(min_spare: u16, max_spare: u16, max: u16) -> Policy {
 
 /// A pool, and a host that does what it is told, at the instant it is told.
 pub(super) struct Bench<const S: usize, const C: usize> {
-    pub(super) pool: Supervisor<S, C>,
+    pub(super) pool: Arrays<S, C>,
     pub(super) now: Instant,
 }
 
 impl<const S: usize, const C: usize> Bench<S, C> {
     pub(super) fn new(policy: Policy) -> Self {
-        Self { pool: Supervisor::new(policy, at(0)).expect("a good policy"), now: at(0) }
+        Self { pool: Arrays::in_arrays(policy, at(0)).expect("a good policy"), now: at(0) }
     }
 
     /// One with all its workers ready, and proved.
@@ -76,7 +76,7 @@ impl<const S: usize, const C: usize> Bench<S, C> {
     /// Every starting worker is ready.
     pub(super) fn boot(&mut self) -> Vec<Action> {
         let starting = |(worker, state)| matches!(state, State::Starting { .. }).then_some(worker);
-        let starting: Vec<Worker> = self.pool.workers().filter_map(starting).collect();
+        let starting: Vec<WorkerId> = self.pool.workers().filter_map(starting).collect();
         starting.into_iter().flat_map(|worker| self.tell(Event::Ready(worker))).collect()
     }
 
@@ -85,7 +85,7 @@ impl<const S: usize, const C: usize> Bench<S, C> {
         (conn, self.tell(Event::Accepted(conn)))
     }
 
-    pub(super) fn worker(&self, slot: usize) -> Worker {
+    pub(super) fn worker(&self, slot: usize) -> WorkerId {
         self.pool.workers().nth(slot).expect("a slot").0
     }
 
@@ -117,8 +117,8 @@ pub(super) fn spawns(actions: &[Action]) -> Vec<(u16, u32)> {
     actions.iter().filter_map(spawned).collect()
 }
 
-pub(super) fn worker(slot: u16, epoch: u32) -> Worker {
-    Worker { slot, epoch }
+pub(super) fn worker(slot: u16, epoch: u32) -> WorkerId {
+    WorkerId { slot, epoch }
 }
 
 pub(super) const ON: Action = Action::Listen(Listen::On);

@@ -6,7 +6,7 @@
 /// pids are used again; a pair of slot and epoch is not (before 2³² spawns of one slot).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Worker {
+pub struct WorkerId {
     /// Which slot, from 0.
     pub slot: u16,
     /// Which spawn of that slot, from 1.
@@ -16,7 +16,7 @@ pub struct Worker {
 /// An accepted connection of a static pool: a place in the table of copies that the parent keeps,
 /// and which of all that were there it is.
 ///
-/// The supervisor chooses it ([`vacant`](super::Supervisor::vacant)), so that the host's table and
+/// The supervisor chooses it ([`vacant`](super::Processes::vacant)), so that the host's table and
 /// the supervisor's cannot disagree, and finding one costs no search.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -34,17 +34,17 @@ pub enum Event {
     /// Time passed. Every call looks at the time; this one only does that.
     Tick,
     /// A worker has booted and can serve.
-    Ready(Worker),
+    Ready(WorkerId),
     /// Dynamic: a worker accepted a connection. When its line in the scoreboard shows that it
     /// finished one since the last look, tell [`Event::Idle`] first: then it is not the old one
     /// that it has held for so long.
-    Busy(Worker),
+    Busy(WorkerId),
     /// Dynamic: a worker finished its connection, or has booted.
-    Idle(Worker),
+    Idle(WorkerId),
     /// Static: a worker finished this connection and can take another.
     Done {
         /// Who.
-        worker: Worker,
+        worker: WorkerId,
         /// What it held.
         conn: Conn,
     },
@@ -52,29 +52,29 @@ pub enum Event {
     /// descriptor). The parent still has its copy.
     Returned {
         /// Who.
-        worker: Worker,
+        worker: WorkerId,
         /// What it did not get.
         conn: Conn,
     },
     /// A worker has served as many requests as it may. It goes on until its replacement is ready.
-    Retiring(Worker),
+    Retiring(WorkerId),
     /// A worker ended. Tell what its channel still held first.
     Exited {
         /// Who.
-        worker: Worker,
+        worker: WorkerId,
         /// How.
         exit: Exit,
     },
     /// A worker asked for with [`Action::Spawn`] could not be started: `fork` said `EAGAIN`,
     /// `EMFILE` or `ENOMEM`.
-    SpawnFailed(Worker),
+    SpawnFailed(WorkerId),
     /// Static: a connection was accepted into the place that
-    /// [`vacant`](super::Supervisor::vacant) named.
+    /// [`vacant`](super::Processes::vacant) named.
     Accepted(Conn),
     /// Static: what became of an [`Action::Pass`].
     Passed {
         /// To whom.
-        worker: Worker,
+        worker: WorkerId,
         /// What.
         conn: Conn,
         /// How it went.
@@ -147,18 +147,18 @@ pub enum Action {
     /// Start a worker. Says [`Event::SpawnFailed`] when that cannot be done.
     Spawn {
         /// Who it will be.
-        worker: Worker,
+        worker: WorkerId,
         /// Which configuration it runs: the number of reloads before it.
         generation: u32,
     },
     /// Ask a worker to finish what it has and end.
-    Quit(Worker),
+    Quit(WorkerId),
     /// End a worker now.
-    Kill(Worker),
+    Kill(WorkerId),
     /// Pass this connection to this worker, keep the copy, and tell [`Event::Passed`].
     Pass {
         /// To whom.
-        worker: Worker,
+        worker: WorkerId,
         /// What.
         conn: Conn,
         /// Whether it was dispatched before: a worker died with it.

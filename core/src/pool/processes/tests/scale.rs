@@ -10,7 +10,7 @@ fn spawns_are_bounded_by_burst_and_rate() {
     let mut started = spawns(&bench.drain()).len();
     let take_all = |bench: &mut Bench<65, 0>| -> usize {
         bench.boot();
-        let workers: Vec<Worker> = bench.pool.workers().map(|(worker, _)| worker).collect();
+        let workers: Vec<WorkerId> = bench.pool.workers().map(|(worker, _)| worker).collect();
         workers.into_iter().map(|w| spawns(&bench.tell(Event::Busy(w))).len()).sum()
     };
     for _ in 0..7 {
@@ -87,7 +87,7 @@ fn a_generation_that_does_not_boot_leaves_the_old_one_serving() {
     bench.tell(Event::Signal(Signal::Reload));
     for _ in 0..100 {
         let starting = |(worker, state)| matches!(state, State::Starting { .. }).then_some(worker);
-        let starting: Vec<Worker> = bench.pool.workers().filter_map(starting).collect();
+        let starting: Vec<WorkerId> = bench.pool.workers().filter_map(starting).collect();
         for worker in starting {
             let actions = bench.tell(Event::Exited { worker, exit: Exit::Crash });
             assert!(!actions.iter().any(|action| matches!(action, Action::Quit(_))));

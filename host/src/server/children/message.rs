@@ -1,43 +1,43 @@
-//! What a parent and its workers tell each other: seven bytes in a message of their own.
+//! The messages between a parent and its children: seven bytes each.
 
-use windlass_core::pool::supervisor::Conn;
+use windlass_core::pool::processes::Conn;
 
 /// A message: its kind, and the connection that it is about, if it is about one.
-pub(super) type Bytes = [u8; 7];
+type Bytes = [u8; 7];
 
-/// What a parent tells a worker.
+/// From a parent to a worker of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Serve the connection that comes with this.
+pub(in crate::server) enum Order {
+    /// Serve the connection whose descriptor comes with this message.
     Serve(Conn),
-    /// Finish what you have, and end.
+    /// Finish the connection that you have, and exit.
     Quit,
 }
 
-/// What a worker tells its parent.
+/// From a child to its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Report {
-    /// It can serve.
+pub(in crate::server) enum Report {
+    /// The child can serve.
     Ready,
-    /// It has served this one.
+    /// The worker has served this connection.
     Done(Conn),
-    /// The connection came without its descriptor.
+    /// The message with this connection came without its descriptor.
     Returned(Conn),
-    /// It has served as many as it may.
+    /// The worker has served as many connections as it may.
     Retiring,
 }
 
 const NONE: Conn = Conn { index: 0, generation: 0 };
 
 impl Order {
-    pub(super) fn to_bytes(self) -> Bytes {
+    pub(in crate::server) fn to_bytes(self) -> Bytes {
         match self {
             Self::Serve(conn) => pack(b'S', conn),
             Self::Quit => pack(b'Q', NONE),
         }
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::server) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match unpack(bytes)? {
             (b'S', conn) => Some(Self::Serve(conn)),
             (b'Q', _) => Some(Self::Quit),
@@ -47,7 +47,7 @@ impl Order {
 }
 
 impl Report {
-    pub(super) fn to_bytes(self) -> Bytes {
+    pub(in crate::server) fn to_bytes(self) -> Bytes {
         match self {
             Self::Ready => pack(b'R', NONE),
             Self::Done(conn) => pack(b'D', conn),
@@ -56,7 +56,7 @@ impl Report {
         }
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::server) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         match unpack(bytes)? {
             (b'R', _) => Some(Self::Ready),
             (b'D', conn) => Some(Self::Done(conn)),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_heard() {
+    fn a_message_is_read_as_it_was_written() {
         let conn = Conn { index: 513, generation: 0x0102_0304 };
         for order in [Order::Serve(conn), Order::Quit] {
             assert_eq!(Order::from_bytes(&order.to_bytes()), Some(order));
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_tells_is_nothing() {
+    fn other_bytes_are_no_message() {
         for bytes in [&b""[..], b"S", b"S12345", b"S1234567", b"Z123456"] {
             assert_eq!((Order::from_bytes(bytes), Report::from_bytes(bytes)), (None, None));
         }

@@ -93,7 +93,7 @@ pub(super) struct Powers {
 /// A supervisor and its world at one instant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Scene<const S: usize, const C: usize> {
-    pub(super) pool: Supervisor<S, C>,
+    pub(super) pool: Arrays<S, C>,
     pub(super) world: World<S, C>,
     pub(super) now: Instant,
 }
@@ -110,12 +110,15 @@ impl<const S: usize, const C: usize> Scene<S, C> {
             exited: false,
             floor: 0,
         };
-        let pool = Supervisor::new(policy, now).expect("a good policy");
+        let pool = Arrays::in_arrays(policy, now).expect("a good policy");
         Self { pool, world, now }
     }
 
-    pub(super) fn worker(&self, slot: usize) -> Worker {
-        Worker { slot: u16::try_from(slot).expect("few slots"), epoch: self.pool.slots[slot].epoch }
+    pub(super) fn worker(&self, slot: usize) -> WorkerId {
+        WorkerId {
+            slot: u16::try_from(slot).expect("few slots"),
+            epoch: self.pool.slots[slot].epoch,
+        }
     }
 
     pub(super) fn conn(&self, index: u16) -> Conn {

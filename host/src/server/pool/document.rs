@@ -1,0 +1,138 @@
+//! The state of a pool as the document that the control socket answers with.
+
+use windlass_core::pool::processes::State as SlotState;
+use windlass_core::pool::scoreboard::Activity;
+use windlass_core::time::Instant;
+
+use super::Pool;
+use super::board::Board;
+use super::history::History;
+use super::notes::Notes;
+use super::usage::Usage;
+use crate::error::Result;
+use crate::server::Model;
+use crate::server::children::{Crew, Process};
+use crate::status::{Limits, Queue, State, Status, WorkerStatus, scoreboard};
+use crate::sys::clock;
+use crate::sys::listener::{Gauge, Listener};
+
+/// What a pool is.
+pub(super) struct About {
+    pub(super) service: String,
+    pub(super) model: Model,
+    pub(super) address: String,
+    pub(super) pool: Pool,
+    pub(super) started: Instant,
+    /// The socket on which to answer.
+    pub(super) control: Option<Listener>,
+    /// The accept queue, while the pool listens.
+    pub(super) gauge: Option<Gauge>,
+    usage: Usage,
+}
+
+impl About {
+    /// A pool at `listener`. Without a control socket its accept queue is never asked for.
+    pub(super) fn of(
+        model: Model,
+        service: &str,
+        pool: Pool,
+        listener: &Listener,
+        control: Option<Listener>,
+    ) -> Result<Self> {
+        let gauge = control.is_some().then(|| listener.gauge()).transpose()?;
+        let (service, address) = (service.to_owned(), listener.address().to_string());
+        Ok(Self {
+            service,
+            model,
+            address,
+            pool,
+            started: clock::now(),
+            control,
+            gauge,
+            usage: Usage::default(),
+        })
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let Pool { workers, min_spare, max_spare, max_workers, requests, .. } = self.pool;
+        let fixed = self.model == Model::PoolStatic;
+        Limits {
+            max_workers: if fixed { workers } else { max_workers },
+            min_spare: (!fixed).then_some(min_spare),
+            max_spare: (!fixed).then_some(max_spare),
+            requests_per_worker: requests,
+        }
+    }
+}
+
+/// The state of a pool. Where workers accept by themselves, `board` is their scoreboard.
+pub(super) fn status(
+    about: &mut About,
+    history: &History,
+    crew: &mut Crew<Notes>,
+    board: Option<&Board>,
+    now: Instant,
+) -> Status {
+    let mut counters = history.counters;
+    let mut workers = Vec::new();
+    for process in crew.processes.iter_mut().flatten() {
+        let Some(slot) = crew.pool.state(process.id) else { continue };
+        workers.push(worker(slot, process, board, now));
+        counters.connections += if board.is_some() { process.notes.requests } else { 0 };
+    }
+    about.usage.fill(&mut workers, now);
+    let limits = about.limits();
+    let queue = about.gauge.as_ref().and_then(Gauge::read);
+    Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        service: about.service.clone(),
+        model: about.model.name().to_owned(),
+        address: about.address.clone(),
+        uptime_us: now.since(about.started),
+        generation: crew.pool.generation(),
+        stopping: crew.pool.is_stopping(),
+        crash_loop: history.crash_loop,
+        scoreboard: scoreboard(&workers, usize::from(limits.max_workers)),
+        limits,
+        counters,
+        queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
+        workers,
+    }
+}
+
+/// One worker. Its line on the board is newer than what the core has been told.
+fn worker(
+    slot: SlotState,
+    process: &mut Process<Notes>,
+    board: Option<&Board>,
+    now: Instant,
+) -> WorkerStatus {
+    let line = board.and_then(|board| board.report(process.id));
+    let client = line.map_or(slot.conn().is_some(), |line| line.activity == Activity::Busy);
+    if let Some(line) = line {
+        process.notes.requests = line.requests;
+    }
+    let state = match slot {
+        SlotState::Starting { .. } => State::Starting,
+        SlotState::Idle { .. } | SlotState::Busy { .. } => {
+            process.notes.since = line.map_or(process.notes.since, |line| line.since);
+            if client { State::Busy } else { State::Idle }
+        }
+        SlotState::Quitting { .. } => State::Draining,
+        SlotState::Killed { .. } => State::Killed,
+        // There is a process, so the slot is neither.
+        SlotState::Free | SlotState::BackOff { .. } => State::Unknown,
+    };
+    WorkerStatus {
+        slot: process.id.slot,
+        epoch: process.id.epoch,
+        pid: process.child.pid().unsigned_abs(),
+        state,
+        client,
+        since_us: now.since(process.notes.since),
+        requests: process.notes.requests,
+        cpu_us: None,
+        private_bytes: None,
+    }
+}

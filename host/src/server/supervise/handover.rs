@@ -1,0 +1,52 @@
+//! SIGUSR2: the program is started again, as it is on disk now, and takes over.
+//!
+//! ```text
+//! old:  start it, with the listening sockets ──▶ new: read the configuration, start a process for each
+//!       "ready" heard: close the sockets,    ◀──      listener; all of them ready: "ready"
+//!       drain, exit 0
+//! ```
+//!
+//! Both binaries have the same sockets, and so the same accept queues: no client is refused, and none is
+//! dropped. If the new binary ends before it is ready, nothing has changed: until then it neither shuts the
+//! sockets down nor removes their files.
+
+use tracing::{error, warn};
+
+use super::supervisor::{Cx, Supervisor};
+use super::systemd::Systemd;
+
+impl Supervisor {
+    pub(super) fn start_upgrade(&mut self, cx: &mut Cx) {
+        // From old to new there is one step at a time: the binary before waits until this one is ready.
+        let is_new = self.inherited.is_upgrade();
+        if self.state.stop.is_requested() || self.upgrade.is_running() || is_new {
+            warn!("an upgrade or a stop is under way");
+            return;
+        }
+        let listeners = self.listeners.iter().filter(|it| !it.is_leaving).flat_map(|it| {
+            let control = it.control.iter().map(|socket| (socket, socket.address()));
+            it.listener.iter().map(|socket| (socket, &it.spec.address)).chain(control)
+        });
+        match self.upgrade.start(
+            cx,
+            listeners,
+            |this: &mut Self| &mut this.upgrade,
+            Self::hand_over,
+        ) {
+            Ok(running) => self.upgrade.running = Some(running),
+            Err(error) => error!("{error}; the old binary goes on"),
+        }
+    }
+
+    /// The new binary, process `pid`, serves.
+    fn hand_over(&mut self, cx: &mut Cx, pid: i32) {
+        Systemd::replaced_by(pid.unsigned_abs());
+        for it in &mut self.listeners {
+            for socket in it.listener.take().into_iter().chain(it.control.take()) {
+                socket.give_up();
+            }
+        }
+        self.state.stop.retire(cx.now());
+        self.leave(cx);
+    }
+}

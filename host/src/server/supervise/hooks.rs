@@ -1,0 +1,29 @@
+//! What the supervisor asks of the program that configures it.
+
+use std::path::PathBuf;
+
+use crate::addr::Address;
+use crate::error::Result;
+use crate::server::spec::Spec;
+
+/// What the supervisor asks of the program that configures it.
+pub struct Hooks {
+    /// How the configuration is read again. `None`: there is none, and SIGHUP is passed on.
+    pub reread: Option<Reread>,
+    /// Called when a listener is ready for the first time, with the id of its process.
+    pub announce: Announce,
+}
+
+/// See [`Hooks::reread`].
+pub struct Reread {
+    /// The file.
+    pub path: PathBuf,
+    /// Turns its text into listeners, or into a list of all mistakes in it.
+    pub understand: Understand,
+}
+
+/// See [`Reread::understand`].
+pub type Understand = Box<dyn Fn(&[u8]) -> std::result::Result<Vec<Spec>, Vec<String>>>;
+
+/// See [`Hooks::announce`].
+pub type Announce = Box<dyn Fn(&Spec, &Address, i32) -> Result<()>>;

@@ -1,0 +1,160 @@
+//! A listener as the supervisor has it: its configuration, its sockets, its processes.
+
+use std::path::Path;
+
+use tracing::{error, info, warn};
+use windlass_core::pool::processes::{Notice, Policy};
+use windlass_core::time::Instant;
+
+use crate::error::Result;
+use crate::reactor::Token;
+use crate::server::Offer;
+use crate::server::children::Crew;
+use crate::server::spec::{Opened, Spec};
+use crate::sys::listener::Listener;
+use crate::sys::user::User;
+
+/// Processes of one listener at a time: one that serves, one that is to replace it, and those that were
+/// replaced and still have connections. With that many, a reload waits for the first of them to end.
+const SLOTS: u16 = 8;
+
+/// How much longer than its own deadline a process may take before it is killed, in microseconds.
+pub(super) const SLACK_US: u64 = 1_000_000;
+
+/// The name of a listener for as long as the supervisor lives.
+pub(super) type Key = u32;
+
+/// A listener.
+pub(super) struct Supervised {
+    pub(super) key: Key,
+    pub(super) spec: Spec,
+    pub(super) offer: Offer,
+    /// The socket on which its processes tell their state.
+    pub(super) control: Option<Listener>,
+    pub(super) user: Option<User>,
+    /// The socket. None: it was closed, and its processes are to end.
+    pub(super) listener: Option<Listener>,
+    pub(super) crew: Crew<Notes>,
+    is_announced: bool,
+    /// A process of the newest configuration is ready, or there is no hope for one.
+    pub(super) is_settled: bool,
+    /// Its processes keep ending soon after their start.
+    pub(super) is_looping: bool,
+    /// It is removed when its processes have ended.
+    pub(super) is_leaving: bool,
+}
+
+/// What the supervisor notes of a process.
+pub(super) struct Notes {
+    /// Of the configuration with which it runs.
+    pub(super) generation: u32,
+    /// It was asked to end.
+    pub(super) is_asked: bool,
+}
+
+impl Supervised {
+    /// A listener without processes. `timer` has to tell its pool the time.
+    pub(super) fn new(key: Key, opened: Opened, timer: Token, now: Instant) -> Result<Self> {
+        let Opened { spec, offer, listener, control, user } = opened;
+        let (drain_us, grace_us) = timeouts(&spec);
+        // A surge of all slots but one: processes that were replaced and still drain count as well.
+        let policy = Policy { surge: SLOTS - 1, drain_us, grace_us, ..Policy::fixed(1) };
+        Ok(Self {
+            key,
+            spec,
+            offer,
+            control,
+            user,
+            listener: Some(listener),
+            crew: Crew::new(policy, timer, now)?,
+            is_announced: false,
+            is_settled: false,
+            is_looping: false,
+            is_leaving: false,
+        })
+    }
+
+    /// As the log calls it.
+    pub(super) fn name(&self) -> String {
+        let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);
+        format!("{} {address}", self.spec.service.name())
+    }
+
+    /// Takes another configuration, with what was opened for it. A process with it is still to be started.
+    pub(super) fn change(
+        &mut self,
+        spec: Spec,
+        offer: Offer,
+        user: Option<User>,
+        control: Option<Listener>,
+    ) {
+        if let Some(listener) = &self.listener
+            && spec.backlog != self.spec.backlog
+            && let Err(error) = listener.set_backlog(spec.backlog)
+        {
+            error!(listener = %self.name(), "{error}");
+        }
+        let (drain_us, grace_us) = timeouts(&spec);
+        self.crew.pool.set_patience(drain_us, grace_us);
+        (self.spec, self.offer, self.user, self.control) = (spec, offer, user, control);
+        self.is_settled = false;
+    }
+
+    /// Whether its control socket is the one at `path`.
+    pub(super) fn has_control(&self, path: &Path) -> bool {
+        self.control.is_some() && self.spec.control.as_deref() == Some(path)
+    }
+
+    /// Logs it when there is no room for a process of the newest configuration.
+    pub(super) fn warn_if_full(&self) {
+        let (newest, count) = (self.crew.pool.generation(), self.crew.iter().count());
+        if count >= usize::from(SLOTS) && self.crew.iter().all(|it| it.notes.generation != newest) {
+            let name = self.name();
+            warn!(listener = %name, "it is served as before until one of its {count} processes has drained");
+        }
+    }
+
+    pub(super) fn hang_up(&self) {
+        self.crew.iter().for_each(|process| process.child.hang_up());
+    }
+
+    /// A process is ready. Whether that is to be announced: the first time.
+    pub(super) fn ready(&mut self, generation: u32, pid: i32) -> bool {
+        self.is_settled |= generation == self.crew.pool.generation();
+        if self.listener.is_none() {
+            return false;
+        }
+        let is_first = !std::mem::replace(&mut self.is_announced, true);
+        if !is_first {
+            info!(listener = %self.name(), pid, "it is served by a new process");
+        }
+        is_first
+    }
+
+    /// Logs what the core reports.
+    pub(super) fn log(&mut self, notice: Notice) {
+        let name = self.name();
+        match notice {
+            Notice::CrashLoop => {
+                error!(listener = %name, "crash loop: its processes keep ending soon after their start; one is started each second");
+                (self.is_looping, self.is_settled) = (true, true);
+            }
+            Notice::Recovered => {
+                info!(listener = %name, "the crash loop is over");
+                self.is_looping = false;
+            }
+            Notice::SpawnsFail => {
+                error!(listener = %name, "its process cannot be started: trying again, at growing intervals");
+            }
+            Notice::SpawnsWork => info!(listener = %name, "its process can be started again"),
+            Notice::Reloaded { .. } => info!(listener = %name, "its process was replaced"),
+        }
+    }
+}
+
+/// After which times a process that was replaced is killed, and one that was stopped: it ends by itself
+/// before. The supervisor times its own stop.
+fn timeouts(spec: &Spec) -> (u64, u64) {
+    let [drain, grace] = [spec.drain_us, spec.grace_us].map(|us| us.saturating_add(SLACK_US));
+    (drain, drain.max(grace))
+}

@@ -1,0 +1,338 @@
+//! The supervisor as the state of its event loop: what it does when the core decides something.
+
+use tracing::{debug, error, info, warn};
+use windlass_core::pool::processes::{Action, Event, Exit, Notice, Signal, WorkerId};
+use windlass_core::time::Instant;
+
+use super::child;
+use super::hooks::Hooks;
+use super::listener::{Key, Notes, SLACK_US, Supervised};
+use super::reader::Reader;
+use super::systemd::Systemd;
+use super::upgrade::Upgrade;
+use crate::error::{Error, Result};
+use crate::reactor::{Context, EventLoop};
+use crate::server::children::{
+    Crew, Parent, ParentState, Process, Report, fail, handle, run, spawn,
+};
+use crate::server::spec::{Opened, Spec};
+use crate::server::stop::{State, Stop};
+use crate::sys::handover::Inherited;
+use crate::sys::listener::{Access, Listener};
+use crate::sys::pidfd;
+use crate::sys::program::Program;
+
+/// The supervisor.
+pub(super) struct Supervisor {
+    pub(super) state: ParentState,
+    pub(super) listeners: Vec<Supervised>,
+    next_key: Key,
+    pub(super) hooks: Hooks,
+    pub(super) systemd: Systemd,
+    pub(super) inherited: Inherited,
+    pub(super) upgrade: Upgrade,
+    pub(super) reader: Option<Reader>,
+    /// All listeners were ready at some time.
+    is_served: bool,
+}
+
+pub(super) type Cx = Context<Supervisor>;
+
+/// Serves all of `listeners`, each in a process of its own, until `stop` is asked for. `inherited` is told
+/// when all of them are served.
+///
+/// # Errors
+/// It cannot go on, or cannot say where it listens. That a process ends is no error: another is started.
+pub fn serve(
+    listeners: Vec<Opened>,
+    stop: Stop,
+    inherited: Inherited,
+    program: Program,
+    hooks: Hooks,
+) -> Result<()> {
+    let mut events = EventLoop::new()?;
+    let mut supervisor = Supervisor {
+        state: ParentState::new(&mut events, stop, true)?,
+        listeners: Vec::new(),
+        next_key: 0,
+        hooks,
+        systemd: Systemd::default(),
+        inherited,
+        upgrade: Upgrade::of(program),
+        reader: None,
+        is_served: false,
+    };
+    if let Some(every) = Systemd::watchdog() {
+        // From the loop, so that it stops when the loop does.
+        events.every(every / 2, |_: &mut Supervisor, _| Systemd::alive());
+    }
+    supervisor.agree(&listeners.iter().map(|opened| &opened.spec));
+    for opened in listeners {
+        supervisor.add(&mut events, opened)?;
+    }
+    run(events, supervisor)
+}
+
+impl Parent for Supervisor {
+    type Key = Key;
+    type Notes = Notes;
+
+    fn state(&self) -> &ParentState {
+        &self.state
+    }
+
+    fn state_mut(&mut self) -> &mut ParentState {
+        &mut self.state
+    }
+
+    fn crew(&mut self, key: Key) -> Option<&mut Crew<Notes>> {
+        self.get_mut(key).map(|listener| &mut listener.crew)
+    }
+
+    fn is_own_child(&self, pid: i32) -> bool {
+        self.upgrade.is(pid)
+            || self.reader.as_ref().is_some_and(|reader| reader.child.pid() == pid)
+            || self
+                .listeners
+                .iter()
+                .any(|listener| listener.crew.iter().any(|it| it.child.pid() == pid))
+    }
+
+    fn perform(&mut self, cx: &mut Cx, key: Key, action: Action, now: Instant) {
+        let urgent = self.is_urgent();
+        let Some(listener) = self.get_mut(key) else { return };
+        match action {
+            Action::Spawn { worker, generation } => {
+                if let Err(error) = self.start(cx, key, worker, generation) {
+                    debug!("{error}");
+                    if let Some(crew) = self.crew(key) {
+                        crew.pool.handle(Event::SpawnFailed(worker), now);
+                    }
+                }
+            }
+            Action::Quit(worker) => {
+                if let Some(process) = listener.crew.get(worker) {
+                    process.notes.is_asked = true;
+                    if urgent { process.child.terminate() } else { process.child.retire() }
+                }
+            }
+            Action::Kill(worker) => {
+                let name = listener.name();
+                if let Some(process) = listener.crew.get(worker) {
+                    warn!(listener = %name, pid = process.child.pid(), "its process is killed");
+                    process.child.kill();
+                }
+            }
+            Action::Notice(notice) => {
+                listener.log(notice);
+                if !matches!(notice, Notice::Reloaded { .. }) {
+                    self.report();
+                }
+            }
+            Action::Exit => {
+                cx.remove(listener.crew.timer);
+                self.listeners.retain(|listener| listener.key != key);
+                if self.state.stop.is_requested() {
+                    self.exit_if_alone(cx);
+                }
+            }
+            // A pool of one has no connections, and the supervisor does not accept.
+            Action::Listen(_) | Action::Pass { .. } | Action::Inspect(_) | Action::Close { .. } => {
+            }
+        }
+    }
+
+    fn heard(&mut self, cx: &mut Cx, key: Key, id: WorkerId, report: Report) {
+        match report {
+            Report::Ready => {}
+            Report::Done(_) | Report::Returned(_) | Report::Retiring => return,
+        }
+        handle(self, cx, key, Event::Ready(id));
+        let Some(at) = self.listeners.iter().position(|listener| listener.key == key) else {
+            return;
+        };
+        let listener = &mut self.listeners[at];
+        // A process that has ended since serves nobody.
+        let Some(process) = listener.crew.get(id) else { return };
+        let (pid, generation) = (process.child.pid(), process.notes.generation);
+        if listener.ready(generation, pid)
+            && let Some(socket) = &listener.listener
+            && let Err(error) = (self.hooks.announce)(&listener.spec, socket.address(), pid)
+        {
+            // The program that read the lines may have ended since the start.
+            if !self.is_served && !self.inherited.is_upgrade() {
+                return fail(self, cx, error);
+            }
+            warn!("{error}");
+        }
+        self.report();
+    }
+
+    fn ended(&mut self, cx: &mut Cx, key: Key, process: Process<Notes>, exit: pidfd::Exit) {
+        let Some(listener) = self.get(key) else { return };
+        if !listener.is_leaving && !process.notes.is_asked {
+            warn!(listener = %listener.name(), pid = process.child.pid(), "its process {exit}");
+        }
+        let exit = if exit.is_success() { Exit::Clean } else { Exit::Crash };
+        handle(self, cx, key, Event::Exited { worker: process.id, exit });
+    }
+
+    fn stop(&mut self, cx: &mut Cx, _: State) {
+        Systemd::stopping();
+        self.leave(cx);
+    }
+
+    fn stop_now(&mut self, cx: &mut Cx) {
+        for key in self.keys() {
+            handle(self, cx, key, Event::Signal(Signal::StopNow));
+            self.close(key);
+        }
+        self.exit_if_alone(cx);
+    }
+
+    fn reload(&mut self, cx: &mut Cx) {
+        self.reload_all(cx);
+    }
+
+    fn upgrade(&mut self, cx: &mut Cx) {
+        self.start_upgrade(cx);
+    }
+}
+
+impl Supervisor {
+    /// One listener more.
+    pub(super) fn add(&mut self, cx: &mut Cx, opened: Opened) -> Result<()> {
+        let key = self.next_key;
+        let timer = cx.timer(move |this: &mut Self, cx| handle(this, cx, key, Event::Tick));
+        self.listeners.push(Supervised::new(key, opened, timer, cx.now())?);
+        self.next_key += 1;
+        handle(self, cx, key, Event::Tick);
+        Ok(())
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Supervised> {
+        self.listeners.iter().find(|listener| listener.key == key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Supervised> {
+        self.listeners.iter_mut().find(|listener| listener.key == key)
+    }
+
+    fn start(&mut self, cx: &mut Cx, key: Key, id: WorkerId, generation: u32) -> Result<()> {
+        let Some(it) = self.get(key) else { return Ok(()) };
+        let Some(listener) = &it.listener else {
+            return Err(Error::new("start a process for", &it.spec.address, "it was closed"));
+        };
+        let listener = listener.share()?;
+        let control = it.control.as_ref().map(Listener::share).transpose()?;
+        let child = (id, Notes { generation, is_asked: false });
+        let parent = std::process::id();
+        spawn(self, cx, key, child, move |this, channel| {
+            this.get(key).map_or(1, |it| {
+                let own = child::Own { listener, control, user: it.user.as_ref() };
+                child::live(&it.spec, &it.offer, own, channel, parent)
+            })
+        })?;
+        if let Some(it) = self.get(key) {
+            debug!(listener = %it.name(), generation, "a process was started");
+        }
+        Ok(())
+    }
+
+    /// The supervisor has as long to stop as the listener that has longest.
+    pub(super) fn agree<'a>(&mut self, specs: &(impl Iterator<Item = &'a Spec> + Clone)) {
+        let longest = |of: fn(&Spec) -> u64| specs.clone().map(of).max().unwrap_or(0);
+        self.state.stop.set_patience(longest(|spec| spec.grace_us), longest(|spec| spec.drain_us));
+    }
+
+    /// Ends every process as the stop says: when it begins, and when it is to be faster than that.
+    pub(super) fn leave(&mut self, cx: &mut Cx) {
+        self.upgrade.call_off();
+        if self.state.stop.is_over(cx.now(), usize::MAX) {
+            self.stop_now(cx);
+            return;
+        }
+        for key in self.keys() {
+            self.remove(cx, key);
+        }
+        self.state.set_deadline(cx, SLACK_US);
+        self.exit_if_alone(cx);
+    }
+
+    /// Closes a listener and asks its processes to end.
+    pub(super) fn remove(&mut self, cx: &mut Cx, key: Key) {
+        let urgent = self.is_urgent();
+        let Some(listener) = self.get_mut(key) else { return };
+        if urgent {
+            // Processes that were asked to end when their connections do are to hurry.
+            let asked = listener.crew.iter().filter(|process| process.notes.is_asked);
+            asked.for_each(|process| process.child.terminate());
+        }
+        if !std::mem::replace(&mut listener.is_leaving, true) {
+            handle(self, cx, key, Event::Signal(Signal::Stop));
+        }
+        // After they were asked: a process that finds its socket shut down without that takes it for a fault.
+        self.close(key);
+    }
+
+    /// From now on no client can connect.
+    fn close(&mut self, key: Key) {
+        if let Some(socket) = self.get_mut(key).and_then(|listener| listener.listener.take()) {
+            socket.close_everywhere();
+        }
+    }
+
+    /// Whether processes are to end within their grace, and not when their connections do.
+    fn is_urgent(&self) -> bool {
+        match self.state.stop.state() {
+            State::Running | State::Draining { retiring: true, .. } => false,
+            State::Draining { retiring: false, .. } | State::Now => true,
+        }
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.listeners.iter().map(|listener| listener.key).collect()
+    }
+
+    fn exit_if_alone(&self, cx: &mut Cx) {
+        if self.listeners.is_empty() {
+            cx.exit();
+        }
+    }
+
+    /// Once all listeners are served, tells the old binary and the service manager so.
+    pub(super) fn report(&mut self) {
+        let waits = |it: &Supervised| !it.is_settled && !it.is_leaving;
+        if self.state.stop.is_requested() || self.listeners.iter().any(waits) {
+            return;
+        }
+        if self.inherited.is_upgrade() {
+            info!("taking over from the old binary");
+        }
+        for it in &mut self.listeners {
+            let listener = it.listener.iter_mut().map(|socket| (socket, it.spec.access));
+            let control = it.control.iter_mut().map(|socket| (socket, Access::PRIVATE));
+            for (socket, access) in listener.chain(control) {
+                if socket.is_lent()
+                    && let Err(error) = socket.give_to(it.user.as_ref(), access)
+                {
+                    warn!(listener = %socket.address(), "{error}");
+                }
+                socket.adopt();
+            }
+        }
+        self.inherited.ready();
+        self.is_served = true;
+        let looping = self.listeners.iter().filter(|it| it.is_looping).count();
+        let serving = self.listeners.iter().filter(|it| !it.is_leaving).count() - looping;
+        self.systemd.ready(serving, looping);
+    }
+}
+
+/// Says why the configuration was not taken.
+pub(super) fn refuse(errors: &[String]) {
+    for error in errors {
+        error!("{error}");
+    }
+    error!("not reloaded: everything goes on as before");
+}
