@@ -85,7 +85,18 @@ impl Server {
     /// Those of them that are not the channel and the pidfd of a worker: how many workers a pool has
     /// follows the load.
     pub fn own_descriptors(&self) -> usize {
-        self.descriptors() - 2 * proc::children(self.pid()).len()
+        let look = || (proc::children(self.pid()), self.descriptors());
+        let mut before = look();
+        loop {
+            // The pace of looks. A worker that comes or goes is for a moment a child that has not both of
+            // its descriptors yet, or descriptors without a child: two looks that agree show a pool at rest.
+            thread::sleep(Duration::from_millis(10));
+            let now = look();
+            if now == before {
+                return now.1 - 2 * now.0.len();
+            }
+            before = now;
+        }
     }
 
     /// The children that live.
