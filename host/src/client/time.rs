@@ -7,7 +7,7 @@ use windlass_core::session::TimeClient;
 use windlass_core::wire::Stamp;
 
 use crate::addr::Address;
-use crate::drive::{Buffers, Connection, Next, Rules};
+use crate::drive::{Buffers, Connection, Next, Rules, Turns};
 use crate::error::{Error, Result};
 use crate::status::brief;
 use crate::sys::connect::connect;

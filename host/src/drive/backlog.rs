@@ -1,5 +1,6 @@
 //! What a connection has only at times: what could not be handed on.
 
+use super::buffer::Buffer;
 use super::pace::Pace;
 use super::transmit::OpenFile;
 
@@ -7,10 +8,8 @@ use super::transmit::OpenFile;
 /// buffers it came from, since nothing is read while there is any.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    pub(super) output: Vec<u8>,
-    /// Bytes of `output` that were sent.
-    pub(super) sent: usize,
-    pub(super) input: Vec<u8>,
+    pub(super) output: Buffer,
+    pub(super) input: Buffer,
     /// What a session sends a part of at a time.
     pub(super) file: Option<OpenFile>,
     /// How the peer keeps up, once the socket was full.
@@ -19,7 +18,7 @@ pub(super) struct Backlog {
 
 impl Backlog {
     pub(super) fn is_empty(&self) -> bool {
-        self.sent == self.output.len() && self.input.is_empty() && self.file.is_none()
+        self.output.is_empty() && self.input.is_empty() && self.file.is_none()
     }
 }
 
@@ -33,7 +32,6 @@ pub(super) struct Spare(
 const SPARE_MAX: usize = 16;
 
 impl Spare {
-    #[expect(clippy::unnecessary_box_returns, reason = "the box is what moves")]
     pub(super) fn take(&mut self) -> Box<Backlog> {
         self.0.pop().unwrap_or_default()
     }
@@ -42,9 +40,8 @@ impl Spare {
         if let Some(mut backlog) = backlog
             && self.0.len() < SPARE_MAX
         {
-            backlog.output.clear();
-            backlog.input.clear();
-            backlog.sent = 0;
+            backlog.output.consume(usize::MAX);
+            backlog.input.consume(usize::MAX);
             backlog.file = None;
             backlog.pace = None;
             self.0.push(backlog);

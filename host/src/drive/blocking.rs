@@ -6,8 +6,8 @@ use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
 use super::buffers::Buffers;
-use super::connection::Next;
 use super::job::Job;
+use super::turns::Next;
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::{clock, poll};
 

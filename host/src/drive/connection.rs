@@ -21,6 +21,7 @@ use super::linger::{self, LINGER_US, Last};
 use super::outlet::Outlet;
 use super::rules::{RulesId, TimeLimits};
 use super::transmit::{self, Did};
+use super::turns::{Next, Turns};
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::stream::Stream;
 
@@ -46,86 +47,12 @@ enum Stage {
     Lingering,
 }
 
-/// What a connection needs after its turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Next {
-    /// Another turn when the socket is ready for this, or at [`Connection::deadline`].
-    Wait(Interest),
-    /// Another turn when the others had theirs: it used up its budget.
-    Again,
-    /// It is over. Drop it.
-    Closed(Result<(), Fault>),
-}
-
 impl<S: Session + ?Sized> Connection<S> {
     /// A connection that has not moved anything yet, under the first rules of its loop.
     pub fn new(stream: Stream, session: Box<S>, now: Instant) -> Self {
         let rules = RulesId::default();
         let outlet = Outlet::new(stream, now);
         Self { outlet, stage: Stage::Open, rules, asking_us: 0, session }
-    }
-
-    /// The same, under these rules.
-    #[must_use]
-    pub fn under(self, rules: RulesId) -> Self {
-        Self { rules, ..self }
-    }
-
-    /// Takes note of an event, for a turn that comes later.
-    pub fn note(&mut self, ready: Ready) {
-        self.outlet.readiness.note(ready);
-    }
-
-    /// Moves what can be moved: at most the budget's worth of input and new output, and all of the
-    /// backlog that fits.
-    pub fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
-        self.note(ready);
-        let limits = buffers.rules(self.rules).limits;
-        buffers.input();
-        if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
-            // The others had their turns since the wait, and something may have come meanwhile: it is
-            // looked for before it is said that nothing did.
-            self.outlet.readiness.look_again();
-        }
-        let next = match self.advance(now, &limits, buffers) {
-            // Nothing is waited for but time, and the peer will not live to see it. Without this
-            // a level-triggered wait would report the dead socket for ever.
-            Ok(Next::Wait(Interest::NONE)) if self.outlet.readiness.is_dead() => {
-                Err(Peer::Reset.into())
-            }
-            // Also after `Again`: a peer that talks faster than a turn reads has no more time.
-            Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, &limits, buffers) {
-                false if next == Next::Again && buffers.reports == Reports::WhileReady => {
-                    Ok(self.rest())
-                }
-                false => Ok(next),
-                true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
-                true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
-            },
-            done => done,
-        };
-        next.unwrap_or_else(|fault| {
-            self.session.abort(fault);
-            Next::Closed(Err(fault))
-        })
-    }
-
-    /// When it wants a turn without an event: the session's own time, or the end of ours.
-    pub fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
-        let limit = self.limit(&buffers.rules(self.rules).limits, false);
-        match self.session.want().wake {
-            Wake::Now => Some(Instant::ZERO),
-            Wake::At(at) => Some(limit.map_or(at, |until| until.min(at))),
-            Wake::Never => limit,
-        }
-    }
-
-    /// How often to look whether other clients wait, if it has less time then, in microseconds.
-    pub(super) fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
-        let limits = &buffers.rules(self.rules).limits;
-        let [calm, busy] = [false, true].map(|busy| self.limit(limits, busy));
-        buffers.look_every_us(limits).filter(|_| calm != busy)
     }
 
     /// The session.
@@ -142,12 +69,6 @@ impl<S: Session + ?Sized> Connection<S> {
             self.outlet.readiness.set_writable(false);
         }
         Next::Wait(Interest { read: !write, write })
-    }
-
-    /// Ends it from this side.
-    pub fn abort(&mut self, why: Fault) {
-        self.session.abort(why);
-        self.outlet.stream.shutdown_both();
     }
 
     /// Whether it is given up now.
@@ -252,7 +173,7 @@ impl<S: Session + ?Sized> Connection<S> {
                 budget = budget.saturating_sub(rendered);
             } else if !want.read || self.outlet.readiness.has_ended() {
                 return Ok(Next::Wait(Interest::NONE));
-            } else if self.outlet.holds_input() {
+            } else if self.outlet.has_input() {
                 self.offer_again(now, limits, buffers)?;
             } else if !self.outlet.readiness.is_readable() {
                 return Ok(Next::Wait(Interest::READ));
@@ -306,12 +227,14 @@ impl<S: Session + ?Sized> Connection<S> {
         let mut input = self.outlet.take_input();
         let before = self.session.want();
         let mut out = Out::new(output);
-        let consumed = self.session.input(now, &mut input, &mut out);
+        let consumed = self.session.input(now, input.data_mut(), &mut out);
         let taken = consumed.bytes.min(input.len());
         let rendered = out.rendered();
         let stuck = taken == 0 && rendered.is_empty() && self.session.want() == before;
-        self.outlet.send([rendered, &input[..consumed.reply.min(taken)]], now, spare, limits)?;
-        self.outlet.return_input(input, taken, spare);
+        let reply = &input.data()[..consumed.reply.min(taken)];
+        self.outlet.send([rendered, reply], now, spare, limits)?;
+        input.consume(taken);
+        self.outlet.return_input(input, spare);
         if stuck { Err(stuck_with(output)) } else { Ok(()) }
     }
 
@@ -355,6 +278,68 @@ impl<S: Session + ?Sized> Connection<S> {
             self.outlet.last_moved = now;
         }
         if last == Last::Wait { Next::Wait(Interest::READ) } else { Next::Again }
+    }
+}
+
+impl<S: Session + ?Sized> Turns for Connection<S> {
+    fn note(&mut self, ready: Ready) {
+        self.outlet.readiness.note(ready);
+    }
+
+    fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
+        self.note(ready);
+        let limits = buffers.rules(self.rules).limits;
+        buffers.input();
+        if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
+            // The others had their turns since the wait, and something may have come meanwhile: it is
+            // looked for before it is said that nothing did.
+            self.outlet.readiness.look_again();
+        }
+        let next = match self.advance(now, &limits, buffers) {
+            // Nothing is waited for but time, and the peer will not live to see it. Without this
+            // a level-triggered wait would report the dead socket for ever.
+            Ok(Next::Wait(Interest::NONE)) if self.outlet.readiness.is_dead() => {
+                Err(Peer::Reset.into())
+            }
+            // Also after `Again`: a peer that talks faster than a turn reads has no more time.
+            Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, &limits, buffers) {
+                false if next == Next::Again && buffers.reports == Reports::WhileReady => {
+                    Ok(self.rest())
+                }
+                false => Ok(next),
+                true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
+                true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
+            },
+            done => done,
+        };
+        next.unwrap_or_else(|fault| {
+            self.session.abort(fault);
+            Next::Closed(Err(fault))
+        })
+    }
+
+    fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
+        let limit = self.limit(&buffers.rules(self.rules).limits, false);
+        match self.session.want().wake {
+            Wake::Now => Some(Instant::ZERO),
+            Wake::At(at) => Some(limit.map_or(at, |until| until.min(at))),
+            Wake::Never => limit,
+        }
+    }
+
+    fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
+        let limits = &buffers.rules(self.rules).limits;
+        let [calm, busy] = [false, true].map(|busy| self.limit(limits, busy));
+        buffers.look_every_us(limits).filter(|_| calm != busy)
+    }
+
+    fn abort(&mut self, why: Fault) {
+        self.session.abort(why);
+        self.outlet.stream.shutdown_both();
+    }
+
+    fn set_rules(&mut self, rules: RulesId) {
+        self.rules = rules;
     }
 }
 

@@ -6,17 +6,16 @@
 //!
 //! No model looks inside of either: what comes in another way than a stream is another variant here.
 
+use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use windlass_core::fault::Fault;
 use windlass_core::session::Session;
 use windlass_core::stream::Read;
 use windlass_core::time::Instant;
 
-use super::buffers::Buffers;
-use super::connection::{Connection, Next};
+use super::connection::Connection;
 use super::rules::RulesId;
-use crate::sys::ready::Ready;
+use super::turns::Turns;
 use crate::sys::stream::Stream;
 
 /// What an acceptor took in, until something serves it.
@@ -70,53 +69,33 @@ impl Job {
 
     /// The same, under the rules of its listener.
     #[must_use]
-    pub fn under(self, rules: RulesId) -> Self {
+    pub fn under(mut self, rules: RulesId) -> Self {
+        self.set_rules(rules);
+        self
+    }
+}
+
+impl Deref for Job {
+    type Target = dyn Turns;
+
+    fn deref(&self) -> &Self::Target {
         match self {
-            Self::Stream(connection) => Self::Stream(connection.under(rules)),
+            Self::Stream(connection) => connection,
         }
     }
+}
 
-    /// Takes note of an event, for a turn that comes later.
-    pub fn note(&mut self, ready: Ready) {
+impl DerefMut for Job {
+    fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
-            Self::Stream(connection) => connection.note(ready),
-        }
-    }
-
-    /// Moves what can be moved, and says what it needs next. It never waits.
-    pub fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
-        match self {
-            Self::Stream(connection) => connection.turn(ready, now, buffers),
-        }
-    }
-
-    /// When it wants a turn without an event.
-    pub fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
-        match self {
-            Self::Stream(connection) => connection.deadline(buffers),
-        }
-    }
-
-    /// How often to look whether other clients wait, if it has less time then, in microseconds.
-    pub(super) fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
-        match self {
-            Self::Stream(connection) => connection.look_every_us(buffers),
-        }
-    }
-
-    /// Ends it from this side.
-    pub fn abort(&mut self, why: Fault) {
-        match self {
-            Self::Stream(connection) => connection.abort(why),
+            Self::Stream(connection) => connection,
         }
     }
 }
 
 impl AsFd for Job {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Stream(connection) => connection.as_fd(),
-        }
+        (**self).as_fd()
     }
 }
 

@@ -7,9 +7,9 @@ use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
 use super::buffers::Buffers;
-use super::connection::Next;
 use super::job::Job;
 use super::table::{Entry, Table};
+use super::turns::Next;
 use crate::sys::ready::{Interest, Ready, Token};
 
 /// All jobs of one loop. Callers hold tokens; with one that is late for its job nothing happens.

@@ -6,6 +6,7 @@ use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
 use super::backlog::{Backlog, Spare};
+use super::buffer::Buffer;
 use super::pace::Pace;
 use super::readiness::Readiness;
 use super::rules::TimeLimits;
@@ -28,10 +29,10 @@ impl Outlet {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| backlog.sent < backlog.output.len())
+        self.backlog.as_ref().is_some_and(|backlog| !backlog.output.is_empty())
     }
 
-    pub(super) fn holds_input(&self) -> bool {
+    pub(super) fn has_input(&self) -> bool {
         self.backlog.as_ref().is_some_and(|backlog| !backlog.input.is_empty())
     }
 
@@ -52,8 +53,8 @@ impl Outlet {
         }
         if first.len() + then.len() > 0 {
             let backlog = self.backlog.get_or_insert_with(|| spare.take());
-            backlog.output.extend_from_slice(first);
-            backlog.output.extend_from_slice(then);
+            backlog.output.append(first);
+            backlog.output.append(then);
             self.keep_pace(now, limits);
         }
         Ok(())
@@ -66,38 +67,35 @@ impl Outlet {
         spare: &mut Spare,
         limits: &TimeLimits,
     ) -> Result<bool, Fault> {
-        while self.readiness.is_writable()
-            && let Some(backlog) = &self.backlog
-            && let rest @ [_, ..] = &backlog.output[backlog.sent..]
-        {
-            let (sent, offered) = (self.stream.send([rest, &[]]), rest.len());
-            let n = self.did_send(now, sent.map_err(self.lost(now))?, offered);
-            if let Some(backlog) = &mut self.backlog {
-                backlog.sent += n;
-            }
+        let lost = self.lost(now);
+        if let Some(backlog) = &mut self.backlog {
+            let n = backlog.output.send_to(&self.stream, &mut self.readiness).map_err(lost)?;
+            self.moved(now, n);
         }
         self.keep_pace(now, limits);
-        let Some(backlog) = &mut self.backlog else { return Ok(true) };
-        if backlog.sent < backlog.output.len() {
-            return Ok(false);
-        }
-        backlog.output.clear();
-        backlog.sent = 0;
+        let Some(backlog) = &self.backlog else { return Ok(true) };
+        let all = backlog.output.is_empty();
         if backlog.is_empty() {
             spare.give_back(self.backlog.take());
         }
-        Ok(true)
+        Ok(all)
     }
 
     /// A send of `offered` bytes. How many of them the socket took.
     pub(super) fn did_send(&mut self, now: Instant, sent: Write, offered: usize) -> usize {
         self.readiness.did_write(sent, offered);
         let Write::Moved(n) = sent else { return 0 };
-        self.last_moved = now;
-        if let Some(pace) = self.backlog.as_mut().and_then(|backlog| backlog.pace.as_mut()) {
-            pace.sent(n.get());
-        }
+        self.moved(now, n.get());
         n.get()
+    }
+
+    fn moved(&mut self, now: Instant, n: usize) {
+        if n > 0 {
+            self.last_moved = now;
+        }
+        if let Some(pace) = self.backlog.as_mut().and_then(|backlog| backlog.pace.as_mut()) {
+            pace.sent(n);
+        }
     }
 
     /// Takes note of what the peer has taken of what the kernel has for it, and that it is waited for from
@@ -125,18 +123,17 @@ impl Outlet {
     /// Keeps input that the session did not take.
     pub(super) fn hold_input(&mut self, input: &[u8], spare: &mut Spare) {
         if !input.is_empty() {
-            self.backlog.get_or_insert_with(|| spare.take()).input.extend_from_slice(input);
+            self.backlog.get_or_insert_with(|| spare.take()).input.append(input);
         }
     }
 
     /// Takes the input of the backlog.
-    pub(super) fn take_input(&mut self) -> Vec<u8> {
+    pub(super) fn take_input(&mut self) -> Buffer {
         self.backlog.as_mut().map(|backlog| std::mem::take(&mut backlog.input)).unwrap_or_default()
     }
 
-    /// Puts back the buffer of [`take_input`](Self::take_input) without its first `taken` bytes.
-    pub(super) fn return_input(&mut self, mut input: Vec<u8>, taken: usize, spare: &mut Spare) {
-        input.drain(..taken);
+    /// Puts back what is left of [`take_input`](Self::take_input).
+    pub(super) fn return_input(&mut self, input: Buffer, spare: &mut Spare) {
         if let Some(backlog) = &mut self.backlog {
             backlog.input = input;
             if backlog.is_empty() {
@@ -144,9 +141,7 @@ impl Outlet {
             }
         }
     }
-}
 
-impl Outlet {
     /// What it means for the connection that a call fails.
     pub(super) fn lost(&self, now: Instant) -> impl Fn(Errno) -> Fault + use<> {
         let waited_us = now.since(self.last_moved);

@@ -3,13 +3,14 @@
 use windlass_core::stream::{Read, Write};
 
 use crate::sys::ready::Ready;
+use crate::sys::stream::Stream;
 
 /// What the last calls and events said. Both kinds of waiting rely on it: after an edge nothing is said
 /// again, and where the level is reported a call that would block is a call too many.
 ///
 /// In one byte without a niche: a table keeps its variants in that of [`Stage`](super::Connection), which
 /// is at the end of a connection and leaves room for them.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Readiness(u8);
 
 /// The last read left something, or an event said that there is something.
@@ -29,15 +30,23 @@ const WRITABLE: u8 = 8;
 /// An event said that the connection is dead both ways.
 const DEAD: u8 = 16;
 
+/// It is no socket: a write may be cut short with room left.
+const WRITES_SHORT: u8 = 32;
+
 impl Readiness {
     /// A socket that was just connected. There is room, and events say when there is input.
     pub(crate) const fn of_socket() -> Self {
         Self(WRITABLE)
     }
 
-    /// A stream of any kind; `reads_short`: with more behind.
-    pub(crate) const fn of(reads_short: bool) -> Self {
-        Self(if reads_short { WRITABLE | READS_SHORT } else { WRITABLE })
+    /// A stream of any kind. The kernel says whether there is input: a FIFO without a writer reads as one at
+    /// its end.
+    pub(crate) fn of(stream: &Stream) -> Self {
+        match stream.is_socket() {
+            true if stream.is_unix() => Self(WRITABLE | READS_SHORT),
+            true => Self(WRITABLE),
+            false => Self(WRITABLE | READS_SHORT | WRITES_SHORT),
+        }
     }
 
     /// An event.
@@ -68,7 +77,7 @@ impl Readiness {
     /// noted that room is waited for.
     pub(crate) fn did_write(&mut self, written: Write, offered: usize) {
         match written {
-            Write::Moved(n) => self.set_writable(n.get() == offered),
+            Write::Moved(n) => self.set_writable(n.get() == offered || !self.is_socket()),
             Write::WouldBlock | Write::Nothing => self.set_writable(false),
             Write::Interrupted => {}
         }
@@ -115,24 +124,16 @@ impl Readiness {
         self.has(DEAD)
     }
 
+    /// Whether it is a socket, of those that may be something else.
+    pub(crate) fn is_socket(self) -> bool {
+        !self.has(WRITES_SHORT)
+    }
+
     fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
     }
 
     fn set(&mut self, bit: u8, on: bool) {
         self.0 = if on { self.0 | bit } else { self.0 & !bit };
-    }
-}
-
-impl std::fmt::Debug for Readiness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bits = [
-            (READABLE, "readable"),
-            (READS_SHORT, "reads short"),
-            (ENDED, "ended"),
-            (WRITABLE, "writable"),
-            (DEAD, "dead"),
-        ];
-        f.debug_set().entries(bits.iter().filter(|(bit, _)| self.has(*bit)).map(|it| it.1)).finish()
     }
 }

@@ -4,15 +4,12 @@
 //!   Token ──▶ slot: generation │ in the run queue? │ mark │ entry in the heap │ the thing
 //! ```
 //!
-//! A place that was vacated gets another generation, so a token that is late for its thing finds
-//! nothing. [`deadlines`](self) has the heap.
+//! A place that was vacated gets another generation, so a token that is late for its thing finds nothing.
 
-mod deadlines;
+use windlass_core::time::{Instant, Wake};
 
-use std::num::NonZeroU64;
-
+use super::deadlines::{At, Deadlines, Entry as Heaped, at};
 use crate::sys::ready::Token;
-use deadlines::Deadlines;
 
 /// Things of one loop by token. `M` is what the loop notes beside each of them, in bytes that a slot has
 /// to spare.
@@ -23,13 +20,12 @@ pub struct Table<T, M = ()> {
     deadlines: Deadlines,
 }
 
-pub(super) struct Slot<T, M> {
+struct Slot<T, M> {
     generation: u32,
     turn: Turn,
     mark: M,
-    /// The earliest entry in the heap, if there is one, in microseconds: half the size of an
-    /// `Option<Instant>`, for ten thousand of them.
-    armed: Option<NonZeroU64>,
+    /// The earliest entry in the heap, if there is one.
+    armed: Option<At>,
     thing: Option<T>,
 }
 
@@ -165,6 +161,65 @@ impl<T, M> Table<T, M> {
         self.slots.len()
     }
 
+    /// The deadline of a thing is `deadline`, or later. To be said whenever it may have become earlier.
+    pub fn arm(&mut self, token: Token, deadline: Instant) {
+        let (things, at) = (self.len(), at(deadline));
+        let Some(slot) = self.slot_mut(token) else { return };
+        if slot.armed.is_none_or(|armed| at < armed) {
+            slot.armed = Some(at);
+            let counts = |at, index| self.slots[index as usize].armed == Some(at);
+            self.deadlines.push((at, token.index), things, counts);
+        }
+    }
+
+    /// A thing whose deadline has come, the earliest first, and that deadline. Ask until `None`. It has no
+    /// entry any more: [`arm`](Self::arm) it, or it has no deadline from now on.
+    pub fn expired(
+        &mut self,
+        now: Instant,
+        deadline: impl Fn(&T) -> Option<Instant>,
+    ) -> Option<(Token, Instant)> {
+        let look = |entry, index: u32| {
+            let slot = &mut self.slots[index as usize];
+            if slot.armed != Some(entry) {
+                return Heaped::Stale;
+            }
+            match slot.thing.as_ref().and_then(&deadline).map(at) {
+                Some(later) if later > entry => {
+                    slot.armed = Some(later);
+                    Heaped::Early(later)
+                }
+                due => {
+                    slot.armed = None;
+                    if due.is_some() { Heaped::Due } else { Heaped::Stale }
+                }
+            }
+        };
+        let (at, index) = self.deadlines.pop(at(now), look)?;
+        let generation = self.slots[index as usize].generation;
+        Some((Token { index, generation }, Instant::from_micros(at.get())))
+    }
+
+    /// When to ask for [`expired`](Self::expired) next. It may be too early, never too late.
+    pub fn wake(&mut self, deadline: impl Fn(&T) -> Option<Instant>) -> Wake {
+        let counts = |entry, index: u32| {
+            let slot = &mut self.slots[index as usize];
+            let is_armed = slot.armed == Some(entry);
+            let has_one = is_armed && slot.thing.as_ref().and_then(&deadline).is_some();
+            if is_armed && !has_one {
+                slot.armed = None;
+            }
+            has_one
+        };
+        let first = self.deadlines.first(counts);
+        first.map_or(Wake::Never, |at| Wake::At(Instant::from_micros(at.get())))
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.deadlines.len()
+    }
+
     fn slot(&self, token: Token) -> Option<&Slot<T, M>> {
         let slot = self.slots.get(token.index as usize)?;
         (slot.generation == token.generation && slot.thing.is_some()).then_some(slot)
@@ -176,5 +231,7 @@ impl<T, M> Table<T, M> {
     }
 }
 
+#[cfg(test)]
+mod deadline_tests;
 #[cfg(test)]
 mod tests;

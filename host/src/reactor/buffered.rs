@@ -12,13 +12,11 @@
 
 use std::time::Duration;
 
-use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
-use super::buffer::Buffer;
 use super::silence::Silence;
 use super::watch::micros;
-use crate::drive::{BUDGET, READ_SIZE, Readiness};
+use crate::drive::{BUDGET, Buffer, READ_SIZE, Readiness};
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
@@ -55,7 +53,6 @@ pub enum Direction {
 pub struct Buffered {
     pub(super) stream: Stream,
     pub(super) readiness: Readiness,
-    pub(super) is_socket: bool,
     pub(super) stage: Stage,
     pub(super) input: Side,
     pub(super) output: Side,
@@ -130,13 +127,11 @@ impl Side {
 
 impl Buffered {
     pub(super) fn new(stream: Stream, stage: Stage) -> Self {
-        let is_socket = stream.is_socket();
-        let reads = is_socket || !stream.is_write_only();
+        let readiness = Readiness::of(&stream);
+        let reads = readiness.is_socket() || !stream.is_write_only();
         Self {
-            // The kernel says whether there is input: a FIFO without a writer reads as one at its end.
-            readiness: Readiness::of(!is_socket || stream.is_unix()),
             stream,
-            is_socket,
+            readiness,
             stage,
             input: Side::new(1, READ_SIZE, reads),
             output: Side::new(0, BUDGET, true),
@@ -285,27 +280,18 @@ impl Buffered {
 
     /// Sends what can be sent, and the end behind it.
     pub(super) fn flush(&mut self) {
-        let output = &mut self.output.buffer;
-        while self.output.is_on && self.readiness.is_writable() && !output.is_empty() {
-            match self.stream.send([output.data(), &[]]) {
-                Ok(written) => {
-                    self.readiness.did_write(written, output.len());
-                    if let Write::Moved(n) = written {
-                        self.output.silence.restart();
-                        output.consume(n.get());
-                        if !self.is_socket {
-                            // It takes less than there is room for.
-                            self.readiness.set_writable(true);
-                        }
-                    }
-                }
+        let Side { buffer, silence, is_on, .. } = &mut self.output;
+        if *is_on {
+            match buffer.send_to(&self.stream, &mut self.readiness) {
+                Ok(0) => {}
+                Ok(_) => silence.restart(),
                 Err(errno) => {
                     self.output_end = OutputEnd::Broken(errno);
-                    output.consume(usize::MAX);
+                    buffer.consume(usize::MAX);
                 }
             }
         }
-        let is_out = self.stage == Stage::Open && output.is_empty();
+        let is_out = self.stage == Stage::Open && buffer.is_empty();
         if is_out && self.output_end == OutputEnd::Asked {
             self.output_end = OutputEnd::Told;
             self.stream.shutdown_write();

@@ -255,7 +255,6 @@ impl<S> Context<S> {
         };
         if delay_us > 0 {
             self.sources.set_alarm(token, self.next().after(delay_us));
-            self.sources.recount(token);
         }
     }
 

@@ -2,11 +2,10 @@
 
 use windlass_core::stream::Read;
 
-use super::buffer::Buffer;
 use super::buffered::{Buffered, Direction, OutputEnd, Stage, StreamEvent};
 use super::context::Leave;
 use super::{Context, Token};
-use crate::drive::{BUDGET, LINGER_US, Last, READ_SIZE, discard};
+use crate::drive::{BUDGET, Buffer, LINGER_US, Last, READ_SIZE, discard};
 use crate::sys::Errno;
 
 /// What a buffered stream calls.
@@ -180,7 +179,7 @@ impl<S> Conversation<S> {
             // To close without a look would be a reset, if there is anything.
             return Step::Yield;
         }
-        if !self.io.is_socket || self.io.broken().is_some() {
+        if !self.io.readiness.is_socket() || self.io.broken().is_some() {
             self.io.stage = Stage::Gone;
             return Step::Wait;
         }

@@ -155,7 +155,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod buffer;
 mod buffered;
 mod context;
 mod conversation;

@@ -287,11 +287,14 @@ impl<S> Sources<S> {
     /// Sets the deadline of a timer or a descriptor: it has time again, also if its time came in this
     /// round.
     pub(super) fn set_alarm(&mut self, token: Token, at: Instant) {
-        self.forget_time_out(token);
-        if let Some(alarm) = self.table.get_mut(token).and_then(Source::alarm_mut) {
-            alarm.set(at);
-            self.table.arm(token, at);
+        let Some(mut entry) = self.table.entry(token) else { return };
+        if entry.thing.forget_time_out() {
+            entry.call_off();
         }
+        let Some(alarm) = entry.thing.alarm_mut() else { return };
+        alarm.set(at);
+        recount(&mut self.live, &mut entry);
+        self.table.arm(token, at);
     }
 
     /// A timer or a descriptor has no deadline.

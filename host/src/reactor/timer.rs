@@ -71,7 +71,6 @@ impl<S> Context<S> {
     pub fn arm_at(&mut self, token: Token, at: Instant) {
         if let Some(Source::Timer(_)) = self.sources.get(token) {
             self.sources.set_alarm(token, at);
-            self.sources.recount(token);
         }
     }
 

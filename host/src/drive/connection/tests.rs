@@ -226,11 +226,7 @@ impl<S: Session> Rig<S> {
 
     /// Bytes that are backlog because the peer does not take them.
     fn held_output(&self) -> usize {
-        self.connection
-            .outlet
-            .backlog
-            .as_ref()
-            .map_or(0, |backlog| backlog.output.len() - backlog.sent)
+        self.connection.outlet.backlog.as_ref().map_or(0, |backlog| backlog.output.len())
     }
 
     /// Memory in the backlog.

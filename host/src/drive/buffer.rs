@@ -1,8 +1,14 @@
 //! Bytes that wait in a stream's memory.
 
+use windlass_core::stream::Write;
+
+use super::readiness::Readiness;
+use crate::sys::Errno;
+use crate::sys::stream::Stream;
+
 /// A queue of bytes in one piece. Taking from the front moves nothing.
 #[derive(Debug, Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     /// What is before it was taken.
     start: usize,
@@ -12,36 +18,36 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// Takes a buffer of which the first `end` bytes are data.
-    pub(super) fn filled(bytes: Vec<u8>, end: usize) -> Self {
+    pub(crate) fn filled(bytes: Vec<u8>, end: usize) -> Self {
         debug_assert!(end <= bytes.len());
         Self { bytes, start: 0, end }
     }
 
-    pub(super) fn data(&self) -> &[u8] {
+    pub(crate) fn data(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
 
-    pub(super) fn data_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.end]
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
     /// Takes `n` bytes from the front, or all.
-    pub(super) fn consume(&mut self, n: usize) {
+    pub(crate) fn consume(&mut self, n: usize) {
         self.start += n.min(self.len());
         if self.is_empty() {
             (self.start, self.end) = (0, 0);
         }
     }
 
-    pub(super) fn append(&mut self, data: &[u8]) {
+    pub(crate) fn append(&mut self, data: &[u8]) {
         self.bytes.truncate(self.end);
         // What was taken makes room before the buffer grows, when it is the greater part: so each
         // byte is moved once at most.
@@ -53,15 +59,37 @@ impl Buffer {
         self.end = self.bytes.len();
     }
 
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Sends what the stream takes, and takes that from the front. How many bytes it was.
+    pub(crate) fn send_to(
+        &mut self,
+        stream: &Stream,
+        readiness: &mut Readiness,
+    ) -> Result<usize, Errno> {
+        let before = self.len();
+        while readiness.is_writable() && !self.is_empty() {
+            let sent = stream.send([self.data(), &[]])?;
+            readiness.did_write(sent, self.len());
+            if let Write::Moved(n) = sent {
+                self.consume(n.get());
+            }
+        }
+        Ok(before - self.len())
+    }
+
     /// Lends an empty buffer memory, if it has none.
-    pub(super) fn lend(&mut self, spare: &mut Vec<Vec<u8>>) {
+    pub(crate) fn lend(&mut self, spare: &mut Vec<Vec<u8>>) {
         if self.bytes.capacity() == 0 {
             self.bytes = spare.pop().unwrap_or_default();
         }
     }
 
     /// Gives the memory of an empty buffer back.
-    pub(super) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>) {
+    pub(crate) fn give_back(&mut self, spare: &mut Vec<Vec<u8>>) {
         if self.is_empty() && self.bytes.capacity() > 0 {
             let mut bytes = std::mem::take(self).bytes;
             if spare.len() < SPARE_MAX && bytes.capacity() <= SPARE_SIZE_MAX {
@@ -72,7 +100,7 @@ impl Buffer {
     }
 
     /// The memory, with all that is in it.
-    pub(super) fn into_inner(self) -> Vec<u8> {
+    pub(crate) fn into_inner(self) -> Vec<u8> {
         self.bytes
     }
 }

@@ -1,0 +1,98 @@
+//! The deadlines of all things in a table: one heap, corrected only where an entry comes up.
+//!
+//! A thing knows its deadline, and most deadlines move before they come: an idle timeout with every
+//! message. So moving one later costs nothing here: its entry in the heap now comes too early, and is put
+//! back at the right time when it comes up. A deadline that was cancelled leaves its entry behind. Entries
+//! that no longer count are thrown out when they are the greater part: that is constant time for each, and
+//! the heap is at most twice as long as the table, whatever came and went.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::num::NonZeroU64;
+
+use windlass_core::time::Instant;
+
+/// A deadline in microseconds: half the size of an `Option<Instant>`, for ten thousand of them. The first
+/// microsecond of all time stands for the second.
+pub(super) type At = NonZeroU64;
+
+/// `(deadline, place)`. Each thing knows its earliest entry, which is not later than its deadline; other
+/// entries of it do not count.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines(BinaryHeap<Reverse<(At, u32)>>);
+
+/// What an entry that comes up turns out to be.
+pub(super) enum Entry {
+    /// Another one overtook it, or its thing is gone or has no deadline.
+    Stale,
+    /// The deadline is later by now: the entry moves there.
+    Early(At),
+    /// It is right.
+    Due,
+}
+
+/// So few entries are not worth asking which of them count.
+const ENTRIES_MIN: usize = 64;
+
+pub(super) fn at(instant: Instant) -> At {
+    At::new(instant.as_micros()).unwrap_or(At::MIN)
+}
+
+impl Deadlines {
+    /// Adds an entry; `counts` says which of the others count, of `things` in all.
+    pub(super) fn push(
+        &mut self,
+        entry: (At, u32),
+        things: usize,
+        counts: impl Fn(At, u32) -> bool,
+    ) {
+        if self.0.len() >= ENTRIES_MIN + 2 * things {
+            let mut entries = std::mem::take(&mut self.0).into_vec();
+            entries.retain(|&Reverse((at, index))| counts(at, index));
+            // A thing may have been armed twice for one time.
+            entries.sort_unstable();
+            entries.dedup();
+            self.0 = entries.into();
+        }
+        self.0.push(Reverse(entry));
+    }
+
+    /// Takes the first entry that is due by `now`, which `look` tells from the others.
+    pub(super) fn pop(
+        &mut self,
+        now: At,
+        mut look: impl FnMut(At, u32) -> Entry,
+    ) -> Option<(At, u32)> {
+        loop {
+            let mut top = self.0.peek_mut()?;
+            let Reverse((at, index)) = *top;
+            if at > now {
+                return None;
+            }
+            match look(at, index) {
+                // Also when it is due by now: another may be due before it.
+                Entry::Early(later) => *top = Reverse((later, index)),
+                Entry::Stale => drop(PeekMut::pop(top)),
+                Entry::Due => return Some(PeekMut::pop(top).0),
+            }
+        }
+    }
+
+    /// The first entry that `counts`. It may be too early, never too late.
+    pub(super) fn first(&mut self, mut counts: impl FnMut(At, u32) -> bool) -> Option<At> {
+        loop {
+            let top = self.0.peek_mut()?;
+            let Reverse((at, index)) = *top;
+            if counts(at, index) {
+                return Some(at);
+            }
+            PeekMut::pop(top);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}

@@ -1,0 +1,43 @@
+//! What every kind of job can do.
+
+use std::os::fd::AsFd;
+
+use windlass_core::fault::Fault;
+use windlass_core::time::Instant;
+
+use super::buffers::Buffers;
+use super::rules::RulesId;
+use crate::sys::ready::{Interest, Ready};
+
+/// What a job needs after its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Another turn when the socket is ready for this, or at its [`deadline`](Turns::deadline).
+    Wait(Interest),
+    /// Another turn when the others had theirs: it used up its budget.
+    Again,
+    /// It is over. Drop it.
+    Closed(Result<(), Fault>),
+}
+
+/// What every job can do.
+pub trait Turns: AsFd {
+    /// Takes note of an event, for a turn that comes later.
+    fn note(&mut self, ready: Ready);
+
+    /// Moves what can be moved, and says what it needs next. It never waits.
+    fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next;
+
+    /// When it wants a turn without an event.
+    fn deadline(&self, buffers: &Buffers) -> Option<Instant>;
+
+    /// How often to look whether other clients wait, if it has less time then, in microseconds.
+    fn look_every_us(&self, buffers: &Buffers) -> Option<u64>;
+
+    /// Puts it under the rules of its listener.
+    fn set_rules(&mut self, rules: RulesId);
+
+    /// Ends it from this side.
+    fn abort(&mut self, why: Fault);
+}
