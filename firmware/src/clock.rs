@@ -1,8 +1,8 @@
 //! The time since boot, from the `SysTick` timer.
 //!
-//! The counter's own value makes it exact to the microsecond. Its interrupt, a hundred times a second,
-//! is how late a session's `Wake::At` can be. A device that sleeps for seconds on a battery would set
-//! an alarm for `want().wake` instead.
+//! The value of the counter makes the time exact to the microsecond. The interrupt comes a hundred
+//! times a second, so a session's `Wake::At` is at most 10 ms late. A device that sleeps for
+//! seconds on a battery would set an alarm for `want().wake` instead.
 
 use core::cell::Cell;
 
@@ -14,7 +14,7 @@ use windlass_core::time::Instant;
 
 use crate::sleep;
 
-/// Of the board's CPU, in hertz.
+/// The frequency of the board's CPU, in hertz.
 pub(crate) const CPU_HZ: u32 = 25_000_000;
 
 const CYCLES_PER_US: u32 = CPU_HZ / 1_000_000;
@@ -40,10 +40,10 @@ pub(crate) fn now() -> Instant {
     let (ticks, left) = interrupt::free(|cs| {
         let ticks = TICKS.borrow(cs).get();
         let left = SYST::get_current();
-        // The counter may have come round since interrupts went off, before or after it was read.
+        // The counter may have wrapped since interrupts were disabled, before or after it was read.
         if SCB::is_pendst_pending() { (ticks + 1, SYST::get_current()) } else { (ticks, left) }
     });
-    // It counts down, and the tick comes when it reaches 0.
+    // The counter counts down, and the interrupt comes when it reaches 0.
     let since_tick = (TICK_CYCLES - left) % TICK_CYCLES;
     Instant::from_micros(ticks * u64::from(TICK_US) + u64::from(since_tick / CYCLES_PER_US))
 }

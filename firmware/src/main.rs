@@ -1,6 +1,6 @@
 //! Windlass on bare metal: the `upper` service on the UART of a Cortex-M4.
 //!
-//! It is the smallest whole shell around the core, and meant to be copied from. There is no
+//! It is the smallest complete shell around the core, meant as a starting point. There is no
 //! allocator and no operating system, and the session is the one that the Linux host runs.
 //!
 //! - [`port`]: the loop that runs any `Session` over any byte port. It knows no hardware.

@@ -1,4 +1,4 @@
-//! A byte port, and any session on it: all that a shell without an operating system is.
+//! A byte port, and a complete shell that runs any session on it without an operating system.
 
 use windlass_core::fault::Fault;
 use windlass_core::pump::{Need, Pump};
@@ -8,14 +8,14 @@ use crate::{clock, sleep};
 
 /// A source and sink of bytes. Neither call waits.
 pub(crate) trait Port {
-    /// Moves bytes that came into the front of `buf`, and says how many: 0 when none came.
+    /// Moves received bytes to the front of `buf`, and returns their number.
     fn read(&mut self, buf: &mut [u8]) -> usize;
 
-    /// Sends bytes from the front while there is room, and says how many.
+    /// Sends bytes from the front while there is room, and returns their number.
     fn write(&mut self, bytes: &[u8]) -> usize;
 }
 
-/// Runs a session to its end. A UART tells no end of the stream, and has no half-close.
+/// Runs a session to its end. A UART has no end of the stream and no half-close.
 pub(crate) fn run<S: Session>(
     pump: &mut Pump<'_>,
     session: &mut S,

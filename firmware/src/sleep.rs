@@ -10,7 +10,7 @@ pub(crate) fn note() {
     NOTED.store(true, Ordering::Relaxed);
 }
 
-/// Returns after an interrupt; at once when one came since the last call.
+/// Returns after an interrupt; at once if one came since the last call.
 ///
 /// Between the check and WFI no handler can run, since interrupts are off; WFI wakes for a pending
 /// one all the same, and its handler runs as soon as they are on again.

@@ -7,7 +7,7 @@
 //! Sending needs no ring: the shell keeps what the device has no room for, and the transmit
 //! interrupt only ends its sleep.
 //!
-//! Registers and bits: Arm DDI 0479, Cortex-M System Design Kit, "APB UART". Where things are: Arm
+//! Registers and bits: Arm DDI 0479, Cortex-M System Design Kit, "APB UART". Addresses: Arm
 //! DAI 0386, the board's application note.
 
 #![expect(unsafe_code, reason = "registers, and the table of interrupt vectors")]
@@ -21,7 +21,7 @@ use heapless::spsc::{Consumer, Producer, Queue};
 use crate::port::Port;
 use crate::{clock, sleep};
 
-/// The bytes between the interrupt and the loop. It holds one fewer than it says.
+/// The bytes between the interrupt and the loop. It holds one byte less than its length.
 pub(crate) type Ring = Queue<u8, 64>;
 
 const BAUD: u32 = 115_200;
@@ -59,7 +59,7 @@ impl Port for Uart {
             n += 1;
         }
         if n > 0 {
-            // There is room now. If the interrupt was masked for want of it, it comes at once.
+            // There is room now. If the interrupt was masked because there was none, it comes at once.
             unmask(Irq::Receive);
         }
         n

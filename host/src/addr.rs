@@ -188,9 +188,7 @@ impl fmt::Display for AddressError {
                 "in [brackets] is an IPv6 address, one of a link with its zone: [fe80::1%eth0]"
             }
             AddressError::Port => "the port is not a number from 0 to 65535",
-            AddressError::Path => {
-                "a socket path has 1 to 107 bytes, all of characters that can be shown"
-            }
+            AddressError::Path => "a socket path has 1 to 107 bytes of printable characters",
             AddressError::Fd => "not a descriptor number",
         })
     }

@@ -1,4 +1,4 @@
-//! What the Rust peers have in common: where they listen, and what they say about it.
+//! The parts that the Rust peers share: listening, and the line that they print.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -31,8 +31,8 @@ pub fn listen(name: &str) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Whether only this client was lost. Any other failure of `accept` ends the server: a measurement
-/// that goes on without some of its clients lies.
+/// Whether only this client was lost. Any other error of `accept` ends the server, because a
+/// measurement without some of its clients would be wrong.
 pub fn only_this_client(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! The other end of a connection, with a limit to every wait.
+//! A client with a limit on every wait.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};

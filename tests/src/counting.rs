@@ -1,4 +1,4 @@
-//! The system's allocator, and a call for each time that it is asked for memory.
+//! The system's allocator, with a call for each allocation.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

@@ -1,11 +1,11 @@
-//! What the end-to-end tests of Windlass share: real processes, real sockets, and patience.
+//! The support library of the end-to-end tests: real processes, real sockets, and limits on waits.
 //!
 //! ```text
-//! tests/*.rs  ──▶  Serve ─▶ Server   a `windlass serve` of one's own, ended when dropped
+//! tests/*.rs  ──▶  Serve ─▶ Server   a `windlass serve` of the test, ended when dropped
 //!             ──▶  Supervised  a `windlass serve --config`, likewise
 //!             ──▶  Program           any other run of `windlass`, or of a foreign program
-//!             ──▶  Pty               one that believes to be on a terminal
-//!             ──▶  Client            the other end of a socket; no call of it waits for ever
+//!             ──▶  Pty               a program on a pseudo-terminal
+//!             ──▶  Client            the other end of a socket; every call has a deadline
 //! ```
 //!
 //! Rules that keep the tests solid, alone, in parallel and on a busy machine:

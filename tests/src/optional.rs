@@ -1,4 +1,4 @@
-//! What a machine may lack. Where the environment says `CI=true`, nothing may be lacking.
+//! Tools and features that a machine may lack. Under `CI=true` a missing one is a failure.
 
 /// Whether `program` is on the path. If not, the test says so and is to return.
 pub fn has(program: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What a server prints, collected by threads of the test.
+//! The output of a server, collected by threads of the test.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout};

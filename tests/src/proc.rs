@@ -1,4 +1,4 @@
-//! What `/proc` says about a process (proc(5)).
+//! Reads the state of a process from `/proc` (proc(5)).
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! A program run to its end: what went in, what came out.
+//! A program that is run to its end: its input and its output.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,6 +1,6 @@
-//! A program on a terminal: a pseudo-terminal of which the test is the screen and the keyboard.
+//! A program on a terminal: the test is the screen and the keyboard of a pseudo-terminal.
 //!
-//! What is on the screen follows from all that was written, cursor movements included: `vt100` knows.
+//! `vt100` computes the screen from the output, cursor movements included.
 
 use std::ffi::OsStr;
 use std::fs::File;

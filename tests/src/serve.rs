@@ -1,4 +1,4 @@
-//! How a `windlass serve` of one's own is started.
+//! Starts a `windlass serve` for a test.
 
 use std::ffi::OsString;
 use std::io;

@@ -1,4 +1,4 @@
-//! A running `windlass serve` of one's own.
+//! A running `windlass serve` of a test.
 
 use std::io::ErrorKind;
 use std::process::Child;

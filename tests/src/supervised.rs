@@ -1,4 +1,4 @@
-//! A `windlass serve --config` of one's own: a supervisor, and what it says as it goes on.
+//! A `windlass serve --config` of a test: a supervisor, and the lines that it prints.
 
 use std::ffi::OsString;
 use std::io;

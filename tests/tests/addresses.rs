@@ -1,7 +1,8 @@
 //! Addresses that clients connect to.
 //!
-//! - All of a name: at the first one no server answers, and the server is at the second.
-//! - One that is valid on a link only, and its zone.
+//! - All addresses of a name are tried: no server answers at the first one, and the server is at
+//!   the second.
+//! - A link-local address with its zone.
 
 use std::fs;
 use std::io::{Read, Write};

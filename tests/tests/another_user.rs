@@ -1,6 +1,6 @@
 //! Servers that root starts and that become another user (`--user`).
 //!
-//! Every process of every model is that user, for good, and all still works: workers are replaced and
+//! Every process of every model stays that user, and everything still works: workers are replaced and
 //! reloaded, a stop drains, a killed parent takes them with it, a socket file is connected to and removed.
 
 use std::fs;

@@ -1,8 +1,8 @@
-//! What the command line refuses, and what it says then: one line, and an exit code.
+//! Errors of the command line: one line, and an exit code.
 //!
 //! - 2 for wrong usage, before anything is opened.
-//! - 1 for what could not be done.
-//! - What `windlass time` makes of servers that are no time servers.
+//! - 1 for an operation that failed.
+//! - `windlass time` with servers of other protocols.
 
 use std::fs::File;
 use std::io::Write;

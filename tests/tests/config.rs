@@ -1,4 +1,4 @@
-//! `windlass serve --config`: the file, and what it may not say.
+//! `windlass serve --config`: the file, and its mistakes.
 
 use std::fs;
 use std::os::unix::fs::symlink;

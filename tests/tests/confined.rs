@@ -1,8 +1,9 @@
-//! Workers that can do nothing but serve, unless `--no-sandbox` says otherwise.
+//! Workers can only serve, unless `--no-sandbox` is given.
 //!
 //! - Every worker of a pool is confined, and children of `fork` gain no privileges.
-//! - What this kernel lacks is what a trial found out, and not that a trial was killed or could not be made.
-//! - What a confined process can do and what it cannot, `confined-under-test` tries.
+//! - The log says what this kernel lacks only if a trial showed it, not if a trial was killed or
+//!   did not start.
+//! - `confined-under-test` tries what a confined process can do and what it cannot.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

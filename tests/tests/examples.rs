@@ -1,4 +1,4 @@
-//! Each example runs to its end and shows what it claims.
+//! Each example runs to its end, and its output is as it claims.
 //!
 //! `cargo test --workspace` builds them, beside the tests. A child that an example left behind would
 //! hold its standard output open, and [`Program::run`] would not return.

@@ -1,13 +1,14 @@
-//! What peers and the system can do to a server, and what it may cost the others: nothing.
+//! Faults of peers and of the system, which must cost other clients nothing.
 //!
 //! - Descriptors run out: connected clients are served, the others wait, and no process spins.
 //! - Peers that reset, vanish, or send and never read.
-//! - Peers that say nothing are cut; peers that say little are not.
-//! - A server that is stopped for longer than its idle timeout does not blame its peers.
-//! - `select` beyond descriptor 1023 turns clients away and lives.
+//! - Connections of silent peers are closed; those of slow peers are not.
+//! - A server that is stopped for longer than its idle timeout does not close connections for that
+//!   time.
+//! - `select` closes connections beyond descriptor 1023, and goes on.
 //! - Two thousand connections at once; two thousand children that end.
 //! - Every system call is interrupted.
-//! - The world it is started in is hostile: nowhere to log, children ignored.
+//! - It is started in a hostile environment: without a standard error, with SIGCHLD ignored.
 
 use std::fs::File;
 use std::thread;

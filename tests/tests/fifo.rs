@@ -1,8 +1,8 @@
-//! `windlass fifo`: either end, writers that come and go.
+//! `windlass fifo`: both ends, with writers that come and go.
 //!
-//! - What one end writes the other prints, whole, and through a writer that leaves and returns.
+//! - The reader prints every byte of the writers, also when a writer leaves and returns.
 //! - Without a writer the reader costs nothing.
-//! - A FIFO that the reader made goes with it; one that was there stays.
+//! - A FIFO that the reader made is removed at its end; one that existed before stays.
 
 use std::fs::{self, File};
 use std::io::Write;

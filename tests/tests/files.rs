@@ -1,8 +1,9 @@
-//! The `files` service, seen by a client that knows the bytes.
+//! The `files` service, with a client that checks the bytes on the wire.
 //!
-//! - A file comes whole under every model and on every transport, in small frames and in large ones.
-//! - What is asked for and not to be had is refused, with a reason; the next client is served.
-//! - A file that becomes shorter while it is sent is seen to be cut.
+//! - A file arrives complete under every model and on every transport, in small frames and in large
+//!   ones.
+//! - A request that cannot be served is refused with a reason; the next client is served.
+//! - A client notices that a file became shorter while it was sent.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

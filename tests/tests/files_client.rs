@@ -1,8 +1,8 @@
-//! `windlass get files://`, against our server and against one that breaks its word.
+//! `windlass get files://`, with our server and with servers that break the protocol.
 //!
-//! - What came of a transfer that failed stays in a part, and `--continue` goes on from there.
-//! - Whatever goes wrong, the file has its name only when it is whole.
-//! - `--verify` finds a byte that changed on its way.
+//! - If a transfer fails, the bytes received so far stay in a part, and `--continue` resumes there.
+//! - Whatever fails, the file gets its name only when it is complete.
+//! - `--verify` detects a byte that changed.
 
 use std::fs;
 use std::io::{Read, Write};

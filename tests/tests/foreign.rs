@@ -1,4 +1,4 @@
-//! Other people's programs at the other end: `socat` and `nc` (netcat-openbsd).
+//! Foreign programs at the other end: `socat` and `nc` (netcat-openbsd).
 //!
 //! - As clients of `upper`, `echo` and `time`.
 //! - As servers of `windlass talk` and `windlass time`.

@@ -1,4 +1,4 @@
-//! What a server does without: memory in the steady state, memory for the idle, system calls.
+//! Memory and system calls that a server does not need, in the steady state and for idle connections.
 //!
 //! - Exchanging messages allocates nothing, under every event loop.
 //! - Ten thousand idle connections cost at most 128 bytes of user memory each.

@@ -1,10 +1,10 @@
-//! One direction ends and the other goes on.
+//! One direction of a connection ends, and the other goes on.
 //!
-//! - The end of the input does not cost output that is still owed (4 MiB of it).
-//! - An end that comes together with the last bytes is seen (1,000 times).
-//! - An end without any bytes is seen.
+//! - After the end of the input all pending output (4 MiB) still arrives.
+//! - An end that comes together with the last bytes is noticed (1,000 times).
+//! - An end without any bytes is noticed.
 //! - Urgent data, at which a read stops short, hides nothing that follows it.
-//! - A server that has said its last does not reset a client that is still sending.
+//! - A server that has sent its last reply does not reset a client that is still sending.
 //! - A client that leaves without reading costs the other clients nothing.
 
 use windlass_tests::{Model, Random, every_model, serve};

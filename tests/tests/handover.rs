@@ -1,7 +1,8 @@
-//! The time between two binaries: the old one serves, the new one has its sockets and is not ready.
+//! The time between two binaries of an upgrade: the old one serves, the new one has its sockets and
+//! is not ready.
 //!
-//! - Whatever comes of the new one by then, the old one serves on, on every socket and file.
-//! - What was handed over is taken for what it was, and never for what a number says.
+//! - However the new binary ends in this time, the old one goes on serving, on every socket and file.
+//! - A descriptor that was handed over is identified by what it is, never by its number alone.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};

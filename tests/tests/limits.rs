@@ -1,4 +1,4 @@
-//! What is limited, and what happens to those beyond the limit: they wait, and are served later.
+//! Limits: clients beyond a limit wait, and are served later.
 //!
 //! - `--max-connections`, under every model that serves several clients at once.
 //! - The thread pool: it grows when clients wait, up to its maximum; its queue is bounded.

@@ -1,4 +1,4 @@
-//! What a process is called, and what its log says: about which listener, in which form.
+//! The titles of processes, and their log: the listener of each line, and its form.
 
 use std::ffi::OsStr;
 

@@ -1,9 +1,9 @@
-//! Process pools that are full, besieged, or cannot fork.
+//! Process pools that are full, have silent clients, or cannot fork.
 //!
 //! - With every worker busy clients wait, nothing grows, and each is served when its turn comes.
-//! - Clients that say nothing hold workers only until their patience ends, and not the others at all
+//! - Silent clients hold workers only until their timeout ends, and do not delay other clients
 //!   while there may be more workers.
-//! - A worker that crashes at once, for ever, is not started for ever.
+//! - A worker that always crashes at once is not started at once for ever.
 //! - A pool that cannot fork serves with the workers that it has, says so once, and recovers.
 
 use std::collections::HashSet;

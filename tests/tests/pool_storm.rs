@@ -1,9 +1,10 @@
 //! Workers of a process pool are killed at random while clients come.
 //!
 //! - Only a client of a worker that was killed loses anything.
-//! - Nothing is left of the dead: no zombie, no descriptor, no memory.
+//! - Nothing is left of the killed workers: no zombie, no descriptor, no memory.
 //!
-//! It takes `WINDLASS_STORM_SECONDS`, or 6; `cargo xtask ci` has a minute of it. The counts are printed (`--nocapture`).
+//! It takes `WINDLASS_STORM_SECONDS` seconds, or 6; a minute in `cargo xtask ci`. The counts are
+//! printed (`--nocapture`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,5 +1,5 @@
-//! Datagram sockets on the loop: each datagram is one, an empty one is no end, and an error is told
-//! as readiness.
+//! Datagram sockets on the loop: each read returns one datagram, an empty datagram is no end, and
+//! an error is reported as readiness.
 //!
 //! Over the loopback interface, and between two Unix sockets, a datagram is there when the call that
 //! sent it returns. So these tests wait for nothing.

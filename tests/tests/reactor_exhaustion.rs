@@ -1,4 +1,5 @@
-//! A listener when descriptors run out: told once, no spin, no client stranded.
+//! A listener when descriptors run out: it reports that once, does not spin, and serves every
+//! client later.
 //!
 //! Alone in its binary: it lowers the limit of this process. The clients are in its queue before.
 

@@ -1,4 +1,4 @@
-//! What is done to a loop's descriptors behind its back: closed, copied, their numbers taken.
+//! Other code closes or copies the descriptors of a loop, or takes their numbers.
 //!
 //! The numbers of descriptors are the process's, so the tests here take turns. A source holds only
 //! a number; nothing closes it but the test.

@@ -1,4 +1,4 @@
-//! A loop that is forked: what the child does with it is no concern of the parent's.
+//! A loop that is forked: what the child does with it does not affect the parent.
 //!
 //! Played by `reactor-fork-under-test`, a program of one thread; it asserts on both sides.
 

@@ -1,4 +1,5 @@
-//! In the steady state a loop allocates nothing: whatever is watched, timed, echoed, put off.
+//! In the steady state a loop allocates nothing for descriptors, timers, echoed bytes and extended
+//! deadlines.
 //!
 //! The peer is in the same thread, which counts what it asks of the allocator. What a loop keeps for
 //! later it has after a few hundred rounds.

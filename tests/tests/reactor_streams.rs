@@ -1,4 +1,5 @@
-//! Buffered streams to their ends: real peers in threads of their own, megabytes, resets, FIFOs.
+//! Buffered streams from connection to end: real peers in threads of their own, megabytes, resets,
+//! FIFOs.
 //!
 //! A peer writes and reads in pieces of random size from a fixed seed, so that chunks fall anywhere.
 

@@ -1,4 +1,4 @@
-//! Service managers, with what they pass that is no listener, and in every place where they can be told.
+//! Service managers: descriptors that are not listeners, and every kind of notification socket.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, UdpSocket};

@@ -1,4 +1,4 @@
-//! What is served: `upper`, `echo` and `time`, under every model, over every stream transport.
+//! The services `upper`, `echo` and `time`, under every model, over every stream transport.
 //!
 //! - TCP over IPv4 and IPv6, Unix sockets by path and by abstract name.
 //! - Every byte value; one byte at a time; pieces of every size; several clients at once.

@@ -1,5 +1,5 @@
-//! A listener that another process holds too: the flags and the timeouts of the socket are that process's
-//! to change at any time, and no server may depend on them.
+//! A listener that another process holds too: that process can change the flags and the timeouts of
+//! the socket at any time, and no server may depend on them.
 
 use std::net::TcpListener;
 use std::thread;

@@ -1,5 +1,5 @@
-//! What is shown: nothing that a terminal obeys unless it is ours and wanted, and no panic where nothing can
-//! be shown.
+//! Printed text: no control sequences for a terminal except our own where they are wanted, and no
+//! panic when printing fails.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,5 +1,4 @@
-//! A program in its process's place: what signals do to it that it did not ask for, and of which
-//! parents it has to mind.
+//! Signals that a program did not ask for, and children that it did not start.
 //!
 //! - SIGHUP, SIGUSR1 and SIGUSR2 end no server, and cost no client its connection.
 //! - Children that the server did not start are reaped: the first process of a container is left them.

@@ -1,7 +1,7 @@
 //! How a server ends.
 //!
-//! - SIGTERM: connecting is refused at once, a conversation may finish, the exit code is 0.
-//! - A silent client is cut at the end of the grace.
+//! - SIGTERM: connections are refused at once, a conversation may finish, the exit code is 0.
+//! - The connection of a silent client is closed at the end of the grace.
 //! - A second signal ends everything at once.
 //! - SIGINT does the same, also when a terminal sends it to every process.
 //! - A group: one process for each listener, each started again when it dies; none outlives the parent.

@@ -1,8 +1,8 @@
-//! The supervisor of `windlass serve --config`: what dies is started again, what changes is replaced, and
-//! no client knows.
+//! The supervisor of `windlass serve --config`: a process that dies is started again, a listener
+//! that changes is replaced, and no client notices.
 //!
 //! - A process that is killed: a client that connects meanwhile waits, and is served by the next one.
-//! - One that dies at once is not started for ever, and that is said once.
+//! - A process that always dies at once is not started at once for ever, and one line says so.
 //! - SIGHUP applies the difference. An unchanged listener stays as it is; a mistake changes nothing.
 //! - Nothing is left behind: no process, no zombie, no descriptor.
 

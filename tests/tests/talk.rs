@@ -1,8 +1,8 @@
 //! `windlass talk`: both directions at once, each to its own end.
 //!
 //! - 8 MiB go through every model and come back whole: files and pipes on either side.
-//! - A server that closes first ends it, whatever standard input does, and that is no failure.
-//! - A reset is a failure of one line; no input is none.
+//! - If the server closes first, `talk` ends with success, whatever standard input does.
+//! - A reset is an error in one line; an empty input is no error.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,10 +1,10 @@
-//! What a client may take of a server's time: a limited part of it.
+//! Limits on the time that a client may take from a server.
 //!
-//! - A request has a limit as a whole, and so has the time in which a client takes what waits for it;
+//! - A request has a limit as a whole, and so has the time in which a client takes its pending output;
 //!   a conversation has neither.
 //! - A client's time begins when it is served.
 //! - No server works for a client that is gone.
-//! - Ten clients that do all of this badly do not keep a good one from being served.
+//! - Ten slow clients do not keep a good client from being served.
 
 use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, Ordering};

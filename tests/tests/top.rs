@@ -1,6 +1,6 @@
 //! `windlass top` on a terminal.
 //!
-//! - It shows a server, waits for one that is not there, and finds one that comes back.
+//! - It shows a server, waits for a missing one, and finds one that starts again.
 //! - However it ends, the terminal is as it was before.
 
 use std::ffi::OsStr;

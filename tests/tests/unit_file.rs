@@ -1,6 +1,7 @@
-//! Windlass works under `docs/examples/windlass.service`: all that it does is allowed there.
+//! Windlass works under `docs/examples/windlass.service`: the unit allows every system call that it
+//! makes.
 //!
-//! `strace` writes down every system call of a supervisor, its pools and its successor. No service manager
+//! `strace` records every system call of a supervisor, its pools and its successor. No service manager
 //! is needed for that, and a call that is made only once is not missed, as it is where a filter makes it fail
 //! and a fallback takes its place.
 

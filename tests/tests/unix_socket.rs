@@ -1,8 +1,9 @@
-//! The file of a Unix socket: made, replaced when it is stale, left alone when it is not ours.
+//! The file of a Unix socket: created, replaced if it is stale, left alone if it is of another server.
 //!
-//! - No server answers on it: it is replaced. A server does, or it is no socket: it stays.
-//! - Its mode and its group are those that were asked for.
-//! - It is gone when the server has ended, and not before: children do not remove it.
+//! - A socket file without a server is replaced. One with a server, or a file that is not a socket,
+//!   stays.
+//! - Its mode and its group are the configured ones.
+//! - It is removed when the server ends, and not before: children do not remove it.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;

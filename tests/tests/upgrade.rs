@@ -1,8 +1,8 @@
-//! The supervisor and its parents: sockets that are passed, what a service manager is told, and
+//! The supervisor and its parents: sockets that are passed, notifications of a service manager, and
 //! the next binary.
 //!
 //! - A socket is found by its name, its address or its number, and stays open when the server stops.
-//! - READY when all listeners are; RELOADING and READY around a reload; STOPPING; the watchdog's beat.
+//! - READY when all listeners are ready; RELOADING and READY around a reload; STOPPING; WATCHDOG.
 //! - SIGUSR2: the next binary takes the sockets over, and no client is refused; one that fails
 //!   changes nothing.
 

@@ -11,7 +11,7 @@ use cortex_m::peripheral::NVIC;
 use windlass_core::driver::blocking;
 use windlass_core::time::{Instant, Ticks, Wake};
 
-/// Of the CPU and of the timer, in hertz.
+/// The frequency of the CPU and of the timer, in hertz.
 pub const CPU_HZ: u32 = 25_000_000;
 
 /// A UART that holds one byte in each direction.
@@ -29,12 +29,12 @@ impl Uart {
         uart
     }
 
-    /// UART 0, 1 or 2, which was started.
+    /// UART 0, 1 or 2 after it was started.
     pub fn of(number: u8) -> Self {
         Self { base: 0x4000_4000 + (usize::from(number) << 12) }
     }
 
-    /// The byte that came.
+    /// The received byte.
     pub fn take(self) -> Option<u8> {
         if load(self.base + 0x04) & 0b10 == 0 {
             return None;
@@ -96,7 +96,7 @@ impl embedded_io::Write for Uart {
     }
 }
 
-/// A timer of 32 bits, which comes round after 171 seconds, as time that does not.
+/// Time that does not wrap, from a timer of 32 bits that wraps after 171 seconds.
 #[derive(Debug)]
 pub struct Timer {
     ticks: Ticks,
@@ -111,12 +111,12 @@ impl Timer {
         Self { ticks: const { Ticks::new(CPU_HZ) } }
     }
 
-    /// One that was started, for a static.
+    /// A timer that was started, for a static.
     pub const fn started() -> Self {
         Self { ticks: Ticks::new(CPU_HZ) }
     }
 
-    /// The time. Ask at least once in each round.
+    /// The time. Call it at least once in each period of the timer.
     pub fn now(&mut self) -> Instant {
         // It counts down.
         self.ticks.now(!load(0x4000_0004))
@@ -145,7 +145,7 @@ unsafe impl InterruptNumber for Irq {
     }
 }
 
-/// Lets the interrupts of UART 0 and 1 happen.
+/// Enables the interrupts of UART 0 and 1.
 pub fn unmask_uarts(_: &mut NVIC) {
     for number in 0..4 {
         // SAFETY: no critical section of the examples is a matter of masking one interrupt.

@@ -1,4 +1,4 @@
-//! A network of one machine: what is sent comes back. A driver of a real one has the same shape.
+//! A network with one machine, which receives what it sends. A driver of a real one has the same shape.
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
@@ -26,11 +26,11 @@ impl Default for Loopback {
     }
 }
 
-/// What came.
+/// A received packet.
 #[derive(Debug)]
 pub struct Came<'d>(&'d [u8]);
 
-/// Room for what goes.
+/// Room for a packet to send.
 #[derive(Debug)]
 pub struct Goes<'d> {
     packet: &'d mut [u8; MTU],

@@ -13,22 +13,22 @@ const ERASE_US: u64 = 20_000;
 #[derive(Debug)]
 pub struct Nor<const N: usize> {
     bytes: [u8; N],
-    /// Bytes from the front that are erased or written.
+    /// The number of bytes at the front that are erased or written.
     erased: usize,
-    /// When the sector behind those is erased.
+    /// When the next sector will be erased.
     erasing: Option<Instant>,
     written: usize,
-    /// Whether the file is whole.
+    /// Whether the file is complete.
     valid: bool,
 }
 
 impl<const N: usize> Nor<N> {
-    /// An empty one.
+    /// An empty flash.
     pub const fn new() -> Self {
         Self { bytes: [0; N], erased: 0, erasing: None, written: 0, valid: false }
     }
 
-    /// The file, if it is whole.
+    /// The file, if it is complete.
     pub fn file(&self) -> Option<&[u8]> {
         self.bytes.get(..self.written).filter(|_| self.valid)
     }

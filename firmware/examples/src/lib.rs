@@ -1,4 +1,4 @@
-//! What the examples share: the board, a flash that erases, and a network of one machine.
+//! The parts that the examples share: the board, a simulated flash, and a network with one machine.
 //!
 //! The programs are under `bin`, and `docs/DEVICE.md` shows parts of them. The board is the MPS2 of Arm,
 //! which QEMU has as `mps2-an385` (Cortex-M3, and good enough for a Cortex-M0) and `mps2-an386`

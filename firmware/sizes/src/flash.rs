@@ -1,4 +1,4 @@
-//! A storage of nothing in particular, with a checksum.
+//! A minimal storage with a checksum.
 
 use windlass_core::crc::Crc32;
 use windlass_core::fault::Fault;
@@ -7,14 +7,14 @@ use windlass_core::time::Instant;
 
 use crate::Port;
 
-/// Keeps what comes in a register, and compares its CRC-32.
+/// Writes received bytes to a register, and compares their CRC-32.
 #[derive(Debug)]
 pub struct Flash {
     crc: Crc32,
 }
 
 impl Flash {
-    /// Nothing is kept yet.
+    /// A storage without bytes.
     pub const fn new() -> Self {
         Self { crc: Crc32::new() }
     }

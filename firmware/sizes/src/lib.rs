@@ -1,9 +1,9 @@
-//! What the images share: a port and a clock that the optimiser knows nothing about.
+//! The parts that the images share: a port and a clock that the optimiser cannot see through.
 //!
-//! Each file under `bin` is an image with one machine, `empty` has none, and `cargo xtask size` shows
-//! what the others weigh more than that one. The panic handler calls a function that is nowhere: an
-//! image from which it can be reached does not link. So that these images link is the proof that no
-//! machine has a path to a panic.
+//! Each file under `bin` is an image with one machine; `empty` has none. `cargo xtask size` shows how many bytes
+//! the others have more than `empty`. The panic handler calls a function that does not exist: an
+//! image with a path to it does not link. So an image that links proves that its machine
+//! has no path to a panic.
 #![no_std]
 #![expect(unsafe_code, reason = "registers, and a symbol that is nowhere")]
 
@@ -21,7 +21,7 @@ use windlass_core::pump::Pump;
 use windlass_core::session::Session;
 use windlass_core::time::{Instant, Wake};
 
-// What a session costs where a pointer has 32 bits, beside the memory that is lent to it.
+// The size of a session on a 32-bit processor, beside the memory that is lent to it.
 #[cfg(target_pointer_width = "32")]
 const _: () = {
     assert!(size_of::<windlass_core::session::Upper>() <= 16);
@@ -40,7 +40,7 @@ impl Port {
         Self(())
     }
 
-    /// What came.
+    /// The received byte.
     pub fn read(&mut self, buf: &mut [u8]) -> usize {
         let mut n = 0;
         for slot in buf {
@@ -53,7 +53,7 @@ impl Port {
         n
     }
 
-    /// Sends what there is room for.
+    /// Sends as many bytes as there is room for.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
         let mut n = 0;
         for &byte in bytes {
@@ -135,7 +135,7 @@ pub fn lend<const N: usize>() -> &'static mut [u8; N] {
     unsafe { &mut *(address as *mut [u8; N]) }
 }
 
-/// Has the optimiser keep `number`.
+/// Makes the optimiser keep `number`.
 pub fn keep(number: usize) {
     store(0x4000_0014, u32::try_from(number).unwrap_or_default());
 }
@@ -190,7 +190,7 @@ macro_rules! image {
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe extern "C" {
-        /// Is nowhere. If the linker looks for it, the image can panic.
+        /// Does not exist. If the linker needs it, the image can panic.
         fn a_machine_of_windlass_core_can_panic() -> !;
     }
     // SAFETY: an image with this call does not link.

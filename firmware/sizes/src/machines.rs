@@ -1,4 +1,4 @@
-//! A use of each machine. What an image does not call is not in it.
+//! A use of each machine. An image contains only what it calls.
 
 use windlass_core::file::{DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
@@ -10,9 +10,9 @@ use windlass_core::wire::Stamp;
 
 use crate::{Flash, Port, keep, lend, now, number, run, run_over_link};
 
-/// What a session runs over.
+/// The transport of a session.
 pub trait Line {
-    /// Runs it to its end.
+    /// Runs a session to its end.
     fn run<S: Session>(session: &mut S, storage: &mut impl Storage);
 }
 
@@ -168,7 +168,7 @@ pub fn encoder() {
     }
 }
 
-/// Nothing but the port: what the others are compared with. How much came.
+/// Only the port: the other images are compared with this one. Returns the number of received bytes.
 pub fn empty() -> usize {
     let (rx, tx) = (lend::<64>(), lend::<64>());
     let mut port = Port::new();

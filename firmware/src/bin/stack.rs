@@ -1,6 +1,6 @@
-//! How much stack a session takes: each runs over a port in memory, on a stack that was painted.
+//! Measures the stack of each session: it runs over a port in memory, on a painted stack.
 //!
-//! It runs under QEMU, prints a line for each session, and ends with a failure when one takes more
+//! It runs under QEMU, prints a line for each session, and ends with a failure if one takes more
 //! than it may.
 #![no_std]
 #![no_main]
@@ -21,13 +21,13 @@ use windlass_core::session::{FilesClient, FilesServer, Session, TimeClient, Time
 use windlass_core::time::Instant;
 use windlass_core::wire::Stamp;
 
-/// Bytes of stack that a session may take, its driver included, the memory that is lent not.
+/// The largest stack of a session with its driver, in bytes, without the lent memory.
 const STACK_MAX: usize = 512;
 
-/// The same for a server of files, which lays out its answer on the stack.
+/// The largest stack of a server of files, which builds its answer on the stack.
 const SERVER_MAX: usize = 1024;
 
-/// Bytes that are painted.
+/// The painted part of the stack, in bytes.
 const PAINTED: usize = 4096;
 const PAINT: u32 = 0xa5a5_5a5a;
 
@@ -40,7 +40,7 @@ static __INTERRUPTS: [extern "C" fn(); 1] = [on_interrupt];
 
 extern "C" fn on_interrupt() {}
 
-/// A file that is kept as its checksum, or sent as it lies in memory.
+/// A file: a received one is kept as its checksum, and one in memory is sent.
 struct Memory(Crc32);
 
 impl Storage for Memory {
@@ -88,7 +88,7 @@ fn run(session: &mut dyn Session, pump: &mut Pump<'_>, mut input: &[u8]) -> Resu
     }
 }
 
-/// Copies what fits, and says how much that was.
+/// Copies as many bytes as fit, and returns their number.
 fn copy(to: &mut [u8], from: &[u8]) -> usize {
     let n = to.len().min(from.len());
     for (to, from) in to.iter_mut().zip(from) {
@@ -97,7 +97,7 @@ fn copy(to: &mut [u8], from: &[u8]) -> usize {
     n
 }
 
-/// Bytes of stack that a run takes.
+/// The stack of a run, in bytes.
 #[inline(never)]
 fn measure(session: &mut dyn Session, pump: &mut Pump<'_>, input: &[u8]) -> usize {
     pump.reset();

@@ -1,4 +1,4 @@
-//! Clients that connect, ask, read the answer to its end, and connect again.
+//! Clients that connect, send a request, read the answer to its end, and connect again.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use crate::sys::epoll::Epoll;
 use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
 
-/// A crowd of such clients.
+/// These clients.
 pub(super) struct Connects {
     epoll: Epoll,
     at: SocketAddr,
@@ -24,7 +24,7 @@ pub(super) struct Connects {
 
 struct Client {
     stream: Stream,
-    /// Whether the kernel was asked to report room for the question.
+    /// Whether the kernel was asked to report room for the request.
     asking: bool,
     answer: Vec<u8>,
 }
@@ -73,7 +73,7 @@ impl Connects {
         }
     }
 
-    /// Begins to connect, and asks if that can be done at once, as on loopback it can.
+    /// Begins to connect, and sends the request if the connection is there at once, as on loopback.
     fn open(&self, index: usize) -> Result<(Stream, bool)> {
         let stream = start(self.at).map_err(Error::of("connect to", self.at))?;
         let asking = !self.speaks.question().is_empty() && !self.is_asked(&stream)?;
@@ -84,12 +84,12 @@ impl Connects {
         Ok((stream, asking))
     }
 
-    /// Asks. False: not yet, there is no room.
+    /// Sends the request. Returns false if there is no room yet.
     fn is_asked(&self, stream: &Stream) -> Result<bool> {
         let question = self.speaks.question();
         loop {
             match stream.send([question, &[]]).map_err(Error::of("send to", self.at))? {
-                // It is shorter than any socket's buffer.
+                // The request is shorter than any socket's buffer.
                 Write::Moved(_) => return Ok(true),
                 Write::WouldBlock | Write::Nothing => return Ok(false),
                 Write::Interrupted => {}
@@ -108,7 +108,7 @@ impl Connects {
         Ok(())
     }
 
-    /// Reads what is there. True at the end of a whole answer.
+    /// Reads the available bytes. Returns true at the end of a complete answer.
     fn receive(&mut self, index: usize) -> Result<bool> {
         let Client { stream, answer, .. } = &mut self.clients[index];
         let mut buf = [0; 512];

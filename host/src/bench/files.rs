@@ -1,4 +1,4 @@
-//! One client that fetches a file again and again.
+//! One client that downloads a file again and again.
 
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -21,7 +21,7 @@ use crate::sys::ready::Interest;
 use crate::sys::stream::Stream;
 use crate::sys::{clock, poll};
 
-/// Bytes of the file.
+/// The size of the file in bytes.
 const SIZE: u64 = 256 << 20;
 
 /// A file to be served, in a folder of its own.
@@ -31,7 +31,7 @@ impl Folder {
     pub(super) fn new() -> Result<Self> {
         let fail = Error::of("make the folder of", "a file to be served");
         let folder = tempfile::tempdir().map_err(fail)?;
-        // No hole: those cost the kernel other work than bytes.
+        // The file has no hole, because reading a hole costs the kernel other work.
         let bytes: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
         let path = folder.path().join(NAME);
         std::fs::write(&path, bytes).map_err(Error::of("write", printable(&path)))?;
@@ -54,7 +54,7 @@ pub(super) struct Fetches {
 }
 
 impl Fetches {
-    /// Asks for frames of at most `frame` bytes.
+    /// Makes a client that requests frames of at most `frame` bytes.
     pub(super) fn new(at: SocketAddr, frame: usize, speaks: Speaks) -> Result<Self> {
         let question = match speaks {
             Speaks::Http => format!("GET /{NAME} HTTP/1.0\r\n\r\n").into_bytes(),
@@ -72,7 +72,7 @@ impl Fetches {
         Ok(Self { at, question, speaks, buf: vec![0; 256 * 1024] })
     }
 
-    /// Fetches for at least `us` microseconds; how many MiB came, and how long it took.
+    /// Downloads for at least `us` microseconds. Returns how many MiB arrived, and the time.
     pub(super) fn run(&mut self, us: u64) -> Result<Done> {
         let begin = clock::now();
         let mut bytes = 0;
@@ -89,7 +89,7 @@ impl Fetches {
         let stream = start(self.at).map_err(Error::of("connect to", self.at))?;
         self.wait(&stream, Interest::WRITE)?;
         match stream.send([&self.question, &[]]).map_err(Error::of("send to", self.at))? {
-            // It is shorter than any socket's buffer.
+            // The request is shorter than any socket's buffer.
             Write::Moved(_) => {}
             Write::WouldBlock | Write::Nothing | Write::Interrupted => {
                 return Err(Error::new("send to", self.at, "there is no room"));
@@ -107,7 +107,7 @@ impl Fetches {
                             .map_err(Error::of("receive from", self.at))?,
                     };
                 }
-                // By HTTP the head came too.
+                // Over HTTP the head of the answer arrived too.
                 Read::Eof if came >= SIZE => return Ok(SIZE),
                 Read::Eof => return Err(Error::new("receive from", self.at, "it is not whole")),
                 Read::WouldBlock => self.wait(&stream, Interest::READ)?,
@@ -125,7 +125,7 @@ impl Fetches {
     }
 }
 
-/// How many bytes of the file are in what came. They are not kept.
+/// How many bytes of the file are in the received bytes, which are not kept.
 fn body_of(
     client: &mut FilesClient<'_, [u8; REQUEST_MAX]>,
     mut input: &[u8],

@@ -12,7 +12,7 @@ use crate::sys::epoll::Epoll;
 use crate::sys::ready::{Interest, Token};
 use crate::sys::stream::Stream;
 
-/// What a run of the load did.
+/// The result of a run of the load.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Done {
     pub(super) count: u64,
@@ -31,7 +31,7 @@ pub(super) struct Messages {
     clients: Vec<Client>,
     message: Vec<u8>,
     expected: Vec<u8>,
-    /// Messages under way on each connection.
+    /// Messages in flight on each connection.
     depth: u64,
     buf: Vec<u8>,
 }
@@ -39,12 +39,12 @@ pub(super) struct Messages {
 struct Client {
     stream: Stream,
     interest: Interest,
-    /// Bytes in all.
+    /// The total of bytes.
     sent: u64,
     received: u64,
 }
 
-/// A server that says nothing for so long has lost a message, in microseconds.
+/// A server that sends nothing for this time has lost a message, in microseconds.
 pub(super) const SILENCE_US: u64 = 10_000_000;
 
 impl Messages {
@@ -170,7 +170,7 @@ impl Messages {
     }
 }
 
-/// Begins to connect, and watches for what the server says.
+/// Begins to connect, and watches for replies of the server.
 fn open(epoll: &Epoll, at: SocketAddr, index: usize) -> Result<Stream> {
     let stream = start(at).map_err(Error::of("connect to", at))?;
     epoll

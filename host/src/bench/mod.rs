@@ -1,10 +1,10 @@
-//! Measures servers side by side: ours under each model, and any other that prints a `listening`
+//! Compares servers: Windlass under each model, and any other server that prints a `listening`
 //! line.
 //!
-//! The server has one processor and the load the other. Both saturate, so messages per second
-//! mostly tell how fast the load is; what a server costs is its CPU time per message. Each
-//! round runs every server once, so that a machine that drifts drifts for all, and the table shows
-//! medians.
+//! The server has one processor and the load the other. Both are saturated, so messages per second
+//! mostly show how fast the load is; the cost of a server is its CPU time per message. Each round
+//! runs every server once, so that a change of the machine's speed affects all of them, and the
+//! table has medians.
 
 mod connects;
 mod files;
@@ -38,7 +38,8 @@ pub enum Question {
     /// command of a peer, `FOLDER` is the folder of the file; a peer with `http` in its `listening`
     /// line is asked for it by HTTP.
     Files,
-    /// Replies on the luckiest and the unluckiest of 50 connections with 1 MB messages.
+    /// Replies on the connections with the most and the fewest, of 50 connections with messages of
+    /// 1 MB.
     Fairness,
     /// Private memory of an idle connection.
     Memory,
@@ -51,10 +52,10 @@ pub enum Question {
 pub struct Plan {
     /// The quantity to measure.
     pub question: Question,
-    /// Our models.
+    /// The models of Windlass.
     pub models: Vec<Model>,
-    /// Other servers, by name and command. Each prints a `listening` line as ours do. Ratios are to
-    /// the first of them, or else to the first model.
+    /// Other servers, by name and command. Each prints a `listening` line as Windlass does. Ratios
+    /// are to the first of them, or else to the first model.
     pub peers: Vec<(String, String)>,
     /// Numbers of connections.
     pub connections: Vec<usize>,
@@ -64,11 +65,11 @@ pub struct Plan {
     pub seconds: f64,
     /// Runs of each server; the table shows the median.
     pub rounds: usize,
-    /// Options for our servers.
+    /// Options of `windlass serve`.
     pub options: Vec<String>,
 }
 
-/// The processors of the two sides.
+/// The processors of the server and of the load.
 const SERVER_CPU: usize = 0;
 const LOAD_CPU: usize = 1;
 
@@ -156,11 +157,11 @@ fn measure(
             Ok(Cell { per: most / fewest.max(1.0), ..done.cell() })
         }
         Question::Memory => {
-            // The first connection makes the table and the buffers, and is not idle.
+            // The first connection allocates the table and the buffers, so it is not counted.
             Messages::connect(at, 1, 64, 1)?.run(50_000)?;
             let before = target.private_bytes()?;
             let mut crowd = Messages::connect(at, connections, 64, 1)?;
-            // Each is answered once: then the server has certainly taken it in.
+            // Each is answered once, so the server has certainly accepted it.
             crowd.answer_each()?;
             let bytes = target.private_bytes()?.saturating_sub(before);
             Ok(Cell { per: bytes as f64 / connections as f64, per_second: 0.0 })
@@ -174,7 +175,7 @@ fn measure(
     }
 }
 
-/// The server's CPU time for each thing the load did in `us`, after a warm-up.
+/// The server's CPU time per unit of the load in `us` microseconds, after a warm-up.
 fn timed(target: &Target, us: u64, mut load: impl FnMut(u64) -> Result<Done>) -> Result<Cell> {
     load(us / 4)?;
     let before = target.cpu_ns()?;

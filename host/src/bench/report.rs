@@ -1,4 +1,4 @@
-//! The table.
+//! The table of results, and the line of progress.
 
 use std::fmt;
 use std::io::stderr;
@@ -12,13 +12,13 @@ use crate::standard;
 /// One run of one server.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cell {
-    /// What is asked for: nanoseconds, bytes, calls or a ratio, per message or connection.
+    /// The measured figure: nanoseconds, bytes, calls or a ratio, per message or connection.
     pub(super) per: f64,
     /// Messages or connections per second.
     pub(super) per_second: f64,
 }
 
-/// Says on standard error what is being measured: in one line of a terminal, which makes room for the
+/// Prints on standard error what is being measured: in one line of a terminal, which is replaced by the
 /// table, or in a line each time.
 pub(super) struct Progress {
     escapes: bool,
@@ -40,7 +40,7 @@ impl Progress {
     }
 }
 
-/// Where the bench fails, too: the reason begins a line.
+/// Also if the bench fails, so that the reason begins a line.
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();

@@ -19,12 +19,12 @@ pub(super) enum Kind {
     Peer { name: String, command: String },
 }
 
-/// What a server is asked under [`Question::Connects`](super::Question::Connects).
+/// The request to a server under [`Question::Connects`](super::Question::Connects).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaks {
-    /// Nothing: it says the time.
+    /// None: the server sends the time.
     Ours,
-    /// `GET /` by HTTP/1.0: web servers have no service that speaks first.
+    /// `GET /` by HTTP/1.0: a web server has no service without a request.
     Http,
 }
 
@@ -36,9 +36,9 @@ pub(super) struct Target {
     pub(super) address: Address,
     pub(super) speaks: Speaks,
     pid: i32,
-    /// The server, or the strace around it.
+    /// The process of the server, or of the strace around it.
     child: Child,
-    /// Where strace writes its counts.
+    /// The file with the counts of strace.
     trace: Option<PathBuf>,
 }
 
@@ -83,7 +83,7 @@ impl Target {
             return Err(Error::new("start", kind, "the command is empty"));
         };
         let mut command = Command::new(program);
-        // Also when this process is killed: nothing is left running.
+        // The server also ends if this process is killed.
         account::end_with_us(&mut command);
         let mut child = command
             .args(args)
@@ -116,12 +116,12 @@ impl Target {
         account::private_bytes(self.pid)
     }
 
-    /// Whether the server is not the process that was started, but one that this started.
+    /// Whether the server is a child of the process that was started.
     fn is_wrapped(&self) -> bool {
         i32::try_from(self.child.id()) != Ok(self.pid)
     }
 
-    /// Ends it; how many system calls strace counted.
+    /// Ends the server. Returns how many system calls strace counted.
     pub(super) fn traced_calls(mut self) -> Result<u64> {
         let Some(trace) = self.trace.take() else { return Ok(0) };
         process::terminate(self.pid);
@@ -138,7 +138,7 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        // Twice: the first one drains, and there is nothing worth waiting for.
+        // Twice: after the first signal the server would drain, which is not needed here.
         process::terminate(self.pid);
         process::terminate(self.pid);
         // A program that started the server may have to clean up after it.

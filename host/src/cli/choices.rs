@@ -1,4 +1,4 @@
-//! What can be chosen by name on the command line: services, models, formats, questions.
+//! The names of services, models, formats and questions on the command line.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;

@@ -1,7 +1,7 @@
-//! The configuration: a TOML file, and everything that is wrong with it, by line and column.
+//! The configuration: a TOML file, and every mistake in it, with line and column.
 //!
-//! Each key of a listener is read by itself, so that one mistake hides no other; then all that are good
-//! together, as the options of a command line.
+//! Each key of a listener is read by itself, so that one mistake hides no other; then all good keys
+//! together, as options of a command line.
 
 mod value;
 
@@ -23,30 +23,30 @@ use crate::sys::process::SingleThreaded;
 use crate::sys::reader::Reading;
 use value::{Entry, Value, Wrong, missing, table, unknown};
 
-/// What the file says beside its listeners.
+/// The keys of the file beside its listeners.
 #[derive(Debug)]
 struct Top {
     grace: Micros,
     drain: Micros,
 }
 
-/// A file under examination.
+/// A file that is being read, and its mistakes so far.
 struct File<'a> {
     path: &'a Path,
     text: &'a str,
-    /// Where each line begins.
+    /// The offset of each line.
     lines: Vec<usize>,
     survey: Survey<usize>,
-    /// Each with its place: lines are told in the order of the file.
+    /// The mistakes with their offsets; they are reported in the order of the file.
     errors: Vec<(usize, String)>,
 }
 
-/// Reads the configuration at `path`, which says for `grace` and `drain` what differs from these.
+/// Reads the configuration at `path`, with these defaults for `grace` and `drain`.
 ///
-/// With `is_check`, what would be opened is looked at more closely.
+/// With `is_check`, more is checked of what would be opened.
 ///
 /// # Errors
-/// Every mistake that can be told from the others, a line each.
+/// Every independent mistake, each in a line.
 pub(super) fn read(
     path: &Path,
     grace: Micros,
@@ -59,7 +59,7 @@ pub(super) fn read(
     parse(path, text_of(path, &text)?, Top { grace, drain }, is_check)
 }
 
-/// The same of what the file says, while a server runs.
+/// As [`read`], from the text of the file, while a server runs.
 ///
 /// # Errors
 /// As [`read`].
@@ -84,7 +84,7 @@ fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Vec<Spec>,
     let specs = if errors.is_empty() {
         file.read(table.get_ref(), top)
     } else {
-        // What a broken file means beyond that is guessing.
+        // What else a broken file means would be a guess.
         for error in &errors {
             file.complain(error.span().map_or(0, |span| span.start), error.message());
         }
@@ -164,7 +164,7 @@ impl File<'_> {
             return;
         }
         let new = listeners(&serve, Names(""), top.grace, top.drain);
-        // What follows from a mistake that was told already is none.
+        // A mistake that follows from one that was reported already is not reported.
         let wrong = new.wrong.iter().filter(|wrong| !wrong.about.iter().any(|key| is_bad(key)));
         for wrong in wrong {
             self.complain(place(wrong.about[0]), &wrong.message);
@@ -196,8 +196,8 @@ impl File<'_> {
         let line = self.line_of(at);
         let before = self.text.get(self.lines[line - 1]..at).unwrap_or_default();
         let column = before.chars().count() + 1;
-        // One line each, whatever a string in the file holds, and nothing that a terminal would take
-        // for a command.
+        // One line for each mistake, whatever a string in the file contains, without characters
+        // that a terminal would take for a command.
         let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
         let (path, what) = (printable(self.path), printable(&what));
         self.errors.push((at, format!("{path}:{line}:{column}: {what}")));

@@ -1,4 +1,4 @@
-//! How values of the configuration are read: by the rules of the command line, with its words.
+//! Reads values of the configuration by the rules of the command line.
 
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `windlass completions` and `windlass man`: what the options say of themselves, for a shell and for man(1).
+//! `windlass completions` and `windlass man`: the options, for a shell and for man(1).
 
 use std::path::Path;
 

@@ -25,7 +25,8 @@ use crate::sys::{Signal, signals};
 use crate::{log, standard};
 use args::{Args, Command, FifoEnd};
 
-/// Runs the program. 0: done. 1: it failed, and one line on standard error says why. 2: wrong usage.
+/// Runs the program, and returns its exit code. 0: done. 1: failed; one line on standard error says
+/// why. 2: wrong usage.
 pub fn main() -> ExitCode {
     signals::prepare_process();
     let args = match Args::try_parse() {
@@ -50,7 +51,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Help and version go to standard output and are no errors; an error is one line.
+/// Help and version go to standard output, and are not errors; an error is one line.
 fn wrong_usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     let text = error.render();
@@ -74,7 +75,7 @@ fn wrong_usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// clap says what is wrong in its first paragraph, and what may have been meant (`tip:`) in the next.
+/// The first paragraph of clap's message has the error, and the next one (`tip:`) a suggestion.
 fn one_line(text: &str) -> String {
     let mut paragraphs = text.split("\n\n");
     let first = paragraphs.next().unwrap_or_default();
@@ -88,11 +89,11 @@ fn one_line(text: &str) -> String {
 enum Failure {
     /// The options contradict each other.
     Usage(clap::Error),
-    /// It could not be done.
+    /// The operation failed.
     Error(Error),
-    /// It could not be done, for several reasons, a line each.
+    /// The operation failed for several reasons, each in a line.
     Lines(Vec<String>),
-    /// A signal ended it, and it has cleaned up.
+    /// A signal ended the command, and it has cleaned up.
     Signal(Signal),
 }
 

@@ -1,4 +1,4 @@
-//! From options to what is to be served: the same for the command line and the configuration.
+//! From options to listeners: the same rules for the command line and the configuration.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use crate::printable::printable;
 use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits};
 use crate::sys::listener::Access;
 
-/// What runs without a word on the command line: each service of streams, each under a model that
+/// The built-in configuration: each service of streams, each under a model that
 /// suits it, on loopback.
 const BUILT_IN: [(Service, Model, &str); 5] = [
     (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
@@ -27,23 +27,23 @@ const BUILT_IN: [(Service, Model, &str); 5] = [
 /// Options that contradict each other.
 #[derive(Debug)]
 pub(super) struct Wrong {
-    /// Those options; the message is about the first of them first.
+    /// These options; the message names the first one first.
     pub(super) about: Vec<&'static str>,
     pub(super) message: String,
 }
 
-/// What is to be served, and what is wrong with it: all of that.
+/// The listeners, and every mistake.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) specs: Vec<Spec>,
     pub(super) wrong: Vec<Wrong>,
 }
 
-/// How options are called where they were written: `--max-threads`, `max-threads`.
+/// How options are written: `--max-threads` on the command line, `max-threads` in the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Names(pub(super) &'static str);
 
-/// What `serve` asks for: its listeners.
+/// The listeners that `serve` asks for.
 pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micros) -> Plan {
     let mut wrong = Vec::new();
     let limits = limits(serve, names, &mut wrong);
@@ -127,7 +127,7 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     let Some(service) = serve.service() else {
         let has_root = serve.root.is_some();
         if !has_root {
-            info!("files is not served: there is no --root");
+            info!("the service files is not started: --root is not given");
         }
         return built_in().filter(|&(of, ..)| of != Service::Files || has_root).collect();
     };
@@ -190,7 +190,7 @@ fn limits(serve: &Serve, names: Names, wrong: &mut Vec<Wrong>) -> Limits {
         given.map_or(default, |given| Some(given.0)).filter(|&us| us > 0)
     };
     let idle_us = or(serve.idle_timeout, limits.time.idle_us);
-    // An idle timeout that is shorter than the default of a request is meant for requests too.
+    // An idle timeout that is shorter than the default for a request also limits requests.
     let request_us = limits.time.request_us.min(idle_us).or(limits.time.request_us);
     Limits {
         max_connections: serve.max_connections.map_or(usize::MAX, |n| n as usize),

@@ -40,16 +40,16 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
             .iter()
             .try_for_each(|spec| print_line(&described("would serve", spec)))?);
     }
-    // What is passed is taken before anything else is opened: no number is ours by then.
+    // Passed descriptors are taken before any other file is opened, so no number can be one of ours.
     let mut inherited = Inherited::take()?;
     let places = Spec::claim(specs, &mut inherited)?;
-    // Before a socket file exists, so that a stop at any moment takes it away.
+    // Before a socket file exists, so that it is removed whenever the server is stopped.
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let program = Program::current()?;
     let files = process::raise_nofile();
     let mut members = Spec::open(places, &mut inherited)?;
     if args.config.is_none() {
-        // Nothing is forked yet, and no thread runs: whatever serves is this user.
+        // No process is forked and no thread runs yet, so every process that serves has this user.
         let users: Vec<_> = members.iter_mut().filter_map(|member| member.user.take()).collect();
         users.first().map_or(Ok(()), User::assume)?;
     }
@@ -77,7 +77,7 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     Ok(())
 }
 
-/// What opening them would say, before it is done.
+/// The errors that opening the listeners would give, before they are opened.
 fn check(serve: &Serve, specs: &[Spec]) -> std::result::Result<(), Failure> {
     let found = Survey::new(true).look(serve, specs, |_| ());
     let line = |found: Found<()>| match found.what {

@@ -1,4 +1,4 @@
-//! `windlass status`: the state of a server, for people and for scripts.
+//! `windlass status`: prints the state of a server, as text or as JSON.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(super) fn status(path: &Path, json: bool, timeout_us: u64) -> Result<()> {
     print_line(&if json { line } else { page(&status) })
 }
 
-/// The scoreboard on its first line, alone; then everything else.
+/// The scoreboard alone on the first line, then everything else.
 fn page(status: &Status) -> String {
     let Status { service, model, address, pid, generation, limits, counters, .. } = status;
     let Limits { max_workers, min_spare, max_spare, requests_per_worker } = limits;

@@ -1,4 +1,4 @@
-//! What listeners ask of the machine and of each other: found before anything is opened.
+//! Checks that listeners can be opened, on this machine and beside each other, before any is opened.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,15 +17,15 @@ use crate::sys::Errno;
 use crate::sys::root::Root;
 use crate::sys::user::User;
 
-/// The listeners so far. `P` is where each is written.
+/// The listeners so far. `P` is the place of each in the command line or file.
 #[derive(Debug)]
 pub(super) struct Survey<P> {
     taken: HashMap<Socket, (Address, P)>,
-    /// Each is looked up once, however many listeners it has.
+    /// The users that were looked up, each once.
     users: HashMap<String, Option<String>>,
     hosts: HashMap<String, Option<String>>,
-    /// Whether all is looked at that opening a listener would look at. Not so on a reload: a listener that is
-    /// open already needs it no more.
+    /// Whether everything is checked that opening a listener needs. Not on a reload: a listener that is
+    /// open does not need it any more.
     is_thorough: bool,
 }
 
@@ -38,19 +38,19 @@ pub(super) struct Found<P> {
 
 #[derive(Debug)]
 pub(super) enum What<P> {
-    /// `said` cannot be bound beside `earlier`, which is written there.
+    /// `said` cannot be bound beside `earlier`, which is at that place.
     Taken { said: Address, earlier: Address, place: P },
-    /// Something that would be opened, or is looked up, is not there, or is not what it has to be.
+    /// A file, user or group does not exist, or is not of the right kind.
     Failed(String),
 }
 
-/// What can be bound once.
+/// An address that can be bound once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Socket {
     Ip(IpAddr, u16),
-    /// Any address of the family, which excludes each of them.
+    /// The wildcard address of a family, which excludes each address of the family.
     AnyOf(Family, u16),
-    /// A host that is no IP address.
+    /// A host that is not an IP address.
     Name(String, u16),
     File(PathBuf),
     Abstract(String),
@@ -64,13 +64,14 @@ enum Family {
 }
 
 impl<P: Copy> Survey<P> {
-    /// With `is_thorough`, nothing that opening looks at is left out.
+    /// With `is_thorough`, everything is checked that opening needs.
     pub(super) fn new(is_thorough: bool) -> Self {
         let (taken, users, hosts) = Default::default();
         Self { taken, users, hosts, is_thorough }
     }
 
-    /// Looks at the listeners of one entry, or of the command line. `place` is where an option is written.
+    /// Checks the listeners of one entry, or of the command line. `place` is where an option is
+    /// written.
     pub(super) fn look(
         &mut self,
         serve: &Serve,
@@ -81,9 +82,9 @@ impl<P: Copy> Survey<P> {
         for spec in specs {
             self.take(&spec.address, "listen", place("listen"), &mut found);
         }
-        // Of the rest all have the same.
+        // Everything else is the same for all of them.
         let control = serve.control.clone().map(Address::Unix);
-        // That both are one is told by the plan.
+        // The plan reports if both are the same.
         if let Some(control) = control.filter(|it| specs.iter().all(|spec| spec.address != *it)) {
             self.take(&control, "control", place("control"), &mut found);
         }
@@ -153,7 +154,8 @@ impl<P: Copy> Survey<P> {
         known.or_insert_with(|| look_up().err().map(|error| error.to_string())).clone()
     }
 
-    /// What opening it would meet, but for a server that has it: that may be the one which is running.
+    /// The error that opening the address would give. A server that has the address is no error: it
+    /// may be the running one.
     fn can_be_bound(&mut self, address: &Address) -> Result<(), String> {
         match address {
             Address::Tcp(at) => {
@@ -175,11 +177,11 @@ impl<P: Copy> Survey<P> {
     }
 }
 
-/// Whether a socket file can be made there, or is there.
+/// Whether a socket file can be made at the path, or exists.
 fn free(path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => Ok(()),
-        Ok(_) => Err("there is a file of that name, and it is no socket".into()),
+        Ok(_) => Err("a file with this name exists, and it is not a socket".into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let found = fs::metadata(folder_of(path))?;
             if found.is_dir() { Ok(()) } else { Err(Errno::ENOTDIR.into()) }
@@ -194,7 +196,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 impl Socket {
-    /// None if each gets another one.
+    /// `None` if each listener gets another port.
     fn of(address: &Address) -> Option<Self> {
         Some(match address {
             Address::Tcp(at) | Address::Udp(at) if at.port == 0 => return None,
@@ -211,7 +213,7 @@ impl Socket {
     }
 }
 
-/// A path that is the same for all ways which lead to its folder, as far as that is there.
+/// The path with its folder made canonical, as far as the folder exists.
 fn one_way(path: &Path) -> PathBuf {
     let name = path.file_name().map(OsString::from);
     match (fs::canonicalize(folder_of(path)), name) {

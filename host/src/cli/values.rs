@@ -1,4 +1,4 @@
-//! Values of options and keys that have rules of their own.
+//! Values of options and keys with rules of their own.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -18,10 +18,11 @@ impl TryFrom<f64> for Micros {
 
     fn try_from(seconds: f64) -> Result<Self, Self::Error> {
         if (0.0..=1e9).contains(&seconds) {
-            // At most 10^15, exactly representable. Up: a little is not nothing.
+            // At most 10^15, which is exactly representable. Rounded up, so that a short time does
+            // not become 0.
             Ok(Self((seconds * 1e6).ceil() as u64))
         } else {
-            Err("seconds are between 0 and 1000000000")
+            Err("a number of seconds is between 0 and 1000000000")
         }
     }
 }
@@ -44,7 +45,7 @@ pub(super) fn socket_file(path: PathBuf) -> Result<PathBuf, &'static str> {
     let bytes = path.as_os_str().as_bytes();
     match bytes.len() {
         1..=107 if path.to_str().is_some_and(is_printable) => Ok(path),
-        _ => Err("a socket path has 1 to 107 bytes, all of characters that can be shown"),
+        _ => Err("a socket path has 1 to 107 bytes of printable characters"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! How far a periodic timer of 10 ms has drifted after 100 ticks, each of which works for 3 ms, on
-//! Windlass' event loop: prints what `drift_libevent` prints.
+//! Prints how far a periodic timer of 10 ms has drifted after 100 ticks of 3 ms of work, on
+//! Windlass' event loop, as `drift_libevent` does.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => return Err(usage.into()),
     };
     fs::write(dir.join("conf"), config)?;
-    // Whatever ends this ends the server: setpriv(1) asks the kernel to see to it.
+    // The server ends with this program: setpriv(1) asks the kernel for that.
     let mut server = Command::new("setpriv")
         .args(["--pdeathsig", "TERM"])
         .args(command.split(' '))
@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The configuration of Apache's documentation for prefork, without what a file needs not.
+/// The configuration of Apache's documentation for prefork, without what this service does not need.
 fn apache(dir: &Path, port: u16, each: u32) -> String {
     let here = dir.display();
     format!(
@@ -91,7 +91,7 @@ fn nginx(dir: &Path, port: u16, workers: u32, folder: Option<&str>) -> String {
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {here}/{what};\n"))
         .concat();
-    // A folder may be its owner's alone.
+    // Other users may not be able to read the folder.
     let user = if folder.is_some() { "user root;\n" } else { "" };
     let location = match folder {
         Some(folder) => format!("root {folder}; sendfile on; tcp_nopush on;"),

@@ -13,7 +13,7 @@ use windlass::reactor::{EventLoop, Token, Watch};
 use windlass::sys::process::raise_nofile;
 use windlass::sys::stream::Stream;
 
-/// What the callbacks share.
+/// The state that the callbacks share.
 struct Ring {
     writers: Vec<Stream>,
     writes: usize,

@@ -1,4 +1,4 @@
-//! What a timer costs on Windlass' event loop: the arguments, the work and the lines of
+//! Measures the cost of a timer on Windlass' event loop: the arguments, the work and the lines of
 //! `timers_libevent`.
 //!
 //! There is one kind of re-arming here, and no queue of its own for a timeout that many share; so
@@ -15,7 +15,7 @@ use windlass::reactor::{Context, EventLoop, Token};
 struct Timers {
     tokens: Vec<Token>,
     order: Vec<usize>,
-    /// Drawn beforehand, so that drawing is not measured.
+    /// The random numbers are drawn before, so that drawing is not measured.
     delays: Vec<Duration>,
     random: Random,
     fired: usize,
@@ -26,7 +26,7 @@ struct Timers {
     rearm_common: f64,
 }
 
-/// xorshift64, as the other side has it.
+/// xorshift64, as in the program for libevent.
 struct Random(u64);
 
 impl Default for Random {

@@ -13,7 +13,7 @@ const LISTENER: Token = Token(usize::MAX);
 
 struct Connection {
     stream: TcpStream,
-    /// What the socket had no room for. Until it is gone nothing more is read.
+    /// Output that the socket had no room for. Until it is sent nothing more is read.
     backlog: Vec<u8>,
 }
 
@@ -65,7 +65,7 @@ fn accept(
 }
 
 impl Connection {
-    /// Moves all that can be moved now. False when the connection is done or lost.
+    /// Moves as many bytes as possible now. False if the connection is done or lost.
     fn goes_on(&mut self, buf: &mut [u8]) -> bool {
         match self.pump(buf) {
             Ok(()) => false,
@@ -73,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// Ends well at the end of the input, and otherwise with the error that stopped it.
+    /// `Ok` at the end of the input, otherwise the error.
     fn pump(&mut self, buf: &mut [u8]) -> io::Result<()> {
         while !self.backlog.is_empty() {
             let n = retry(|| self.stream.write(&self.backlog))?;

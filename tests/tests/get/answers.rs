@@ -1,4 +1,4 @@
-//! What is asked, and every way of telling where an answer ends.
+//! Requests, and every way to find the end of an answer.
 
 use std::net::{Ipv6Addr, SocketAddrV6, TcpListener};
 use std::os::fd::AsRawFd;

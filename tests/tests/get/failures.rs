@@ -1,4 +1,4 @@
-//! Servers that stop, lie, reset, or say nothing: one line says why, and nothing is left of the file.
+//! Servers that stop, send wrong answers, reset, or are silent: one line says why, and no file is left.
 
 use std::fs::File;
 use std::io::Write;

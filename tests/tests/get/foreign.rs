@@ -1,4 +1,4 @@
-//! Other people's server: the one that comes with Python.
+//! A foreign server: the one of Python.
 
 use std::fs::{self, File};
 

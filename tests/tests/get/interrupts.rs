@@ -1,4 +1,4 @@
-//! Signals: they end a transfer, the file is not left behind, and the shell sees which it was.
+//! Signals: they end a transfer, the file is not left behind, and the shell sees which signal it was.
 
 use std::ffi::OsStr;
 use std::os::unix::process::{CommandExt, ExitStatusExt};

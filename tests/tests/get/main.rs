@@ -1,15 +1,15 @@
-//! `windlass get http://…`: real processes, real sockets, and servers that do as a test tells them.
+//! `windlass get http://…`: real processes, real sockets, and servers that a test controls.
 //!
-//! - `answers`: what is asked, and every way of telling where an answer ends.
-//! - `redirects`: where documents have moved to, and redirects that are not followed.
-//! - `failures`: servers that stop, lie, reset, or say nothing. Nothing is left of the file.
-//! - `outputs`: files, pipes, devices, terminals; what is slow, full, or gone.
-//! - `places`: what has the name, and what has names beside it.
+//! - `answers`: requests, and every way to find the end of an answer.
+//! - `redirects`: redirects that are followed, and redirects that are not.
+//! - `failures`: servers that stop, send wrong answers, reset, or are silent. No file is left.
+//! - `outputs`: files, pipes, devices, terminals; slow, full, and closed ones.
+//! - `places`: files that exist already, and files beside them.
 //! - `interrupts`: signals.
-//! - `resume`: transfers that go on from what an earlier one left.
+//! - `resume`: transfers that resume an earlier one.
 //! - `proxy`: proxies that the environment names.
 //! - `web`: answers as servers on the net give them.
-//! - `foreign`: another people's server.
+//! - `foreign`: a foreign server.
 
 mod answers;
 mod failures;

@@ -1,4 +1,4 @@
-//! Files, pipes, devices, terminals; what is slow, full, or gone.
+//! Files, pipes, devices, terminals; slow, full, and closed ones.
 
 use std::fs::{self, File, Permissions};
 use std::io::Read;

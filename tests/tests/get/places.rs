@@ -1,5 +1,5 @@
-//! Where the user said: names that are the user's, what cannot be replaced, what a file has besides
-//! its content.
+//! The place that the user named: files that exist, files that cannot be replaced, and what a file
+//! has besides its content.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Where documents have moved to, and redirects that are not followed.
+//! Redirects that are followed, and redirects that are not.
 
 use windlass_tests::{Outcome, windlass};
 

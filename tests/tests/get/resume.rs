@@ -1,4 +1,4 @@
-//! Transfers that go on from what an earlier one left: only if the document is still the same.
+//! Transfers that resume an earlier one: only if the document is still the same.
 
 use std::fs;
 

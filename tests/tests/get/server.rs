@@ -1,4 +1,4 @@
-//! A server that does as it is told, in a thread of the test.
+//! A server that the test controls, in a thread of the test.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! A bare loop: a stamp is fetched, a file goes to flash, a report is sent, and lines are served.
+//! A bare loop: it gets the time, downloads a file into flash, sends a report, and serves lines.
 #![no_std]
 #![no_main]
 
@@ -31,7 +31,7 @@ fn main() -> ! {
     serve_lines(&mut console, &mut timer)
 }
 
-/// Answers every line in capitals, for ever: a UART tells no end.
+/// Answers every line in capitals, for ever: a UART has no end of the stream.
 fn serve_lines(console: &mut Uart, timer: &mut Timer) -> ! {
     let (mut rx, mut tx) = ([0; 64], [0; 16]);
     let mut pump = Pump::new(&mut rx, &mut tx);
@@ -41,7 +41,7 @@ fn serve_lines(console: &mut Uart, timer: &mut Timer) -> ! {
     }
 }
 
-/// The time, if the host says it within ten seconds.
+/// The time, if the host sends it within ten seconds.
 fn fetch_stamp(host: &mut Uart, timer: &mut Timer) -> Option<Stamp> {
     let (mut rx, mut tx) = ([0; 32], [0; 1]);
     let mut pump = Pump::new(&mut rx, &mut tx).patience(10_000_000);
@@ -50,7 +50,7 @@ fn fetch_stamp(host: &mut Uart, timer: &mut Timer) -> Option<Stamp> {
     client.stamp()
 }
 
-/// Has the file `image` sent, writes it to flash, and compares its CRC-32.
+/// Downloads the file `image` into flash, and compares its CRC-32.
 fn fetch_file<const N: usize>(
     flash: &mut Nor<N>,
     host: &mut Uart,

@@ -1,5 +1,5 @@
-//! Embassy: lines are served on one UART while a file comes over another, and a timer begins the
-//! transfer anew.
+//! Embassy: one task serves lines on a UART, another downloads a file over a second UART, and a
+//! timer starts the transfer again.
 #![no_std]
 #![no_main]
 #![expect(unsafe_code, reason = "the runtime wants its interrupt handler declared so")]
@@ -98,7 +98,8 @@ unsafe fn DefaultHandler(_: i16) {
     serve(1, &HOST);
 }
 
-/// Every millisecond: time for what waits, and what was put into a ring since the UART fell silent.
+/// Every millisecond: wakes tasks that wait for a time, and sends bytes that were put into a ring
+/// meanwhile.
 #[exception]
 fn SysTick() {
     critical_section::with(|cs| CLOCK.expire(cs));

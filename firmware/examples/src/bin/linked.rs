@@ -1,4 +1,4 @@
-//! A file goes to flash over a UART that drops, doubles and flips bytes.
+//! Downloads a file into flash over a UART that loses, doubles and changes bytes.
 #![no_std]
 #![no_main]
 

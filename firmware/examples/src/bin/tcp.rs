@@ -1,4 +1,4 @@
-//! smoltcp: a file goes to flash over a TCP socket.
+//! smoltcp: downloads a file into flash over a TCP socket.
 #![no_std]
 #![no_main]
 
@@ -52,7 +52,7 @@ fn main() -> ! {
     }
 }
 
-/// Moves what can be moved now: how the session ended, if it did.
+/// Moves as many bytes as possible now. Returns how the session ended, if it did.
 fn turn(
     pump: &mut Pump<'_>,
     session: &mut impl Session,

@@ -52,7 +52,8 @@ fn main() -> ! {
     }
 }
 
-/// Answers what has come, as far as there is room for replies. How many datagrams were malformed.
+/// Answers the received datagrams, as long as there is room for replies. Returns how many were
+/// malformed.
 fn answer(
     responder: &mut impl Responder<IpEndpoint>,
     socket: &mut udp::Socket<'_>,
@@ -87,7 +88,7 @@ fn answer(
 fn report(socket: &mut udp::Socket<'_>, malformed: u32) {
     let mut buf = [0; 64];
     if let Ok(score) = Score::render(malformed, 0, b"board 1", &mut buf) {
-        // Without room it is left out: the next one says more.
+        // Without room the report is left out: the next one has newer values.
         let _ = socket.send_slice(score, (IpAddress::v4(192, 0, 2, 2), 2333));
     }
 }

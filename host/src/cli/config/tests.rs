@@ -61,8 +61,8 @@ fn a_mistake_has_a_line_a_column_and_what_was_expected() {
         ("workers = 256\nmodel = 'pool-static'", "file:2:11: 256 is not from 1 to 255"),
         ("requests-per-worker = 0", "file:2:23: 0 is not from 1 to 18446744073709551615"),
         ("idle-timeout = 'soon'", "file:2:16: expected a number, found a string"),
-        ("idle-timeout = -1", "file:2:16: seconds are between 0 and 1000000000"),
-        ("idle-timeout = nan", "file:2:16: seconds are between 0 and 1000000000"),
+        ("idle-timeout = -1", "file:2:16: a number of seconds is between 0 and 1000000000"),
+        ("idle-timeout = nan", "file:2:16: a number of seconds is between 0 and 1000000000"),
         ("hold = -1", "file:2:8: expected a whole number from 0 up, found -1"),
         ("queue = 3", "file:2:1: queue is for model thread-pool, not epoll"),
         (
@@ -182,7 +182,7 @@ fn a_check_looks_at_what_would_be_opened() {
         (
             listen(at),
             &*format!(
-                "file:4:1: bind unix:{at}: there is a file of that name, and it is no socket"
+                "file:4:1: bind unix:{at}: a file with this name exists, and it is not a socket"
             ),
         ),
         (listen(&format!("{at}/x")), &*format!("file:4:1: bind unix:{at}/x: Not a directory")),

@@ -1,8 +1,8 @@
 //! Values of the configuration as `serde` reads them, with errors in the words of the configuration.
 //!
-//! What a type of ours expects comes from `serde` in the words of Rust (`u64`, `f64`, `path string`), and
-//! which error it is decides a trait that the deserializer's error implements. So the deserializer
-//! is ours: every key speaks in the same way, also one that was added a moment ago.
+//! `serde` describes what a type expects in the words of Rust (`u64`, `f64`, `path string`), and
+//! passes that to the error type of the deserializer. So the deserializer
+//! is our own: the errors of all keys have the same form, also of one that is added later.
 
 use std::fmt::{self, Display};
 
@@ -12,11 +12,11 @@ use serde::forward_to_deserialize_any;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
-/// What is wrong with a value, or with a key.
+/// A mistake in a value or a key.
 #[derive(Debug)]
 pub(super) struct Wrong {
     pub(super) what: String,
-    /// It is the key that is wrong.
+    /// Whether the mistake is in the key.
     pub(super) is_key: bool,
 }
 
@@ -112,7 +112,7 @@ impl Error for Wrong {
     }
 }
 
-/// A key that is none of `keys`.
+/// The error for a key that is not one of `keys`.
 pub(super) fn unknown(key: &str, keys: &[&str]) -> String {
     let alike = keys.iter().map(|known| (strsim::jaro_winkler(key, known), known));
     let alike = alike.max_by(|one, other| one.0.total_cmp(&other.0));
@@ -127,7 +127,7 @@ pub(super) fn missing(key: &str) -> String {
     format!("the key `{key}` is missing")
 }
 
-/// What is expected, which may be a type of Rust.
+/// The words for what is expected; `expected` may be a type of Rust.
 fn named(expected: &dyn Expected) -> String {
     match expected.to_string().as_str() {
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number".to_owned(),

@@ -1,4 +1,4 @@
-//! What `top` shows, on any terminal of any size.
+//! Draws the model of `top`, on a terminal of any size.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -14,7 +14,7 @@ const TITLE: Style = Style::new().add_modifier(Modifier::REVERSED);
 const DIM: Style = Style::new().fg(Color::DarkGray);
 const ALARM: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 
-/// Lines of the scoreboard at most: a terminal has 24.
+/// The largest number of lines of the scoreboard: a terminal has 24.
 const BOARD_LINES_MAX: usize = 6;
 
 pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, now: Instant) {
@@ -33,7 +33,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, now: Instant) {
         Constraint::Length(2),
         Constraint::Length(1),
         Constraint::Length(spark),
-        // The board fits into a length: there are few lines of it.
+        // The board has few lines, so the number fits.
         Constraint::Length(board.len() as u16),
         Constraint::Min(0),
         Constraint::Length(1),
@@ -51,7 +51,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut Model, now: Instant) {
     frame.render_widget(Paragraph::new(foot(model, now)), footer);
 }
 
-/// Takes the colors away, and leaves what is bold, reversed or underlined.
+/// Removes the colours, and keeps bold, reverse and underline.
 pub(super) fn without_colors(frame: &mut Frame<'_>) {
     for cell in &mut frame.buffer_mut().content {
         (cell.fg, cell.bg) = (Color::Reset, Color::Reset);
@@ -112,7 +112,7 @@ fn speed(model: &Model, status: &Status) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The scoreboard with more letters than the one for scripts has: `S` starting, `D` draining, `K` killed.
+/// The scoreboard, with more letters than the one for scripts: `S` starting, `D` draining, `K` killed.
 fn board(status: &Status, width: usize) -> Vec<Line<'static>> {
     let used = status.workers.iter().map(|worker| usize::from(worker.slot) + 1).max();
     let slots = used.unwrap_or(0).max(usize::from(status.limits.max_workers));

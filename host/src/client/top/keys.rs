@@ -1,8 +1,8 @@
-//! Keys out of the bytes that a terminal sends: one byte each, or an escape sequence.
+//! Parses keys from the bytes of a terminal: one byte each, or an escape sequence.
 
 use super::model::Key;
 
-/// A reader of keys. It keeps where it is in a sequence, which may come in pieces.
+/// A reader of keys. It keeps its position in a sequence, which may arrive in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Keys(State);
 
@@ -21,7 +21,7 @@ enum State {
 const ESC: u8 = 0x1B;
 
 impl Keys {
-    /// What the next byte is for, if for anything.
+    /// The state for the next byte.
     pub(super) fn take(&mut self, byte: u8) -> Option<Key> {
         let (state, key) = match (self.0, byte) {
             // Two escapes: the first was the key.
@@ -46,12 +46,12 @@ impl Keys {
         key
     }
 
-    /// Whether what comes next decides what the last byte was.
+    /// Whether the next byte decides the meaning of the last one.
     pub(super) fn is_open(&self) -> bool {
         self.0 == State::Escape
     }
 
-    /// Nothing comes: what the last byte was on its own.
+    /// No byte follows: the meaning of the last byte alone.
     pub(super) fn close(&mut self) -> Option<Key> {
         std::mem::take(&mut self.0).eq(&State::Escape).then_some(Key::Quit)
     }
@@ -59,7 +59,7 @@ impl Keys {
 
 fn plain(byte: u8) -> Option<Key> {
     match byte {
-        // Ctrl-C, and Ctrl-Z: in raw mode the terminal makes no signals of them.
+        // Ctrl-C, and Ctrl-Z: in raw mode the terminal does not turn them into signals.
         b'q' | 0x03 => Some(Key::Quit),
         0x1a => Some(Key::Stop),
         b'p' | b' ' => Some(Key::Pause),
@@ -77,7 +77,7 @@ fn lettered(byte: u8) -> Option<Key> {
         b'B' => Some(Key::Down(1)),
         b'H' => Some(Key::Up(usize::MAX)),
         b'F' => Some(Key::Down(usize::MAX)),
-        // In raw mode, also in the middle of a sequence that is none.
+        // In raw mode, also inside an unknown sequence.
         0x03 => Some(Key::Quit),
         0x1a => Some(Key::Stop),
         _ => None,

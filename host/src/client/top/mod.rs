@@ -1,10 +1,10 @@
-//! `windlass top`: a running server, live in the terminal.
+//! `windlass top`: shows a running server live in the terminal.
 //!
 //! ```text
-//! loop { ask the server when it is time ─▶ model ─▶ draw; keys and signals ─▶ model }
+//! loop { ask the server once each interval ─▶ model ─▶ draw; keys and signals ─▶ model }
 //! ```
 //!
-//! What is known and what is shown of it are a value ([`model`]), and drawing it is a function
+//! The data and its view are a value ([`model`]), and drawing is a function
 //! ([`draw`]), so both are tested without a terminal. The loop is a plain one, and not the reactor's:
 //! to read keys without blocking would change the terminal for the shell too. Keys are read here, and
 //! not by the terminal library, which reads the end of a terminal for ever and looks at no signal.
@@ -33,21 +33,21 @@ use crate::sys::{Signal, clock};
 use keys::Keys;
 use model::{Key, Model};
 
-/// A server that does not answer within so many microseconds is as good as gone: keys wait meanwhile.
+/// The time for an answer, in microseconds. Keys wait meanwhile.
 const ANSWER_US: u64 = 1_000_000;
 
-/// What follows an escape within so many microseconds belongs to it.
+/// Bytes that follow an escape within this time, in microseconds, belong to it.
 const ESCAPE_US: u64 = 50_000;
 
-/// A terminal may say that it is larger than any screen: the rest of it stays empty. Every cell has some
+/// The largest area to draw on: a terminal may report a size beyond any screen, and every cell has some
 /// tens of bytes.
 const SIZE_MAX: Size = Size::new(1024, 512);
 
 const KEYS: &str = "read keys from";
 
 /// Shows the server with the control socket `path` until the user quits, and asks it every
-/// `interval_us`. It need not be there yet, and may go and come back. The signal that ended it, if one
-/// did; the terminal is as it was before, also after a panic.
+/// `interval_us`. The server need not run yet, and may end and start again. Returns the signal that
+/// ended `top`, if one did; the terminal is as it was before, also after a panic.
 ///
 /// # Errors
 /// Standard output is no terminal, or the terminal is gone.
@@ -61,7 +61,7 @@ pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
         return Err(Error::new("draw on", "standard output", cause));
     }
     let mut signals = SignalQueue::new().map_err(Error::of("catch", "signals"))?;
-    // After these it draws anew, whatever was ignored.
+    // After these signals it draws again, also if they were ignored.
     let redraw = [Signal::SIGWINCH, Signal::SIGCONT];
     let ends = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
     let may_stop = !is_ignored(Signal::SIGTSTP);
@@ -75,17 +75,17 @@ pub fn top(path: &Path, interval_us: u64) -> Result<Option<Signal>> {
         let mut top = Top { terminal, signals: &mut signals, keyboard, keys, may_stop };
         let shown = top.show(path, interval_us);
         if top.terminal.show_cursor().is_err() {
-            // To drop it would say so on standard error, and panic where that is gone too.
+            // Dropping it would report that on standard error, and panic if that is closed too.
             std::mem::forget(top.terminal);
         }
         shown
     });
-    // Where it is gone, there is nothing to put in order.
+    // If the terminal is gone, there is nothing to restore.
     let _ = ratatui::try_restore();
     shown
 }
 
-/// The terminal that the library takes over, from where its keys come: standard input if it is one.
+/// The terminal of the library, and of the keys: standard input if it is a terminal.
 fn keyboard() -> io::Result<File> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -104,17 +104,18 @@ fn take_over() -> io::Result<DefaultTerminal> {
     Ok(terminal)
 }
 
-/// Takes it over once more, after a stop: a shell has set it as it likes meanwhile, whatever the library
-/// believes.
+/// Takes the terminal over again after a stop: a shell has changed its settings meanwhile, whatever
+/// the library believes.
 fn take_over_again(terminal: &mut DefaultTerminal) -> io::Result<()> {
     disable_raw_mode()?;
     enable_raw_mode()?;
     execute!(io::stdout(), EnterAlternateScreen)?;
-    // That clears it too, and asks the terminal nothing: the answer would come among the keys.
+    // This also clears the terminal, and sends it no query, because the answer would arrive among
+    // the keys.
     terminal.resize(drawn(terminal.size()?))
 }
 
-/// What is drawn on of a terminal of that size: some of it, but not too much.
+/// The area to draw on, for a terminal of that size.
 fn drawn(size: Size) -> Rect {
     let (width, height) = (size.width.min(SIZE_MAX.width), size.height.min(SIZE_MAX.height));
     Rect::new(0, 0, width.max(1), height.max(1))
@@ -129,13 +130,13 @@ struct Top<'a> {
     may_stop: bool,
 }
 
-/// What there is to do next.
+/// The next step.
 enum Next {
-    /// To draw, since something differs or it is time to ask.
+    /// Draw: something changed, or it is time to ask.
     Draw,
-    /// Nothing yet.
+    /// Wait.
     Wait,
-    /// To end, by this signal if by one.
+    /// End, by this signal if there is one.
     End(Option<Signal>),
 }
 
@@ -177,7 +178,7 @@ impl Top<'_> {
         self.terminal.draw(draw).map(drop)
     }
 
-    /// Waits so long for a key or a signal, and minds it. None: for as long as it takes.
+    /// Waits for a key or a signal for at most this time, and handles it. `None`: without a limit.
     fn wait(&mut self, model: &mut Model, wait_us: Option<u64>) -> Result<Next> {
         let open = self.keys.is_open();
         let fds = [Some(self.signals.as_fd()), Some(self.keyboard.as_fd()), None];
@@ -187,7 +188,7 @@ impl Top<'_> {
         }
         if input {
             return match self.read(model) {
-                // The end of a terminal is also told by a signal, which says more.
+                // A signal also reports the end of a terminal, and says more.
                 Err(error) => self.hear()?.ok_or(error),
                 next => next,
             };
@@ -198,7 +199,7 @@ impl Top<'_> {
         Ok(Next::Draw)
     }
 
-    /// What a signal asks for, if one came.
+    /// The step that a signal asks for, if one came.
     fn hear(&mut self) -> Result<Option<Next>> {
         let mut next = None;
         while let Some(caught) = self.signals.take() {
@@ -213,8 +214,8 @@ impl Top<'_> {
         Ok(next)
     }
 
-    /// Stops, with the terminal as the shell had it, until it is continued; all of the job with it if
-    /// `job`.
+    /// Stops, with the terminal as the shell had it, until it is continued; and the whole job with
+    /// it if `job`.
     fn stop(&mut self, job: bool) -> Result<()> {
         if !self.may_stop {
             return Ok(());
@@ -229,7 +230,7 @@ impl Top<'_> {
         take_over_again(&mut self.terminal).map_err(Error::of("take over", "the terminal"))
     }
 
-    /// Reads the keys that are there, and presses them.
+    /// Reads the available keys, and handles them.
     fn read(&mut self, model: &mut Model) -> Result<Next> {
         let mut buf = [0; 256];
         let failed = Error::of::<Box<dyn std::error::Error + Send + Sync>>(KEYS, "the terminal");

@@ -1,4 +1,4 @@
-//! What `top` knows and what it shows of it: answers and keys go in, rows come out.
+//! The model of `top`: answers and keys go in, rows come out.
 
 use std::collections::VecDeque;
 
@@ -15,19 +15,19 @@ pub(super) struct Model {
     pub(super) gone: Option<(Instant, String)>,
     /// Connections a second, one sample an answer, the newest last.
     pub(super) rates: VecDeque<u64>,
-    /// The newest; none when there is nothing to compare with.
+    /// The newest sample; none if there is no earlier answer.
     pub(super) rate: Option<f64>,
     pub(super) sort: Sort,
-    /// Rows above the first that is shown.
+    /// Rows above the first visible one.
     pub(super) scroll: usize,
     paused: bool,
 }
 
-/// What a key asks for.
+/// The action of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     Quit,
-    /// To be stopped, until the shell continues it.
+    /// Stop, until the shell continues this program.
     Stop,
     Pause,
     Sort,
@@ -46,7 +46,7 @@ pub(super) enum Sort {
     Memory,
 }
 
-/// Samples kept: as many as the widest terminal that is drawn on has columns.
+/// The number of samples: the columns of the widest area to draw on.
 const SAMPLES_MAX: usize = 1024;
 
 impl Model {
@@ -58,7 +58,7 @@ impl Model {
         self.paused
     }
 
-    /// The server has answered, or has not.
+    /// Takes an answer of the server, or an error.
     pub(super) fn take(&mut self, now: Instant, answer: Result<Status, String>) {
         self.rate = match &answer {
             Ok(next) => self.status.as_ref().and_then(|last| rate(last, next)),
@@ -94,7 +94,7 @@ impl Model {
         }
     }
 
-    /// The workers that are shown where there is room for so many rows.
+    /// The visible workers, for this number of rows.
     pub(super) fn rows(&mut self, room: usize) -> Vec<WorkerStatus> {
         let mut workers = self.status.as_ref().map_or_else(Vec::new, |it| it.workers.clone());
         match self.sort {
@@ -135,7 +135,7 @@ impl Sort {
     }
 }
 
-/// Connections a second between two answers, by the server's own clock. None when they are not of one
+/// Connections a second between two answers, by the server's own clock. None if they are not of one
 /// life of one server: its counters began anew.
 fn rate(last: &Status, next: &Status) -> Option<f64> {
     let us = next.uptime_us.checked_sub(last.uptime_us).filter(|&us| us > 0)?;
@@ -187,7 +187,7 @@ mod tests {
             // A counter that shrank.
             (Ok(status(2, 4, 5)), None),
             (Err("gone".into()), None),
-            // It was only deaf for a while.
+            // It did not answer for a while.
             (Ok(status(2, 6, 25)), Some(10.0)),
         ] {
             model.take(at(0), answer);

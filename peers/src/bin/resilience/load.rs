@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
-/// What a server is asked, and how it answers.
+/// The request to a server, and the expected answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Speaks {
     Time,
@@ -35,20 +35,20 @@ impl Speaks {
     }
 }
 
-/// When clients come.
+/// When clients start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pace {
-    /// So many a second.
+    /// A number of clients a second.
     Rate(f64),
-    /// The next when one is done, so many at a time.
+    /// A number of clients at a time: the next one starts when one is done.
     Crowd(usize),
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) clients: usize,
-    /// Answers, and how long each took from when its client was due.
+    /// The time of each answer, from the moment at which its client was due.
     pub(crate) took: Vec<Duration>,
     /// The longest time between two answers.
     pub(crate) gap: Duration,
@@ -139,13 +139,13 @@ pub(crate) fn run(
     if !clients.is_empty() {
         outcome.failures.insert("unanswered", clients.len());
     }
-    // A server that never came back has a gap to the end.
+    // If the server does not answer again, the gap lasts to the end.
     outcome.gap = outcome.gap.max(end.saturating_duration_since(last_answer));
     Ok(outcome)
 }
 
 impl Client {
-    /// Does what can be done. How it ended, if it has.
+    /// Moves the client on. Returns how it ended, if it has.
     fn turn(&mut self, speaks: Speaks) -> Option<Result<(), &'static str>> {
         if !self.asked {
             match self.stream.write(speaks.question()) {

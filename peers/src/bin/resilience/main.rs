@@ -1,4 +1,5 @@
-//! What faults cost the clients of a process pool: `resilience WINDLASS C-DIR [ROUNDS [SCENARIO,…]]`.
+//! Measures the cost of faults for the clients of a process pool: `resilience WINDLASS C-DIR
+//! [ROUNDS [SCENARIO,…]]`.
 //!
 //! Each scenario starts a server, lets clients come at a fixed rate whether or not the server keeps up
 //! (an answer is timed from the instant at which its client was due, so a server that stalls cannot hide

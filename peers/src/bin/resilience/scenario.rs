@@ -12,21 +12,21 @@ use crate::load::{self, Outcome, Pace, Speaks};
 use crate::proc;
 use crate::server::{Kind, Programs, Serve, Server};
 
-/// What one run of one scenario found.
+/// The result of one run of one scenario.
 pub(crate) enum Measured {
     /// Failures, the longest time between two answers, and the 99th percentile, in milliseconds.
     Load { failures: String, gap_ms: f64, p99_ms: f64 },
     /// A number, and its unit.
     Number(f64, &'static str),
-    /// It did not happen within the time.
+    /// The event did not happen within the time limit.
     Never(String),
-    /// So many of so many.
+    /// A count, and its total.
     Share(usize, usize),
 }
 
 type Run = fn(&Programs, Kind) -> Result<Option<Measured>, String>;
 
-/// Every scenario: its name, what it is called in the table, and what it does.
+/// Every scenario: its name, its name in the table, and its function.
 pub(crate) const SCENARIOS: [(&str, &str, Run); 11] = [
     ("kill-one", "one worker killed", |programs, kind| {
         chaos(programs, kind, 3000.0, 3.0, |server, begin| {
@@ -85,7 +85,7 @@ pub(crate) const SCENARIOS: [(&str, &str, Run); 11] = [
     ("memory", "private memory of a waiting worker", memory),
 ];
 
-/// A worker that is there may have to begin yet, and no server says when it has.
+/// A worker that exists may not serve yet, and no server reports when it does.
 fn settle() {
     sleep(Duration::from_millis(300));
 }
@@ -100,7 +100,7 @@ fn load(server: &Server, pace: Pace, begin: Instant, seconds: f64) -> Result<Out
     load::run(server.at, server.speaks, pace, begin, lasts).map_err(|error| error.to_string())
 }
 
-/// A load, and what happens meanwhile.
+/// Runs a load, and an action meanwhile.
 fn chaos(
     programs: &Programs,
     kind: Kind,
@@ -110,7 +110,7 @@ fn chaos(
 ) -> Result<Option<Measured>, String> {
     let Some(mut server) = Server::start(programs, kind, Serve::Short)? else { return Ok(None) };
     let (at, speaks) = (server.at, server.speaks);
-    // Its first clients make it ready in every sense; they are not counted.
+    // The first clients warm the server up; they are not counted.
     let warm = |seconds| load(&server, Pace::Crowd(4), Instant::now(), seconds).map(drop);
     warm(0.3)?;
     let begin = Instant::now();
@@ -175,11 +175,11 @@ fn ramp(programs: &Programs, kind: Kind) -> Result<Option<Measured>, String> {
     Ok(Some(Measured::Number(begin.elapsed().as_secs_f64() * 1e3, " ms")))
 }
 
-/// Clients that say one byte and no more.
+/// Clients that send one byte and no more.
 fn silent(server: &Server, count: usize) -> Result<Vec<TcpStream>, String> {
     let connect = || {
         let mut stream = TcpStream::connect(server.at)?;
-        // Apache is not told of a client that says nothing (TCP_DEFER_ACCEPT).
+        // Apache does not accept a client that sends nothing (TCP_DEFER_ACCEPT).
         stream.write_all(b"G")?;
         Ok(stream)
     };

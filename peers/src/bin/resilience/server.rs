@@ -1,4 +1,4 @@
-//! The servers: how each is started, and what it is asked.
+//! The servers: how each is started, and the request to it.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use crate::load::Speaks;
 use crate::proc;
 
-/// Which server.
+/// The kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Static,
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Nginx,
 }
 
-/// What a server is to serve.
+/// The service of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Serve {
     /// A short answer to every client.
@@ -34,7 +34,7 @@ pub(crate) enum Serve {
     Holding,
 }
 
-/// Where the programs are.
+/// The folders of the programs.
 pub(crate) struct Programs {
     pub(crate) windlass: String,
     pub(crate) c: PathBuf,
