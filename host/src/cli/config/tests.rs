@@ -228,7 +228,7 @@ fn a_socket_file_is_bound_once() {
             pool("unix:a", "'b'") + &pool("unix:c", "'./a'"),
             "file:10:2: unix:./a and unix:a of line 4 exclude each other",
         ),
-        (pool("unix:a", "\"b\\nc\""), "file:5:12: a socket path has 1 to 107 bytes, all of"),
+        (pool("unix:a", "\"b\\nc\""), "file:5:12: a socket path has 1 to 107 bytes of printable"),
         (pool("unix:a", "\"b\\u0000c\""), "file:5:12: a socket path has 1 to 107 bytes"),
     ] {
         let errors = read(&text).unwrap_err();
