@@ -34,7 +34,7 @@ fn workers_are_confined(model: Model) {
     assert_eq!(exit.code, Some(0));
     assert_eq!(exit.stderr.matches("workers are confined: no new privileges").count(), 1);
     if !exit.stderr.contains("Landlock ABI") {
-        assert!(exit.stderr.contains("not confined by what this kernel lacks: Landlock"));
+        assert!(exit.stderr.contains("not fully confined: this kernel lacks: Landlock"));
         skipped("this kernel has no Landlock");
     }
 }

@@ -39,7 +39,7 @@ fn a_signal_that_asks_for_nothing_here_ends_nothing(model: Model) {
         let word = if is_pool && signal == Signal::SIGHUP {
             "reloading".to_owned()
         } else {
-            format!("{signal} changes nothing here")
+            format!("{signal} has no effect here")
         };
         // A model with one client at a time looks at signals beside it.
         within(PATIENCE, &word, || server.stderr().contains(&word));
@@ -84,7 +84,7 @@ fn the_processes_of_a_supervisor_mind_no_signal_that_asks_for_nothing() {
         }
     }
     supervised.signal(Signal::SIGUSR1);
-    supervised.until_logged("SIGUSR1 changes nothing here", 3);
+    supervised.until_logged("SIGUSR1 has no effect here", 3);
     assert_eq!(supervised.stop(), Some(0));
 }
 

@@ -163,7 +163,7 @@ fn a_reload_applies_the_difference() {
     draining.expect(b"after");
     assert!(proc::runs(changed.pid));
     // Both that are to go have heard it: until then they take clients too.
-    supervised.until_logged("retiring: no new connections", 2);
+    supervised.until_logged("draining: no new connections", 2);
     let mut fresh = Client::connect(&changed.address);
     fresh.send(b"fresh");
     fresh.expect(b"fresh");
@@ -306,7 +306,7 @@ fn processes_that_drain_are_bounded() {
         supervised.reload(&text(n));
         supervised.until_logged("was replaced", (n - 1).min(7));
         // Until it hears so, the one that was replaced takes clients too: the next one would be its.
-        supervised.until_logged("retiring: no new connections", (n - 1).min(7));
+        supervised.until_logged("draining: no new connections", (n - 1).min(7));
     }
     assert_eq!(processes(&supervised).len(), 8);
     // The operator that changed it should not have to wonder.

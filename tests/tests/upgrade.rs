@@ -266,7 +266,7 @@ fn an_old_binary_that_drains_can_be_stopped() {
     let new = successor(&supervised);
     client.upper(b"still here");
     supervised.signal(Signal::SIGTERM);
-    supervised.until_logged("the rest has so long", 2);
+    supervised.until_logged("connections have this time to end", 2);
     client.upper(b"for the length of the grace");
     supervised.signal(Signal::SIGTERM);
     assert_eq!(supervised.wait(), Some(0));

@@ -4,10 +4,10 @@
 //!
 //! `embedded-io-async` promises none: what a dropped future of a read or a write has moved is the
 //! port's to know. So this driver drops none because of time. A read or a write is pinned, and
-//! while it is pending time passes for the session around it. There are exceptions. A read
-//! is dropped when a tick made the session want something else, when patience is over, and when a link
-//! has to send again: what that loses, the link repairs. A write
-//! is dropped when patience is over, and the session with it.
+//! while it is pending time passes for the session around it. There are exceptions. A read is
+//! dropped when a tick made the session want something else, when the idle timeout is over, and
+//! when a link has to send again: what that loses, the link repairs. A write is dropped when the
+//! idle timeout is over, and the session with it.
 //!
 //! The future of [`run`] itself may be dropped at every await, and called again with the same engine
 //! and session: what was rendered, replied, held and offered to storage is in those. What such a
@@ -58,13 +58,13 @@ where
 {
     loop {
         let now = clock.now();
-        let patience = engine.patience_end(now);
+        let idle_deadline = engine.idle_deadline(now);
         let moved = match engine.next(session, now) {
             Need::Send { bytes, .. } => {
                 let writing = tx.write(bytes);
                 // The bytes are the engine's: an answer of the storage is taken when they have left.
                 let sent =
-                    while_time_passes(writing, session, &mut (), patience, clock, true).await;
+                    while_time_passes(writing, session, &mut (), idle_deadline, clock, true).await;
                 match sent {
                     Event::Moved(Ok(0)) => session.abort(Peer::Reset.into()),
                     Event::Moved(Ok(n)) => engine.sent(n),
@@ -74,7 +74,7 @@ where
             }
             Need::Recv { buf, until } => {
                 let reading = rx.read(buf);
-                let deadline = if E::KEEPS_TIME { until } else { patience };
+                let deadline = if E::KEEPS_TIME { until } else { idle_deadline };
                 let received =
                     while_time_passes(reading, session, storage, deadline, clock, false).await;
                 match received {
@@ -133,20 +133,20 @@ impl<E> Event<Result<usize, E>> {
 }
 
 /// Waits for `moved` or an answer of the storage, and ticks the session meanwhile. [`Event::Time`]
-/// when patience is over, or, unless it is to be `finished`, when the session wants something else by
-/// now.
+/// when the idle timeout is over, or, unless it is to be `finished`, when the session wants
+/// something else by now.
 async fn while_time_passes<F: Future, S: Session + ?Sized>(
     moved: F,
     session: &mut S,
     storage: &mut impl Storage,
-    patience: Wake,
+    idle_deadline: Wake,
     clock: &impl Clock,
     finished: bool,
 ) -> Event<F::Output> {
     let mut moved = pin!(moved);
     loop {
         let wanted = session.want();
-        let timer = pin!(wait(wanted.wake.min(patience), clock));
+        let timer = pin!(wait(wanted.wake.min(idle_deadline), clock));
         match first_of(moved.as_mut(), storage, timer).await {
             Event::Time => {}
             event @ (Event::Moved(_) | Event::Answered(_)) => return event,
@@ -159,7 +159,7 @@ async fn while_time_passes<F: Future, S: Session + ?Sized>(
         let is_stuck = wants.wake.is_due(now);
         let is_other =
             wants.write != wanted.write || wants.file != wanted.file || wants.close != wanted.close;
-        if patience.is_due(now) || is_stuck || (is_other && !finished) {
+        if idle_deadline.is_due(now) || is_stuck || (is_other && !finished) {
             return Event::Time;
         }
     }

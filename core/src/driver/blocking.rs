@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends_a_silent_peer() {
+    fn the_idle_timeout_ends_a_silent_peer() {
         struct Silent;
         impl embedded_io::ErrorType for Silent {
             type Error = core::convert::Infallible;
@@ -194,7 +194,7 @@ mod tests {
             }
         }
         let (mut rx, mut tx) = ([0; 5], [0; 5]);
-        let mut pump = Pump::new(&mut rx, &mut tx).patience(5_000_000);
+        let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(5_000_000);
         let mut client = TimeClient::new();
         let mut clock = Seconds(0);
         let how = run(&mut pump, &mut client, &mut (), &mut Silent, &mut clock);

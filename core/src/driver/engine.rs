@@ -12,8 +12,8 @@ pub trait Engine {
     /// the time of [`Need::Recv`] is dropped.
     const KEEPS_TIME: bool;
 
-    /// When patience ends, if nothing moves.
-    fn patience_end(&mut self, now: Instant) -> Wake;
+    /// The end of the idle timeout, if no byte moves.
+    fn idle_deadline(&mut self, now: Instant) -> Wake;
 
     /// Runs the session as far as it comes. The session is the same in every call until it is over.
     fn next<'s, S: Session + ?Sized>(&mut self, session: &'s mut S, now: Instant) -> Need<'_, 's>;
@@ -34,8 +34,8 @@ pub trait Engine {
 impl Engine for Pump<'_> {
     const KEEPS_TIME: bool = false;
 
-    fn patience_end(&mut self, now: Instant) -> Wake {
-        Pump::patience_end(self, now)
+    fn idle_deadline(&mut self, now: Instant) -> Wake {
+        Pump::idle_deadline(self, now)
     }
 
     fn next<'s, S: Session + ?Sized>(&mut self, session: &'s mut S, now: Instant) -> Need<'_, 's> {

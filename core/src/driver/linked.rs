@@ -153,8 +153,8 @@ impl<'l, 'm> Linked<'l, 'm> {
 impl Engine for Linked<'_, '_> {
     const KEEPS_TIME: bool = true;
 
-    fn patience_end(&mut self, now: Instant) -> Wake {
-        self.pump.patience_end(now)
+    fn idle_deadline(&mut self, now: Instant) -> Wake {
+        self.pump.idle_deadline(now)
     }
 
     fn next<'s, S: Session + ?Sized>(&mut self, session: &'s mut S, now: Instant) -> Need<'_, 's> {

@@ -1,4 +1,5 @@
-//! The bookkeeping of worker pools as pure logic: who is idle, when to grow, when to shrink.
+//! The decisions about pools of workers as pure logic: which workers are idle, when to grow, when
+//! to shrink.
 //!
 //! The logic returns actions; the host performs them. No thread, process or clock is here, so every
 //! decision can be tested by calling functions.

@@ -1,5 +1,5 @@
 //! The layout of the shared-memory scoreboard: one cache line for each slot, written by the worker
-//! of that slot alone, read by anybody.
+//! of that slot alone, read by any process.
 //!
 //! ```text
 //!   0        4        8      9     12         16              24             32             40    64
@@ -16,10 +16,10 @@
 //! The orderings, after Boehm, *Can seqlocks get along with programming language memory models?*
 //! (MSPC 2012), with every word of the payload atomic, so that there is no data race:
 //!
-//! - The writer stores the odd sequence and then fences with `Release`: whoever sees a word of the
-//!   new payload and fences with `Acquire` also sees the odd sequence.
-//! - It stores the even sequence with `Release`: whoever loads that with `Acquire` sees the payload
-//!   to which it belongs.
+//! - The writer stores the odd sequence and then fences with `Release`: a reader that sees a word
+//!   of the new payload and fences with `Acquire` also sees the odd sequence.
+//! - It stores the even sequence with `Release`: a reader that loads that with `Acquire` sees the
+//!   payload to which it belongs.
 //! - The reader fences with `Acquire` before it loads the sequence again: if one of its words was of
 //!   a newer payload, that load is not of the old sequence.
 
@@ -31,7 +31,7 @@ use crate::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Activity {
-    /// Nobody is there.
+    /// There is no worker.
     #[default]
     Free,
     /// It waits for a connection.
@@ -41,7 +41,7 @@ pub enum Activity {
 }
 
 impl Activity {
-    /// One character a worker (seeds §1 row 4): `.` idle, `X` busy, ` ` nobody.
+    /// One character a worker (seeds §1 row 4): `.` idle, `X` busy, ` ` no worker.
     pub const fn glyph(self) -> char {
         match self {
             Activity::Free => ' ',
@@ -58,7 +58,7 @@ impl Activity {
         }
     }
 
-    /// A worker may have written anything: what is no activity is nobody.
+    /// A worker may have written anything: a word that is no activity means no worker.
     const fn from_word(word: u32) -> Self {
         match word {
             1 => Activity::Idle,
@@ -146,7 +146,7 @@ impl Line {
     }
 
     /// Writes a report. Only the worker of the slot may; after its death the parent, to say that
-    /// nobody is there.
+    /// there is no worker.
     ///
     /// A worker that died in here left the sequence odd. That is no lock: the next writer goes on
     /// from it, and until then readers are told that there is nothing to read.
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
     use std::string::ToString;
 
-    /// A report all of whose fields follow from one number: a torn one does not fit together.
+    /// A report with fields that all follow from one number: a torn one does not fit together.
     fn report(n: u32) -> Report {
         let wide = u64::from(n) << 32 | u64::from(n);
         Report {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_whose_writer_died_is_not_read_until_somebody_writes_it() {
+    fn a_line_with_a_dead_writer_is_not_read_until_it_is_written_again() {
         let line = Line::free();
         line.sequence.store(7, Ordering::Relaxed);
         assert_eq!(line.read(), None);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_no_activity_is_nobody() {
+    fn a_word_that_is_no_activity_means_no_worker() {
         let line = Line::free();
         line.activity.store(99, Ordering::Relaxed);
         assert_eq!(line.read().map(|report| report.activity), Some(Activity::Free));

@@ -2,7 +2,7 @@
 //!
 //! The classic manager looks at the pool every ten seconds and grows it when ten tasks wait. Until
 //! it looks, or while only nine wait, tasks behind busy threads starve. Here growth is driven by
-//! the thing that hurts: the head of the queue has waited [`Policy::grow_after_us`] and nobody took
+//! the thing that hurts: the head of the queue has waited [`Policy::grow_after_us`] and no thread took
 //! it. The periodic check remains for what is not urgent, shrinking.
 
 use crate::time::{Instant, Wake};
@@ -19,7 +19,7 @@ pub struct Policy {
     pub queue: u32,
     /// Threads started when the queue stalls. At least 1.
     pub grow_step: u32,
-    /// The queue stalls when nobody took its head for so long, in microseconds.
+    /// The queue stalls if no thread took its head for this time, in microseconds.
     pub grow_after_us: u64,
     /// Threads retired by one check. At least 1.
     pub shrink_step: u32,
@@ -190,18 +190,18 @@ impl Threads {
             Event::Taken => {
                 debug_assert!(
                     self.queued > 0 && self.idle() > 0,
-                    "taken from nothing, or by nobody"
+                    "taken from an empty queue, or by no thread"
                 );
                 self.queued = self.queued.saturating_sub(1);
                 self.busy = (self.busy + 1).min(self.live - self.retiring);
                 self.head_since = now;
             }
             Event::Finished => {
-                debug_assert!(self.busy > 0, "nobody was busy");
+                debug_assert!(self.busy > 0, "no thread was busy");
                 self.busy = self.busy.saturating_sub(1);
             }
             Event::Retired => {
-                debug_assert!(self.retiring > 0, "nobody was retiring");
+                debug_assert!(self.retiring > 0, "no thread was retiring");
                 self.retiring = self.retiring.saturating_sub(1);
                 self.live = self.live.saturating_sub(1);
             }

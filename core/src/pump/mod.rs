@@ -73,7 +73,7 @@ pub struct Pump<'m> {
     /// Whether [`Need::Shutdown`] was returned.
     is_shut: bool,
     /// The idle timeout in microseconds; 0 for none.
-    patience_us: u64,
+    idle_timeout_us: u64,
     /// When a byte last moved; `None` if a byte moved after the last call of [`Pump::next`].
     moved: Option<Instant>,
 }
@@ -151,7 +151,7 @@ impl<'m> Pump<'m> {
             lent: Lent::Nothing,
             eof: Eof::No,
             is_shut: false,
-            patience_us: 0,
+            idle_timeout_us: 0,
             moved: None,
         }
     }
@@ -160,8 +160,8 @@ impl<'m> Pump<'m> {
     /// [`Fault::TimedOut`] if the pump waits for the peer, with [`Storage::Stalled`] if it waits
     /// for the storage. 0 is no limit.
     #[must_use]
-    pub const fn patience(mut self, us: u64) -> Self {
-        self.patience_us = us;
+    pub const fn idle_timeout(mut self, us: u64) -> Self {
+        self.idle_timeout_us = us;
         self
     }
 
@@ -171,9 +171,9 @@ impl<'m> Pump<'m> {
         session: &'s mut S,
         now: Instant,
     ) -> Need<'_, 's> {
-        let patience = self.patience_end(now);
-        let (decision, wake) = self.decide(session, now, patience);
-        let until = patience.min(wake);
+        let idle_deadline = self.idle_deadline(now);
+        let (decision, wake) = self.decide(session, now, idle_deadline);
+        let until = idle_deadline.min(wake);
         match decision {
             Decision::Send => Need::Send { bytes: self.unsent(), until },
             Decision::Recv => Need::Recv { buf: self.rx, until },
@@ -284,12 +284,12 @@ impl<'m> Pump<'m> {
         &mut self,
         session: &mut S,
         now: Instant,
-        patience: Wake,
+        idle_deadline: Wake,
     ) -> (Decision, Wake) {
         if self.busy.is_some_and(|until| until.is_due(now)) {
             self.busy = None;
         }
-        if patience.is_due(now) {
+        if idle_deadline.is_due(now) {
             let waited_us = self.waited_us(now);
             session.abort(match self.busy {
                 Some(_) => Storage::Stalled.into(),
@@ -392,11 +392,11 @@ impl<'m> Pump<'m> {
     }
 
     /// The end of the idle timeout, if no byte moves.
-    pub fn patience_end(&mut self, now: Instant) -> Wake {
-        if self.patience_us == 0 {
+    pub fn idle_deadline(&mut self, now: Instant) -> Wake {
+        if self.idle_timeout_us == 0 {
             return Wake::Never;
         }
-        Wake::At(self.moved.get_or_insert(now).after(self.patience_us))
+        Wake::At(self.moved.get_or_insert(now).after(self.idle_timeout_us))
     }
 
     /// How long no byte has moved, in microseconds.

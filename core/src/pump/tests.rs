@@ -145,7 +145,7 @@ fn a_part_of_a_file_may_be_read_later() {
 #[test]
 fn a_busy_storage_is_asked_again_at_its_time() {
     let (mut rx, mut tx) = ([0; 16], [0; 16]);
-    let mut pump = Pump::new(&mut rx, &mut tx).patience(1_000);
+    let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(1_000);
     let mut session = FilesServer::pushing([0; 8], b"name");
     let at = NOW.after(300);
     assert!(matches!(pump.next(&mut session, NOW), Need::File { .. }));

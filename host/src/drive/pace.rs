@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_has_the_limit_and_no_more() {
+    fn a_client_that_takes_nothing_has_the_limit_and_no_more() {
         let limits = limits(100);
         let mut pace = Pace::new(&limits);
         assert_eq!(pace.end(false), None);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_up_loses_nothing_and_who_is_half_as_fast_loses_half() {
+    fn a_client_that_keeps_up_loses_nothing_and_one_at_half_speed_loses_half() {
         let now = T0.after(10 * SECOND);
         assert_eq!(after_ten_seconds(100, 100), [20, 11].map(|s| Some(T0.after(s * SECOND))));
         assert_eq!(after_ten_seconds(100, 5_000), [20, 11].map(|s| Some(T0.after(s * SECOND))));

@@ -17,7 +17,7 @@ pub(super) struct Inbox<S> {
     pub(super) bell: Arc<Event>,
 }
 
-/// Hands calls to a loop, from any thread. While one exists, the loop has somebody to wait for.
+/// Hands calls to a loop, from any thread. While one exists, the loop has something to wait for.
 ///
 /// The cross-thread half of [`Context::defer`]; libevent's `event_active` under its locks.
 pub struct Remote<S> {
@@ -62,7 +62,8 @@ impl<S> Inbox<S> {
 
 impl<S> Remote<S> {
     /// Has the loop make this call on its own thread, soon: after the events of its round. Calls of
-    /// one thread are made in their order. False when the loop is gone, and nobody will make it.
+    /// one thread are made in their order. False if the loop is gone, so that the call will not be
+    /// made.
     pub fn call(&self, call: impl FnOnce(&mut S, &mut Context<S>) + Send + 'static) -> bool {
         let Some(inbox) = &self.inbox else { return false };
         let waiting = inbox.lock().as_mut().map(|calls| {
@@ -90,7 +91,7 @@ impl<S> Clone for Remote<S> {
 
 impl<S> Drop for Remote<S> {
     fn drop(&mut self) {
-        // First it is gone, then it rings: the loop looks whether anybody is left.
+        // First it is gone, then it rings: the loop looks whether any handle is left.
         self.inbox = None;
         self.bell.raise();
     }

@@ -10,7 +10,7 @@ use crate::sys::pidfd::{Exit, PidFd};
 use crate::sys::signals::{Caught, SignalQueue};
 use crate::sys::{Errno, Signal};
 
-/// Who is called for which signal.
+/// The sources of each signal.
 pub(super) struct Handlers {
     queue: SignalQueue,
     by: Vec<Entry>,
@@ -90,7 +90,7 @@ impl<S> Context<S> {
         signals.queue.add(signal)
     }
 
-    /// Whoever listens to a signal that came takes its turn.
+    /// Every source of a signal that came joins the run queue.
     pub(super) fn collect_signals(&mut self, next: fn(&SignalQueue) -> Option<Caught>) {
         let Some(mut signals) = self.signals.take() else { return };
         while let Some(caught) = next(&signals.queue) {
@@ -105,7 +105,7 @@ impl<S> Context<S> {
     }
 
     /// Calls once, when child `pid` has ended, with its status: it is reaped, and its pid may belong
-    /// to somebody else by the time of the call. No SIGCHLD is needed, and none is missed.
+    /// to another process by the time of the call. No SIGCHLD is needed, and none is missed.
     ///
     /// # Errors
     /// `ESRCH` when there is no such child any more, `EMFILE`, `ENFILE`.

@@ -60,7 +60,7 @@ impl<S> Context<S> {
         Ok(token)
     }
 
-    /// A buffered stream, to write to it or to change it, from the callback of somebody else. Its own
+    /// A buffered stream, to write to it or to change it, from the callback of another source. Its own
     /// callback has it already, and finds none here. What was changed takes effect in this round or
     /// the next.
     pub fn stream(&mut self, token: Token) -> Option<&mut Buffered> {

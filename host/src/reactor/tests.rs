@@ -15,7 +15,7 @@ use windlass_core::time::Instant;
 use super::{Buffered, Context, EventLoop, StreamEvent, Token, Watch};
 use crate::sys::stream::Stream;
 
-/// What the callbacks of a test share: what happened, and who is who.
+/// The state that the callbacks of a test share: what happened, and the tokens.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     pub(super) log: Vec<String>,
@@ -55,7 +55,7 @@ pub(super) fn set_clock(us: u64) {
     NOW_US.set(us);
 }
 
-/// A loop whose time a test tells.
+/// A loop with a time that the test sets.
 pub(super) fn frozen<S>() -> EventLoop<S> {
     EventLoop::with_clock(clock).unwrap()
 }
@@ -73,7 +73,7 @@ pub(super) fn round<S>(events: &mut EventLoop<S>, state: &mut S) -> u64 {
     events.run_once(state, Some(Duration::ZERO)).unwrap()
 }
 
-/// Rounds until nobody has anything to do.
+/// Runs rounds until there is nothing to do.
 pub(super) fn pump<S>(events: &mut EventLoop<S>, state: &mut S) {
     let mut quiet = 0;
     for _ in 0..100_000 {

@@ -65,7 +65,7 @@ pub enum Event {
     TimedOut,
 }
 
-/// Who goes first in a round. Everyone has a share of each round, so nobody starves.
+/// Which sources are called first in a round. Each priority has a share of each round, so none starves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Priority {
     /// Before all others: signals and children of a supervisor.

@@ -1,4 +1,4 @@
-//! Processes that can do less than their parent: what is in force, told once for each server.
+//! Confines the processes of a server, and logs once what is in force.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use crate::sys::confine::{self, Confinement};
 use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
 
-/// What each worker of a pool enters when it begins.
+/// The confinement of the workers of a pool.
 #[derive(Debug)]
 pub(super) enum Sandbox {
-    /// Nothing: that is not wanted.
+    /// None: `--no-sandbox`.
     Off,
-    /// It is to be made, for workers that serve this folder if there is one.
+    /// Not prepared yet, for workers that serve this folder, if there is one.
     Wanted(Option<Arc<Root>>),
-    /// It was made and tried.
+    /// Prepared and tried.
     Made(Confinement),
 }
 
 impl Sandbox {
-    /// Makes it before the first worker. For that it needs descriptors and a process, which may be lacking
-    /// at the moment: then that worker cannot be started, and with the next one it is tried again.
+    /// Prepares it before the first worker. This takes descriptors and a process, which may be missing
+    /// at the moment: then that worker is not started, and the next one tries again.
     pub(super) fn prepare(&mut self, alone: &SingleThreaded) -> Result<()> {
         let Self::Wanted(root) = self else { return Ok(()) };
         let confinement = Confinement::prepare(root.as_ref().map(|root| root.as_fd()), alone)?;
@@ -33,13 +33,13 @@ impl Sandbox {
             info!("workers are confined: {in_force}");
         }
         for lacking in in_force.lacking() {
-            warn!("workers are not confined by what this kernel lacks: {lacking}");
+            warn!("workers are not fully confined: this kernel lacks: {lacking}");
         }
         *self = Self::Made(confinement);
         Ok(())
     }
 
-    /// In a worker: from here on it can only serve.
+    /// In a worker: enters it. From here on the worker can only serve.
     pub(super) fn enter(&self) -> Result<()> {
         match self {
             Self::Made(confinement) => confinement.enter(),
@@ -49,7 +49,7 @@ impl Sandbox {
 }
 
 impl Server {
-    /// What the workers of a pool are to enter.
+    /// The confinement for the workers of a pool.
     pub(super) fn sandbox(&self) -> Sandbox {
         if !self.limits.sandbox {
             warn!("workers are not confined (--no-sandbox)");
@@ -58,8 +58,8 @@ impl Server {
         Sandbox::Wanted(self.offer.root().cloned())
     }
 
-    /// For `fork`, where a process for each client leaves no time for more: what the parent gives up its
-    /// children never had.
+    /// For `fork`, which has no time for more in each child: the parent gives up new privileges,
+    /// and its children inherit that.
     pub(super) fn keep_children_from_privileges(&self) {
         if !self.limits.sandbox {
             return warn!("children are not confined (--no-sandbox)");

@@ -1,13 +1,13 @@
-//! The control socket: a source in any event loop that answers who asks with the state of the server.
+//! The control socket: a source in any event loop that answers clients with the state of the server.
 //!
 //! ```text
 //! client: status\n          server: {"version":…}\n, a document of `status`, on one line
 //! client: anything else\n   server: {"error":"…"}\n
 //! ```
 //!
-//! A connection may stay open and ask again. Whoever may connect is the server's own user (mode 0600),
-//! and still cannot hang or fill it: so many clients, so long a silence, so long a line, one answer at a
-//! time, and everybody else's turn first.
+//! A connection may stay open and ask again. Only the server's own user may connect (mode 0600),
+//! and even this user cannot hang or fill the server: clients, silence and lines have limits, one
+//! answer at a time is pending, and every other source has its turn first.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,16 +23,17 @@ use crate::status::{Refusal, Status};
 use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
 
-/// Connections to the control socket at a time. The next one is told so.
+/// Connections to the control socket at a time. A further client gets an error.
 const CLIENTS_MAX: usize = 16;
 
-/// A client that says nothing for so long, or takes nothing of an answer, is cut.
+/// The connection of a client that sends nothing, or takes nothing of an answer, is closed after
+/// this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes of a line, its end not counted.
+/// The longest line in bytes, without its end.
 const LINE_MAX: usize = 64;
 
-/// Answers on `listener` with what `status` says at the time.
+/// Answers on `listener` with the result of `status` at that time.
 ///
 /// # Errors
 /// The loop cannot watch it.
@@ -41,7 +42,7 @@ pub(super) fn listen<S: 'static>(
     listener: Listener,
     status: impl Fn(&mut S, Instant) -> Status + 'static,
 ) -> Result<Token> {
-    // Everyone who shares it, but for the first, is a client.
+    // Every holder of it but the first is a client.
     let status = Rc::new(status);
     let token = cx.listen(listener, usize::MAX, move |_, cx, incoming| {
         let Incoming::Client(client) = incoming else { return };
@@ -51,7 +52,7 @@ pub(super) fn listen<S: 'static>(
         let status = Rc::clone(&status);
         let mut talk = Talk::default();
         let token = cx.buffered(client, move |io, state, cx, event| match event {
-            // To close it would wait for answers to be taken.
+            // `close` would wait until the client takes its answers.
             StreamEvent::TimedOut(_) => {
                 cx.remove(cx.current());
             }
@@ -80,9 +81,10 @@ struct Talk {
 impl Talk {
     fn hear(&mut self, io: &mut Buffered, event: StreamEvent, status: impl FnOnce() -> Status) {
         match event {
-            // It was connected when it came, and is over.
+            // An accepted connection has no such event.
             StreamEvent::Connected | StreamEvent::TimedOut(_) | StreamEvent::Failed(_) => {}
-            // Questions come faster than answers are taken: the next one when this one is.
+            // Requests arrive faster than answers are taken: the next request waits until this
+            // answer is taken.
             StreamEvent::Input if io.unsent() > 0 => {}
             StreamEvent::Input | StreamEvent::Drained => self.answer(io, status),
             StreamEvent::Eof => {
@@ -94,7 +96,7 @@ impl Talk {
         }
     }
 
-    /// Answers the first question that is there. The rest waits until the answer is taken.
+    /// Answers the first complete request. Further requests wait until the answer is taken.
     fn answer(&self, io: &mut Buffered, status: impl FnOnce() -> Status) {
         let Some(end) = io.input().iter().position(|&byte| byte == b'\n') else {
             if io.input().len() > LINE_MAX {
@@ -123,12 +125,12 @@ fn refuse(io: &mut Buffered, error: String) {
 
 fn turn_away(client: &Stream) {
     let error = format!("{CLIENTS_MAX} clients are here already");
-    // A socket that is new has room for it.
+    // A new socket has room for it.
     let _ = client.send([&line(&Refusal { error }), &[]]);
 }
 
 fn line(document: &impl Serialize) -> Vec<u8> {
-    // Numbers, strings and lists of them: all of it can be JSON.
+    // Numbers, strings and lists of them can always be JSON.
     let mut line = serde_json::to_vec(document).unwrap_or_default();
     line.push(b'\n');
     line

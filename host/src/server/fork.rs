@@ -5,10 +5,10 @@
 //! child:  close the listener; serve; exit
 //! ```
 //!
-//! The strongest wall between clients: a child that dies harms no other client. It costs a copy of the page
-//! tables for each client, so it is for few or long connections. Parent and child close what is not theirs:
-//! a client sees the end only when the last copy of its socket is closed. No child outlives the parent: a
-//! signal that kills the server is meant for all of it.
+//! The strongest isolation of clients: a child that dies harms no other client. It costs a copy of
+//! the page tables for each client, so it is for few or long connections. Each side closes the
+//! descriptors of the other: a client sees the end only when the last copy of its socket is closed.
+//! No child outlives the parent: a signal that kills the server is meant for all of it.
 
 use std::collections::HashSet;
 
@@ -74,7 +74,7 @@ fn child(server: Server, client: Client, buffers: &mut Buffers) -> ! {
     process::exit(0)
 }
 
-/// There is no process for this client: it is closed, and the next ones wait.
+/// There is no process for this client: its connection is closed, and further clients wait.
 fn refuse(server: &mut Server, client: &Client, errno: Errno, live: usize) {
     let now = clock::now();
     server.acceptor.pause("fork", errno, now, live);

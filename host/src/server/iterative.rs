@@ -4,9 +4,9 @@
 //! loop { accept; serve to the end; close }
 //! ```
 //!
-//! Right for services that answer and close, like `time`: nothing is cheaper. A client that stays
-//! makes all others wait in the kernel's queue: for up to the idle timeout if it says nothing, and for
-//! up to two seconds if it goes on talking when the service is done with it.
+//! The cheapest model, for services that answer and close, like `time`. A client that stays
+//! makes all others wait in the kernel's queue: up to the idle timeout if it sends nothing, and
+//! up to two seconds if it still sends when the service is done.
 
 use super::common::{Server, log_end};
 use crate::drive::{Reports, run};

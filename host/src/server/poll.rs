@@ -1,12 +1,12 @@
-//! `poll(2)`: an array of whom to watch and for what; the kernel marks who is ready.
+//! `poll(2)`: an array of descriptors and interests; the kernel marks the ready ones.
 //!
 //! ```text
-//! loop { fill the array; poll; for everyone marked: give it a turn }
+//! loop { fill the array; poll; for each marked one: give it a turn }
 //! ```
 //!
-//! No limit of 1024, and events and results apart. Still everything crosses into the kernel for
-//! each wait: with a hundred busy connections that is as fast as `epoll`, with ten thousand idle
-//! ones it costs more than a millisecond a wait.
+//! It has no limit of 1024, and separates interest and result. But the whole array is passed to the
+//! kernel for each wait: with a hundred busy connections that is as fast as `epoll`, with ten
+//! thousand idle ones a wait costs more than a millisecond.
 
 use super::common::Server;
 use super::hub::Hub;

@@ -8,7 +8,7 @@
 //!
 //! The parent keeps its copy until the worker reports. So when a worker dies, the kernel is asked whether
 //! its connection was read from or written to; if it was not, another worker serves it, and the client
-//! never knows. A connection with which two workers died is closed.
+//! does not notice. A connection with which two workers died is closed.
 
 use tracing::debug;
 use windlass_core::pool::processes::Policy;

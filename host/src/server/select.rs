@@ -1,12 +1,12 @@
-//! `select(2)`: tell the kernel everything before each wait, look at everything after it.
+//! `select(2)`: pass all descriptors to the kernel before each wait, examine all after it.
 //!
 //! ```text
-//! loop { fill the sets; select; for everyone: is it in a set? give it a turn }
+//! loop { fill the sets; select; for each connection: is it in a set? give it a turn }
 //! ```
 //!
-//! It is everywhere, and it cannot watch a descriptor numbered 1024 or higher: the original macros
-//! write past the set and corrupt whatever lies there. Here the client behind that number is turned
-//! away with a clean end and a line in the log.
+//! Every Unix has it. It cannot watch a descriptor numbered 1024 or higher: the original macros
+//! write past the set and corrupt the memory behind it. Here the connection with that number is closed
+//! with a clean end and a line in the log.
 
 use std::os::fd::AsFd;
 
@@ -51,7 +51,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
     Ok(())
 }
 
-/// One `select`; who is ready goes to the list.
+/// One `select`; the ready connections go to the list.
 fn wait(hub: &mut Hub, ready: &mut Vec<(Token, Ready)>) -> Result<()> {
     let (mut set, wait_us) = (SelectSet::new(), hub.wait_us());
     hub.watched().for_each(|(_, fd, interest)| set.add(fd, interest));

@@ -1,4 +1,4 @@
-//! How a server is told to stop, and how long it may take.
+//! The order to stop a server, and the time that it has for it.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::sys::process;
 use crate::sys::ready::Interest;
 use crate::sys::signals::{Came, Signals};
 
-/// Told once, a server takes no more clients and serves those it has for the length of its grace.
-/// Told twice, it stops at once. One that is to retire (SIGQUIT) does the same in its own good time, and
-/// can still be told to hurry.
+/// After the first order a server accepts no more clients, and serves those that it has for its grace.
+/// After the second order it stops at once. A server that drains (SIGQUIT) has more time, and
+/// can still be ordered to stop.
 #[derive(Debug)]
 pub struct Stop {
     source: Arc<Source>,
@@ -28,14 +28,14 @@ pub struct Stop {
     reaps: bool,
 }
 
-/// What else signals ask for.
+/// Other requests by signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Asked {
-    /// SIGCHLD: to look which children have ended.
+    /// SIGCHLD: examine the children that have ended.
     pub(super) children: bool,
-    /// SIGHUP: to read the configuration again, or to replace workers.
+    /// SIGHUP: read the configuration again, or replace the workers.
     pub(super) reload: bool,
-    /// SIGUSR2: to start the program again.
+    /// SIGUSR2: start the program again.
     pub(super) upgrade: bool,
 }
 
@@ -43,7 +43,7 @@ const NO_RELOAD: &str = "this process reads no configuration, and has no workers
 const NO_UPGRADE: &str = "a supervisor starts the next binary, and --config brings one";
 const NO_REOPEN: &str = "logs go to standard error, which stays open";
 
-/// Where the request comes from.
+/// The source of the order.
 #[derive(Debug)]
 pub(super) enum Source {
     Signals(Signals),
@@ -78,8 +78,8 @@ impl AsFd for Source {
 }
 
 impl Stop {
-    /// Stops on SIGTERM and SIGINT, within `grace_us`; retires on SIGQUIT, within `drain_us`. Of no other
-    /// signal of a server's ([`Signals`]) does it end: the log says what does not happen.
+    /// Stops on SIGTERM and SIGINT, within `grace_us`; retires on SIGQUIT, within `drain_us`. No other
+    /// signal of [`Signals`] ends the server: the log says that the signal has no effect.
     pub fn on_signals(signals: Signals, grace_us: u64, drain_us: u64) -> Self {
         Self::new(Source::Signals(signals), grace_us, drain_us)
     }
@@ -89,17 +89,18 @@ impl Stop {
         Self { source, grace_us, drain_us, state, minds, reaps: false }
     }
 
-    /// The whole process is the server's: children that it did not start were left to it, as the first
-    /// process of a container, and it takes their statuses. Not for a program that starts children itself.
+    /// The whole process belongs to the server: children that it did not start are orphans of the
+    /// first process of a container, and it reaps them. Do not use it in a program that starts
+    /// children itself.
     #[must_use]
     pub fn and_reap(mut self) -> Self {
         self.reaps = true;
-        // Those that ended before their signal was caught.
+        // Children that ended before their signal was caught.
         self.reap_strangers(|_| false);
         self
     }
 
-    /// Stops when the handle says so.
+    /// Stops by the returned handle.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`.
@@ -109,31 +110,31 @@ impl Stop {
         Ok((Self::new(Source::Handle(event), grace_us, grace_us), handle))
     }
 
-    /// How long the connections may have after the first request at most, in microseconds.
+    /// The longest time that connections may have after the first order, in microseconds.
     pub(super) fn longest_us(&self) -> u64 {
         self.grace_us.max(self.drain_us)
     }
 
-    /// From now on a request gives the connections so long.
+    /// Changes the time that connections have after an order.
     #[cfg(feature = "supervise")]
     pub(super) fn set_patience(&mut self, grace_us: u64, drain_us: u64) {
         (self.grace_us, self.drain_us) = (grace_us, drain_us);
     }
 
-    /// What the server itself does when it is asked for.
+    /// Sets the requests that the server itself handles.
     pub(super) fn mind(&mut self, what: Asked) {
         self.minds = what;
     }
 
-    /// Of the children that ended, takes the statuses of those that are not `ours`. One that is may stand
-    /// before them: then this is to be called again when its status was taken.
+    /// Of the children that ended, reaps those that are not `ours`. One that is ours may come
+    /// before them: then call this again after its status was taken.
     pub(super) fn reap_strangers(&self, ours: impl Fn(i32) -> bool) {
         if self.reaps {
             process::reap_strangers(ours);
         }
     }
 
-    /// How far it is.
+    /// The state of the stop.
     pub(super) fn state(&self) -> State {
         self.state
     }
@@ -143,12 +144,12 @@ impl Stop {
         self.source.as_fd()
     }
 
-    /// A share in that descriptor, for a loop that owns what it watches.
+    /// A shared handle of that descriptor, for a loop that owns its descriptors.
     pub(super) fn source(&self) -> Arc<Source> {
         Arc::clone(&self.source)
     }
 
-    /// Takes note of what came. Of that, what the server [minds](Self::mind).
+    /// Notes the signals that arrived. Returns those that the server [handles](Self::mind).
     pub(super) fn notice(&mut self, now: Instant) -> Asked {
         let source = Arc::clone(&self.source);
         let mut asked = Asked::default();
@@ -159,13 +160,13 @@ impl Stop {
                         Came::Stop => self.request(now),
                         Came::Retire => self.retire(now),
                         Came::Child if self.minds.children => asked.children = true,
-                        // It has none of its own.
+                        // It has no such request of its own.
                         Came::Child => self.reap_strangers(|_| false),
                         Came::Reload if self.minds.reload => asked.reload = true,
                         Came::Upgrade if self.minds.upgrade => asked.upgrade = true,
-                        Came::Reload => info!("SIGHUP changes nothing here: {NO_RELOAD}"),
-                        Came::Upgrade => info!("SIGUSR2 changes nothing here: {NO_UPGRADE}"),
-                        Came::Reopen => info!("SIGUSR1 changes nothing here: {NO_REOPEN}"),
+                        Came::Reload => info!("SIGHUP has no effect here: {NO_RELOAD}"),
+                        Came::Upgrade => info!("SIGUSR2 has no effect here: {NO_UPGRADE}"),
+                        Came::Reopen => info!("SIGUSR1 has no effect here: {NO_REOPEN}"),
                     }
                 }
             }
@@ -174,7 +175,7 @@ impl Stop {
         asked
     }
 
-    /// One request.
+    /// Handles one order.
     pub(super) fn request(&mut self, now: Instant) {
         let end = now.after(self.grace_us);
         self.state = match self.state {
@@ -183,17 +184,20 @@ impl Stop {
                 State::Draining { until: end, retiring: false }
             }
             State::Draining { until, retiring: true } => {
-                info!(grace_ms = self.grace_us / 1000, "stopping: the rest has so long");
+                info!(
+                    grace_ms = self.grace_us / 1000,
+                    "stopping: connections have this time to end"
+                );
                 State::Draining { until: until.min(end), retiring: false }
             }
             State::Draining { retiring: false, .. } | State::Now => State::Now,
         };
     }
 
-    /// It is to end when its connections have, and nobody is in a hurry.
+    /// It ends when its connections have ended, and without hurry.
     pub(super) fn retire(&mut self, now: Instant) {
         if self.state == State::Running {
-            info!(drain_ms = self.drain_us / 1000, "retiring: no new connections");
+            info!(drain_ms = self.drain_us / 1000, "draining: no new connections");
             self.state = State::Draining { until: now.after(self.drain_us), retiring: true };
         }
     }
@@ -203,7 +207,7 @@ impl Stop {
         self.state != State::Running
     }
 
-    /// Whether everything ends now, with `live` connections open.
+    /// Whether the server ends now, with `live` connections open.
     pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
         match self.state {
             State::Running => false,
@@ -212,7 +216,7 @@ impl Stop {
         }
     }
 
-    /// When to look again.
+    /// The next deadline.
     pub(super) fn wake(&self) -> Wake {
         match self.state {
             State::Running => Wake::Never,
@@ -221,7 +225,8 @@ impl Stop {
         }
     }
 
-    /// How a model with one connection at a time waits for it and for the stop at once.
+    /// Waits for a connection and for the stop at the same time, for a model with one connection at
+    /// a time.
     pub(super) fn wait(
         &mut self,
         socket: BorrowedFd<'_>,

@@ -5,10 +5,10 @@
 //! thread: serve; end
 //! ```
 //!
-//! The client's code is written as if it were alone, and blocks as it likes. Each client costs a
-//! stack and two switches a message; all share one address space. The classic faults are not here:
-//! no slot in an array that is never used again, no argument on the stack of another thread, and
-//! each thread is counted out when it ends, however it ends.
+//! The code for a client may block. Each client costs a
+//! stack and two switches a message; all share one address space. It avoids the classic faults:
+//! no slot of an array is lost, no argument is on the stack of another thread, and
+//! the end of each thread is counted, however it ends.
 
 use std::sync::mpsc;
 use std::thread::Builder;
@@ -30,8 +30,8 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         clients.set_awaited(server.awaits_an_end(clients.count()));
         if let Some(client) = server.next_client(clients.count(), Some(&clients.bell), Wake::Never)
         {
-            // Handed over after the start: the client of a thread that cannot be started is still
-            // here, to be told.
+            // The client is passed after the start: if the thread cannot be started, the client is
+            // still here, and is closed.
             let (hand_over, receive) = mpsc::sync_channel::<(LiveClient, Client)>(1);
             let (offer, rules) = (offer.clone(), rules.clone());
             let body = move || {
@@ -39,7 +39,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
                 let mut job = offer.open(client, clock::now());
                 let how = guard.serve(&mut job, &mut Buffers::for_one(rules));
                 log_end(how);
-                // The descriptor is free before the count says so.
+                // The descriptor is closed before the count is changed.
                 drop(job);
                 drop(guard);
             };

@@ -6,7 +6,7 @@ use super::Server;
 use crate::error::Result;
 use crate::sys::process::SingleThreaded;
 
-/// What each worker of a pool enters when it begins: nothing.
+/// The confinement of the workers of a pool: none.
 #[derive(Debug)]
 pub(super) struct Sandbox;
 
@@ -23,7 +23,7 @@ impl Sandbox {
 }
 
 impl Server {
-    /// What the workers of a pool are to enter.
+    /// The confinement for the workers of a pool.
     #[expect(clippy::unused_self, reason = "as with the feature")]
     pub(super) fn sandbox(&self) -> Sandbox {
         warn!("workers are not confined: this program is built without the feature `sandbox`");

@@ -228,7 +228,7 @@ fn time_passes_around_a_write_and_nothing_is_sent_twice() {
 
 /// A peer that takes nothing and one that says nothing end in the same fault.
 #[test]
-fn patience_ends_a_peer_that_does_not_move() {
+fn the_idle_timeout_ends_a_peer_that_does_not_move() {
     struct Never;
     impl ErrorType for Never {
         type Error = Infallible;
@@ -249,7 +249,7 @@ fn patience_ends_a_peer_that_does_not_move() {
     let world = World::new(3, b"hello", 0);
     let (mut rx, mut tx) = ([0; 8], [0; 8]);
     for takes in [true, false] {
-        let mut pump = Pump::new(&mut rx, &mut tx).patience(10_000);
+        let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(10_000);
         let mut session = Upper::new();
         let (silent, deaf) = (&mut Never, &mut Never);
         let how = if takes {
@@ -299,7 +299,7 @@ fn a_file_goes_to_a_storage_that_is_busy() {
     let (mut rx, mut tx) = ([0; 5], [0; 5]);
     for drops in [0, 3] {
         world.input.replace(stream.to_vec());
-        let mut pump = Pump::new(&mut rx, &mut tx).patience(1_000_000);
+        let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(1_000_000);
         let mut session = FilesClient::new(b"request", [0; 8]);
         let mut flash = Flash { world: &world, kept: Vec::new(), busy_for_ever: false };
         let how = loop {
@@ -353,7 +353,7 @@ proptest! {
         let stream = b"\0\0\0\x04file\0\0\0\x0bhello,world\0\0\0\x02ab\0\0\0\0";
         let world = World::new(seed, stream, 0);
         let (mut rx, mut tx) = ([0; 5], [0; 5]);
-        let mut pump = Pump::new(&mut rx, &mut tx).patience(1_000_000);
+        let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(1_000_000);
         let mut session = FilesClient::new(b"request", [0; 8]);
         let mut storage = Background { world: &world, kept: Vec::new(), done: None };
         let how = loop {
@@ -373,7 +373,7 @@ proptest! {
 fn a_storage_that_is_busy_for_ever_is_named() {
     let world = World::new(5, b"\0\0\0\x04file", 0);
     let (mut rx, mut tx) = ([0; 8], [0; 8]);
-    let mut pump = Pump::new(&mut rx, &mut tx).patience(30_000);
+    let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(30_000);
     let mut session = FilesClient::new(b"", [0; 8]);
     let mut flash = Flash { world: &world, kept: Vec::new(), busy_for_ever: true };
     let port = (&mut Rx(&world), &mut Tx(&world));

@@ -97,7 +97,7 @@ fn transfer(
     file: &[u8],
     mut wires: [Wire; 2],
     busy_us: u64,
-    patience_us: [u64; 2],
+    idle_timeout_us: [u64; 2],
 ) -> ([Result<(), Fault>; 2], Vec<u8>) {
     const RX: usize = Link::rx_len(64);
     const TX: usize = Link::tx_len(64);
@@ -107,9 +107,9 @@ fn transfer(
     let ([a_in, b_in], [a_out, b_out]) = (&mut pump_rx, &mut pump_tx);
     let mut opener = Link::connect(rx_a, tx_a, 3);
     let mut listener = Link::listen(rx_b, tx_b);
-    let pump = Pump::new(a_in, a_out).patience(patience_us[0]);
+    let pump = Pump::new(a_in, a_out).idle_timeout(idle_timeout_us[0]);
     let mut a = Linked::new(pump, &mut opener, line_a);
-    let pump = Pump::new(b_in, b_out).patience(patience_us[1]);
+    let pump = Pump::new(b_in, b_out).idle_timeout(idle_timeout_us[1]);
     let mut b = Linked::new(pump, &mut listener, line_b);
     let mut request = [0; 64];
     let options = Options { digest: Some(DigestKind::Crc32), ..Options::NONE };

@@ -17,7 +17,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The `n`th wait in a row, `n` from 1, for whoever `salt` stands for.
+    /// The `n`th wait in a row, `n` from 1, for the worker or pool that `salt` stands for.
     pub(super) fn wait_us(&self, n: u8, salt: u64) -> u64 {
         let doubled = self.first_us.saturating_mul(1 << n.saturating_sub(1).min(62));
         let base = doubled.min(self.max_us);

@@ -1,4 +1,4 @@
-//! Who is there, how many there should be, and who may go.
+//! Counts: the workers that exist, how many there should be, and which may go.
 
 use super::policy::Kind;
 use super::slot::{Slot, State};
@@ -19,7 +19,7 @@ pub struct Census {
     pub outdated: u16,
     /// Of those, the ones of an older generation.
     pub old: u16,
-    /// Slots whose worker crashed and that have not been used since: promised workers.
+    /// Slots with a worker that crashed, not used since: promised workers.
     pub promised: u16,
 }
 

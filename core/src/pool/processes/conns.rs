@@ -26,7 +26,7 @@ pub(super) enum Stage {
     Passing { slot: u16 },
     /// One that the worker of this slot has.
     With { slot: u16 },
-    /// One whose worker died: the host has to inspect it.
+    /// A connection with a worker that died: the host has to inspect it.
     Suspect,
     /// One that the host inspects.
     Inspecting,

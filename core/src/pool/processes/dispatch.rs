@@ -6,8 +6,8 @@ use super::{
     Trace, WorkerId,
 };
 
-/// A worker whose channel was full is left alone for so long, in microseconds: long enough not to
-/// spin, short enough that nobody notices.
+/// How long a worker with a full channel gets no connection, in microseconds: long enough not to
+/// spin, short enough that no client notices.
 const REST_US: u64 = 10_000;
 
 impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
@@ -47,7 +47,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         }
     }
 
-    /// `conn` never was with `worker`, who is left alone for a while, or is of no use any more.
+    /// `conn` never was with `worker`, which is left alone for a while, or cannot be used any more.
     fn take_back(&mut self, worker: WorkerId, conn: Conn, broken: bool, now: Instant) {
         self.rewait(conn, now);
         let Some(slot) = self.living(worker) else { return };
@@ -97,7 +97,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         let stopping = self.is_stopping();
         if let Some(entry) = self.conns.entry(conn) {
             entry.deaths = entry.deaths.saturating_add(1);
-            // Nobody could take it any more, so it does not matter whether it was touched.
+            // No worker could take it any more, so it does not matter whether it was touched.
             entry.stage = if stopping { Stage::Leaving(End::Lost) } else { Stage::Suspect };
         }
     }
@@ -111,7 +111,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         }
     }
 
-    /// The pool stops: whoever has no worker gets none.
+    /// The pool stops: connections without a worker get none.
     pub(super) fn give_up_waiting(&mut self) {
         for entry in self.conns.0.as_mut() {
             match entry.stage {
@@ -165,7 +165,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
     }
 
     /// The connection that has waited longest, to the worker that has been idle longest. While the
-    /// pool stops nobody waits.
+    /// pool stops no connection waits.
     pub(super) fn poll_pass(&mut self, now: Instant) -> Option<Action> {
         let (conn, again) = self.conns.oldest_waiting()?;
         let index = self.next_idle()?;
@@ -177,7 +177,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         Some(Action::Pass { worker, conn, again })
     }
 
-    /// The parent listens while somebody could take a connection at once. A dynamic pool's workers
+    /// The parent listens while a worker could take a connection at once. A dynamic pool's workers
     /// listen themselves, and its supervisor has nothing to say about it.
     pub(super) fn poll_listen(&mut self) -> Option<Action> {
         let open = !self.is_stopping()

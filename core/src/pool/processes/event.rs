@@ -43,7 +43,7 @@ pub enum Event {
     Idle(WorkerId),
     /// Static: a worker finished this connection and can take another.
     Done {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
         /// What it held.
         conn: Conn,
@@ -51,7 +51,7 @@ pub enum Event {
     /// Static: a worker could not take this connection (`MSG_CTRUNC`: the message came without its
     /// descriptor). The parent still has its copy.
     Returned {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
         /// What it did not get.
         conn: Conn,
@@ -60,7 +60,7 @@ pub enum Event {
     Retiring(WorkerId),
     /// A worker ended. Tell what its channel still held first.
     Exited {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
         /// How.
         exit: Exit,
@@ -73,7 +73,7 @@ pub enum Event {
     Accepted(Conn),
     /// Static: what became of an [`Action::Pass`].
     Passed {
-        /// To whom.
+        /// The worker that gets it.
         worker: WorkerId,
         /// What.
         conn: Conn,
@@ -89,7 +89,7 @@ pub enum Event {
     },
     /// Dynamic: so many connections wait in the listener's accept queue.
     Queue(u32),
-    /// Somebody asked for something.
+    /// A request of the operator or of the host.
     Signal(Signal),
 }
 
@@ -97,7 +97,7 @@ pub enum Event {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Exit {
-    /// With status 0. Nobody having asked for it, that is a crash too.
+    /// With status 0. Without an order to end, that is a crash too.
     Clean,
     /// By a signal or with another status.
     Crash,
@@ -127,15 +127,15 @@ pub enum Trace {
     Touched,
 }
 
-/// What somebody asked for.
+/// A request of the operator or of the host.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Signal {
     /// Replace every worker, each when its replacement is ready (`SIGHUP`).
     Reload,
-    /// Let everyone finish, within the grace period (`SIGTERM`). The second is [`Signal::StopNow`].
+    /// Let every worker finish, within the grace period (`SIGTERM`). The second is [`Signal::StopNow`].
     Stop,
-    /// End everyone at once.
+    /// End every worker at once.
     StopNow,
 }
 
@@ -146,7 +146,7 @@ pub enum Signal {
 pub enum Action {
     /// Start a worker. Says [`Event::SpawnFailed`] when that cannot be done.
     Spawn {
-        /// Who it will be.
+        /// The worker that it will be.
         worker: WorkerId,
         /// Which configuration it runs: the number of reloads before it.
         generation: u32,
@@ -157,7 +157,7 @@ pub enum Action {
     Kill(WorkerId),
     /// Pass this connection to this worker, keep the copy, and tell [`Event::Passed`].
     Pass {
-        /// To whom.
+        /// The worker that gets it.
         worker: WorkerId,
         /// What.
         conn: Conn,
@@ -177,7 +177,7 @@ pub enum Action {
     Listen(Listen),
     /// Something that a human should read, once.
     Notice(Notice),
-    /// Everyone is gone: end. The last action.
+    /// Every worker is gone: end. The last action.
     Exit,
 }
 
@@ -219,9 +219,9 @@ impl core::fmt::Display for Shed {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Listen {
-    /// Somebody is idle and there is a place for a connection.
+    /// A worker is idle and there is a place for a connection.
     On,
-    /// Nobody is: the kernel's backlog is the queue.
+    /// No worker is idle: the accept queue is the queue.
     Off,
 }
 

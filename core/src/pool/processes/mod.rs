@@ -1,5 +1,5 @@
-//! The supervisor of a process pool as pure logic: who is started, asked to end, killed; which
-//! worker gets which connection; what happens to it when its worker dies.
+//! The supervisor of a process pool as pure logic: which workers are started, asked to end, killed;
+//! which worker gets which connection; what happens to it when its worker dies.
 //!
 //! ```text
 //!   reports, exits, signals, time ──▶ handle(event, now)
@@ -16,7 +16,7 @@
 //! Two pools live by the same rules ([`Kind`]). In a static one the parent accepts and passes
 //! connections, keeps a copy of each until its worker reports, and so can dispatch it again when
 //! the worker dies without having touched it. In a dynamic one the workers accept, and the
-//! supervisor only hears who is busy.
+//! supervisor is only told which workers are busy.
 //!
 //! What always holds is stated, by name, in `tests/invariants.rs`, and checked in every state that
 //! three slots and three connections can reach.
@@ -57,7 +57,7 @@ use conns::{Conns, Stage};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Phase {
     Running,
-    /// Everyone finishes until then.
+    /// Every worker has until then to finish.
     Stopping {
         kill_at: Instant,
     },
@@ -75,7 +75,7 @@ struct Told {
     generation: u32,
 }
 
-/// A process pool: who is there, and what is to be done. It lives in memory that the host lends: a slot
+/// A process pool: its workers, and the next actions. It lives in memory that the host lends: a slot
 /// for each worker, the surge included ([`Policy::slots`]), and in a static pool a place for each
 /// connection ([`Policy::conns`]).
 ///
@@ -248,8 +248,8 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         wake
     }
 
-    /// From now on a worker that is replaced, and everyone when the pool stops, has so long to finish.
-    /// Whoever was asked to end already has what it was given then.
+    /// From now on a worker that is replaced, and every worker when the pool stops, has so long to
+    /// finish. A worker that was asked to end before keeps the time that it had then.
     pub fn set_patience(&mut self, drain_us: u64, grace_us: u64) {
         (self.policy.drain_us, self.policy.grace_us) = (drain_us, grace_us);
     }
@@ -268,7 +268,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         self.told.listening
     }
 
-    /// Reloads so far: the generation of whoever is started now.
+    /// Reloads so far: the generation of workers that are started now.
     pub const fn generation(&self) -> u32 {
         self.generation
     }
@@ -281,7 +281,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         }
     }
 
-    /// Who is there.
+    /// The counts of the workers.
     pub fn census(&self) -> Census {
         Census::of(self.slots.as_ref(), self.generation)
     }
@@ -298,13 +298,13 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         self.conns.len()
     }
 
-    /// What `worker` does; none when another lives in its slot, or nobody.
+    /// What `worker` does; none if its slot is empty or has another worker.
     pub fn state(&self, worker: WorkerId) -> Option<State> {
         let slot = self.slots.as_ref().get(usize::from(worker.slot))?;
         (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot.state)
     }
 
-    /// The slot of `worker`; none when another lives there, or nobody.
+    /// The slot of `worker`; none if the slot is empty or has another worker.
     fn living(&mut self, worker: WorkerId) -> Option<&mut Slot> {
         let slot = self.slots.as_mut().get_mut(usize::from(worker.slot))?;
         (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot)
@@ -317,7 +317,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         self.look_at_spares(now);
     }
 
-    /// Everyone is to be gone by `kill_at`; nobody is started any more.
+    /// Every worker has to be gone by `kill_at`; none is started any more.
     fn stop(&mut self, kill_at: Instant) {
         self.phase = Phase::Stopping { kill_at };
         for slot in self.slots.as_mut() {

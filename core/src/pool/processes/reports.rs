@@ -42,8 +42,9 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         }
     }
 
-    /// A worker could not be started. That is nobody's crash: the whole pool waits a while. It may
-    /// have been asked to end already; only who was ready was certainly started.
+    /// A worker could not be started. That is not a crash of a worker: the whole pool waits a
+    /// while. It may have been asked to end already; only a worker that was ready was certainly
+    /// started.
     pub(super) fn handle_spawn_failed(&mut self, worker: WorkerId, now: Instant) {
         if let Some(slot) = self.living(worker)
             && slot.proof_at.is_none()

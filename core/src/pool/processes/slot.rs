@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// One character: `.` idle, `X` busy, ` ` nobody (seeds §1 row 4); `S` starting, `G` finishing.
+    /// One character: `.` idle, `X` busy, ` ` empty (seeds §1 row 4); `S` starting, `G` finishing.
     pub const fn glyph(&self) -> char {
         match self {
             State::Free | State::BackOff { .. } => ' ',
@@ -188,13 +188,13 @@ impl Slot {
         }
     }
 
-    /// It is asked to end. Being asked gives nobody more time than they had.
+    /// It is asked to end. An order to end never gives a worker more time than it had.
     pub(super) fn quit(&mut self, kill_at: Instant) {
         let kill_at = self.state.kill_at().map_or(kill_at, |at| at.min(kill_at));
         self.state = State::Quitting { conn: self.state.conn(), kill_at };
     }
 
-    /// Nobody is here any more. What the slot remembers are its crashes.
+    /// The slot is empty. It only remembers its crashes.
     pub(super) fn bury(&mut self, state: State) {
         let Self { epoch, generation, crashes, .. } = *self;
         *self = Self { state, epoch, generation, crashes, ..Self::FREE };

@@ -1,4 +1,4 @@
-//! Who is started, who is asked to end, who is killed, and when.
+//! Which workers are started, asked to end, and killed, and when.
 
 use super::{
     Action, Breaker, Census, ConnSlot, Instant, Kind, Memory, Notice, Phase, Processes, Slot,
@@ -19,7 +19,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
     }
 
     /// When an open breaker closes, if nothing else happens: when a probe proves itself, or when
-    /// nobody is missing and all have.
+    /// no worker is missing and all have.
     pub(super) fn closes_at(&self) -> Option<Instant> {
         if !self.breaker.is_open() {
             return None;
@@ -35,7 +35,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         }
     }
 
-    /// The breaker closes when it is time, and then nobody has to wait any more.
+    /// The breaker closes when it is time, and then no slot has to wait any more.
     pub(super) fn look_at_breaker(&mut self, now: Instant) {
         if self.closes_at().is_none_or(|at| at > now) {
             return;
@@ -89,7 +89,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         None
     }
 
-    /// Whoever is out of time.
+    /// The next worker that is out of time.
     pub(super) fn poll_kill(&mut self, now: Instant) -> Option<Action> {
         let stopped = match self.phase {
             Phase::Stopping { kill_at } => kill_at <= now,
@@ -106,7 +106,8 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         None
     }
 
-    /// Whoever may go: everyone when the pool stops, the replaced, the superfluous.
+    /// The next worker that may go: every one when the pool stops, the replaced ones, the
+    /// superfluous ones.
     pub(super) fn poll_quit(&mut self, census: &Census, now: Instant) -> Option<Action> {
         let (index, kill_at) = match self.phase {
             Phase::Running => (self.next_quit(census, now)?, now.after(self.policy.drain_us)),

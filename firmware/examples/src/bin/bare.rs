@@ -44,7 +44,7 @@ fn serve_lines(console: &mut Uart, timer: &mut Timer) -> ! {
 /// The time, if the host sends it within ten seconds.
 fn fetch_stamp(host: &mut Uart, timer: &mut Timer) -> Option<Stamp> {
     let (mut rx, mut tx) = ([0; 32], [0; 1]);
-    let mut pump = Pump::new(&mut rx, &mut tx).patience(10_000_000);
+    let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(10_000_000);
     let mut client = TimeClient::new();
     let _ = blocking::run(&mut pump, &mut client, &mut (), host, timer);
     client.stamp()
@@ -62,7 +62,7 @@ fn fetch_file<const N: usize>(
     let mut client = FilesClient::new(request.get(..len).unwrap_or_default(), [0; 64]);
 
     let (mut rx, mut tx) = ([0; 256], [0; 64]);
-    let mut pump = Pump::new(&mut rx, &mut tx).patience(30_000_000);
+    let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(30_000_000);
     blocking::run(&mut pump, &mut client, flash, host, timer)
 }
 

@@ -64,7 +64,7 @@ async fn fetch_file() {
     let request = request.get(..len).unwrap_or_default();
 
     let (mut rx, mut tx) = ([0; 256], [0; 64]);
-    let mut pump = Pump::new(&mut rx, &mut tx).patience(30_000_000);
+    let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(30_000_000);
     while flash.file().is_none() {
         let mut client = FilesClient::new(request, [0; 64]);
         let port = (&mut &HOST.0, &mut &HOST.1);

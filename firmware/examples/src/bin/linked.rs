@@ -40,7 +40,7 @@ fn fetch_file<const N: usize>(
 
     let (mut rx, mut tx, mut on_its_way) = ([0; 128], [0; 32], [0; 64]);
     let (mut link_rx, mut link_tx) = ([0; Link::rx_len(128)], [0; Link::tx_len(32)]);
-    let pump = Pump::new(&mut rx, &mut tx).patience(60_000_000);
+    let pump = Pump::new(&mut rx, &mut tx).idle_timeout(60_000_000);
     let mut link = Link::connect(&mut link_rx, &mut link_tx, first);
     let mut linked = Linked::new(pump, &mut link, &mut on_its_way);
     blocking::run(&mut linked, &mut client, flash, uart, timer)

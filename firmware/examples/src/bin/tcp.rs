@@ -41,7 +41,7 @@ fn main() -> ! {
     let len = Request { name: b"image", options }.render(&mut request).unwrap_or_default();
     let mut client = FilesClient::new(request.get(..len).unwrap_or_default(), [0; 64]);
     let (mut rx, mut tx) = ([0; 512], [0; 64]);
-    let mut pump = Pump::new(&mut rx, &mut tx).patience(30_000_000);
+    let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(30_000_000);
     loop {
         let now = timer.now();
         interface.poll(now.into(), ETHER, &mut sockets);

@@ -61,9 +61,9 @@ fn a_pause_ends_after_100_ms() {
 }
 
 #[test]
-fn a_pause_that_is_over_wakes_nobody() {
-    // What ran out may have come back unseen, with nobody in the queue: a loop that was woken for
-    // the pause until somebody comes would spin.
+fn a_pause_that_is_over_wakes_no_loop() {
+    // What ran out may have come back unseen, with an empty queue: a loop that was woken for
+    // the pause until a client comes would spin.
     let mut acceptor = acceptor(2);
     acceptor.pause("accept", Errno::EMFILE, T0, 0);
     assert_eq!(acceptor.wake(T0.after(100_000)), Wake::Never);
@@ -89,7 +89,7 @@ fn a_second_pause_is_as_long_as_the_first() {
 }
 
 #[test]
-fn who_is_refused_sees_a_clean_end() {
+fn a_refused_client_sees_a_clean_end() {
     let mut acceptor = acceptor(2);
     let client = client(&acceptor);
     let stream = acceptor.accept(T0, 0).unwrap();
@@ -104,7 +104,7 @@ fn who_is_refused_sees_a_clean_end() {
 }
 
 #[test]
-fn closed_it_refuses_everybody() {
+fn closed_it_refuses_every_client() {
     let mut acceptor = acceptor(2);
     let address = acceptor.address().unwrap().clone();
     acceptor.pause("accept", Errno::EMFILE, T0, 0);
@@ -114,7 +114,7 @@ fn closed_it_refuses_everybody() {
     assert!(!acceptor.wants(T0.after(100_000), 0));
     assert!(acceptor.accept(T0.after(100_000), 0).is_none());
     assert_eq!(acceptor.wake(T0), Wake::Never);
-    // The port is free again: somebody else takes it, and nobody is in its queue.
+    // The port is free again: another server takes it, and its queue is empty.
     let next = Listener::bind(&address, 16).unwrap();
     assert!(matches!(next.accept(), Accepted::Empty));
 }

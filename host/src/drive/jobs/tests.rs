@@ -71,7 +71,7 @@ impl Session for Waker {
 // Tokens.
 
 #[test]
-fn a_late_token_finds_nobody() {
+fn a_late_token_finds_no_job() {
     let check = |table: &mut Jobs, old| {
         let (open, served) = (table.len(), table.iter().count());
         assert!(!table.note(old, READ));
@@ -84,7 +84,7 @@ fn a_late_token_finds_nobody() {
     let (old, _peer) = open(&mut table, T0);
     table.close(old);
     check(&mut table, old);
-    // Also when somebody else sits in its place.
+    // Also when another job has its slot.
     let (new, peer) = open(&mut table, T0);
     assert_eq!(new.index, old.index);
     assert_ne!(new.generation, old.generation);
@@ -94,7 +94,7 @@ fn a_late_token_finds_nobody() {
 }
 
 #[test]
-fn a_token_of_no_place_finds_nobody() {
+fn a_token_of_no_slot_finds_no_job() {
     let mut table = table(None);
     for token in [Token::LISTENER, Token::STOP, Token { index: 0, generation: 0 }] {
         assert!(!table.note(token, READ));
@@ -182,7 +182,7 @@ fn a_change_of_interest_is_said_once() {
     assert_eq!(table.turn(token, room, T0), After::Changed(Interest::READ));
 }
 
-/// A connection whose first turn reads less than is there; its table, its token and the peer. The
+/// A connection with a first turn that reads less than is there; its table, its token and the peer. The
 /// session is done at once and the client talks, so it lingers.
 fn lingering(table: Jobs) -> (Jobs, Token, After, Stream) {
     let mut table = table;
@@ -195,7 +195,7 @@ fn lingering(table: Jobs) -> (Jobs, Token, After, Stream) {
 }
 
 #[test]
-fn edge_triggered_who_used_up_its_budget_has_another_turn() {
+fn edge_triggered_a_used_up_budget_gives_another_turn() {
     let (mut table, token, after, _peer) = lingering(table(None));
     assert_eq!(after, After::Again);
     assert_eq!(table.turn(token, Ready::NONE, T0), After::Again);
@@ -204,7 +204,7 @@ fn edge_triggered_who_used_up_its_budget_has_another_turn() {
 }
 
 #[test]
-fn level_triggered_who_used_up_its_budget_waits_for_input() {
+fn level_triggered_a_used_up_budget_waits_for_input() {
     let (table, token, after, _peer) = lingering(with(None, Reports::WhileReady));
     assert_eq!(after, After::Changed(Interest::READ));
     let listed: Vec<_> = table.iter().map(|(token, _, interest)| (token, interest)).collect();
@@ -212,7 +212,7 @@ fn level_triggered_who_used_up_its_budget_waits_for_input() {
 }
 
 #[test]
-fn level_triggered_who_used_up_its_budget_has_a_deadline() {
+fn level_triggered_a_used_up_budget_keeps_the_deadline() {
     let (mut table, token, _, _peer) = lingering(with(None, Reports::WhileReady));
     let until = T0.after(2 * SECOND);
     assert_eq!(table.wake(), Wake::At(until), "a client that says no more could stay for ever");
@@ -247,7 +247,7 @@ fn a_promise_dies_with_its_connection() {
 // Deadlines.
 
 #[test]
-fn whoever_is_due_is_returned_once() {
+fn a_due_job_is_returned_once() {
     let mut table = table(Some(5 * SECOND));
     let opened: Vec<_> = (0..3).map(|i| open(&mut table, T0.after(i))).collect();
     assert_eq!(table.wake(), Wake::At(T0.after(5 * SECOND)));
@@ -263,7 +263,7 @@ fn whoever_is_due_is_returned_once() {
 }
 
 #[test]
-fn whoever_is_due_for_two_reasons_is_returned_once() {
+fn a_job_due_for_two_reasons_is_returned_once() {
     let mut table = table(Some(5 * SECOND));
     let (ours, peer) = Stream::pair().unwrap();
     // TimeLimits first; a wake before it once input has come.
@@ -397,7 +397,7 @@ fn clients_that_come_and_go_cost_a_handful_of_deadlines() {
         assert!(table.table.entries() <= HANDFUL, "{} after {i} clients", table.table.entries());
     }
     let now = T0.after(60 * SECOND);
-    assert_eq!(table.expired(now), Some(stays), "the deadline of one who stayed was lost");
+    assert_eq!(table.expired(now), Some(stays), "the deadline of one that stayed was lost");
     assert!(matches!(table.turn(stays, Ready::NONE, now), After::Gone(_)));
     assert_eq!(table.expired(Instant::from_micros(u64::MAX)), None);
 }

@@ -1,4 +1,4 @@
-//! Sources that change each other: whoever is removed or disarmed is not called, whoever comes into
+//! Sources that change each other: a removed or disarmed source is not called, a source that comes into
 //! its place hears nothing of it. Two sources are made ready together, so one batch has both.
 
 use std::rc::Rc;
@@ -33,7 +33,7 @@ fn neighbours(act: fn(&mut Desk, &mut Context<Desk>, Token)) -> (EventLoop<Desk>
 }
 
 #[test]
-fn who_is_removed_in_the_same_round_is_not_called() {
+fn a_source_removed_in_the_same_round_is_not_called() {
     let (mut events, mut desk, mut peers) = neighbours(|_, cx, other| {
         assert!(cx.remove(other));
     });
@@ -45,7 +45,7 @@ fn who_is_removed_in_the_same_round_is_not_called() {
 }
 
 #[test]
-fn who_is_disarmed_in_the_same_round_is_not_called_until_it_is_armed() {
+fn a_source_disarmed_in_the_same_round_is_not_called_until_it_is_armed() {
     let (mut events, mut desk, _peers) = neighbours(|_, cx, other| cx.disarm(other));
     pump(&mut events, &mut desk);
     assert_eq!(desk.log, ["called"]);
@@ -91,7 +91,7 @@ fn a_source_removes_itself_and_its_peer_sees_the_end() {
 }
 
 #[test]
-fn whoever_takes_the_place_of_a_removed_source_gets_none_of_its_events() {
+fn a_source_in_the_slot_of_a_removed_one_gets_none_of_its_events() {
     let (mut events, mut desk, _peers) = neighbours(|desk, cx, other| {
         cx.remove(other);
         let (io, peer) = pair();
@@ -110,7 +110,7 @@ fn whoever_takes_the_place_of_a_removed_source_gets_none_of_its_events() {
 }
 
 #[test]
-fn a_token_of_an_earlier_generation_stands_for_nobody() {
+fn a_token_of_an_earlier_generation_stands_for_no_source() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let (old, _old_peer) = named(&mut events, "old", Watch::READ);
     events.remove(old);
@@ -221,7 +221,7 @@ fn what_is_watched_can_be_changed() {
 }
 
 #[test]
-fn the_same_descriptor_twice_is_an_error_that_harms_nobody() {
+fn the_same_descriptor_twice_is_an_error_that_harms_no_source() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let (io, mut peer) = pair();
     let shared = Rc::new(io);
@@ -237,7 +237,7 @@ fn the_same_descriptor_twice_is_an_error_that_harms_nobody() {
     pump(&mut events, &mut desk);
     assert_eq!((desk.news(), events.is_armed(first)), (vec!["first".to_owned()], true));
     assert!(events.remove(first));
-    assert_eq!(peer.hear().1, End::Eof, "nobody holds it any more");
+    assert_eq!(peer.hear().1, End::Eof, "no source holds it any more");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Ends, timeouts and floods of buffered streams: what goes out before a stream goes, who is waited
-//! for, who has to wait.
+//! Ends, timeouts and floods of buffered streams: what is sent before a stream is removed, which
+//! side is waited for, and which side has to wait.
 
 use super::*;
 use crate::reactor::tests::{
@@ -335,14 +335,14 @@ fn what_came_before_a_write_failed_is_delivered_and_then_it_fails() {
     peer.say(b"last words");
     drop(peer);
     let io = events.stream(token).unwrap();
-    io.write(b"to nobody");
+    io.write(b"to a dead peer");
     events.run(&mut desk).unwrap();
     assert_eq!(desk.log, ["Input last words", "Failed(EPIPE)"]);
     assert_eq!(events.streams(), 0);
 }
 
 #[test]
-fn whoever_does_not_read_is_told_of_a_failure_at_once() {
+fn a_stream_that_does_not_read_is_told_of_a_failure_at_once() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let (stream, mut peer) = stream_pair();
     let token = noted(&mut events, stream);
@@ -351,7 +351,7 @@ fn whoever_does_not_read_is_told_of_a_failure_at_once() {
     drop(peer);
     pump(&mut events, &mut desk);
     assert_eq!(desk.news().len(), 0);
-    events.stream(token).unwrap().write(b"to nobody");
+    events.stream(token).unwrap().write(b"to a dead peer");
     events.run(&mut desk).unwrap();
     assert_eq!((desk.news(), events.streams()), (vec!["Failed(EPIPE)".to_owned()], 0));
 }

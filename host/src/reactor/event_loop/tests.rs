@@ -1,4 +1,4 @@
-//! Rounds: who goes first, who goes next, when it ends, what a panic leaves behind.
+//! Rounds: their order, their end, what a panic leaves behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -33,7 +33,7 @@ fn high_goes_before_normal_before_low() {
 }
 
 #[test]
-fn nobody_starves_behind_those_who_are_always_ready() {
+fn no_source_starves_behind_those_that_are_always_ready() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let mut peers: Vec<_> = (0..300).map(|_| always(&mut events, "normal")).collect();
     for (name, priority) in [("high", Priority::High), ("low", Priority::Low)] {
@@ -203,7 +203,7 @@ fn a_source_that_panics_goes_and_the_others_run_on() {
     );
     assert!(!events.contains(bad));
     pump(&mut events, &mut desk);
-    assert_eq!((desk.count("bad"), desk.count("good")), (1, 3), "nobody's turn was lost");
+    assert_eq!((desk.count("bad"), desk.count("good")), (1, 3), "no turn was lost");
     for (_, peer) in &mut good {
         peer.say(b"x");
     }
@@ -274,7 +274,7 @@ fn a_run_queue_is_no_longer_than_the_sources_that_are_there() {
         assert!(lengths.iter().sum::<usize>() <= LOW + 1, "{lengths:?}");
     }
     assert!(events.remove(high));
-    // Whoever was kept from its turn has it now.
+    // A source that was kept from its turn has it now.
     desk.log.clear();
     for _ in 0..LOW {
         round(&mut events, &mut desk);

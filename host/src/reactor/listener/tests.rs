@@ -54,7 +54,7 @@ fn listening(max: usize) -> (EventLoop<Desk>, Desk, Door, Token) {
 }
 
 #[test]
-fn everyone_who_knocks_is_let_in() {
+fn every_client_is_accepted() {
     let (mut events, mut desk, door, token) = listening(usize::MAX);
     // More than one burst.
     let clients: Vec<_> = (0..100).map(|_| door.knock()).collect();
@@ -69,7 +69,7 @@ fn everyone_who_knocks_is_let_in() {
 }
 
 #[test]
-fn at_its_limit_it_waits_until_somebody_leaves() {
+fn at_its_limit_it_waits_until_a_client_leaves() {
     let (mut events, mut desk, door, token) = listening(2);
     let mut clients: Vec<_> = (0..5).map(|_| door.knock()).collect();
     for left in 0..4 {
@@ -95,7 +95,7 @@ fn a_full_listener_is_not_in_a_hurry() {
 }
 
 #[test]
-fn disarmed_it_lets_nobody_in_until_it_is_armed() {
+fn disarmed_it_accepts_no_client_until_it_is_armed() {
     let (mut events, mut desk, door, token) = listening(usize::MAX);
     events.disarm(token);
     let _client = door.knock();
@@ -107,7 +107,7 @@ fn disarmed_it_lets_nobody_in_until_it_is_armed() {
 }
 
 #[test]
-fn disarmed_in_its_own_call_it_takes_nobody_more() {
+fn disarmed_in_its_own_call_it_accepts_no_more() {
     let (listener, door) = Door::open();
     let (mut events, mut desk) = (frozen(), Desk::default());
     let token = events.listen(listener, usize::MAX, |desk: &mut Desk, cx, incoming| {
@@ -124,7 +124,7 @@ fn disarmed_in_its_own_call_it_takes_nobody_more() {
 }
 
 #[test]
-fn disarmed_in_its_own_call_at_its_limit_it_stays_disarmed_when_somebody_leaves() {
+fn disarmed_in_its_own_call_at_its_limit_it_stays_disarmed_when_a_client_leaves() {
     let (listener, door) = Door::open();
     let (mut events, mut desk) = (frozen(), Desk::default());
     let token = events.listen(listener, 1, |desk: &mut Desk, cx, incoming| {
@@ -157,7 +157,7 @@ fn removed_in_its_own_call_it_is_closed() {
     pump(&mut events, &mut desk);
     assert_eq!(desk.count("client"), 1);
     assert!(!door.is_open());
-    // Those who waited were cut off, the one who was let in was not.
+    // Clients in the queue were cut off, the accepted one was not.
     let ends: Vec<_> = clients.iter_mut().map(|client| client.hear().1).collect();
     assert_eq!(ends, [End::Open, End::Reset, End::Reset]);
 }

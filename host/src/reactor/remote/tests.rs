@@ -1,4 +1,4 @@
-//! Calls from other threads: in order, none lost, and the end when nobody is left to call.
+//! Calls from other threads: in order, none lost, and the end when no handle is left.
 
 use std::sync::mpsc;
 use std::thread;
@@ -57,7 +57,7 @@ fn a_hundred_remotes_that_say_one_word_and_go_are_heard() {
 }
 
 #[test]
-fn wake_ends_a_wait_and_calls_nobody() {
+fn wake_ends_a_wait_and_makes_no_call() {
     let (mut events, mut desk) = (EventLoop::new().unwrap(), Desk::default());
     let remote = events.remote().unwrap();
     for _ in 0..3 {
@@ -103,7 +103,7 @@ fn a_remote_outlives_its_loop() {
     let other = remote.clone();
     assert!(!other.call(move |_, _| drop(alive)));
     remote.wake();
-    assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Disconnected), "nobody will call it");
+    assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Disconnected), "the call will not be made");
     thread::spawn(move || drop(remote)).join().unwrap();
     drop(other);
     assert_eq!(desk.log, ["called"]);
@@ -134,7 +134,7 @@ fn what_was_left_for_a_loop_goes_with_the_loop() {
     let mut events: EventLoop<Desk> = frozen();
     let remote = events.remote().unwrap();
     let (alive, gone) = mpsc::channel::<()>();
-    // It owns a handle too, and keeps nobody alive with it.
+    // It owns a handle too, and does not keep the loop alive with it.
     let own = remote.clone();
     assert!(remote.call(move |_, _| drop((alive, own))));
     assert_eq!(gone.try_recv(), Err(mpsc::TryRecvError::Empty));

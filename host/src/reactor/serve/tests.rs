@@ -1,4 +1,4 @@
-//! Sessions in the loop: their end is told, nobody is called for one that was removed, and a peer
+//! Sessions in the loop: their end is told, no callback is called for one that was removed, and a peer
 //! that floods leaves the others their turn.
 
 use std::io::{Read, Write};
@@ -247,7 +247,7 @@ fn a_session_that_panics_goes_and_the_others_are_served() {
 }
 
 #[test]
-fn a_session_whose_socket_lives_on_in_a_copy_is_forgotten_at_its_first_event() {
+fn a_session_with_a_socket_that_lives_on_in_a_copy_is_forgotten_at_its_first_event() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let (ours, mut peer) = pair();
     let copy = ours.try_clone().unwrap();

@@ -7,7 +7,7 @@ use crate::reactor::tests::{Desk, frozen, ms, note, pass, pump, secs, text};
 use crate::sys::Errno;
 use crate::sys::listener::Listener;
 
-/// A listener that nobody accepts from and whose queue is full: whoever connects now waits.
+/// A listener that is not accepted from and has a full queue: the next client waits.
 fn full_listener() -> (Listener, SocketAddr, Vec<TcpStream>) {
     let listener = Listener::bind(&"tcp:127.0.0.1:0".parse().unwrap(), 1).unwrap();
     let address = listener.address().socket_addr().unwrap();

@@ -88,7 +88,7 @@ fn what_a_callback_leaves_is_there_the_next_time_and_told_with_more() {
 }
 
 #[test]
-fn who_does_not_read_leaves_it_to_the_kernel() {
+fn a_stream_that_does_not_read_leaves_input_to_the_kernel() {
     let (mut events, mut desk, token, mut peer) = start();
     events.stream(token).unwrap().set_reading(false);
     peer.say(b"abc");
@@ -282,7 +282,7 @@ fn nothing_comes_from_dev_null_and_everything_goes_there() {
 }
 
 #[test]
-fn a_pipe_nobody_reads_any_more_fails() {
+fn a_pipe_without_a_reader_fails() {
     let (reader, writer) = pipe().unwrap();
     let (mut events, mut desk) = (frozen(), Desk::default());
     let token = noted(&mut events, OwnedFd::from(writer));

@@ -222,7 +222,7 @@ fn time_begins_at_zero() {
 }
 
 #[test]
-fn a_timer_of_nothing_that_arms_itself_starves_nobody() {
+fn a_timer_of_nothing_that_arms_itself_starves_no_source() {
     for real in [false, true] {
         let mut events = if real { EventLoop::new().unwrap() } else { frozen() };
         let mut desk = Desk::default();

@@ -174,7 +174,7 @@ fn a_regular_file_is_always_ready_and_can_be_disarmed() {
 }
 
 #[test]
-fn a_file_that_is_always_ready_starves_nobody() {
+fn a_file_that_is_always_ready_starves_no_source() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let null = File::open("/dev/null").unwrap();
     events.add(null, Watch::READ, |_, desk: &mut Desk, _, _| desk.note("file")).unwrap();

@@ -8,7 +8,7 @@ type Bytes = [u8; 7];
 /// From a parent to a worker of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Order {
-    /// Serve the connection whose descriptor comes with this message.
+    /// Serve the connection; its descriptor comes with this message.
     Serve(Conn),
     /// Finish the connection that you have, and exit.
     Quit,

@@ -1,4 +1,4 @@
-//! The control socket in a loop whose clock the test moves, with clients in the same thread.
+//! The control socket in a loop with a clock that the test moves, with clients in the same thread.
 
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
@@ -36,7 +36,7 @@ fn connect(at: &SocketAddr) -> UnixStream {
     client
 }
 
-/// Rounds until nobody has anything to do.
+/// Runs rounds until there is nothing to do.
 fn pump(events: &mut EventLoop<u64>, asked: &mut u64) {
     let mut quiet = 0;
     while quiet < 3 {
@@ -61,7 +61,7 @@ fn heard(client: &mut UnixStream) -> (String, bool) {
 }
 
 #[test]
-fn who_asks_in_time_stays_and_who_is_silent_is_cut() {
+fn a_client_that_asks_in_time_stays_and_a_silent_one_is_cut() {
     let ((mut events, at), mut asked) = (start("silence"), 0);
     let (mut lively, mut silent) = (connect(&at), connect(&at));
     for second in 0..4 {
@@ -77,7 +77,7 @@ fn who_asks_in_time_stays_and_who_is_silent_is_cut() {
 }
 
 #[test]
-fn who_takes_no_answers_is_asked_no_more_and_cut() {
+fn a_client_that_takes_no_answers_is_not_read_any_more_and_cut() {
     let ((mut events, at), mut asked) = (start("greed"), 0);
     let mut greedy = connect(&at);
     // More questions than a socket has room for answers.
@@ -86,7 +86,7 @@ fn who_takes_no_answers_is_asked_no_more_and_cut() {
     }
     let before = asked;
     pump(&mut events, &mut asked);
-    assert_eq!((asked, events.streams()), (before, 1), "nobody is asked for nothing");
+    assert_eq!((asked, events.streams()), (before, 1), "the state is not asked for in vain");
     NOW_US.set(NOW_US.get() + PATIENCE.as_micros() as u64 + 1);
     pump(&mut events, &mut asked);
     assert_eq!(events.streams(), 0);

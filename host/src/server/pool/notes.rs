@@ -37,7 +37,7 @@ impl Notes {
     }
 
     /// What has changed on the line of worker `id` since the last call. Connections that came and went
-    /// meanwhile are told as one: it proves the worker, whose death is then no sign of a crash loop.
+    /// meanwhile are told as one: it proves the worker, and its death is then no sign of a crash loop.
     pub(super) fn changes(&mut self, board: &Board, id: WorkerId) -> [Option<Event>; 3] {
         let Some(is) = Line::of(board, id) else { return [None; 3] };
         let was = std::mem::replace(&mut self.told, is);

@@ -34,7 +34,7 @@ pub(in crate::server) struct Terms {
     pub(super) when_ready: WhenReady,
     /// The folder that workers serve, if they serve one.
     pub(super) root: Option<Arc<Root>>,
-    /// Set by a model whose workers accept by themselves.
+    /// Set by a model with workers that accept by themselves.
     pub(in crate::server) shared: Option<Shared>,
 }
 

@@ -34,7 +34,7 @@ fn a_request_is_noticed_only_when_it_is_looked_at() {
 }
 
 #[test]
-fn the_first_request_waits_for_those_who_are_served() {
+fn the_first_request_waits_for_those_that_are_served() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
     handle.stop();
     stop.notice(T0);
@@ -89,7 +89,7 @@ fn two_requests_at_once_are_two() {
 
 #[cfg(feature = "supervise")]
 #[test]
-fn who_retires_has_time_and_can_be_told_to_hurry() {
+fn a_retiring_server_has_time_and_can_be_told_to_hurry() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
     stop.set_patience(GRACE, 100 * GRACE);
     assert_eq!(stop.longest_us(), 100 * GRACE);
@@ -102,7 +102,7 @@ fn who_retires_has_time_and_can_be_told_to_hurry() {
     handle.stop();
     stop.notice(T0.after(2));
     assert_eq!(stop.wake(), Wake::At(T0.after(2 + GRACE)));
-    // And who was told to stop does not retire.
+    // A server that was told to stop does not retire.
     stop.retire(T0.after(3));
     assert_eq!(stop.wake(), Wake::At(T0.after(2 + GRACE)));
     handle.stop();
@@ -111,7 +111,7 @@ fn who_retires_has_time_and_can_be_told_to_hurry() {
 }
 
 #[test]
-fn a_request_to_stop_gives_nobody_more_time() {
+fn a_request_to_stop_gives_no_more_time() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
     stop.retire(T0);
     handle.stop();

@@ -129,9 +129,9 @@ impl Supervisor {
         info!(unchanged, changed = differing, added = new, removed, "reloaded");
     }
 
-    /// For each of `specs` the listener at its address, and the listeners that are in none of them. First
-    /// those are paired whose addresses are written alike, so that a port 0 keeps its port; then those whose
-    /// addresses are the same.
+    /// For each of `specs` the listener at its address, and the listeners that are in none of them.
+    /// First those are paired that have addresses written alike, so that a port 0 keeps its port;
+    /// then those with addresses are the same.
     fn pair(&self, specs: &[Spec]) -> (Vec<Option<Key>>, Vec<Key>) {
         let mut gone: Vec<&Supervised> =
             self.listeners.iter().filter(|it| !it.is_leaving).collect();

@@ -152,7 +152,7 @@ impl Parent for Supervisor {
             return;
         };
         let listener = &mut self.listeners[at];
-        // A process that has ended since serves nobody.
+        // A process that has ended since serves no client.
         let Some(process) = listener.crew.get(id) else { return };
         let (pid, generation) = (process.child.pid(), process.notes.generation);
         if listener.ready(generation, pid)

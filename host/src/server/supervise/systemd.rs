@@ -1,4 +1,4 @@
-//! What a service manager is told (`sd_notify(3)`). Where there is none, nobody is.
+//! Notifications of a service manager (`sd_notify(3)`). Without a service manager nothing is sent.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One scene for all that differ only in what nobody can tell apart: the time of day, how often a
+//! One scene for all that differ only in what no observer can tell apart: the time of day, how often a
 //! slot was used before, how long ago something is that is over.
 //!
 //! So the search closes: crashes, connections and reloads are unlimited in number, and the states

@@ -40,7 +40,7 @@ fn a_connection_goes_to_an_idle_worker_and_its_place_is_free_when_it_is_done() {
     assert_eq!(bench.tell(Event::Ready(worker(0, 1))), [ON]);
     let (conn, actions) = bench.accept();
     let pass = Action::Pass { worker: worker(0, 1), conn, again: false };
-    assert_eq!(actions, [pass, OFF], "nobody else is idle: the backlog is the queue");
+    assert_eq!(actions, [pass, OFF], "no other worker is idle: the backlog is the queue");
     let done = bench.tell(Event::Done { worker: worker(0, 1), conn });
     assert_eq!(done, [Action::Close { conn, end: End::Served }, ON]);
     assert_eq!(bench.pool.vacant(), Some(Conn { index: 0, generation: 1 }));
@@ -102,7 +102,7 @@ fn a_full_channel_rests_its_worker_and_a_broken_one_ends_it() {
 }
 
 #[test]
-fn a_connection_that_nobody_takes_is_shed_after_its_patience() {
+fn a_connection_that_no_worker_takes_is_shed_after_its_patience() {
     let mut bench = Bench::<2, 1>::ready(fixed(1));
     let (conn, _) = bench.accept();
     bench.tell(Event::Returned { worker: worker(0, 1), conn });

@@ -45,7 +45,7 @@ fn a_first_crash_respawns_at_once_and_repeated_ones_wait_longer_and_longer() {
     assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 25600, 25600]);
     bench.boot();
     bench.now = bench.now.after(1_000 * MS);
-    assert_eq!(spawns(&bench.crash(0)).len(), 1, "who has proved itself starts afresh");
+    assert_eq!(spawns(&bench.crash(0)).len(), 1, "a worker that has proved itself starts afresh");
 }
 
 #[test]
@@ -90,8 +90,8 @@ fn crash_loop(bench: &mut Bench<21, 5>, booting: bool) -> (usize, Vec<Notice>) {
                 | Action::Exit => None,
             }));
         }
-        let anybody = bench.pool.census().alive() > 0;
-        bench.now = if anybody { bench.now.after(MS) } else { bench.now.max(bench.wake()) };
+        let alive = bench.pool.census().alive() > 0;
+        bench.now = if alive { bench.now.after(MS) } else { bench.now.max(bench.wake()) };
         if bench.now > end {
             return (started, notices);
         }
@@ -170,7 +170,7 @@ fn failed_starts_are_told_once_and_tried_again_later_and_later() {
 }
 
 #[test]
-fn patience_can_change_for_whoever_is_asked_from_then_on() {
+fn patience_can_change_for_workers_that_are_asked_from_then_on() {
     let mut pool =
         Arrays::<2, 1>::in_arrays(Policy::fixed(1), Instant::ZERO).expect("a slot and one more");
     let worker = |slot| worker(slot, 1);

@@ -4,7 +4,7 @@
 //! hangs, crashes, each death is noticed now or later; connections come; every start and pass
 //! fails in every way; reloads and stops arrive; time passes, to the next wake. After each step the
 //! host performs actions until there are none, and whatever it hears at once branches. Scenes that
-//! nobody can tell apart are one (`canon.rs`), so nothing is limited but the number of slots and
+//! no observer can tell apart are one (`canon.rs`), so nothing is limited but the number of slots and
 //! connections.
 //!
 //! The good step of each state (`Scene::good_step`) makes a graph with one way out of each state:
@@ -156,7 +156,7 @@ fn unhurried(kind: Kind) -> Policy {
     }
 }
 
-/// Nobody is hung, and who has booted has proved itself: fewer timers, so that more fits.
+/// No worker hangs, and one that has booted has proved itself: fewer timers, so that more fits.
 fn trusting(kind: Kind) -> Policy {
     Policy { hold_us: None, proof_us: 0, ..unhurried(kind) }
 }
@@ -170,8 +170,8 @@ const SORTED: Powers = Powers { symmetric: true, ..NONE };
 /// States that a search visits. An interpreter gets a taste only.
 const LIMIT: usize = if cfg!(miri) { 2 } else { usize::MAX };
 
-/// A search goes through all that there is: so many states, and nobody is further from rest.
-/// Whoever changes a rule changes the numbers, and looks whether the change is the one intended.
+/// A search goes through all that there is: so many states, and none is further from rest.
+/// A change of a rule changes the numbers: check that the change is the intended one.
 fn search<const S: usize, const C: usize>(
     policy: Policy,
     powers: Powers,

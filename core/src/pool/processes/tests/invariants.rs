@@ -10,9 +10,9 @@ pub(super) fn in_state<const S: usize, const C: usize>(scene: &Scene<S, C>, turn
     no_two_slots_own_one_connection(scene);
     alive_is_at_most_maximum_and_surge(scene);
     too_few_idle_with_room_and_a_token_means_a_spawn_in_the_same_step(scene);
-    nobody_waits_while_somebody_is_idle(scene);
-    it_listens_exactly_while_somebody_could_serve(scene);
-    nobody_is_overdue(scene);
+    no_connection_waits_while_a_worker_is_idle(scene);
+    it_listens_exactly_while_a_worker_could_serve(scene);
+    no_worker_is_overdue(scene);
     nothing_is_left_to_do_before_the_wake(scene);
     a_stale_or_impossible_event_changes_nothing(scene, turn % (S + 1));
 }
@@ -34,9 +34,9 @@ pub(super) fn in_action<const S: usize, const C: usize>(
             shrinking_never_goes_below_the_minimum(before, after, worker);
             a_reload_never_leaves_fewer_ready_workers(before, after, worker);
         }
-        Action::Kill(worker) => nobody_is_killed_before_the_deadline(before, worker),
+        Action::Kill(worker) => no_worker_is_killed_before_the_deadline(before, worker),
         Action::Pass { worker, conn, again } => {
-            only_an_untouched_connection_that_nobody_holds_is_passed(before, worker, conn, again);
+            only_an_untouched_connection_without_a_worker_is_passed(before, worker, conn, again);
         }
         Action::Inspect(conn) => only_the_connection_of_the_dead_is_inspected(before, conn),
         Action::Close { conn, end } => a_connection_ends_once_and_for_its_reason(before, conn, end),
@@ -128,7 +128,7 @@ fn too_few_idle_with_room_and_a_token_means_a_spawn_in_the_same_step<
     let running = world.stop_by.is_none();
     assert!(
         !(running && missing > 0 && room > 0 && token && !held_back),
-        "{missing} missing, room for {room}, and nobody is started"
+        "{missing} missing, room for {room}, and none is started"
     );
     // And what holds it back ends: the wake knows when.
     if running && missing > 0 && room > 0 {
@@ -136,14 +136,14 @@ fn too_few_idle_with_room_and_a_token_means_a_spawn_in_the_same_step<
     }
 }
 
-fn nobody_waits_while_somebody_is_idle<const S: usize, const C: usize>(scene: &Scene<S, C>) {
+fn no_connection_waits_while_a_worker_is_idle<const S: usize, const C: usize>(scene: &Scene<S, C>) {
     let waiting =
         scene.pool.conns.0.iter().any(|entry| matches!(entry.stage, Stage::Waiting { .. }));
     let idle = scene.pool.slots.iter().any(|s| matches!(s.state, State::Idle { rest: None, .. }));
     assert!(!(waiting && idle), "a connection waits beside an idle worker");
 }
 
-fn it_listens_exactly_while_somebody_could_serve<const S: usize, const C: usize>(
+fn it_listens_exactly_while_a_worker_could_serve<const S: usize, const C: usize>(
     scene: &Scene<S, C>,
 ) {
     let Scene { pool, world, .. } = scene;
@@ -154,7 +154,7 @@ fn it_listens_exactly_while_somebody_could_serve<const S: usize, const C: usize>
     assert_eq!(pool.is_listening(), could);
 }
 
-fn nobody_is_overdue<const S: usize, const C: usize>(scene: &Scene<S, C>) {
+fn no_worker_is_overdue<const S: usize, const C: usize>(scene: &Scene<S, C>) {
     for process in &scene.world.processes {
         if let Some(deadline) = process.deadline
             && !matches!(process.life, Life::Gone(..) | Life::None)
@@ -280,13 +280,13 @@ fn shrinking_never_goes_below_the_minimum<const S: usize, const C: usize>(
     match pool.policy.kind {
         _ if world.stop_by.is_some() => {}
         Kind::Static { workers } => {
-            assert!(replaced, "a static pool lets nobody go");
+            assert!(replaced, "a static pool lets no worker go");
             assert!(is.ready() >= workers, "{is:?}");
         }
         Kind::Dynamic { min_spare, max_spare, max } => {
             assert!(is.idle >= min_spare || is.ready() >= max, "{was:?} {is:?}");
             if !replaced {
-                assert!(was.idle > max_spare, "nobody was superfluous: {was:?}");
+                assert!(was.idle > max_spare, "no worker was superfluous: {was:?}");
                 assert!(matches!(slot.state, State::Idle { .. }), "a busy one shrinks nothing");
                 let State::Idle { since, .. } = slot.state else { return };
                 let older = pool.slots.iter().any(|other| match other.state {
@@ -319,17 +319,17 @@ fn a_reload_never_leaves_fewer_ready_workers<const S: usize, const C: usize>(
     assert!(ready >= world.floor, "{worker:?} leaves {ready} of {}: {before:?}", world.floor);
 }
 
-fn nobody_is_killed_before_the_deadline<const S: usize, const C: usize>(
+fn no_worker_is_killed_before_the_deadline<const S: usize, const C: usize>(
     before: &Scene<S, C>,
     worker: WorkerId,
 ) {
     let process = before.world.processes[usize::from(worker.slot)];
-    assert_ne!(process.life, Life::None, "nobody is there");
+    assert_ne!(process.life, Life::None, "the slot is empty");
     let deadline = process.deadline;
     assert!(deadline.is_some_and(|at| at <= before.now), "{process:?} is killed too early");
 }
 
-fn only_an_untouched_connection_that_nobody_holds_is_passed<const S: usize, const C: usize>(
+fn only_an_untouched_connection_without_a_worker_is_passed<const S: usize, const C: usize>(
     before: &Scene<S, C>,
     worker: WorkerId,
     conn: Conn,
@@ -403,7 +403,7 @@ fn a_crash_loop_is_announced_once<const S: usize, const C: usize>(
 
 fn stop_ends_with_no_slot_alive<const S: usize, const C: usize>(before: &Scene<S, C>) {
     let Scene { world, .. } = before;
-    assert!(world.stop_by.is_some(), "nobody asked for it");
-    assert!(world.processes.iter().all(|process| process.life == Life::None), "somebody lives");
+    assert!(world.stop_by.is_some(), "it was not asked for");
+    assert!(world.processes.iter().all(|process| process.life == Life::None), "a worker lives");
     assert!(world.held.iter().all(Option::is_none), "a connection is left");
 }

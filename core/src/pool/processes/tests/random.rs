@@ -152,7 +152,7 @@ proptest! {
         run::<11, 0>(policy, &choices, stop_at);
     }
 
-    /// Events that nobody could have sent: nothing panics, and it still stops.
+    /// Events that no host could have sent: nothing panics, and it still stops.
     #[test]
     fn garbage_does_no_harm(events in proptest::collection::vec(garbage(), 0..200)) {
         let mut pool = Arrays::<4, 3>::in_arrays(Policy::fixed(3), Instant::ZERO).expect("good");

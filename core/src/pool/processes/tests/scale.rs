@@ -108,7 +108,7 @@ fn a_retiring_worker_serves_until_its_replacement_is_ready() {
     bench.tell(Event::Done { worker: worker(0, 1), conn });
     assert_eq!(bench.boot(), [Action::Quit(worker(0, 1))]);
     let gone = bench.tell(Event::Exited { worker: worker(0, 1), exit: Exit::Clean });
-    assert_eq!(gone, [], "nobody is missing");
+    assert_eq!(gone, [], "no worker is missing");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_full_dynamic_pool_recycles_through_the_surge() {
 }
 
 #[test]
-fn a_graceful_stop_quits_all_kills_at_the_deadline_and_exits_when_nobody_lives() {
+fn a_graceful_stop_quits_all_kills_at_the_deadline_and_exits_when_no_worker_lives() {
     let mut bench = Bench::<3, 2>::ready(fixed(2));
     let (conn, _) = bench.accept();
     let stop = bench.tell(Event::Signal(Signal::Stop));
@@ -177,14 +177,14 @@ fn slots_beyond_maximum_and_surge_stay_empty() {
 }
 
 #[test]
-fn who_asks_is_told_of_the_living_alone() {
+fn an_inquiry_lists_only_living_workers() {
     let mut bench = Bench::<3, 2>::ready(fixed(2));
     let first = bench.worker(0);
     assert!(matches!(bench.pool.state(first), Some(State::Idle { .. })));
     assert_eq!((bench.pool.generation(), bench.pool.is_stopping()), (0, false));
     bench.crash(0);
     assert_eq!(bench.pool.state(first), None, "another has its slot");
-    assert_eq!(bench.pool.state(worker(2, 0)), None, "a slot that nobody used");
+    assert_eq!(bench.pool.state(worker(2, 0)), None, "a slot that was never used");
     assert_eq!(bench.pool.state(worker(9, 1)), None, "no slot");
     bench.tell(Event::Signal(Signal::Reload));
     bench.tell(Event::Signal(Signal::Stop));

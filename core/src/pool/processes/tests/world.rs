@@ -14,7 +14,7 @@ pub(super) enum Life {
     Idle,
     /// A dynamic worker does not say what it serves.
     Serving(Option<u16>),
-    /// Dead, and nobody has noticed.
+    /// Dead, and not noticed yet.
     Gone(Exit, Option<u16>),
 }
 
@@ -55,7 +55,7 @@ pub(super) struct World<const S: usize, const C: usize> {
 pub(super) enum Step {
     Time,
     Boot(usize),
-    /// It reads the request: from now on nobody else can serve it.
+    /// It reads the request: from now on no other worker can serve it.
     Touch(usize),
     Finish(usize),
     /// The descriptor did not arrive.
@@ -187,7 +187,7 @@ impl<const S: usize, const C: usize> Scene<S, C> {
         steps
     }
 
-    /// The step that a world takes in which nothing goes wrong any more and nobody comes.
+    /// The step that a world takes in which nothing goes wrong any more and no client comes.
     pub(super) fn good_step(&self) -> Option<Step> {
         let find = |wanted: fn(&Process) -> bool| self.world.processes.iter().position(wanted);
         find(|process| matches!(process.life, Life::Gone(..)))

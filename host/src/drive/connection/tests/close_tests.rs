@@ -86,7 +86,7 @@ fn a_fault_of_the_session_closes_without_flushing() {
     assert_eq!(rig.turn(READ), Next::Closed(Err(Peer::Malformed.into())));
 }
 
-/// A time server whose client is still talking when the stamp is out.
+/// A time server with a client that is still sending when the stamp is sent.
 fn lingering() -> Rig<TimeServer> {
     let mut rig = Rig::new(tcp_pair(), TimeServer::new(Stamp(5)), buffers(64, 64, 64, None));
     rig.say(b"GET / HTTP/1.1\r\n");
@@ -97,7 +97,7 @@ fn lingering() -> Rig<TimeServer> {
 #[test]
 fn a_peer_that_still_talks_is_listened_to_until_its_end() {
     let mut rig = lingering();
-    rig.say(b"Host: nobody\r\n\r\n");
+    rig.say(b"Host: none\r\n\r\n");
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));
     assert_eq!(rig.hear_out(), (b"5\n".to_vec(), Heard::Eof));
     rig.say(b"and on");
@@ -200,7 +200,7 @@ fn a_dead_connection_that_waits_for_time_only_is_closed() {
     assert_eq!(rig.turn(Ready::NONE), Next::Wait(Interest::NONE));
     let Rig { mut connection, mut buffers, now, peer } = rig;
     drop(peer);
-    // The kernel reports this also to those who wait for nothing, again and again.
+    // The kernel reports this also without any interest, again and again.
     let ready = await_ready(&connection, Interest::NONE);
     assert!(ready.dead);
     let fault = Fault::Peer(Peer::Reset);

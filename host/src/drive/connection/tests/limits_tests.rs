@@ -74,7 +74,7 @@ fn without_a_limit_it_stays_for_ever() {
 }
 
 #[test]
-fn a_clock_that_steps_back_cuts_nobody() {
+fn a_clock_that_steps_back_cuts_no_client() {
     let mut rig = patient(Script::default());
     rig.now = Instant::ZERO;
     rig.say(b".");
@@ -165,7 +165,7 @@ fn a_request_has_less_time_while_others_wait() {
         assert_eq!(rig.turn_at(SECOND - 1, Ready::NONE), Next::Wait(Interest::READ));
         assert_eq!(rig.turn_at(SECOND, Ready::NONE), next);
     }
-    // A conversation is nobody's request.
+    // A conversation has no request.
     let mut rig = asked(IN_ALL);
     rig.say(b".");
     assert_eq!(rig.turn(READ), Next::Wait(Interest::READ));

@@ -223,7 +223,7 @@ fn a_session_that_wants_to_write_and_says_nothing_is_ended() {
 }
 
 #[test]
-fn a_session_whose_tick_stays_due_is_ended() {
+fn a_session_with_a_tick_that_stays_due_is_ended() {
     for wake in [Wake::Now, Wake::At(T0)] {
         let mut rig = Rig::plain(Script { want: Want { wake, ..Want::READ }, ..Script::default() });
         assert!(is_local(rig.turn(Ready::NONE)), "{wake:?}");
