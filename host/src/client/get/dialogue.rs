@@ -10,45 +10,17 @@ use windlass_core::want::Close;
 
 use super::document::Document;
 use super::facts::Facts;
+use super::said::{Beginning, Cause, Said};
 use crate::addr::HostPort;
 use crate::client::files::FilesUrl;
 use crate::client::http::Proxy;
 use crate::printable::words;
 use crate::sys::clock;
 
-pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
-
 /// A conversation with a server.
 pub(super) enum Dialogue {
     Http(Document),
     Files { url: FilesUrl, options: Options, client: FilesClient<'static, Box<[u8]>> },
-}
-
-/// What a server said, or what is to be done for what it said, as a [`FileUser`] asks for it.
-pub(super) enum Said<'i> {
-    /// Nothing more so far.
-    More,
-    /// It does not have the rest that was asked for: it is to be asked for all.
-    Again,
-    /// The document is there.
-    Elsewhere(Box<[u8]>),
-    /// The document follows, and needs a place.
-    Create { begin: Beginning, rest: &'i [u8] },
-    /// These bytes of it are to be kept.
-    Store { bytes: &'i [u8], rest: &'i [u8] },
-    /// All bytes were kept; this is the sender's digest of them.
-    Commit(Option<Digest>),
-}
-
-/// What follows.
-#[derive(Debug)]
-pub(super) struct Beginning {
-    /// Bytes of the whole document, if that is known.
-    pub(super) length: Option<u64>,
-    /// The first byte that comes.
-    pub(super) from: u64,
-    /// Of the part that is written.
-    pub(super) facts: Facts,
 }
 
 /// Bytes of a frame that are asked for: each of them is sent by `sendfile(2)`.

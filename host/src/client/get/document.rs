@@ -6,8 +6,8 @@
 
 use tracing::{debug, info};
 
-use super::dialogue::{Beginning, Cause, Said};
 use super::facts::Facts;
+use super::said::{Beginning, Cause, Said};
 use crate::client::http::{Fed, Head, Proxy, Request, Response, Url};
 
 /// A conversation about a document.

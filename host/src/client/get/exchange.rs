@@ -11,11 +11,12 @@ use tracing::info;
 use windlass_core::fault::Fault;
 use windlass_core::file;
 
-use super::dialogue::{Beginning, Dialogue, Said};
+use super::dialogue::Dialogue;
 use super::limits::{Limits, micros};
 use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
+use super::said::{Beginning, Said};
 use super::source::Source;
 use super::store::Store;
 use crate::addr::Address;
@@ -25,6 +26,16 @@ use crate::sys::connect::connect;
 use crate::sys::ready::Token;
 use crate::sys::stream::Stream;
 use crate::sys::{Signal, signals};
+
+/// How a transfer ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Got {
+    /// The document is where it was to go.
+    Whole,
+    /// A signal ended it. The file is as it was before, and the signal is to be died of.
+    Stopped(Signal),
+}
 
 /// How an exchange ended that did not fail.
 pub(super) enum Answer {

@@ -4,9 +4,11 @@ use tracing::debug;
 
 use super::dialogue::Dialogue;
 use super::document::{Document, Earlier};
-use super::exchange::{self, Answer, Plan};
+use super::exchange::{self, Answer, Got, Plan};
 use super::limits::Limits;
-use super::{Got, Source, Target, part};
+use super::part::Part;
+use super::place::Target;
+use super::source::Source;
 use crate::client::http::{Proxy, Url, UrlError};
 use crate::error::{Error, Result};
 use crate::printable::words;
@@ -20,7 +22,7 @@ pub(super) fn get(url: &Url, target: &Target, limits: Limits, mut resume: bool) 
     let asked = url.absolute();
     let (mut here, mut way) = (url.clone(), Vec::new());
     loop {
-        let left = if resume { part(target)? } else { None };
+        let left = if resume { Part::earlier(target)? } else { None };
         let left = left.filter(|left| left.facts().source == asked);
         let earlier = left.as_ref().and_then(|left| {
             let validator = left.facts().validator.clone()?;

@@ -4,9 +4,6 @@ use std::time::Duration;
 
 use windlass_core::time::Instant;
 
-use super::exchange::Exchange;
-use crate::error::Error;
-use crate::reactor::Context;
 use crate::sys::clock;
 
 /// How long a transfer may take.
@@ -26,7 +23,7 @@ pub struct Times {
 pub(super) struct Limits {
     pub(super) times: Times,
     /// When it is to be over.
-    end: Option<Instant>,
+    pub(super) end: Option<Instant>,
 }
 
 impl Limits {
@@ -44,47 +41,4 @@ impl Limits {
 
 pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-impl Exchange {
-    /// Ends the transfer when it has taken too long in all.
-    pub(super) fn watch_time(&mut self, cx: &mut Context<Self>) {
-        let Some(end) = self.limits.end else { return };
-        let timer = cx.timer(|exchange: &mut Self, cx| {
-            let max = exchange.limits.times.max.unwrap_or_default();
-            let long = format!("it was not over after {} s (--max-time)", max.as_secs_f64());
-            let error = Error::new("get", &exchange.source, long);
-            match &exchange.outcome {
-                None => exchange.end(cx, Err(error)),
-                // What came is not all written.
-                Some(Ok(_)) => exchange.outcome = Some(Err(error)),
-                Some(Err(_)) => {}
-            }
-            cx.exit();
-        });
-        cx.arm_at(timer, end);
-    }
-
-    /// Ends the transfer when its body comes too slowly. A body of which nothing comes is silent, which is
-    /// noticed elsewhere.
-    pub(super) fn watch_rate(&mut self, cx: &mut Context<Self>) {
-        let Times { timeout, min_rate, .. } = self.limits.times;
-        if min_rate == 0 || timeout.is_zero() {
-            return;
-        }
-        let least = u128::from(min_rate) * timeout.as_micros() / 1_000_000;
-        let mut before = self.received;
-        self.rate = Some(cx.every(timeout, move |exchange: &mut Self, cx| {
-            let came = exchange.received - before;
-            before = exchange.received;
-            let held_up = exchange.is_full(cx) || std::mem::take(&mut exchange.held_up);
-            if !held_up && came > 0 && u128::from(came) < least {
-                let slow = format!(
-                    "fewer than {min_rate} bytes a second came for {} s (--min-rate)",
-                    timeout.as_secs_f64()
-                );
-                exchange.end(cx, Err(Error::new("get", &exchange.source, slow)));
-            }
-        }));
-    }
 }

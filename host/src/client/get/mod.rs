@@ -21,14 +21,14 @@ mod limits;
 mod part;
 mod place;
 mod progress;
+mod said;
 mod source;
 mod store;
-
-use tracing::debug;
+mod watch;
 
 use crate::error::{Error, Result};
-use crate::sys::Signal;
 use dialogue::Dialogue;
+pub use exchange::Got;
 use exchange::{Answer, Plan};
 use file::reason;
 use limits::Limits;
@@ -36,16 +36,6 @@ pub use limits::Times;
 use part::Part;
 pub use place::Target;
 pub use source::Source;
-
-/// How a transfer ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Got {
-    /// The document is where it was to go.
-    Whole,
-    /// A signal ended it. The file is as it was before, and the signal is to be died of.
-    Stopped(Signal),
-}
 
 /// What else a user may want of a transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +63,7 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
     match source {
         Source::Http(url) => hops::get(url, target, limits, wishes.resume),
         Source::Files(url) => {
-            let mut part = if wishes.resume { part(target)? } else { None };
+            let mut part = if wishes.resume { Part::earlier(target)? } else { None };
             let had = part.as_mut().map(|part| part.digest(wishes.verify)).transpose();
             let fail = |error| Error::new("read what came before of", target, reason(error));
             let had = had.map_err(fail)?;
@@ -91,15 +81,4 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
             }
         }
     }
-}
-
-/// What an earlier transfer to the same file left.
-fn part(target: &Target) -> Result<Option<Part>> {
-    let Some(name) = target.name() else { return Ok(None) };
-    let fail = |error| Error::new("go on with", target, reason(error));
-    let found = Part::find(&name).map_err(fail)?.filter(|part| !part.is_empty());
-    if let Some(part) = &found {
-        debug!(source = part.facts().source, "an earlier transfer left a part");
-    }
-    Ok(found)
 }

@@ -12,7 +12,9 @@ use windlass_core::file::Digest;
 use windlass_core::session::files::PREFIX_WINDOW;
 
 use super::facts::Facts;
-use super::file::install;
+use super::file::{install, reason};
+use super::place::Target;
+use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::Errno;
 use crate::sys::file::open_own;
@@ -78,6 +80,17 @@ impl Part {
         }
     }
 
+    /// What an earlier transfer left of the file that is to be at `target`, unless it is nothing.
+    pub(super) fn earlier(target: &Target) -> Result<Option<Self>> {
+        let Some(name) = target.name() else { return Ok(None) };
+        let fail = |error| Error::new("go on with", target, reason(error));
+        let found = Self::find(&name).map_err(fail)?.filter(|part| part.len > 0);
+        if let Some(part) = &found {
+            debug!(source = part.facts.source, "an earlier transfer left a part");
+        }
+        Ok(found)
+    }
+
     /// A part of the file `name`, with nothing in it.
     pub(super) fn begin(name: PathBuf, facts: Facts) -> io::Result<Self> {
         // Until it has the mode of the file that it replaces, only its user reads it.
@@ -133,11 +146,6 @@ impl Part {
     /// Bytes that are there.
     pub(super) fn len(&self) -> u64 {
         self.len
-    }
-
-    /// Whether nothing is there.
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// Digests what is there; with `all`, from its beginning.
@@ -202,7 +210,7 @@ impl Part {
     ///
     /// Its bytes are on the disk before. Otherwise a power failure could leave the name with none of
     /// them, and a file server would tell only afterwards that the disk is full.
-    pub(super) fn finish(mut self) -> Result<(), (io::Error, Option<String>)> {
+    pub(super) fn finish(mut self) -> std::result::Result<(), (io::Error, Option<String>)> {
         if let Err(error) = self.file.sync_data() {
             return Err((error, self.keep()));
         }

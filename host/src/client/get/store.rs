@@ -14,11 +14,11 @@ use std::io::Write;
 use tracing::warn;
 use windlass_core::file::Digest;
 
-use super::dialogue::Beginning;
 use super::file::reason;
 use super::in_place::InPlace;
 use super::part::Part;
 use super::place::{Place, Target};
+use super::said::Beginning;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::sys::stream::Stream;
