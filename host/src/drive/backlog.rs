@@ -1,8 +1,8 @@
 //! What a connection has only at times: what could not be handed on.
 
 use super::buffer::Buffer;
+use super::files::{Late, OpenFile};
 use super::pace::Pace;
-use super::transmit::OpenFile;
 
 /// Output that the socket did not take, input that the session did not take. Each is bounded by the
 /// buffers it came from, since nothing is read while there is any.
@@ -12,13 +12,18 @@ pub(super) struct Backlog {
     pub(super) input: Buffer,
     /// What a session sends a part of at a time.
     pub(super) file: Option<OpenFile>,
+    /// What a helper was asked to do.
+    pub(super) late: Late,
     /// How the peer keeps up, once the socket was full.
     pub(super) pace: Option<Pace>,
 }
 
 impl Backlog {
     pub(super) fn is_empty(&self) -> bool {
-        self.output.is_empty() && self.input.is_empty() && self.file.is_none()
+        self.output.is_empty()
+            && self.input.is_empty()
+            && self.file.is_none()
+            && matches!(self.late, Late::Nothing)
     }
 }
 
@@ -43,6 +48,7 @@ impl Spare {
             backlog.output.consume(usize::MAX);
             backlog.input.consume(usize::MAX);
             backlog.file = None;
+            backlog.late = Late::Nothing;
             backlog.pace = None;
             self.0.push(backlog);
         }

@@ -1,7 +1,14 @@
 //! The memory that a loop lends to the connection whose turn it is.
 
+use std::os::fd::BorrowedFd;
+
+use tracing::warn;
+
 use super::backlog::Spare;
+use super::files::Answer;
+use super::helpers::Helpers;
 use super::rules::{Rules, RulesId, TimeLimits};
+use crate::sys::ready::Token;
 
 /// Buffers for one connection at a time, shared by all connections of a thread, and the rules that hold
 /// for them.
@@ -17,6 +24,8 @@ pub struct Buffers {
     pub(super) budget: usize,
     pub(super) rules: Vec<Rules>,
     pub(super) reports: Reports,
+    /// For a loop that must not wait for a file.
+    pub(super) helpers: Option<Helpers<Answer>>,
     /// For a loop whose connections keep others from being served.
     overload: Option<Overload>,
 }
@@ -63,6 +72,7 @@ impl Buffers {
             budget: BUDGET,
             rules: Vec::new(),
             reports,
+            helpers: None,
             overload: None,
         };
         buffers.add_rules(rules);
@@ -98,8 +108,13 @@ impl Buffers {
         self.make_room_for_files();
     }
 
+    /// Whether files are sent at all.
+    fn has_root(&self) -> bool {
+        self.rules.iter().any(|rules| rules.root.is_some())
+    }
+
     fn make_room_for_files(&mut self) {
-        if self.rules.iter().any(|rules| rules.root.is_some()) && self.input.len() < FILE_BUFFER {
+        if self.has_root() && self.input.len() < FILE_BUFFER {
             self.input = vec![0; FILE_BUFFER];
         }
     }
@@ -121,6 +136,40 @@ impl Buffers {
     /// Takes it back.
     pub(crate) fn give_back_input(&mut self, input: Vec<u8>) {
         self.input = input;
+    }
+
+    /// From now on helpers read what is not in the page cache, if files are sent at all. Their bell is to be
+    /// watched as [`Token::HELPERS`]. Without helpers, a read of a file blocks.
+    pub(crate) fn start_helpers(&mut self) -> Option<BorrowedFd<'_>> {
+        if self.helpers.is_none() && self.has_root() {
+            let helpers = Helpers::new().inspect_err(|errno| {
+                warn!("open an eventfd: {}; files are read by the event loop", errno.desc());
+            });
+            self.helpers = helpers.ok();
+        }
+        self.bell()
+    }
+
+    /// Files are read by the loop itself.
+    pub(crate) fn stop_helpers(&mut self) {
+        self.helpers = None;
+    }
+
+    /// Is readable when helpers have answered.
+    pub(crate) fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.helpers.as_ref().map(Helpers::bell)
+    }
+
+    /// What helpers have answered, and to which jobs. Each of these has a turn then.
+    pub(crate) fn answers(&self) -> Vec<(Token, Answer)> {
+        self.helpers.as_ref().map(Helpers::answers).unwrap_or_default()
+    }
+
+    /// A job has its turn.
+    pub(crate) fn begin_turn(&mut self, token: Token) {
+        if let Some(helpers) = &mut self.helpers {
+            helpers.current = token;
+        }
     }
 
     /// Whether connections may have the time of a busy server.

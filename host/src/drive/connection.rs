@@ -10,13 +10,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use windlass_core::fault::{Fault, Limit, Peer};
+use windlass_core::fault::{Fault, Limit, Peer, Storage};
 use windlass_core::session::{Out, Session};
 use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::want::Close;
 
 use super::buffers::{Buffers, Reports};
+use super::files::{Answer, Late};
 use super::linger::{self, LINGER_US, Last};
 use super::outlet::Outlet;
 use super::rules::{RulesId, TimeLimits};
@@ -107,6 +108,11 @@ impl<S: Session + ?Sized> Connection<S> {
         [idle, request].into_iter().flatten().min()
     }
 
+    /// Whether a helper has not answered yet.
+    fn awaits_file(&self) -> bool {
+        self.outlet.backlog.as_ref().is_some_and(|it| matches!(it.late, Late::Asked(_)))
+    }
+
     /// For how long it has been waited for.
     fn waited_us(&self, now: Instant) -> u64 {
         now.since(self.outlet.last_moved).saturating_add(self.asking_us.into())
@@ -164,6 +170,7 @@ impl<S: Session + ?Sized> Connection<S> {
                             continue;
                         }
                         Did::Full => return Ok(Next::Wait(Interest::WRITE)),
+                        Did::Later => return Ok(Next::Wait(Interest::NONE)),
                     }
                 }
                 let rendered = self.render(now, limits, buffers)?;
@@ -308,6 +315,7 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
                 }
                 false => Ok(next),
                 true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
+                true if self.awaits_file() => Err(Storage::Stalled.into()),
                 true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
             },
             done => done,
@@ -331,6 +339,14 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
         let limits = &buffers.rules(self.rules).limits;
         let [calm, busy] = [false, true].map(|busy| self.limit(limits, busy));
         buffers.look_every_us(limits).filter(|_| calm != busy)
+    }
+
+    fn came(&mut self, answer: Answer) {
+        if self.awaits_file()
+            && let Some(backlog) = &mut self.outlet.backlog
+        {
+            backlog.late = Late::Came(answer);
+        }
     }
 
     fn abort(&mut self, why: Fault) {

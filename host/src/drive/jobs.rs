@@ -1,5 +1,6 @@
 //! All jobs of an event loop, and the memory that it lends them.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use tracing::debug;
@@ -7,6 +8,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
 use super::buffers::Buffers;
+use super::files::Answer;
 use super::job::Job;
 use super::table::{Entry, Table};
 use super::turns::Next;
@@ -17,6 +19,8 @@ pub struct Jobs {
     /// Beside each job, what its last turn waits for.
     table: Table<Job, Interest>,
     buffers: Buffers,
+    /// Answers of helpers whose jobs are to have a turn.
+    answers: VecDeque<(Token, Answer)>,
 }
 
 /// What the caller has to do after a turn.
@@ -34,9 +38,15 @@ pub enum After {
 }
 
 impl Jobs {
-    /// No jobs yet; they will take turns with `buffers`.
-    pub fn new(buffers: Buffers) -> Self {
-        Self { table: Table::default(), buffers }
+    /// No jobs yet; they will take turns with `buffers`. Helpers read the files that they send.
+    pub fn new(mut buffers: Buffers) -> Self {
+        buffers.start_helpers();
+        Self { table: Table::default(), buffers, answers: VecDeque::new() }
+    }
+
+    /// What is to be watched as [`Token::HELPERS`], if files are sent.
+    pub fn bell(&self) -> Option<BorrowedFd<'_>> {
+        self.buffers.bell()
     }
 
     /// How many there are.
@@ -58,7 +68,12 @@ impl Jobs {
     /// Takes note of an event for a turn that comes later. True when that turn was not promised
     /// before: then it is the caller's to give.
     pub fn note(&mut self, token: Token, ready: Ready) -> bool {
-        let Some(job) = self.table.get_mut(token) else { return false };
+        let Some(job) = self.table.get_mut(token) else {
+            if token == Token::HELPERS {
+                self.answers.extend(self.buffers.answers());
+            }
+            return false;
+        };
         job.note(ready);
         self.table.promise(token)
     }
@@ -66,7 +81,11 @@ impl Jobs {
     /// Gives a job its turn.
     pub fn turn(&mut self, token: Token, ready: Ready, now: Instant) -> After {
         self.table.take_turn(token);
+        self.buffers.begin_turn(token);
         let Some(Entry { thing: job, mark, .. }) = self.table.entry(token) else {
+            if token == Token::HELPERS {
+                self.answers.extend(self.buffers.answers());
+            }
             return After::Same;
         };
         match job.turn(ready, now, &mut self.buffers) {
@@ -93,8 +112,14 @@ impl Jobs {
         self.table.remove(token);
     }
 
-    /// A job whose deadline has come, if there is one: give it a turn. Ask until `None`.
+    /// A job whose deadline or whose file has come, if there is one: give it a turn. Ask until `None`.
     pub fn expired(&mut self, now: Instant) -> Option<Token> {
+        while let Some((token, answer)) = self.answers.pop_front() {
+            if let Some(job) = self.table.get_mut(token) {
+                job.came(answer);
+                return Some(token);
+            }
+        }
         let due = self.table.expired(now, |job| job.deadline(&self.buffers));
         due.map(|(token, _)| token)
     }

@@ -1,4 +1,4 @@
-//! Files on their way out: what a session's [`FileUser`] asks of its shell.
+//! Files on their way out over a stream: what a session's [`FileUser`] asks of its shell.
 //!
 //! ```text
 //!   large frames   header ──send(MSG_MORE)──▶ socket ◀──sendfile── file       no copy in user space
@@ -6,36 +6,23 @@
 //! ```
 //!
 //! Small frames are read between their headers, so that many of them leave in one call. So does what
-//! is digested on its way.
+//! is digested on its way, and what is not in the page cache, which a helper reads.
 
-use std::fs::File;
 use std::io::IoSliceMut;
 
-use tracing::{debug, warn};
 use windlass_core::fault::{Fault, Storage};
-use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op, Piece, Refusal};
+use windlass_core::file::{Answer, DigestKind, FileUser, Op, Piece};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
 use super::backlog::Backlog;
 use super::buffers::Buffers;
+use super::files::{self, Found, Late, OpenFile, Waits, shorter};
+use super::gather::Gather;
 use super::outlet::Outlet;
 use super::rules::RulesId;
-use crate::digest::Hasher;
-use crate::printable::words;
 use crate::sys::Errno;
-use crate::sys::send_file::{read_at, send_file, send_more};
-
-/// A file that is being sent.
-#[derive(Debug)]
-pub(super) struct OpenFile {
-    file: File,
-    /// What of it was digested, if anything was, and where that ends.
-    digest: Option<Hasher>,
-    digested_to: u64,
-    /// The file system has no `sendfile(2)`.
-    by_hand: bool,
-}
+use crate::sys::send_file::{send_file, send_more};
 
 /// Frames of so many bytes and more are worth a `sendfile` each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
@@ -46,9 +33,6 @@ const CALL_COST: usize = 8 * 1024;
 /// How much `sendfile` may move for each byte of the budget: nothing of it passes through here.
 const SEND_FILE_FACTOR: usize = 4;
 
-/// Seams in a buffer at most: with frames of 4096 bytes this fills 128 KiB.
-const RUNS_MAX: usize = 33;
-
 /// What came of a task.
 pub(super) enum Did {
     /// There was none: the session renders.
@@ -57,24 +41,8 @@ pub(super) enum Did {
     Moved(usize),
     /// The socket is full.
     Full,
-}
-
-impl OpenFile {
-    fn digest(&mut self, kind: DigestKind, offset: u64, bytes: &[u8]) {
-        let goes_on = offset > 0 && offset == self.digested_to;
-        match &mut self.digest {
-            Some(hasher) if goes_on && hasher.kind() == kind => hasher.update(bytes),
-            digest => digest.insert(Hasher::new(kind)).update(bytes),
-        }
-        self.digested_to = offset + bytes.len() as u64;
-    }
-
-    fn digest_so_far(&self, kind: DigestKind) -> Option<Digest> {
-        match &self.digest {
-            Some(hasher) if hasher.kind() == kind => hasher.finish(),
-            Some(_) | None => Hasher::new(kind).finish(),
-        }
-    }
+    /// A helper was asked: the connection has its turn when the answer comes.
+    Later,
 }
 
 /// Does what the session asks for next.
@@ -85,22 +53,21 @@ pub(super) fn perform(
     budget: usize,
     (buffers, rules): (&mut Buffers, RulesId),
 ) -> Result<Did, Fault> {
+    if let Some(Late::Asked(_)) = outlet.backlog.as_ref().map(|backlog| &backlog.late) {
+        return Ok(Did::Later);
+    }
     match user.op() {
         Some(Op::Open(name)) => {
+            let backlog = outlet.backlog.get_or_insert_with(|| buffers.spare.take());
             let root = buffers.rules(rules).root.as_ref();
-            let opened = root.map_or(Err(Refusal::Failed), |root| root.file(name));
-            let name = words(name);
-            match &opened {
-                Ok((_, size)) => debug!(%name, size, "a file is sent"),
-                Err(refusal) => debug!(%name, "a file is refused: {refusal}"),
-            }
-            let answer = match opened {
-                Ok((file, size)) => {
-                    let file = OpenFile { file, digest: None, digested_to: 0, by_hand: false };
-                    outlet.backlog.get_or_insert_with(|| buffers.spare.take()).file = Some(file);
+            let waits = Waits { late: &mut backlog.late, helpers: buffers.helpers.as_ref() };
+            let answer = match files::open(root, name, waits) {
+                Found::Later => return Ok(Did::Later),
+                Found::Now(Ok((file, size))) => {
+                    backlog.file = Some(file);
                     Answer::Opened(size)
                 }
-                Err(why) => Answer::Refused(why),
+                Found::Now(Err(why)) => Answer::Refused(why),
             };
             user.answer(now, answer);
             Ok(Did::Moved(0))
@@ -108,21 +75,21 @@ pub(super) fn perform(
         Some(Op::Digest { kind, extent }) => {
             // Nothing is sent that would show that nobody is there, and select(2) does not tell.
             outlet.stream.connected().map_err(outlet.lost(now))?;
-            let file = file_of(&mut outlet.backlog)?;
+            let (file, late) = file_of(&mut outlet.backlog)?;
             let room = buffers.input.len().min(budget).min(at_most(extent.len));
-            let into = &mut buffers.input[..room];
-            let read = read_at(&file.file, extent.offset, &mut [IoSliceMut::new(into)]);
-            if read.map_err(unreadable)? < room {
-                return Err(shorter());
-            }
-            file.digest(kind, extent.offset, &buffers.input[..room]);
+            let into = &mut [IoSliceMut::new(&mut buffers.input[..room])];
+            let waits = Waits { late, helpers: buffers.helpers.as_ref() };
+            let Found::Now(read) = file.read(extent.offset, into, waits)? else {
+                return Ok(Did::Later);
+            };
+            file.digest(kind, extent.offset, &buffers.input[..read]);
             // This side works: the peer waits, and is not idle.
             outlet.last_moved = now;
-            user.answer(now, Answer::Digested(room as u64));
-            Ok(Did::Moved(room))
+            user.answer(now, Answer::Digested(read as u64));
+            Ok(Did::Moved(read))
         }
         Some(Op::FinishDigest(kind)) => {
-            let digest = file_of(&mut outlet.backlog)?.digest_so_far(kind);
+            let digest = file_of(&mut outlet.backlog)?.0.digest_so_far(kind);
             let unsupported = Answer::Failed(Storage::Unsupported.into());
             user.answer(now, digest.map_or(unsupported, Answer::Digest));
             Ok(Did::Moved(0))
@@ -135,9 +102,10 @@ pub(super) fn perform(
         None if user.piece(0).is_none() => Ok(Did::Nothing),
         None if !outlet.readiness.is_writable() => Ok(Did::Full),
         None => {
-            let by_hand = user.digests().is_some() || file_of(&mut outlet.backlog)?.by_hand;
-            let did = if !by_hand && is_extent_next(user) {
-                send_extent(user, outlet, now, budget)
+            let (file, late) = file_of(&mut outlet.backlog)?;
+            let is_read = user.digests().is_some() || file.is_read(late);
+            let did = if !is_read && is_extent_next(user) {
+                send_extent(user, outlet, now, budget, buffers)
             } else {
                 send_frames(user, outlet, now, buffers)
             };
@@ -162,6 +130,7 @@ fn send_extent(
     outlet: &mut Outlet,
     now: Instant,
     budget: usize,
+    buffers: &Buffers,
 ) -> Result<Did, Fault> {
     let extent = match user.piece(0) {
         Some(Piece::Header { header, from }) => {
@@ -174,8 +143,12 @@ fn send_extent(
     };
     let wanted = at_most(extent.len).min(budget.saturating_mul(SEND_FILE_FACTOR));
     let Outlet { stream, backlog, .. } = outlet;
-    let file = file_of(backlog)?;
-    let sent = match send_file(stream, &file.file, extent.offset, wanted) {
+    let (file, late) = file_of(backlog)?;
+    let waits = Waits { late, helpers: buffers.helpers.as_ref() };
+    let Found::Now(wanted) = file.cached(extent.offset, wanted, waits)? else {
+        return Ok(Did::Later);
+    };
+    let sent = match send_file(stream, file.file(), extent.offset, wanted) {
         Err(Errno::EINVAL | Errno::ENOSYS) => {
             file.by_hand = true;
             return Ok(Did::Moved(0));
@@ -198,51 +171,35 @@ fn send_frames(
     now: Instant,
     buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
-    let buf = &mut buffers.input[..];
-    let file = file_of(&mut outlet.backlog)?;
-    let len = fill(user, &file.file, buf)?;
-    let sent = outlet.stream.send([&buf[..len], &[]]).map_err(outlet.lost(now))?;
+    let Buffers { input, helpers, .. } = buffers;
+    let (file, late) = file_of(&mut outlet.backlog)?;
+    let waits = Waits { late, helpers: helpers.as_ref() };
+    let Found::Now(len) = lay_out(user, input).read(file, waits)? else { return Ok(Did::Later) };
+    let sent = outlet.stream.send([&input[..len], &[]]).map_err(outlet.lost(now))?;
     if let (Some(kind), Write::Moved(n)) = (user.digests(), sent) {
-        digest_runs(user, kind, file_of(&mut outlet.backlog)?, &buf[..n.get()]);
+        digest_runs(user, kind, file_of(&mut outlet.backlog)?.0, &input[..n.get()]);
     }
     Ok(outlet.account(user, now, sent, len, 1))
 }
 
-/// Lays the next pieces into `buf`: the headers, and the file between them. How many bytes that is.
-fn fill(user: &dyn FileUser, file: &File, buf: &mut [u8]) -> Result<usize, Fault> {
-    let all = buf.len();
-    let mut runs: [IoSliceMut<'_>; RUNS_MAX] = std::array::from_fn(|_| IoSliceMut::new(&mut []));
-    let (mut places, mut rest, mut first, mut wanted) = (runs.iter_mut(), buf, None, 0);
-    while !rest.is_empty()
-        && let Some(piece) = user.piece((all - rest.len()) as u64)
+/// Lays the next pieces into `buf`: the headers, and room for the file between them.
+fn lay_out<'b>(user: &dyn FileUser, buf: &'b mut [u8]) -> Gather<'b> {
+    let mut gather = Gather::new(buf);
+    while !gather.is_full()
+        && let Some(piece) = user.piece(gather.len() as u64)
     {
         match piece {
             Piece::Header { header, from } => {
-                let header = header.as_bytes().get(from..).unwrap_or_default();
-                let n = header.len().min(rest.len());
-                let (room, after) = rest.split_at_mut(n);
-                room.copy_from_slice(&header[..n]);
-                rest = after;
+                gather.header(header.as_bytes().get(from..).unwrap_or_default());
             }
             Piece::File(extent) => {
-                let Some(place) = places.next() else { break };
-                first.get_or_insert(extent.offset);
-                let n = at_most(extent.len).min(rest.len());
-                let (room, after) = rest.split_at_mut(n);
-                *place = IoSliceMut::new(room);
-                wanted += n;
-                rest = after;
+                if !gather.part(extent) {
+                    break;
+                }
             }
         }
     }
-    let len = all - rest.len();
-    let unused = places.len();
-    if let Some(offset) = first
-        && read_at(file, offset, &mut runs[..RUNS_MAX - unused]).map_err(unreadable)? < wanted
-    {
-        return Err(shorter());
-    }
-    Ok(len)
+    gather
 }
 
 /// Digests what of the file is in `sent`, which begins where the user is.
@@ -262,9 +219,10 @@ fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent:
     }
 }
 
-/// The file. Without one nothing is asked for but to open it.
-fn file_of(backlog: &mut Option<Box<Backlog>>) -> Result<&mut OpenFile, Fault> {
-    backlog.as_mut().and_then(|backlog| backlog.file.as_mut()).ok_or(Fault::Aborted)
+/// The file, and what a helper was asked for it. Without a file nothing is asked for but to open it.
+fn file_of(backlog: &mut Option<Box<Backlog>>) -> Result<(&mut OpenFile, &mut Late), Fault> {
+    let backlog = backlog.as_mut().ok_or(Fault::Aborted)?;
+    Ok((backlog.file.as_mut().ok_or(Fault::Aborted)?, &mut backlog.late))
 }
 
 impl Outlet {
@@ -291,15 +249,4 @@ impl Outlet {
 
 fn at_most(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
-}
-
-fn unreadable(errno: Errno) -> Fault {
-    warn!("read a file that is being sent: {}; the connection is cut", errno.desc());
-    Fault::Aborted
-}
-
-/// What was promised cannot be sent any more: the peer sees a stream that is cut.
-fn shorter() -> Fault {
-    warn!("a file became shorter while it was sent; the connection is cut");
-    Fault::Aborted
 }

@@ -6,6 +6,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
 use super::buffers::Buffers;
+use super::files::Answer;
 use super::rules::RulesId;
 use crate::sys::ready::{Interest, Ready};
 
@@ -37,6 +38,9 @@ pub trait Turns: AsFd {
 
     /// Puts it under the rules of its listener.
     fn set_rules(&mut self, rules: RulesId);
+
+    /// What a helper was asked for it is done. It has a turn next.
+    fn came(&mut self, answer: Answer);
 
     /// Ends it from this side.
     fn abort(&mut self, why: Fault);

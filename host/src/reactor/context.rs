@@ -326,7 +326,8 @@ impl<S> Context<S> {
         self.stats
     }
 
-    /// Where the files are that sessions send. At first there are none.
+    /// Where the files are that sessions send. At first there are none. What is not in memory is opened and
+    /// read by threads, of which the loop starts eight at most.
     pub fn set_root(&mut self, root: Option<Arc<Root>>) {
         self.change_rules(|rules| rules.root = root);
     }
@@ -370,6 +371,9 @@ impl<S> Context<S> {
         self.kernel.renew()?;
         if let Some(inbox) = &self.inbox {
             self.kernel.join_own(BELL, &*inbox.bell, true)?;
+        }
+        if let Some(bell) = self.buffers.bell() {
+            self.kernel.join_own(Token::HELPERS, &bell, true)?;
         }
         if let Some(signals) = &self.signals {
             self.kernel.join_own(SIGNALS, signals, false)?;

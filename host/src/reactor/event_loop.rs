@@ -129,6 +129,9 @@ impl<S> EventLoop<S> {
         if let Some(signals) = &mut self.context.signals {
             signals.renew().map_err(fail)?;
         }
+        // The helpers are the parent's threads: what they were asked has no answer here.
+        self.context.buffers.stop_helpers();
+        self.context.start_helpers();
         self.context.rebuild().map_err(fail)
     }
 
@@ -195,6 +198,7 @@ impl<S> Context<S> {
                 // Read with the round's other calls.
                 BELL => {}
                 SIGNALS => self.collect_signals(SignalQueue::take),
+                Token::HELPERS => self.hear_helpers(),
                 token => leaked |= !self.reported(token, ready),
             }
         }

@@ -90,6 +90,7 @@ impl<S> Context<S> {
     /// Gives a job its turn. How it ended, if it is over and gone.
     fn turn(&mut self, token: Token) -> Option<Outcome> {
         let now = self.now();
+        self.buffers.begin_turn(token);
         let next = self.guarded(token, |cx| match cx.sources.get_mut(token) {
             Some(Source::Job(job)) => Some(job.turn(Ready::NONE, now, &mut cx.buffers)),
             _ => None,
@@ -131,7 +132,9 @@ impl<S> Context<S> {
     /// Rules for one more listener: its limits of time, and where its files are. The first ones, of which
     /// [`RulesId::default`] is the name, hold for what names no others.
     pub fn add_rules(&mut self, rules: Rules) -> RulesId {
-        self.buffers.add_rules(rules)
+        let id = self.buffers.add_rules(rules);
+        self.start_helpers();
+        id
     }
 
     /// Connections with a session on which nothing moved for so long are cut. At first none is.
@@ -155,6 +158,28 @@ impl<S> Context<S> {
     /// Changes the rules that hold for what names no others, from the next turn on.
     pub fn change_rules(&mut self, change: impl FnOnce(&mut Rules)) {
         self.buffers.change_rules(RulesId::default(), change);
+        self.start_helpers();
+    }
+
+    /// Has threads read the files that are not in memory, once there is a folder of files.
+    pub(super) fn start_helpers(&mut self) {
+        if self.buffers.bell().is_none()
+            && let Some(bell) = self.buffers.start_helpers()
+            && self.kernel.join_own(Token::HELPERS, &bell, true).is_err()
+        {
+            // The kernel has no room to watch the bell.
+            self.buffers.stop_helpers();
+        }
+    }
+
+    /// Takes what helpers have done for jobs, each of which has a turn for it.
+    pub(super) fn hear_helpers(&mut self) {
+        for (token, answer) in self.buffers.answers() {
+            if let Some(Source::Job(job)) = self.sources.get_mut(token) {
+                job.came(answer);
+                self.sources.enqueue(token);
+            }
+        }
     }
 
     /// Connections with a session.

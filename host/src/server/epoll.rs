@@ -20,9 +20,9 @@ use crate::sys::ready::{Interest, Ready, Token};
 pub(super) fn serve(server: Server) -> Result<()> {
     let mut hub = Hub::new(server, Reports::WhileReady);
     let mut epoll = Epoll::new().map_err(Error::of("open an epoll instance", ""))?;
-    epoll
-        .add(hub.server.stop.socket(), Interest::READ, Token::STOP)
-        .map_err(Error::of("watch for signals", ""))?;
+    for (token, bell) in hub.bells() {
+        epoll.add(bell, Interest::READ, token).map_err(Error::of("watch for signals", ""))?;
+    }
     let mut listening = None;
     while !hub.is_over() {
         listening = watch_listener(&epoll, &hub, listening)?;

@@ -1,5 +1,6 @@
 //! What every event-loop model does around its wait: accept, take turns, expire, stop.
 
+use std::iter;
 use std::os::fd::BorrowedFd;
 
 use tracing::debug;
@@ -89,13 +90,17 @@ impl Hub {
         self.server.acceptor.closed();
     }
 
+    /// What is watched for input from beginning to end.
+    pub(super) fn bells(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>)> {
+        let stop = (Token::STOP, self.server.stop.socket());
+        let helpers = self.jobs.bell().map(|bell| (Token::HELPERS, bell));
+        iter::once(stop).chain(helpers)
+    }
+
     /// Everything that is watched and what for, for the models that say so anew for every wait.
     pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, Interest)> {
         let listener = self.server.acceptor.socket().filter(|_| self.wants_clients());
-        let own = [
-            Some((Token::STOP, self.server.stop.socket(), Interest::READ)),
-            listener.map(|listener| (Token::LISTENER, listener, Interest::READ)),
-        ];
-        own.into_iter().flatten().chain(self.jobs.iter())
+        let own = self.bells().chain(listener.map(|listener| (Token::LISTENER, listener)));
+        own.map(|(token, fd)| (token, fd, Interest::READ)).chain(self.jobs.iter())
     }
 }

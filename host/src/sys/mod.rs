@@ -27,6 +27,7 @@ pub mod process;
 #[cfg(feature = "supervise")]
 pub mod program;
 pub mod quit;
+pub mod read_file;
 pub mod reader;
 pub mod ready;
 pub mod root;

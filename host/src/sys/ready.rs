@@ -66,6 +66,9 @@ impl Token {
     /// Not a connection: the descriptor that asks the server to stop.
     pub const STOP: Self = Self { index: u32::MAX, generation: 1 };
 
+    /// Not a connection: the bell of the threads that read files.
+    pub const HELPERS: Self = Self { index: u32::MAX, generation: 4 };
+
     /// As the 64 bits of `epoll_data`.
     pub const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64

@@ -11,16 +11,25 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::sys::statfs::fstatfs;
 use tracing::warn;
 use windlass_core::file::Refusal;
 
 use self::pseudo::{COPY_MAX, Sized};
+use super::read_file::LOCAL;
 use crate::error::{Error, Result};
 use crate::printable::{printable, words};
 
 /// A folder, open. Its name may change: it stays this folder.
 #[derive(Debug)]
-pub struct Root(OwnedFd);
+pub struct Root {
+    folder: OwnedFd,
+    /// Its file system asks no other process and no other host.
+    is_local: bool,
+}
+
+/// `RESOLVE_CACHED`: what takes more than a look into the kernel's cache of names is `EAGAIN`.
+const RESOLVE_CACHED: u64 = 0x20;
 
 /// How often to try again when a rename during the lookup makes the kernel unsure whether it left the
 /// folder.
@@ -41,8 +50,10 @@ impl Root {
                 let cause = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
                 Error::new("open the root", printable(path), cause)
             })?;
-        let root = Self(folder.into());
-        root.look(b".").map_err(Error::of("open beneath the root", printable(path)))?;
+        let is_local = fstatfs(&folder).is_ok_and(|it| LOCAL.contains(&it.filesystem_type()));
+        let root = Self { folder: folder.into(), is_local };
+        root.beneath(b".", OFlag::O_PATH, ResolveFlag::empty())
+            .map_err(Error::of("open beneath the root", printable(path)))?;
         Ok(root)
     }
 
@@ -54,19 +65,40 @@ impl Root {
     /// # Errors
     /// Why the peer does not get it.
     pub fn file(&self, name: &[u8]) -> std::result::Result<(File, u64), Refusal> {
+        self.find(name, ResolveFlag::empty()).map_err(|why| match why {
+            Why::Refused(why) => why,
+            Why::Failed(errno) => refusal(errno),
+        })
+    }
+
+    /// The same, if it is known without waiting for a disk, a process or another host.
+    pub fn file_at_once(&self, name: &[u8]) -> Option<std::result::Result<(File, u64), Refusal>> {
+        // Before Linux 5.12 the second flag is unknown.
+        let here = ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::from_bits_retain(RESOLVE_CACHED);
+        if !self.is_local {
+            return None;
+        }
+        match self.find(name, here) {
+            Ok(found) => Some(Ok(found)),
+            Err(Why::Refused(why)) => Some(Err(why)),
+            Err(Why::Failed(Errno::EAGAIN | Errno::EXDEV | Errno::EINVAL)) => None,
+            Err(Why::Failed(errno)) => Some(Err(refusal(errno))),
+        }
+    }
+
+    fn find(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<(File, u64), Why> {
         let is_up = |component: &[u8]| component == b"..";
         if name.is_empty()
             || name.starts_with(b"/")
             || name.contains(&0)
             || name.split(|&byte| byte == b'/').any(is_up)
         {
-            return Err(Refusal::BadName);
+            return Err(Refusal::BadName.into());
         }
-        let found = self.look(name).map_err(refusal)?;
-        stat_of_file(&found)?;
+        stat_of_file(self.beneath(name, OFlag::O_PATH, more)?)?;
         // The name may lead to another file by now, so the open file is examined again.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = File::from(self.beneath(name, flags).map_err(refusal)?);
+        let file = File::from(self.beneath(name, flags, more)?);
         let stat = stat_of_file(&file)?;
         match pseudo::size(file, &stat) {
             Ok(Sized::AsItSays(file)) => {
@@ -76,24 +108,25 @@ impl Root {
             Ok(Sized::TooLarge) => {
                 let name = words(name);
                 warn!("{name} does not know its size and has more than {COPY_MAX} bytes: refused");
-                Err(Refusal::Failed)
+                Err(Refusal::Failed.into())
             }
-            Err(error) => Err(refusal(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))),
+            Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw).into()),
         }
     }
 
-    fn look(&self, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
-        self.beneath(name, OFlag::O_PATH)
-    }
-
-    fn beneath(&self, name: &[u8], flags: OFlag) -> std::result::Result<OwnedFd, Errno> {
+    fn beneath(
+        &self,
+        name: &[u8],
+        flags: OFlag,
+        more: ResolveFlag,
+    ) -> std::result::Result<OwnedFd, Errno> {
         let how = OpenHow::new()
             .flags(flags | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let mut tries = TRIES;
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS | more);
+        let mut tries = if more.is_empty() { TRIES } else { 1 };
         loop {
             tries -= 1;
-            match openat2(&self.0, name, how) {
+            match openat2(&self.folder, name, how) {
                 Err(Errno::EAGAIN | Errno::EINTR) if tries > 0 => {}
                 opened => return opened,
             }
@@ -103,7 +136,7 @@ impl Root {
 
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.folder.as_fd()
     }
 }
 
@@ -121,10 +154,28 @@ pub fn open_regular(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
     }
 }
 
-fn stat_of_file(fd: impl AsFd) -> std::result::Result<FileStat, Refusal> {
-    let stat = fstat(fd).map_err(refusal)?;
+/// Why there is no file.
+enum Why {
+    Refused(Refusal),
+    Failed(Errno),
+}
+
+impl From<Refusal> for Why {
+    fn from(why: Refusal) -> Self {
+        Self::Refused(why)
+    }
+}
+
+impl From<Errno> for Why {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno)
+    }
+}
+
+fn stat_of_file(fd: impl AsFd) -> std::result::Result<FileStat, Why> {
+    let stat = fstat(fd)?;
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(Refusal::NotAFile);
+        return Err(Refusal::NotAFile.into());
     }
     Ok(stat)
 }
@@ -211,6 +262,18 @@ mod tests {
             (&longest, Refusal::TooLong),
         ] {
             assert_eq!(root.file(name.as_bytes()).unwrap_err(), why, "{name}");
+        }
+    }
+
+    /// Or it is said that it would take time.
+    #[test]
+    fn what_is_known_at_once_is_the_same() {
+        let (_place, path) = place();
+        let root = Root::open(&path).unwrap();
+        for name in ["folder/file", "inside", "", "../secret", "nothing", "folder", "fifo", "out"] {
+            let found = root.file(name.as_bytes()).map(|(_, size)| size);
+            let at_once = root.file_at_once(name.as_bytes());
+            assert!(at_once.is_none_or(|at_once| at_once.map(|(_, size)| size) == found), "{name}");
         }
     }
 

@@ -1,13 +1,11 @@
-//! Bytes of files on their way to a socket.
+//! Bytes of files on their way to a stream's socket.
 
 use std::fs::File;
-use std::io::IoSliceMut;
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::sys::sendfile::sendfile64;
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::uio::preadv;
 use windlass_core::stream::Write;
 
 use super::stream::{Stream, outcome};
@@ -30,19 +28,4 @@ pub fn send_more(to: &Stream, bytes: &[u8]) -> Result<Write, Errno> {
     let more = MsgFlags::from_bits_retain(libc::MSG_MORE);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | more;
     outcome(send(to.as_fd().as_raw_fd(), bytes, flags))
-}
-
-/// `preadv(2)`: one run of the file from `offset` on, into several places. Fewer bytes than there is
-/// room for mean that the file ends there.
-///
-/// # Errors
-/// `EIO`.
-pub fn read_at(file: &File, offset: u64, into: &mut [IoSliceMut<'_>]) -> Result<usize, Errno> {
-    let offset = i64::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
-    loop {
-        match preadv(file, into, offset) {
-            Err(Errno::EINTR) => {}
-            read => return read,
-        }
-    }
 }

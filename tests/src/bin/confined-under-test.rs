@@ -30,8 +30,9 @@ use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid};
 use windlass::sys::clock;
 use windlass::sys::confine::Confinement;
 use windlass::sys::process::SingleThreaded;
+use windlass::sys::read_file::read_at;
 use windlass::sys::root::Root;
-use windlass::sys::send_file::{read_at, send_file};
+use windlass::sys::send_file::send_file;
 use windlass::sys::stream::Stream;
 use windlass::sys::user::User;
 

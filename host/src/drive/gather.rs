@@ -1,0 +1,155 @@
+//! Headers and parts of a file, laid one behind the other into a buffer that one call sends.
+//!
+//! ```text
+//!   buffer   │hdr│ run │hdr│ run │hdr│ ru…          one preadv(2) fills the runs
+//!   file         └─────┴──────────┘                 they follow each other in it
+//! ```
+
+use std::io::IoSliceMut;
+
+use windlass_core::fault::Fault;
+use windlass_core::file::Extent;
+
+use super::files::{Found, OpenFile, Waits};
+
+/// Runs in a buffer at most: with frames of 4096 bytes this fills 128 KiB.
+const RUNS_MAX: usize = 33;
+
+/// A buffer that is being laid out.
+pub(super) struct Gather<'b> {
+    /// Bytes that are laid out.
+    len: usize,
+    rest: &'b mut [u8],
+    runs: [IoSliceMut<'b>; RUNS_MAX],
+    /// Where in the buffer each run begins.
+    starts: [usize; RUNS_MAX],
+    used: usize,
+    /// Where in the file the first run begins.
+    offset: u64,
+}
+
+impl<'b> Gather<'b> {
+    pub(super) fn new(buf: &'b mut [u8]) -> Self {
+        Self {
+            len: 0,
+            rest: buf,
+            runs: std::array::from_fn(|_| IoSliceMut::new(&mut [])),
+            starts: [0; RUNS_MAX],
+            used: 0,
+            offset: 0,
+        }
+    }
+
+    /// Bytes that are laid out.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Lays out the next bytes, or the first of them.
+    pub(super) fn header(&mut self, bytes: &[u8]) {
+        let room = self.room(bytes.len());
+        room.copy_from_slice(&bytes[..room.len()]);
+    }
+
+    /// Makes room for a part of the file, or for its beginning. False when there are too many.
+    pub(super) fn part(&mut self, extent: Extent) -> bool {
+        if self.used == RUNS_MAX {
+            return false;
+        }
+        if self.used == 0 {
+            self.offset = extent.offset;
+        }
+        self.starts[self.used] = self.len;
+        let room = self.room(usize::try_from(extent.len).unwrap_or(usize::MAX));
+        self.runs[self.used] = IoSliceMut::new(room);
+        self.used += 1;
+        true
+    }
+
+    /// Reads the parts. How many bytes of the buffer are good: up to where the page cache has no more.
+    pub(super) fn read(
+        mut self,
+        file: &mut OpenFile,
+        waits: Waits<'_>,
+    ) -> Result<Found<usize>, Fault> {
+        let runs = &mut self.runs[..self.used];
+        if runs.is_empty() {
+            return Ok(Found::Now(self.len));
+        }
+        let Found::Now(mut read) = file.read(self.offset, runs, waits)? else {
+            return Ok(Found::Later);
+        };
+        for (run, start) in runs.iter().zip(self.starts) {
+            if read < run.len() {
+                return Ok(Found::Now(start + read));
+            }
+            read -= run.len();
+        }
+        Ok(Found::Now(self.len))
+    }
+
+    fn room(&mut self, len: usize) -> &'b mut [u8] {
+        let rest = std::mem::take(&mut self.rest);
+        let (room, rest) = rest.split_at_mut(len.min(rest.len()));
+        (self.len, self.rest) = (self.len + room.len(), rest);
+        room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::files::{self, Late};
+    use super::*;
+    use crate::sys::root::Root;
+
+    /// The content of a file and a buffer of headers and parts, `laid` bytes of it good.
+    fn gathered(content: &[u8], parts: &[(u64, u64)], size: usize) -> Result<Vec<u8>, Fault> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::File::create(folder.path().join("x")).unwrap().write_all(content).unwrap();
+        let root = Root::open(folder.path()).unwrap().into();
+        let mut late = Late::default();
+        let waits = Waits { late: &mut late, helpers: None };
+        let Found::Now(Ok((mut file, _))) = files::open(Some(&root), b"x", waits) else {
+            panic!("it is not opened");
+        };
+        let mut buf = vec![0; size];
+        let mut gather = Gather::new(&mut buf);
+        for &(offset, len) in parts {
+            gather.header(b"#");
+            assert!(gather.part(Extent { offset, len }));
+        }
+        let Found::Now(len) = gather.read(&mut file, Waits { late: &mut late, helpers: None })?
+        else {
+            panic!("it waits without helpers");
+        };
+        buf.truncate(len);
+        Ok(buf)
+    }
+
+    #[test]
+    fn headers_and_parts_follow_each_other() {
+        let content = b"0123456789";
+        assert_eq!(gathered(content, &[(2, 3), (5, 4)], 64).unwrap(), b"#234#5678");
+        assert_eq!(gathered(content, &[(2, 3), (5, 4)], 6).unwrap(), b"#234#5");
+        assert_eq!(gathered(content, &[(2, 3), (5, 4)], 5).unwrap(), b"#234#");
+        // Up to the last byte that was read, and no header behind that.
+        assert_eq!(gathered(content, &[(4, 4), (8, 4)], 64).unwrap(), b"#4567#89");
+        assert_eq!(gathered(content, &[(6, 4), (10, 4)], 64).unwrap(), b"#6789#");
+        assert_eq!(gathered(content, &[(10, 1)], 64), Err(Fault::Aborted));
+        assert_eq!(gathered(content, &[], 64).unwrap(), b"");
+    }
+
+    #[test]
+    fn there_is_an_end_to_parts() {
+        let mut buf = [0; 4096];
+        let mut gather = Gather::new(&mut buf);
+        let laid = (0..100).take_while(|&offset| gather.part(Extent { offset, len: 1 })).count();
+        assert_eq!((laid, gather.len()), (RUNS_MAX, RUNS_MAX));
+    }
+}
