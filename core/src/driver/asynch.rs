@@ -2,18 +2,18 @@
 //!
 //! # Cancel safety
 //!
-//! `embedded-io-async` promises none: what a dropped future of a read or a write has moved is the
-//! port's to know. So this driver drops none because of time. A read or a write is pinned, and
-//! while it is pending time passes for the session around it. There are exceptions. A read is
-//! dropped when a tick made the session want something else, when the idle timeout is over, and
-//! when a link has to send again: what that loses, the link repairs. A write is dropped when the
-//! idle timeout is over, and the session with it.
+//! `embedded-io-async` promises none: only the port knows which bytes a dropped future of a read or
+//! a write has moved. So this driver does not drop them because of time. A read or a write is
+//! pinned, and while it is pending the driver calls the session's `tick`. There are exceptions. A
+//! read is dropped when a tick made the session want something else, when the idle timeout is over,
+//! and when a link has to send again: the link repairs the loss. A write is dropped when the idle
+//! timeout is over, and the session with it.
 //!
 //! The future of [`run`] itself may be dropped at every await, and called again with the same engine
-//! and session: what was rendered, replied, held and offered to storage is in those. What such a
-//! drop costs is what the port loses of the one operation that was pending: nothing where the port
-//! buffers in interrupts, as Embassy's `BufferedUart` does. Of a write by DMA that was dropped in the
-//! middle, some bytes left and the pump does not know how many: it sends them again.
+//! and session: unsent output, unconsumed input and operations are in those. Such a
+//! drop loses only what the port loses of the pending operation: nothing if the port
+//! buffers in interrupts, as Embassy's `BufferedUart` does. If a write by DMA is dropped in the
+//! middle, the pump does not know how many bytes were sent, and sends them again.
 
 use core::future::{Future, pending, poll_fn};
 use core::pin::{Pin, pin};
@@ -28,7 +28,7 @@ use crate::pump::Need;
 use crate::session::Session;
 use crate::time::{Instant, Wake};
 
-/// What an executor knows of time.
+/// The clock of an executor.
 #[expect(async_fn_in_trait, reason = "whether a future is Send is the executor's matter")]
 pub trait Clock {
     /// The time.
@@ -62,7 +62,7 @@ where
         let moved = match engine.next(session, now) {
             Need::Send { bytes, .. } => {
                 let writing = tx.write(bytes);
-                // The bytes are the engine's: an answer of the storage is taken when they have left.
+                // The engine owns the bytes: an answer of the storage is taken after they were sent.
                 let sent =
                     while_time_passes(writing, session, &mut (), idle_deadline, clock, true).await;
                 match sent {
@@ -112,13 +112,13 @@ where
     }
 }
 
-/// What a driver waited for.
+/// The event that ended a wait.
 enum Event<O> {
     /// The port has moved bytes, or failed.
     Moved(O),
-    /// The storage has the answer that it owed.
+    /// The storage has its answer.
     Answered(Answer),
-    /// A time came.
+    /// A deadline came.
     Time,
 }
 
@@ -173,7 +173,7 @@ async fn wait(until: Wake, clock: &impl Clock) {
     }
 }
 
-/// What comes first: the output of `moved`, an answer, or the end of `timer`.
+/// The first event: the output of `moved`, an answer, or the end of `timer`.
 async fn first_of<F: Future, T: Future<Output = ()>>(
     mut moved: Pin<&mut F>,
     storage: &mut impl Storage,

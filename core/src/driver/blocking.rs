@@ -9,20 +9,20 @@ use crate::pump::Need;
 use crate::session::Session;
 use crate::time::{Instant, Wake};
 
-/// What a program without an executor knows of time.
+/// The clock of a program without an executor.
 pub trait Clock {
     /// The time.
     fn now(&mut self) -> Instant;
 
-    /// Waits until then, or until something may have come, whatever is first: WFI, or a loop. It
+    /// Waits until this time, or until input may have arrived, whichever is first: WFI, or a loop. It
     /// may return early.
     fn wait(&mut self, until: Wake);
 }
 
 /// Runs `session` to its end. Files are in `storage`; `()` has none.
 ///
-/// A port that is at its end reads 0 bytes. While the port takes nothing, `write` blocks and time
-/// does not pass for the session.
+/// A port at its end reads 0 bytes. While the port takes nothing, `write` blocks and `tick`
+/// is not called.
 ///
 /// # Errors
 /// The session's fault, or the port's error.
@@ -41,7 +41,7 @@ where
         let now = clock.now();
         let moved = match engine.next(session, now) {
             Need::Send { bytes, .. } => match port.write(bytes) {
-                // A port that takes nothing and gives no reason is gone.
+                // A port that takes nothing and reports no error is gone.
                 Ok(0) => {
                     session.abort(Peer::Reset.into());
                     return Err(Error::Session(Peer::Reset.into()));
@@ -90,7 +90,7 @@ mod tests {
     use crate::wire::Stamp;
     use std::vec::Vec;
 
-    /// A port that has something to read every other time, and takes three bytes at a time.
+    /// A port that has input on every second call, and takes three bytes at a time.
     struct Port {
         input: &'static [u8],
         ready: bool,

@@ -1,33 +1,33 @@
-//! What a driver drives.
+//! The engine of a driver: a pump, or a pump over a link.
 
 use crate::file::Answer;
 use crate::pump::{Need, Pump};
 use crate::session::Session;
 use crate::time::{Instant, Wake};
 
-/// Says what it needs next until a session is over: a [`Pump`], or [`Linked`](super::Linked) where
-/// the line lies.
+/// Says what it needs next until a session is over: a [`Pump`], or [`Linked`](super::Linked) for
+/// an unreliable line.
 pub trait Engine {
-    /// Whether time passes in the engine, and not only in the session: then a read that is pending at
+    /// Whether the engine has deadlines of its own: then a read that is pending at
     /// the time of [`Need::Recv`] is dropped.
     const KEEPS_TIME: bool;
 
     /// The end of the idle timeout, if no byte moves.
     fn idle_deadline(&mut self, now: Instant) -> Wake;
 
-    /// Runs the session as far as it comes. The session is the same in every call until it is over.
+    /// Runs the session until it needs something. Pass the same session in every call until it is over.
     fn next<'s, S: Session + ?Sized>(&mut self, session: &'s mut S, now: Instant) -> Need<'_, 's>;
 
-    /// The first `n` bytes of [`Need::Send`] left.
+    /// Notes that the first `n` bytes of [`Need::Send`] were sent.
     fn sent(&mut self, n: usize);
 
-    /// `n` bytes came into the memory of [`Need::Recv`].
+    /// Notes that `n` bytes were received into the memory of [`Need::Recv`].
     fn received(&mut self, n: usize);
 
-    /// The port will bring no more.
+    /// Notes that the port will receive no more.
     fn eof(&mut self);
 
-    /// The answer to [`Need::File`], at once or later.
+    /// Takes the answer to [`Need::File`], at once or later.
     fn answer<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant, answer: Answer);
 }
 

@@ -1,4 +1,4 @@
-//! A pump over the link layer: any session on a line that drops, doubles and flips bytes.
+//! A pump over the link layer: any session on a line that loses, doubles and changes bytes.
 
 use super::Engine;
 use crate::file::Answer;
@@ -7,15 +7,15 @@ use crate::pump::{Need, Pump};
 use crate::session::Session;
 use crate::time::{Instant, Wake};
 
-/// Runs a session over a [`Link`], and says what the line needs next, as a [`Pump`] does for a line
-/// that does not lie: every driver here takes either.
+/// Runs a session over a [`Link`], and says what the line needs next, as a [`Pump`] does for a reliable
+/// line. Every driver of this module accepts both.
 ///
 /// A session is over with `Ok` when both streams have ended and every byte has arrived; until then it
-/// drops what still comes for a session that has ended. A fault of the link ends the session, and a
-/// fault of the session resets the link, so that the other end learns of it. While storage is busy the
+/// drops input for a session that has ended. A fault of the link ends the session, and a
+/// fault of the session resets the link, so that the other end is told. While the storage is busy the
 /// line is served: the other end is told to wait.
 ///
-/// A read may be dropped at any time: what that loses on the line is sent again.
+/// A read may be dropped at any time: bytes that this loses are sent again.
 ///
 /// ```
 /// use windlass_core::driver::Linked;
@@ -37,9 +37,9 @@ pub struct Linked<'l, 'm> {
     pump: Pump<'m>,
     link: &'l mut Link<'m>,
     memory: &'m mut [u8],
-    /// Bytes of `memory` that have come.
+    /// The number of received bytes in `memory`.
     came: usize,
-    /// Bytes that the link took from the pump, and gave it.
+    /// Bytes that the link took from the pump, and bytes that it gave to the pump.
     sent: usize,
     got: usize,
 }
@@ -63,7 +63,7 @@ impl<'l, 'm> Linked<'l, 'm> {
         self.link
     }
 
-    /// What the line needs next. The session is the same in every call until it is over.
+    /// What the line needs next. Pass the same session in every call until it is over.
     pub fn next<'s, S: Session + ?Sized>(
         &mut self,
         session: &'s mut S,
@@ -118,7 +118,7 @@ impl<'l, 'm> Linked<'l, 'm> {
             return Need::Wait(until);
         }
         let until = self.link.wake_or(until);
-        // The line before a storage that takes its time.
+        // The line is served before a slow storage.
         let bytes = self.link.output(now);
         if !bytes.is_empty() {
             Need::Send { bytes, until }
@@ -129,22 +129,22 @@ impl<'l, 'm> Linked<'l, 'm> {
         }
     }
 
-    /// The first `n` bytes of [`Need::Send`] left.
+    /// Notes that the first `n` bytes of [`Need::Send`] were sent.
     pub fn sent(&mut self, n: usize) {
         self.link.wrote(n);
     }
 
-    /// `n` bytes came into the memory of [`Need::Recv`].
+    /// Notes that `n` bytes were received into the memory of [`Need::Recv`].
     pub const fn received(&mut self, n: usize) {
         self.came = n;
     }
 
-    /// The port will bring no more.
+    /// Notes that the port will receive no more.
     pub fn eof(&mut self) {
         self.link.eof();
     }
 
-    /// The answer to [`Need::File`], at once or later.
+    /// Takes the answer to [`Need::File`], at once or later.
     pub fn answer<S: Session + ?Sized>(&mut self, session: &mut S, now: Instant, answer: Answer) {
         self.pump.answer(session, now, answer);
     }

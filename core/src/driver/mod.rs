@@ -1,12 +1,12 @@
-//! Drivers: a [`Pump`](crate::pump::Pump) on the ports of the embedded world.
+//! Drivers: run a [`Pump`](crate::pump::Pump) on the ports of `embedded-io` and `embedded-io-async`.
 //!
-//! - `blocking`, with feature `embedded-io`: a loop that waits in a hook of the program's.
+//! - `blocking`, with feature `embedded-io`: a loop that waits in a function of the program.
 //! - `asynch`, with feature `embedded-io-async`: a future for any executor.
 //!
-//! Both drive an [`Engine`]: a pump, or [`Linked`], a pump over the link layer for a line that lies.
+//! Both drive an [`Engine`]: a pump, or [`Linked`], a pump over the link layer for an unreliable line.
 //!
-//! A port that has neither, smoltcp's sockets or a bare UART, is driven by a `match` on
-//! [`Need`](crate::pump::Need) of the same 15 lines.
+//! Another port, such as smoltcp's sockets or a bare UART, needs a `match` on
+//! [`Need`](crate::pump::Need) of about 15 lines.
 
 mod engine;
 mod linked;
@@ -32,7 +32,7 @@ use crate::fault::Fault;
 pub enum Error<E> {
     /// The session's fault.
     Session(Fault),
-    /// The port's error. The session was told that the connection is lost.
+    /// The port's error. The session was aborted with a lost connection.
     Port(E),
 }
 

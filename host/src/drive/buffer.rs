@@ -1,4 +1,4 @@
-//! Bytes that wait in a stream's memory.
+//! The bytes of a stream that wait in memory.
 
 use windlass_core::stream::Write;
 
@@ -6,18 +6,18 @@ use super::readiness::Readiness;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
-/// A queue of bytes in one piece. Taking from the front moves nothing.
+/// A contiguous queue of bytes. Taking from the front moves nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
-    /// What is before it was taken.
+    /// Bytes before this were taken.
     start: usize,
-    /// What is behind it is no data: room of a buffer that a read filled in part.
+    /// Bytes behind this are not data, but room that a read did not fill.
     end: usize,
 }
 
 impl Buffer {
-    /// Takes a buffer of which the first `end` bytes are data.
+    /// A queue of the first `end` bytes of a buffer.
     pub(crate) fn filled(bytes: Vec<u8>, end: usize) -> Self {
         debug_assert!(end <= bytes.len());
         Self { bytes, start: 0, end }
@@ -39,7 +39,7 @@ impl Buffer {
         self.start == self.end
     }
 
-    /// Takes `n` bytes from the front, or all.
+    /// Takes `n` bytes from the front, or all of them.
     pub(crate) fn consume(&mut self, n: usize) {
         self.start += n.min(self.len());
         if self.is_empty() {
@@ -49,8 +49,8 @@ impl Buffer {
 
     pub(crate) fn append(&mut self, data: &[u8]) {
         self.bytes.truncate(self.end);
-        // What was taken makes room before the buffer grows, when it is the greater part: so each
-        // byte is moved once at most.
+        // The room of taken bytes is used before the buffer grows, if it is the greater part, so each
+        // byte is moved at most once.
         if self.start > self.len() && self.bytes.len() + data.len() > self.bytes.capacity() {
             self.bytes.drain(..self.start);
             (self.start, self.end) = (0, self.bytes.len());
@@ -64,7 +64,7 @@ impl Buffer {
         self.bytes.capacity()
     }
 
-    /// Sends what the stream takes, and takes that from the front. How many bytes it was.
+    /// Sends as many bytes as the stream takes, and removes them from the front. Returns their number.
     pub(crate) fn send_to(
         &mut self,
         stream: &Stream,
@@ -99,16 +99,16 @@ impl Buffer {
         }
     }
 
-    /// The memory, with all that is in it.
+    /// The memory, with its bytes.
     pub(crate) fn into_inner(self) -> Vec<u8> {
         self.bytes
     }
 }
 
-/// Spare buffers kept at most: the memory of a crowd of slow readers is given back when they go.
+/// The largest number of spare buffers: the memory of many slow readers is freed when they leave.
 const SPARE_MAX: usize = 16;
 
-/// A spare buffer is no larger than this: one large answer is not kept for ever.
+/// The largest spare buffer, so that the memory of one large answer is not kept for ever.
 const SPARE_SIZE_MAX: usize = 512 * 1024;
 
 #[cfg(test)]

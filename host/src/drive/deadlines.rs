@@ -1,10 +1,11 @@
 //! The deadlines of all things in a table: one heap, corrected only where an entry comes up.
 //!
-//! A thing knows its deadline, and most deadlines move before they come: an idle timeout with every
-//! message. So moving one later costs nothing here: its entry in the heap now comes too early, and is put
-//! back at the right time when it comes up. A deadline that was cancelled leaves its entry behind. Entries
-//! that no longer count are thrown out when they are the greater part: that is constant time for each, and
-//! the heap is at most twice as long as the table, whatever came and went.
+//! A thing has its deadline, and most deadlines are extended before they come: an idle timeout with
+//! every message. So extending one costs nothing here: its entry in the heap then comes up too
+//! early, and is put back at the right time when it comes up. A deadline that was cancelled leaves
+//! its entry behind. Entries that no longer count are removed when they are the greater part: that
+//! is constant time for each, and the heap is at most twice as long as the table, whatever was
+//! added and removed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,22 +18,22 @@ use windlass_core::time::Instant;
 /// microsecond of all time stands for the second.
 pub(super) type At = NonZeroU64;
 
-/// `(deadline, place)`. Each thing knows its earliest entry, which is not later than its deadline; other
+/// `(deadline, index)`. Each thing has its earliest entry, which is not later than its deadline; other
 /// entries of it do not count.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines(BinaryHeap<Reverse<(At, u32)>>);
 
-/// What an entry that comes up turns out to be.
+/// What to do with an entry that comes up.
 pub(super) enum Entry {
-    /// Another one overtook it, or its thing is gone or has no deadline.
+    /// Drop it: another one replaced it, or its thing is gone or has no deadline.
     Stale,
-    /// The deadline is later by now: the entry moves there.
+    /// Move it: the deadline is later by now.
     Early(At),
-    /// It is right.
+    /// Report it: the deadline has come.
     Due,
 }
 
-/// So few entries are not worth asking which of them count.
+/// With so few entries none is removed.
 const ENTRIES_MIN: usize = 64;
 
 pub(super) fn at(instant: Instant) -> At {
@@ -40,7 +41,7 @@ pub(super) fn at(instant: Instant) -> At {
 }
 
 impl Deadlines {
-    /// Adds an entry; `counts` says which of the others count, of `things` in all.
+    /// Adds an entry; `counts` tells which of the other entries count, of `things` things.
     pub(super) fn push(
         &mut self,
         entry: (At, u32),
@@ -58,7 +59,7 @@ impl Deadlines {
         self.0.push(Reverse(entry));
     }
 
-    /// Takes the first entry that is due by `now`, which `look` tells from the others.
+    /// Takes the first entry that is due by `now`, `look` tells what to do with it.
     pub(super) fn pop(
         &mut self,
         now: At,
@@ -71,7 +72,7 @@ impl Deadlines {
                 return None;
             }
             match look(at, index) {
-                // Also when it is due by now: another may be due before it.
+                // Also if it is due by now: another one may be due before it.
                 Entry::Early(later) => *top = Reverse((later, index)),
                 Entry::Stale => drop(PeekMut::pop(top)),
                 Entry::Due => return Some(PeekMut::pop(top).0),

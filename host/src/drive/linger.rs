@@ -1,35 +1,35 @@
-//! How a stream ends that has sent its last byte.
+//! Closing a stream after its last byte was sent.
 //!
 //! ```text
 //!   output sent ── shutdown(WR) ──▶ look: ── silent, or at its end ──▶ closed
 //!                                     │
-//!                                     └ it still talks: read and throw away ── its end, or 2 s ──▶ closed
+//!                                     └ it still sends: read and drop ── its end, or 2 s ──▶ closed
 //! ```
 //!
-//! To close while the peer still talks would reset the connection, and the reset could overtake our last
-//! bytes.
+//! To close while the peer still sends would reset the connection, and the reset could overtake the
+//! last output.
 
 use windlass_core::stream::Read;
 
 use super::readiness::Readiness;
 use crate::sys::stream::Stream;
 
-/// How long a peer that still talks is listened to after the end, in microseconds (Apache's
+/// How long input is read after the end, in microseconds (Apache's
 /// `SECONDS_TO_LINGER`).
 pub(crate) const LINGER_US: u64 = 2_000_000;
 
-/// What a look at a stream found that has sent its last byte.
+/// The state of a stream after its last byte was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// The peer talked after the end, and is silent for now.
+    /// The peer sent input after the end, and is silent for now.
     Wait,
-    /// It talks, and the budget is used up.
+    /// The peer sends, and the budget is used up.
     Again,
     /// Nothing is left that a reset could take.
     Gone,
 }
 
-/// Reads what the peer says, and throws it away. `talks`: it has said something after the end before.
+/// Reads and drops input. `talks`: the peer has sent input after the end before.
 pub(crate) fn discard(
     stream: &Stream,
     readiness: &mut Readiness,

@@ -1,4 +1,4 @@
-//! The sending side of a connection: direct writes, and what the socket did not take.
+//! The sending side of a connection: direct writes, and output that the socket did not take.
 
 use tracing::warn;
 use windlass_core::fault::{Fault, Peer};
@@ -13,7 +13,7 @@ use super::rules::TimeLimits;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
-/// A socket with the output that it owes.
+/// A socket and its pending output.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) stream: Stream,
@@ -36,7 +36,8 @@ impl Outlet {
         self.backlog.as_ref().is_some_and(|backlog| !backlog.input.is_empty())
     }
 
-    /// Sends both parts. What the socket does not take goes to the backlog, which had no output before.
+    /// Sends both parts. Bytes that the socket does not take go to the backlog, which had no output
+    /// before.
     pub(super) fn send(
         &mut self,
         [mut first, mut then]: [&[u8]; 2],
@@ -60,7 +61,7 @@ impl Outlet {
         Ok(())
     }
 
-    /// Sends the output of the backlog. True when all of it went.
+    /// Sends the output of the backlog. Returns true if all of it was sent.
     pub(super) fn flush(
         &mut self,
         now: Instant,
@@ -81,7 +82,7 @@ impl Outlet {
         Ok(all)
     }
 
-    /// A send of `offered` bytes. How many of them the socket took.
+    /// Sends `offered` bytes. Returns how many of them the socket took.
     pub(super) fn did_send(&mut self, now: Instant, sent: Write, offered: usize) -> usize {
         self.readiness.did_write(sent, offered);
         let Write::Moved(n) = sent else { return 0 };
@@ -98,7 +99,7 @@ impl Outlet {
         }
     }
 
-    /// Takes note of what the peer has taken of what the kernel has for it, and that it is waited for from
+    /// Notes how much of the output in the kernel the peer has taken, and that it is waited for from
     /// now on if the socket is full. The kernel reports room when a third of its buffer is free, which a
     /// slow reader may not make in time.
     pub(super) fn keep_pace(&mut self, now: Instant, limits: &TimeLimits) {
@@ -115,7 +116,7 @@ impl Outlet {
         }
     }
 
-    /// When the peer has not kept up, if it is waited for.
+    /// When the peer will have used up its time, if it is waited for.
     pub(super) fn pace_ends(&self, busy: bool) -> Option<Instant> {
         self.backlog.as_ref()?.pace.as_ref()?.end(busy)
     }
@@ -142,7 +143,7 @@ impl Outlet {
         }
     }
 
-    /// What it means for the connection that a call fails.
+    /// The fault for an error of a call.
     pub(super) fn lost(&self, now: Instant) -> impl Fn(Errno) -> Fault + use<> {
         let waited_us = now.since(self.last_moved);
         move |errno| match errno {
@@ -152,13 +153,13 @@ impl Outlet {
             | Errno::ENOTCONN
             | Errno::ESHUTDOWN => Peer::Reset.into(),
             Errno::ECONNREFUSED => Peer::Refused.into(),
-            // The kernel has repeated itself for long enough, and heard nothing or that there is no way.
+            // The kernel has retransmitted without an answer, or found no route.
             Errno::ETIMEDOUT | Errno::EHOSTUNREACH | Errno::ENETUNREACH | Errno::ENETDOWN => {
                 Fault::TimedOut { waited_us }
             }
-            // ENOBUFS, ENOMEM and what else is wrong on this side.
+            // ENOBUFS, ENOMEM and other errors of this side.
             _ => {
-                warn!("send or receive: {}; the connection is cut", errno.desc());
+                warn!("send or receive: {}; the connection is closed", errno.desc());
                 Fault::Aborted
             }
         }

@@ -1,4 +1,4 @@
-//! How a peer keeps up with the output that waits for it.
+//! How fast a peer takes its pending output.
 //!
 //! ```text
 //!   time that it has   ┤▔▔╲          ▁▁▔▔▔▔ never more than the limit
@@ -6,8 +6,9 @@
 //!                      └──────╲╱───────▶     each second in which the socket is full costs a second
 //! ```
 //!
-//! What counts is what the peer has acknowledged (`SIOCOUTQ`), and not what a write moved: a write moves
-//! megabytes into the kernel at once, and then none for as long as a slow reader takes for them.
+//! The bytes that count are those that the peer has acknowledged (`SIOCOUTQ`), not those that a
+//! write moved: a write moves megabytes into the kernel at once, and then none until a slow reader
+//! has taken them.
 
 use std::num::NonZeroU32;
 
@@ -15,21 +16,21 @@ use windlass_core::time::Instant;
 
 use super::rules::TimeLimits;
 
-/// What a peer has left of its time, while its socket is full.
+/// The time that a peer has left while its socket is full.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// When the rest of this was computed. `None` while the peer is not waited for.
+    /// When the other fields were computed. `None` while the peer is not waited for.
     since: Option<Instant>,
-    /// Bytes that the kernel had for the peer at that moment, and that it was given afterwards.
+    /// Bytes that the kernel had for the peer at that moment, and bytes that were sent after it.
     left: u32,
-    /// What it has left, in microseconds.
+    /// The time that it has left, in microseconds.
     calm_us: u64,
-    /// What it has left while others wait.
+    /// The time that it has left while other clients wait.
     busy_us: u64,
 }
 
 impl Pace {
-    /// It has all the time that there is.
+    /// A peer with its full time.
     pub(super) fn new(limits: &TimeLimits) -> Self {
         let [calm_us, busy_us] = at_most(limits);
         Self { since: None, left: 0, calm_us, busy_us }
@@ -40,20 +41,20 @@ impl Pace {
         self.left = self.left.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
     }
 
-    /// The peer is waited for, with `unsent` bytes in the kernel.
+    /// Notes that the peer is waited for, with `unsent` bytes in the kernel.
     pub(super) fn wait(&mut self, now: Instant, unsent: u32, limits: &TimeLimits) {
         self.charge(now, unsent, limits);
         (self.since, self.left) = (Some(now), unsent);
     }
 
-    /// The socket took all that there was, and `unsent` bytes are in the kernel: nothing is charged from
-    /// now on.
+    /// Notes that the socket took all output, with `unsent` bytes in the kernel: time does not
+    /// count from now on.
     pub(super) fn rest(&mut self, now: Instant, unsent: u32, limits: &TimeLimits) {
         self.charge(now, unsent, limits);
         self.since = None;
     }
 
-    /// When it has no time left, while others wait or while they do not.
+    /// When it will have no time left, while other clients wait or not.
     pub(super) fn end(&self, busy: bool) -> Option<Instant> {
         let left_us = if busy { self.busy_us.min(self.calm_us) } else { self.calm_us };
         self.since.map(|since| since.after(left_us))
@@ -76,7 +77,7 @@ impl Pace {
     }
 }
 
-/// What a peer can have left at most: at rest, and while others wait.
+/// The full time of a peer: at other times, and while other clients wait.
 fn at_most(limits: &TimeLimits) -> [u64; 2] {
     let calm = limits.idle_us.unwrap_or(u64::MAX);
     let busy = limits.min_rate.and(limits.busy_us).unwrap_or(calm);
@@ -99,7 +100,7 @@ mod tests {
         }
     }
 
-    /// A peer that takes `taken` bytes each second, in the eleventh of which it is looked at.
+    /// A peer that takes `taken` bytes each second, and is checked in the eleventh second.
     fn after_ten_seconds(rate: u32, taken: u32) -> [Option<Instant>; 2] {
         let limits = limits(rate);
         let mut pace = Pace::new(&limits);
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(after_ten_seconds(100, 100), [20, 11].map(|s| Some(T0.after(s * SECOND))));
         assert_eq!(after_ten_seconds(100, 5_000), [20, 11].map(|s| Some(T0.after(s * SECOND))));
         assert_eq!(after_ten_seconds(100, 50), [Some(now.after(5 * SECOND)), Some(now)]);
-        // Without a rate a byte is enough, and being busy changes nothing.
+        // Without a rate one byte is enough, and waiting clients change nothing.
         assert_eq!(after_ten_seconds(0, 1), [Some(now.after(10 * SECOND)); 2]);
     }
 

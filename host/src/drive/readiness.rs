@@ -1,36 +1,36 @@
-//! What is known of a stream without asking the kernel.
+//! The state of a stream that is known without a system call.
 
 use windlass_core::stream::{Read, Write};
 
 use crate::sys::ready::Ready;
 use crate::sys::stream::Stream;
 
-/// What the last calls and events said. Both kinds of waiting rely on it: after an edge nothing is said
-/// again, and where the level is reported a call that would block is a call too many.
+/// The state by the last calls and events. Both kinds of waiting need it: after an edge there is no
+/// second event, and with level-triggered events a call that would block is wasted.
 ///
-/// In one byte without a niche: a table keeps its variants in that of [`Stage`](super::Connection), which
-/// is at the end of a connection and leaves room for them.
+/// It is one byte without a niche: a table keeps its variants in the niche of
+/// [`Stage`](super::Connection), which is at the end of a connection and leaves room for them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Readiness(u8);
 
-/// The last read left something, or an event said that there is something.
+/// The last read left input, or an event reported input.
 const READABLE: u8 = 1;
 
-/// A short read does not mean that nothing is left: reads go on until one would block. An event said that
-/// the peer sends no more, or that urgent data came, and no event will come for what is behind that; or
-/// the stream is one that reads short.
+/// A short read does not mean that no input is left: read until a call would block. An event
+/// reported that the peer sends no more, or that urgent data came, and no event will come for input
+/// behind that; or reads of this stream can be short.
 const READS_SHORT: u8 = 2;
 
 /// The end of the input was read.
 const ENDED: u8 = 4;
 
-/// The last write was not cut short, or an event said that there is room.
+/// The last write was not short, or an event reported room.
 const WRITABLE: u8 = 8;
 
-/// An event said that the connection is dead both ways.
+/// An event reported that the connection is dead in both directions.
 const DEAD: u8 = 16;
 
-/// It is no socket: a write may be cut short with room left.
+/// It is not a socket: a write may be short with room left.
 const WRITES_SHORT: u8 = 32;
 
 impl Readiness {
@@ -39,8 +39,8 @@ impl Readiness {
         Self(WRITABLE)
     }
 
-    /// A stream of any kind. The kernel says whether there is input: a FIFO without a writer reads as one at
-    /// its end.
+    /// A stream of any kind. The kernel reports whether there is input: a FIFO without a writer
+    /// reads as one at its end.
     pub(crate) fn of(stream: &Stream) -> Self {
         match stream.is_socket() {
             true if stream.is_unix() => Self(WRITABLE | READS_SHORT),
@@ -49,7 +49,7 @@ impl Readiness {
         }
     }
 
-    /// An event.
+    /// Notes an event.
     pub(crate) fn note(&mut self, ready: Ready) {
         self.set(READABLE, self.is_readable() || ready.read || ready.hup);
         self.set(READS_SHORT, self.has(READS_SHORT) || ready.hup);
@@ -57,15 +57,15 @@ impl Readiness {
         self.set(DEAD, self.is_dead() || ready.dead);
     }
 
-    /// The time has come: the kernel is asked before it is said that nothing moved.
+    /// Notes that a deadline came: the kernel is asked before a timeout is reported.
     pub(crate) fn look_again(&mut self) {
         self.0 |= READABLE | WRITABLE;
     }
 
-    /// A read into `room` bytes.
+    /// Notes the result of a read into `room` bytes.
     pub(crate) fn did_read(&mut self, read: Read, room: usize) {
         match read {
-            // An end that came with the data makes no event of its own.
+            // An end that comes with the data has no event of its own.
             Read::Moved(n) => self.set(READABLE, n.get() == room || self.has(READS_SHORT)),
             Read::WouldBlock => self.set(READABLE, false),
             Read::Interrupted => {}
@@ -73,8 +73,8 @@ impl Readiness {
         }
     }
 
-    /// A write. One that is cut short found the socket full, so there is no second try: the kernel has
-    /// noted that room is waited for.
+    /// Notes the result of a write. A short write found the socket full, so there is no second try:
+    /// the kernel has noted that room is waited for.
     pub(crate) fn did_write(&mut self, written: Write, offered: usize) {
         match written {
             Write::Moved(n) => self.set_writable(n.get() == offered || !self.is_socket()),
@@ -83,23 +83,23 @@ impl Readiness {
         }
     }
 
-    /// Nothing more is to be read.
+    /// Notes that nothing more will be read.
     pub(crate) fn end(&mut self) {
         self.set(READABLE, false);
         self.set(ENDED, true);
     }
 
-    /// There may be more behind the end that was read.
+    /// Notes that there may be input behind the end that was read.
     pub(crate) fn read_on(&mut self) {
         self.set(ENDED, false);
     }
 
-    /// Reads go on until one would block.
+    /// Makes reads go on until one would block.
     pub(crate) fn read_short(&mut self) {
         self.set(READS_SHORT, true);
     }
 
-    /// From now on, whether there is room: where that is known otherwise than by a write.
+    /// Sets whether there is room, if that is known from something other than a write.
     pub(crate) fn set_writable(&mut self, writable: bool) {
         self.set(WRITABLE, writable);
     }
@@ -119,12 +119,12 @@ impl Readiness {
         self.has(ENDED)
     }
 
-    /// Whether nothing that is sent arrives any more.
+    /// Whether output cannot arrive any more.
     pub(crate) fn is_dead(self) -> bool {
         self.has(DEAD)
     }
 
-    /// Whether it is a socket, of those that may be something else.
+    /// Whether it is a socket.
     pub(crate) fn is_socket(self) -> bool {
         !self.has(WRITES_SHORT)
     }

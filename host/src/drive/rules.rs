@@ -1,16 +1,16 @@
-//! What holds for the connections of one listener: how long they may take, and where their files are.
+//! The rules for the connections of one listener: time limits, and the folder of files.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::sys::root::Root;
 
-/// What holds for the connections of one listener.
+/// The rules for the connections of one listener.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// How long a connection may take over what it does.
+    /// The time limits of a connection.
     pub limits: TimeLimits,
-    /// Where the files are that its sessions send. Without a folder each request for one is refused.
+    /// The folder of the files that its sessions send. Without a folder each request is refused.
     pub root: Option<Arc<Root>>,
 }
 
@@ -18,19 +18,19 @@ pub struct Rules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RulesId(pub(super) u16);
 
-/// How long a connection may take. `None` is for ever.
+/// The time limits of a connection. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TimeLimits {
-    /// Nothing moved for so long, in microseconds: the connection is cut.
+    /// The idle timeout in microseconds: a connection on which no byte moves for this time is closed.
     pub idle_us: Option<u64>,
-    /// A request may take so long as a whole, in microseconds, at most [`REQUEST_MAX_US`]. A conversation
+    /// The limit for a whole request in microseconds, at most [`REQUEST_MAX_US`]. A conversation
     /// has no requests.
     pub request_us: Option<u64>,
-    /// Bytes a second that a peer takes at least while output waits for it. It has `idle_us` in all to
+    /// Bytes per second that a peer has to take while output waits for it. It has `idle_us` in all to
     /// catch up. `None`: one byte within `idle_us` is enough.
     pub min_rate: Option<NonZeroU32>,
     /// The same two limits while other clients wait and no worker is free to serve them, in microseconds.
-    /// `None`: no other than at other times.
+    /// `None`: the same as at other times.
     pub busy_us: Option<u64>,
 }
 

@@ -1,11 +1,11 @@
-//! Finds packets in whatever comes from a line.
+//! Finds packets in the received bytes of a line.
 
 use super::packet::{Bad, FRONT, Packet, Reader, SUM};
 
-/// Finds the packets in what comes from a line, fed with whatever pieces arrive.
+/// Finds the packets in the received bytes of a line, in pieces of any length.
 ///
-/// The memory's length, less 3, bounds a payload. What is not a packet is reported with the reason, and
-/// counted; the next zero ends it.
+/// The largest payload is the length of the memory less 3. Bytes that are not a packet are reported
+/// with the reason, and counted; the next zero ends it.
 ///
 /// ```
 /// use windlass_core::frame::link::{Decoder, PacketStep, seal};
@@ -32,14 +32,14 @@ pub enum PacketStep<'a, 'i> {
     More,
     /// A packet.
     Packet {
-        /// What it says.
+        /// The packet.
         packet: Packet<'a>,
         /// The input after it.
         rest: &'i [u8],
     },
-    /// Something that is not a packet.
+    /// Bytes that are not a packet.
     Bad {
-        /// What is wrong with it.
+        /// The reason.
         why: Bad,
         /// The input after it.
         rest: &'i [u8],
@@ -63,12 +63,12 @@ impl defmt::Format for PacketStep<'_, '_> {
 }
 
 impl<'b> Decoder<'b> {
-    /// Takes packets that have up to `memory.len() - 3` bytes of payload.
+    /// Accepts packets with up to `memory.len() - 3` bytes of payload.
     pub const fn new(memory: &'b mut [u8]) -> Self {
         Self { memory, reader: Reader::new(), bad: 0 }
     }
 
-    /// Takes input up to the end of the first packet in it, or of what is not a packet.
+    /// Takes input up to the end of the first packet in it, or of the first bytes that are not one.
     pub fn feed<'i>(&mut self, mut input: &'i [u8]) -> PacketStep<'_, 'i> {
         while let [byte, rest @ ..] = input {
             input = rest;
@@ -100,7 +100,7 @@ impl<'b> Decoder<'b> {
         }
     }
 
-    /// How many times something was not a packet. Wraps.
+    /// How often bytes were not a packet. The count wraps.
     pub const fn bad(&self) -> u32 {
         self.bad
     }
@@ -114,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
-    /// What came of a packet, or what it is not.
+    /// The packet, or why it is not one.
     type Event = Result<(u8, u8, Vec<u8>), Bad>;
 
     fn encode(kind: u8, seq: u8, payload: &[u8]) -> Vec<u8> {
@@ -145,7 +145,7 @@ mod tests {
         events
     }
 
-    /// The code of Cheshire and Baker, as the paper has it.
+    /// The code of Cheshire and Baker, as in the paper.
     fn cobs(packet: &[u8]) -> Vec<u8> {
         let mut code = Vec::new();
         for run in packet.split(|&byte| byte == 0) {

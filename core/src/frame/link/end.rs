@@ -6,21 +6,23 @@ use crate::fault::{Fault, Peer};
 use crate::rtt::{Bounds, Rtt};
 use crate::time::Instant;
 
-/// How long an end waits for the other.
+/// The times of an end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Timing {
-    /// Of the time between two transmissions of a packet.
+    /// The limits of the time between two transmissions of a packet.
     pub rto: Bounds,
-    /// How long nothing answers a packet, however often it is sent, until the other end is given up, in
-    /// microseconds. At most 2³¹.
+    /// After how much time without an answer to a packet, however often it was sent, this end gives
+    /// up, in microseconds. At most 2³¹.
     pub silence_us: u32,
-    /// After how much silence the other end is asked whether it is there, in microseconds. At most 2³¹.
+    /// After how much silence this end asks whether the other end is there, in microseconds. At
+    /// most 2³¹.
     pub idle_us: u32,
 }
 
 impl Timing {
-    /// Retransmission after 200 ms to 8 s, a question after 5 s, and no answer for a minute is the end.
+    /// Retransmission after 200 ms to 8 s, an empty packet after 5 s of silence, and a fault after
+    /// a minute without an answer.
     pub const DEFAULT: Self = Self {
         rto: Bounds { initial_us: 1_000_000, min_us: 200_000, max_us: 8_000_000 },
         silence_us: 60_000_000,
@@ -28,23 +30,24 @@ impl Timing {
     };
 }
 
-/// One end of a reliable byte stream over a line that is not. The [module](super) says how to drive it.
+/// One end of a reliable byte stream over an unreliable line. The [module](super) says how to drive it.
 ///
 /// # The stream
 ///
 /// [`send`](Self::send) takes bytes while no packet is in flight, as a nonblocking `write(2)` does.
-/// [`received`](Self::received) lends what has come and [`taken`](Self::taken) gives it back: a packet is
-/// acknowledged when all of it was taken, so a reader that is slow holds the other end up, and nothing is
-/// lost or gives up meanwhile. [`close`](Self::close) ends this end's stream behind what was sent;
-/// [`is_ended`](Self::is_ended) tells that the other's has ended. After both, and a little longer for an
-/// acknowledgement that was lost, [`over`](Self::over) is `Ok`, and every byte has arrived on both sides.
+/// [`received`](Self::received) lends the received bytes and [`taken`](Self::taken) gives it back:
+/// a packet is acknowledged when all of it was taken, so a slow reader makes the other end wait,
+/// and meanwhile nothing is lost and no end gives up. [`close`](Self::close) ends this end's stream
+/// behind the bytes that were sent; [`is_ended`](Self::is_ended) tells that the other's has ended.
+/// After both, and a little longer for an acknowledgement that was lost, [`over`](Self::over) is
+/// `Ok`, and every byte has arrived on both sides.
 ///
 /// # Faults
 ///
 /// - [`TimedOut`](Fault::TimedOut): nothing answered a packet for [`Timing::silence_us`]. An end that only
 ///   waits asks after [`Timing::idle_us`], so silence is noticed there too.
-/// - [`Peer::Reset`]: the other end began anew, after a reboot, or gave up.
-/// - [`Peer::Malformed`]: it numbers its packets as no end does.
+/// - [`Peer::Reset`]: the other end started again, after a reboot, or gave up.
+/// - [`Peer::Malformed`]: the other end numbers its packets wrongly.
 /// - [`Peer::Truncated`]: the line itself has ended, see [`eof`](Self::eof).
 /// - [`Aborted`](Fault::Aborted): this end was [`reset`](Self::reset).
 // In this order, since a Cortex-M0 reaches a byte within 32 bytes and a word within 128 by one instruction.
@@ -53,16 +56,16 @@ impl Timing {
 #[repr(C)]
 pub struct Link<'m> {
     pub(super) outcome: Outcome,
-    /// Of the kinds that this end sends: set if it answers the opening.
+    /// Bit 7 of the kinds that this end sends: set if it answers the opening.
     pub(super) bit: u8,
     pub(super) is_open: bool,
-    /// The other end acted on the opening: an opening that comes now is another one.
+    /// The other end has answered the opening: an opening that arrives now is of another link.
     pub(super) heard: bool,
     /// The other end has ended its stream.
     pub(super) got_end: bool,
-    /// This end's stream ends behind what is in `tx`.
+    /// This end's stream ends behind the bytes in `tx`.
     pub(super) closing: bool,
-    /// Nothing of the other end is taken any more.
+    /// Input of the other end is dropped.
     pub(super) leaving: bool,
     /// The packet in flight was sent once and not answered: its acknowledgement is a measurement (Karn's
     /// rule).
@@ -70,19 +73,19 @@ pub struct Link<'m> {
     /// The number of the last packet of the other end that was accepted.
     pub(super) got: u8,
     pub(super) flight: Flight,
-    /// Of the last packet that was made.
+    /// The number of the last packet that was made.
     pub(super) kind: u8,
     pub(super) seq: u8,
-    /// The kind of an answer that is owed, 0 for none.
+    /// The kind of the pending answer, 0 for none.
     pub(super) owed: u8,
-    /// How many bytes of payload this end takes.
+    /// The largest payload that this end accepts.
     pub(super) max: u8,
 
-    /// A packet that comes is decoded into `rx` from `base` on: 0, or behind what is held.
+    /// A packet is decoded into `rx` from `base` on: 0, or behind the payload that was not taken.
     pub(super) rx: &'m mut [u8],
     pub(super) reader: Reader,
     pub(super) base: usize,
-    /// Payload that was not taken is in `rx`, from here to there. Both are 0 when there is none.
+    /// The range of `rx` with payload that was not taken; 0 and 0 if there is none.
     pub(super) held: usize,
     pub(super) held_end: usize,
     /// The packet of this end is in `tx`: where its payload ends, and may end at most. An answer is at
@@ -90,31 +93,32 @@ pub struct Link<'m> {
     pub(super) tx: &'m mut [u8],
     pub(super) filled: usize,
     pub(super) limit: usize,
-    /// What of `tx` is to be written to the line.
+    /// The range of `tx` to write to the line.
     pub(super) from: usize,
     pub(super) to: usize,
 
-    /// When it wants to be called.
+    /// When the link wants to be called.
     pub(super) alarm: Instant,
     /// The time of the last call.
     pub(super) now: Instant,
-    /// When the packet in flight was made, or answered by "not yet", in microseconds that wrap; once it
-    /// timed out, for how long it was not answered.
+    /// When the packet in flight was made, or last answered without being taken, in microseconds
+    /// that wrap; after it timed out, how long it was not answered.
     pub(super) first_at: u32,
     pub(super) timing: &'m Timing,
     pub(super) rtt: Rtt<'m>,
 }
 
-/// Bytes of an answer on the line, and of an opening: how much payload its sender takes is in it.
+/// The length of an answer or an opening on the line; it has the largest payload that its sender
+/// accepts.
 pub(super) const ANSWER: usize = OVERHEAD + 1;
 
-/// The smallest payload that memory is given for.
+/// The smallest payload that the memory has to hold.
 const PAYLOAD_MIN: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Outcome {
-    /// It is not over.
+    /// The link is not over.
     None,
     Well,
     TimedOut,
@@ -128,22 +132,22 @@ pub(super) enum Outcome {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Flight {
-    /// None: there is room for one.
+    /// There is none, and room for one.
     Filling,
     /// To be sent, for the first time or again.
     Due,
-    /// Sent, or on its way to the line: to be acknowledged.
+    /// Sent, or being written: waits for its acknowledgement.
     Sent,
 }
 
 impl<'m> Link<'m> {
-    /// Bytes of memory to receive packets of `payload` bytes into: the front of an answer that comes while
-    /// a payload is held needs room behind it.
+    /// The memory to receive packets of `payload` bytes, in bytes: the front of an answer that
+    /// arrives while a payload was not taken needs room behind it.
     pub const fn rx_len(payload: usize) -> usize {
         payload.saturating_add(FRONT + FRONT + 1)
     }
 
-    /// Bytes of memory to send packets of `payload` bytes from, and answers.
+    /// The memory to send packets of `payload` bytes and answers, in bytes.
     pub const fn tx_len(payload: usize) -> usize {
         payload.saturating_add(OVERHEAD + ANSWER)
     }
@@ -160,8 +164,8 @@ impl<'m> Link<'m> {
         Self::new(rx, tx, takes::<R, T>(), kind::ANSWERS, 0)
     }
 
-    /// Opens the link. `first` numbers its first packet: let it differ from that of the link before, as a
-    /// counter or the low bits of a clock do.
+    /// Opens the link. `first` numbers its first packet: it should differ from that of the last
+    /// link, as a counter or the low bits of a clock do.
     pub const fn connect<const R: usize, const T: usize>(
         rx: &'m mut [u8; R],
         tx: &'m mut [u8; T],
@@ -172,7 +176,7 @@ impl<'m> Link<'m> {
         Self { filled: HEAD + 1, ..Self::new(rx, tx, max, 0, first.wrapping_sub(1)) }
     }
 
-    /// With other times than [`Timing::DEFAULT`].
+    /// Sets other times than [`Timing::DEFAULT`].
     #[must_use]
     pub const fn with_timing(mut self, timing: &'m Timing) -> Self {
         self.timing = timing;
@@ -192,7 +196,7 @@ impl<'m> Link<'m> {
             once: false,
             got: 0,
             flight: Flight::Filling,
-            // One that was not opened has nothing to end.
+            // A link that was not opened has nothing to end.
             kind: kind::END,
             seq,
             owed: 0,
@@ -225,7 +229,7 @@ impl<'m> Link<'m> {
         n
     }
 
-    /// The room of the packet that is being filled, to be rendered into directly: then
+    /// The room of the packet that is being filled, to render into it directly; then call
     /// [`sent`](Self::sent). Empty when [`send`](Self::send) would take nothing.
     pub fn room(&mut self) -> &mut [u8] {
         let is_taken = self.flight != Flight::Filling || self.closing;
@@ -233,14 +237,14 @@ impl<'m> Link<'m> {
         part(self.tx, self.filled, to)
     }
 
-    /// The first `n` bytes of the [`room`](Self::room) are to be sent.
+    /// The first `n` bytes of the [`room`](Self::room) were filled and will be sent.
     pub fn sent(&mut self, n: usize) {
         let room = self.room().len();
         debug_assert!(n <= room, "sent more than there was room for");
         self.filled += n.min(room);
     }
 
-    /// What has come of the other end's stream and was not taken. It may be changed in place.
+    /// Bytes of the other end's stream that arrived and were not taken. They may be changed in place.
     pub fn received(&mut self) -> &mut [u8] {
         part(self.rx, self.held, self.held_end)
     }
@@ -259,7 +263,7 @@ impl<'m> Link<'m> {
         }
     }
 
-    /// Takes what has come into `buf`, as a nonblocking `read(2)` does; 0 when nothing has come.
+    /// Takes received bytes into `buf`, as a nonblocking `read(2)` does; 0 if there are none.
     #[inline(never)]
     pub fn recv(&mut self, buf: &mut [u8]) -> usize {
         let n = copy(buf, self.received());
@@ -272,21 +276,21 @@ impl<'m> Link<'m> {
         self.got_end && self.held_end == 0
     }
 
-    /// Ends this end's stream behind what was sent. What still comes is received.
+    /// Ends this end's stream behind the bytes that were sent. Input is still received.
     #[inline(never)]
     pub fn close(&mut self) {
         self.closing = true;
     }
 
-    /// Whether both streams have ended and arrived. The link then answers a little longer, for an
-    /// acknowledgement that was lost on the line. A program that leaves here leaves the other end in
-    /// doubt whether its end of stream has come, and no byte in doubt.
+    /// Whether both streams have ended and arrived. The link then still answers for a short time,
+    /// in case an acknowledgement was lost on the line. A program that stops here leaves the other
+    /// end in doubt whether its end of the stream has arrived, but not whether its bytes have.
     #[inline(never)]
     pub fn is_closed(&self) -> bool {
         self.got_end && self.kind == kind::END && self.flight == Flight::Filling
     }
 
-    /// Wants no more of the other end: drops what comes, and ends this end's stream, or gives it up.
+    /// Drops all further input of the other end, and ends this end's stream, or gives it up.
     #[inline(never)]
     pub(crate) fn leave(&mut self, well: bool) {
         self.leaving = true;
@@ -294,7 +298,7 @@ impl<'m> Link<'m> {
         if well {
             self.close();
         } else {
-            // How it ended is the session's to say.
+            // The session decides how the link ended.
             self.give_up(Outcome::Well);
         }
     }
@@ -318,7 +322,7 @@ impl<'m> Link<'m> {
         }
     }
 
-    /// It is over. What stood in line for the line is dropped.
+    /// The link is over. Output that was not written is dropped.
     #[inline(never)]
     pub(super) fn finish(&mut self, outcome: Outcome) {
         self.outcome = outcome;
@@ -326,12 +330,12 @@ impl<'m> Link<'m> {
         self.from = self.to;
     }
 
-    /// Whether it is over, and the other end was told if it has to be.
+    /// Whether the link is over, and the other end was told if necessary.
     pub(crate) fn is_over(&self) -> bool {
         self.outcome != Outcome::None && self.owed == 0 && self.from == self.to
     }
 
-    /// How it ended, when it is over.
+    /// How the link ended, if it is over.
     pub fn over(&self) -> Option<Result<(), Fault>> {
         if !self.is_over() {
             return None;
@@ -347,13 +351,13 @@ impl<'m> Link<'m> {
         }))
     }
 
-    /// The smoothed round-trip time in microseconds, once something was measured.
+    /// The smoothed round-trip time in microseconds, after the first measurement.
     pub fn srtt_us(&self) -> Option<u32> {
         self.rtt.srtt_us()
     }
 }
 
-/// Bytes of payload that an end with so much memory takes.
+/// The largest payload that an end with this much memory accepts.
 #[expect(clippy::cast_possible_truncation, reason = "at most PAYLOAD_MAX")]
 const fn takes<const R: usize, const T: usize>() -> u8 {
     const {
@@ -364,14 +368,14 @@ const fn takes<const R: usize, const T: usize>() -> u8 {
     }
 }
 
-/// What of some memory is from here to there. So that no check is left, the bounds are made to fit.
+/// A range of some memory. The bounds are clamped, so that no check with a panic is left.
 pub(super) fn part(memory: &mut [u8], from: usize, to: usize) -> &mut [u8] {
     let to = to.min(memory.len());
     memory.get_mut(from.min(to)..to).unwrap_or_default()
 }
 
-/// Copies as much as fits, and says how much. It is not [`fill`](crate::bytes::fill), of which the optimiser
-/// makes `memcpy`: 600 bytes on a Cortex-M0 for a few bytes of a slow line.
+/// Copies as many bytes as fit, and returns their number. It is not [`fill`](crate::bytes::fill),
+/// of which the optimiser makes `memcpy`: 600 bytes on a Cortex-M0 for a few bytes of a slow line.
 #[inline(never)]
 fn copy(to: &mut [u8], from: &[u8]) -> usize {
     let mut n = 0;

@@ -1,16 +1,16 @@
-//! The line's side of a link: packets that come, packets that go, and time.
+//! The line's side of a link: packets that are received and sent, and time.
 
 use super::end::{ANSWER, Flight, Link, Outcome, part};
 use super::packet::{FRONT, HEAD, OVERHEAD, seal};
 use crate::time::{Instant, Wake};
 
-/// What packets are for.
+/// The kinds of packets.
 pub(super) mod kind {
-    /// Opens a link; payload: `u8`, bytes of payload that the sender takes.
+    /// Opens a link; payload: `u8`, the largest payload that the sender accepts.
     pub(in super::super) const OPEN: u8 = 1;
-    /// Bytes of the stream; without any, a question whether the other end is there.
+    /// Bytes of the stream; without any, it asks whether the other end is there.
     pub(in super::super) const DATA: u8 = 2;
-    /// The last bytes of the stream, or again that it has ended.
+    /// The last bytes of the stream, or the end of the stream again.
     pub(in super::super) const END: u8 = 3;
     /// An opening, data or an end has arrived; payload: `u8`, bytes of payload that the sender takes
     /// next, 0 while it has not taken these.
@@ -22,7 +22,8 @@ pub(super) mod kind {
 }
 
 impl Link<'_> {
-    /// Takes what came from the line, all of it, and the time: also when nothing came, and it is time.
+    /// Takes all received bytes, and the time. Call it also without bytes when [`wake`](Self::wake)
+    /// is due.
     #[inline(never)]
     pub fn input(&mut self, now: Instant, bytes: &[u8]) {
         self.now = now;
@@ -42,8 +43,8 @@ impl Link<'_> {
         self.tick();
     }
 
-    /// What is to be written to the line now, or the first of it; then [`wrote`](Self::wrote). Empty when
-    /// nothing is.
+    /// The bytes to write to the line now, or the first of them; then call [`wrote`](Self::wrote).
+    /// Empty if there are none.
     #[inline(never)]
     pub fn output(&mut self, now: Instant) -> &[u8] {
         self.now = now;
@@ -53,12 +54,12 @@ impl Link<'_> {
         part(self.tx, self.from, self.to)
     }
 
-    /// The first `n` bytes of [`output`](Self::output) were written.
+    /// Notes that the first `n` bytes of [`output`](Self::output) were written.
     pub fn wrote(&mut self, n: usize) {
         self.from = self.to.min(self.from.saturating_add(n));
     }
 
-    /// When [`input`](Self::input) is to be called also if nothing comes.
+    /// When to call [`input`](Self::input) even if no byte arrives.
     pub fn wake(&self) -> Wake {
         Wake::At(self.alarm)
     }
@@ -75,13 +76,13 @@ impl Link<'_> {
         }
     }
 
-    /// Sends again, asks, gives up or has lingered long enough if it is time.
+    /// Sends again, asks, gives up or ends lingering if one of these is due.
     fn tick(&mut self) {
         if self.now < self.alarm {
             return;
         }
         if self.outcome != Outcome::None {
-            // The line does not take that it is over.
+            // The line does not take the last packet.
             return self.finish(self.outcome);
         }
         if self.is_closed() {
@@ -89,7 +90,7 @@ impl Link<'_> {
         }
         self.restart();
         if self.flight == Flight::Filling && !self.leaving {
-            // Nothing was heard for long: send what has to be answered.
+            // Nothing arrived for long: send a packet that has to be answered.
             if self.is_open || self.bit == 0 {
                 self.make();
             }
@@ -107,7 +108,7 @@ impl Link<'_> {
         }
     }
 
-    /// Begins with the next packet. Answers go first: the other end waits for them.
+    /// Begins the next packet. Answers go first: the other end waits for them.
     fn begin(&mut self) {
         if self.owed != 0 {
             let at = self.tx.len() - ANSWER;
@@ -131,7 +132,7 @@ impl Link<'_> {
         }
     }
 
-    /// Makes the next packet out of what stands in `tx`.
+    /// Makes the next packet of the bytes in `tx`.
     #[inline(never)]
     fn make(&mut self) {
         self.kind = if !self.is_open {
@@ -163,7 +164,7 @@ impl Link<'_> {
         self.alarm = Instant::from_micros(self.now.as_micros().wrapping_add(us.into()));
     }
 
-    /// A packet came. Its payload ends at `end` behind `base`, also if it had no room there.
+    /// A packet arrived. Its payload ends at `end` behind `base`, also if it had no room there.
     #[inline(never)]
     fn packet(&mut self, end: usize) {
         let came = self.rx.get(self.base..).and_then(<[u8]>::first_chunk);
@@ -171,7 +172,7 @@ impl Link<'_> {
         if self.outcome != Outcome::None {
             return;
         }
-        // A bus brings back what this end sent.
+        // On a bus an end receives its own packets too.
         match kind ^ self.bit ^ kind::ANSWERS {
             kind::OPEN => self.opening(seq, takes),
             kind @ (kind::DATA | kind::END) => self.data(kind, seq, end),
@@ -181,7 +182,7 @@ impl Link<'_> {
         }
     }
 
-    /// An opening, of which the other end takes so many bytes.
+    /// An opening; the other end accepts this payload.
     fn opening(&mut self, seq: u8, takes: u8) {
         if !self.is_open && takes > 0 {
             self.seq = seq;
@@ -193,7 +194,7 @@ impl Link<'_> {
         self.owed = kind::ACK;
     }
 
-    /// The other end knows nothing of this link, or begins anew. The next link answers that.
+    /// The other end does not know this link, or has started again. The next link answers that.
     #[inline(never)]
     fn is_over_there(&mut self) {
         // An end that answers for the last time needs no acknowledgement: the other has all.
@@ -206,13 +207,13 @@ impl Link<'_> {
     fn data(&mut self, kind: u8, seq: u8, end: usize) {
         self.owed = kind::ACK;
         if !self.is_open {
-            // It is of another link. The end that opens one gets what comes before its answer again.
+            // It is of another link. A packet that arrives before the answer to an opening comes again.
             self.owed = if self.bit == 0 { 0 } else { kind::RESET };
             return;
         }
         if seq == self.got.wrapping_add(1) {
             let (from, to) = (self.base + FRONT, self.base + end);
-            // If not, it comes too early, or is longer than agreed on.
+            // Otherwise it comes too early, or is longer than agreed.
             if self.held_end == 0 && to <= self.rx.len() {
                 self.got = seq;
                 self.got_end = kind == kind::END;
@@ -229,12 +230,12 @@ impl Link<'_> {
         }
     }
 
-    /// The packet in flight has arrived, and the other end takes so many bytes next.
+    /// The packet in flight has arrived, and the other end accepts this payload next.
     #[inline(never)]
     fn answered(&mut self, takes: u8) {
         self.heard = true;
         if takes == 0 {
-            // It is there, and slow: no reason to give up.
+            // The other end is there, and slow: no reason to give up.
             self.once = false;
             self.first_at = low(self.now);
             return;
@@ -243,7 +244,7 @@ impl Link<'_> {
             self.rtt.measured(low(self.now).wrapping_sub(self.first_at));
         }
         if self.to < self.tx.len() {
-            // If it is on its way again, the rest is of no use.
+            // If it is being sent again, the rest need not be sent.
             self.from = self.to;
         }
         self.flight = Flight::Filling;
@@ -262,7 +263,7 @@ impl Link<'_> {
     }
 }
 
-/// Its microseconds, which wrap after 71 minutes: enough for a difference.
+/// The low 32 bits of its microseconds, which wrap after 71 minutes: enough for a difference.
 #[expect(clippy::cast_possible_truncation, reason = "what is above is dropped")]
 const fn low(now: Instant) -> u32 {
     now.as_micros() as u32

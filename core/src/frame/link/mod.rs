@@ -1,4 +1,4 @@
-//! A byte stream over a line that drops, doubles and flips bytes: a UART, RS-485, a radio modem.
+//! A byte stream over a line that loses, doubles and changes bytes: a UART, RS-485, a radio modem.
 //!
 //! ```text
 //!      bytes of the stream                                    bytes on the line
@@ -8,9 +8,9 @@
 //!                              └──────────────────────────┘
 //! ```
 //!
-//! Below, packets: [`seal`] makes one for the line and [`Decoder`] finds them in what comes. A packet is COBS-coded
-//! between zero bytes and has a CRC-32, so that a damaged one is noticed and the next zero ends it. That is
-//! enough for reports that may be lost.
+//! Below, packets: [`seal`] makes one for the line and [`Decoder`] finds them in the received
+//! bytes. A packet is COBS-coded between zero bytes and has a CRC-32, so a damaged packet is
+//! detected, and the next zero ends it. That is enough for reports that may be lost.
 //!
 //! Above, [`Link`]: one end of a reliable stream in both directions, with one packet in flight in each
 //! (stop-and-wait). A session runs over it as over a socket. Every byte arrives once and in order, or the
@@ -18,8 +18,8 @@
 //!
 //! # A driver
 //!
-//! The shell owns the UART and moves bytes. `Link` has no queue: what [`output`](Link::output) lends is to be
-//! written, in order, and what comes is given to [`input`](Link::input), all of it.
+//! The shell owns the UART and moves bytes. `Link` has no queue: write the bytes that
+//! [`output`](Link::output) lends, in order, and pass all received bytes to [`input`](Link::input).
 //!
 //! ```
 //! use windlass_core::fault::Fault;

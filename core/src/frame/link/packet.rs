@@ -8,30 +8,30 @@
 //!   line   00 03 11 22 02 33 00    00 01 01 00
 //! ```
 //!
-//! The checksum counts that first zero: so no loop makes an exception of it. A byte is decoded and summed
-//! up when it comes, and no more than a byte is looked at.
+//! The checksum includes that first zero, so no loop has an exception for it. A byte is decoded and
+//! added to the checksum when it arrives, one byte at a time.
 
 use crate::crc::Crc32;
 
-/// Bytes of a payload at most. A packet then has 254 bytes, and the distances fit in a byte.
+/// The largest payload in bytes. A packet then has 254 bytes, and the distances fit in a byte.
 pub const PAYLOAD_MAX: usize = 248;
 
-/// Bytes on the line, or in the memory of [`seal`], that are not payload: two zeros, the first distance,
-/// kind, number and checksum.
+/// The bytes of a packet on the line, or in the memory of [`seal`], that are not payload: two
+/// zeros, the first distance, kind, number and checksum.
 pub const OVERHEAD: usize = HEAD + 5;
 
 /// Bytes in front of a payload on the line.
 pub(super) const HEAD: usize = 4;
 
-/// A packet that came whole.
+/// A packet that arrived undamaged.
 #[derive(PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Packet<'a> {
-    /// What it is for. [`Link`](super::Link) has kinds of its own.
+    /// Its kind. [`Link`](super::Link) has kinds of its own.
     pub kind: u8,
     /// Its number.
     pub seq: u8,
-    /// What it carries, where it was decoded.
+    /// Its payload, where it was decoded.
     pub payload: &'a mut [u8],
 }
 
@@ -41,11 +41,11 @@ pub struct Packet<'a> {
 pub enum Bad {
     /// A distance leads beyond their end: bytes were lost, or a zero was added.
     Code,
-    /// They are fewer than a packet has.
+    /// They are fewer than those of the shortest packet.
     Short,
-    /// They are more than there is memory for: too large a packet, or a zero was lost.
+    /// They do not fit in the memory: the packet is too large, or a zero was lost.
     Long,
-    /// The checksum is of other bytes.
+    /// The checksum differs.
     Checksum,
 }
 
@@ -62,9 +62,9 @@ impl core::fmt::Display for Bad {
     }
 }
 
-/// Makes a packet for the line of a payload of `len` bytes that stands at byte 4 of `memory`, in place. What
-/// is to be sent is returned; it is `len` and [`OVERHEAD`] bytes long, a zero before and behind it. `None`
-/// when `memory` is shorter, or the payload longer than [`PAYLOAD_MAX`].
+/// Makes a packet for the line of a payload of `len` bytes at byte 4 of `memory`, in place. Returns
+/// the bytes to send, `len` and [`OVERHEAD`] bytes with a zero before and behind them. `None` if
+/// `memory` is shorter, or the payload longer than [`PAYLOAD_MAX`].
 ///
 /// ```
 /// use windlass_core::frame::link::seal;
@@ -103,14 +103,14 @@ pub(super) const FRONT: usize = HEAD - 1;
 /// Bytes behind a payload.
 pub(super) const SUM: usize = 4;
 
-/// What has come of a packet since the last zero.
+/// The part of a packet since the last zero.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Reader {
-    /// How many bytes. Those that have no room are counted too.
+    /// The number of bytes; bytes without room are counted too.
     pub(super) len: usize,
     crc: Crc32,
-    /// Bytes until the next distance comes.
+    /// Bytes until the next distance.
     left: u8,
 }
 
@@ -135,7 +135,7 @@ impl Reader {
         self.len = self.len.wrapping_add(1);
     }
 
-    /// A zero came: where the payload ends in the memory. The next packet begins.
+    /// A zero arrived. Returns where the payload ends in the memory, and begins the next packet.
     pub(super) fn end(&mut self) -> Result<usize, Bad> {
         let Self { len, crc, left } = core::mem::replace(self, Self::new());
         if left != 0 {

@@ -1,4 +1,4 @@
-//! Two ends on a line that lies, in virtual time.
+//! Two ends on an unreliable line, in virtual time.
 
 extern crate std;
 
@@ -9,13 +9,13 @@ use crate::fault::Fault;
 use crate::frame::link::Link;
 use crate::time::Instant;
 
-/// Microseconds of a byte at 115,200 baud.
+/// The time of a byte at 115,200 baud, in microseconds.
 const BYTE_US: u64 = 87;
 
-/// Bytes that a UART takes at a time.
+/// The number of bytes that a UART takes at a time.
 const FIFO: usize = 64;
 
-/// What happens to one byte on its way.
+/// A fault of one byte on the line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Lie {
     Flip(u8),
@@ -31,13 +31,13 @@ pub(crate) struct Wire {
     /// Bytes that were sent.
     pub(super) sent: usize,
     lie: Option<(usize, Lie)>,
-    /// A byte in so many is lied about; 0 for none.
+    /// One byte in this many has a fault; 0 for none.
     pub(super) rate: u32,
     seed: u64,
     /// Nothing arrives from this byte on.
     pub(crate) cut_at: usize,
-    /// Both directions are one pair of wires: what is sent at the same time is lost, and each end hears
-    /// itself.
+    /// Both directions are one pair of wires: bytes that are sent at the same time are lost, and
+    /// each end receives its own bytes.
     pub(super) is_bus: bool,
 }
 
@@ -63,17 +63,17 @@ impl Wire {
         u32::try_from(self.seed >> 32).unwrap_or_default() % below
     }
 
-    /// When it is free to send again.
+    /// When the line is free again.
     pub(crate) fn free_at(&self) -> u64 {
         self.busy_until
     }
 
-    /// When something arrives next.
+    /// When the next byte arrives.
     pub(crate) fn arrives_at(&self) -> Option<u64> {
         self.on_its_way.front().map(|(at, _)| *at)
     }
 
-    /// What has arrived by now.
+    /// The bytes that have arrived.
     pub(crate) fn recv(&mut self, now: u64) -> Option<Vec<u8>> {
         self.arrives_at().filter(|at| *at <= now)?;
         self.on_its_way.pop_front().map(|(_, bytes)| bytes)
@@ -108,7 +108,7 @@ impl Wire {
     }
 }
 
-/// If both directions are sending, what they send becomes something else.
+/// If both directions send at the same time, their bytes change.
 fn collide(wires: &mut [Wire; 2], now: u64) {
     if wires.iter().all(|wire| wire.busy_until > now) {
         for (_, bytes) in wires.iter_mut().filter_map(|wire| wire.on_its_way.back_mut()) {
@@ -117,16 +117,16 @@ fn collide(wires: &mut [Wire; 2], now: u64) {
     }
 }
 
-/// What stands behind an end: reads and writes its stream.
+/// The user of an end, which reads and writes its stream.
 pub(super) trait User {
-    /// Moves what can be moved.
+    /// Moves as many bytes as possible.
     fn turn(&mut self, now: Instant, link: &mut Link<'_>);
 }
 
-/// Runs both ends until both are done: how each ended, and when.
+/// Runs both ends until both are done. Returns how and when each ended.
 ///
 /// # Panics
-/// When nothing would ever happen again, or it goes on for `limit_us`.
+/// If nothing can happen any more, or if it takes longer than `limit_us`.
 pub(super) fn run(
     ends: [(&mut Link<'_>, &mut dyn User); 2],
     wires: &mut [Wire; 2],

@@ -1,4 +1,4 @@
-//! The client's end.
+//! The client of `files`.
 
 use super::receive::{Found, Receiver};
 use super::split_word;
@@ -9,12 +9,12 @@ use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
 use crate::want::Want;
 
-/// Asks for a file, and has it kept by its shell, as [`file`](crate::file) says.
+/// Requests a file, and lets its shell keep the bytes, by the contract of [`file`](crate::file).
 ///
 /// `B` is the memory for the name with its options, for a reason and for a digest.
 #[derive(Debug, Clone)]
 pub struct FilesClient<'r, B> {
-    /// What is left of the request.
+    /// The rest of the request.
     request: &'r [u8],
     receiver: Receiver<B>,
     state: State,
@@ -36,19 +36,20 @@ impl<B: AsRef<[u8]>> defmt::Format for FilesClient<'_, B> {
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
-    /// The stream stands at this, and the shell does what it needs.
+    /// The stream is at this part, and the shell does the operation for it.
     At(Found),
     Done(Result<(), Fault>),
 }
 
 impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
-    /// Will send `request`, as a [`Request`](super::Request) rendered it; nothing, to a server that
-    /// pushes. A name that does not fit into `memory` ends in [`Fault::Local`].
+    /// Will send `request`, rendered by [`Request`](super::Request). An empty one is for a server that
+    /// pushes. If a name in the answer does not fit into `memory`, the fault is [`Fault::Local`].
     pub const fn new(request: &'r [u8], memory: B) -> Self {
         Self { request, receiver: Receiver::new(memory), state: State::At(Found::More) }
     }
 
-    /// Why the server refused, if it did: the peer's words, not to be shown as they are.
+    /// The reason of the server if it refused: bytes of the peer, to be escaped before they are
+    /// printed.
     pub fn reason(&self) -> Option<&[u8]> {
         match self.state {
             State::At(Found::Refused(len)) => Some(self.receiver.memory(len)),
@@ -57,14 +58,14 @@ impl<'r, B: AsRef<[u8]> + AsMut<[u8]>> FilesClient<'r, B> {
         }
     }
 
-    /// Bytes of the file that are kept so far, those before the offset included.
+    /// The number of bytes kept so far, with those before the offset.
     pub const fn kept(&self) -> u64 {
         self.receiver.at()
     }
 
-    /// Takes input up to the next operation, as [`Session::input`] does, and does not need to write
-    /// to it. The rest of it, with the bytes of an [`Op::Store`] at its front.
-    // Inlined into `input`, it makes images larger.
+    /// Takes input up to the next operation, as [`Session::input`] does, but does not write
+    /// to it. Returns the rest of it, with the bytes of an [`Op::Store`] at its front.
+    // Inlined into `input`, this would make images larger.
     #[inline(never)]
     pub fn receive<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
         let State::At(Found::More) = self.state else { return input };
@@ -87,7 +88,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesClient<'_, B> {
     }
 
     fn eof(&mut self, _: Instant) {
-        // All that the file needs has come when there is nothing left but to commit it.
+        // When only the commit is left, all bytes of the file have arrived.
         if !matches!(self.state, State::At(Found::End(_))) {
             self.abort(Peer::Truncated.into());
         }
@@ -147,7 +148,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
                 self.receiver.consume(kept.min(*len));
                 self.state = State::At(Found::More);
             }
-            // It would be offered the same again, for ever.
+            // Otherwise the same bytes would be offered again for ever.
             (State::At(Found::Body(_)), Answer::Kept(_)) => self.abort(Storage::Failed.into()),
             (State::At(Found::End(_)), Answer::Done) => self.state = State::Done(Ok(())),
             (

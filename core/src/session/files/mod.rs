@@ -1,4 +1,4 @@
-//! The `files` service, both ends: a name for a file, in frames.
+//! The `files` service, both ends: a client requests a file by its name, and gets it in frames.
 //!
 //! ```text
 //!   client                                         server
@@ -15,10 +15,10 @@
 //! A refusal is the empty frame and a frame with the reason. A server that pushes sends its answer
 //! without a request. The options are in [`Options`].
 //!
-//! Both ends are [`FileUser`](crate::file::FileUser)s: the file is the shell's. The server names it,
-//! the shell opens it; the server names parts of it, and the shell sends them its own way. Between
-//! two calls the shell can be anywhere in a part: the session keeps one number, how much of the
-//! stream has left. The client names what is to be kept, where it lies in the input.
+//! Both ends are [`FileUser`](crate::file::FileUser)s: the shell has the file. The server names the
+//! file, the shell opens it; the server names parts of it, and the shell sends them in its own way.
+//! Between two calls the shell can be at any byte of a part: the session keeps one number, how much
+//! of the stream was sent. The client names the bytes to keep, which are in the input.
 
 mod client;
 mod options;
@@ -35,23 +35,23 @@ pub use server::FilesServer;
 use crate::bytes::{after, find, first};
 use crate::wire::FrameHeader;
 
-/// Bytes of a name at most: `PATH_MAX` without the NUL.
+/// The longest name in bytes: `PATH_MAX` without the NUL.
 pub const NAME_MAX: usize = 4095;
 
-/// Bytes of payload in a frame of a name at most: the name, its NUL and the options.
+/// The largest payload of a frame with a name: the name, its NUL and the options.
 pub const REQUEST_MAX: usize = NAME_MAX + 1 + options::OPTIONS_MAX;
 
-/// Bytes before the offset, the last ones, that the digest of a prefix is of.
+/// The digest of a prefix is of at most this many bytes, the last ones before the offset.
 pub const PREFIX_WINDOW: u64 = 64 << 20;
 
-/// The longest beginning of a file that is digested for a client that does not want it sent, so that a
+/// The longest beginning of a file that is digested and not sent, so that a
 /// short request cannot make a server work for long.
 pub const UNSENT_MAX: u64 = 8 << 30;
 
-/// Bytes of payload in a frame of the file at most, where nothing else was agreed on.
+/// The largest payload of a frame of the file, unless the two ends agree on another one.
 pub const FRAME_DEFAULT: u32 = 4096;
 
-/// The word before the first NUL, and what is behind that: a name and its options, or the name of an
+/// The word before the first NUL, and the bytes behind it: a name and its options, or the name of an
 /// option and the rest.
 #[inline(never)]
 fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -59,7 +59,7 @@ fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
     (first(bytes, nul), after(bytes, nul + 1))
 }
 
-/// The header of a frame whose length is bounded by [`REQUEST_MAX`] or so.
+/// The header of a frame with a length of at most about [`REQUEST_MAX`].
 fn header_of(len: usize) -> FrameHeader {
     FrameHeader::new(u32::try_from(len).unwrap_or(u32::MAX))
 }

@@ -1,41 +1,41 @@
-//! What follows the NUL of a name: pairs of words, as TFTP has them (RFC 2347).
+//! The options behind the NUL of a name: pairs of words, as in TFTP (RFC 2347).
 
 use super::split_word;
 use crate::decimal;
 use crate::file::{Digest, DigestKind};
 use crate::text::Text;
 
-/// Extensions of a request or an answer: `name NUL value NUL`, in any order. One that is unknown, or
-/// with a value that is not understood, is ignored; of two alike the first counts. What a
-/// server does not repeat in its answer it does not do.
+/// Extensions of a request or an answer: `name NUL value NUL`, in any order. An option that is
+/// unknown, or with a value that is not understood, is ignored; of two alike the first counts. A
+/// server grants the options that it repeats in its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Options {
-    /// `frame`: bytes of payload in a frame at most. Without it, 4096.
+    /// `frame`: the largest payload of a frame in bytes. Without it, 4096.
     pub frame: Option<u32>,
     /// `offset`: the first byte of the file that is sent. Without it, 0.
     pub offset: Option<u64>,
     /// `prefix`, 64 or 8 hexadecimal digits, of a request: the BLAKE3 digest or the CRC-32 of the
     /// bytes before `offset`, or of the last [`PREFIX_WINDOW`](super::PREFIX_WINDOW) of them. If the
-    /// server's are others, it sends from the beginning.
+    /// digest of the server's bytes differs, it sends from byte 0.
     pub prefix: Option<Digest>,
     /// `digest`, with the value `blake3` or `crc32`: a frame with the digest of the whole file, that
-    /// before `offset` included, follows the last one. Not done where the `offset` that was asked for is
+    /// before `offset` included, follows the last one. Not granted if the requested `offset` is
     /// beyond [`UNSENT_MAX`](super::UNSENT_MAX).
     pub digest: Option<DigestKind>,
     /// `size`, of an answer: bytes of the whole file.
     pub size: Option<u64>,
 }
 
-/// Bytes of all options at most.
+/// The largest length of all options in bytes.
 pub(super) const OPTIONS_MAX: usize = 192;
 
 impl Options {
-    /// Nothing is asked for.
+    /// No options.
     pub const NONE: Self =
         Self { frame: None, offset: None, prefix: None, digest: None, size: None };
 
-    /// Reads what follows the NUL of a name.
+    /// Parses the options behind the NUL of a name.
     pub(super) fn parse(bytes: &[u8]) -> Self {
         Self {
             frame: frame_in(bytes),
@@ -46,15 +46,15 @@ impl Options {
         }
     }
 
-    /// Writes those of a request.
+    /// Renders the options of a request.
     pub(super) fn write(&self, text: &mut Text<'_>) {
         self.write_around(0, self.offset.unwrap_or(0), text);
     }
 
-    /// Writes those of an answer. The text is as long for every `offset` up to `widest`, and only its last
-    /// pair depends on `offset`. `steps` dots are before it, as the value of an option `wait` that no
-    /// receiver knows. Where in `text` the dots begin, or the `offset` if there are none: what is before
-    /// does not depend on it.
+    /// Renders the options of an answer. The text has the same length for every `offset` up to
+    /// `widest`, and only its last pair depends on `offset`. `steps` dots are before it, as the
+    /// value of an option `wait` that no receiver knows. Returns where the dots begin in `text`, or
+    /// the `offset` if there are none: the text before that does not depend on `offset`.
     pub(super) fn write_around(&self, steps: u8, widest: u64, text: &mut Text<'_>) -> usize {
         number(text, b"size", self.size);
         number(text, b"frame", self.frame.map(u64::from));
@@ -89,7 +89,7 @@ impl Options {
     }
 }
 
-/// Dots in an answer at most.
+/// The largest number of dots in an answer.
 pub(super) const STEPS_MAX: u8 = 65;
 
 #[inline(never)]
@@ -107,12 +107,12 @@ fn number(text: &mut Text<'_>, name: &[u8], number: Option<u64>) {
     }
 }
 
-/// The values of the options of this name.
+/// The values of the options with this name.
 fn values<'o>(mut options: &'o [u8], name: &'o [u8]) -> impl Iterator<Item = &'o [u8]> {
     core::iter::from_fn(move || next_value(&mut options, name))
 }
 
-/// Consumes `options` up to the end of the next one of this name. Its value.
+/// Consumes `options` up to the end of the next one with this name, and returns its value.
 #[inline(never)]
 fn next_value<'o>(options: &mut &'o [u8], name: &[u8]) -> Option<&'o [u8]> {
     while !options.is_empty() {
@@ -126,7 +126,7 @@ fn next_value<'o>(options: &mut &'o [u8], name: &[u8]) -> Option<&'o [u8]> {
     None
 }
 
-/// The number that is the value of the option `name`.
+/// The value of the option `name`, a number.
 #[inline(never)]
 pub(super) fn number_in(options: &[u8], name: &[u8]) -> Option<u64> {
     values(options, name).find_map(decimal::parse)
@@ -152,7 +152,7 @@ const fn name_of(kind: DigestKind) -> &'static [u8] {
     }
 }
 
-/// The digest that is written in so many hexadecimal digits: their number tells the kind.
+/// The digest in hexadecimal digits: their number gives the kind.
 fn digest_of(digits: &[u8]) -> Option<Digest> {
     let mut bytes = [0; 32];
     let mut len = 0;
@@ -229,7 +229,7 @@ mod tests {
             size: Some(u64::MAX),
         };
         assert!(text_of(|text| all.write(text)).len() < OPTIONS_MAX);
-        // The prefix is a request's, and the dots are an answer's.
+        // Only requests have a prefix, and only answers have dots.
         let answer = Options { prefix: None, ..all };
         let text = text_of(|text| _ = answer.write_around(STEPS_MAX, u64::MAX, text));
         assert!(text.len() < OPTIONS_MAX);

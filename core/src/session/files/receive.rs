@@ -1,4 +1,4 @@
-//! A server's stream, taken apart.
+//! Parses the stream of a server.
 
 use super::options::{frame_in, kind_in, number_in};
 use super::{FRAME_DEFAULT, REQUEST_MAX, split_word};
@@ -7,17 +7,17 @@ use crate::fault::{Fault, Limit, Peer};
 use crate::file::{Digest, DigestKind};
 use crate::frame::HeaderReader;
 
-/// Takes a server's stream apart, fed with whatever pieces arrive. `B` is the memory for the name
-/// with its options, for a reason and for a digest. The file's bytes stay where they are, in the input.
+/// Parses the stream of a server, in pieces of any length. `B` is the memory for the name
+/// with its options, for a reason and for a digest. The bytes of the file stay in the input.
 #[derive(Debug, Clone)]
 pub(super) struct Receiver<B> {
     memory: B,
     state: State,
-    /// Bytes of a frame of the file at most.
+    /// The largest payload of a frame of the file.
     frame: u32,
-    /// Where in the file the next byte of it is.
+    /// The offset of the next byte in the file.
     at: u64,
-    /// Bytes that are still to come, if the server said how many there are.
+    /// Bytes that are still to arrive, if the server sent the size.
     left: Option<u64>,
     digest: Option<DigestKind>,
 }
@@ -43,16 +43,16 @@ impl<B: AsRef<[u8]>> defmt::Format for Receiver<B> {
 enum State {
     /// Inside a header.
     Header { of: Of, header: HeaderReader },
-    /// Inside a payload of `len` bytes that goes to the memory: `have < len` of them came, and
+    /// Inside a payload of `len` bytes that is copied to the memory: `have < len` of them arrived, and
     /// `len` bytes fit.
     Gathering { of: Of, len: usize, have: usize },
     /// Inside a frame of the file: `left` bytes of it follow.
     Body { left: u32 },
-    /// All came.
+    /// All bytes have arrived.
     Done,
 }
 
-/// What a frame is of.
+/// The content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum Of {
@@ -68,24 +68,26 @@ impl State {
     }
 }
 
-/// What the input has next, by lengths: in the memory, or at the front of the input.
+/// The next part of the stream, by its length in the memory or at the front of the input.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Found {
-    /// Nothing: more of the stream has to come.
+    /// None: more of the stream has to arrive.
     More,
-    /// So many bytes of the memory are the name and the options.
+    /// The name and the options: their length in the memory.
     Answered(usize),
-    /// So many bytes of the memory are the reason.
+    /// The reason of a refusal: its length in the memory.
     Refused(usize),
-    /// So many bytes of the input, and not none, are of the file. They are not consumed yet.
+    /// Bytes of the file: their number at the front of the input, at least one. They are not
+    /// consumed yet.
     Body(usize),
-    /// The file is whole, and so many bytes of the memory are its digest.
+    /// The file is complete; the length of its digest in the memory.
     End(usize),
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
-    /// Nothing has come yet. A name that does not fit into `memory` ends in [`Fault::Local`].
+    /// At the beginning of the stream. If a name does not fit into `memory`, the fault is
+    /// [`Fault::Local`].
     pub(super) const fn new(memory: B) -> Self {
         Self {
             memory,
@@ -102,12 +104,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         first(self.memory.as_ref(), len)
     }
 
-    /// Where in the file the next byte of it is.
+    /// The offset of the next byte in the file.
     pub(super) const fn at(&self) -> u64 {
         self.at
     }
 
-    /// Bytes of the whole file, if the server said.
+    /// The size of the whole file in bytes, if the server sent it.
     pub(super) const fn size(&self) -> Option<u64> {
         match self.left {
             Some(left) => Some(self.at.saturating_add(left)),
@@ -115,7 +117,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         }
     }
 
-    /// The kind of digest that will follow.
+    /// The kind of the digest that will follow the file.
     pub(super) const fn digest(&self) -> Option<DigestKind> {
         self.digest
     }
@@ -125,7 +127,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         self.digest.and_then(|kind| Digest::from_bytes(kind, self.memory(len)))
     }
 
-    /// Consumes input up to the next thing to tell, and returns what is behind.
+    /// Consumes input up to the next part, and returns the rest of the input.
     pub(super) fn find<'i>(&mut self, mut input: &'i [u8]) -> Result<(Found, &'i [u8]), Fault> {
         loop {
             match &mut self.state {
@@ -158,17 +160,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         }
     }
 
-    /// So many bytes of a [`Found::Body`] are consumed.
+    /// Consumes `n` bytes of a [`Found::Body`].
     pub(super) fn consume(&mut self, bytes: usize) {
         if let State::Body { left } = &mut self.state {
-            // No more than there are in the frame.
+            // At most the bytes of the frame.
             *left = left.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
             self.at = self.at.saturating_add(bytes as u64);
             self.left = self.left.map(|left| left.saturating_sub(bytes as u64));
         }
     }
 
-    /// A frame of `len` bytes begins. Whether the file is whole with it.
+    /// A frame of `len` bytes begins. Returns whether the file is complete with it.
     fn begin(&mut self, of: Of, len: u32) -> Result<bool, Fault> {
         match of {
             Of::Name if len == 0 => self.state = State::header(Of::Reason),
@@ -195,7 +197,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
             Of::Name | Of::Reason | Of::Digest => {
                 let (need, have) = (len as usize, self.memory.as_mut().len());
                 if need > REQUEST_MAX {
-                    // No memory is meant for more than the protocol has.
+                    // The memory need not be larger than the protocol allows.
                     let max = u32::try_from(REQUEST_MAX).unwrap_or(u32::MAX);
                     return Err(Peer::TooLong { claimed: len, max }.into());
                 }
@@ -213,7 +215,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
         let payload = first(self.memory.as_ref(), len);
         match of {
             Of::Name => {
-                // Not all of `Options`: what only requests have would cost a device flash.
+                // Not all of `Options`: those of requests would cost a device flash.
                 let options = split_word(payload).1;
                 self.frame = frame_in(options).unwrap_or(FRAME_DEFAULT);
                 self.at = number_in(options, b"offset").unwrap_or(0);
@@ -234,7 +236,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Receiver<B> {
                 let digest = self.digest_in(len);
                 digest.map(|_| Found::End(len)).ok_or(Peer::Malformed.into())
             }
-            // It is lent as it comes.
+            // The bytes stay in the input.
             Of::File => Err(Peer::Malformed.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! What a client asks.
+//! The request of a client.
 
 use super::{NAME_MAX, Options, REQUEST_MAX, header_of};
 use crate::bytes::fill;
@@ -9,9 +9,9 @@ use crate::wire::FrameHeader;
 /// A request for a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'n> {
-    /// The name, as the server's root has it: at most [`NAME_MAX`] bytes, no NUL.
+    /// The name below the server's root: at most [`NAME_MAX`] bytes, no NUL.
     pub name: &'n [u8],
-    /// What else is asked for.
+    /// The options.
     pub options: Options,
 }
 
@@ -24,10 +24,10 @@ impl defmt::Format for Request<'_> {
 }
 
 impl Request<'_> {
-    /// Bytes of a request on the wire at most.
+    /// The longest request on the wire, in bytes.
     pub const WIRE_MAX: usize = FrameHeader::LEN + REQUEST_MAX;
 
-    /// Writes the request as it travels, and says how many bytes it is.
+    /// Renders the request as on the wire, and returns its length in bytes.
     ///
     /// # Errors
     /// The name is empty, has a NUL in it, or does not fit.

@@ -1,13 +1,13 @@
-//! The answer to a request, which begins before the work that its end depends on is done.
+//! The answer to a request, which begins before the work for its end is done.
 //!
 //! ```text
 //!   header name NUL size frame digest │ wait NUL . . . . . NUL │ offset
 //!   at once                           │ a dot for each step    │ when the work is done
 //! ```
 //!
-//! A client that sends a request and closes has only half-closed, as far as TCP can tell, and a client
-//! that half-closed is to get its answer. What is sent to a client that is gone is answered with a
-//! reset, and the shell ends the work: so something is sent before the work, and during it.
+//! A client that sends a request and closes looks like a client that half-closed, and a client
+//! that half-closed gets its answer. The kernel of a client that is gone answers with a
+//! reset, and the shell ends the work. So the server sends something before the work and during it.
 
 use super::options::STEPS_MAX;
 use super::{Options, PREFIX_WINDOW, UNSENT_MAX, header_of};
@@ -17,15 +17,15 @@ use crate::session::Out;
 use crate::text::Text;
 use crate::wire::FrameHeader;
 
-/// An answer on its way.
+/// An answer, partly sent.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Response {
-    /// Bytes of it that have been rendered.
+    /// Bytes of the answer that were rendered.
     rendered: usize,
-    /// Bytes of it before the dots.
+    /// Bytes of the answer before the dots.
     known: usize,
-    /// The offset that was asked for, if the file has it.
+    /// The requested offset, if it is in the file.
     from: u64,
     work: Work,
     /// Bytes that were digested.
@@ -34,21 +34,23 @@ pub(super) struct Response {
     steps: u8,
 }
 
-/// What the shell does before the answer is complete.
+/// The work of the shell before the answer is complete.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) enum Work {
-    /// Digest the end of what is before the offset, up to `done` so far, to compare it with `prefix`.
+    /// Digest the last bytes before the offset, to compare the digest with `prefix`; digested up to
+    /// `done`.
     Check { done: u64, prefix: Digest },
-    /// Say what that digest is.
+    /// Finish that digest.
     Compare { prefix: Digest },
-    /// Digest all that is before the offset, `done` bytes so far. What is sent is digested after it.
+    /// Digest every byte before the offset; `done` bytes so far. The bytes that are sent are
+    /// digested after them.
     Prepare { done: u64, kind: DigestKind },
-    /// Nothing, or nothing more.
+    /// None, or none any more.
     Done,
 }
 
-/// A dot is sent for so many bytes that are digested: about a tenth of a second.
+/// The number of digested bytes for each dot: about a tenth of a second.
 const STEP: u64 = 128 << 20;
 
 const _: () = assert!((UNSENT_MAX + PREFIX_WINDOW) / STEP < STEPS_MAX as u64);
@@ -66,7 +68,7 @@ impl Work {
 }
 
 impl Response {
-    /// For an offset of `from`, whether or not it turns out to be good.
+    /// For an offset of `from`, whether or not the prefix agrees.
     pub(super) fn new(name_len: usize, options: &Options, from: u64, work: Work) -> Self {
         let most = match work {
             Work::Check { done, .. } if from <= UNSENT_MAX => (from - done).saturating_add(from),
@@ -79,7 +81,7 @@ impl Response {
         Self { rendered: 0, known, from, work, worked: 0, steps }
     }
 
-    /// What the shell is to do next. `None` when there is something to render first.
+    /// The next operation of the shell. `None` if there is something to render first.
     pub(super) fn op(&self) -> Option<Op<'static>> {
         if self.rendered < self.ready() {
             return None;
@@ -94,7 +96,7 @@ impl Response {
         Some(Op::Digest { kind, extent: Extent { offset: done, len } })
     }
 
-    /// The answer to [`op`](Self::op).
+    /// Takes the answer to [`op`](Self::op).
     pub(super) fn answer(&mut self, answer: Answer, options: &mut Options) {
         let from = self.from;
         match (&mut self.work, answer) {
@@ -121,7 +123,7 @@ impl Response {
         }
     }
 
-    /// Renders what is known by now. Whether the answer is complete with it.
+    /// Renders the part that is known. Returns whether the answer is complete.
     pub(super) fn render(&mut self, name: &[u8], options: &Options, out: &mut Out<'_>) -> bool {
         let mut text = Text::new(&mut [], 0);
         options.write_around(self.steps, self.from, &mut text);
@@ -141,7 +143,7 @@ impl Response {
         is_known && self.rendered == ready
     }
 
-    /// Bytes of it that are known while there is work.
+    /// The length of the part that is known while there is work.
     fn ready(&self) -> usize {
         let dots = usize::try_from(self.worked / STEP).unwrap_or(usize::MAX);
         self.known.saturating_add(dots.min(self.steps.into()))

@@ -1,4 +1,4 @@
-//! The server's end.
+//! The server of `files`.
 
 use super::response::{Response, Work};
 use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of, split_word};
@@ -11,18 +11,18 @@ use crate::time::Instant;
 use crate::want::Want;
 
 /// Sends one file to one client. `B` is the memory for the name with its options: an array, a slice
-/// that is lent, or what the program has. It is not touched before a request comes.
+/// that is lent, or another type. It is not used before a request arrives.
 #[derive(Debug, Clone)]
 pub struct FilesServer<B> {
     /// The payload of the request.
     memory: B,
-    /// Where the name in the memory ends.
+    /// The end of the name in the memory.
     name_len: usize,
-    /// Those of the request until the file is open, and then those of the answer.
+    /// The options of the request until the file is open, then those of the answer.
     options: Options,
-    /// Of the file.
+    /// The size of the file.
     size: u64,
-    /// What the shell can make.
+    /// The digests that the shell can compute.
     digests: Digests,
     state: State,
 }
@@ -48,29 +48,29 @@ impl<B: AsRef<[u8]>> defmt::Format for FilesServer<B> {
 enum State {
     /// Inside the header of the request.
     Header(HeaderReader),
-    /// Inside the request of `len` bytes: `have < len` of them came, and `len` bytes fit.
+    /// Inside the request of `len` bytes: `have < len` of them arrived, and `len` bytes fit.
     Gathering {
         len: usize,
         have: usize,
     },
-    /// The shell opens the file.
+    /// The shell is opening the file.
     Opening,
-    /// The answer leaves, and the shell digests what the end of it depends on.
+    /// The answer is being sent, and the shell digests the bytes that its end depends on.
     Answering(Response),
-    /// `sent` bytes of the cut have left.
+    /// `sent` bytes of the cut were sent.
     Sending {
         sent: u64,
     },
-    /// The shell says what the digest of the whole is.
+    /// The shell is finishing the digest of the whole file.
     Digesting {
         kind: DigestKind,
     },
-    /// `rendered` bytes of the last frames have left.
+    /// `rendered` bytes of the last frames were rendered.
     Ending {
         digest: Option<Digest>,
         rendered: usize,
     },
-    /// `rendered` bytes of the refusal have left.
+    /// `rendered` bytes of the refusal were rendered.
     Refusing {
         why: Refusal,
         rendered: usize,
@@ -79,7 +79,7 @@ enum State {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
-    /// Waits for a request. One that does not fit into `memory` is refused to the peer.
+    /// Will wait for a request. A request that does not fit into `memory` is refused.
     pub const fn new(memory: B) -> Self {
         Self {
             memory,
@@ -91,7 +91,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         }
     }
 
-    /// Sends the file `name` unasked. A name that does not fit into `memory` is refused to the peer.
+    /// Will send the file `name` without a request. A name that does not fit into `memory` is refused.
     pub fn pushing(memory: B, name: &[u8]) -> Self {
         let mut server = Self::new(memory);
         server.name_len = fill(server.memory.as_mut(), name);
@@ -103,19 +103,19 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         server
     }
 
-    /// For a shell that can make no other digests.
+    /// Sets the digests that the shell can compute.
     #[must_use]
     pub const fn offering(mut self, digests: Digests) -> Self {
         self.digests = digests;
         self
     }
 
-    /// The name that was asked for. Empty until the request is whole.
+    /// The requested name. Empty until the request is complete.
     pub fn name(&self) -> &[u8] {
         first(self.memory.as_ref(), self.name_len)
     }
 
-    /// What was asked, and when the file is open, what is done of it.
+    /// The requested options, and after the file is open the granted ones.
     pub fn options(&self) -> Options {
         self.options
     }
@@ -156,7 +156,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         }
     }
 
-    /// The request is whole.
+    /// The request is complete.
     fn received(&mut self, len: usize) {
         let (name, options) = split_word(first(self.memory.as_ref(), len));
         self.name_len = name.len();
@@ -172,12 +172,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         self.state = State::Refusing { why, rendered: 0 };
     }
 
-    /// The file is open: what is done of what was asked, as far as that is known by now.
+    /// The file is open: decides which options are granted, as far as that is known.
     fn opened(&mut self, size: u64) {
         let (asked, can) = (self.options, self.digests);
         self.size = size;
-        // A copy that is longer than the file is of another file: it begins anew. So does one that
-        // cannot be compared.
+        // A copy that is longer than the file is of another file: send from byte 0. The same holds
+        // for a copy that cannot be compared.
         let comparable = asked.prefix.is_none_or(|prefix| can.contains(prefix.kind()));
         let from = asked.offset.filter(|&offset| offset <= size && comparable).unwrap_or(0);
         self.options = Options {
@@ -192,7 +192,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         self.state = State::Answering(response);
     }
 
-    /// Bytes before the first one that is sent.
+    /// The offset of the first byte that is sent.
     fn offset(&self) -> u64 {
         self.options.offset.unwrap_or(0)
     }
@@ -202,7 +202,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         Cut::new(len, self.options.frame.unwrap_or(FRAME_DEFAULT))
     }
 
-    /// The file is sent.
+    /// The file was sent.
     fn end(&mut self) {
         self.state = match self.options.digest {
             Some(kind) => State::Digesting { kind },
@@ -212,7 +212,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
-    /// One request; what comes behind it is consumed and forgotten.
+    /// There is one request; input behind it is consumed and dropped.
     fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
         self.receive(bytes);
         Consumed::bytes(bytes.len())
@@ -220,7 +220,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
 
     fn eof(&mut self, _: Instant) {
         match self.state {
-            // A client that connects and asks for nothing looks whether a server listens.
+            // A client that connects and sends no request checks whether a server listens.
             State::Header(header) if header.is_empty() => self.state = State::Done(Ok(())),
             State::Header(_) | State::Gathering { .. } => self.abort(Peer::Truncated.into()),
             State::Opening
@@ -350,7 +350,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     }
 }
 
-/// Renders the empty frame, and a last one if it is not empty too. Whether all has been rendered.
+/// Renders the empty frame, and a last frame if it is not empty. Returns whether all of it was
+/// rendered.
 fn render_last(payload: &[u8], out: &mut Out<'_>, rendered: &mut usize) -> bool {
     let len = out.text(rendered, |text| {
         text.put(header_of(0).as_bytes());

@@ -1,4 +1,4 @@
-//! Both ends against the laws, against each other, and against what others send.
+//! Both ends: the laws, one end with the other, and streams of other programs.
 
 #![expect(clippy::cast_possible_truncation, reason = "all of it is small")]
 
@@ -43,7 +43,7 @@ pub(super) fn server() -> Server {
     FilesServer::new([0; REQUEST_MAX])
 }
 
-/// A shell of its own: the answer to `wire`, `step` bytes at a time.
+/// A small shell: the answer to `wire`, `step` bytes at a time.
 fn answer(server: &mut Server, wire: &[u8], file: Result<&[u8], Refusal>, step: usize) -> Vec<u8> {
     let mut stream = Vec::new();
     let (mut digested, mut digested_to): (Vec<u8>, u64) = (Vec::new(), 0);
@@ -120,7 +120,7 @@ fn answer(server: &mut Server, wire: &[u8], file: Result<&[u8], Refusal>, step: 
     }
 }
 
-/// What a client makes of a stream.
+/// The result of a client for a stream.
 #[derive(Debug, PartialEq, Eq, Default)]
 pub(super) struct Got {
     name: Vec<u8>,
@@ -354,7 +354,7 @@ fn a_server_that_breaks_its_word_is_found_out() {
     let max = REQUEST_MAX as u32;
     let fault = Peer::TooLong { claimed: u32::MAX, max };
     assert_eq!(receive(b"\xff\xff\xff\xff", 7), Err(fault.into()));
-    // What the protocol has and the memory does not hold is no fault of the peer's.
+    // A text that the protocol allows and the memory cannot hold is not a fault of the peer.
     let mut client = FilesClient::new(&[], [0; 3]);
     client.receive(b"\0\0\0\x04name");
     assert_eq!(client.want(), Want::done(Err(Limit { need: 4, have: 3 }.into())));

@@ -249,7 +249,7 @@ fn hear(peer: &Stream) -> (Vec<u8>, Heard) {
     }
 }
 
-/// A session whose every answer is written in the test, with a record of what it was told.
+/// A session with answers that are written in the test, and a record of its calls.
 struct Script {
     want: Want,
     on_input: fn(&mut Script, &mut [u8], &mut Out<'_>) -> Consumed,
