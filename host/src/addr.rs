@@ -35,6 +35,15 @@ pub struct HostPort {
     pub port: u16,
 }
 
+/// What arrives at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Connections, which are accepted.
+    Stream,
+    /// Datagrams.
+    Datagram,
+}
+
 /// Why a text is not an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressError {
@@ -53,25 +62,37 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// The address of a TCP socket with a numeric host.
+    /// The address of a TCP or UDP socket with a numeric host.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(at) => Some(SocketAddr::new(at.host.parse().ok()?, at.port)),
-            Self::Udp(_)
-            | Self::Unix(_)
-            | Self::UnixAbstract(_)
-            | Self::UnixDatagram(_)
-            | Self::Fd(_) => None,
+            Self::Tcp(at) | Self::Udp(at) => Some(SocketAddr::new(at.host.parse().ok()?, at.port)),
+            Self::Unix(_) | Self::UnixAbstract(_) | Self::UnixDatagram(_) | Self::Fd(_) => None,
         }
     }
 }
 
 impl Address {
+    /// What arrives at a listener with this address; `None` where only the socket itself can say.
+    pub const fn transport(&self) -> Option<Transport> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) | Self::UnixAbstract(_) => Some(Transport::Stream),
+            Self::Udp(_) | Self::UnixDatagram(_) => Some(Transport::Datagram),
+            Self::Fd(_) => None,
+        }
+    }
+
+    /// Its port becomes that of `real`, if both have one.
+    pub fn set_port_of(&mut self, real: &Self) {
+        if let (Self::Tcp(at) | Self::Udp(at), Self::Tcp(real) | Self::Udp(real)) = (self, real) {
+            at.port = real.port;
+        }
+    }
+
     /// Whether both are the address of one socket, as far as can be told without a resolver: of two
     /// ways to write an IP address, say.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self.socket_addr(), other.socket_addr()) {
-            (Some(one), Some(two)) => one == two,
+            (Some(one), Some(two)) => one == two && self.transport() == other.transport(),
             _ => self == other,
         }
     }

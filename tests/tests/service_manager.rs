@@ -45,7 +45,8 @@ fn a_descriptor_that_is_no_listener_is_a_warning_until_it_is_asked_for() {
         let (supervised, members) = start(&text, "web:web:file:web:web").serving(1);
         assert_eq!(members[0].address, address);
         Client::connect(&address).upper(b"hello");
-        supervised.until_logged("was passed and is not used", 4);
+        supervised.until_logged("was passed and is not used", 3);
+        supervised.until_logged("was passed, and nothing is configured to be served there", 1);
         let pid = supervised.pid();
         let is_open = |path: &Path| {
             let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
@@ -58,7 +59,8 @@ fn a_descriptor_that_is_no_listener_is_a_warning_until_it_is_asked_for() {
     for (text, why) in [
         (listener("fd:4", ""), "inherit fd:4: it is not a socket"),
         (by_name, "inherit fd:5: it is not a socket"),
-        (listener("fd:3", ""), "inherit fd:3: it is not a listening stream socket"),
+        (listener("fd:3", "model = 'fork'"), "serve on fd:3: fork gives a process to each client"),
+        (listener("fd:6", ""), "inherit fd:6: it is bound to no address"),
     ] {
         let mut supervised = start(&text, "web:web:file:web:web").start();
         assert_eq!(supervised.wait(), Some(1), "{text}");

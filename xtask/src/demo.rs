@@ -12,7 +12,15 @@ use nix::unistd::Pid;
 use crate::run::{Result, build_windlass, output, program, talk};
 
 /// The listeners of the built-in configuration, by service.
-const SERVICES: [&str; 5] = ["time tcp:", "upper tcp:", "upper unix:", "echo tcp:", "files tcp:"];
+const SERVICES: [&str; 7] = [
+    "time tcp:",
+    "upper tcp:",
+    "upper unix:",
+    "upper udp:",
+    "echo tcp:",
+    "files tcp:",
+    "score udp:",
+];
 
 /// How long the server may take to listen, and to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +35,7 @@ pub(crate) fn demo() -> Result<()> {
     }
     tell_the_time(&windlass, &server)?;
     talk_lines(&windlass, &server)?;
+    report_scores(&windlass, &server)?;
     move_a_file(&windlass, &server)?;
     fetch_a_file(&windlass, &server)?;
     server.stop()?;
@@ -51,13 +60,59 @@ fn tell_the_time(windlass: &Path, server: &Server) -> Result<()> {
 fn talk_lines(windlass: &Path, server: &Server) -> Result<()> {
     let lines =
         "a windlass hauls a heavy load with a small machine\nit moves lines, files and reports\n";
-    for service in ["upper tcp:", "upper unix:"] {
+    for service in ["upper tcp:", "upper unix:", "upper udp:"] {
         let address = server.address(service)?;
         println!("\n$ printf … | windlass talk {address}");
         let said = talk(windlass, address, lines.as_bytes())?;
         print!("{}", String::from_utf8_lossy(&said));
         if said != lines.to_ascii_uppercase().as_bytes() {
             return Err(format!("{address} did not answer in capitals"));
+        }
+    }
+    Ok(())
+}
+
+/// To the server, which logs it, and to a listener of our own: by unicast, and by multicast on loopback.
+fn report_scores(windlass: &Path, server: &Server) -> Result<()> {
+    let send = |to: &str, more: &[&str]| {
+        println!(
+            "$ windlass score send {to} --name Mike --math 90 --chinese 85 {}",
+            more.join(" ")
+        );
+        let words = ["score", "send", to, "--name", "Mike", "--math", "90", "--chinese", "85"];
+        output(program(windlass).args(words).args(more)).map(drop)
+    };
+    println!();
+    send(server.address("score udp:")?, &[])?;
+    let to_group = ["--interface", "lo", "--ttl", "0"];
+    for (listen, more) in [("udp:127.0.0.1:0", &[][..]), ("udp:239.255.77.1:0", &to_group)] {
+        let on = if more.is_empty() { &[][..] } else { &more[..2] };
+        println!("\n$ windlass score listen {listen} --count 1 {}", on.join(" "));
+        let mut ear = program(windlass)
+            .args(["score", "listen", listen, "--count", "1"])
+            .args(on)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("windlass score listen: {error}"))?;
+        // Its first line on standard error says where it listens.
+        let mut line = String::new();
+        let heard = ear.stderr.take().map(|pipe| BufReader::new(pipe).read_line(&mut line));
+        let address = line.split([' ', ',', '\n']).nth(1).map(str::to_owned);
+        let reported = match (heard, address) {
+            (Some(Ok(_)), Some(address)) => send(&address, more),
+            _ => Err(format!("windlass score listen said {line:?}")),
+        };
+        if let Err(error) = reported {
+            let _ = ear.kill();
+            let _ = ear.wait();
+            return Err(error);
+        }
+        let said = ear.wait_with_output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&said.stdout);
+        print!("{said}");
+        if !said.ends_with(" Mike 90 85\n") {
+            return Err(format!("windlass score listen said {said:?}"));
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The commands and options, and their help. No code here acts on them.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde::Deserialize;
 
+use super::datagram::{Cast, Score};
 use super::keys::{
     addresses, choice, group, mode, positive, seconds_of_a_request, socket, within_workers,
 };
@@ -41,7 +43,7 @@ pub(super) enum Command {
     Serve(Box<ServeAll>),
     /// Print the time of a `time` server, in seconds since 1970
     Time {
-        /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
+        /// The server: tcp:HOST:PORT, unix:PATH, unix:@NAME, udp:HOST:PORT or unix-dgram:PATH
         address: Address,
         /// Fail if the time has not arrived after this time
         #[arg(long, value_name = "SECS", default_value = "10")]
@@ -50,11 +52,13 @@ pub(super) enum Command {
     /// Send standard input to a server, and print its replies
     ///
     /// The end of standard input half-closes the connection. Replies are printed until the server
-    /// closes it.
+    /// closes it. To udp:HOST:PORT and unix-dgram:PATH each line is a datagram, and `talk` ends when each has
+    /// been answered.
     Talk {
-        /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
+        /// The server: tcp:HOST:PORT, unix:PATH, unix:@NAME, udp:HOST:PORT or unix-dgram:PATH
         address: Address,
-        /// Fail if the connection is not established after this time
+        /// Fail if the connection is not established, or the last datagrams are not answered, after
+        /// this time
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
@@ -100,6 +104,18 @@ pub(super) enum Command {
         /// An existing folder. Without it windlass(1) is printed on standard output
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
+    },
+    /// Send a score in a datagram, or print the scores that arrive
+    Score {
+        /// Send or listen
+        #[command(subcommand)]
+        what: Score,
+    },
+    /// Send lines of text to a multicast group, or print those that arrive
+    Cast {
+        /// Send or listen
+        #[command(subcommand)]
+        what: Cast,
     },
     /// Compare the cost of models, and of other servers
     ///
@@ -217,7 +233,8 @@ pub(super) struct Serve {
     /// The service. Without it: every service of the built-in configuration
     #[serde(deserialize_with = "choice")]
     pub(super) service: Option<Service>,
-    /// An address to listen on: tcp:HOST:PORT, unix:PATH, unix:@NAME or fd:N; may be repeated
+    /// An address to listen on: tcp:HOST:PORT, unix:PATH, unix:@NAME, udp:HOST:PORT, unix-dgram:PATH or
+    /// fd:N; may be repeated
     #[arg(long, value_name = "ADDR", requires = "what")]
     #[serde(deserialize_with = "addresses")]
     pub(super) listen: Vec<Address>,
@@ -236,6 +253,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "NAME", requires = "listen", value_parser = group_id)]
     #[serde(deserialize_with = "group")]
     pub(super) socket_group: Option<u32>,
+    /// udp:HOST:PORT: receive the datagrams of this multicast group
+    #[arg(long, value_name = "ADDR", requires = "listen")]
+    pub(super) group: Option<IpAddr>,
+    /// udp:HOST:PORT: the interface of the group; without --group, of all datagrams
+    #[arg(long, value_name = "NAME", requires = "listen")]
+    pub(super) interface: Option<String>,
     /// Connections served at a time; further clients wait [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
@@ -317,6 +340,21 @@ impl Serve {
     /// What is served, if it is one service: `--push` says that it is `files`.
     pub(super) fn service(&self) -> Option<Service> {
         self.service.or(self.push.as_ref().map(|_| Service::Files))
+    }
+
+    /// The options that are given and mean nothing to datagrams.
+    pub(super) fn of_connections(&self) -> impl Iterator<Item = &'static str> {
+        let options = [
+            ("max-connections", self.max_connections.is_some()),
+            ("idle-timeout", self.idle_timeout.is_some()),
+            ("request-timeout", self.request_timeout.is_some()),
+            ("min-rate", self.min_rate.is_some()),
+            ("busy-timeout", self.busy_timeout.is_some()),
+            ("backlog", self.backlog.is_some()),
+            ("max-threads", self.max_threads.is_some()),
+            ("queue", self.queue.is_some()),
+        ];
+        options.into_iter().filter(|&(_, given)| given).map(|(option, _)| option)
     }
 
     /// The options that are given and are not for `model`, each with the models that it is for.

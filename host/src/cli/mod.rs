@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod choices;
 mod config;
+mod datagram;
 mod get;
 mod keys;
 mod manual;
@@ -111,18 +112,22 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
             Ok(print_line(&stamp.0.to_string())?)
         }
         Command::Get(args) => get::get(&args),
-        Command::Top { path, interval } => match client::top(&path, interval.0)? {
-            Some(signal) => Err(Failure::Signal(signal)),
-            None => Ok(()),
-        },
+        Command::Top { path, interval } => or_signal(client::top(&path, interval.0)?),
         Command::Status { path, json, timeout } => Ok(status::status(&path, json, timeout.0)?),
         Command::Completions { shell } => Ok(manual::completions(shell)?),
         Command::Man { folder } => Ok(manual::man(folder.as_deref())?),
         Command::Bench(args) => bench::bench(&args),
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),
-        Command::Talk { address, timeout } => Ok(client::talk(&address, timeout.0)?),
+        Command::Talk { address, timeout } => or_signal(client::talk(&address, timeout.0)?),
+        Command::Score { what } => datagram::score(what),
+        Command::Cast { what } => datagram::cast(what),
     }
+}
+
+/// Of a command that a signal may have ended.
+fn or_signal(ended_by: Option<Signal>) -> std::result::Result<(), Failure> {
+    ended_by.map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
 }
 
 /// One line on standard error.

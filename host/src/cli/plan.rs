@@ -9,19 +9,21 @@ use tracing::info;
 
 use super::args::Serve;
 use super::values::Micros;
-use crate::addr::Address;
+use crate::addr::{Address, Transport};
 use crate::printable::printable;
 use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits};
-use crate::sys::listener::Access;
+use crate::sys::listener::{Access, Group};
 
 /// The built-in configuration: each service of streams, each under a model that
 /// suits it, on loopback.
-const BUILT_IN: [(Service, Model, &str); 5] = [
+const BUILT_IN: [(Service, Model, &str); 7] = [
     (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
     (Service::Upper, Model::Epoll, "tcp:127.0.0.1:9527"),
     (Service::Upper, Model::Poll, "unix:@windlass-upper"),
+    (Service::Upper, Model::Select, "udp:127.0.0.1:9527"),
     (Service::Echo, Model::EpollEt, "tcp:127.0.0.1:7007"),
     (Service::Files, Model::PoolStatic, "tcp:127.0.0.1:2334"),
+    (Service::Score, Model::Iterative, "udp:127.0.0.1:2333"),
 ];
 
 /// Options that contradict each other.
@@ -61,11 +63,11 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             wrong.push(Wrong { about: vec!["listen"], message });
             continue;
         }
-        if let Address::Udp(_) | Address::UnixDatagram(_) = address {
-            let service = service.name();
-            let message =
-                format!("{service} is served on streams, and {address} is a datagram address");
-            wrong.push(Wrong { about: vec!["listen", "service"], message });
+        if let Some(transport) = address.transport()
+            && let Some(why) = service.misfit(transport, model)
+        {
+            let message = format!("{address}: {why}");
+            wrong.push(Wrong { about: vec!["listen", "service", "model"], message });
             continue;
         }
         for (option, models) in serve.strangers(model) {
@@ -77,12 +79,20 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
                 wrong.push(Wrong { about: vec![option, "model"], message });
             }
         }
+        let of_udp = [("group", serve.group.is_some()), ("interface", serve.interface.is_some())];
+        for (option, _) in of_udp.into_iter().filter(|&(_, given)| given) {
+            if !matches!(address, Address::Udp(_)) {
+                let Names(dashes) = names;
+                let message = format!("{dashes}{option} is for udp:HOST:PORT, not for {address}");
+                wrong.push(Wrong { about: vec![option, "listen"], message });
+            }
+        }
         let of_a_file = [("mode", serve.mode), ("socket-group", serve.socket_group)];
         for (option, _) in of_a_file.into_iter().filter(|(_, given)| given.is_some()) {
-            if !matches!(address, Address::Unix(_)) {
+            if !matches!(address, Address::Unix(_) | Address::UnixDatagram(_)) {
                 let Names(dashes) = names;
                 let message = format!(
-                    "{dashes}{option} is for a socket file (unix:PATH), and {address} has none"
+                    "{dashes}{option} is for a socket file (unix:PATH, unix-dgram:PATH), and {address} has none"
                 );
                 wrong.push(Wrong { about: vec![option, "listen"], message });
             }
@@ -97,10 +107,20 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             control: serve.control.clone(),
             user: serve.user.clone(),
             access: Access { mode: serve.mode, group: serve.socket_group },
+            group: group_of(serve),
+            interface: serve.interface.clone().filter(|_| group_of(serve).is_none()),
             backlog: serve.backlog.unwrap_or(1024),
             grace_us: grace.0,
             drain_us: drain.0,
         });
+    }
+    if !specs.is_empty() && specs.iter().all(|spec| is_of_datagrams(&spec.address)) {
+        let Names(dashes) = names;
+        for option in serve.of_connections() {
+            let message =
+                format!("{dashes}{option} is about connections, and datagrams come without one");
+            wrong.push(Wrong { about: vec![option, "listen"], message });
+        }
     }
     let is_file = |spec: &Spec, path| matches!(&spec.address, Address::Unix(at) if at == path);
     if let Some(path) = &serve.control
@@ -119,6 +139,14 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
     Plan { specs, wrong }
 }
 
+fn is_of_datagrams(address: &Address) -> bool {
+    address.transport() == Some(Transport::Datagram)
+}
+
+fn group_of(serve: &Serve) -> Option<Group> {
+    serve.group.map(|address| Group { address, interface: serve.interface.clone() })
+}
+
 fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     let built_in = || {
         let all = BUILT_IN.iter();
@@ -134,7 +162,13 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     let model = serve.model;
     if serve.listen.is_empty() {
         let own = built_in().filter(|&(of, ..)| of == service);
-        own.map(|(_, default, address)| (service, model.unwrap_or(default), address)).collect()
+        let all = own.map(|(_, default, address)| (service, model.unwrap_or(default), address));
+        // Of a model that is named, the addresses that it can serve. Without any, the reason is told of all.
+        let fits = |(_, model, address): &(_, Model, Address)| {
+            address.transport().is_none_or(|by| service.misfit(by, *model).is_none())
+        };
+        let (fit, misfit): (Vec<_>, Vec<_>) = all.partition(fits);
+        if fit.is_empty() { misfit } else { fit }
     } else {
         let model = model.unwrap_or(Model::Epoll);
         serve.listen.iter().map(|address| (service, model, address.clone())).collect()
@@ -150,7 +184,7 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
             let message = format!("files needs {dashes}root DIR, or {dashes}push FILE");
             return Err(Wrong { about: vec!["service", "root", "push"], message });
         }
-        Some(Service::Time | Service::Upper | Service::Echo)
+        Some(Service::Time | Service::Upper | Service::Echo | Service::Score)
             if root.is_some() || push.is_some() =>
         {
             let message = format!("{dashes}root and {dashes}push are for files");

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf, absolute};
 
 use super::args::Serve;
-use crate::addr::{Address, HostPort};
+use crate::addr::{Address, HostPort, Transport};
 use crate::error::Error;
 use crate::server::Spec;
 use crate::sys::Errno;
@@ -47,11 +47,11 @@ pub(super) enum What<P> {
 /// An address that can be bound once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Socket {
-    Ip(IpAddr, u16),
+    Ip(Transport, IpAddr, u16),
     /// The wildcard address of a family, which excludes each address of the family.
-    AnyOf(Family, u16),
+    AnyOf(Transport, Family, u16),
     /// A host that is not an IP address.
-    Name(String, u16),
+    Name(Transport, String, u16),
     File(PathBuf),
     Abstract(String),
     Number(RawFd),
@@ -79,7 +79,8 @@ impl<P: Copy> Survey<P> {
         place: impl Fn(&str) -> P,
     ) -> Vec<Found<P>> {
         let mut found = Vec::new();
-        for spec in specs {
+        // Members of a group share a port.
+        for spec in specs.iter().filter(|spec| spec.group.is_none()) {
             self.take(&spec.address, "listen", place("listen"), &mut found);
         }
         // Everything else is the same for all of them.
@@ -117,13 +118,13 @@ impl<P: Copy> Survey<P> {
         let Some(socket) = Socket::of(said) else { return };
         // A wildcard excludes what came before it, and is excluded by it.
         let other = match socket {
-            Socket::Ip(ip, port) => {
+            Socket::Ip(by, ip, port) => {
                 let family = Family::of(ip);
-                let first = self.taken.get(&Socket::AnyOf(family, port));
+                let first = self.taken.get(&Socket::AnyOf(by, family, port));
                 let is_wildcard = ip == family.wildcard();
                 first
                     .filter(|_| is_wildcard)
-                    .or_else(|| self.taken.get(&Socket::Ip(family.wildcard(), port)))
+                    .or_else(|| self.taken.get(&Socket::Ip(by, family.wildcard(), port)))
             }
             _ => None,
         };
@@ -131,8 +132,8 @@ impl<P: Copy> Survey<P> {
             taken(earlier);
             return;
         }
-        if let Socket::Ip(ip, port) = socket {
-            let any = Socket::AnyOf(Family::of(ip), port);
+        if let Socket::Ip(by, ip, port) = socket {
+            let any = Socket::AnyOf(by, Family::of(ip), port);
             self.taken.entry(any).or_insert_with(|| (said.clone(), place));
         }
         match self.taken.entry(socket) {
@@ -158,7 +159,7 @@ impl<P: Copy> Survey<P> {
     /// may be the running one.
     fn can_be_bound(&mut self, address: &Address) -> Result<(), String> {
         match address {
-            Address::Tcp(at) => {
+            Address::Tcp(at) | Address::Udp(at) => {
                 let known = self.hosts.entry(at.host.clone()).or_insert_with(|| {
                     let why = (at.host.as_str(), 0).to_socket_addrs().err()?;
                     Some(why.to_string())
@@ -166,13 +167,10 @@ impl<P: Copy> Survey<P> {
                 let why = known.clone().map(|why| Error::new("resolve", address, why).to_string());
                 why.map_or(Ok(()), Err)
             }
-            Address::Unix(path) => {
+            Address::Unix(path) | Address::UnixDatagram(path) => {
                 free(path).map_err(|why| Error::new("bind", address, why).to_string())
             }
-            Address::Udp(_)
-            | Address::UnixAbstract(_)
-            | Address::UnixDatagram(_)
-            | Address::Fd(_) => Ok(()),
+            Address::UnixAbstract(_) | Address::Fd(_) => Ok(()),
         }
     }
 }
@@ -198,12 +196,13 @@ fn folder_of(path: &Path) -> &Path {
 impl Socket {
     /// `None` if each listener gets another port.
     fn of(address: &Address) -> Option<Self> {
+        let by = address.transport().unwrap_or(Transport::Stream);
         Some(match address {
             Address::Tcp(at) | Address::Udp(at) if at.port == 0 => return None,
             Address::Tcp(HostPort { host, port }) | Address::Udp(HostPort { host, port }) => {
                 match host.parse::<IpAddr>() {
-                    Ok(ip) => Self::Ip(ip.to_canonical(), *port),
-                    Err(_) => Self::Name(host.to_ascii_lowercase(), *port),
+                    Ok(ip) => Self::Ip(by, ip.to_canonical(), *port),
+                    Err(_) => Self::Name(by, host.to_ascii_lowercase(), *port),
                 }
             }
             Address::Unix(path) | Address::UnixDatagram(path) => Self::File(one_way(path)),

@@ -3,14 +3,16 @@
 use std::io::{stdin, stdout};
 
 use super::{hand_on, standard, unreadable};
-use crate::addr::Address;
+use crate::addr::{Address, Transport};
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
-use crate::sys::Errno;
 use crate::sys::clock;
 use crate::sys::connect::connect;
+use crate::sys::{Errno, Signal};
 
 /// Connects to the server at `address` within `timeout_us`, and talks to it.
+///
+/// To a datagram socket each line is a datagram ([`datagram::talk`](super::datagram::talk)).
 ///
 /// The end of standard input half-closes the connection, and the replies still arrive.
 /// The conversation is over when the server ends it, whether or not it took all of the input.
@@ -21,7 +23,10 @@ use crate::sys::connect::connect;
 ///
 /// # Errors
 /// It cannot be reached, the connection is lost, or standard input or output fails.
-pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
+pub fn talk(address: &Address, timeout_us: u64) -> Result<Option<Signal>> {
+    if address.transport() == Some(Transport::Datagram) {
+        return super::datagram::talk(address, timeout_us);
+    }
     let stream = connect(address, clock::now().after(timeout_us))?;
     let mut events = EventLoop::new()?;
     let input = standard(stdin(), "standard input")?;
@@ -46,7 +51,7 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<()> {
         output.set_reading(false);
     }
     events.run(&mut line)?;
-    line.outcome
+    line.outcome.map(|()| None)
 }
 
 /// The three streams, by token.

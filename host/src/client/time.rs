@@ -4,15 +4,16 @@ use std::os::fd::AsFd;
 
 use windlass_core::fault::Fault;
 use windlass_core::session::TimeClient;
+use windlass_core::time::Instant;
 use windlass_core::wire::Stamp;
 
-use crate::addr::Address;
+use crate::addr::{Address, Transport};
 use crate::drive::{Buffers, Connection, Next, Rules, Turns};
 use crate::error::{Error, Result};
 use crate::status::brief;
 use crate::sys::connect::connect;
 use crate::sys::ready::{Interest, Ready};
-use crate::sys::{clock, poll};
+use crate::sys::{clock, datagram, poll};
 
 const OP: &str = "read the time from";
 
@@ -22,6 +23,9 @@ const OP: &str = "read the time from";
 /// The server cannot be reached, sends nothing in time, or sends something else.
 pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
     let deadline = clock::now().after(timeout_us);
+    if address.transport() == Some(Transport::Datagram) {
+        return ask(address, deadline, timeout_us);
+    }
     let stream = connect(address, deadline)?;
     let mut connection = Connection::new(stream, Box::new(TimeClient::new()), clock::now());
     let mut buffers = Buffers::for_one(Rules::default());
@@ -46,6 +50,32 @@ pub fn time(address: &Address, timeout_us: u64) -> Result<Stamp> {
                 return Err(Error::new(OP, address, late));
             }
         };
+    }
+}
+
+/// The first question may be lost, and its answer: it is asked again, each time after twice as long.
+const AGAIN_US: u64 = 500_000;
+
+/// Asks a datagram socket: anything that it gets it answers with the stamp.
+fn ask(address: &Address, deadline: Instant, timeout_us: u64) -> Result<Stamp> {
+    let failed = |errno| Error::new(OP, address, errno);
+    let socket = datagram::connect(address, deadline)?;
+    let (mut wait_us, mut ask_at, mut buf) = (AGAIN_US, clock::now(), [0; Stamp::MAX_LEN + 1]);
+    loop {
+        let now = clock::now();
+        if now >= deadline {
+            let late = format!("no answer within {}", brief(timeout_us));
+            return Err(Error::new(OP, address, late));
+        }
+        if now >= ask_at {
+            socket.send(b"").map_err(failed)?;
+            ask_at = now.after(wait_us);
+            wait_us *= 2;
+        }
+        poll::wait(socket.as_fd(), Interest::READ, None, Some(deadline.min(ask_at)));
+        if let Some(len) = socket.receive(&mut buf).map_err(failed)? {
+            return Stamp::parse(&buf[..len]).map_err(|why| why_not(address, Some(why.into())));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tracing::{debug, enabled, info, warn};
 use windlass_core::time::{Instant, Wake};
 
 use super::job::Client;
-use crate::addr::Address;
+use crate::addr::{Address, Transport};
 use crate::sys::Errno;
 use crate::sys::listener::{Accepted, Listener};
 
@@ -39,9 +39,26 @@ const PAUSE_US: u64 = 100_000;
 const SAY_EVERY_US: u64 = 1_000_000;
 
 impl Acceptor {
-    /// Accepts while fewer than `max` connections are open.
+    /// Accepts while fewer than `max` connections are open. Of a datagram socket the one client is all that
+    /// arrives there.
     pub fn new(listener: Listener, max: usize) -> Self {
+        let max = match listener.transport() {
+            Transport::Stream => max,
+            Transport::Datagram => 1,
+        };
         Self::new_of(Some(listener), max)
+    }
+
+    /// Lets so many threads take from a datagram socket.
+    pub(crate) fn share_among(&mut self, threads: usize) {
+        if self.transport() == Some(Transport::Datagram) {
+            self.max = threads;
+        }
+    }
+
+    /// What arrives at the listener, unless it was closed.
+    pub fn transport(&self) -> Option<Transport> {
+        self.listener.as_ref().map(Listener::transport)
     }
 
     fn new_of(listener: Option<Listener>, max: usize) -> Self {
@@ -103,6 +120,13 @@ impl Acceptor {
                     debug!(peer, live = live + 1, "accepted");
                 }
                 Some(Client::Stream(stream))
+            }
+            Accepted::Datagrams => {
+                let socket = self.listener.as_ref()?.share();
+                if socket.is_err() {
+                    self.pause("accept", Errno::EMFILE, now, live);
+                }
+                socket.ok().map(Client::Port)
             }
             Accepted::Empty => {
                 self.resume = None;

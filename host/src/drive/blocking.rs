@@ -18,6 +18,8 @@ pub enum Woken {
     Ready(Ready),
     /// The deadline came, or a signal: have a look.
     Look,
+    /// The server stops: what never ends by itself ends. The socket is not looked at.
+    Drain,
     /// The server stops now: give the connection up.
     Cut,
 }
@@ -44,6 +46,10 @@ pub fn run(
         ready = match wait(job.as_fd(), interest, deadline) {
             Woken::Ready(ready) => ready,
             Woken::Look => Ready::NONE,
+            Woken::Drain => {
+                job.drain();
+                Ready::NONE
+            }
             Woken::Cut => {
                 job.abort(Fault::Aborted);
                 return Err(Fault::Aborted);

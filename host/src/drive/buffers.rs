@@ -8,6 +8,7 @@ use super::backlog::Spare;
 use super::files::Answer;
 use super::helpers::Helpers;
 use super::rules::{Rules, RulesId, TimeLimits};
+use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::Token;
 
 /// Buffers for one connection at a time, shared by all connections of a thread, and the rules that hold
@@ -20,6 +21,8 @@ pub struct Buffers {
     /// What a session renders into.
     pub(super) output: Box<[u8]>,
     pub(super) spare: Spare,
+    /// For datagrams that are received together; there once any are.
+    batch: Option<Batch>,
     /// Bytes that a connection may read in one turn before the others have theirs.
     pub(super) budget: usize,
     pub(super) rules: Vec<Rules>,
@@ -38,6 +41,12 @@ pub(crate) const READ_SIZE: usize = 64 * 1024;
 
 /// Bytes that a connection may read in one turn before the others have theirs.
 pub(crate) const BUDGET: usize = 256 * 1024;
+
+/// Datagrams that are received together.
+const BATCH: usize = 64;
+
+/// The longest datagram, in bytes.
+const DATAGRAM_MAX: usize = 65_535;
 
 /// When the wait of a loop reports that a connection is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +78,7 @@ impl Buffers {
             input: vec![0; input],
             output: vec![0; output].into_boxed_slice(),
             spare: Spare::default(),
+            batch: None,
             budget: BUDGET,
             rules: Vec::new(),
             reports,
@@ -170,6 +180,16 @@ impl Buffers {
         if let Some(helpers) = &mut self.helpers {
             helpers.current = token;
         }
+    }
+
+    /// Room for datagrams: the longest there are.
+    pub(super) fn batch(&mut self) -> &mut Batch {
+        self.batch.get_or_insert_with(|| Batch::new(BATCH, DATAGRAM_MAX))
+    }
+
+    /// Whether what a turn leaves is reported again.
+    pub(super) fn reports_while_ready(&self) -> bool {
+        self.reports == Reports::WhileReady
     }
 
     /// Whether connections may have the time of a busy server.

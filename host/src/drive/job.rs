@@ -9,13 +9,17 @@
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use windlass_core::responder::Responder;
 use windlass_core::session::Session;
 use windlass_core::stream::Read;
 use windlass_core::time::Instant;
 
 use super::connection::Connection;
+use super::port::Port;
 use super::rules::RulesId;
 use super::turns::Turns;
+use crate::sys::datagram::Peer;
+use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
 
 /// What an acceptor took in, until something serves it.
@@ -23,12 +27,16 @@ use crate::sys::stream::Stream;
 pub enum Client {
     /// A connection.
     Stream(Stream),
+    /// All that arrives at a datagram socket.
+    Port(Listener),
 }
 
 /// What a model gives turns to, or waits for, until it is over.
 pub enum Job {
     /// A connection and its session.
     Stream(Connection),
+    /// A datagram socket and its responder.
+    Port(Box<Port>),
 }
 
 impl Client {
@@ -41,6 +49,7 @@ impl Client {
     pub(crate) fn is_untouched(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.is_untouched(),
+            Self::Port(_) => true,
         }
     }
 
@@ -57,6 +66,7 @@ impl Client {
                 }
                 stream.shutdown_write();
             }
+            Self::Port(_) => {}
         }
     }
 }
@@ -65,6 +75,16 @@ impl Job {
     /// A connection and its session, under the first rules of its loop.
     pub fn stream(stream: Stream, session: Box<dyn Session + Send>, now: Instant) -> Self {
         Self::Stream(Connection::new(stream, session, now))
+    }
+
+    /// A datagram socket and its responder.
+    pub fn port(socket: Listener, responder: Box<dyn Responder<Peer> + Send>) -> Self {
+        Self::Port(Box::new(Port::new(socket, responder)))
+    }
+
+    /// Whether it never ends by itself.
+    pub fn is_port(&self) -> bool {
+        matches!(self, Self::Port(_))
     }
 
     /// The same, under the rules of its listener.
@@ -81,6 +101,7 @@ impl Deref for Job {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Stream(connection) => connection,
+            Self::Port(port) => &**port,
         }
     }
 }
@@ -89,6 +110,7 @@ impl DerefMut for Job {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
             Self::Stream(connection) => connection,
+            Self::Port(port) => &mut **port,
         }
     }
 }
@@ -103,6 +125,7 @@ impl AsFd for Client {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Stream(stream) => stream.as_fd(),
+            Self::Port(socket) => socket.as_fd(),
         }
     }
 }

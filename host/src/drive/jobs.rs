@@ -107,6 +107,15 @@ impl Jobs {
         }
     }
 
+    /// The server stops: ports answer what has arrived, and are gone.
+    pub fn drain(&mut self, now: Instant) {
+        let draining = |(token, job): (Token, &mut Job)| job.drain().then_some(token);
+        let ports: Vec<_> = self.table.iter_mut().filter_map(draining).collect();
+        for token in ports {
+            while self.turn(token, Ready::NONE, now) == After::Again {}
+        }
+    }
+
     /// Closes a job at once.
     pub fn close(&mut self, token: Token) {
         self.table.remove(token);

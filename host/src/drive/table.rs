@@ -137,6 +137,14 @@ impl<T, M> Table<T, M> {
         })
     }
 
+    /// All things, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Token, &mut T)> {
+        self.slots.iter_mut().zip(0..).filter_map(|(slot, index)| {
+            let token = Token { index, generation: slot.generation };
+            Some((token, slot.thing.as_mut()?))
+        })
+    }
+
     /// A thing is to have a turn. True when it was not in the run queue: then it is to join it.
     pub fn promise(&mut self, token: Token) -> bool {
         let Some(slot) = self.slot_mut(token) else { return false };

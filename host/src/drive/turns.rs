@@ -42,6 +42,12 @@ pub trait Turns: AsFd {
     /// What a helper was asked for it is done. It has a turn next.
     fn came(&mut self, answer: Answer);
 
+    /// The server stops. What ends by itself goes on; what never does finishes with what has arrived, in its
+    /// next turn, and is over then. Whether it is of that kind.
+    fn drain(&mut self) -> bool {
+        false
+    }
+
     /// Ends it from this side.
     fn abort(&mut self, why: Fault);
 }

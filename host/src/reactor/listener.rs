@@ -5,6 +5,7 @@ use windlass_core::time::Wake;
 use super::context::Leave;
 use super::watch::{Fired, Watch};
 use super::{Context, Token};
+use crate::addr::Transport;
 use crate::drive::{Acceptor, Client};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
@@ -31,16 +32,21 @@ impl<S> Context<S> {
     /// [`arm`](Self::arm) resumes, [`remove`](Self::remove) closes it.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// As [`add`](Self::add); it is a datagram socket.
     pub fn listen(
         &mut self,
         listener: Listener,
         max: usize,
         mut callback: impl FnMut(&mut S, &mut Self, Incoming) + 'static,
     ) -> Result<Token> {
+        if listener.transport() == Transport::Datagram {
+            let why = "it is a datagram socket: it has no clients to accept";
+            return Err(Error::new("accept on", listener.address(), why));
+        }
         self.accept_with(Acceptor::new(listener, max), move |state, cx, incoming| {
             let incoming = match incoming {
                 Incoming::Client(Client::Stream(stream)) => Incoming::Client(stream),
+                Incoming::Client(Client::Port(_)) => return,
                 Incoming::Exhausted(errno) => Incoming::Exhausted(errno),
             };
             callback(state, cx, incoming);

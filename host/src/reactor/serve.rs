@@ -50,13 +50,25 @@ impl<S> Context<S> {
         Ok(token)
     }
 
-    /// Carries a job to its end: a session over a connection, as a server's offer opens it, under the rules
-    /// that it names. It takes no callback.
+    /// Carries a job to its end, as a server's offer opens it and under the rules that it names: a session over
+    /// a connection, or a datagram socket and its responder. It takes no callback.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
     pub fn carry(&mut self, job: Job) -> Result<Token> {
         self.begin(job).map(|(token, _)| token)
+    }
+
+    /// The server stops: the datagram sockets of the loop answer what has arrived, and are closed.
+    pub fn drain(&mut self) {
+        let draining = |(token, source): (Token, &mut Source<S>)| match source {
+            Source::Job(job) => job.drain().then_some(token),
+            _ => None,
+        };
+        let ports: Vec<_> = self.sources.table.iter_mut().filter_map(draining).collect();
+        for token in ports {
+            self.sources.enqueue(token);
+        }
     }
 
     fn begin_session(

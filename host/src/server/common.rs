@@ -76,6 +76,8 @@ pub(super) const ACCEPT_BURST: u32 = 64;
 
 impl Server {
     /// A server that offers a service to whoever connects to `listener`, until `stop` says so.
+    ///
+    /// A datagram socket is served too, if the service and the model can ([`Offer::misfit`]).
     pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
         Self {
             acceptor: Acceptor::new(listener, limits.max_connections),
@@ -168,9 +170,13 @@ impl Server {
         interest: Interest,
         deadline: Option<Instant>,
     ) -> Woken {
+        let running = !self.stop.is_requested();
         let woken = self.stop.wait(socket, interest, deadline);
         if self.stop.is_requested() {
             self.acceptor.close();
+            if running && !matches!(woken, Woken::Cut) {
+                return Woken::Drain;
+            }
         }
         woken
     }

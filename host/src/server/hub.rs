@@ -52,6 +52,7 @@ impl Hub {
         self.server.stop.notice(self.now);
         if self.server.stop.is_requested() {
             self.server.acceptor.close();
+            self.jobs.drain(self.now);
         }
     }
 

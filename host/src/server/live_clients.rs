@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Buffers, Job, run_alone};
+use crate::drive::{Buffers, Job, Woken, run};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
@@ -26,6 +26,8 @@ pub(super) struct LiveClients {
     awaited: AtomicBool,
     /// Raised when a client leaves, or a worker takes one, while that is awaited.
     pub(super) bell: Event,
+    /// Raised when the server stops, for what never ends by itself.
+    drain: Event,
     roster: Roster,
 }
 
@@ -39,6 +41,7 @@ impl LiveClients {
             live: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             bell: Event::new()?,
+            drain: Event::new()?,
             roster: Roster::new(),
         }))
     }
@@ -66,6 +69,11 @@ impl LiveClients {
         }
     }
 
+    /// The server stops: ports answer what has arrived, and end.
+    pub(super) fn drain(&self) {
+        self.drain.raise();
+    }
+
     /// Ends every connection, and waits until the last thread has let go of its own.
     pub(super) fn end_all(&self) {
         self.set_awaited(true);
@@ -82,8 +90,16 @@ impl LiveClients {
 impl LiveClient {
     /// Serves a client to its end, in the calling thread.
     pub(super) fn serve(&self, job: &mut Job, buffers: &mut Buffers) -> Result<(), Fault> {
-        let _place = self.0.roster.enter(job);
-        run_alone(job, buffers)
+        // A port shares its socket with other processes: it is not shut down.
+        let drain = job.is_port().then(|| self.0.drain.as_fd());
+        let _place = drain.is_none().then(|| self.0.roster.enter(job));
+        run(job, buffers, |socket, interest, deadline| {
+            match poll::wait(socket, interest, drain, deadline) {
+                poll::Woken::Ready(ready) => Woken::Ready(ready),
+                poll::Woken::Other => Woken::Drain,
+                poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
+            }
+        })
     }
 }
 

@@ -63,7 +63,7 @@ pub use windlass_core::pool::Policy;
 
 pub use crate::drive::{REQUEST_MAX_US, TimeLimits};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 impl Server {
     /// Serves until it is told to stop and has drained.
@@ -71,6 +71,15 @@ impl Server {
     /// # Errors
     /// A system call without which the model cannot go on. Nothing that a peer does is an error.
     pub fn run(self, model: Model) -> Result<()> {
+        if let Some(transport) = self.acceptor.transport()
+            && let Some(why) = self.offer.misfit(transport, model)
+        {
+            return Err(Error::new(
+                "serve on",
+                self.acceptor.address().map_or_else(String::new, ToString::to_string),
+                why,
+            ));
+        }
         match model {
             Model::Iterative => iterative::serve(self),
             Model::Fork => fork::serve(self),

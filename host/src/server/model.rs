@@ -60,6 +60,25 @@ impl Model {
         }
     }
 
+    /// Why it cannot serve `service` on datagrams; `None`: it can.
+    pub(super) fn misfit_of_datagrams(self, service: &str) -> Option<String> {
+        let gives = match self {
+            Self::Fork => "a process to each client",
+            Self::Thread => "a thread to each client",
+            Self::PoolStatic => "each client to a worker",
+            Self::Iterative
+            | Self::ThreadPool
+            | Self::Select
+            | Self::Poll
+            | Self::Epoll
+            | Self::EpollEt
+            | Self::Reactor
+            | Self::Prefork => return None,
+        };
+        let name = self.name();
+        Some(format!("{name} gives {gives}, and {service} on datagrams has no client to give"))
+    }
+
     /// The part of the process that has the listener, as its title and its log call it.
     pub fn part(self) -> String {
         let parent = if matches!(self, Self::PoolStatic | Self::Prefork) { " parent" } else { "" };

@@ -10,11 +10,14 @@
 //! reads from it which workers are busy, and is woken only when something has to be done. So a connection
 //! costs the parent nothing while the load is steady.
 
+use std::time::Duration;
+
 use windlass_core::pool::processes::Policy;
 
 use super::pool::{self, Pool, Setup, Shared, Worker};
 use super::{Model, Offer, Server};
-use crate::drive::{Buffers, Client, Rules};
+use crate::addr::Transport;
+use crate::drive::{Buffers, Client, Port, Rules, Turns};
 use crate::error::Result;
 use crate::sys::listener::Accepted;
 use crate::sys::quit;
@@ -24,8 +27,17 @@ pub(super) fn serve(server: Server) -> Result<()> {
     let policy = Policy::spare(pool.min_spare, pool.max_spare, pool.max_workers);
     let shared = Shared::new(listener, policy.slots(), pool)?;
     terms.shared = Some(shared.clone());
+    let member = shared.listener.group().is_some().then(|| shared.listener.share()).transpose()?;
     let work = move |worker: Worker| work(worker, &shared, &offer, pool, &rules);
-    pool::run(terms, policy, work, |_, _| Ok(()))
+    pool::run(terms, policy, work, |events, _| {
+        if let Some(mut member) = member {
+            // A confined worker cannot ask for the number of the interface.
+            events.every(Duration::from_secs(1), move |_, _| {
+                member.renew_membership();
+            });
+        }
+        Ok(())
+    })
 }
 
 /// The life of a worker.
@@ -35,6 +47,15 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
     let mut buffers = Buffers::for_one(rules.clone()).watching(Box::new(overload));
     let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let line = shared.board.enter(worker.id());
+    // Of a datagram socket each worker answers what it receives.
+    let port = || shared.listener.share().map(|socket| Port::new(socket, offer.responder()));
+    let mut port = match shared.listener.transport() {
+        Transport::Stream => None,
+        Transport::Datagram => match port() {
+            Ok(port) => Some(port),
+            Err(_) => return pool::NO_RESOURCES,
+        },
+    };
     worker.ready();
     while !quit::is_asked() {
         // A signal that comes just before the wait does not interrupt it, so the wait has a limit.
@@ -44,12 +65,23 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
                 worker.serve(Client::Stream(stream), offer, &mut buffers, pool);
                 line.idle();
             }
+            Accepted::Datagrams => {
+                if let Some(port) = &mut port {
+                    line.busy();
+                    worker.answer(port, &mut buffers, pool);
+                    line.idle();
+                }
+            }
             // A signal came, a second passed without a client, or another worker was faster.
             Accepted::Empty => {}
             Accepted::Exhausted(_) => return pool::NO_RESOURCES,
             // The parent is stopping.
             Accepted::Closed => return 0,
         }
+    }
+    if let Some(port) = &mut port {
+        port.drain();
+        worker.answer(port, &mut buffers, pool);
     }
     0
 }

@@ -29,6 +29,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         server.stop.notice(cx.now());
         if server.stop.is_requested() {
             cx.remove(listener);
+            cx.drain();
         }
         if let Wake::At(end) = server.stop.wake() {
             // Whether it is over is asked after each round: this is to make sure that there is one.

@@ -2,13 +2,23 @@
 
 use std::sync::Arc;
 
+use tracing::info;
+use windlass_core::fault::Fault;
+use windlass_core::responder::{Responder, Response, ScoreReceiver, TimeResponder};
 use windlass_core::session::files::REQUEST_MAX;
-use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
+use windlass_core::session::{Consumed, Echo, FilesServer, Out, Session, TimeServer, Upper};
 use windlass_core::time::Instant;
+use windlass_core::transform::{Unchanged, Uppercase};
+use windlass_core::want::Want;
+use windlass_core::wire::Score;
 
+use super::Model;
+use crate::addr::Transport;
 use crate::digest::OFFERED;
 use crate::drive::{Client, Job, Rules, TimeLimits};
+use crate::printable::words;
 use crate::sys::clock;
+use crate::sys::datagram::Peer;
 use crate::sys::root::Root;
 
 /// What is served.
@@ -22,11 +32,13 @@ pub enum Service {
     Echo,
     /// A file, in frames.
     Files,
+    /// Reports in datagrams, which are counted and logged.
+    Score,
 }
 
 impl Service {
     /// All services, in the order of the built-in configuration.
-    pub const ALL: [Self; 4] = [Self::Time, Self::Upper, Self::Echo, Self::Files];
+    pub const ALL: [Self; 5] = [Self::Time, Self::Upper, Self::Echo, Self::Files, Self::Score];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -35,6 +47,22 @@ impl Service {
             Self::Upper => "upper",
             Self::Echo => "echo",
             Self::Files => "files",
+            Self::Score => "score",
+        }
+    }
+
+    /// Why it cannot be served under `model` to what arrives by `transport`; `None`: it can.
+    pub fn misfit(self, transport: Transport, model: Model) -> Option<String> {
+        let name = self.name();
+        match (transport, self) {
+            (Transport::Stream, Self::Score) => {
+                Some(format!("{name} is served on datagrams (udp:HOST:PORT, unix-dgram:PATH)"))
+            }
+            (Transport::Datagram, Self::Files) => {
+                Some(format!("{name} is served on streams, and this is a datagram address"))
+            }
+            (Transport::Stream, _) => None,
+            (Transport::Datagram, _) => model.misfit_of_datagrams(name),
         }
     }
 
@@ -78,6 +106,8 @@ pub enum Offer {
         /// The file's name in it.
         name: Arc<[u8]>,
     },
+    /// Reports in datagrams, which are counted and logged.
+    Score,
     /// Sessions of the program's own.
     Custom(Custom),
 }
@@ -97,7 +127,10 @@ pub struct Custom {
     name: Arc<str>,
     root: Option<Arc<Root>>,
     open: Arc<dyn Fn() -> Box<dyn Session + Send> + Send + Sync>,
+    responder: Option<Arc<MakeResponder>>,
 }
+
+type MakeResponder = dyn Fn() -> Box<dyn Responder<Peer> + Send> + Send + Sync;
 
 impl Custom {
     /// A service called `name`; `open` makes the session for each client. It is called in the thread or
@@ -106,7 +139,17 @@ impl Custom {
         name: &str,
         open: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), root: None, open: Arc::new(move || Box::new(open())) }
+        let open = Arc::new(move || -> Box<dyn Session + Send> { Box::new(open()) });
+        Self { name: name.into(), root: None, open, responder: None }
+    }
+
+    /// On datagrams too: `make` makes the responder of each thread or process that answers them.
+    #[must_use]
+    pub fn with_responder<R: Responder<Peer> + Send + 'static>(
+        self,
+        make: impl Fn() -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self { responder: Some(Arc::new(move || Box::new(make()))), ..self }
     }
 
     /// For sessions that send files: those of this folder.
@@ -148,6 +191,7 @@ impl Offer {
             Self::Upper => Service::Upper.name(),
             Self::Echo => Service::Echo.name(),
             Self::Files(_) | Self::Push { .. } => Service::Files.name(),
+            Self::Score => Service::Score.name(),
             Self::Custom(custom) => &custom.name,
         }
     }
@@ -155,7 +199,7 @@ impl Offer {
     /// The folder that is served, if one is.
     pub fn root(&self) -> Option<&Arc<Root>> {
         match self {
-            Self::Time | Self::Upper | Self::Echo => None,
+            Self::Time | Self::Upper | Self::Echo | Self::Score => None,
             Self::Push { root, .. } => Some(root),
             Self::Files(root) | Self::Custom(Custom { root, .. }) => root.as_ref(),
         }
@@ -165,6 +209,38 @@ impl Offer {
     pub fn open(&self, client: Client, now: Instant) -> Job {
         match client {
             Client::Stream(stream) => Job::stream(stream, self.session(), now),
+            Client::Port(socket) => Job::port(socket, self.responder()),
+        }
+    }
+
+    /// Why it cannot be served under `model` to what arrives by `transport`; `None`: it can.
+    pub fn misfit(&self, transport: Transport, model: Model) -> Option<String> {
+        let service = match self {
+            Self::Time => Service::Time,
+            Self::Upper => Service::Upper,
+            Self::Echo => Service::Echo,
+            Self::Files(_) | Self::Push { .. } => Service::Files,
+            Self::Score => Service::Score,
+            Self::Custom(Custom { name, responder, .. }) => {
+                return match (transport, responder) {
+                    (Transport::Stream, _) => None,
+                    (Transport::Datagram, None) => Some(format!("{name} has no responder")),
+                    (Transport::Datagram, Some(_)) => model.misfit_of_datagrams(name),
+                };
+            }
+        };
+        service.misfit(transport, model)
+    }
+
+    /// What answers the datagrams of a port.
+    pub fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
+        match self {
+            Self::Time => Box::new(TimeResponder::new(|_| clock::stamp())),
+            Self::Upper => Box::new(Uppercase),
+            Self::Echo => Box::new(Unchanged),
+            Self::Custom(Custom { responder: Some(make), .. }) => make(),
+            Self::Score => Box::new(ScoreReceiver::new(log_score)),
+            Self::Files(_) | Self::Push { .. } | Self::Custom(_) => Box::new(Misfit),
         }
     }
 
@@ -178,6 +254,7 @@ impl Offer {
             Self::Push { name, .. } => {
                 Box::new(FilesServer::pushing(LazyMemory::default(), name).offering(OFFERED))
             }
+            Self::Score => Box::new(Misfit),
             Self::Custom(custom) => (custom.open)(),
         }
     }
@@ -186,6 +263,35 @@ impl Offer {
     pub fn rules(&self, limits: TimeLimits) -> Rules {
         Rules { limits, root: self.root().cloned() }
     }
+}
+
+/// What a service is where it cannot be served ([`Offer::misfit`]): a server refuses to start before it meets
+/// a client.
+struct Misfit;
+
+impl Session for Misfit {
+    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
+        Consumed::bytes(bytes.len())
+    }
+
+    fn eof(&mut self, _: Instant) {}
+
+    fn want(&self) -> Want {
+        Want::done(Ok(()))
+    }
+
+    fn abort(&mut self, _: Fault) {}
+}
+
+impl Responder<Peer> for Misfit {
+    fn datagram(&mut self, _: Instant, _: &Peer, _: &mut [u8], _: usize) -> Response {
+        Response::NoReply
+    }
+}
+
+fn log_score(_: Instant, peer: &Peer, score: &Score<'_>) {
+    let (name, math, chinese) = (words(score.name()), score.math(), score.chinese());
+    info!(%peer, %name, math, chinese, "score");
 }
 
 impl From<Custom> for Offer {
@@ -201,6 +307,7 @@ impl From<Service> for Offer {
             Service::Upper => Self::Upper,
             Service::Echo => Self::Echo,
             Service::Files => Self::Files(None),
+            Service::Score => Self::Score,
         }
     }
 }

@@ -10,8 +10,9 @@ use super::{Limits, Model, Offer, Service};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
+use crate::sys::datagram::bind_to_device;
 use crate::sys::handover::Inherited;
-use crate::sys::listener::{Access, Listener};
+use crate::sys::listener::{Access, Group, Listener};
 use crate::sys::root::Root;
 use crate::sys::user::User;
 
@@ -36,6 +37,10 @@ pub struct Spec {
     pub user: Option<String>,
     /// Which processes may connect to a Unix socket.
     pub access: Access,
+    /// The multicast group that a datagram socket is a member of.
+    pub group: Option<Group>,
+    /// The interface at which a datagram socket that is in no group receives alone.
+    pub interface: Option<String>,
     /// Connections that may wait to be accepted.
     pub backlog: u32,
     /// How long connections have to end when the server stops, in microseconds.
@@ -89,7 +94,10 @@ impl Spec {
         for spec in specs {
             let passed = inherited.claim(&spec.address, spec.name.as_deref())?;
             let listener = match (passed, &spec.address) {
-                (Some(passed), _) => {
+                (Some(mut passed), _) => {
+                    if let Some(group) = &spec.group {
+                        passed.join(group.clone())?;
+                    }
                     // Otherwise it is for whoever opened it to say.
                     if passed.is_own() {
                         passed.set_backlog(spec.backlog)?;
@@ -105,6 +113,11 @@ impl Spec {
                 }
                 (None, _) => None,
             };
+            // Of one that was inherited only now is known what it is.
+            let transport = listener.as_ref().map(Listener::transport);
+            if let Some(why) = transport.and_then(|by| spec.service.misfit(by, spec.model)) {
+                return Err(Error::new("serve on", &spec.address, why));
+            }
             places.push(Claimed { spec, listener });
         }
         if !inherited.is_upgrade() {
@@ -177,7 +190,14 @@ impl Spec {
     }
 
     pub(super) fn bind(&self) -> Result<Listener> {
-        let listener = Listener::bind_with(&self.address, self.backlog, self.access)?;
+        let listener = match &self.group {
+            Some(group) => Listener::bind_member(&self.address, group.clone())?,
+            None => Listener::bind_with(&self.address, self.backlog, self.access)?,
+        };
+        if let Some(name) = &self.interface {
+            bind_to_device(&listener, name)
+                .map_err(Error::of("listen on interface", printable(name)))?;
+        }
         if let (Some(socket), [_, ..]) = (listener.socket_address(), listener.unserved()) {
             let others: Vec<_> = listener.unserved().iter().map(Address::to_string).collect();
             warn!("{} is {socket} alone, not {}", listener.address(), others.join(", "));

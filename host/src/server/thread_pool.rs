@@ -60,6 +60,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         rules: server.rules(),
         max_threads: server.limits.threads.max,
     });
+    server.acceptor.share_among(server.limits.threads.min as usize);
     loop {
         // Said before the queue is looked at: a worker that takes from it afterwards rings.
         clients.set_awaited(true);
@@ -74,6 +75,9 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         let live = if has_room { clients.count() } else { usize::MAX };
         if let Some(client) = server.next_client(live, Some(&clients.bell), wake) {
             pool.submit(clients.add(), client);
+        }
+        if server.stop.is_requested() {
+            clients.drain();
         }
         if server.is_over(clock::now(), clients.count()) {
             break;

@@ -16,9 +16,10 @@ use nix::sys::socket::{
 use windlass_core::time::Instant;
 
 use self::race::connect_first;
-use self::resolve::{literal, resolve_within};
+use self::resolve::literal;
+pub use self::resolve::resolve_within;
 use super::stream::Stream;
-use crate::addr::{Address, HostPort};
+use crate::addr::{Address, HostPort, Transport};
 use crate::error::{Error, Result};
 
 /// Connects to `address` before `deadline`. A name may have several addresses: the first that answers
@@ -109,8 +110,8 @@ fn zone_name(zone: u32) -> String {
     name.unwrap_or_else(|| zone.to_string())
 }
 
-/// The address that a socket name stands for, if it has one.
-pub(super) fn address_of(name: &SockaddrStorage) -> Option<Address> {
+/// The address that the name of a socket stands for, if it has one.
+pub(super) fn address_of(name: &SockaddrStorage, transport: Transport) -> Option<Address> {
     let inet = |at: SocketAddr| {
         let host = match at {
             SocketAddr::V6(v6) if v6.scope_id() != 0 => {
@@ -118,7 +119,11 @@ pub(super) fn address_of(name: &SockaddrStorage) -> Option<Address> {
             }
             _ => at.ip().to_string(),
         };
-        Address::Tcp(HostPort { host, port: at.port() })
+        let at = HostPort { host, port: at.port() };
+        match transport {
+            Transport::Stream => Address::Tcp(at),
+            Transport::Datagram => Address::Udp(at),
+        }
     };
     if let Some(v4) = name.as_sockaddr_in() {
         return Some(inet(SocketAddr::V4((*v4).into())));
@@ -127,11 +132,16 @@ pub(super) fn address_of(name: &SockaddrStorage) -> Option<Address> {
         return Some(inet(SocketAddr::V6((*v6).into())));
     }
     let unix = name.as_unix_addr()?;
-    if let Some(path) = unix.path() {
-        return Some(Address::Unix(path.to_owned()));
+    match (unix.path(), transport) {
+        (Some(path), Transport::Stream) => Some(Address::Unix(path.to_owned())),
+        (Some(path), Transport::Datagram) => Some(Address::UnixDatagram(path.to_owned())),
+        (None, Transport::Stream) => {
+            let name = String::from_utf8_lossy(unix.as_abstract()?).into_owned();
+            Some(Address::UnixAbstract(name))
+        }
+        // It has no form on the command line.
+        (None, Transport::Datagram) => None,
     }
-    let name = unix.as_abstract()?;
-    Some(Address::UnixAbstract(String::from_utf8_lossy(name).into_owned()))
 }
 
 #[cfg(test)]

@@ -152,9 +152,16 @@ impl Inherited {
             (By::Manager { .. }, What::Other { .. }) => false,
         };
         let listens = |passed: &Passed| matches!(passed.what, What::Listener(_));
+        let fits = |passed: &Passed| match &passed.what {
+            What::Listener(listener) => {
+                address.transport().is_none_or(|transport| transport == listener.transport())
+            }
+            What::Other { .. } => false,
+        };
         let find = |is_it: &dyn Fn(&Passed) -> bool| self.passed.iter().position(is_it);
         // Several may have one name, and not all of them listen.
         let at = find(&|passed| named(passed) && meant(passed));
+        let at = at.or_else(|| find(&|passed| named(passed) && fits(passed)));
         let at = at.or_else(|| find(&|passed| named(passed) && listens(passed)));
         let at = at.or_else(|| find(&meant));
         let at = at.or_else(|| find(&named)).or_else(|| find(&numbered));

@@ -11,20 +11,25 @@ use nix::sys::socket::{
 use windlass_core::time::Instant;
 
 use super::connect::{self, resolve};
+use super::datagram;
 use super::poll::{Woken, wait};
 use super::ready::{Interest, Ready};
 use super::stream::Stream;
-use crate::addr::{Address, HostPort};
+use crate::addr::{Address, HostPort, Transport};
 use crate::error::{Error, Result};
 
-/// A listening stream socket, nonblocking.
+/// A socket at which clients arrive, nonblocking: a stream socket that listens, or a datagram socket that
+/// is bound.
 #[derive(Debug)]
 pub struct Listener {
     fd: OwnedFd,
+    transport: Transport,
     address: Address,
     owner: Owner,
     /// The socket file to remove at the end.
     owned_path: Option<OwnedPath>,
+    /// Of a datagram socket.
+    membership: Option<Membership>,
     /// Addresses of the name in `address` on which it does not listen.
     unserved: Vec<Address>,
 }
@@ -47,6 +52,8 @@ const NO_PID: u32 = 0;
 pub enum Accepted {
     /// A connection.
     Stream(Stream),
+    /// It is a datagram socket: one client receives all that arrives at it.
+    Datagrams,
     /// No client is waiting.
     Empty,
     /// A connection is waiting and there is no descriptor or memory for it (`EMFILE`, `ENFILE`,
@@ -57,12 +64,20 @@ pub enum Accepted {
 }
 
 impl Listener {
+    /// What arrives at it.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
     /// Listens on `address`, with up to `backlog` finished connections waiting to be accepted (the
     /// kernel caps it at `net.core.somaxconn`).
     ///
     /// TCP gets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted sockets inherit. A listener on an IPv6
     /// address takes no IPv4 connections (`IPV6_V6ONLY`), so `0.0.0.0:P` and `[::]:P` go side by side. A
     /// Unix socket file that no server answers on is replaced; one that a server answers on is in use.
+    ///
+    /// A datagram socket is bound. Of it the kernel tells where each datagram was sent to, and of the groups
+    /// that other programs joined it hears nothing.
     ///
     /// # Errors
     /// The call that failed, with the address and the reason.
@@ -78,8 +93,10 @@ impl Listener {
         let backlog =
             Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
         match address {
-            Address::Tcp(at) => Self::bind_tcp(at, backlog),
-            Address::Unix(path) => Self::bind_path(path, backlog, access),
+            Address::Tcp(at) => Self::bind_inet(address, at, |at| bind_stream(at, backlog)),
+            Address::Udp(at) => Self::bind_inet(address, at, |at| datagram::bind_inet(at, false)),
+            Address::Unix(path) => Self::bind_path(path, Some(backlog), access),
+            Address::UnixDatagram(path) => Self::bind_path(path, None, access),
             Address::UnixAbstract(name) => {
                 let at = UnixAddr::new_abstract(name.as_bytes())
                     .map_err(Error::of("listen on", address))?;
@@ -87,17 +104,19 @@ impl Listener {
                 Ok(Self::of(fd, address.clone(), Owner::Ours))
             }
             Address::Fd(fd) => Self::inherit(*fd),
-            Address::Udp(_) | Address::UnixDatagram(_) => {
-                Err(Error::new("listen on", address, "this is a datagram address, not a stream"))
-            }
         }
     }
 
-    fn bind_tcp(at: &HostPort, backlog: Backlog) -> Result<Self> {
+    fn bind_inet(
+        address: &Address,
+        at: &HostPort,
+        bind: impl Fn(&SockaddrStorage) -> nix::Result<OwnedFd>,
+    ) -> Result<Self> {
+        let failed = |errno| Error::new("listen on", address, errno);
         let (mut bound, mut unserved, mut why) = (None, Vec::new(), Errno::EADDRNOTAVAIL);
         for candidate in resolve(at)? {
             if bound.is_none() {
-                match bind_stream(&candidate, backlog) {
+                match bind(&candidate) {
                     Ok(fd) => {
                         bound = Some(fd);
                         continue;
@@ -105,23 +124,25 @@ impl Listener {
                     // This host does not have the address. Any other error, such as an address in
                     // use, is final.
                     Err(errno @ (Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)) => why = errno,
-                    Err(errno) => {
-                        return Err(Error::new("listen on", Address::Tcp(at.clone()), errno));
-                    }
+                    Err(errno) => return Err(failed(errno)),
                 }
             }
-            unserved.extend(connect::address_of(&candidate));
+            unserved.push(candidate);
         }
-        let Some(fd) = bound else {
-            return Err(Error::new("listen on", Address::Tcp(at.clone()), why));
-        };
-        let port = local_port(&fd).unwrap_or(at.port);
-        let address = Address::Tcp(HostPort { host: at.host.clone(), port });
-        Ok(Self { fd, address, owner: Owner::Ours, owned_path: None, unserved })
+        let fd = bound.ok_or_else(|| failed(why))?;
+        let mut listener = Self::of(fd, address.clone(), Owner::Ours);
+        if let Some(real) = listener.socket_address() {
+            listener.address.set_port_of(&real);
+        }
+        let unserved = unserved.iter().filter_map(|at| connect::address_of(at, listener.transport));
+        listener.unserved = unserved.collect();
+        Ok(listener)
     }
 
     fn of(fd: OwnedFd, address: Address, owner: Owner) -> Self {
-        Self { fd, address, owner, owned_path: None, unserved: Vec::new() }
+        let transport = transport_of(&fd).unwrap_or(Transport::Stream);
+        let (owned_path, membership, unserved) = (None, None, Vec::new());
+        Self { fd, transport, address, owner, owned_path, membership, unserved }
     }
 
     /// Takes over the listening socket that was passed as descriptor `raw`.
@@ -136,21 +157,38 @@ impl Listener {
         fcntl(seen, FcntlArg::F_GETFD).map_err(Error::of("inherit", &address))?;
         let listens = socket::getsockopt(&seen, sockopt::AcceptConn)
             .map_err(|_| refuse("it is not a socket"))?;
-        if !listens || socket::getsockopt(&seen, sockopt::SockType) != Ok(SockType::Stream) {
-            return Err(refuse("it is not a listening stream socket"));
+        let is_connected = socket::getpeername::<SockaddrStorage>(raw).is_ok();
+        match transport_of(&seen) {
+            Some(Transport::Stream) if listens => {}
+            Some(Transport::Datagram) if is_connected => {
+                return Err(refuse("it is connected to one client"));
+            }
+            Some(Transport::Datagram) if datagram::is_bound(&seen) => {}
+            Some(Transport::Datagram) => return Err(refuse("it is bound to no address")),
+            Some(Transport::Stream) | None => {
+                return Err(refuse(
+                    "it is neither a listening stream socket nor a datagram socket",
+                ));
+            }
         }
         // SAFETY: it is open, and not ours yet: the command line takes inherited descriptors before
         // it opens any, and each number once.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         set_flags(&fd).map_err(Error::of("inherit", &address))?;
-        let address = match socket::getsockname::<SockaddrStorage>(raw) {
-            Ok(name) => connect::address_of(&name).unwrap_or(address),
-            Err(_) => address,
-        };
-        if matches!(address, Address::Tcp(_)) {
-            let _ = socket::setsockopt(&fd, sockopt::TcpNoDelay, &true);
+        let mut listener = Self::of(fd, address, Owner::Given);
+        if let Some(real) = listener.socket_address() {
+            listener.address = real;
         }
-        Ok(Self::of(fd, address, Owner::Given))
+        if matches!(listener.address, Address::Tcp(_)) {
+            let _ = socket::setsockopt(&listener.fd, sockopt::TcpNoDelay, &true);
+        }
+        if listener.transport == Transport::Datagram
+            && let Some(family) = datagram::family_of(&listener.fd)
+        {
+            // On one that was made by another program; a Unix socket has none of it.
+            let _ = datagram::tell_destinations(&listener.fd, family);
+        }
+        Ok(listener)
     }
 
     /// The address, with the real port. If a name was given, it has the name.
@@ -166,7 +204,7 @@ impl Listener {
     /// The address of the socket itself, without a name.
     pub fn socket_address(&self) -> Option<Address> {
         let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
-        name.ok().and_then(|name| connect::address_of(&name))
+        name.ok().and_then(|name| connect::address_of(&name, self.transport))
     }
 
     /// From now on this process may shut the socket down, and removes the socket file, if there is one.
@@ -205,7 +243,7 @@ impl Listener {
     /// process that waits for a client is told. A listener that another process may go on with is
     /// not shut down: one that was passed, or taken over and not adopted yet.
     pub fn close_everywhere(&self) {
-        if self.owner == Owner::Ours {
+        if self.owner == Owner::Ours && self.transport == Transport::Stream {
             let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
         }
         self.remove_file();
@@ -252,6 +290,9 @@ impl Listener {
     /// clears it between the check and the call, while the queue is empty, delays this process until the
     /// next client or signal; nothing shorter than a system call can hit that window.
     fn try_accept(&self) -> Option<Accepted> {
+        if self.transport == Transport::Datagram {
+            return Some(Accepted::Datagrams);
+        }
         // Neither call fails with a descriptor that this struct owns.
         let _ = keep_nonblocking(&self.fd);
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -363,11 +404,11 @@ fn accept_queue(fd: &OwnedFd) -> Option<AcceptQueue> {
     (done == 0).then_some(AcceptQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
-fn local_port(fd: &OwnedFd) -> Option<u16> {
-    let name = socket::getsockname::<SockaddrStorage>(fd.as_raw_fd()).ok()?;
-    match connect::address_of(&name)? {
-        Address::Tcp(at) => Some(at.port),
-        _ => None,
+fn transport_of(fd: &impl AsFd) -> Option<Transport> {
+    match socket::getsockopt(fd, sockopt::SockType) {
+        Ok(SockType::Stream) => Some(Transport::Stream),
+        Ok(SockType::Datagram) => Some(Transport::Datagram),
+        Ok(_) | Err(_) => None,
     }
 }
 
@@ -386,10 +427,13 @@ fn keep_nonblocking(fd: &OwnedFd) -> std::result::Result<(), Errno> {
 }
 
 mod file;
+mod group;
 mod queue;
 mod shared;
 pub use file::Access;
 use file::OwnedPath;
+pub use group::Group;
+use group::Membership;
 pub use queue::Queue;
 #[cfg(test)]
 mod tests;

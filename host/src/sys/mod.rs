@@ -9,6 +9,7 @@ pub mod clock;
 #[cfg(feature = "sandbox")]
 pub mod confine;
 pub mod connect;
+pub mod datagram;
 pub mod epoll;
 pub mod error;
 pub mod event;

@@ -36,6 +36,9 @@ impl Ready {
     /// Ready for nothing: a timer, or a first look.
     pub const NONE: Self = Self { read: false, write: false, hup: false, dead: false };
 
+    /// Ready for a read.
+    pub const READ: Self = Self { read: true, ..Self::NONE };
+
     /// Whether anything is ready.
     pub fn any(self) -> bool {
         self != Self::NONE

@@ -24,6 +24,8 @@ fn what_is_left_out_is_as_on_the_command_line() {
         limits: Limits::default(),
         control: None,
         user: None,
+        group: None,
+        interface: None,
         backlog: 1024,
         grace_us: 5_000_000,
         drain_us: 6_000_000,
@@ -107,12 +109,19 @@ fn addresses_are_checked() {
         ("'tcp:x'", "file:3:10: \"tcp:x\": the port is not a number"),
         ("3", "file:3:10: expected an address, or an array of addresses"),
         ("[]", "file:1:1: the key `listen` is missing"),
-        ("'udp:127.0.0.1:0'", "file:3:1: upper is served on streams, and udp:127.0.0.1:0 is"),
         ("['fd:3', 'fd:3']", "file:3:1: fd:3 is given twice"),
         ("['unix:a', 'unix:a']", "file:3:1: unix:a is taken in line 3 already"),
     ] {
         assert!(read(&listen(value)).unwrap_err()[0].starts_with(error), "{value}");
     }
+    let under = |model: &str, address: &str| {
+        read(&format!("[[listener]]\nservice = 'upper'\nlisten = '{address}'\nmodel = '{model}'\n"))
+    };
+    let error = &under("fork", "udp:127.0.0.1:0").unwrap_err()[0];
+    assert!(error.contains("udp:127.0.0.1:0: fork gives a process to each client"), "{error}");
+    assert!(under("prefork", "unix-dgram:a").is_ok());
+    let twice = format!("{}{}", listen("'tcp:127.0.0.1:80'"), listen("'udp:127.0.0.1:80'"));
+    assert_eq!(read(&twice).err(), None, "one port for streams and one for datagrams");
     let twice = format!("{}{}", listen("'tcp:127.0.0.1:80'"), listen("'tcp:[::1]:80'"));
     assert!(read(&twice).is_ok());
     let twice = format!("{}{}", listen("'tcp:[0:0::1]:80'"), listen("'tcp:[::1]:80'"));
@@ -257,7 +266,7 @@ fn a_socket_file_has_a_mode_and_a_group() {
         (
             "'tcp:127.0.0.1:0'",
             "mode = '600'",
-            "file:4:1: mode is for a socket file (unix:PATH), and",
+            "file:4:1: mode is for a socket file (unix:PATH, unix-dgram:PATH), and",
         ),
         (
             "['unix:a', 'unix:@b']",

@@ -5,13 +5,13 @@ use std::os::fd::AsFd;
 use windlass_core::pool::processes::{Conn, WorkerId};
 use windlass_core::stream::Write;
 
-use crate::drive::{Buffers, Client, run_alone};
+use crate::drive::{Buffers, Client, Next, Port, Turns, run_alone};
 use crate::server::Offer;
 use crate::server::children::{Order, Report};
 use crate::server::common::log_end;
 use crate::sys::pass::{Channel, Received};
 use crate::sys::poll::{wait, wait_for_input};
-use crate::sys::ready::Interest;
+use crate::sys::ready::{Interest, Ready};
 use crate::sys::{Errno, clock, quit};
 
 /// The exit status of a worker that ran out of descriptors or memory: more workers would not help.
@@ -94,6 +94,22 @@ impl Worker {
         hold(pool.hold_us);
         self.served += 1;
         if pool.requests == Some(self.served) {
+            self.report(Report::Retiring);
+        }
+    }
+
+    /// Answers the datagrams that are there.
+    pub(in crate::server) fn answer(
+        &mut self,
+        port: &mut Port,
+        buffers: &mut Buffers,
+        pool: super::Pool,
+    ) {
+        while port.turn(Ready::READ, clock::now(), buffers) == Next::Again {}
+        hold(pool.hold_us);
+        let before = std::mem::replace(&mut self.served, port.counts().received);
+        // Asked once, when the limit is passed.
+        if pool.requests.is_some_and(|limit| before < limit && limit <= self.served) {
             self.report(Report::Retiring);
         }
     }

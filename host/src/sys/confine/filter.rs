@@ -13,9 +13,9 @@ use libc::{
     SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_ioctl, SYS_lseek,
     SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_nanosleep,
     SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_read,
-    SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_restart_syscall, SYS_rt_sigaction,
-    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile, SYS_sendmsg, SYS_sendto,
-    SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
+    SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_restart_syscall, SYS_rt_sigaction,
+    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile, SYS_sendmmsg, SYS_sendmsg,
+    SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
 };
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -25,13 +25,15 @@ use seccompiler::{
 };
 
 /// Whatever their arguments are.
-const ALWAYS: [c_long; 47] = [
+const ALWAYS: [c_long; 49] = [
     // Serving: what is open is read, written, waited for and closed.
     SYS_accept4,
     SYS_recvfrom,
     SYS_recvmsg,
+    SYS_recvmmsg,
     SYS_sendto,
     SYS_sendmsg,
+    SYS_sendmmsg,
     SYS_shutdown,
     SYS_getsockopt,
     SYS_getsockname,

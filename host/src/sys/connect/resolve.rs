@@ -23,7 +23,7 @@ use crate::sys::clock;
 ///
 /// # Errors
 /// What the resolver says; `ETIMEDOUT`.
-pub(super) fn resolve_within(at: &HostPort, deadline: Instant) -> Result<Vec<SocketAddr>> {
+pub fn resolve_within(at: &HostPort, deadline: Instant) -> Result<Vec<SocketAddr>> {
     // Only a name has to be asked for.
     if let Some(literal) = literal(at)? {
         return Ok(vec![literal]);

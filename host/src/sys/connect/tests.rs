@@ -25,7 +25,7 @@ fn deaf() -> (OwnedFd, Address) {
     let fd = new_socket(&any).unwrap();
     bind(fd.as_raw_fd(), &any).unwrap();
     let name = getsockname::<SockaddrStorage>(fd.as_raw_fd()).unwrap();
-    (fd, address_of(&name).unwrap())
+    (fd, address_of(&name, Transport::Stream).unwrap())
 }
 
 fn socket_address(address: &Address) -> SocketAddr {
@@ -123,11 +123,15 @@ fn a_zone_is_an_interface() {
 fn socket_names_print_as_addresses() {
     for text in ["tcp:127.0.0.1:80", "tcp:[::1]:80"] {
         let name = SockaddrStorage::from(socket_address(&address(text)));
-        assert_eq!(address_of(&name), Some(address(text)));
+        assert_eq!(address_of(&name, Transport::Stream), Some(address(text)));
     }
     // The first interface of every host.
     let Address::Tcp(of_a_link) = address("tcp:[fe80::1%lo]:80") else { panic!("tcp") };
-    let names: Vec<_> = resolve(&of_a_link).unwrap().iter().filter_map(address_of).collect();
+    let names: Vec<_> = resolve(&of_a_link)
+        .unwrap()
+        .iter()
+        .filter_map(|name| address_of(name, Transport::Stream))
+        .collect();
     assert_eq!(names, [address("tcp:[fe80::1%lo]:80")]);
     for text in ["unix:/some/path", "unix:@some-name"] {
         let at = match address(text) {
@@ -138,6 +142,6 @@ fn socket_names_print_as_addresses() {
         let at = at.unwrap();
         // SAFETY: the pointer and the length are those of one address.
         let name = unsafe { SockaddrStorage::from_raw(at.as_ptr().cast(), Some(at.len())) };
-        assert_eq!(name.and_then(|name| address_of(&name)), Some(address(text)));
+        assert_eq!(name.and_then(|name| address_of(&name, Transport::Stream)), Some(address(text)));
     }
 }

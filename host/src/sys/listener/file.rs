@@ -27,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::clock;
 use crate::sys::connect::probe;
+use crate::sys::datagram;
 use crate::sys::file::folder_of;
 use crate::sys::poll::wait_for_input;
 use crate::sys::user::User;
@@ -129,11 +130,17 @@ fn default_mode() -> u32 {
 }
 
 impl Listener {
-    pub(super) fn bind_path(path: &Path, backlog: Backlog, access: Access) -> Result<Self> {
-        let address = Address::Unix(path.to_owned());
+    /// A stream socket with a backlog, or without one a datagram socket.
+    pub(super) fn bind_path(path: &Path, backlog: Option<Backlog>, access: Access) -> Result<Self> {
+        let (address, fd) = match backlog {
+            Some(_) => (Address::Unix(path.to_owned()), new_socket(AddressFamily::Unix)),
+            None => {
+                (Address::UnixDatagram(path.to_owned()), datagram::new_socket(AddressFamily::Unix))
+            }
+        };
         let failed = |errno| Error::new("listen on", &address, errno);
         let at = UnixAddr::new(path).map_err(failed)?;
-        let fd = new_socket(AddressFamily::Unix).map_err(failed)?;
+        let fd = fd.map_err(failed)?;
         let turn = Turn::take(path).map_err(|errno| {
             // Where no lock can be made no socket can be, and what is there is the reason that counts.
             let is_taken = path.symlink_metadata().is_ok();
@@ -147,15 +154,20 @@ impl Listener {
             bound => bound.map_err(failed)?,
         }
         let file = OwnedPath::at(path, std::process::id());
-        // Nothing can connect before it listens.
+        // Nothing can connect to a stream socket before it listens.
         let is_set = if access == Access::default() { Ok(()) } else { file.give_to(None, access) };
-        let listens = is_set.and_then(|()| listen(&fd, backlog).map_err(failed));
+        let listens = is_set.and_then(|()| match backlog {
+            Some(backlog) => listen(&fd, backlog).map_err(failed),
+            None => Ok(()),
+        });
         if let Err(error) = listens {
             let _ = remove_file(path);
             return Err(error);
         }
         drop(turn);
-        Ok(Self { fd, address, owner: Owner::Ours, owned_path: Some(file), unserved: Vec::new() })
+        let mut listener = Self::of(fd, address, Owner::Ours);
+        listener.owned_path = Some(file);
+        Ok(listener)
     }
 
     /// Gives the socket file to `user`, which may then connect to it; and remove it, where the folder

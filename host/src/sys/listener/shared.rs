@@ -1,11 +1,9 @@
 //! Listeners that several processes have: taken over, and copied.
 
-use std::os::fd::AsRawFd;
-
 use super::connect::{address_of, resolve};
 use super::{
     Address, Backlog, Error, HostPort, Listener, NO_PID, OwnedPath, Owner, RawFd, Result,
-    SockaddrStorage, set_flags, socket,
+    Transport, set_flags, socket,
 };
 
 impl Listener {
@@ -20,11 +18,11 @@ impl Listener {
         listener.owner = if own { Owner::Lent } else { Owner::Given };
         match (configured, &listener.address) {
             // The name that was given, not what it was resolved to.
-            (Address::Tcp(at), Address::Tcp(real)) => {
-                let host = at.host.clone();
-                listener.address = Address::Tcp(HostPort { host, port: real.port });
+            (Address::Tcp(_) | Address::Udp(_), Address::Tcp(_) | Address::Udp(_)) => {
+                let real = std::mem::replace(&mut listener.address, configured.clone());
+                listener.address.set_port_of(&real);
             }
-            (Address::Unix(path), _) if own => {
+            (Address::Unix(path) | Address::UnixDatagram(path), _) if own => {
                 listener.address = configured.clone();
                 listener.owned_path = Some(OwnedPath::at(path, NO_PID));
             }
@@ -42,19 +40,22 @@ impl Listener {
         let address = self.address.clone();
         let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
         set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
-        Ok(Self::of(fd, address, Owner::Given))
+        let mut copy = Self::of(fd, address, Owner::Given);
+        copy.membership.clone_from(&self.membership);
+        Ok(copy)
     }
 
     /// Whether its address is `address`, in any spelling or by name; port 0 is no address.
     pub fn is_at(&self, address: &Address) -> bool {
-        let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd());
-        let real = name.ok().and_then(|name| address_of(&name));
-        match (address, real) {
+        match (address, self.socket_address()) {
             // The resolver is not asked for a name that cannot be the address.
-            (Address::Tcp(at), Some(Address::Tcp(real))) if at.port == real.port => {
-                let real = Address::Tcp(real);
+            (Address::Tcp(at), Some(ref real @ Address::Tcp(HostPort { port, .. })))
+            | (Address::Udp(at), Some(ref real @ Address::Udp(HostPort { port, .. })))
+                if at.port == port =>
+            {
                 let found = resolve(at).unwrap_or_default();
-                found.iter().filter_map(address_of).any(|found| found.is_same(&real))
+                let mut found = found.iter().filter_map(|at| address_of(at, self.transport));
+                found.any(|found| found.is_same(real))
             }
             _ => self.address.is_same(address),
         }
@@ -63,8 +64,11 @@ impl Listener {
     /// Changes the backlog.
     ///
     /// # Errors
-    /// None that a listening socket could have.
+    /// None that a listening socket could have. A datagram socket has no backlog, and keeps what it has.
     pub fn set_backlog(&self, backlog: u32) -> Result<()> {
+        if self.transport == Transport::Datagram {
+            return Ok(());
+        }
         let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
         let backlog = Backlog::new(backlog).unwrap_or(Backlog::MAXCONN);
         socket::listen(&self.fd, backlog).map_err(Error::of("set the backlog of", &self.address))

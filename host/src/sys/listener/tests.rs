@@ -134,15 +134,6 @@ fn an_address_of_another_server_is_named() {
     assert!(error.to_string().starts_with("listen on tcp:192.0.2.1:0: "), "{error}");
 }
 
-#[test]
-fn datagram_addresses_are_refused() {
-    for text in ["udp:127.0.0.1:0", "unix-dgram:/nowhere"] {
-        let error = Listener::bind(&address(text), 16).unwrap_err();
-        let expected = format!("listen on {text}: this is a datagram address, not a stream");
-        assert_eq!(error.to_string(), expected);
-    }
-}
-
 /// None where this host has no IPv6.
 fn ipv6(text: &str) -> Option<Listener> {
     match Listener::bind(&address(text), 16) {
@@ -232,10 +223,15 @@ fn a_descriptor_that_is_no_socket_is_refused() {
 }
 
 #[test]
-fn a_socket_that_does_not_listen_for_streams_is_refused() {
-    let expected = "it is not a listening stream socket";
+fn a_socket_at_which_nothing_arrives_is_refused() {
+    let unbound = "it is bound to no address";
+    assert_eq!(refused(&foreign(AddressFamily::Inet, SockType::Datagram)), unbound);
+    assert_eq!(refused(&foreign(AddressFamily::Unix, SockType::Datagram)), unbound);
+    let connected = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    connected.connect("127.0.0.1:9").unwrap();
+    assert_eq!(refused(&OwnedFd::from(connected)), "it is connected to one client");
+    let expected = "it is neither a listening stream socket nor a datagram socket";
     assert_eq!(refused(&foreign(AddressFamily::Inet, SockType::Stream)), expected);
-    assert_eq!(refused(&foreign(AddressFamily::Inet, SockType::Datagram)), expected);
     let packets = foreign(AddressFamily::Unix, SockType::SeqPacket);
     let name =
         UnixAddr::new_abstract(format!("windlass-test-{}", std::process::id()).as_bytes()).unwrap();

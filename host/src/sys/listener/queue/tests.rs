@@ -39,7 +39,9 @@ fn each_client_goes_to_one_of_those_that_wait() {
                         Accepted::Stream(stream) => told.send(stream.peer()).unwrap(),
                         Accepted::Empty => {}
                         Accepted::Closed => return,
-                        other @ Accepted::Exhausted(_) => panic!("{other:?}"),
+                        other @ (Accepted::Exhausted(_) | Accepted::Datagrams) => {
+                            panic!("{other:?}")
+                        }
                     }
                 }
             });

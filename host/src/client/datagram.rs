@@ -1,0 +1,248 @@
+//! Datagrams sent and listened to: what `score` and `cast` have in common.
+
+pub mod cast;
+#[cfg(feature = "cli")]
+pub mod score;
+mod talk;
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+pub use talk::talk;
+use tracing::{info, warn};
+use windlass_core::time::Instant;
+
+use crate::addr::{Address, Transport};
+use crate::error::{Error, Result};
+use crate::printable::printable;
+use crate::reactor::{Context, Event, EventLoop, Watch};
+use crate::standard;
+use crate::sys::connect::resolve_within;
+use crate::sys::datagram::batch::Batch;
+use crate::sys::datagram::{self, Datagrams, Peer, group};
+use crate::sys::listener::{Group, Listener};
+use crate::sys::ready::Interest;
+use crate::sys::{Errno, Signal, clock, poll, signals};
+
+/// How datagrams get where they go.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    /// The interface that they leave by, by its name.
+    pub interface: Option<String>,
+    /// Broadcast addresses are allowed.
+    pub broadcast: bool,
+    /// How many routers they may pass; otherwise what the system has: 1 for groups.
+    pub ttl: Option<u8>,
+}
+
+/// Which datagrams are listened to.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// Where.
+    pub address: Address,
+    /// The group to join.
+    pub group: Option<IpAddr>,
+    /// The interface, by its name: of the group, or without one, of the socket.
+    pub interface: Option<String>,
+    /// End after so many that were shown.
+    pub count: Option<u64>,
+}
+
+/// A socket to send with, and where to.
+struct Sender {
+    socket: Datagrams,
+    /// `None`: it is connected.
+    to: Option<SocketAddr>,
+    address: Address,
+}
+
+impl Sender {
+    fn open(address: &Address, route: &Route, deadline: Instant) -> Result<Self> {
+        let failed = |errno| Error::new("send to", address, errno);
+        let Address::Udp(at) = address else {
+            let socket = datagram::connect(address, deadline)?;
+            return Ok(Self { socket, to: None, address: address.clone() });
+        };
+        // Of several addresses of a name the first: nothing would say which of them heard it.
+        let to = resolve_within(at, deadline)?.first().copied();
+        let to = to.ok_or_else(|| failed(Errno::EADDRNOTAVAIL))?;
+        let socket = datagram::open(to).map_err(failed)?;
+        if route.broadcast {
+            datagram::allow_broadcast(&socket).map_err(failed)?;
+        }
+        if let Some(name) = &route.interface {
+            let by = |errno| Error::new("send by interface", printable(name), errno);
+            if group::is_group(to.ip()) {
+                let number = group::interface(name).map_err(by)?;
+                group::send_by(&socket, to.ip(), number).map_err(by)?;
+            } else {
+                datagram::bind_to_device(&socket, name).map_err(by)?;
+            }
+        }
+        if let Some(ttl) = route.ttl {
+            let set =
+                if group::is_group(to.ip()) { group::set_ttl } else { group::set_unicast_ttl };
+            set(&socket, to.ip(), ttl).map_err(failed)?;
+        }
+        Ok(Self { socket, to: Some(to), address: address.clone() })
+    }
+
+    /// Sends one datagram; waits for room, if there is none.
+    fn send(&self, datagram: &[u8]) -> Result<()> {
+        loop {
+            let sent = match self.to {
+                Some(to) => self.socket.send_to(datagram, to),
+                None => self.socket.send(datagram),
+            };
+            let error = match sent {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    // A queue below the socket may be full (ENOBUFS), and the socket says that it has room.
+                    let soon = clock::now().after(1_000);
+                    poll::wait(self.socket.as_fd(), Interest::WRITE, None, Some(soon));
+                    continue;
+                }
+                Err(errno) => Error::new("send to", &self.address, errno),
+            };
+            return Err(match sent {
+                Err(Errno::EACCES) => error.and("a broadcast address takes --broadcast"),
+                Err(Errno::EMSGSIZE) => error.and(format!("it has {} bytes", datagram.len())),
+                _ => error,
+            });
+        }
+    }
+}
+
+/// The state of [`listen`].
+struct Ear<F> {
+    batch: Batch,
+    socket: Listener,
+    left: Option<u64>,
+    show: F,
+    dropped: Dropped,
+    outcome: Result<()>,
+}
+
+/// Datagrams that were not shown.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+struct Dropped {
+    /// They were not of the protocol, or too long.
+    malformed: u64,
+    /// This program was too slow (`SO_RXQ_OVFL`).
+    overflow: u64,
+}
+
+/// Datagrams received in one call.
+const BATCH: usize = 64;
+
+/// Listens, and prints what `show` makes of each datagram, until a signal comes or enough were shown. What
+/// `show` refuses is counted, and told once a second. `room` is the longest datagram that is taken, in bytes.
+///
+/// # Errors
+/// The socket cannot be opened, there is no such group or interface, or standard output fails.
+fn listen<F>(what: &Listening, room: usize, show: F) -> Result<()>
+where
+    F: FnMut(&Peer, &[u8]) -> Option<String> + 'static,
+{
+    let mut events = EventLoop::new()?;
+    // Before there is a socket file, so that an end at any moment takes it away.
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        if !signals::is_ignored(signal) {
+            events.signal(signal, |_: &mut Ear<F>, cx, _| cx.exit())?;
+        }
+    }
+    let socket = open(what)?;
+    let watched = socket.as_fd().try_clone_to_owned();
+    let watched = watched.map_err(Error::of("listen on", socket.address()))?;
+    events.add(watched, Watch::READ, |_, ear, cx, event| {
+        if matches!(event, Event::Ready(_)) {
+            ear.hear(cx);
+        }
+    })?;
+    let mut told = Dropped::default();
+    events.every(Duration::from_secs(1), move |ear, _| ear.look_after(&mut told));
+    let group = socket.group().map(|group| format!(", in the group {group}"));
+    standard::tell(&format!("listening {}{}\n", socket.address(), group.unwrap_or_default()));
+    let mut ear = Ear {
+        batch: Batch::new(BATCH, room),
+        socket,
+        left: what.count,
+        show,
+        dropped: Dropped::default(),
+        outcome: Ok(()),
+    };
+    events.run(&mut ear)?;
+    ear.look_after(&mut told.clone());
+    ear.outcome
+}
+
+/// A group that is given, or that the address is one of, is joined.
+fn open(what: &Listening) -> Result<Listener> {
+    let own = what.address.socket_addr().map(|at| at.ip()).filter(|&ip| group::is_group(ip));
+    let Some(address) = what.group.or(own) else {
+        if what.address.transport() != Some(Transport::Datagram) {
+            let why = "this is not the address of a datagram socket";
+            return Err(Error::new("listen on", &what.address, why));
+        }
+        let socket = Listener::bind(&what.address, 1)?;
+        if let Some(name) = &what.interface {
+            datagram::bind_to_device(&socket, name)
+                .map_err(Error::of("listen on interface", printable(name)))?;
+        }
+        return Ok(socket);
+    };
+    Listener::bind_member(&what.address, Group { address, interface: what.interface.clone() })
+}
+
+impl<F: FnMut(&Peer, &[u8]) -> Option<String>> Ear<F> {
+    fn hear(&mut self, cx: &mut Context<Self>) {
+        match self.batch.receive(&self.socket) {
+            Ok(_) => {}
+            Err(Errno::EAGAIN | Errno::EINTR) => return,
+            Err(errno) => {
+                self.outcome = Err(Error::new("receive on", self.socket.address(), errno));
+                cx.exit();
+                return;
+            }
+        }
+        self.dropped.overflow = self.batch.overflow().into();
+        let mut text = String::new();
+        for received in self.batch.iter_mut() {
+            if self.left == Some(0) {
+                break;
+            }
+            let line = (!received.cut).then(|| (self.show)(received.peer, received.datagram()));
+            match line.flatten() {
+                Some(line) => {
+                    text.push_str(&line);
+                    self.left = self.left.map(|left| left - 1);
+                }
+                None => self.dropped.malformed += 1,
+            }
+        }
+        if !text.is_empty() {
+            self.outcome = standard::print(&text);
+        }
+        if self.outcome.is_err() || self.left == Some(0) {
+            cx.exit();
+        }
+    }
+}
+
+impl<F> Ear<F> {
+    /// Once a second: what was dropped since is told, and a group is joined again when its interface came back.
+    fn look_after(&mut self, told: &mut Dropped) {
+        if *told != self.dropped {
+            let malformed = self.dropped.malformed - told.malformed;
+            let overflow = self.dropped.overflow.wrapping_sub(told.overflow);
+            warn!(malformed, overflow, "datagrams were dropped");
+            *told = self.dropped;
+        }
+        if self.socket.renew_membership()
+            && let Some(group) = self.socket.group()
+        {
+            info!("joined {group} again");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Lines of text to a multicast group, and from one.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use super::{Listening, Route, Sender, listen as hear};
+use crate::addr::{Address, HostPort};
+use crate::error::{Error, Result};
+use crate::printable::printable_bytes;
+use crate::reactor::EventLoop;
+use crate::sys::datagram::UDP_MAX;
+use crate::sys::{Signal, clock, signals};
+
+/// The group and the port that the notes have, where none is named.
+pub const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 0, 0, 2), 9000);
+
+/// The text that the notes send: its `%d` is the number of the datagram, from 0 on.
+pub const TEXT: &str = "itcast %d\n";
+
+/// How long a name may take to be resolved, in microseconds.
+const RESOLVE_US: u64 = 10_000_000;
+
+/// A text with one number in it at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    before: Vec<u8>,
+    /// What is behind the number; `None` if it has none.
+    behind: Option<Vec<u8>>,
+}
+
+impl Text {
+    /// Reads a text in which `%d` stands for the number, `%%` for `%`, and `\n`, `\t`, `\\` for what they are
+    /// in C.
+    ///
+    /// # Errors
+    /// What else is behind a `%` or a `\`, or a second number.
+    pub fn parse(text: &str) -> std::result::Result<Self, &'static str> {
+        let (mut parsed, mut chars) = (Self { before: Vec::new(), behind: None }, text.chars());
+        while let Some(char) = chars.next() {
+            let char = match (char, if matches!(char, '%' | '\\') { chars.next() } else { None }) {
+                ('%', Some('d')) if parsed.behind.is_none() => {
+                    parsed.behind = Some(Vec::new());
+                    continue;
+                }
+                ('%', Some('d')) => return Err("a text has one number (%d) at most"),
+                ('%', Some('%')) => '%',
+                ('%', _) => return Err("behind % comes d, for the number, or another %"),
+                ('\\', Some('n')) => '\n',
+                ('\\', Some('t')) => '\t',
+                ('\\', Some('\\')) => '\\',
+                ('\\', _) => return Err("behind \\ comes n, t or another \\"),
+                (char, _) => char,
+            };
+            let to = parsed.behind.as_mut().unwrap_or(&mut parsed.before);
+            to.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        Ok(parsed)
+    }
+
+    /// The text with a number.
+    fn with(&self, number: u64) -> Vec<u8> {
+        let mut text = self.before.clone();
+        if let Some(behind) = &self.behind {
+            text.extend_from_slice(number.to_string().as_bytes());
+            text.extend_from_slice(behind);
+        }
+        text
+    }
+}
+
+/// Sends `text` to a group each `interval`, `count` times or until a signal comes.
+///
+/// # Errors
+/// It is not the address of a group; there is no such interface or no route.
+pub fn send(
+    to: &HostPort,
+    text: &Text,
+    route: &Route,
+    interval: Duration,
+    count: Option<u64>,
+) -> Result<()> {
+    let address = Address::Udp(to.clone());
+    if !address.socket_addr().is_some_and(|at| at.ip().is_multicast()) {
+        return Err(Error::new("send to", address, "it is not the address of a multicast group"));
+    }
+    let sender = Sender::open(&address, route, clock::now().after(RESOLVE_US))?;
+    let mut events = EventLoop::new()?;
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        if !signals::is_ignored(signal) {
+            events.signal(signal, |_: &mut (u64, Result<()>), cx, _| cx.exit())?;
+        }
+    }
+    let text = text.clone();
+    let next = move |(number, outcome): &mut (u64, Result<()>)| {
+        if count.is_none_or(|count| *number < count) && outcome.is_ok() {
+            *outcome = sender.send(&text.with(*number));
+            *number += 1;
+        }
+        outcome.is_err() || count.is_some_and(|count| *number >= count)
+    };
+    let mut state = (0, Ok(()));
+    // The first one at once.
+    if !next(&mut state) {
+        events.every(interval, move |state, cx| {
+            if next(state) {
+                cx.exit();
+            }
+        });
+        events.run(&mut state)?;
+    }
+    state.1
+}
+
+/// Prints each datagram that arrives, a line each.
+///
+/// # Errors
+/// The socket cannot be opened, there is no such group or interface, or standard output fails.
+pub fn listen(what: &Listening) -> Result<()> {
+    hear(what, UDP_MAX, |_, datagram| {
+        let text = datagram.strip_suffix(b"\n").unwrap_or(datagram);
+        Some(format!("{}\n", printable_bytes(text)))
+    })
+}
+
+/// Where the notes have the group.
+pub fn default_group() -> HostPort {
+    let (group, port) = GROUP;
+    HostPort { host: IpAddr::from(group).to_string(), port }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_stands_where_the_text_says() {
+        for (text, number, sent) in [
+            (TEXT, 7, "itcast 7\n"),
+            (r"itcast %d\n", 0, "itcast 0\n"),
+            ("no number", 5, "no number"),
+            ("%d", 12, "12"),
+            (r"100%% of %d\t\\", 3, "100% of 3\t\\"),
+            ("", 1, ""),
+        ] {
+            assert_eq!(Text::parse(text).unwrap().with(number), sent.as_bytes(), "{text}");
+        }
+        for wrong in ["%s", "%", "%d %d", r"\x", "\\", "%5d"] {
+            assert!(Text::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

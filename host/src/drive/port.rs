@@ -1,0 +1,197 @@
+//! A port: a bound datagram socket, and the responder that answers what arrives there.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tracing::{info, warn};
+use windlass_core::fault::Fault;
+use windlass_core::responder::{Responder, Response};
+use windlass_core::time::Instant;
+
+use super::buffers::Buffers;
+use super::files::Answer;
+use super::rules::RulesId;
+use super::turns::{Next, Turns};
+use crate::sys::Errno;
+use crate::sys::datagram::Peer;
+use crate::sys::datagram::batch::Sent;
+use crate::sys::listener::Listener;
+use crate::sys::ready::{Interest, Ready};
+
+/// A bound datagram socket and its responder. Unlike a connection it has no end of its own: it answers until
+/// it is told to [`drain`](Turns::drain).
+pub struct Port {
+    socket: Listener,
+    responder: Box<dyn Responder<Peer> + Send>,
+    /// The last batch left something, or an event said that there is something.
+    readable: bool,
+    draining: bool,
+    counts: Counts,
+    /// As much as was told.
+    told: Counts,
+    told_at: Option<Instant>,
+    /// When to look whether it is still in its group, if it is in one.
+    renew_at: Option<Instant>,
+}
+
+/// What became of the datagrams of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// They were received whole.
+    pub received: u64,
+    /// Their replies have left.
+    pub replied: u64,
+    /// They were not of the protocol.
+    pub malformed: u64,
+    /// They were longer than a datagram of the service can be, and were dropped.
+    pub too_long: u64,
+    /// Their replies found no room, or no way.
+    pub lost: u64,
+    /// The kernel dropped them: this program was too slow.
+    pub overflow: u64,
+}
+
+/// Batches in one turn, before the others have theirs.
+const BATCHES: usize = 4;
+
+/// Microseconds between two lines about datagrams that were dropped, and between two looks at the group.
+const SECOND_US: u64 = 1_000_000;
+
+impl Port {
+    /// Answers with `responder` what arrives at `socket`, which is a datagram socket.
+    pub fn new(socket: Listener, responder: Box<dyn Responder<Peer> + Send>) -> Self {
+        Self {
+            socket,
+            responder,
+            readable: true,
+            draining: false,
+            counts: Counts::default(),
+            told: Counts::default(),
+            told_at: None,
+            renew_at: None,
+        }
+    }
+
+    /// What became of the datagrams so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Once a second: a group whose interface went away and came back is joined again.
+    fn renew(&mut self, now: Instant) {
+        if self.socket.group().is_none() || self.renew_at.is_some_and(|at| now < at) {
+            return;
+        }
+        if self.socket.renew_membership()
+            && let Some(group) = self.socket.group()
+        {
+            info!("joined {group} again");
+        }
+        self.renew_at = Some(now.after(SECOND_US));
+    }
+
+    /// Answers one batch.
+    fn answer(&mut self, now: Instant, buffers: &mut Buffers) {
+        let batch = buffers.batch();
+        match batch.receive(&self.socket) {
+            Ok(_) => self.readable = batch.is_full(),
+            Err(Errno::EINTR) => return,
+            // `EAGAIN`. Anything else is about the network: it is tried again when there is something.
+            Err(_) => {
+                self.readable = false;
+                return;
+            }
+        }
+        for received in batch.iter_mut() {
+            self.counts.received += 1;
+            if received.cut {
+                self.counts.too_long += 1;
+                continue;
+            }
+            match self.responder.datagram(now, received.peer, received.buf, received.len) {
+                Response::Reply(len) => received.reply(len),
+                Response::NoReply => {}
+                Response::Malformed(_) => self.counts.malformed += 1,
+            }
+        }
+        let Sent { sent, lost, .. } = batch.reply(&self.socket);
+        self.counts.replied += sent;
+        self.counts.lost += lost;
+        self.counts.overflow = batch.overflow().into();
+    }
+
+    /// Says what was dropped, once a second at most.
+    fn tell(&mut self, now: Instant) {
+        if self.is_told() || self.told_at.is_some_and(|at| now.since(at) < SECOND_US) {
+            return;
+        }
+        let since = |of: fn(&Counts) -> u64| of(&self.counts).saturating_sub(of(&self.told));
+        let (malformed, too_long) = (since(|it| it.malformed), since(|it| it.too_long));
+        let (lost, overflow) = (since(|it| it.lost), since(|it| it.overflow));
+        warn!(malformed, too_long, lost, overflow, "datagrams were dropped");
+        (self.told, self.told_at) = (self.counts, Some(now));
+    }
+
+    fn is_told(&self) -> bool {
+        let dropped = |it: &Counts| (it.malformed, it.too_long, it.lost, it.overflow);
+        dropped(&self.counts) == dropped(&self.told)
+    }
+}
+
+impl Turns for Port {
+    fn note(&mut self, ready: Ready) {
+        self.readable |= ready.any();
+    }
+
+    fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
+        self.note(ready);
+        let mut left = BATCHES;
+        while self.readable && left > 0 {
+            left -= 1;
+            self.answer(now, buffers);
+        }
+        self.tell(now);
+        self.renew(now);
+        match (self.readable, self.draining) {
+            (false, true) => {
+                let Counts { received, replied, malformed, too_long, lost, overflow } = self.counts;
+                info!(received, replied, malformed, too_long, lost, overflow, "the port is closed");
+                Next::Closed(Ok(()))
+            }
+            (true, false) if buffers.reports_while_ready() => Next::Wait(Interest::READ),
+            (true, _) => Next::Again,
+            (false, false) => Next::Wait(Interest::READ),
+        }
+    }
+
+    /// When there is something to say that waits for its second to be over, or the group to look at.
+    fn deadline(&self, _: &Buffers) -> Option<Instant> {
+        let tell_at = self.told_at.filter(|_| !self.is_told()).map(|at| at.after(SECOND_US));
+        tell_at.into_iter().chain(self.renew_at).min()
+    }
+
+    fn look_every_us(&self, _: &Buffers) -> Option<u64> {
+        None
+    }
+
+    fn set_rules(&mut self, _: RulesId) {}
+
+    fn drain(&mut self) -> bool {
+        (self.draining, self.readable) = (true, true);
+        true
+    }
+
+    fn came(&mut self, _: Answer) {}
+
+    fn abort(&mut self, _: Fault) {
+        self.drain();
+    }
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

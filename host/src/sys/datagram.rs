@@ -1,0 +1,105 @@
+//! Datagram sockets: what a socket is told before it is used. [`batch`] moves the datagrams.
+
+pub mod batch;
+mod client;
+pub mod group;
+mod peer;
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike,
+    SockaddrStorage, sockopt,
+};
+
+pub use client::{Datagrams, connect, open};
+pub use peer::Peer;
+
+/// The longest datagram of UDP over IPv4, in bytes: 65,535 less the headers. IPv6 takes 20 more.
+pub const UDP_MAX: usize = 65_507;
+
+/// A datagram socket of a family, nonblocking, close-on-exec.
+pub(super) fn new_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socket::socket(family, SockType::Datagram, flags, None::<SockProtocol>)
+}
+
+/// A socket bound to an internet address.
+///
+/// `shared` sets `SO_REUSEADDR`, so that several programs receive from one group. Without it a second server
+/// on a port is an error: with it, the last one would take all that is sent to one host.
+pub(super) fn bind_inet(at: &SockaddrStorage, shared: bool) -> nix::Result<OwnedFd> {
+    let family = at.family().unwrap_or(AddressFamily::Inet);
+    let fd = new_socket(family)?;
+    if family == AddressFamily::Inet6 {
+        socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
+    if shared {
+        socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    }
+    socket::bind(fd.as_raw_fd(), at)?;
+    tell_destinations(&fd, family)?;
+    group::only_joined(&fd, family)?;
+    Ok(fd)
+}
+
+/// Each datagram comes with the address that it was sent to, so that its reply leaves from there, and with
+/// the number of those that the kernel had to drop.
+pub(super) fn tell_destinations(fd: &impl AsFd, family: AddressFamily) -> nix::Result<()> {
+    match family {
+        AddressFamily::Inet => socket::setsockopt(fd, sockopt::Ipv4PacketInfo, &true)?,
+        AddressFamily::Inet6 => socket::setsockopt(fd, sockopt::Ipv6RecvPacketInfo, &true)?,
+        _ => {}
+    }
+    socket::setsockopt(fd, sockopt::RxqOvfl, &1)
+}
+
+/// The family of a socket.
+pub(super) fn family_of(fd: &impl AsFd) -> Option<AddressFamily> {
+    let name = socket::getsockname::<SockaddrStorage>(fd.as_fd().as_raw_fd()).ok()?;
+    name.family()
+}
+
+/// Whether something can be sent to this socket: it has a port, or a name.
+pub(super) fn is_bound(fd: &impl AsFd) -> bool {
+    let Ok(name) = socket::getsockname::<SockaddrStorage>(fd.as_fd().as_raw_fd()) else {
+        return false;
+    };
+    let ports = [
+        name.as_sockaddr_in().map(SockaddrIn::port),
+        name.as_sockaddr_in6().map(SockaddrIn6::port),
+    ];
+    let unix = name.as_unix_addr();
+    let is_named = unix.is_some_and(|at| at.path().is_some() || at.as_abstract().is_some());
+    is_named || ports.into_iter().flatten().any(|port| port != 0)
+}
+
+/// Allows to send to broadcast addresses (`SO_BROADCAST`).
+///
+/// # Errors
+/// None that a datagram socket could have.
+pub fn allow_broadcast(fd: &impl AsFd) -> nix::Result<()> {
+    socket::setsockopt(fd, sockopt::Broadcast, &true)
+}
+
+/// Sends and receives on one interface only (`SO_BINDTODEVICE`): also where no route leads there.
+///
+/// # Errors
+/// `ENODEV`: there is no such interface. `EPERM`: another was set before, and this process is not root.
+pub fn bind_to_device(fd: &impl AsFd, interface: &str) -> nix::Result<()> {
+    socket::setsockopt(fd, sockopt::BindToDevice, &interface.into())
+}
+
+/// What went wrong with something that was sent before, if anything did (`SO_ERROR`): `ECONNREFUSED` of a
+/// connected socket, where nothing has the address of its peer.
+pub fn pending_error(fd: &impl AsFd) -> Option<Errno> {
+    match socket::getsockopt(fd, sockopt::SocketError) {
+        Ok(0) => None,
+        Ok(errno) => Some(Errno::from_raw(errno)),
+        Err(errno) => Some(errno),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Sockets of clients: one that talks to one peer, and one that sends to anything.
+
+use std::fs::remove_file;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, UnixAddr};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
+use windlass_core::time::Instant;
+
+use super::{Peer, group, new_socket};
+use crate::addr::Address;
+use crate::error::{Error, Result};
+use crate::sys::connect::resolve_within;
+
+/// A socket that sends and receives datagrams, one in each call. Dropping it closes it, and removes the
+/// socket file that it made to be answered at.
+#[derive(Debug)]
+pub struct Datagrams {
+    fd: OwnedFd,
+    /// The file of this end, a Unix socket.
+    own: Option<PathBuf>,
+}
+
+/// A socket that talks to the peer at `address` alone: what others send does not arrive, and a peer that is
+/// not there is an error.
+///
+/// The socket of a Unix peer has a name of its own, beside the peer's, so that it can be answered.
+///
+/// # Errors
+/// The name is unknown; nothing is at the path; it is not the address of a datagram socket.
+pub fn connect(address: &Address, deadline: Instant) -> Result<Datagrams> {
+    let failed = |errno| Error::new("connect to", address, errno);
+    match address {
+        Address::Udp(at) => {
+            let mut why = Errno::EADDRNOTAVAIL;
+            for candidate in resolve_within(at, deadline)? {
+                match connect_inet(candidate) {
+                    Ok(fd) => return Ok(Datagrams { fd, own: None }),
+                    Err(errno) => why = errno,
+                }
+            }
+            Err(failed(why))
+        }
+        Address::UnixDatagram(path) => connect_unix(path).map_err(failed),
+        Address::Tcp(_) | Address::Unix(_) | Address::UnixAbstract(_) | Address::Fd(_) => {
+            Err(Error::new("connect to", address, "this is not the address of a datagram socket"))
+        }
+    }
+}
+
+/// A socket that sends to any address of the family of `to`.
+///
+/// # Errors
+/// `EMFILE`, `ENFILE`; no IPv6 on this host.
+pub fn open(to: SocketAddr) -> nix::Result<Datagrams> {
+    let family = if to.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = new_socket(family)?;
+    group::only_joined(&fd, family)?;
+    Ok(Datagrams { fd, own: None })
+}
+
+fn connect_inet(at: SocketAddr) -> nix::Result<OwnedFd> {
+    let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = new_socket(family)?;
+    socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(at))?;
+    Ok(fd)
+}
+
+fn connect_unix(path: &Path) -> nix::Result<Datagrams> {
+    let fd = new_socket(AddressFamily::Unix)?;
+    // Before this end has a file: without a peer there is nothing to remove.
+    socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let mut socket = Datagrams { fd, own: None };
+    // An address in the abstract name space needs no file and no cleaning up, but an answer to it passes no
+    // border of network namespaces, and a server in another one could not answer.
+    for nth in 0..u16::MAX {
+        let mut own = path.as_os_str().to_owned();
+        own.push(format!(".{}.{nth}", std::process::id()));
+        let at = UnixAddr::new(Path::new(&own))?;
+        match socket::bind(socket.fd.as_raw_fd(), &at) {
+            Ok(()) => {
+                socket.own = Some(own.clone().into());
+                // The server may be of another user. It is connected: nothing else can send to it.
+                let mode = Mode::from_bits_truncate(0o666);
+                fchmodat(AT_FDCWD, own.as_os_str(), mode, FchmodatFlags::FollowSymlink)?;
+                return Ok(socket);
+            }
+            // Left behind by a process of the same id that was killed.
+            Err(Errno::EADDRINUSE) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::EADDRINUSE)
+}
+
+impl Datagrams {
+    /// Sends one datagram to the peer that it is connected to. False: there is no room for it now.
+    ///
+    /// # Errors
+    /// `ECONNREFUSED`: the peer is not there. `EMSGSIZE`: it is longer than a datagram can be.
+    pub fn send(&self, datagram: &[u8]) -> nix::Result<bool> {
+        is_sent(|| socket::send(self.fd.as_raw_fd(), datagram, FLAGS))
+    }
+
+    /// Sends one datagram to `to`. False: there is no room for it now.
+    ///
+    /// # Errors
+    /// `EACCES`: a broadcast address, and broadcast is not allowed. `ENETUNREACH`: no route. `EMSGSIZE`.
+    pub fn send_to(&self, datagram: &[u8], to: SocketAddr) -> nix::Result<bool> {
+        let to = SockaddrStorage::from(to);
+        is_sent(|| socket::sendto(self.fd.as_raw_fd(), datagram, &to, FLAGS))
+    }
+
+    /// Receives one datagram; `None` when there is none. One that is longer than `buf` is cut.
+    ///
+    /// # Errors
+    /// `ECONNREFUSED`: what was sent before did not find the peer.
+    pub fn receive(&self, buf: &mut [u8]) -> nix::Result<Option<usize>> {
+        match socket::recv(self.fd.as_raw_fd(), buf, MsgFlags::MSG_DONTWAIT) {
+            Ok(len) => Ok(Some(len)),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Its own address.
+    pub fn name(&self) -> Option<Peer> {
+        let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd()).ok()?;
+        name.as_sockaddr_in()
+            .map(|at| Peer::from(SocketAddr::V4((*at).into())))
+            .or_else(|| name.as_sockaddr_in6().map(|at| SocketAddr::V6((*at).into()).into()))
+    }
+}
+
+const FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
+/// A datagram leaves whole, or not at all.
+fn is_sent(send: impl Fn() -> nix::Result<usize>) -> nix::Result<bool> {
+    loop {
+        match send() {
+            Ok(_) => return Ok(true),
+            Err(Errno::EAGAIN | Errno::ENOBUFS) => return Ok(false),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
+impl AsFd for Datagrams {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Datagrams {
+    fn drop(&mut self) {
+        if let Some(own) = &self.own {
+            let _ = remove_file(own);
+        }
+    }
+}

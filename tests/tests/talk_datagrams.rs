@@ -1,0 +1,147 @@
+//! `windlass talk` and `windlass time` with servers of datagrams.
+//!
+//! - Each line is a datagram, and each answer is printed, with foreign servers too.
+//! - A server that is not there, or does not answer, is a failure of one line.
+//! - The name that a Unix client takes to be answered at is gone afterwards.
+
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+
+use nix::sys::signal::Signal;
+use windlass_tests::{Feed, PATIENCE, windlass, within};
+
+/// A server that answers `count` datagrams in capitals.
+fn upper(count: usize) -> (String, JoinHandle<Vec<Vec<u8>>>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let address = format!("udp:{}", socket.local_addr().expect("a name"));
+    let serve = move || {
+        let mut heard = Vec::new();
+        let mut buf = vec![0; 0xffff];
+        for _ in 0..count {
+            let (len, from) = socket.recv_from(&mut buf).expect("receive");
+            heard.push(buf[..len].to_vec());
+            socket.send_to(&buf[..len].to_ascii_uppercase(), from).expect("send");
+        }
+        heard
+    };
+    (address, thread::spawn(serve))
+}
+
+#[test]
+fn each_line_is_a_datagram() {
+    let (address, server) = upper(4);
+    let feed = Feed::Pipe(b"hello\nworld\n\nlast".to_vec());
+    let outcome = windlass!("talk", &address).feed(feed).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, b"HELLO\nWORLD\n\nLAST");
+    let heard = server.join().expect("a server");
+    assert_eq!(heard, [&b"hello\n"[..], b"world\n", b"\n", b"last"]);
+}
+
+#[test]
+fn the_longest_line_is_one_datagram_and_a_longer_one_is_refused() {
+    let (address, server) = upper(1);
+    let mut line = vec![b'x'; 65_506];
+    line.push(b'\n');
+    let outcome = windlass!("talk", &address).feed(Feed::Pipe(line.clone())).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, line.to_ascii_uppercase());
+    assert_eq!(server.join().expect("a server"), [line.clone()]);
+    let (address, server) = upper(0);
+    for more in [1, 100_000] {
+        let mut line = vec![b'x'; 65_506 + more];
+        line.push(b'\n');
+        let outcome = windlass!("talk", &address).feed(Feed::Pipe(line)).run();
+        outcome.fails_with(1, &[&address]);
+    }
+    server.join().expect("a server");
+}
+
+#[test]
+fn many_lines_are_answered_in_time() {
+    const LINES: usize = 500;
+    let (address, server) = upper(LINES);
+    let text = "a line\n".repeat(LINES);
+    let outcome = windlass!("talk", &address).feed(Feed::Pipe(text.clone().into_bytes())).run();
+    outcome.succeeds();
+    assert_eq!(String::from_utf8(outcome.stdout).expect("text"), text.to_ascii_uppercase());
+    server.join().expect("a server");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told() {
+    let gone = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let address = format!("udp:{}", gone.local_addr().expect("a name"));
+    drop(gone);
+    let feed = || Feed::Pipe(b"hello\n".to_vec());
+    windlass!("talk", &address).feed(feed()).run().fails_with(1, &[&address, "refused"]);
+    windlass!("time", &address).run().fails_with(1, &[&address, "refused"]);
+    let nowhere = "unix-dgram:/nowhere/at/all";
+    windlass!("talk", nowhere).feed(feed()).run().fails_with(1, &[nowhere, "No such file"]);
+}
+
+#[test]
+fn a_server_that_is_silent_is_given_up() {
+    let silent = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let address = format!("udp:{}", silent.local_addr().expect("a name"));
+    let feed = Feed::Pipe(b"one\ntwo\n".to_vec());
+    let outcome = windlass!("talk", &address, "--timeout", "0.1").feed(feed).run();
+    outcome.fails_with(1, &["no answer to 2 of 2 datagrams"]);
+    windlass!("time", &address, "--timeout", "0.1").run().fails_with(1, &["no answer within"]);
+}
+
+#[test]
+fn the_time_is_asked_again_when_the_answer_is_lost() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let address = format!("udp:{}", socket.local_addr().expect("a name"));
+    let server = thread::spawn(move || {
+        let mut buf = [0; 10];
+        socket.recv_from(&mut buf).expect("the first question");
+        let (len, from) = socket.recv_from(&mut buf).expect("the second");
+        assert_eq!(len, 0);
+        socket.send_to(b"1795251751\n", from).expect("send");
+    });
+    let outcome = windlass!("time", &address).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, b"1795251751\n");
+    server.join().expect("a server");
+}
+
+fn names(folder: &Path) -> usize {
+    std::fs::read_dir(folder).expect("read").count()
+}
+
+#[test]
+fn a_unix_client_leaves_no_name_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("srv.socket");
+    let socket = UnixDatagram::bind(&path).expect("bind");
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let address = format!("unix-dgram:{}", path.display());
+    let server = thread::spawn(move || {
+        let mut buf = [0; 100];
+        let (len, from) = socket.recv_from(&mut buf).expect("receive");
+        let path = from.as_pathname().expect("a name");
+        socket.send_to(&buf[..len].to_ascii_uppercase(), path).expect("send");
+        socket
+    });
+    let outcome = windlass!("talk", &address).feed(Feed::Pipe(b"hello\n".to_vec())).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, b"HELLO\n");
+    assert_eq!(names(folder.path()), 1);
+    let _socket = server.join().expect("a server");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let fifo = folder.path().join("input");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let both = std::fs::File::options().read(true).write(true).open(&fifo).expect("open");
+        let talk = windlass!("talk", &address).feed(Feed::File(both)).start();
+        std::fs::remove_file(&fifo).expect("remove");
+        within(PATIENCE, "it has a name", || names(folder.path()) == 2);
+        assert_eq!(talk.end_by(signal), None, "it ends as the signal ends a program");
+        assert_eq!(names(folder.path()), 1);
+    }
+}
