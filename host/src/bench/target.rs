@@ -142,10 +142,10 @@ impl Drop for Target {
         process::terminate(self.pid);
         process::terminate(self.pid);
         // A program that started the server may have to clean up after it.
-        let patience = clock::now().after(2_000_000);
+        let deadline = clock::now().after(2_000_000);
         while self.is_wrapped()
             && matches!(self.child.try_wait(), Ok(None))
-            && clock::now() < patience
+            && clock::now() < deadline
         {
             poll::wait_for_input([None, None, None], Some(1_000));
         }

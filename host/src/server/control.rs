@@ -28,7 +28,7 @@ const CLIENTS_MAX: usize = 16;
 
 /// The connection of a client that sends nothing, or takes nothing of an answer, is closed after
 /// this time.
-const PATIENCE: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The longest line in bytes, without its end.
 const LINE_MAX: usize = 64;
@@ -62,7 +62,7 @@ pub(super) fn listen<S: 'static>(
             Ok(token) => {
                 cx.set_priority(token, Priority::Low);
                 if let Some(io) = cx.stream(token) {
-                    io.set_timeouts(Some(PATIENCE), Some(PATIENCE));
+                    io.set_timeouts(Some(IDLE_TIMEOUT), Some(IDLE_TIMEOUT));
                 }
             }
             Err(error) => debug!("a client of the control socket: {error}"),

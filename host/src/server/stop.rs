@@ -117,7 +117,7 @@ impl Stop {
 
     /// Changes the time that connections have after an order.
     #[cfg(feature = "supervise")]
-    pub(super) fn set_patience(&mut self, grace_us: u64, drain_us: u64) {
+    pub(super) fn set_grace(&mut self, grace_us: u64, drain_us: u64) {
         (self.grace_us, self.drain_us) = (grace_us, drain_us);
     }
 

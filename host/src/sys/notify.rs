@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::printable::printable;
 
 /// How long a message may take, in microseconds: a manager that is busy, or a host that is, catches up.
-const PATIENCE_US: u64 = 2_000_000;
+const TIMEOUT_US: u64 = 2_000_000;
 
 /// Where messages go.
 #[derive(Debug, PartialEq, Eq)]
@@ -131,7 +131,7 @@ fn send_all(fd: &OwnedFd, mut bytes: &[u8]) -> nix::Result<()> {
 }
 
 fn await_room(fd: &OwnedFd) -> nix::Result<()> {
-    let end = clock::now().after(PATIENCE_US);
+    let end = clock::now().after(TIMEOUT_US);
     loop {
         match wait(fd.as_fd(), Interest::WRITE, None, Some(end)) {
             Woken::Ready(_) => return Ok(()),

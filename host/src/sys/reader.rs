@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::printable::printable;
 
 /// How long a file may take, in microseconds.
-pub const PATIENCE_US: u64 = 5_000_000;
+pub const TIMEOUT_US: u64 = 5_000_000;
 
 /// The largest file that is read.
 const LARGEST: u64 = 64 << 20;
@@ -92,7 +92,7 @@ impl Reading {
     /// # Errors
     /// The file cannot be read, or takes too long.
     pub fn wait(mut self) -> Result<Vec<u8>> {
-        let until = clock::now().after(PATIENCE_US);
+        let until = clock::now().after(TIMEOUT_US);
         loop {
             if let Some(read) = self.take() {
                 return read;

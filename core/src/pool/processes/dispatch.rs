@@ -122,7 +122,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         }
     }
 
-    /// Patience with waiting, and the ends of rests.
+    /// Sheds connections that have waited too long, and ends pauses of workers.
     pub(super) fn look_at_conns(&mut self, now: Instant) {
         for entry in self.conns.0.as_mut() {
             if let Stage::Waiting { until } = entry.stage

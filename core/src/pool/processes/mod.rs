@@ -248,9 +248,9 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         wake
     }
 
-    /// From now on a worker that is replaced, and every worker when the pool stops, has so long to
+    /// From now on a worker that is replaced, and every worker when the pool stops, has this time to
     /// finish. A worker that was asked to end before keeps the time that it had then.
-    pub fn set_patience(&mut self, drain_us: u64, grace_us: u64) {
+    pub fn set_grace(&mut self, drain_us: u64, grace_us: u64) {
         (self.policy.drain_us, self.policy.grace_us) = (drain_us, grace_us);
     }
 
@@ -310,7 +310,7 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
         (slot.epoch == worker.epoch && slot.state.is_alive()).then_some(slot)
     }
 
-    /// Decides by the time what is no action: proofs, patience, whether too many are idle.
+    /// Updates by the time: workers that have proved themselves, waits, and whether too many are idle.
     fn look(&mut self, now: Instant) {
         self.look_at_breaker(now);
         self.look_at_conns(now);
@@ -321,8 +321,8 @@ impl<S: Memory<Slot>, C: Memory<ConnSlot>> Processes<S, C> {
     fn stop(&mut self, kill_at: Instant) {
         self.phase = Phase::Stopping { kill_at };
         for slot in self.slots.as_mut() {
-            if let State::Quitting { conn, kill_at: patience } = slot.state {
-                slot.state = State::Quitting { conn, kill_at: patience.min(kill_at) };
+            if let State::Quitting { conn, kill_at: earlier } = slot.state {
+                slot.state = State::Quitting { conn, kill_at: earlier.min(kill_at) };
             }
         }
         self.give_up_waiting();

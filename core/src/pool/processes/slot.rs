@@ -47,7 +47,7 @@ pub enum State {
     Quitting {
         /// What it has to finish, if the parent passed it.
         conn: Option<Conn>,
-        /// Its patience ends here.
+        /// It is killed at this time.
         kill_at: Instant,
     },
     /// It was killed and has not ended yet.

@@ -367,7 +367,7 @@ fn alternating_wakes_cost_a_handful_of_deadlines() {
     let mut table = table(Some(60 * SECOND));
     let (ours, peer) = Stream::pair().unwrap();
     // In even milliseconds it wants to be woken soon, in odd ones not at all: each time the long
-    // patience is armed anew, and each time a short wake comes before it.
+    // the idle timeout is armed again, and each time a short wake comes before it.
     let want = |last: Instant| match last.as_micros() / 1_000 % 2 {
         0 => Want { wake: Wake::At(last.after(1_000)), ..Want::READ },
         _ => Want::READ,

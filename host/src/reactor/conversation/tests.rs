@@ -133,7 +133,7 @@ fn a_close_for_a_timeout_closes() {
         pump(&mut events, &mut desk);
         assert_eq!(desk.news(), [text(StreamEvent::TimedOut(late))]);
         if late == Direction::Write {
-            // What is written when it is closed has the same patience once more.
+            // What is written when it is closed has the same timeout once more.
             assert_eq!(events.streams(), 1);
             pass(secs(1));
             pump(&mut events, &mut desk);

@@ -70,7 +70,7 @@ fn a_client_that_asks_in_time_stays_and_a_silent_one_is_cut() {
         let (answer, over) = heard(&mut lively);
         assert!(answer.starts_with("{\"version\":") && !over, "{answer}");
         assert_eq!(heard(&mut silent), (String::new(), second == 3), "second {second}");
-        NOW_US.set(NOW_US.get() + PATIENCE.as_micros() as u64 / 3 + 1);
+        NOW_US.set(NOW_US.get() + IDLE_TIMEOUT.as_micros() as u64 / 3 + 1);
         pump(&mut events, &mut asked);
     }
     assert_eq!((asked, events.streams()), (4, 1));
@@ -87,7 +87,7 @@ fn a_client_that_takes_no_answers_is_not_read_any_more_and_cut() {
     let before = asked;
     pump(&mut events, &mut asked);
     assert_eq!((asked, events.streams()), (before, 1), "the state is not asked for in vain");
-    NOW_US.set(NOW_US.get() + PATIENCE.as_micros() as u64 + 1);
+    NOW_US.set(NOW_US.get() + IDLE_TIMEOUT.as_micros() as u64 + 1);
     pump(&mut events, &mut asked);
     assert_eq!(events.streams(), 0);
 }

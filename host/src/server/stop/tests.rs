@@ -91,7 +91,7 @@ fn two_requests_at_once_are_two() {
 #[test]
 fn a_retiring_server_has_time_and_can_be_told_to_hurry() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
-    stop.set_patience(GRACE, 100 * GRACE);
+    stop.set_grace(GRACE, 100 * GRACE);
     assert_eq!(stop.longest_us(), 100 * GRACE);
     stop.retire(T0);
     assert!(stop.is_requested());

@@ -95,7 +95,7 @@ impl Supervised {
             error!(listener = %self.name(), "{error}");
         }
         let (drain_us, grace_us) = timeouts(&spec);
-        self.crew.pool.set_patience(drain_us, grace_us);
+        self.crew.pool.set_grace(drain_us, grace_us);
         (self.spec, self.offer, self.user, self.control) = (spec, offer, user, control);
         self.is_settled = false;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::reactor::{Context, Token, Watch};
 use crate::sys::process::{Child, SingleThreaded};
-use crate::sys::reader::{PATIENCE_US, Reading};
+use crate::sys::reader::{Reading, TIMEOUT_US};
 
 /// A process that reads.
 pub(super) struct Reader {
@@ -39,7 +39,7 @@ impl Reader {
             }
         });
         watched.inspect_err(|_| child.destroy())?;
-        let deadline = cx.after(Duration::from_micros(PATIENCE_US), late);
+        let deadline = cx.after(Duration::from_micros(TIMEOUT_US), late);
         Ok(Self { child, deadline, is_late: false, again: false })
     }
 }

@@ -242,7 +242,7 @@ impl Supervisor {
     /// The supervisor has as long to stop as the listener that has longest.
     pub(super) fn agree<'a>(&mut self, specs: &(impl Iterator<Item = &'a Spec> + Clone)) {
         let longest = |of: fn(&Spec) -> u64| specs.clone().map(of).max().unwrap_or(0);
-        self.state.stop.set_patience(longest(|spec| spec.grace_us), longest(|spec| spec.drain_us));
+        self.state.stop.set_grace(longest(|spec| spec.grace_us), longest(|spec| spec.drain_us));
     }
 
     /// Ends every process as the stop says: when it begins, and when it is to be faster than that.

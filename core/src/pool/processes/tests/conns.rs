@@ -102,7 +102,7 @@ fn a_full_channel_rests_its_worker_and_a_broken_one_ends_it() {
 }
 
 #[test]
-fn a_connection_that_no_worker_takes_is_shed_after_its_patience() {
+fn a_connection_that_no_worker_takes_is_shed_after_its_time() {
     let mut bench = Bench::<2, 1>::ready(fixed(1));
     let (conn, _) = bench.accept();
     bench.tell(Event::Returned { worker: worker(0, 1), conn });

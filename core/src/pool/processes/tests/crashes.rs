@@ -170,7 +170,7 @@ fn failed_starts_are_told_once_and_tried_again_later_and_later() {
 }
 
 #[test]
-fn patience_can_change_for_workers_that_are_asked_from_then_on() {
+fn the_grace_can_change_for_workers_that_are_asked_from_then_on() {
     let mut pool =
         Arrays::<2, 1>::in_arrays(Policy::fixed(1), Instant::ZERO).expect("a slot and one more");
     let worker = |slot| worker(slot, 1);
@@ -181,14 +181,14 @@ fn patience_can_change_for_workers_that_are_asked_from_then_on() {
     };
     polled(&mut pool, Action::Spawn { worker: worker(0), generation: 0 });
     pool.handle(Event::Ready(worker(0)), now);
-    pool.set_patience(70, 90);
+    pool.set_grace(70, 90);
     pool.handle(Event::Signal(Signal::Reload), now);
     assert_eq!(pool.generation(), 1);
     polled(&mut pool, Action::Spawn { worker: worker(1), generation: 1 });
     pool.handle(Event::Ready(worker(1)), now);
     polled(&mut pool, Action::Quit(worker(0)));
     assert_eq!(pool.wake(), Wake::At(now.after(70)));
-    pool.set_patience(7, 50);
+    pool.set_grace(7, 50);
     assert_eq!(pool.wake(), Wake::At(now.after(70)));
     pool.handle(Event::Signal(Signal::Stop), now);
     polled(&mut pool, Action::Quit(worker(1)));
