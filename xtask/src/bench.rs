@@ -15,6 +15,7 @@ pub(crate) fn bench() -> Result<()> {
     let peers = Peers::build()?;
     step("messages", || messages(&windlass, &peers))?;
     step("files", || files(&windlass, &peers))?;
+    step("models", || models(&windlass))?;
     step("memory of an idle connection", || memory(&windlass, &peers))?;
     step("connections", || connects(&windlass, &peers))?;
     step("faults", || resilience(&windlass, &peers))?;
@@ -74,6 +75,15 @@ fn files(windlass: &Path, peers: &Peers) -> Result<()> {
     };
     bench("4096", &[plain])?;
     bench("16777216", &nginx)
+}
+
+/// Every model, with a connection for each request.
+fn models(windlass: &Path) -> Result<()> {
+    const ALL: &str = "iterative,fork,thread,thread-pool,select,poll,epoll,epoll-et,reactor,\
+                       pool-static,prefork";
+    run(program(windlass)
+        .args(["bench", "connects", "--models", ALL, "--connections", "16"])
+        .args(["--rounds", "7", "--seconds", "0.4"]))
 }
 
 fn memory(windlass: &Path, peers: &Peers) -> Result<()> {

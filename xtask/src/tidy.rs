@@ -27,7 +27,7 @@ pub(crate) fn tidy() -> Result<()> {
         count += 1;
         check(path, &text, &mut findings);
     }
-    findings.extend(readme(root()));
+    findings.extend(models(root()));
     findings.extend(excerpts::excerpts());
     library::dependencies()?;
     findings.extend(circles::check());
@@ -298,17 +298,29 @@ pub(crate) fn code(text: &str) -> impl Iterator<Item = &str> {
     lines.map(|line| line.split("//").next().unwrap_or_default())
 }
 
-/// The README names every model that the program has.
-fn readme(root: &Path) -> Vec<Finding> {
+/// The README names every model that the program has, and `cargo xtask bench` measures every one.
+fn models(root: &Path) -> Vec<Finding> {
+    const MODELS: &str = "host/src/server/model.rs";
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
-    let (readme, models) = (read("README.md"), read("host/src/server/mod.rs"));
-    let names = models.lines().filter_map(|line| {
-        let (variant, name) = line.trim().split_once(" => \"")?;
-        variant.starts_with("Self::").then_some(name.trim_end_matches("\",")).map(str::to_owned)
-    });
-    names
-        .filter(|name| !readme.contains(&format!("| `{name}` |")))
-        .map(|name| ("README.md".to_owned(), 0, format!("model `{name}` is not in the table")))
+    let (readme, bench, models) = (read("README.md"), read("xtask/src/bench.rs"), read(MODELS));
+    let names: Vec<_> = models
+        .lines()
+        .filter_map(|line| {
+            let (variant, name) = line.trim().split_once(" => \"")?;
+            variant.starts_with("Self::").then_some(name.trim_end_matches("\","))
+        })
+        .collect();
+    if names.is_empty() {
+        return vec![(MODELS.to_owned(), 0, "the names of the models are not here".to_owned())];
+    }
+    let missing = |path: &str, name: &str| {
+        (path.to_owned(), 0, format!("model `{name}` is not in the table"))
+    };
+    let in_readme = names.iter().filter(|name| !readme.contains(&format!("| `{name}` |")));
+    let in_bench = names.iter().filter(|name| !bench.contains(*name));
+    in_readme
+        .map(|name| missing("README.md", name))
+        .chain(in_bench.map(|name| missing("xtask/src/bench.rs", name)))
         .collect()
 }
 
