@@ -1,20 +1,20 @@
-//! What a connection has only at times: what could not be handed on.
+//! The part of a connection that it has only at times: bytes that could not be passed on.
 
 use super::buffer::Buffer;
 use super::files::{Late, OpenFile};
 use super::pace::Pace;
 
-/// Output that the socket did not take, input that the session did not take. Each is bounded by the
-/// buffers it came from, since nothing is read while there is any.
+/// Output that the socket did not take, input that the session did not take. The size of each is
+/// bounded by the buffers it came from, since nothing is read while there is any.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     pub(super) output: Buffer,
     pub(super) input: Buffer,
-    /// What a session sends a part of at a time.
+    /// The file that a session sends.
     pub(super) file: Option<OpenFile>,
     /// What a helper was asked to do.
     pub(super) late: Late,
-    /// How the peer keeps up, once the socket was full.
+    /// How fast the peer takes its output, after the socket was full.
     pub(super) pace: Option<Pace>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Spare(
     #[expect(clippy::vec_box, reason = "they move to connections and back")] Vec<Box<Backlog>>,
 );
 
-/// Spare backlogs kept at most: the memory of very many slow readers is given back when they go.
+/// The largest number of spare backlogs: the memory of very many slow readers is freed when they leave.
 const SPARE_MAX: usize = 16;
 
 impl Spare {

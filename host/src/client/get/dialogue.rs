@@ -1,5 +1,5 @@
-//! What is said on a connection, whatever the protocol: a request, and an answer that is taken apart
-//! as it comes.
+//! The dialogue on a connection, for any protocol: a request, and an answer that is parsed
+//! as it arrives.
 
 use tracing::debug;
 use windlass_core::fault::{Peer, Storage};
@@ -23,12 +23,12 @@ pub(super) enum Dialogue {
     Files { url: FilesUrl, options: Options, client: FilesClient<'static, Box<[u8]>> },
 }
 
-/// Bytes of a frame that are asked for: each of them is sent by `sendfile(2)`.
+/// The requested size of frames in bytes: the server sends each by `sendfile(2)`.
 const FRAME: u32 = 16 * 1024 * 1024;
 
 impl Dialogue {
-    /// Asks for a file; with `had`, for what is behind so many bytes of it, if their digest is that. With
-    /// `verify`, for the digest of it too.
+    /// Requests a file; with `had`, the bytes behind this offset, if the digest of the bytes before
+    /// agrees. With `verify`, also its digest.
     pub(super) fn files(url: &FilesUrl, had: Option<(u64, Digest)>, verify: bool) -> Self {
         let options = Options {
             frame: Some(FRAME),
@@ -44,7 +44,7 @@ impl Dialogue {
         }
     }
 
-    /// Where to connect.
+    /// The host and port to connect to.
     pub(super) fn server(&self) -> &HostPort {
         match self {
             Self::Http(document) => document.proxy().map_or(document.url().server(), Proxy::server),
@@ -52,7 +52,7 @@ impl Dialogue {
         }
     }
 
-    /// The variable that says to connect there, if the user's URL does not.
+    /// The variable that names this server, if it is not that of the user's URL.
     pub(super) fn variable(&self) -> Option<&'static str> {
         match self {
             Self::Http(document) => document.proxy().map(Proxy::variable),
@@ -60,11 +60,11 @@ impl Dialogue {
         }
     }
 
-    /// What is sent first.
+    /// The request.
     pub(super) fn request(&self) -> Result<Vec<u8>, Cause> {
         match self {
             Self::Http(document) => Ok(document.request().into_bytes()),
-            // It sends unasked.
+            // It sends without a request.
             Self::Files { url, .. } if url.name().is_empty() => Ok(Vec::new()),
             Self::Files { url, options, .. } => {
                 let mut wire = vec![0; Request::WIRE_MAX];
@@ -75,8 +75,8 @@ impl Dialogue {
         }
     }
 
-    /// Takes input up to the next thing that was said. What is to be done for it is to be
-    /// [answered](Self::answer) before more is fed.
+    /// Takes input up to the next part of the answer. Do the operation of that part, and
+    /// [answer](Self::answer) it, before you feed more.
     pub(super) fn feed<'i>(&mut self, input: &'i [u8]) -> Result<Said<'i>, Cause> {
         let (url, options, client) = match self {
             Self::Http(document) => return document.feed(input),
@@ -91,7 +91,7 @@ impl Dialogue {
                 Ok(Said::Store { bytes, rest })
             }
             Some(Op::Commit(digest)) => Ok(Said::Commit(digest.map(Digest::copied))),
-            // Only a sender asks for these.
+            // Only a sender has these operations.
             Some(Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_)) => {
                 Err(Storage::Unsupported.into())
             }
@@ -99,16 +99,16 @@ impl Dialogue {
         }
     }
 
-    /// What was asked for is done.
+    /// Takes the answer to an operation.
     pub(super) fn answer(&mut self, answer: Answer) {
         match self {
-            // Its bytes are consumed by then: it does not wait for an answer.
+            // Its bytes are consumed already: it does not wait for an answer.
             Self::Http(_) => {}
             Self::Files { client, .. } => client.answer(clock::now(), answer),
         }
     }
 
-    /// The server sends no more. Whether the document is whole.
+    /// The server sends no more. Returns whether the document is complete.
     pub(super) fn eof(&mut self) -> Result<(), Cause> {
         match self {
             Self::Http(document) => document.eof(),
@@ -120,7 +120,7 @@ impl Dialogue {
     }
 }
 
-/// Why a client is over, if something went wrong.
+/// The error with which a client ended, if there is one.
 fn over(client: &FilesClient<'_, Box<[u8]>>) -> Result<(), Cause> {
     if let Some(why) = client.reason() {
         return Err(format!("the server refused: {}", words(why)).into());
@@ -131,7 +131,7 @@ fn over(client: &FilesClient<'_, Box<[u8]>>) -> Result<(), Cause> {
     }
 }
 
-/// What a server does of what was asked.
+/// The options that the server granted.
 fn begin(head: &Head<'_>, url: &FilesUrl, asked: &Options) -> Result<Beginning, Cause> {
     let name = url.name();
     if !name.is_empty() && head.name != name {

@@ -1,8 +1,8 @@
-//! A document by HTTP: what is asked of a server or its proxy, and what its answer means.
+//! A document by HTTP: the request to a server or its proxy, and the meaning of the answer.
 //!
-//! A part of an earlier transfer is gone on from one byte before its end, so that one that lacks nothing
-//! is answered too. The validator of its version is sent along (If-Range): for another version the server
-//! sends all of it. A partial answer is not trusted to be of the version that was asked for; it says.
+//! A part of an earlier transfer is resumed one byte before its end, so that a complete part gets
+//! an answer too. The request has the validator of its version (If-Range): for another version the
+//! server sends the whole document. A partial answer has to name its version, which is checked.
 
 use tracing::{debug, info};
 
@@ -14,19 +14,19 @@ use crate::client::http::{Fed, Head, Proxy, Request, Response, Url};
 pub(super) struct Document {
     url: Url,
     proxy: Option<Proxy>,
-    /// The URL that the user asked for, which has led to this one.
+    /// The URL of the user, which has led to this one.
     asked: String,
     earlier: Option<Earlier>,
     response: Response,
-    /// Bytes that are still to come, by the range of a partial answer.
+    /// Bytes that are still to arrive, by the range of a partial answer.
     left: Option<u64>,
 }
 
-/// What an earlier transfer left.
+/// The part of an earlier transfer.
 pub(super) struct Earlier {
-    /// Where to go on.
+    /// The offset at which to resume.
     pub(super) from: u64,
-    /// The validator of the version that it is of.
+    /// The validator of its version.
     pub(super) validator: String,
 }
 
@@ -80,7 +80,7 @@ impl Document {
         }
     }
 
-    /// What the head of an answer says.
+    /// Evaluates the head of an answer.
     fn answered<'i>(&mut self, head: &Head, rest: &'i [u8]) -> Result<Said<'i>, Cause> {
         debug!(status = head.status, length = head.length, range = ?head.range, "answered");
         if let Some(location) = head.redirect() {
@@ -92,12 +92,12 @@ impl Document {
                 self.left = Some(total - from);
                 Beginning { length: Some(total), from, facts: self.facts(head) }
             }
-            // Not what was asked for, or there is less than was there before.
+            // Not the requested range, or the document is shorter than the part.
             (206 | 416, _, Some(_)) => return Ok(Said::Again),
             (200..=205 | 207..=299, ..) => {
                 Beginning { length: head.length, from: 0, facts: self.facts(head) }
             }
-            // Also a part of a document that nobody asked for: it must not pass for all of it.
+            // Also a partial answer without a request for a part: it must not be taken for the whole.
             _ => {
                 let status = format!("{} {}", head.status, head.reason);
                 return Err(status.trim_end().into());
@@ -109,8 +109,8 @@ impl Document {
         Ok(Said::Create { begin, rest })
     }
 
-    /// How long the document is, if a partial answer has all of it that was asked for, of the version that
-    /// was asked for.
+    /// The length of the document, if a partial answer has the whole requested range of the requested
+    /// version.
     fn rest_of(&self, head: &Head) -> Option<u64> {
         let range = head.range?;
         let (from, is_it) = match &self.earlier {
@@ -122,7 +122,7 @@ impl Document {
         (is_it && is_rest && has_length).then_some(range.total)
     }
 
-    /// Of a part of what comes.
+    /// Of a part of the answer.
     fn facts(&self, head: &Head) -> Facts {
         let validator = match (head.status, &self.earlier) {
             (206, Some(earlier)) => Some(earlier.validator.clone()),
@@ -136,8 +136,8 @@ impl Document {
 mod tests {
     use super::*;
 
-    /// What a server's answer to a request for the rest from byte 4 of version `"v"` comes to: from where
-    /// it is written, the length, the validator that is kept, and what comes.
+    /// The result of an answer to a request for the rest from byte 4 of version `"v"`: from where
+    /// it is written, the length, the validator that is kept, and the bytes.
     fn rest(answer: &str) -> Result<(u64, Option<u64>, Option<String>, String), String> {
         let earlier = Earlier { from: 4, validator: "\"v\"".into() };
         outcome(Some(earlier), answer)
@@ -184,7 +184,7 @@ mod tests {
                 "Content-Range: bytes 4-7/8\r\nETag: \"v\"\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nrest\r\n0\r\n\r\n",
                 Ok((4, Some(8), v())),
             ),
-            // Another version, or nobody knows.
+            // Another version, or an unknown one.
             ("Content-Range: bytes 4-7/8\r\nETag: \"w\"\r\n\r\nrest", Err("again")),
             ("Content-Range: bytes 4-7/8\r\nETag: W/\"v\"\r\n\r\nrest", Err("again")),
             ("Content-Range: bytes 4-7/8\r\n\r\nrest", Err("again")),
@@ -235,9 +235,9 @@ mod tests {
         }
     }
 
-    /// Some servers send all as a part.
+    /// Some servers send the whole document as a part.
     #[test]
-    fn a_part_that_nobody_asked_for_is_all_or_an_error() {
+    fn a_part_without_a_request_for_it_is_all_or_an_error() {
         let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes ";
         let whole = outcome(None, &format!("{part}0-2/3\r\n\r\nall"));
         assert_eq!(whole, Ok((0, Some(3), None, "all".to_owned())));

@@ -27,43 +27,43 @@ use crate::sys::ready::Token;
 use crate::sys::stream::Stream;
 use crate::sys::{Signal, signals};
 
-/// How a transfer ended that did not fail.
+/// How a transfer without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Got {
-    /// The document is where it was to go.
+    /// The document is at its place.
     Whole,
-    /// A signal ended it. The file is as it was before, and the signal is to be died of.
+    /// A signal ended it. The file is unchanged, and the program has to die of the signal.
     Stopped(Signal),
 }
 
-/// How an exchange ended that did not fail.
+/// How an exchange without an error ended.
 pub(super) enum Answer {
-    /// The document is where it was to go.
+    /// The document is at its place.
     Whole,
-    /// It is there, says the server.
+    /// The document is at this URL.
     Elsewhere(Box<[u8]>),
-    /// The server has not the rest that was asked for, and is to be asked for all.
+    /// The server does not have the requested rest: request the whole document.
     Again,
     /// A signal came first.
     Stopped(Signal),
 }
 
-/// What is to be done.
+/// The task of an exchange.
 pub(super) struct Plan<'a> {
     pub(super) source: &'a Source,
     pub(super) target: &'a Target,
     pub(super) limits: Limits,
-    /// The digest of what was there before, if the whole is to be compared with the server's.
+    /// The digest of the bytes of the part, if the whole is to be compared with the server's digest.
     pub(super) digest: Option<blake3::Hasher>,
-    /// What was there before.
+    /// The part of an earlier transfer.
     pub(super) part: Option<Part>,
 }
 
-/// Asks, and writes what is answered to the target if it is what was asked for.
+/// Sends the request, and writes the answer to the target if it is the requested document.
 ///
-/// The event loop begins when there is a connection. Until then nothing is to be cleaned up, and
-/// signals do what they do to any program.
+/// The event loop begins when there is a connection. Before that there is nothing to clean up, and
+/// signals have their default actions.
 pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
     let Plan { source, target, limits, digest, part } = plan;
     let server = Address::Tcp(dialogue.server().clone());
@@ -71,7 +71,7 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
         let Some(variable) = dialogue.variable() else { return error };
         error.and(format_args!("the variable {variable} names this proxy"))
     })?;
-    // It goes last, and with it the signals: a file is renamed or removed by then.
+    // The loop is dropped last, and the signals with it: the file is renamed or removed by then.
     let mut events = EventLoop::new()?;
     let mut exchange = Exchange {
         source: source.clone(),
@@ -93,7 +93,7 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
     outcome.unwrap_or_else(|| Err(Error::new("get", source, "nothing was left to wait for")))
 }
 
-/// What the callbacks share.
+/// The state that the callbacks share.
 pub(super) struct Exchange {
     pub(super) source: Source,
     pub(super) limits: Limits,
@@ -105,9 +105,9 @@ pub(super) struct Exchange {
     progress: Progress,
     /// The timer that draws it.
     drawing: Option<Token>,
-    /// The timer that looks how fast the body comes.
+    /// The timer that measures the rate of the body.
     pub(super) rate: Option<Token>,
-    /// The output kept the body from being read since that was looked at.
+    /// Whether the output kept the body from being read since the last measurement.
     pub(super) held_up: bool,
     /// Bytes of the body.
     pub(super) received: u64,
@@ -160,9 +160,9 @@ impl Exchange {
         }
     }
 
-    /// Takes what came. What the answer is, once that is known.
+    /// Takes input. Returns the result of the exchange once it is known.
     ///
-    /// A storage that fails ends the transfer in its own words, and the dialogue hears no more.
+    /// An error of the storage ends the transfer, and the dialogue gets no more input.
     fn take(&mut self, mut input: &[u8], cx: &mut Context<Self>) -> Result<Option<Answer>> {
         loop {
             let answer;
@@ -201,7 +201,7 @@ impl Exchange {
             self.progress = Progress::show(begin.length, begin.from);
         }
         if matches!(place, Place::New { .. }) {
-            // From now on there is something to be cleaned up.
+            // From now on there is something to clean up.
             catch_signals(cx)?;
         }
         if let Some(stream) = self.store.create(place, begin)? {
@@ -209,7 +209,7 @@ impl Exchange {
                 exchange.on_output(io, cx, event);
             })?;
             if let Some(io) = cx.stream(token) {
-                // A terminal's input is not ours to take.
+                // The input of a terminal belongs to the shell.
                 io.set_reading(false);
             }
             self.output = Some(token);
@@ -234,14 +234,14 @@ impl Exchange {
                 self.output = None;
                 let failed = Err(Error::new("write", self.store.target(), errno));
                 match &self.outcome {
-                    // What went wrong first is told.
+                    // The first error is reported.
                     Some(Err(_)) => {}
                     Some(Ok(_)) => self.outcome = Some(failed),
                     None => self.end(cx, failed),
                 }
                 cx.exit();
             }
-            // It is not read, and may take its time.
+            // It is not read, and has no timeout.
             StreamEvent::Connected
             | StreamEvent::Input
             | StreamEvent::Eof
@@ -249,7 +249,7 @@ impl Exchange {
         }
     }
 
-    /// Nothing more is wanted of the server. What came of it still goes out.
+    /// The server is not needed any more. Received bytes are still written.
     pub(super) fn end(&mut self, cx: &mut Context<Self>, outcome: Result<Answer>) {
         if self.outcome.is_some() {
             return;
@@ -257,7 +257,7 @@ impl Exchange {
         if let Some(server) = self.server.take() {
             cx.remove(server);
         }
-        // The output may take its time yet, and the line is to stay as it is from here on.
+        // The output may still take time, and the progress line stays as it is.
         for timer in [self.drawing.take(), self.rate.take()].into_iter().flatten() {
             cx.remove(timer);
         }
@@ -286,7 +286,7 @@ impl Exchange {
         }
     }
 
-    /// Whether the output is to be waited for.
+    /// Whether to wait for the output.
     pub(super) fn is_full(&self, cx: &mut Context<Self>) -> bool {
         self.output.and_then(|output| cx.stream(output)).is_some_and(|io| io.is_full())
     }
@@ -296,8 +296,8 @@ impl Exchange {
     }
 }
 
-/// Those that end a program, from here on, end a transfer. One that is ignored stays so: `nohup` and
-/// a shell's background wanted that.
+/// Signals that end a program end the transfer from here on. An ignored signal stays ignored:
+/// `nohup` and a background job of a shell need that.
 fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
         if !signals::is_ignored(signal) {
@@ -309,7 +309,7 @@ fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
     Ok(())
 }
 
-/// Ctrl-Z stops a transfer as any program, and the terminal is in order meanwhile.
+/// Ctrl-Z stops a transfer like any program, and leaves the terminal in order.
 fn catch_stop(cx: &mut Context<Exchange>) -> Result<()> {
     if !signals::is_ignored(Signal::SIGTSTP) {
         cx.signal(Signal::SIGTSTP, |exchange: &mut Exchange, _, _| exchange.progress.stop())?;

@@ -1,4 +1,4 @@
-//! What is kept beside a part: where it came from, and how to ask whether that is still the same.
+//! The facts beside a part: where it came from, and how to check whether the version is still the same.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -14,36 +14,37 @@ pub(super) struct Facts {
     /// The version of this format.
     #[serde(rename = "windlass-part")]
     version: u32,
-    /// The URL that the user asked for.
+    /// The URL of the user.
     pub(super) source: String,
-    /// What the server is to be asked about before its bytes are added to these: the entity tag or the
+    /// The validator to request the rest with: the entity tag or the
     /// date of an HTTP answer, as it was sent. `files` compares the content itself, and has none.
     #[serde(default)]
     pub(super) validator: Option<String>,
-    /// Whether a later transfer can go on from here.
+    /// Whether a later transfer can resume from here.
     #[serde(default)]
     pub(super) resumable: bool,
 }
 
 const VERSION: u32 = 1;
 
-/// Bytes that are read of them.
+/// The largest length of the file in bytes.
 const MAX: u64 = 1 << 20;
 
 impl Facts {
-    /// Of bytes that a digest identifies.
+    /// Facts of bytes that a digest identifies.
     pub(super) fn of_files(source: &impl ToString) -> Self {
         let (source, validator) = (source.to_string(), None);
         Self { version: VERSION, source, validator, resumable: true }
     }
 
-    /// Of the body of an answer. Without a validator nothing can go on from it.
+    /// Facts of the body of an answer. Without a validator it cannot be resumed.
     pub(super) fn of_http(source: &impl ToString, validator: Option<String>) -> Self {
         let resumable = validator.is_some();
         Self { version: VERSION, source: source.to_string(), validator, resumable }
     }
 
-    /// Reads what [`write`](Self::write) wrote. `None`: there is nothing, or nothing of this version.
+    /// Reads what [`write`](Self::write) wrote. `None` if there are no facts, or if they are of
+    /// another version of the format.
     pub(super) fn read(path: &Path) -> io::Result<Option<Self>> {
         let file = match open_own(path, File::options().read(true)) {
             Ok(file) => file,

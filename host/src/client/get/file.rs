@@ -1,4 +1,4 @@
-//! A whole file takes the name of another one, and what that one had besides its content.
+//! Replaces a file by a complete part, which takes its name, owner, mode and attributes.
 //!
 //! ```text
 //!            ┌── nothing has the name ─────────────────────────────▶ rename(2)
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `rename(2)` is better: the name has the old content or the new one, whatever happens. A copy into the
-//! file that is there keeps all that it is. It is made where the rename would lose something, or where
+//! existing file keeps all its properties. It is made if the rename would lose one of them, or if
 //! the kernel refuses it: at a mount point, in a sticky folder.
 
 use std::ffi::OsStr;
@@ -25,7 +25,7 @@ use crate::sys::Errno;
 use crate::sys::file::reserve;
 use crate::sys::root::open_regular;
 
-/// Puts `part`, whose name is `path` and which is whole, where `name` is.
+/// Puts the complete part `part`, with the name `path`, in the place of `name`.
 pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<()> {
     let before = match fs::symlink_metadata(name) {
         Ok(before) if before.is_file() => before,
@@ -38,7 +38,8 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
         lost.push("its other names");
     }
     if before.mode() & 0o6000 != 0 {
-        // A process that replaces a program does not decide that it runs with its owner's rights.
+        // Set-user-ID is not copied: replacing a program must not grant its owner's rights to new
+        // content.
         warn!("{}: the set-user-ID and set-group-ID bits are not kept", printable(name));
     }
     let why_not = if lost.is_empty() {
@@ -52,7 +53,7 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
     let there = match open_regular(name, File::options().write(true)) {
         Ok(there) if is_same(&there.metadata()?, &before) => there,
         Ok(_) => return Err(io::Error::other("another file has the name by now")),
-        // It can be replaced and not be written.
+        // It can be replaced but not written.
         Err(_) if !lost.is_empty() => {
             fs::rename(path, name)?;
             warn!(
@@ -69,9 +70,9 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
     fs::remove_file(path)
 }
 
-/// Copies all of `part` over what `there` has. If that fails, nothing is there that could pass for it.
+/// Copies all of `part` into `there`. If that fails, `there` is left empty.
 fn copy(part: &mut File, mut there: &File) -> io::Result<()> {
-    // Most reasons to fail show here, while the old content is still there.
+    // Most errors show here, while the old content is still there.
     reserve(there, part.metadata()?.len())?;
     part.rewind()?;
     there.set_len(0)?;
@@ -85,7 +86,7 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Gives `part` the owner, group, attributes and mode of the file `name`. What it cannot have.
+/// Gives `part` the owner, group, attributes and mode of the file `name`. Returns what it cannot have.
 fn become_like(part: &File, name: &Path, before: &Metadata) -> Vec<&'static str> {
     let mut lost = Vec::new();
     let mut note = |done: io::Result<()>, what| {
@@ -102,7 +103,7 @@ fn become_like(part: &File, name: &Path, before: &Metadata) -> Vec<&'static str>
         note(fchown(part, Some(before.uid()), None), "its owner");
     }
     note(copy_attributes(part, name), "its attributes");
-    // Where the file system has no modes both have the same.
+    // On a file system without modes both have the same.
     let mode = before.mode() & 0o777;
     if part.metadata().map_or(true, |now| now.mode() & 0o7777 != mode) {
         note(part.set_permissions(Permissions::from_mode(mode)), "its mode");
@@ -110,13 +111,13 @@ fn become_like(part: &File, name: &Path, before: &Metadata) -> Vec<&'static str>
     lost
 }
 
-/// The list of who may do what with the file (acl(5)).
+/// The access control list of the file (acl(5)).
 const ACL: &str = "system.posix_acl_access";
-/// The same on NFS 4, which has its own.
+/// The access control list of NFS 4.
 const NFS_ACL: &str = "system.nfs4_acl";
 
-/// Whether an attribute is the user's, and not one that the kernel makes from the content. Capabilities
-/// of a program are those of the content, as set-user-ID is.
+/// Whether an attribute belongs to the file, and is not made by the kernel from the content.
+/// Capabilities of a program are those of the content, as set-user-ID is.
 fn is_kept(attribute: &OsStr) -> bool {
     attribute == ACL
         || attribute == NFS_ACL
@@ -139,7 +140,7 @@ fn copy_attributes(part: &File, name: &Path) -> io::Result<()> {
             part.set_xattr(&attribute, &value)?;
         }
     }
-    // One that the folder gave it.
+    // An attribute that the folder gave it.
     if !has_acl && part.get_xattr(ACL).is_ok_and(|acl| acl.is_some()) {
         part.remove_xattr(ACL)?;
     }
@@ -150,7 +151,7 @@ fn is_unsupported(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|it| Errno::from_raw(it) == Errno::EOPNOTSUPP)
 }
 
-/// What the kernel said, in its words and without its number.
+/// The text of a system error, without its number.
 pub(super) fn reason(error: io::Error) -> Box<dyn std::error::Error + Send + Sync> {
     match error.raw_os_error() {
         Some(errno) => Errno::from_raw(errno).desc().into(),
@@ -164,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder with `name`, if it has content, and a part that is whole.
+    /// A folder with `name`, if it has content, and a complete part.
     fn place(old: Option<&[u8]>) -> (tempfile::TempDir, PathBuf, File, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let [name, path] = ["name", "part"].map(|name| folder.path().join(name));

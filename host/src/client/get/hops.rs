@@ -1,4 +1,4 @@
-//! Follows a document to where it has moved.
+//! Follows the redirects of a document.
 
 use tracing::debug;
 
@@ -13,11 +13,11 @@ use crate::client::http::{Proxy, Url, UrlError};
 use crate::error::{Error, Result};
 use crate::printable::words;
 
-/// Redirects that are followed.
+/// The largest number of redirects.
 const HOPS_MAX: usize = 10;
 
-/// Fetches the document at `url`, by as many connections as there are redirects. With `resume` it goes on
-/// from what an earlier transfer of the same URL to the same file left, if the document is still that one.
+/// Downloads the document at `url`, with a connection for each redirect. With `resume` it continues
+/// the part of an earlier transfer of the same URL to the same file, if the document is still the same.
 pub(super) fn get(url: &Url, target: &Target, limits: Limits, mut resume: bool) -> Result<Got> {
     let asked = url.absolute();
     let (mut here, mut way) = (url.clone(), Vec::new());
@@ -50,7 +50,7 @@ pub(super) fn get(url: &Url, target: &Target, limits: Limits, mut resume: bool) 
     }
 }
 
-/// Where `location` leads from `here`, to where all of `way` led.
+/// The URL of `location` relative to `here`; `way` has the URLs before.
 fn follow(way: &[Url], here: &Url, location: &[u8]) -> Result<Url> {
     let first = way.first().unwrap_or(here);
     let next = here.redirect(location).map_err(|error| {
@@ -58,7 +58,7 @@ fn follow(way: &[Url], here: &Url, location: &[u8]) -> Result<Url> {
         let why = match error {
             UrlError::Scheme => "only http:// redirects are followed".to_owned(),
             UrlError::NotSpoken(scheme) => {
-                format!("{scheme}:// is not spoken yet: only http:// redirects are followed")
+                format!("{scheme}:// is not supported yet: only http:// redirects are followed")
             }
             error => error.to_string(),
         };

@@ -1,4 +1,4 @@
-//! A file that is written where it is, since nothing can be put beside it.
+//! A file that is written in place, because no part can be put beside it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use crate::sys::root::open_regular;
 
-/// A file that loses its content to the new one as that comes.
+/// A file that is overwritten as the new content arrives.
 pub(super) struct InPlace(File);
 
 impl InPlace {
-    /// Opens the file `name`, of which no part can be begun because of `why`. `None`: that is no reason
+    /// Opens the file `name` if no part can be created because of `why`. `None` if that is no reason
     /// to write in place, or the file cannot be written either.
     pub(super) fn instead(name: &Path, why: &io::Error) -> Option<Self> {
         let is_folders_fault =
@@ -25,12 +25,12 @@ impl InPlace {
         self.0.write_all(bytes)
     }
 
-    /// It is whole, and on the disk.
+    /// The file is complete: writes it to the disk.
     pub(super) fn finish(self) -> io::Result<()> {
         self.0.sync_data().inspect_err(|_| self.empty())
     }
 
-    /// It comes to nothing, and is left empty, which nobody takes for the whole.
+    /// The transfer failed: the file is left empty, so that it cannot be taken for the whole.
     pub(super) fn give_up(self, name: impl std::fmt::Display) -> String {
         self.empty();
         format!("{name} was written in place and is empty now")

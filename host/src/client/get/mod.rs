@@ -1,4 +1,4 @@
-//! Fetches a document or a file, and follows it to where it has moved.
+//! Downloads a document or a file, following redirects.
 //!
 //! ```text
 //!             ┌──────────── Elsewhere: the next URL ◀───────────┐
@@ -37,22 +37,22 @@ use part::Part;
 pub use place::Target;
 pub use source::Source;
 
-/// What else a user may want of a transfer.
+/// The options of a transfer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Wishes {
-    /// Go on from where an earlier transfer to the same file failed.
+    /// Resume an earlier transfer to the same file that failed.
     pub resume: bool,
-    /// Compare the whole with the server's digest of it. For `files`.
+    /// Compare the whole file with the server's digest. For `files`.
     pub verify: bool,
 }
 
-/// Fetches what is at `source` to `target`. `times` says how long that may take.
+/// Downloads `source` to `target`, within the limits `times`.
 ///
-/// A file is written under another name beside it, and has its own when it is whole. What came of a
-/// transfer that fails stays in a part (`.windlass-NAME-DIGEST.part`) if a later one can go on from it: for
-/// HTTP, if the server says which version it is. In a folder that
-/// cannot be written, a file that can be is written in place. What goes to standard output, or to a
-/// target that is no regular file, goes there as it comes: of a transfer that fails, the beginning.
+/// The bytes are written to a part beside the file, which gets its name when it is complete. If a
+/// transfer fails, the part (`.windlass-NAME-DIGEST.part`) stays if a later transfer can resume it: for
+/// HTTP, if the server sent a validator. In a folder that
+/// cannot be written, a writable file is written in place. Standard output, or a
+/// target that is not a regular file, gets the bytes as they arrive, also of a transfer that fails.
 ///
 /// # Errors
 /// The server cannot be reached, is silent, answers with something other than the document, or stops

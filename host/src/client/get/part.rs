@@ -1,4 +1,4 @@
-//! The file that a transfer writes until it is whole.
+//! The part: the file that a transfer writes until it is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -19,40 +19,40 @@ use crate::printable::printable;
 use crate::sys::Errno;
 use crate::sys::file::open_own;
 
-/// What has come of a file, in `.windlass-NAME-DIGEST.part` in the folder that it is to be in. If the
-/// transfer fails, a part that a later one can go on from stays, and any other is removed.
+/// The received bytes of a file, in `.windlass-NAME-DIGEST.part` in the folder of the file. If the
+/// transfer fails, a part that a later transfer can resume stays, and any other part is removed.
 ///
 /// While it is open it is locked, and the path still names it: two transfers never write one part.
 ///
-/// A name that begins with `.windlass-` is hardly a user's, and a file that has it is only written if
-/// facts are beside it, in `.windlass-NAME-DIGEST.facts`, or if it is empty.
+/// A name that begins with `.windlass-` is hardly that of a user's file, and a file with this name
+/// is only written if facts are beside it, in `.windlass-NAME-DIGEST.facts`, or if it is empty.
 pub(super) struct Part {
     file: File,
     path: PathBuf,
     facts_path: PathBuf,
     name: PathBuf,
     facts: Facts,
-    /// Bytes of the file that are there.
+    /// The number of bytes of the part.
     len: u64,
-    /// It has another name, or was dealt with.
+    /// The part was renamed or removed.
     settled: bool,
 }
 
-/// Digests of what is there.
+/// Digests of the bytes of the part.
 pub(super) struct Had {
     pub(super) len: u64,
-    /// Of the end of it, as a server is asked to compare.
+    /// Of its last bytes, for the server to compare.
     pub(super) window: Digest,
-    /// Of all of it, which can go on; if that is wanted.
+    /// Of all its bytes, if requested; this digest can be continued.
     pub(super) all: Option<blake3::Hasher>,
 }
 
-/// Bytes of a file's name that are shown in the name of its part. A long name fits with what is put
+/// Bytes of a file's name in the name of its part. A long name fits with what is put
 /// around it, also where a file system encrypts names and leaves 143 bytes of the 255.
 const SHOWN: usize = 64;
 
-/// Where the part of the file `name` and its facts are kept. The digest is of the last component: names
-/// that begin alike have different parts.
+/// The paths of the part of the file `name` and of its facts. The digest is of the last component:
+/// names that begin alike have different parts.
 fn paths_of(name: &Path) -> [PathBuf; 2] {
     let last = name.file_name().unwrap_or_default().as_bytes();
     let digest = blake3::hash(last).to_hex();
@@ -70,7 +70,7 @@ fn paths_of(name: &Path) -> [PathBuf; 2] {
 }
 
 impl Part {
-    /// What an earlier transfer left of the file `name`, if this one can go on from there.
+    /// The part of an earlier transfer of the file `name`, if this transfer can resume it.
     pub(super) fn find(name: &Path) -> io::Result<Option<Self>> {
         match Self::open(name.to_owned(), File::options().read(true).write(true), None) {
             Ok(part) if part.facts.resumable => Ok(Some(part)),
@@ -80,7 +80,7 @@ impl Part {
         }
     }
 
-    /// What an earlier transfer left of the file that is to be at `target`, unless it is nothing.
+    /// The part of an earlier transfer of the file at `target`, unless it is empty.
     pub(super) fn earlier(target: &Target) -> Result<Option<Self>> {
         let Some(name) = target.name() else { return Ok(None) };
         let fail = |error| Error::new("go on with", target, reason(error));
@@ -91,9 +91,9 @@ impl Part {
         Ok(found)
     }
 
-    /// A part of the file `name`, with nothing in it.
+    /// An empty part of the file `name`.
     pub(super) fn begin(name: PathBuf, facts: Facts) -> io::Result<Self> {
-        // Until it has the mode of the file that it replaces, only its user reads it.
+        // Until it gets the mode of the file that it replaces, only its user can read it.
         let mode = if name.exists() { 0o600 } else { 0o666 };
         let how = &mut File::options();
         let how = how.read(true).write(true).create(true).mode(mode);
@@ -102,7 +102,7 @@ impl Part {
         Ok(part)
     }
 
-    /// Opens it and reads its facts. If there are none `facts` are its own, and nothing may be in it.
+    /// Opens it and reads its facts. If there are none it gets `facts`, and has to be empty.
     fn open(name: PathBuf, how: &mut OpenOptions, facts: Option<&Facts>) -> io::Result<Self> {
         let [path, facts_path] = paths_of(&name);
         loop {
@@ -118,7 +118,7 @@ impl Part {
                 Err(TryLockError::Error(error)) => return Err(error),
             }
             let found = file.metadata()?;
-            // The transfer that had the lock may have finished, and the file has its own name by now.
+            // The transfer that had the lock may have finished and renamed the file.
             let named = fs::symlink_metadata(&path);
             if !named.is_ok_and(|it| (it.dev(), it.ino()) == (found.dev(), found.ino())) {
                 continue;
@@ -138,17 +138,17 @@ impl Part {
         }
     }
 
-    /// Where it came from.
+    /// Its facts.
     pub(super) fn facts(&self) -> &Facts {
         &self.facts
     }
 
-    /// Bytes that are there.
+    /// The number of its bytes.
     pub(super) fn len(&self) -> u64 {
         self.len
     }
 
-    /// Digests what is there; with `all`, from its beginning.
+    /// Digests its last bytes; with `all`, all of its bytes.
     pub(super) fn digest(&mut self, all: bool) -> io::Result<Had> {
         let from = self.len.saturating_sub(PREFIX_WINDOW);
         let all = if all { Some(self.digest_from(0)?) } else { None };
@@ -176,7 +176,7 @@ impl Part {
         Ok(digest)
     }
 
-    /// Goes on behind the first `from` bytes of what is there, with bytes of which `facts` are true.
+    /// Continues behind the first `from` bytes, with bytes to which `facts` apply.
     pub(super) fn go_on_from(&mut self, from: u64, facts: Facts) -> io::Result<()> {
         if from > self.len {
             return Err(io::Error::other("less of it is there than is to be gone on from"));
@@ -206,10 +206,10 @@ impl Part {
         Ok(())
     }
 
-    /// It is whole: it takes the place of the file that has the name. If it cannot it stays.
+    /// The part is complete: it replaces the file with the name. If that fails the part stays.
     ///
-    /// Its bytes are on the disk before. Otherwise a power failure could leave the name with none of
-    /// them, and a file server would tell only afterwards that the disk is full.
+    /// Its bytes are written to the disk before. Otherwise a power failure could leave the name
+    /// with none of them, and a file server would report a full disk too late.
     pub(super) fn finish(mut self) -> std::result::Result<(), (io::Error, Option<String>)> {
         if let Err(error) = self.file.sync_data() {
             return Err((error, self.keep()));
@@ -223,7 +223,7 @@ impl Part {
         Ok(())
     }
 
-    /// It comes to nothing, and stays if that is of use. What to tell of it.
+    /// The transfer failed: the part stays if it can be resumed. Returns what to report.
     pub(super) fn keep(mut self) -> Option<String> {
         if self.len == 0 || !self.facts.resumable {
             return None;
@@ -233,7 +233,7 @@ impl Part {
         Some(format!("{len} bytes are kept in {path}, and --continue goes on from there"))
     }
 
-    /// It is of no use.
+    /// The part cannot be resumed.
     pub(super) fn discard(mut self) {
         self.remove();
     }
@@ -253,8 +253,8 @@ impl Drop for Part {
     }
 }
 
-/// Lustre and some file systems in user space lack them. A transfer is worth more than the certainty that
-/// no other one writes the same part.
+/// Lustre and some file systems in user space lack them. A transfer without a lock is better than
+/// none, although another transfer may then write the same part.
 fn has_no_locks(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::ENOLCK))

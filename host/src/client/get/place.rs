@@ -1,4 +1,4 @@
-//! Where a document goes.
+//! The place of a document.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -14,30 +14,30 @@ use crate::sys::Errno;
 use crate::sys::file::{Leads, duplicate, follow};
 use crate::sys::stream::Stream;
 
-/// Where the user wants a document.
+/// The target of the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// Standard output, whatever it is.
     Stdout,
     /// An open file of this process, by its number.
     Descriptor(RawFd),
-    /// The file of this name, which need not be there.
+    /// The file with this name, which need not exist.
     File(PathBuf),
 }
 
-/// How it is written there.
+/// How the document is written to the target.
 pub(super) enum Place {
-    /// As a part, which takes this name when it is whole.
+    /// As a part, which gets this name when it is complete.
     New { name: PathBuf },
-    /// Into a regular file that is open. It makes nobody wait.
+    /// Into a regular file that is open. Writing to it never waits.
     Open(File),
-    /// Into a pipe, a terminal, a device: as fast as it is taken there.
+    /// Into a pipe, a terminal, a device: as fast as it takes bytes.
     Stream(Stream),
 }
 
 impl Target {
-    /// Finds out what can be known before the transfer, which is spared if there is no place for it: a
-    /// folder is refused, whether or not it is there. A name of an open file of this process becomes that
+    /// Checks the target before the transfer, which does not start without a place: a
+    /// folder is refused, whether or not it exists. A name of an open file of this process becomes that
     /// file, before this process opens any of its own.
     pub(super) fn settle(&self) -> Result<Self> {
         let path = match self {
@@ -56,12 +56,13 @@ impl Target {
                 duplicate(fd).map_err(fail)?;
                 Ok(if fd == STDOUT { Self::Stdout } else { Self::Descriptor(fd) })
             }
-            // What else is wrong is said by what opens it.
+            // Other errors are reported when it is opened.
             Ok(Leads::To(_) | Leads::Open) | Err(_) => Ok(self.clone()),
         }
     }
 
-    /// The name that a file there will have: of a link, where it leads. None of what is no file.
+    /// The name that a file there will have: for a link, that of its target. `None` if it is not a
+    /// regular file.
     pub(super) fn name(&self) -> Option<PathBuf> {
         let Self::File(path) = self else { return None };
         match (fs::metadata(path), follow(path)) {
@@ -71,7 +72,7 @@ impl Target {
         }
     }
 
-    /// Looks what is there. A FIFO is waited for until it has a reader.
+    /// Examines the target. Waits until a FIFO has a reader.
     pub(super) fn place(&self) -> Result<Place> {
         let place = match self {
             Self::Stdout => duplicate(STDOUT).and_then(as_it_is),
@@ -92,18 +93,18 @@ fn named(path: &Path) -> io::Result<Place> {
         Err(error) => return Err(error),
     };
     match (follow(path)?, found) {
-        // Of a link, the file is replaced and not the link.
+        // The file behind a link is replaced, not the link.
         (Leads::To(name), Some(found)) if found.is_file() => Ok(Place::New { name }),
         (Leads::To(name), None) if name == path => Ok(Place::New { name }),
         (_, None) => Err(io::Error::other("it is a symbolic link that leads nowhere")),
-        // It is no file to be replaced: `/dev/null` has to stay what it is. Nor is one that another
-        // process holds open: to that process the name says nothing.
+        // It cannot be replaced: `/dev/null` has to stay a device. Nor can a file that another
+        // process holds open: that process does not use the name.
         (_, Some(_)) => as_it_is(File::options().write(true).truncate(true).open(path)?),
     }
 }
 
 impl Place {
-    /// Whether somebody reads it on a screen.
+    /// Whether it is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         match self {
             Self::New { .. } | Self::Open(_) => false,

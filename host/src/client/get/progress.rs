@@ -1,4 +1,4 @@
-//! How far a transfer has come, on the terminal.
+//! The progress of a transfer, on the terminal.
 
 use std::io::stderr;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::standard;
 use crate::sys::signals::stop_process;
 
-/// How often it is drawn, however fast the bytes come.
+/// How often it is drawn.
 pub(super) const PERIOD: Duration = Duration::from_millis(100);
 
 const BAR: &str = "{bytes} of {total_bytes} [{wide_bar:.cyan/blue}] {bytes_per_sec}, {eta} left";
-/// When all have come, however many were expected.
+/// The final line, however many bytes were expected.
 const DONE: &str = "{bytes} in {elapsed}, {bytes_per_sec}";
 const SPINNER: &str = "{spinner} {bytes} in {elapsed}, {bytes_per_sec}";
 
@@ -20,13 +20,13 @@ const SPINNER: &str = "{spinner} {bytes} in {elapsed}, {bytes_per_sec}";
 pub(super) struct Progress(Option<(ProgressBar, u64)>);
 
 impl Progress {
-    /// Nothing is shown.
+    /// No progress.
     pub(super) fn hidden() -> Self {
         Self(None)
     }
 
-    /// Shows how much of `length`, or how much if nobody knows of how much; `before` bytes of it were
-    /// there before, and have no part in how fast the rest comes.
+    /// Shows how much of `length`, or how much alone if the length is unknown; `before` bytes of it
+    /// were there before, and do not count for the rate.
     pub(super) fn show(length: Option<u64>, before: u64) -> Self {
         if !standard::takes_escapes(&stderr()) {
             return Self::hidden();
@@ -42,16 +42,16 @@ impl Progress {
         self.0.is_some()
     }
 
-    /// `received` bytes have come.
+    /// Notes that `received` bytes have arrived.
     pub(super) fn draw(&self, received: u64) {
         if let Some((bar, _)) = &self.0 {
             bar.set_position(received);
-            // Also when nothing came: the time goes on.
+            // Also without new bytes: the time advances.
             bar.tick();
         }
     }
 
-    /// All have come: the line stays.
+    /// All bytes have arrived: the line stays.
     pub(super) fn finish(&self, received: u64) {
         if let Some((bar, before)) = &self.0 {
             bar.set_length(received - before);
@@ -63,7 +63,8 @@ impl Progress {
         }
     }
 
-    /// Stops this process, as SIGTSTP does, with the line left to the shell; continued, it is there again.
+    /// Stops this process as SIGTSTP does, and leaves the line to the shell; after it continues,
+    /// the line is drawn again.
     pub(super) fn stop(&self) {
         let stop = || {
             let _ = stop_process(false);
@@ -74,7 +75,7 @@ impl Progress {
         }
     }
 
-    /// It has come to nothing: the line makes room for the reason.
+    /// The transfer failed: removes the line, so that the reason can be printed.
     pub(super) fn clear(&self) {
         if let Some((bar, _)) = &self.0 {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! What was said in a dialogue, whatever the protocol.
+//! The parts of a dialogue, for any protocol.
 
 use windlass_core::file::Digest;
 
@@ -6,30 +6,30 @@ use super::facts::Facts;
 
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a server said, or what is to be done for what it said, as a
+/// A part of the answer of a server, or an operation for it, as a
 /// [`FileUser`](windlass_core::file::FileUser) asks for it.
 pub(super) enum Said<'i> {
-    /// Nothing more so far.
+    /// Nothing yet.
     More,
-    /// It does not have the rest that was asked for: it is to be asked for all.
+    /// The server does not have the requested rest: request the whole document.
     Again,
-    /// The document is there.
+    /// The document is at this URL.
     Elsewhere(Box<[u8]>),
     /// The document follows, and needs a place.
     Create { begin: Beginning, rest: &'i [u8] },
-    /// These bytes of it are to be kept.
+    /// Keep these bytes of the document.
     Store { bytes: &'i [u8], rest: &'i [u8] },
     /// All bytes were kept; this is the sender's digest of them.
     Commit(Option<Digest>),
 }
 
-/// What follows.
+/// The document that follows.
 #[derive(Debug)]
 pub(super) struct Beginning {
-    /// Bytes of the whole document, if that is known.
+    /// The length of the whole document in bytes, if it is known.
     pub(super) length: Option<u64>,
-    /// The first byte that comes.
+    /// The offset of the first byte that arrives.
     pub(super) from: u64,
-    /// Of the part that is written.
+    /// The facts of the part that is written.
     pub(super) facts: Facts,
 }

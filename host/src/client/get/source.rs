@@ -1,4 +1,4 @@
-//! What is fetched, by whichever protocol.
+//! The source of a download, for any protocol.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::client::files::FilesUrl;
 use crate::client::http::{Url, UrlError};
 
-/// What is to be fetched, and from where.
+/// The source of a download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A document.
@@ -18,10 +18,10 @@ pub enum Source {
 }
 
 impl Source {
-    /// Takes what a user wrote.
+    /// Parses the text of a user.
     ///
     /// # Errors
-    /// It is no URL, or of another protocol.
+    /// The text is not a URL, or has another protocol.
     pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, UrlError> {
         let text = text.as_ref();
         let scheme = text.split(|&byte| byte == b':').next().unwrap_or_default();
@@ -33,7 +33,7 @@ impl Source {
         FilesUrl::parse(text).map(Self::Files)
     }
 
-    /// The name that a file of it would have, if it says one.
+    /// The name for a file, if the URL has one.
     pub fn file_name(&self) -> Option<PathBuf> {
         match self {
             Self::Http(url) => url.file_name().map(PathBuf::from),

@@ -1,4 +1,4 @@
-//! The storage of a transfer: what a receiver asks to create, to store and to commit.
+//! The storage of a transfer: the operations create, store and commit of a receiver.
 //!
 //! ```text
 //!   create ─┬─▶ part, with the facts beside it ──▶ store ──▶ commit: its digest, then rename(2)
@@ -6,7 +6,8 @@
 //!           └─▶ an open file
 //! ```
 //!
-//! The event loop writes to a pipe or a terminal itself: of that output, only the digest is made here.
+//! The event loop writes to a pipe or a terminal itself: for that output, only the digest is
+//! computed here.
 
 use std::fs::File;
 use std::io::Write;
@@ -26,15 +27,15 @@ use crate::sys::stream::Stream;
 /// Where the bytes of one transfer are kept.
 pub(super) struct Store {
     target: Target,
-    /// What an earlier transfer left, until the server says what comes.
+    /// The part of an earlier transfer, until the answer of the server.
     part: Option<Part>,
-    /// The digest of what was there before and of what has come, if it is to be compared.
+    /// The digest of the part and of the received bytes, if it will be compared.
     digest: Option<blake3::Hasher>,
     sink: Sink,
 }
 
 enum Sink {
-    /// The file is not created, or not wanted any more, or the event loop writes it.
+    /// There is no file yet, or none any more, or the event loop writes it.
     Nothing,
     Part(Part),
     InPlace(InPlace),
@@ -50,12 +51,12 @@ impl Store {
         &self.target
     }
 
-    /// The bytes of `begin` are about to come. What of `place` the event loop has to write.
+    /// The bytes of `begin` are about to come. Returns the output that the event loop has to write.
     pub(super) fn create(&mut self, place: Place, begin: Beginning) -> Result<Option<Stream>> {
         if begin.from == 0
             && let Some(digest) = &mut self.digest
         {
-            // The server may have another file than the one of which there was something before.
+            // The server may have another file than that of the part.
             digest.reset();
         }
         self.sink = match place {
@@ -102,7 +103,7 @@ impl Store {
         let known = self.digest.as_ref().map(|known| Digest::Blake3(known.finalize().into()));
         if known.is_some() && known != digest {
             match sink {
-                // No later transfer is to go on from bytes that are wrong.
+                // A later transfer must not resume from wrong bytes.
                 Sink::Part(part) => part.discard(),
                 other => self.sink = other,
             }
@@ -124,7 +125,7 @@ impl Store {
         }
     }
 
-    /// The file is not whole, and what has come of it may stay. What to tell of that.
+    /// The file is not complete, and the part may stay. Returns what to report.
     pub(super) fn keep(&mut self) -> Option<String> {
         match std::mem::replace(&mut self.sink, Sink::Nothing) {
             Sink::Part(part) => part.keep(),

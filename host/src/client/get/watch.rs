@@ -1,4 +1,4 @@
-//! Ends a transfer that takes longer than it may.
+//! Ends a transfer that exceeds a time limit.
 
 use super::exchange::Exchange;
 use super::limits::Times;
@@ -15,7 +15,7 @@ impl Exchange {
             let error = Error::new("get", &exchange.source, long);
             match &exchange.outcome {
                 None => exchange.end(cx, Err(error)),
-                // What came is not all written.
+                // Not all received bytes are written.
                 Some(Ok(_)) => exchange.outcome = Some(Err(error)),
                 Some(Err(_)) => {}
             }
@@ -24,7 +24,7 @@ impl Exchange {
         cx.arm_at(timer, end);
     }
 
-    /// Ends the transfer when its body comes too slowly. A body of which nothing comes is silent, which is
+    /// Ends the transfer when its body arrives too slowly. A body without any bytes is silent, which is
     /// noticed elsewhere.
     pub(super) fn watch_rate(&mut self, cx: &mut Context<Self>) {
         let Times { timeout, min_rate, .. } = self.limits.times;

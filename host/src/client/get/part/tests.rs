@@ -28,7 +28,7 @@ fn what_was_kept_is_gone_on_from() {
         assert_eq!((had.len, had.window), (5, Digest::Blake3(blake3::hash(b"hello").into())));
         assert_eq!(had.all.map(|it| it.finalize()), all.then(|| blake3::hash(b"hello")));
     }
-    // A hole would be bytes that nobody sent.
+    // A hole would be bytes that no server sent.
     assert!(part.go_on_from(6, files()).is_err());
     part.go_on_from(4, files()).unwrap();
     part.write(b"!").unwrap();
