@@ -1,4 +1,4 @@
-//! For a thread or process that has one connection and nothing else to do.
+//! Serves one connection, in a thread or process that does nothing else.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -16,7 +16,7 @@ use crate::sys::{clock, poll};
 pub enum Woken {
     /// The socket is ready.
     Ready(Ready),
-    /// The deadline came, or a signal: have a look.
+    /// The deadline came, or a signal: check the state.
     Look,
     /// The server stops: what never ends by itself ends. The socket is not looked at.
     Drain,
@@ -24,11 +24,11 @@ pub enum Woken {
     Cut,
 }
 
-/// Serves one connection to its end. `wait` is how the caller waits for the socket, the deadline and
-/// whatever else concerns it.
+/// Serves one connection to its end. `wait` waits for the socket, the deadline and
+/// whatever else concerns the caller.
 ///
 /// # Errors
-/// What ended the connection before its session was done.
+/// The fault that ended the connection before its session was done.
 pub fn run(
     job: &mut Job,
     buffers: &mut Buffers,
@@ -38,8 +38,8 @@ pub fn run(
     loop {
         let (interest, deadline) = match job.turn(ready, clock::now(), buffers) {
             Next::Wait(interest) => (interest, look_at(job, buffers)),
-            // It could go on at once. A look around in between: a peer that never pauses does not
-            // keep the caller from hearing that it is to stop.
+            // The connection could go on at once. Check in between, so that a peer that never
+            // pauses does not keep the caller from noticing the order to stop.
             Next::Again => (Interest::NONE, Some(Instant::ZERO)),
             Next::Closed(how) => return how,
         };
@@ -66,7 +66,7 @@ fn look_at(job: &Job, buffers: &Buffers) -> Option<Instant> {
     deadline.into_iter().chain(look).min()
 }
 
-/// [`run`] for a caller that nothing else concerns.
+/// [`run`] for a caller that waits for nothing else.
 ///
 /// # Errors
 /// As [`run`].

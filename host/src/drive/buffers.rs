@@ -1,4 +1,4 @@
-//! The memory that a loop lends to the connection whose turn it is.
+//! The memory that a loop lends to a connection for its turn.
 
 use std::os::fd::BorrowedFd;
 
@@ -11,14 +11,14 @@ use super::rules::{Rules, RulesId, TimeLimits};
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::Token;
 
-/// Buffers for one connection at a time, shared by all connections of a thread, and the rules that hold
-/// for them.
+/// Buffers for one connection at a time, shared by all connections of a thread, and the rules
+/// of its listeners.
 ///
-/// An idle connection has none of this: that is why ten thousand of them are cheap.
+/// An idle connection has no buffer, so ten thousand of them are cheap.
 pub struct Buffers {
-    /// What a read fills. Lent to a buffered stream, it is away.
+    /// The read buffer. It is empty while it is lent to a buffered stream.
     pub(super) input: Vec<u8>,
-    /// What a session renders into.
+    /// The buffer that a session renders into.
     pub(super) output: Box<[u8]>,
     pub(super) spare: Spare,
     /// For datagrams that are received together; there once any are.
@@ -29,11 +29,11 @@ pub struct Buffers {
     pub(super) reports: Reports,
     /// For a loop that must not wait for a file.
     pub(super) helpers: Option<Helpers<Answer>>,
-    /// For a loop whose connections keep others from being served.
+    /// For a loop with connections that keep others from being served.
     overload: Option<Overload>,
 }
 
-/// What a read of a file fills. Zeroed pages cost nothing until they are used.
+/// The buffer for reading a file. Zeroed pages cost nothing until they are used.
 const FILE_BUFFER: usize = 128 * 1024;
 
 /// Bytes of one read, in a loop that serves many.
@@ -48,17 +48,18 @@ const BATCH: usize = 64;
 /// The longest datagram, in bytes.
 const DATAGRAM_MAX: usize = 65_535;
 
-/// When the wait of a loop reports that a connection is ready.
+/// How the wait of a loop reports a ready connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reports {
-    /// For as long as it is: level-triggered. A connection that used up its budget waits like any other,
-    /// and is reported again at once: its turn never ends with [`Again`](super::Next::Again).
+    /// As long as it is ready: level-triggered. A connection that used up its budget waits like any
+    /// other, and is reported again at once: its turn never ends with
+    /// [`Again`](super::Next::Again).
     WhileReady,
-    /// When that changes: edge-triggered. What a turn leaves is for another turn.
+    /// When it becomes ready: edge-triggered. Bytes that a turn leaves need another turn.
     OnChange,
 }
 
-/// Whether clients wait that no worker is free to serve.
+/// Whether clients wait while no worker is free.
 pub type Overload = Box<dyn Fn() -> bool>;
 
 impl Buffers {
@@ -67,7 +68,7 @@ impl Buffers {
         Self::with(READ_SIZE, 16 * 1024, rules, reports)
     }
 
-    /// For a thread or process that serves one connection: it has buffers of its own, so less.
+    /// For a thread or process that serves one connection: it has its own buffers, so they are smaller.
     pub fn for_one(rules: Rules) -> Self {
         Self::with(16 * 1024, 4 * 1024, rules, Reports::OnChange)
     }
@@ -89,7 +90,7 @@ impl Buffers {
         buffers
     }
 
-    /// While `overload` says so, connections have the time of a busy server.
+    /// While `overload` says that clients wait, the time limits of a busy server apply.
     #[must_use]
     pub fn watching(self, overload: Overload) -> Self {
         let matters = self.rules.iter().any(|rules| rules.limits.busy_us.is_some());
@@ -129,7 +130,7 @@ impl Buffers {
         }
     }
 
-    /// What a read fills. A call that panicked may have kept it.
+    /// The read buffer. A call that panicked may have kept it.
     pub(crate) fn input(&mut self) -> &mut Vec<u8> {
         if self.input.is_empty() {
             self.input = vec![0; READ_SIZE];
@@ -138,7 +139,7 @@ impl Buffers {
         &mut self.input
     }
 
-    /// Lends what a read fills to a stream that keeps what its callback leaves.
+    /// Lends the read buffer to a stream, which keeps the bytes that its callback leaves.
     pub(crate) fn take_input(&mut self) -> Vec<u8> {
         std::mem::take(self.input())
     }
@@ -192,17 +193,17 @@ impl Buffers {
         self.reports == Reports::WhileReady
     }
 
-    /// Whether connections may have the time of a busy server.
+    /// Whether the time limits of a busy server may apply.
     pub(super) fn hurries(&self) -> bool {
         self.overload.is_some()
     }
 
-    /// How often to look whether others wait, in microseconds, if that changes anything.
+    /// How often to check whether other clients wait, in microseconds, if that has an effect.
     pub(super) fn look_every_us(&self, limits: &TimeLimits) -> Option<u64> {
         self.overload.as_ref().and(limits.busy_us).map(|us| (us / 4).max(1_000))
     }
 
-    /// Whether others wait.
+    /// Whether other clients wait.
     pub(super) fn is_overloaded(&self) -> bool {
         self.overload.as_ref().is_some_and(|overload| overload())
     }

@@ -1,13 +1,13 @@
-//! Files that a session sends, whatever carries them: opened, read and digested, at once or later.
+//! Files that a session sends, over any transport: opened, read and digested, at once or later.
 //!
 //! ```text
 //!   from the page cache   preadv2(RWF_NOWAIT) ──▶ │hdr│ 4096 │hdr│ 4096 │ …
 //!   from anywhere else    helper: preadv ──▶ answer ──▶ the same place
 //! ```
 //!
-//! A thread or process with one connection reads as it comes, and waits. An event loop has helpers, and
-//! reads nothing itself that could make it wait: [`Found::Later`] means that a helper was asked, and the
-//! job has a turn when the answer has come.
+//! A thread or process with one connection reads and waits. An event loop has helpers, and
+//! makes no read itself that could wait: [`Found::Later`] means that a helper was asked, and the
+//! job has a turn when the answer is there.
 
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -24,40 +24,40 @@ use crate::sys::Errno;
 use crate::sys::read_file::{is_in_memory, read_at, read_cached};
 use crate::sys::root::Root;
 
-/// What is asked for now, and is there or comes later.
+/// A result that is there, or comes later.
 pub(super) enum Found<T> {
     Now(T),
     Later,
 }
 
-/// What a job waits for, or has got.
+/// The state of a job's question to a helper.
 #[derive(Debug, Default)]
 pub(super) enum Late {
-    /// Nothing.
+    /// There is no question.
     #[default]
     Nothing,
     /// A helper was asked.
     Asked(#[expect(dead_code, reason = "without it the work is not done")] Ticket),
-    /// It has answered.
+    /// The helper has answered.
     Came(Answer),
 }
 
-/// How a job waits: for what it asked, and for whom it asks. Without helpers it reads itself.
+/// How a job waits for its file: its question, and its token. Without helpers it reads itself.
 pub(super) struct Waits<'a> {
     pub(super) late: &'a mut Late,
     pub(super) helpers: Option<&'a Helpers<Answer>>,
 }
 
-/// What a helper has done.
+/// The answer of a helper.
 #[derive(Debug)]
 pub enum Answer {
-    /// A file and its size, or why there is none for the peer.
+    /// A file and its size, or the refusal for the peer.
     Opened(Opened),
-    /// The bytes of a file from this offset on; fewer than were asked for if it ends there.
+    /// The bytes of a file from this offset on; fewer than requested if it ends there.
     Read(u64, Result<Vec<u8>, Errno>),
 }
 
-/// A file and its size, or why there is none for the peer.
+/// A file and its size, or the refusal for the peer.
 type Opened = Result<(File, u64), Refusal>;
 
 /// A file that is being sent.
@@ -65,7 +65,7 @@ type Opened = Result<(File, u64), Refusal>;
 pub(super) struct OpenFile {
     file: Arc<File>,
     how: How,
-    /// What of it was digested, if anything was, and where that ends.
+    /// The digest of the bytes sent so far, if there is one, and its end.
     digest: Option<Hasher>,
     digested_to: u64,
     /// The file system has no `sendfile(2)`.
@@ -75,15 +75,15 @@ pub(super) struct OpenFile {
 /// How a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// As it comes: waiting holds up no other connection, or the file is in memory.
+    /// Directly: waiting holds up no other connection, or the file is in memory.
     AtOnce,
-    /// What is in the page cache at once, the rest by helpers.
+    /// From the page cache at once, the rest by helpers.
     IfCached,
-    /// By helpers: the kernel does not say what of it is cached.
+    /// By helpers: the kernel does not say which bytes are cached.
     Later,
 }
 
-/// Bytes that a helper reads at most: as many as a loop has room for.
+/// The largest read of a helper in bytes: the room of a loop.
 const BLOCK: usize = 128 * 1024;
 
 impl Late {
@@ -135,8 +135,8 @@ impl OpenFile {
         &self.file
     }
 
-    /// Reads from `offset` on into several places. How many bytes that is: fewer than there is room for
-    /// where the file ends, or where the page cache has no more. At least one.
+    /// Reads from `offset` on into several places. Returns the number of bytes: fewer than the room
+    /// if the file ends, or if the page cache has no more. At least one.
     pub(super) fn read(
         &mut self,
         offset: u64,
@@ -159,7 +159,7 @@ impl OpenFile {
         }
     }
 
-    /// How many bytes, of `wanted` from `offset` on, are there without waiting.
+    /// How many of `wanted` bytes from `offset` on can be read without waiting.
     pub(super) fn cached(
         &mut self,
         offset: u64,
@@ -167,7 +167,8 @@ impl OpenFile {
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
         let mut cached = 0;
-        // The kernel reads ahead in steps of this size: the ends of a step tell of what is between them.
+        // The kernel reads ahead in steps of this size: if both ends of a step are cached, so is
+        // the rest of it.
         while self.how != How::AtOnce && cached < wanted {
             let step = (wanted - cached).min(BLOCK);
             for at in [cached, cached + step - 1] {
@@ -182,12 +183,13 @@ impl OpenFile {
         Ok(Found::Now(wanted))
     }
 
-    /// Whether what is sent next is read first: no call moves it from the file to a socket.
+    /// Whether the next bytes have to be read into a buffer, because no call moves them from the
+    /// file to a socket.
     pub(super) fn is_read(&self, late: &Late) -> bool {
         self.by_hand || self.how == How::Later || matches!(late, Late::Came(_))
     }
 
-    /// What can be read without waiting; `None` if nothing can.
+    /// The bytes that can be read without waiting; `None` if there are none.
     fn read_cached(
         &mut self,
         offset: u64,
@@ -205,7 +207,7 @@ impl OpenFile {
         (self.how == How::AtOnce).then(|| read_at(&self.file, offset, into))
     }
 
-    /// Has a helper read. Only a loop that has helpers finds that it would have to wait.
+    /// Asks a helper to read. Only a loop with helpers gets here.
     fn ask(&self, offset: u64, len: usize, Waits { late, helpers }: Waits<'_>) -> Found<usize> {
         let (file, len) = (Arc::clone(&self.file), len.min(BLOCK));
         let work = move || {
@@ -244,7 +246,7 @@ impl OpenFile {
     }
 }
 
-/// Copies bytes to several places, one behind the other. How many there was room for.
+/// Copies bytes to several places, one behind the other. Returns how many there was room for.
 fn scatter(mut bytes: &[u8], into: &mut [IoSliceMut<'_>]) -> usize {
     let all = bytes.len();
     for place in into {
@@ -260,7 +262,7 @@ fn unreadable(errno: Errno) -> Fault {
     Fault::Aborted
 }
 
-/// What was promised cannot be sent any more: the peer sees a stream that is cut.
+/// The promised bytes cannot be sent any more: the peer sees a truncated stream.
 pub(super) fn shorter() -> Fault {
     warn!("a file became shorter while it was sent; the connection is cut");
     Fault::Aborted

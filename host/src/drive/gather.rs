@@ -1,4 +1,4 @@
-//! Headers and parts of a file, laid one behind the other into a buffer that one call sends.
+//! Headers and parts of a file, one behind the other in a buffer that one call sends.
 //!
 //! ```text
 //!   buffer   │hdr│ run │hdr│ run │hdr│ ru…          one preadv(2) fills the runs
@@ -12,19 +12,19 @@ use windlass_core::file::Extent;
 
 use super::files::{Found, OpenFile, Waits};
 
-/// Runs in a buffer at most: with frames of 4096 bytes this fills 128 KiB.
+/// The largest number of runs in a buffer: with frames of 4096 bytes this fills 128 KiB.
 const RUNS_MAX: usize = 33;
 
-/// A buffer that is being laid out.
+/// A buffer that is being filled.
 pub(super) struct Gather<'b> {
-    /// Bytes that are laid out.
+    /// The number of bytes of the layout.
     len: usize,
     rest: &'b mut [u8],
     runs: [IoSliceMut<'b>; RUNS_MAX],
-    /// Where in the buffer each run begins.
+    /// The offset of each run in the buffer.
     starts: [usize; RUNS_MAX],
     used: usize,
-    /// Where in the file the first run begins.
+    /// The offset of the first run in the file.
     offset: u64,
 }
 
@@ -40,7 +40,7 @@ impl<'b> Gather<'b> {
         }
     }
 
-    /// Bytes that are laid out.
+    /// The number of bytes of the layout.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -49,13 +49,14 @@ impl<'b> Gather<'b> {
         self.rest.is_empty()
     }
 
-    /// Lays out the next bytes, or the first of them.
+    /// Adds the next bytes, or the first of them.
     pub(super) fn header(&mut self, bytes: &[u8]) {
         let room = self.room(bytes.len());
         room.copy_from_slice(&bytes[..room.len()]);
     }
 
-    /// Makes room for a part of the file, or for its beginning. False when there are too many.
+    /// Makes room for a part of the file, or for its beginning. Returns false if there are too many
+    /// parts.
     pub(super) fn part(&mut self, extent: Extent) -> bool {
         if self.used == RUNS_MAX {
             return false;
@@ -70,7 +71,8 @@ impl<'b> Gather<'b> {
         true
     }
 
-    /// Reads the parts. How many bytes of the buffer are good: up to where the page cache has no more.
+    /// Reads the parts. Returns how many bytes of the buffer are valid: up to where the page cache
+    /// has no more.
     pub(super) fn read(
         mut self,
         file: &mut OpenFile,
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(gathered(content, &[(2, 3), (5, 4)], 64).unwrap(), b"#234#5678");
         assert_eq!(gathered(content, &[(2, 3), (5, 4)], 6).unwrap(), b"#234#5");
         assert_eq!(gathered(content, &[(2, 3), (5, 4)], 5).unwrap(), b"#234#");
-        // Up to the last byte that was read, and no header behind that.
+        // Up to the last byte that was read, without a header behind it.
         assert_eq!(gathered(content, &[(4, 4), (8, 4)], 64).unwrap(), b"#4567#89");
         assert_eq!(gathered(content, &[(6, 4), (10, 4)], 64).unwrap(), b"#6789#");
         assert_eq!(gathered(content, &[(10, 1)], 64), Err(Fault::Aborted));

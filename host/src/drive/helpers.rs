@@ -1,4 +1,5 @@
-//! Threads that do what could block an event loop: open a file, or read what is not in the page cache.
+//! Threads that do what could block an event loop: open a file, or read bytes that are not in the
+//! page cache.
 //!
 //! ```text
 //!   loop: a job asks ──▶ queue ──▶ helper, at most 8 ──▶ done ──▶ bell
@@ -6,8 +7,8 @@
 //!     └────────── the job has its answer, and a turn ◀───────────┘
 //! ```
 //!
-//! A job asks for one thing at a time, so the queue is as long as there are jobs at most. What a job asked
-//! for that is gone by now is not done.
+//! A job asks for one thing at a time, so the queue has at most one entry for each job. The
+//! question of a job that is gone by now is dropped.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,22 +21,23 @@ use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Token;
 
-/// Threads at most. A disk is kept busy by a few; more of them are for file systems that hang.
+/// The largest number of threads. A few keep a disk busy; the others are for file systems that hang.
 const THREADS_MAX: usize = 8;
 
-/// Bytes of a thread's stack.
+/// The stack of a thread in bytes.
 const STACK: usize = 128 * 1024;
 
-/// Answers that wait for the loop at most, each of which may hold a buffer. Then helpers pause.
+/// The largest number of answers that wait for the loop; each may have a buffer. At the limit
+/// helpers pause.
 const DONE_MAX: usize = 16;
 
-/// Held by a job that has asked for something. Without it nothing is done.
+/// Held by a job that has asked a question. If the job drops it, the work is not done.
 pub(super) type Ticket = Arc<()>;
 
-/// The helpers of one loop. `A` is what they answer.
+/// The helpers of one loop. `A` is the type of their answers.
 pub(super) struct Helpers<A> {
     shared: Arc<Shared<A>>,
-    /// The job whose turn it is.
+    /// The job that has its turn.
     pub(super) current: Token,
     /// The process that has the threads.
     process: u32,
@@ -51,9 +53,9 @@ struct Request<A> {
 
 struct Shared<A> {
     state: Mutex<State<A>>,
-    /// There is work, room for an answer, or the loop is gone.
+    /// Signalled when there is work, when there is room for an answer, or when the loop is gone.
     changed: Condvar,
-    /// Rung for each answer behind which no other one waits.
+    /// The bell: rung for an answer if no other one waits.
     bell: Event,
 }
 
@@ -66,7 +68,7 @@ struct State<A> {
 }
 
 impl<A: Send + 'static> Helpers<A> {
-    /// No thread yet: each is started when it is needed.
+    /// Without threads: each is started when it is needed.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`.
@@ -78,19 +80,19 @@ impl<A: Send + 'static> Helpers<A> {
         Ok(Self { shared: Arc::new(shared), current: Token::HELPERS, process: std::process::id() })
     }
 
-    /// Is readable when there are answers.
+    /// The descriptor that is readable when there are answers.
     pub(super) fn bell(&self) -> BorrowedFd<'_> {
         self.shared.bell.as_fd()
     }
 
-    /// Has the work done for the job whose turn it is, while it holds the ticket.
+    /// Lets a helper do the work for the job that has its turn, while the job holds the ticket.
     pub(super) fn ask(&self, work: impl FnOnce() -> A + Send + 'static) -> Ticket {
         let ticket = Ticket::default();
         let request =
             Request { token: self.current, ticket: Arc::downgrade(&ticket), work: Box::new(work) };
         let mut state = self.shared.lock();
         if state.queue.len() == state.queue.capacity() {
-            // Before it grows: requests of jobs that are gone are not kept.
+            // Before it grows, questions of jobs that are gone are removed.
             state.queue.retain(|request| request.ticket.strong_count() > 0);
         }
         state.queue.push_back(request);
@@ -117,7 +119,7 @@ impl<A: Send + 'static> Helpers<A> {
         ticket
     }
 
-    /// Takes the answers that came, and silences the bell.
+    /// Takes the answers, and resets the bell.
     pub(super) fn answers(&self) -> Vec<(Token, A)> {
         self.shared.bell.take();
         let done = std::mem::take(&mut self.shared.lock().done);
@@ -131,7 +133,7 @@ impl<A: Send + 'static> Helpers<A> {
 impl<A> Drop for Helpers<A> {
     fn drop(&mut self) {
         if self.process != std::process::id() {
-            // In a forked child, where there are no threads, and the lock may be one's of them for ever.
+            // In a forked child there are no threads, and one of them may have held the lock.
             return;
         }
         let mut state = self.shared.lock();
@@ -148,7 +150,7 @@ impl<A> Shared<A> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a helper does until the loop is gone.
+    /// The work of a helper until the loop is gone.
     fn help(&self) {
         let mut state = self.lock();
         while !state.closed {

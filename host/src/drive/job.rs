@@ -1,10 +1,10 @@
-//! The one kind of thing that every server model carries.
+//! Jobs: the one kind of thing that every server model serves.
 //!
 //! ```text
 //!   acceptor ──▶ Client ──▶ queue, worker's order, child process ──▶ offer ──▶ Job ──▶ turns, to its end
 //! ```
 //!
-//! No model looks inside of either: what comes in another way than a stream is another variant here.
+//! No model looks inside a client or a job: a client over another transport is another variant here.
 
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,7 +22,7 @@ use crate::sys::datagram::Peer;
 use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
 
-/// What an acceptor took in, until something serves it.
+/// An accepted client, until a model serves it.
 #[derive(Debug)]
 pub enum Client {
     /// A connection.
@@ -31,7 +31,7 @@ pub enum Client {
     Port(Listener),
 }
 
-/// What a model gives turns to, or waits for, until it is over.
+/// A client that is being served: a model gives it turns, or waits for it, until it is over.
 pub enum Job {
     /// A connection and its session.
     Stream(Connection),
@@ -40,7 +40,7 @@ pub enum Job {
 }
 
 impl Client {
-    /// One that another process of ours accepted, and passed here.
+    /// A client that another process of this server accepted and passed to this one.
     pub(crate) fn passed(fd: OwnedFd) -> Self {
         Self::Stream(Stream::of_socket(fd))
     }
@@ -53,11 +53,13 @@ impl Client {
         }
     }
 
-    /// Tells the client that it is not served, as cleanly as that can be. It is dropped next.
+    /// Ends the connection of a client that is not served, as cleanly as possible. The client is
+    /// dropped next.
     pub(super) fn turn_away(&self) {
         match self {
             Self::Stream(stream) => {
-                // Input left unread would turn the end into a reset: what has come by now is read.
+                // Input left unread would turn the end into a reset: input that has arrived is read
+                // first.
                 let mut buf = [0; 4096];
                 for _ in 0..16 {
                     if !matches!(stream.recv(&mut buf), Ok(Read::Moved(_))) {
@@ -87,7 +89,7 @@ impl Job {
         matches!(self, Self::Port(_))
     }
 
-    /// The same, under the rules of its listener.
+    /// A job under the rules of its listener.
     #[must_use]
     pub fn under(mut self, rules: RulesId) -> Self {
         self.set_rules(rules);

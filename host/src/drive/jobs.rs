@@ -14,12 +14,12 @@ use super::table::{Entry, Table};
 use super::turns::Next;
 use crate::sys::ready::{Interest, Ready, Token};
 
-/// All jobs of one loop. Callers hold tokens; with one that is late for its job nothing happens.
+/// All jobs of one loop. Callers hold tokens; a token that is late for its job has no effect.
 pub struct Jobs {
-    /// Beside each job, what its last turn waits for.
+    /// For each job, the interest of its last turn.
     table: Table<Job, Interest>,
     buffers: Buffers,
-    /// Answers of helpers whose jobs are to have a turn.
+    /// Answers of helpers for jobs that will have a turn.
     answers: VecDeque<(Token, Answer)>,
 }
 
@@ -27,18 +27,18 @@ pub struct Jobs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum After {
-    /// Nothing: it waits for what it waited for before.
+    /// Nothing: its interest is unchanged.
     Same,
-    /// Wait for this from now on.
+    /// Change its interest to this.
     Changed(Interest),
-    /// Give it another turn when the others had theirs.
+    /// Give it another turn after the others.
     Again,
-    /// It is over and gone, and this is how it ended.
+    /// It ended in this way and was removed.
     Gone(Result<(), Fault>),
 }
 
 impl Jobs {
-    /// No jobs yet; they will take turns with `buffers`. Helpers read the files that they send.
+    /// An empty table; jobs will have turns with `buffers`. Helpers read the files that they send.
     pub fn new(mut buffers: Buffers) -> Self {
         buffers.start_helpers();
         Self { table: Table::default(), buffers, answers: VecDeque::new() }
@@ -49,24 +49,24 @@ impl Jobs {
         self.buffers.bell()
     }
 
-    /// How many there are.
+    /// The number of jobs.
     pub fn len(&self) -> usize {
         self.table.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no job.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
-    /// Takes a job in and gives it its first turn, which may also be its last.
+    /// Adds a job and gives it its first turn, which may also be its last.
     pub fn open(&mut self, job: Job, now: Instant) -> (Token, After) {
         let token = self.table.insert(job, Interest::NONE);
         (token, self.turn(token, Ready::NONE, now))
     }
 
-    /// Takes note of an event for a turn that comes later. True when that turn was not promised
-    /// before: then it is the caller's to give.
+    /// Notes an event for a later turn. Returns true if that turn was not promised
+    /// before: then the caller has to give it.
     pub fn note(&mut self, token: Token, ready: Ready) -> bool {
         let Some(job) = self.table.get_mut(token) else {
             if token == Token::HELPERS {
@@ -121,7 +121,8 @@ impl Jobs {
         self.table.remove(token);
     }
 
-    /// A job whose deadline or whose file has come, if there is one: give it a turn. Ask until `None`.
+    /// A job with a deadline or a file that has come, if there is one: give it a turn. Ask until
+    /// `None`.
     pub fn expired(&mut self, now: Instant) -> Option<Token> {
         while let Some((token, answer)) = self.answers.pop_front() {
             if let Some(job) = self.table.get_mut(token) {
@@ -143,7 +144,7 @@ impl Jobs {
         self.table.get(token).map(AsFd::as_fd)
     }
 
-    /// Every job and what it waits for: what `select` and `poll` need for each wait.
+    /// Every job and its interest: `select` and `poll` need them for each wait.
     pub fn iter(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, Interest)> {
         self.table.iter().map(|(token, job, &interest)| (token, job.as_fd(), interest))
     }

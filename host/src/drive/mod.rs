@@ -1,8 +1,8 @@
 //! Runs sessions over sockets: the part that all server models and clients share.
 //!
-//! A [`Connection`] is a socket and its session, and knows every hazard of both. It never waits: a
-//! [`turn`](Connection::turn) moves what can be moved now and says what it waits for. A server model
-//! only decides how to wait and whom to call.
+//! A [`Connection`] is a socket and its session, and handles every error and end of both. It never
+//! waits: a [`turn`](Connection::turn) moves as many bytes as possible now and says what it waits
+//! for. A server model only decides how to wait and what to call.
 
 mod accept;
 mod backlog;

@@ -17,47 +17,47 @@ use crate::sys::datagram::batch::Sent;
 use crate::sys::listener::Listener;
 use crate::sys::ready::{Interest, Ready};
 
-/// A bound datagram socket and its responder. Unlike a connection it has no end of its own: it answers until
-/// it is told to [`drain`](Turns::drain).
+/// A bound datagram socket and its responder. Unlike a connection it does not end by itself: it
+/// answers until it is told to [`drain`](Turns::drain).
 pub struct Port {
     socket: Listener,
     responder: Box<dyn Responder<Peer> + Send>,
-    /// The last batch left something, or an event said that there is something.
+    /// The last batch left datagrams, or an event reported some.
     readable: bool,
     draining: bool,
     counts: Counts,
     /// As much as was told.
     told: Counts,
     told_at: Option<Instant>,
-    /// When to look whether it is still in its group, if it is in one.
+    /// When to check whether it is still in its group, if it is in one.
     renew_at: Option<Instant>,
 }
 
-/// What became of the datagrams of a port.
+/// The counts of the datagrams of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// They were received whole.
+    /// Received completely.
     pub received: u64,
-    /// Their replies have left.
+    /// Replies that were sent.
     pub replied: u64,
-    /// They were not of the protocol.
+    /// Malformed ones.
     pub malformed: u64,
-    /// They were longer than a datagram of the service can be, and were dropped.
+    /// Dropped, because they were longer than a datagram of the service can be.
     pub too_long: u64,
-    /// Their replies found no room, or no way.
+    /// Replies without room in the socket, or without a route.
     pub lost: u64,
-    /// The kernel dropped them: this program was too slow.
+    /// Dropped by the kernel, because this program was too slow.
     pub overflow: u64,
 }
 
-/// Batches in one turn, before the others have theirs.
+/// The number of batches in one turn.
 const BATCHES: usize = 4;
 
-/// Microseconds between two lines about datagrams that were dropped, and between two looks at the group.
+/// Microseconds between two log lines about dropped datagrams, and between two checks of the group.
 const SECOND_US: u64 = 1_000_000;
 
 impl Port {
-    /// Answers with `responder` what arrives at `socket`, which is a datagram socket.
+    /// A port that answers datagrams at `socket` with `responder`.
     pub fn new(socket: Listener, responder: Box<dyn Responder<Peer> + Send>) -> Self {
         Self {
             socket,
@@ -71,12 +71,12 @@ impl Port {
         }
     }
 
-    /// What became of the datagrams so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Once a second: a group whose interface went away and came back is joined again.
+    /// Once a second: a group is joined again after its interface went away and came back.
     fn renew(&mut self, now: Instant) {
         if self.socket.group().is_none() || self.renew_at.is_some_and(|at| now < at) {
             return;
@@ -119,7 +119,7 @@ impl Port {
         self.counts.overflow = batch.overflow().into();
     }
 
-    /// Says what was dropped, once a second at most.
+    /// Logs the dropped datagrams, at most once a second.
     fn tell(&mut self, now: Instant) {
         if self.is_told() || self.told_at.is_some_and(|at| now.since(at) < SECOND_US) {
             return;
@@ -163,7 +163,7 @@ impl Turns for Port {
         }
     }
 
-    /// When there is something to say that waits for its second to be over, or the group to look at.
+    /// When the next log line is due, or the next check of the group.
     fn deadline(&self, _: &Buffers) -> Option<Instant> {
         let tell_at = self.told_at.filter(|_| !self.is_told()).map(|at| at.after(SECOND_US));
         tell_at.into_iter().chain(self.renew_at).min()

@@ -1,4 +1,4 @@
-//! What every kind of job can do.
+//! The operations of every kind of job.
 
 use std::os::fd::AsFd;
 
@@ -10,30 +10,30 @@ use super::files::Answer;
 use super::rules::RulesId;
 use crate::sys::ready::{Interest, Ready};
 
-/// What a job needs after its turn.
+/// What a job needs after a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Next {
     /// Another turn when the socket is ready for this, or at its [`deadline`](Turns::deadline).
     Wait(Interest),
-    /// Another turn when the others had theirs: it used up its budget.
+    /// Another turn after the others: it used up its budget.
     Again,
     /// It is over. Drop it.
     Closed(Result<(), Fault>),
 }
 
-/// What every job can do.
+/// The operations of every job.
 pub trait Turns: AsFd {
-    /// Takes note of an event, for a turn that comes later.
+    /// Notes an event for a later turn.
     fn note(&mut self, ready: Ready);
 
-    /// Moves what can be moved, and says what it needs next. It never waits.
+    /// Moves as many bytes as possible, and says what it needs next. It never waits.
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next;
 
     /// When it wants a turn without an event.
     fn deadline(&self, buffers: &Buffers) -> Option<Instant>;
 
-    /// How often to look whether other clients wait, if it has less time then, in microseconds.
+    /// How often to check whether other clients wait, if it then has less time, in microseconds.
     fn look_every_us(&self, buffers: &Buffers) -> Option<u64>;
 
     /// Puts it under the rules of its listener.

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //!  socket ──read──▶ input ──▶ callback ──▶ output ──write──▶ socket
-//!                     │ ≥ high: no reads          │ ≥ high: no reads either, the peer feels it
+//!                     │ ≥ high: no reads          │ ≥ high: no reads either: the peer waits
 //!                     ▼ ≥ low: Input              ▼ ≤ low: Drained
 //! ```
 //!
-//! It is watched edge-triggered in both directions from beginning to end, so reading and writing
-//! never cost a call to change what is watched. What a callback writes goes out when it returns, in
-//! one piece, without waiting to be told that there is room.
+//! A stream is watched edge-triggered in both directions all the time, so reading and writing
+//! never cost a call to change what is watched. The output of a callback is written when it returns, in
+//! one piece, without waiting for an event.
 
 use std::time::Duration;
 
@@ -23,23 +23,24 @@ use crate::sys::stream::Stream;
 /// Why the callback of a buffered stream is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamEvent {
-    /// The connection that [`connect`](super::Context::connect) began is there (`BEV_EVENT_CONNECTED`).
+    /// The connection that [`connect`](super::Context::connect) began is established
+    /// (`BEV_EVENT_CONNECTED`).
     Connected,
-    /// There is input, at least as much as the low watermark says.
+    /// There is input, at least the low watermark.
     Input,
     /// The output has drained to its low watermark.
     Drained,
-    /// The peer sends no more. What it sent before is in [`Buffered::input`]; output still goes out.
+    /// The peer sends no more. Its earlier input is in [`Buffered::input`]; output is still written.
     Eof,
-    /// Nothing moved in this direction for the length of its timeout. The stream is as it was, but
+    /// No byte moved in this direction for its timeout. The stream is unchanged, but
     /// a read timeout has ended reading ([`Buffered::set_reading`]).
     TimedOut(Direction),
-    /// The stream is broken, or could not connect (`ECONNREFUSED`, `ETIMEDOUT`, …). All that came
-    /// before was delivered. It is removed after this call.
+    /// The stream is broken, or could not connect (`ECONNREFUSED`, `ETIMEDOUT`, …). All input
+    /// before that was delivered. The stream is removed after this call.
     Failed(Errno),
 }
 
-/// Of the two directions of a stream.
+/// A direction of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the peer.
@@ -57,7 +58,7 @@ pub struct Buffered {
     pub(super) input: Side,
     pub(super) output: Side,
     pub(super) output_end: OutputEnd,
-    /// Input is no answer to what comes, nor the other way round: it is read also while output waits.
+    /// The two directions do not depend on each other: it is read also while output waits.
     pub(super) two_way: bool,
 }
 
@@ -65,29 +66,30 @@ pub struct Buffered {
 #[derive(Debug)]
 pub(super) struct Side {
     pub(super) buffer: Buffer,
-    /// Input is told of from so many bytes on, and output when so many are left.
+    /// The low watermark: input is reported from this number of bytes on, and output when this
+    /// number is left.
     pub(super) low: usize,
-    /// No more is read from so many bytes on, of input or of output.
+    /// The high watermark: nothing is read while input or output has this number of bytes.
     high: usize,
     pub(super) silence: Silence,
-    /// The user wants it to move.
+    /// Whether the program enabled it.
     pub(super) is_on: bool,
-    /// Its event is due: there is input, or output was written, since it was last told.
+    /// Whether its event is due: input has arrived, or output was written, since the last event.
     pub(super) untold: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Until then, if it is not to take for ever.
+    /// The deadline of connecting, if there is one.
     Connecting {
         until: Option<Instant>,
     },
     Open,
-    /// To be closed as soon as the output is out, or then.
+    /// Closed when the output is written, or at this deadline.
     Closing {
         until: Option<Instant>,
     },
-    /// Closed, and the peer still talks.
+    /// Closed, and the peer still sends.
     Lingering {
         until: Instant,
     },
@@ -99,11 +101,11 @@ pub(super) enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputEnd {
     Open,
-    /// The user has written all that it will.
+    /// The program has ended the output.
     Asked,
-    /// The peer was told.
+    /// The end was sent to the peer.
     Told,
-    /// A write failed. What the peer had sent by then is still read.
+    /// A write failed. Input that the peer sent before is still read.
     Broken(Errno),
 }
 
@@ -140,20 +142,20 @@ impl Buffered {
         }
     }
 
-    /// What came and was not consumed.
+    /// Input that was not consumed.
     pub fn input(&self) -> &[u8] {
         self.input.buffer.data()
     }
 
-    /// Takes `n` bytes of input from the front, or all there are.
+    /// Takes `n` bytes of input from the front, or all of it.
     pub fn consume(&mut self, n: usize) {
         self.input.buffer.consume(n);
     }
 
-    /// Queues output. It goes out when the callback returns, or when the loop comes to it, and waits
+    /// Queues output. It is written when the callback returns, or at the stream's next turn, and waits
     /// in memory while the peer takes nothing: see [`is_full`](Self::is_full). After
     /// [`shutdown_write`](Self::shutdown_write) or a failure it is dropped; after
-    /// [`close`](Self::close), in the same call, it still goes out.
+    /// [`close`](Self::close), in the same call, it is still written.
     pub fn write(&mut self, bytes: &[u8]) {
         let over = self.output_end != OutputEnd::Open || self.stage == Stage::Gone;
         if !over && !bytes.is_empty() {
@@ -165,13 +167,13 @@ impl Buffered {
         }
     }
 
-    /// Bytes of output that wait.
+    /// Bytes of output that are not written yet.
     pub fn unsent(&self) -> usize {
         self.output.buffer.len()
     }
 
-    /// Whether more output waits than the high watermark says: wait for [`StreamEvent::Drained`].
-    /// Meanwhile nothing is read either, so a peer that takes no answers can ask for none; unless
+    /// Whether the output has reached its high watermark: wait for [`StreamEvent::Drained`].
+    /// Meanwhile nothing is read either, so a peer that takes no answers cannot send requests, unless
     /// the stream goes [two ways](Self::set_two_way).
     pub fn is_full(&self) -> bool {
         self.output.is_full()
@@ -187,64 +189,66 @@ impl Buffered {
         self.input.buffer = input;
     }
 
-    /// Reads, or does not (`bufferevent_enable`, `bufferevent_disable` of `EV_READ`). At first it
-    /// reads what can be read. What is not read waits in the kernel, and then at the peer.
+    /// Enables or disables reading (`bufferevent_enable`, `bufferevent_disable` of `EV_READ`). A
+    /// new stream reads. Input that is not read waits in the kernel, and then at the peer.
     pub fn set_reading(&mut self, reading: bool) {
-        // What is left from before is told again.
+        // Input that is left from before is reported again.
         self.input.untold |= reading && !self.input.is_on && !self.input.buffer.is_empty();
         self.input.turn(reading);
     }
 
-    /// Reads on after [`StreamEvent::Eof`]: a FIFO whose writers left may get another, a terminal may
-    /// say more. One end may be told twice, when it is read before it is reported. Not for a regular
-    /// file: it is always ready, and would be asked in every round.
+    /// Reads on after [`StreamEvent::Eof`]: a FIFO without writers may get another one, a terminal
+    /// may send more. One end may be reported twice, if it is read before the kernel reports it.
+    /// Not for a regular file: it is always ready, and would be read in every round.
     pub fn read_on(&mut self) {
         self.readiness.read_on();
     }
 
-    /// Lets output go out, or keeps it (`bufferevent_enable`, `bufferevent_disable` of `EV_WRITE`). At
-    /// first it goes.
+    /// Enables or disables writing (`bufferevent_enable`, `bufferevent_disable` of `EV_WRITE`). At
+    /// first it is enabled.
     pub fn set_writing(&mut self, writing: bool) {
         self.output.turn(writing);
     }
 
-    /// Reads also while output waits: for a relay, whose output comes from somewhere else. If both ends
-    /// of a connection read only what they have room to answer, and both are full, they wait for each
-    /// other for ever. At first it does not.
+    /// Reads also while output waits: for a relay, which gets its output from another stream. If
+    /// both ends of a connection read only what they have room to answer, and both are full, they
+    /// wait for each other for ever. A new stream does not.
     pub fn set_two_way(&mut self, two_way: bool) {
         self.two_way = two_way;
     }
 
-    /// Tells of input from `low` bytes on, and reads no more while there are `high`: at first 1 and
-    /// 64 KiB. One read may pass it by up to 64 KiB.
+    /// Reports input from `low` bytes on, and reads no more while there are `high`: at first 1 and
+    /// 64 KiB. One read may exceed `high` by up to 64 KiB.
     pub fn set_read_watermarks(&mut self, low: usize, high: usize) {
         (self.input.low, self.input.high) = (low.max(1), high.max(low).max(1));
     }
 
-    /// Tells that output has drained when `low` bytes are left, and is full from `high` bytes on: at
+    /// Reports that output has drained when `low` bytes are left, and is full from `high` bytes on: at
     /// first 0 and 256 KiB.
     pub fn set_write_watermarks(&mut self, low: usize, high: usize) {
         (self.output.low, self.output.high) = (low, high.max(low.saturating_add(1)));
     }
 
-    /// Tells when nothing came for so long while it was read, and when output waited for so long
-    /// and nothing of it went. Both count from the end of this call of the stream's callback, and anew
-    /// from each time that something moves. At first it has all the time there is.
+    /// Reports when nothing was received for the time `read` while reading is enabled, and when
+    /// output waited for `write` and none of it was written. Both count from the end of this call
+    /// of the stream's callback, and again from each byte that moves. A new stream has no timeouts.
     pub fn set_timeouts(&mut self, read: Option<Duration>, write: Option<Duration>) {
         self.input.silence.set_limit(read.map_or(0, micros));
         self.output.silence.set_limit(write.map_or(0, micros));
     }
 
-    /// Ends our direction when the output is out (`shutdown(SHUT_WR)`): the peer sees the end, and
-    /// may still answer. What is no socket has no half-close; there it only ends writing.
+    /// Ends the output direction after the output is written (`shutdown(SHUT_WR)`): the peer sees
+    /// the end, and may still answer. A stream that is not a socket has no half-close; there it
+    /// only ends writing.
     pub fn shutdown_write(&mut self) {
         if self.output_end == OutputEnd::Open {
             self.output_end = OutputEnd::Asked;
         }
     }
 
-    /// Closes the stream when the output is out, and removes it; nothing is told any more. A peer that
-    /// still talks is listened to for up to 2 seconds, so that our last bytes are not lost to a reset.
+    /// Closes the stream after the output is written, and removes it; there are no more events. If
+    /// the peer still sends, it is read for up to 2 seconds, so that a reset does not destroy the
+    /// last output.
     pub fn close(&mut self) {
         self.output.is_on = true;
         self.stage = match self.stage {
@@ -278,7 +282,7 @@ impl Buffered {
         if let OutputEnd::Broken(errno) = self.output_end { Some(errno) } else { None }
     }
 
-    /// Sends what can be sent, and the end behind it.
+    /// Writes as much output as possible, and the end behind it.
     pub(super) fn flush(&mut self) {
         let Side { buffer, silence, is_on, .. } = &mut self.output;
         if *is_on {
@@ -298,7 +302,8 @@ impl Buffered {
         }
     }
 
-    /// The end of a call: starts the timeouts of what moved, or is waited for only now.
+    /// The end of a call: starts the timeouts of directions that moved, or that are waited for only
+    /// now.
     pub(super) fn start_waits(&mut self, now: impl Fn() -> Instant) {
         let (reads, writes) = (self.wants_input(), self.wants_room());
         self.input.silence.wait(reads, &now);
@@ -315,7 +320,7 @@ impl Buffered {
         self.input.silence.end(self.wants_input()).is_some_and(|end| end <= now)
     }
 
-    /// When it is to be looked at if nothing happens.
+    /// The next deadline of the stream.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let close = match self.stage {
             Stage::Connecting { until } => return until,

@@ -1,4 +1,4 @@
-//! What every event-loop model does around its wait: accept, take turns, expire, stop.
+//! The steps of every event-loop model around its wait: accept, take turns, expire, stop.
 
 use std::iter;
 use std::os::fd::BorrowedFd;
@@ -11,19 +11,19 @@ use crate::drive::{After, Client, Jobs, Reports};
 use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready, Token};
 
-/// A server and its jobs. The model waits; the hub says for how long, and does what the wait found.
+/// A server and its jobs. The model waits; the hub says for how long, and handles the result.
 pub(super) struct Hub {
     pub(super) server: Server,
     pub(super) jobs: Jobs,
-    /// The time, as of the last step. Each step reads it: what its job may wait for counts from there,
-    /// however long the steps of others took.
+    /// The time, as of the last step. Each step reads the clock: the deadlines of its job count
+    /// from there, however long the steps of others took.
     pub(super) now: Instant,
     /// Clients that may still be accepted before the next wait.
     burst: u32,
 }
 
 impl Hub {
-    /// For a wait that reports as said.
+    /// A hub for a wait that reports in this way.
     pub(super) fn new(server: Server, reports: Reports) -> Self {
         let jobs = Jobs::new(server.buffers_for_many(reports));
         Self { server, jobs, now: clock::now(), burst: ACCEPT_BURST }
@@ -40,13 +40,13 @@ impl Hub {
         wake.min(self.server.acceptor.wake(self.now)).min(self.server.stop.wake()).wait_us(self.now)
     }
 
-    /// The wait is over.
+    /// Called after the wait.
     pub(super) fn woke(&mut self) {
         self.now = clock::now();
         self.burst = ACCEPT_BURST;
     }
 
-    /// The server was asked to stop.
+    /// Handles the order to stop.
     pub(super) fn stopping(&mut self) {
         self.now = clock::now();
         self.server.stop.notice(self.now);
@@ -68,7 +68,7 @@ impl Hub {
         self.server.acceptor.accept(self.now, self.jobs.len())
     }
 
-    /// Takes a client in, and gives it its first turn, which may be all it needs.
+    /// Adds a client, and gives it its first turn, which may be its only one.
     pub(super) fn open(&mut self, client: Client) -> (Token, After) {
         self.now = clock::now();
         self.jobs.open(self.server.offer.open(client, self.now), self.now)
@@ -84,7 +84,7 @@ impl Hub {
         after
     }
 
-    /// A job that cannot be watched is given up: the kernel refused to.
+    /// Drops a job that the kernel refused to watch.
     pub(super) fn lose(&mut self, token: Token, errno: crate::sys::Errno) {
         debug!(connection = token.index, "lost: {}", errno.desc());
         self.jobs.close(token);
@@ -98,7 +98,7 @@ impl Hub {
         iter::once(stop).chain(helpers)
     }
 
-    /// Everything that is watched and what for, for the models that say so anew for every wait.
+    /// All descriptors with their interests, for the models that pass them to every wait.
     pub(super) fn watched(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>, Interest)> {
         let listener = self.server.acceptor.socket().filter(|_| self.wants_clients());
         let own = self.bells().chain(listener.map(|listener| (Token::LISTENER, listener)));

@@ -1,6 +1,6 @@
-//! The servers: one service, one listener, one model of waiting for many clients.
+//! The servers: one service, one listener, one model.
 //!
-//! Each model is one file that reads like the page of a textbook that teaches it:
+//! Each model is one file that reads like the textbook page about it:
 //!
 //! | model | file | one process waits for | and gives each client |
 //! |---|---|---|---|
@@ -10,9 +10,9 @@
 //! | `thread-pool` | [`thread_pool`] | the listener and the queue | a thread of the pool |
 //! | `select` | [`select`] | a set of up to 1024 descriptors | a turn |
 //! | `poll` | [`poll`] | an array of descriptors | a turn |
-//! | `epoll` | [`epoll`] | what the kernel reports, while it lasts | a turn |
-//! | `epoll-et` | [`epoll_et`] | what the kernel reports, once | turns until it is drained |
-//! | `reactor` | [`reactor`] | what its event loop calls it for | a session in the loop |
+//! | `epoll` | [`epoll`] | descriptors that the kernel reports while they are ready | a turn |
+//! | `epoll-et` | [`epoll_et`] | changes that the kernel reports once | turns until it is drained |
+//! | `reactor` | [`reactor`] | the events of its loop | a session in the loop |
 //! | `pool-static` | [`pool_static`] | listener, workers, signals | an idle process |
 //! | `prefork` | [`prefork`] | workers, signals, a bell | one of the processes that wait for it |
 //!
@@ -69,7 +69,7 @@ impl Server {
     /// Serves until it is told to stop and has drained.
     ///
     /// # Errors
-    /// A system call without which the model cannot go on. Nothing that a peer does is an error.
+    /// A system call that the model cannot do without failed. No action of a peer is an error.
     pub fn run(self, model: Model) -> Result<()> {
         if let Some(transport) = self.acceptor.transport()
             && let Some(why) = self.offer.misfit(transport, model)

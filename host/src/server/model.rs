@@ -28,7 +28,7 @@ pub enum Model {
 }
 
 impl Model {
-    /// All models, in the order in which one learns them.
+    /// All models, from the simplest to the process pools.
     pub const ALL: [Self; 11] = [
         Self::Iterative,
         Self::Fork,
@@ -79,7 +79,7 @@ impl Model {
         Some(format!("{name} gives {gives}, and {service} on datagrams has no client to give"))
     }
 
-    /// The part of the process that has the listener, as its title and its log call it.
+    /// The role of the process that has the listener, in its title and its log.
     pub fn part(self) -> String {
         let parent = if matches!(self, Self::PoolStatic | Self::Prefork) { " parent" } else { "" };
         format!("{}{parent}", self.name())

@@ -21,14 +21,14 @@ use crate::sys::clock;
 use crate::sys::datagram::Peer;
 use crate::sys::root::Root;
 
-/// What is served.
+/// A service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// The time of day, once, in decimal.
+    /// The time, once, in decimal.
     Time,
-    /// Everything back, in capitals.
+    /// Every byte back, in capitals.
     Upper,
-    /// Everything back.
+    /// Every byte back.
     Echo,
     /// A file, in frames.
     Files,
@@ -66,13 +66,13 @@ impl Service {
         }
     }
 
-    /// A session of it that needs nothing: of `files`, one that refuses whatever is asked for.
+    /// A session without configuration; for `files`, one that refuses every request.
     pub fn session(self) -> Box<dyn Session + Send> {
         Offer::from(self).session()
     }
 }
 
-/// The memory for the name of a file, which a connection has only once it asks for one.
+/// The memory for the name of a file, which a connection gets only when it sends a request.
 #[derive(Debug, Default)]
 struct LazyMemory(Option<Box<[u8; REQUEST_MAX]>>);
 
@@ -88,18 +88,18 @@ impl AsMut<[u8]> for LazyMemory {
     }
 }
 
-/// What a listener offers: a service, with what its sessions need.
+/// The offer of a listener: a service, and what its sessions need.
 #[derive(Debug, Clone)]
 pub enum Offer {
-    /// The time of day, once, in decimal.
+    /// The time, once, in decimal.
     Time,
-    /// Everything back, in capitals.
+    /// Every byte back, in capitals.
     Upper,
-    /// Everything back.
+    /// Every byte back.
     Echo,
     /// The files of a folder, by name. Without a folder every request is refused.
     Files(Option<Arc<Root>>),
-    /// One file of a folder, sent unasked to each client.
+    /// One file of a folder, sent to each client without a request.
     Push {
         /// The folder.
         root: Arc<Root>,
@@ -108,17 +108,17 @@ pub enum Offer {
     },
     /// Reports in datagrams, which are counted and logged.
     Score,
-    /// Sessions of the program's own.
+    /// The program's own sessions.
     Custom(Custom),
 }
 
-/// A service of the program's own: its name, and how a session of it is made.
+/// The program's own service: its name, and the function that makes a session.
 ///
 /// ```
 /// use windlass::server::Offer;
 /// use windlass_core::session::Upper;
 ///
-/// // Any `Session` will do, under every model.
+/// // Any `Session` runs under every model.
 /// let offer = Offer::custom("shout", Upper::new);
 /// assert_eq!(offer.name(), "shout");
 /// ```
@@ -152,7 +152,7 @@ impl Custom {
         Self { responder: Some(Arc::new(move || Box::new(make()))), ..self }
     }
 
-    /// For sessions that send files: those of this folder.
+    /// Adds the folder of the files that the sessions send.
     #[must_use]
     pub fn with_root(self, root: Root) -> Self {
         Self { root: Some(Arc::new(root)), ..self }
@@ -167,7 +167,7 @@ impl std::fmt::Debug for Custom {
 }
 
 impl Offer {
-    /// A service of the program's own ([`Custom::new`]).
+    /// The program's own service ([`Custom::new`]).
     pub fn custom<S: Session + Send + 'static>(
         name: &str,
         open: impl Fn() -> S + Send + Sync + 'static,
@@ -175,7 +175,7 @@ impl Offer {
         Custom::new(name, open).into()
     }
 
-    /// `files`: those of a folder, by name, or one of them to each client.
+    /// `files`: the files of a folder, by name, or one of them for every client.
     pub fn files(root: Root, push: Option<&[u8]>) -> Self {
         let root = Arc::new(root);
         match push {
@@ -184,7 +184,7 @@ impl Offer {
         }
     }
 
-    /// What the service is called, in the status document.
+    /// The name of the service in the status document.
     pub fn name(&self) -> &str {
         match self {
             Self::Time => Service::Time.name(),
@@ -196,7 +196,7 @@ impl Offer {
         }
     }
 
-    /// The folder that is served, if one is.
+    /// The folder that is served, if there is one.
     pub fn root(&self) -> Option<&Arc<Root>> {
         match self {
             Self::Time | Self::Upper | Self::Echo | Self::Score => None,
@@ -205,7 +205,7 @@ impl Offer {
         }
     }
 
-    /// Begins to serve a client.
+    /// Starts to serve a client.
     pub fn open(&self, client: Client, now: Instant) -> Job {
         match client {
             Client::Stream(stream) => Job::stream(stream, self.session(), now),
@@ -259,7 +259,7 @@ impl Offer {
         }
     }
 
-    /// What holds for its clients, with these limits.
+    /// The limits of its clients, derived from `limits`.
     pub fn rules(&self, limits: TimeLimits) -> Rules {
         Rules { limits, root: self.root().cloned() }
     }

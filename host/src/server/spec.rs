@@ -16,24 +16,24 @@ use crate::sys::listener::{Access, Group, Listener};
 use crate::sys::root::Root;
 use crate::sys::user::User;
 
-/// A listener and what is served on it, as configured.
+/// A listener as it is configured: its service, model and limits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
-    /// Where.
+    /// The address.
     pub address: Address,
-    /// What a service manager calls the socket.
+    /// The name that the service manager gives the socket.
     pub name: Option<String>,
-    /// What.
+    /// The service.
     pub service: Service,
-    /// Of `files`: which.
+    /// The files of `files`.
     pub files: Option<Files>,
-    /// How.
+    /// The model.
     pub model: Model,
-    /// How much.
+    /// The limits.
     pub limits: Limits,
-    /// The socket file to tell the state on, if the model can.
+    /// The control socket, if the model has one.
     pub control: Option<PathBuf>,
-    /// Who serves it.
+    /// The user that serves it.
     pub user: Option<String>,
     /// Which processes may connect to a Unix socket.
     pub access: Access,
@@ -43,40 +43,40 @@ pub struct Spec {
     pub interface: Option<String>,
     /// Connections that may wait to be accepted.
     pub backlog: u32,
-    /// How long connections have to end when the server stops, in microseconds.
+    /// The time that connections have to end when the server stops, in microseconds.
     pub grace_us: u64,
-    /// How long they have when another process goes on serving, in microseconds.
+    /// The time that they have when another process goes on serving, in microseconds.
     pub drain_us: u64,
 }
 
-/// The files that are served.
+/// The files to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
-    /// The folder that they are in.
+    /// The folder.
     pub root: PathBuf,
-    /// The one of them that is sent to whoever connects.
+    /// The file of them that is sent to every client.
     pub push: Option<OsString>,
 }
 
-/// The same, opened.
+/// A listener after it was opened.
 #[derive(Debug)]
 pub struct Opened {
     /// As configured.
     pub spec: Spec,
-    /// What is served.
+    /// The service.
     pub offer: Offer,
-    /// Where it listens.
+    /// The listening socket.
     pub listener: Listener,
-    /// Where it tells its state.
+    /// The control socket.
     pub control: Option<Listener>,
-    /// Who serves it.
+    /// The user that serves it.
     pub user: Option<User>,
 }
 
-/// Clients that may wait at the control socket for the parent's next round.
+/// The backlog of the control socket.
 const CONTROL_BACKLOG: u32 = 64;
 
-/// A listener whose socket was passed to this process, or is still to be opened.
+/// A listener with a socket that was passed to this process, or is still to be opened.
 #[derive(Debug)]
 pub struct Claimed {
     spec: Spec,
@@ -85,10 +85,10 @@ pub struct Claimed {
 
 impl Spec {
     /// Finds the sockets that were passed for `specs`, and takes over those that are given by number. Call
-    /// it before anything else is opened: no number is ours by then.
+    /// it before any other file is opened, so that no number can be one of ours.
     ///
     /// # Errors
-    /// What is there under that number cannot be listened on, or is another listener's.
+    /// The descriptor with that number is not a listening socket, or belongs to another listener.
     pub fn claim(specs: Vec<Self>, inherited: &mut Inherited) -> Result<Vec<Claimed>> {
         let mut places = Vec::with_capacity(specs.len());
         for spec in specs {
@@ -98,12 +98,14 @@ impl Spec {
                     if let Some(group) = &spec.group {
                         passed.join(group.clone())?;
                     }
-                    // Otherwise it is for whoever opened it to say.
+                    // Otherwise the process that opened it decides.
                     if passed.is_own() {
                         passed.set_backlog(spec.backlog)?;
                     } else if spec.access != Access::default() {
                         let at = passed.address();
-                        warn!("{at} was passed: its mode and group are those that it came with");
+                        warn!(
+                            "{at} was passed by the service manager: mode and group are not changed"
+                        );
                     }
                     Some(passed)
                 }
@@ -128,10 +130,10 @@ impl Spec {
         Ok(places)
     }
 
-    /// Opens the rest.
+    /// Opens the listeners that were not passed.
     ///
     /// # Errors
-    /// The first that could not be opened.
+    /// The first one that could not be opened.
     pub fn open(places: Vec<Claimed>, inherited: &mut Inherited) -> Result<Vec<Opened>> {
         let mut open = |Claimed { spec, listener }: Claimed| {
             let offer = spec.offer()?;
@@ -147,7 +149,7 @@ impl Spec {
         places.into_iter().map(&mut open).collect()
     }
 
-    /// With everything that is open for it, which its user gets.
+    /// Opens everything else that it needs, and gives the socket files to its user.
     pub(super) fn opened(
         self,
         offer: Offer,
@@ -156,7 +158,7 @@ impl Spec {
     ) -> Result<Opened> {
         let user = self.user.as_deref().map(User::look_up).transpose()?;
         if user.is_some() {
-            // Those of an old binary are given when it does not need them any more.
+            // The sockets of an old binary are given when it does not need them any more.
             let control = control.as_ref().map(|control| (control, Access::PRIVATE));
             for (listener, access) in [(&listener, self.access)].into_iter().chain(control) {
                 if !listener.is_lent() {
@@ -173,7 +175,7 @@ impl Spec {
         Listener::bind_with(&address, CONTROL_BACKLOG, Access::PRIVATE).map(Some)
     }
 
-    /// Opens what is served.
+    /// Opens the folder or the file.
     ///
     /// # Errors
     /// The folder, or the file that is to be pushed, cannot be opened.
@@ -182,7 +184,7 @@ impl Spec {
         let folder = Root::open(root)?;
         let name = push.as_deref().map(OsStr::as_bytes);
         if let Some(name) = name {
-            // Better said now than to each client.
+            // Better an error now than one for each client.
             let shown = root.join(OsStr::from_bytes(name));
             folder.file(name).map_err(Error::of("push", printable(&shown)))?;
         }

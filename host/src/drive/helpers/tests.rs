@@ -57,7 +57,7 @@ fn what_a_job_asked_for_that_is_gone_is_not_done() {
         begun.recv_timeout(PATIENCE).unwrap();
     }
     for _ in 0..1000 {
-        drop(helpers.ask(|| unreachable!("nobody holds its ticket")));
+        drop(helpers.ask(|| unreachable!("no job holds its ticket")));
     }
     assert!(helpers.shared.lock().queue.len() < 100, "requests of jobs that are gone pile up");
     let _ticket = helpers.ask(|| 7);
