@@ -309,6 +309,7 @@ fn models(root: &Path) -> Vec<Finding> {
             let (variant, name) = line.trim().split_once(" => \"")?;
             variant.starts_with("Self::").then_some(name.trim_end_matches("\","))
         })
+        .filter(|name| !name.contains(' '))
         .collect();
     if names.is_empty() {
         return vec![(MODELS.to_owned(), 0, "the names of the models are not here".to_owned())];
