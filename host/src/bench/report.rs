@@ -5,7 +5,7 @@ use std::io::stderr;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::Question;
+use super::question::Question;
 use super::target::Kind;
 use crate::standard;
 

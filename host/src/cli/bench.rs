@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use crate::bench::{self, Plan, Question};
 use crate::server::Model;
 
-use super::Failure;
 use super::args::Bench;
+use super::outcome::Failure;
 
 pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
     let question = args.question;

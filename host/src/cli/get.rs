@@ -3,11 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
-
-use super::Failure;
-use super::args::{Args, Get};
+use super::args::Get;
+use super::outcome::Failure;
 use crate::client::{self, Got, Source, Target, Times, Wishes};
 
 pub(super) fn get(args: &Get) -> Result<(), Failure> {
@@ -41,5 +38,5 @@ fn target(args: &Get) -> Result<Target, Failure> {
 }
 
 fn usage(message: &str) -> Failure {
-    Failure::Usage(Args::command().error(ErrorKind::ValueValidation, message))
+    Failure::Usage(message.to_owned())
 }

@@ -8,6 +8,7 @@ mod datagram;
 mod get;
 mod keys;
 mod manual;
+mod outcome;
 mod plan;
 mod serve;
 mod status;
@@ -20,11 +21,11 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::client;
-use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::{Signal, signals};
 use crate::{log, standard};
 use args::{Args, Command, FifoEnd};
+use outcome::{Failure, print_line};
 
 /// Runs the program, and returns its exit code. 0: done. 1: failed; one line on standard error says
 /// why. 2: wrong usage.
@@ -32,12 +33,12 @@ pub fn main() -> ExitCode {
     signals::prepare_process();
     let args = match Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return wrong_usage(&error),
+        Err(error) => return not_parsed(&error),
     };
     log::begin(args.verbose, args.log_format);
     match run(args.command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Usage(error)) => wrong_usage(&error),
+        Err(Failure::Usage(message)) => wrong_usage(&message),
         Err(Failure::Signal(signal)) => ExitCode::from(signals::die_of(signal)),
         Err(Failure::Lines(lines)) => {
             for line in &lines {
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Help and version go to standard output, and are not errors; an error is one line.
-fn wrong_usage(error: &clap::Error) -> ExitCode {
+fn not_parsed(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     let text = error.render();
     if !error.use_stderr() {
@@ -70,9 +71,13 @@ fn wrong_usage(error: &clap::Error) -> ExitCode {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let escapes = standard::takes_escapes(&stderr());
         standard::tell(&if escapes { text.ansi().to_string() } else { text.to_string() });
-    } else {
-        complain(&format!("{}; see --help", printable(&one_line(&text.to_string()))));
+        return ExitCode::from(2);
     }
+    wrong_usage(&one_line(&text.to_string()))
+}
+
+fn wrong_usage(message: &str) -> ExitCode {
+    complain(&format!("{}; see --help", printable(message)));
     ExitCode::from(2)
 }
 
@@ -86,25 +91,7 @@ fn one_line(text: &str) -> String {
     parts.map(words).collect::<Vec<_>>().join("; ")
 }
 
-/// Why a command did not succeed.
-enum Failure {
-    /// The options contradict each other.
-    Usage(clap::Error),
-    /// The operation failed.
-    Error(Error),
-    /// The operation failed for several reasons, each in a line.
-    Lines(Vec<String>),
-    /// A signal ended the command, and it has cleaned up.
-    Signal(Signal),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Failure::Error(error)
-    }
-}
-
-fn run(command: Command) -> std::result::Result<(), Failure> {
+fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(serve) => serve::serve(&serve),
         Command::Time { address, timeout } => {
@@ -126,16 +113,11 @@ fn run(command: Command) -> std::result::Result<(), Failure> {
 }
 
 /// Of a command that a signal may have ended.
-fn or_signal(ended_by: Option<Signal>) -> std::result::Result<(), Failure> {
+fn or_signal(ended_by: Option<Signal>) -> Result<(), Failure> {
     ended_by.map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
 }
 
 /// One line on standard error.
 fn complain(what: &str) {
     standard::tell(&format!("windlass: {}\n", printable(what).whole()));
-}
-
-/// One line on standard output, at once.
-fn print_line(line: &str) -> Result<()> {
-    standard::print(&format!("{line}\n"))
 }

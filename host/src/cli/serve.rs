@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
 use tracing::info;
 
-use super::args::{Args, Serve, ServeAll};
+use super::args::{Serve, ServeAll};
+use super::config;
+use super::outcome::{Failure, print_line};
 use super::plan::{self, Names};
 use super::survey::{Found, Survey, What};
-use super::{Failure, config, print_line};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::role;
@@ -28,7 +27,7 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     } else {
         let plan = plan::listeners(&args.serve, Names("--"), grace, drain);
         if let Some(wrong) = plan.wrong.first() {
-            return Err(usage(&wrong.message));
+            return Err(Failure::Usage(wrong.message.clone()));
         }
         plan.specs
     };
@@ -107,8 +106,4 @@ fn announce(spec: &Spec, address: &Address, pid: i32) -> Result<()> {
 
 fn described(verb: &str, spec: &Spec) -> String {
     format!("{verb} {} {} {}", spec.address, spec.service.name(), spec.model.name())
-}
-
-fn usage(message: &str) -> Failure {
-    Failure::Usage(Args::command().error(ErrorKind::ArgumentConflict, message))
 }

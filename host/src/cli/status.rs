@@ -5,7 +5,7 @@ use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::print_line;
+use super::outcome::print_line;
 use crate::client::Observer;
 use crate::error::Result;
 use crate::status::{Counters, Limits, Status, WorkerStatus, brief};

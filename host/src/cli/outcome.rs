@@ -1,0 +1,28 @@
+//! The outcome of a command: a line on standard output, or the reason why it failed.
+
+use crate::error::{Error, Result};
+use crate::standard;
+use crate::sys::Signal;
+
+/// Why a command did not succeed.
+pub(super) enum Failure {
+    /// The options contradict each other.
+    Usage(String),
+    /// The operation failed.
+    Error(Error),
+    /// The operation failed for several reasons, each in a line.
+    Lines(Vec<String>),
+    /// A signal ended the command, and it has cleaned up.
+    Signal(Signal),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Error(error)
+    }
+}
+
+/// One line on standard output, at once.
+pub(super) fn print_line(line: &str) -> Result<()> {
+    standard::print(&format!("{line}\n"))
+}
