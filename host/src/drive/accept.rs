@@ -25,7 +25,7 @@ pub struct Acceptor {
     resume: Option<(Instant, usize)>,
     /// Something ran out, and the queue has not been empty since: it was said once.
     exhausted: bool,
-    /// What ran out, until somebody asks.
+    /// What ran out, until the owner of the acceptor asks.
     news: Option<Errno>,
     /// Connections refused since `refused_at`, and when that was last said.
     refused: u64,
@@ -102,7 +102,7 @@ impl Acceptor {
     }
 
     /// When to ask again: never, once the pause is over. `accept(2)` wants a descriptor before it
-    /// looks whether anybody waits, so a pause may begin and end with nobody in the queue.
+    /// looks whether a client waits, so a pause may begin and end with an empty queue.
     pub fn wake(&self, now: Instant) -> Wake {
         self.resume.filter(|&(at, _)| at > now).map_or(Wake::Never, |(at, _)| Wake::At(at))
     }
@@ -140,7 +140,7 @@ impl Acceptor {
                 None
             }
             Accepted::Closed => {
-                warn!("somebody else has shut the listener down: no more clients");
+                warn!("another process has shut the listener down: no more clients");
                 self.close();
                 None
             }

@@ -154,7 +154,7 @@ impl<S: Session + ?Sized> Connection<S> {
                 }
                 if let Some(user) = self.session.file() {
                     if self.outlet.readiness.is_dead() {
-                        // Nobody is there whom the work would be for.
+                        // The client is gone, and the work would be for nothing.
                         return Err(Peer::Reset.into());
                     }
                     match transmit::perform(

@@ -20,6 +20,8 @@ pub struct Table<T, M = ()> {
     deadlines: Deadlines,
 }
 
+/// One thing, in a cache line of its own.
+#[repr(align(64))]
 struct Slot<T, M> {
     generation: u32,
     turn: Turn,

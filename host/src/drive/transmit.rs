@@ -73,7 +73,7 @@ pub(super) fn perform(
             Ok(Did::Moved(0))
         }
         Some(Op::Digest { kind, extent }) => {
-            // Nothing is sent that would show that nobody is there, and select(2) does not tell.
+            // Nothing is sent that would show that the client is gone, and select(2) does not tell.
             outlet.stream.connected().map_err(outlet.lost(now))?;
             let (file, late) = file_of(&mut outlet.backlog)?;
             let room = buffers.input.len().min(budget).min(at_most(extent.len));

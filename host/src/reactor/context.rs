@@ -11,7 +11,7 @@ use windlass_core::time::Instant;
 use super::kernel_set::{KernelSet, Watched};
 use super::remote::{Inbox, Remote};
 use super::signal::Handlers;
-use super::sources::{Alarm, Callback, Descriptor, Source, Sources};
+use super::sources::{Callback, Called, Descriptor, Source, Sources, recount};
 use super::watch::{Event, Fired, Priority, Watch};
 use super::{BELL, SIGNALS, Stats, Token};
 use crate::drive::{Buffers, Reports, Rules};
@@ -19,7 +19,6 @@ use crate::error::{Error, Result};
 use crate::sys::Errno;
 use crate::sys::event::Event as Bell;
 use crate::sys::ready::Ready;
-use crate::sys::root::Root;
 
 /// A call that waits for the end of the round.
 pub(super) type Deferred<S> = Box<dyn FnOnce(&mut S, &mut Context<S>)>;
@@ -89,7 +88,7 @@ impl<S> Context<S> {
     }
 
     /// Watches a descriptor, and calls back when it is ready or timed out. The loop owns `io`, and
-    /// lends it to the callback; who needs it elsewhere too shares it (`Rc<UdpSocket>` is one).
+    /// lends it to the callback; a program that needs it elsewhere too shares it (`Rc<UdpSocket>` is one).
     ///
     /// Anything that can be waited for will do: sockets, pipes, FIFOs, terminals, `timerfd`, `inotify`.
     /// A regular file is always ready; [`Stream`](crate::sys::stream::Stream) reads all of them without
@@ -123,8 +122,7 @@ impl<S> Context<S> {
     }
 
     pub(super) fn add_descriptor(&mut self, watched: Watched, callback: Callback<S>) -> Token {
-        let (callback, alarm, fired) = (Some(callback), Alarm::default(), Fired::NOTHING);
-        let source = Descriptor { callback, alarm, watched, fired };
+        let source = Descriptor { called: Called::new(callback), watched, ready: Ready::NONE };
         let token = self.sources.insert(Source::Descriptor(Box::new(source)));
         self.start_timeout(token, watched.watch);
         token
@@ -139,9 +137,13 @@ impl<S> Context<S> {
         match self.sources.get_mut(token).ok_or_else(|| fail(Errno::ENOENT))? {
             Source::Descriptor(descriptor) => {
                 (descriptor.watched.watch, descriptor.watched.is_on) = (watch, true);
-                self.kernel.tell(token, &descriptor.watched).map_err(fail)?;
+                self.kernel.update(token, &descriptor.watched).map_err(fail)?;
             }
-            Source::Job(_) | Source::Timer(_) | Source::Stream(..) | Source::Signal { .. } => {
+            Source::Job(_)
+            | Source::Timer(_)
+            | Source::Periodic(_)
+            | Source::Stream(..)
+            | Source::Signal(_) => {
                 return Err(fail(Errno::EINVAL));
             }
         }
@@ -163,15 +165,17 @@ impl<S> Context<S> {
                 self.resting.retain(|&resting| resting != token);
                 self.watch(token, watch)
             }
-            Some(Source::Timer(timer)) if timer.alarm.delay_us == 0 => {
+            Some(Source::Timer(called) | Source::Periodic(called))
+                if called.alarm.delay_us == 0 =>
+            {
                 Err(Error::new("arm", "a timer", "it was never given a delay"))
             }
-            Some(Source::Timer(_)) => {
+            Some(Source::Timer(_) | Source::Periodic(_)) => {
                 self.touch(token);
                 Ok(())
             }
-            Some(Source::Signal { listens, .. }) => {
-                *listens = true;
+            Some(Source::Signal(it)) => {
+                it.is_armed = true;
                 self.sources.recount(token);
                 Ok(())
             }
@@ -184,13 +188,18 @@ impl<S> Context<S> {
     /// A buffered stream is disarmed by [`Buffered::set_reading`](super::Buffered::set_reading), and a
     /// session goes on.
     pub fn disarm(&mut self, token: Token) {
-        // Before it is counted.
-        self.pause(token);
-        if self.sources.disarm(token) {
-            self.resting.retain(|&resting| resting != token);
-            if let Some(signals) = &mut self.signals {
-                signals.take(token);
-            }
+        let Some(mut entry) = self.sources.table.entry(token) else { return };
+        if let Source::Descriptor(descriptor) = entry.thing {
+            descriptor.pause(token, &self.kernel);
+        }
+        if !entry.thing.disarm() {
+            return;
+        }
+        entry.call_off();
+        recount(&mut self.sources.live, &mut entry);
+        self.resting.retain(|&resting| resting != token);
+        if let Some(signals) = &mut self.signals {
+            signals.take(token);
         }
     }
 
@@ -203,12 +212,13 @@ impl<S> Context<S> {
         }
         match &source {
             Source::Job(_) => drop(self.sources.ended.remove(&token)),
-            Source::Signal { .. } => {
+            Source::Signal(_) => {
                 if let Some(signals) = &mut self.signals {
                     signals.remove(token);
                 }
             }
-            Source::Timer(_) | Source::Descriptor(_) | Source::Stream(..) => {}
+            Source::Timer(_) | Source::Periodic(_) | Source::Descriptor(_) | Source::Stream(..) => {
+            }
         }
         self.resting.retain(|&resting| resting != token);
         drop(source);
@@ -234,12 +244,12 @@ impl<S> Context<S> {
     }
 
     /// Calls a source in this round or the next, whether or not it fired (`event_active`). A signal that
-    /// did not come and a child that did not end are nothing to tell, and nobody is called.
+    /// did not come and a child that did not end are nothing to tell, and the callback is not called.
     pub fn activate(&mut self, token: Token) {
         self.sources.enqueue(token);
     }
 
-    /// Who goes first in a round. [`Priority::Normal`] unless said otherwise.
+    /// Which turns of a source come first in a round. [`Priority::Normal`] unless said otherwise.
     pub fn set_priority(&mut self, token: Token, priority: Priority) {
         self.sources.set_priority(token, priority);
     }
@@ -249,8 +259,8 @@ impl<S> Context<S> {
     /// timeout is to be touched with every message. A descriptor that is disarmed has none.
     pub fn touch(&mut self, token: Token) {
         let delay_us = match self.sources.get(token) {
-            Some(Source::Timer(timer)) => timer.alarm.delay_us,
-            Some(Source::Descriptor(it)) if it.watched.is_on => it.alarm.delay_us,
+            Some(Source::Timer(called) | Source::Periodic(called)) => called.alarm.delay_us,
+            Some(Source::Descriptor(it)) if it.watched.is_on => it.called.alarm.delay_us,
             _ => 0,
         };
         if delay_us > 0 {
@@ -289,7 +299,7 @@ impl<S> Context<S> {
         self.leave = self.leave.max(Leave::AfterRound);
     }
 
-    /// Ends it after this callback (`event_base_loopbreak`). Whoever else was to be called keeps its
+    /// Ends it after this callback (`event_base_loopbreak`). A source that was to be called keeps its
     /// turn for the next run.
     pub fn break_now(&mut self) {
         self.leave = Leave::AtOnce;
@@ -326,18 +336,12 @@ impl<S> Context<S> {
         self.stats
     }
 
-    /// Where the files are that sessions send. At first there are none. What is not in memory is opened and
-    /// read by threads, of which the loop starts eight at most.
-    pub fn set_root(&mut self, root: Option<Arc<Root>>) {
-        self.change_rules(|rules| rules.root = root);
-    }
-
     /// Starts the timeout that the watch of a descriptor has.
     fn start_timeout(&mut self, token: Token, watch: Watch) {
         // Without a timeout it is 0: the next event must not start one that it had before.
         let delay_us = watch.timeout_us.map_or(0, NonZeroU64::get);
         if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) {
-            descriptor.alarm.delay_us = delay_us;
+            descriptor.called.alarm.delay_us = delay_us;
         }
         if delay_us > 0 {
             self.sources.set_alarm(token, self.next().after(delay_us));
@@ -355,11 +359,8 @@ impl<S> Context<S> {
 
     /// Watches a descriptor no more, for the time being.
     pub(super) fn pause(&mut self, token: Token) {
-        if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token)
-            && std::mem::replace(&mut descriptor.watched.is_on, false)
-        {
-            // If it was closed, nothing is watched: as wanted.
-            let _ = self.kernel.tell(token, &descriptor.watched);
+        if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) {
+            descriptor.pause(token, &self.kernel);
         }
     }
 
@@ -387,7 +388,7 @@ impl<S> Context<S> {
                 }
                 Source::Descriptor(descriptor) => self.kernel.rejoin(token, &descriptor.watched),
                 Source::Stream(watched, _) => self.kernel.rejoin(token, watched),
-                Source::Job(_) | Source::Timer(_) | Source::Signal { .. } => {}
+                Source::Job(_) | Source::Timer(_) | Source::Periodic(_) | Source::Signal(_) => {}
             }
         }
         for token in lost {

@@ -88,14 +88,14 @@ impl<S> Conversation<S> {
             }
             *budget = budget.saturating_sub(DRAINED_COST);
             self.io.output.untold = false;
-            self.tell(state, cx, StreamEvent::Drained);
+            self.report(state, cx, StreamEvent::Drained);
         } else if input.untold && input.is_on && input.buffer.len() >= input.low {
             self.io.input.untold = false;
-            self.tell(state, cx, StreamEvent::Input);
+            self.report(state, cx, StreamEvent::Input);
         } else if let Some(errno) =
             self.io.broken().filter(|_| self.io.readiness.has_ended() || !input.is_on)
         {
-            // Nobody wants more of what came before it broke.
+            // The user wants no more of what came before it broke.
             self.fail(state, cx, errno);
         } else if !self.io.wants_input() || !self.io.readiness.is_readable() {
             return Step::Wait;
@@ -108,7 +108,7 @@ impl<S> Conversation<S> {
     }
 
     /// Calls, and sends what the call wrote.
-    fn tell(&mut self, state: &mut S, cx: &mut Context<S>, event: StreamEvent) {
+    fn report(&mut self, state: &mut S, cx: &mut Context<S>, event: StreamEvent) {
         self.io.output.buffer.lend(&mut cx.spare);
         (self.callback)(&mut self.io, state, cx, event);
         if !matches!(self.io.stage, Stage::Connecting { .. }) {
@@ -122,7 +122,7 @@ impl<S> Conversation<S> {
                 self.io.stage = Stage::Open;
                 self.io.input.silence.restart();
                 self.io.output.silence.restart();
-                self.tell(state, cx, StreamEvent::Connected);
+                self.report(state, cx, StreamEvent::Connected);
             }
             Err(errno) => self.fail(state, cx, errno),
         }
@@ -141,7 +141,7 @@ impl<S> Conversation<S> {
                 *budget = budget.saturating_sub(n);
                 self.io.input.silence.restart();
                 if self.io.input.buffer.is_empty() && n >= self.io.input.low {
-                    buf = self.tell_of(state, cx, buf, n);
+                    buf = self.report_input(state, cx, buf, n);
                     cx.buffers.give_back_input(buf);
                     return;
                 }
@@ -149,7 +149,7 @@ impl<S> Conversation<S> {
                 self.io.input.buffer.lend(&mut cx.spare);
                 self.io.input.buffer.append(&buf[..n]);
             }
-            Ok(Read::Eof) if self.io.broken().is_none() => self.tell(state, cx, StreamEvent::Eof),
+            Ok(Read::Eof) if self.io.broken().is_none() => self.report(state, cx, StreamEvent::Eof),
             Ok(Read::Eof | Read::WouldBlock | Read::Interrupted) => {}
             Err(errno) => self.fail(state, cx, self.io.broken().unwrap_or(errno)),
         }
@@ -158,10 +158,16 @@ impl<S> Conversation<S> {
 
     /// Tells of `n` bytes where the kernel put them, and gives the buffer back: only what the call
     /// leaves is copied.
-    fn tell_of(&mut self, state: &mut S, cx: &mut Context<S>, buf: Vec<u8>, n: usize) -> Vec<u8> {
+    fn report_input(
+        &mut self,
+        state: &mut S,
+        cx: &mut Context<S>,
+        buf: Vec<u8>,
+        n: usize,
+    ) -> Vec<u8> {
         self.io.input.buffer.give_back(&mut cx.spare);
         self.io.input.buffer = Buffer::filled(buf, n);
-        self.tell(state, cx, StreamEvent::Input);
+        self.report(state, cx, StreamEvent::Input);
         let lent = std::mem::take(&mut self.io.input.buffer);
         if !lent.is_empty() {
             self.io.input.buffer.lend(&mut cx.spare);
@@ -225,7 +231,7 @@ impl<S> Conversation<S> {
             }
             Stage::Open => return false,
         };
-        self.tell(state, cx, StreamEvent::TimedOut(late));
+        self.report(state, cx, StreamEvent::TimedOut(late));
         true
     }
 

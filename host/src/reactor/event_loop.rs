@@ -1,4 +1,4 @@
-//! The loop: wait, see who is ready, give everyone a turn.
+//! The loop: wait, see which sources are ready, give each of them a turn.
 //!
 //! ```text
 //! a round:  wait ──▶ harvest: descriptors, signals, deadlines, calls of other threads
@@ -6,11 +6,11 @@
 //!                       ▼
 //!           dispatch: High, all ─▶ Normal, ≤ 256 ─▶ Low, ≤ 32 ─▶ deferred calls
 //!                       │
-//!                       ▼  who is not done with its budget joins again
+//!                       ▼  a source that used up its budget joins again
 //! ```
 //!
-//! Nothing is called while the kernel's batch is walked. So a callback can remove whoever is to be
-//! called next, and the token, looked up afresh for the call, finds nobody.
+//! Nothing is called while the kernel's batch is walked. So a callback can remove the source that is
+//! to be called next, and its token, looked up again for the call, finds nothing.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -113,7 +113,7 @@ impl<S> EventLoop<S> {
     }
 
     /// In a forked child, before anything else is done with the loop (`event_reinit`): it gets a
-    /// kernel set of its own, with everyone in it, and the parent's is left alone. A child that does
+    /// kernel set of its own, with every source in it, and the parent's is left alone. A child that does
     /// not go on with the loop may drop it instead; that touches nothing of the parent's either.
     ///
     /// Children that the parent watched are not children of this process: they are reported as
@@ -234,7 +234,7 @@ impl<S> Context<S> {
         true
     }
 
-    /// Everyone whose turn it is has it.
+    /// Every source in the run queues has its turn, up to the share of its priority.
     fn dispatch_all(&mut self, state: &mut S) {
         for priority in Priority::ALL {
             let mut turns = priority.share();
@@ -274,11 +274,9 @@ impl<S> Context<S> {
                 Source::Job(_) => self.carry_on(state, token),
                 Source::Stream(..) => self.converse(state, token),
                 Source::Descriptor(_) => self.call_descriptor(state, token),
-                Source::Timer(timer) => {
-                    timer.timed_out = false;
+                Source::Timer(_) | Source::Periodic(_) | Source::Signal(_) => {
                     self.call(state, token, Fired::NOTHING);
                 }
-                Source::Signal { .. } => self.call(state, token, Fired::NOTHING),
             }
         }
         is_due
@@ -287,8 +285,10 @@ impl<S> Context<S> {
     /// Calls a descriptor, whose timeout starts anew with every event.
     fn call_descriptor(&mut self, state: &mut S, token: Token) {
         let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) else { return };
-        let fired = std::mem::replace(&mut descriptor.fired, Fired::NOTHING);
-        let (watched, delay_us) = (descriptor.watched, descriptor.alarm.delay_us);
+        let (watched, called) = (descriptor.watched, &mut descriptor.called);
+        let ready = std::mem::replace(&mut descriptor.ready, Ready::NONE);
+        let fired = Fired { ready, timed_out: std::mem::take(&mut called.timed_out) };
+        let delay_us = called.alarm.delay_us;
         let mut until = None;
         if delay_us > 0 {
             // One that is to fire once has timed out instead.
@@ -311,10 +311,12 @@ impl<S> Context<S> {
 
     /// Calls a source back.
     fn call(&mut self, state: &mut S, token: Token, fired: Fired) {
-        let Some(mut callback) = self.sources.get_mut(token).and_then(Source::take) else { return };
+        let Some(called) = self.sources.get_mut(token).and_then(Source::called_mut) else { return };
+        called.timed_out = false;
+        let Some(mut callback) = called.callback.take() else { return };
         self.during(token, |cx| callback(state, cx, fired));
-        if let Some(source) = self.sources.get_mut(token) {
-            source.put_back(callback);
+        if let Some(called) = self.sources.get_mut(token).and_then(Source::called_mut) {
+            called.callback = Some(callback);
             self.sources.recount(token);
         }
     }

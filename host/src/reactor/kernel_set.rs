@@ -116,7 +116,7 @@ impl KernelSet {
     }
 
     /// Tells the kernel how a source is watched from now on.
-    pub(super) fn tell(&self, token: Token, watched: &Watched) -> Result<(), Errno> {
+    pub(super) fn update(&self, token: Token, watched: &Watched) -> Result<(), Errno> {
         let Where::InSet(member) = watched.member else { return Ok(()) };
         if !self.owns(token, member) {
             return Err(Errno::EBADF);

@@ -86,7 +86,7 @@ impl<S> Context<S> {
             if let Some(errno) = acceptor.ran_out() {
                 callback(state, cx, Incoming::Exhausted(errno));
             }
-            // One that was paused does not rest: nobody but the user wakes it.
+            // One that was paused does not rest: only the user arms it again.
             let now = cx.now();
             if cx.is_watched(me) && !acceptor.wants(now, cx.streams()) {
                 // Watched, it would be reported in every round.

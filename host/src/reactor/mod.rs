@@ -86,7 +86,7 @@
 //!
 //! # A client
 //!
-//! Each line that comes is an answer, however many of them a read brings, and nobody waits for ever.
+//! Each line that comes is an answer, however many of them a read brings, and no wait is for ever.
 //!
 //! ```
 //! use std::time::Duration;

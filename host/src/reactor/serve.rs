@@ -1,6 +1,5 @@
 //! Sessions in the loop: [`drive`](crate::drive) does the work, the loop only says when.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tracing::debug;
@@ -10,7 +9,7 @@ use windlass_core::session::Session;
 use super::sources::Source;
 use super::watch::micros;
 use super::{Context, Token};
-use crate::drive::{Job, Next, REQUEST_MAX_US, Rules, RulesId};
+use crate::drive::{Job, Next, Rules, RulesId};
 use crate::error::{Error, Result};
 use crate::sys::ready::Ready;
 use crate::sys::stream::Stream;
@@ -20,7 +19,7 @@ type Outcome = std::result::Result<(), Fault>;
 
 impl<S> Context<S> {
     /// Runs a session over a stream, to its end. It takes no callback: input goes to the session from
-    /// where the kernel put it, replies go out in the same turn. An idle one costs 121 bytes and a
+    /// where the kernel put it, replies go out in the same turn. An idle one costs 111 bytes and a
     /// descriptor.
     ///
     /// # Errors
@@ -152,19 +151,6 @@ impl<S> Context<S> {
     /// Connections with a session on which nothing moved for so long are cut. At first none is.
     pub fn set_idle_timeout(&mut self, idle: Option<Duration>) {
         self.change_rules(|rules| rules.limits.idle_us = idle.map(micros));
-    }
-
-    /// A session's request may take so long as a whole, at most half an hour; one that takes longer is
-    /// cut, however often a byte of it comes. At first there is no limit.
-    pub fn set_request_timeout(&mut self, request: Option<Duration>) {
-        let request_us = request.map(|limit| micros(limit).min(REQUEST_MAX_US));
-        self.change_rules(|rules| rules.limits.request_us = request_us);
-    }
-
-    /// The peer of a session takes at least so many bytes a second of the output that waits for it, or is
-    /// cut after the idle timeout. At first one byte within the idle timeout is enough.
-    pub fn set_min_rate(&mut self, bytes_per_second: Option<NonZeroU32>) {
-        self.change_rules(|rules| rules.limits.min_rate = bytes_per_second);
     }
 
     /// Changes the rules that hold for what names no others, from the next turn on.

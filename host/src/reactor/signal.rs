@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::sources::Source;
+use super::sources::{Called, OnSignal, Source};
 use super::watch::{Fired, Watch};
 use super::{Context, SIGNALS, Token};
 use crate::error::{Error, Result};
@@ -71,7 +71,10 @@ impl<S> Context<S> {
                 callback(state, cx, caught);
             }
         });
-        let token = self.sources.insert(Source::Signal { callback: Some(call), listens: true });
+        let token = self.sources.insert(Source::Signal(Box::new(OnSignal {
+            called: Called::new(call),
+            is_armed: true,
+        })));
         if let Some(signals) = &mut self.signals {
             signals.by.push(Entry { signal, token, caught: None });
         }
@@ -95,7 +98,7 @@ impl<S> Context<S> {
         let Some(mut signals) = self.signals.take() else { return };
         while let Some(caught) = next(&signals.queue) {
             for entry in signals.by.iter_mut().filter(|entry| entry.signal == caught.signal) {
-                if let Some(Source::Signal { listens: true, .. }) = self.sources.get(entry.token) {
+                if self.is_armed(entry.token) {
                     entry.caught = Some(caught);
                     self.sources.enqueue(entry.token);
                 }

@@ -7,7 +7,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
 use super::conversation::Conversation;
-use super::kernel_set::Watched;
+use super::kernel_set::{KernelSet, Watched};
 use super::watch::{Fired, Priority};
 use super::{Context, Token};
 use crate::drive::{Buffers, Entry, Job, Table};
@@ -19,36 +19,58 @@ pub(super) type Callback<S> = Box<dyn FnMut(&mut S, &mut Context<S>, Fired)>;
 /// Called when a job is over: how it ended.
 pub(super) type Ended<S> = Box<dyn FnOnce(&mut S, &mut Context<S>, Result<(), Fault>)>;
 
-/// One thing that a loop waits for. What is called is taken out for its call: `None` meanwhile.
+/// One thing that a loop waits for.
 pub(super) enum Source<S> {
     /// Carried to its end, as by any other model.
     Job(Job),
     /// Called when its delay is over.
-    Timer(Timer<S>),
+    Timer(Called<S>),
+    /// A timer that goes on: its delay is its period.
+    Periodic(Called<S>),
     /// Called with what it is ready for.
     Descriptor(Box<Descriptor<S>>),
-    /// A stream with buffers, watched edge-triggered both ways.
+    /// A stream with buffers, watched edge-triggered both ways. It is taken out for its turn.
     Stream(Watched, Option<Box<Conversation<S>>>),
-    /// Called when a signal comes, while it listens.
-    Signal { callback: Option<Callback<S>>, listens: bool },
+    /// Called when a signal comes.
+    Signal(Box<OnSignal<S>>),
 }
 
-pub(super) struct Timer<S> {
+/// What is called back.
+pub(super) struct Called<S> {
+    /// It is taken out for its call.
     pub(super) callback: Option<Callback<S>>,
+    /// The delay of a timer, the timeout of a descriptor.
     pub(super) alarm: Alarm,
-    /// It goes on: the delay is its period.
-    pub(super) repeats: bool,
     /// It is to be called because its time came.
     pub(super) timed_out: bool,
 }
 
 pub(super) struct Descriptor<S> {
-    pub(super) callback: Option<Callback<S>>,
-    /// Its timeout.
-    pub(super) alarm: Alarm,
+    pub(super) called: Called<S>,
     pub(super) watched: Watched,
     /// What it will be called for.
-    pub(super) fired: Fired,
+    pub(super) ready: Ready,
+}
+
+pub(super) struct OnSignal<S> {
+    pub(super) called: Called<S>,
+    pub(super) is_armed: bool,
+}
+
+impl<S> Descriptor<S> {
+    /// It is not watched until it is armed.
+    pub(super) fn pause(&mut self, token: Token, kernel: &KernelSet) {
+        if std::mem::replace(&mut self.watched.is_on, false) {
+            // If it was closed, nothing is watched: as wanted.
+            let _ = kernel.update(token, &self.watched);
+        }
+    }
+}
+
+impl<S> Called<S> {
+    pub(super) fn new(callback: Callback<S>) -> Self {
+        Self { callback: Some(callback), alarm: Alarm::default(), timed_out: false }
+    }
 }
 
 /// A deadline, and the delay after which it is set anew; in microseconds.
@@ -68,10 +90,6 @@ impl Alarm {
     fn set(&mut self, at: Instant) {
         self.at_us = Some(NonZeroU64::new(at.as_micros()).unwrap_or(NonZeroU64::MIN));
     }
-
-    pub(super) fn clear(&mut self) {
-        self.at_us = None;
-    }
 }
 
 impl<S> Source<S> {
@@ -79,39 +97,19 @@ impl<S> Source<S> {
     pub(super) fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
         match self {
             Self::Job(job) => job.deadline(buffers),
-            Self::Timer(timer) => timer.alarm.at(),
-            Self::Descriptor(descriptor) => descriptor.alarm.at(),
+            Self::Timer(called) | Self::Periodic(called) => called.alarm.at(),
+            Self::Descriptor(descriptor) => descriptor.called.alarm.at(),
             Self::Stream(_, conversation) => conversation.as_ref()?.io.deadline(),
-            Self::Signal { .. } => None,
+            Self::Signal(_) => None,
         }
     }
 
-    /// Takes the callback out, for a call.
-    pub(super) fn take(&mut self) -> Option<Callback<S>> {
-        self.callback_mut()?.take()
-    }
-
-    /// Puts the callback back.
-    pub(super) fn put_back(&mut self, callback: Callback<S>) {
-        if let Some(place) = self.callback_mut() {
-            *place = Some(callback);
-        }
-    }
-
-    fn callback_mut(&mut self) -> Option<&mut Option<Callback<S>>> {
+    pub(super) fn called_mut(&mut self) -> Option<&mut Called<S>> {
         match self {
-            Self::Timer(timer) => Some(&mut timer.callback),
-            Self::Descriptor(descriptor) => Some(&mut descriptor.callback),
-            Self::Signal { callback, .. } => Some(callback),
+            Self::Timer(called) | Self::Periodic(called) => Some(called),
+            Self::Signal(it) => Some(&mut it.called),
+            Self::Descriptor(descriptor) => Some(&mut descriptor.called),
             Self::Job(_) | Self::Stream(..) => None,
-        }
-    }
-
-    fn alarm_mut(&mut self) -> Option<&mut Alarm> {
-        match self {
-            Self::Timer(timer) => Some(&mut timer.alarm),
-            Self::Descriptor(descriptor) => Some(&mut descriptor.alarm),
-            Self::Job(_) | Self::Stream(..) | Self::Signal { .. } => None,
         }
     }
 
@@ -120,7 +118,7 @@ impl<S> Source<S> {
         match self {
             Self::Descriptor(descriptor) => Some(&descriptor.watched),
             Self::Stream(watched, _) => Some(watched),
-            Self::Job(_) | Self::Timer(_) | Self::Signal { .. } => None,
+            Self::Job(_) | Self::Timer(_) | Self::Periodic(_) | Self::Signal(_) => None,
         }
     }
 
@@ -128,7 +126,7 @@ impl<S> Source<S> {
         match self {
             Self::Descriptor(descriptor) => Some(&mut descriptor.watched),
             Self::Stream(watched, _) => Some(watched),
-            Self::Job(_) | Self::Timer(_) | Self::Signal { .. } => None,
+            Self::Job(_) | Self::Timer(_) | Self::Periodic(_) | Self::Signal(_) => None,
         }
     }
 
@@ -136,13 +134,13 @@ impl<S> Source<S> {
     fn can_fire(&self) -> bool {
         match self {
             Self::Job(_) => false,
-            Self::Timer(timer) => timer.alarm.at_us.is_some(),
-            Self::Descriptor(it) => it.watched.is_on || it.alarm.at_us.is_some(),
+            Self::Timer(called) | Self::Periodic(called) => called.alarm.at_us.is_some(),
+            Self::Descriptor(it) => it.watched.is_on || it.called.alarm.at_us.is_some(),
             Self::Stream(watched, conversation) => {
                 let deadline = || conversation.as_ref().and_then(|it| it.io.deadline());
                 watched.is_on || deadline().is_some()
             }
-            Self::Signal { listens, .. } => *listens,
+            Self::Signal(it) => it.is_armed,
         }
     }
 
@@ -150,22 +148,30 @@ impl<S> Source<S> {
     fn note(&mut self, ready: Ready) {
         match self {
             Self::Job(job) => job.note(ready),
-            Self::Descriptor(descriptor) => descriptor.fired.ready |= ready,
+            Self::Descriptor(descriptor) => descriptor.ready |= ready,
             Self::Stream(_, Some(conversation)) => conversation.io.readiness.note(ready),
-            Self::Timer(_) | Self::Stream(_, None) | Self::Signal { .. } => {}
+            Self::Timer(_) | Self::Periodic(_) | Self::Stream(_, None) | Self::Signal(_) => {}
         }
     }
 
     /// Whether it was to be called because its time came, and for nothing else. That is forgotten.
     fn forget_time_out(&mut self) -> bool {
+        let timed_out = self.called_mut().is_some_and(|it| std::mem::take(&mut it.timed_out));
+        let is_ready = matches!(self, Self::Descriptor(descriptor) if descriptor.ready.any());
+        timed_out && !is_ready
+    }
+
+    /// It cannot fire until it is armed. False for what is never disarmed.
+    pub(super) fn disarm(&mut self) -> bool {
         match self {
-            Self::Timer(timer) => std::mem::take(&mut timer.timed_out),
-            Self::Descriptor(descriptor) => {
-                let fired = &mut descriptor.fired;
-                std::mem::take(&mut fired.timed_out) && !fired.ready.any()
-            }
-            Self::Job(_) | Self::Stream(..) | Self::Signal { .. } => false,
+            Self::Descriptor(descriptor) => descriptor.ready = Ready::NONE,
+            Self::Signal(it) => it.is_armed = false,
+            Self::Job(_) | Self::Timer(_) | Self::Periodic(_) | Self::Stream(..) => {}
         }
+        let Some(called) = self.called_mut() else { return false };
+        called.timed_out = false;
+        called.alarm.at_us = None;
+        true
     }
 }
 
@@ -235,27 +241,6 @@ impl<S> Sources<S> {
         }
     }
 
-    /// It cannot fire until it is armed, and a turn that it was to have is forgotten. False for what is
-    /// never disarmed.
-    pub(super) fn disarm(&mut self, token: Token) -> bool {
-        let Some(mut entry) = self.table.entry(token) else { return false };
-        match entry.thing {
-            Source::Stream(..) | Source::Job(_) => return false,
-            Source::Descriptor(descriptor) => {
-                descriptor.fired = Fired::NOTHING;
-                descriptor.alarm.clear();
-            }
-            Source::Timer(timer) => {
-                timer.timed_out = false;
-                timer.alarm.clear();
-            }
-            Source::Signal { listens, .. } => *listens = false,
-        }
-        entry.call_off();
-        recount(&mut self.live, &mut entry);
-        true
-    }
-
     /// Whether something can happen to it, as was last counted.
     pub(super) fn is_counted(&self, token: Token) -> bool {
         self.table.mark(token).is_some_and(|mark| mark.is_counted)
@@ -291,16 +276,16 @@ impl<S> Sources<S> {
         if entry.thing.forget_time_out() {
             entry.call_off();
         }
-        let Some(alarm) = entry.thing.alarm_mut() else { return };
-        alarm.set(at);
+        let Some(called) = entry.thing.called_mut() else { return };
+        called.alarm.set(at);
         recount(&mut self.live, &mut entry);
         self.table.arm(token, at);
     }
 
     /// A timer or a descriptor has no deadline.
     pub(super) fn clear_alarm(&mut self, token: Token) {
-        if let Some(alarm) = self.table.get_mut(token).and_then(Source::alarm_mut) {
-            alarm.clear();
+        if let Some(called) = self.table.get_mut(token).and_then(Source::called_mut) {
+            called.alarm.at_us = None;
         }
     }
 
@@ -315,32 +300,27 @@ impl<S> Sources<S> {
     pub(super) fn expire(&mut self, now: Instant, buffers: &Buffers) {
         while let Some((token, at)) = self.table.expired(now, |source| source.deadline(buffers)) {
             let Some(source) = self.table.get_mut(token) else { continue };
-            let next = match source {
-                Source::Timer(timer) => {
-                    timer.timed_out = true;
-                    timer.alarm.clear();
-                    let missed = now.since(at) / timer.alarm.delay_us.max(1);
-                    let next = at.after(timer.alarm.delay_us.saturating_mul(missed + 1));
+            let repeats = matches!(source, Source::Periodic(_));
+            if let Some(called) = source.called_mut() {
+                called.timed_out = true;
+                called.alarm.at_us = None;
+                if repeats {
+                    let missed = now.since(at) / called.alarm.delay_us;
+                    let next = at.after(called.alarm.delay_us.saturating_mul(missed + 1));
                     // At the end of time there is no next one.
-                    (timer.repeats && next > now).then_some(next)
+                    if next > now {
+                        called.alarm.set(next);
+                        self.table.arm(token, next);
+                    }
                 }
-                Source::Descriptor(descriptor) => {
-                    descriptor.fired.timed_out = true;
-                    descriptor.alarm.clear();
-                    None
-                }
-                Source::Job(_) | Source::Stream(..) | Source::Signal { .. } => None,
-            };
-            if let (Some(next), Some(alarm)) = (next, source.alarm_mut()) {
-                alarm.set(next);
-                self.table.arm(token, next);
             }
             self.enqueue(token);
         }
     }
 }
 
-fn recount<S>(live: &mut usize, entry: &mut Entry<'_, Source<S>, Mark>) {
+/// Counts a source among those that can fire, or not.
+pub(super) fn recount<S>(live: &mut usize, entry: &mut Entry<'_, Source<S>, Mark>) {
     let can_fire = entry.thing.can_fire();
     if can_fire != std::mem::replace(&mut entry.mark.is_counted, can_fire) {
         *live = if can_fire { *live + 1 } else { *live - 1 };

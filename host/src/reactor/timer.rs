@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use windlass_core::time::Instant;
 
-use super::sources::{Alarm, Callback, Source, Timer};
+use super::sources::{Called, Source};
 use super::watch::{Fired, micros};
 use super::{Context, Token};
 
@@ -50,8 +50,8 @@ impl<S> Context<S> {
         mut callback: impl FnMut(&mut S, &mut Self) + 'static,
     ) -> Token {
         let call = Box::new(move |state: &mut S, cx: &mut Self, _: Fired| callback(state, cx));
-        let (callback, alarm) = (Some(call as Callback<S>), Alarm::default());
-        self.sources.insert(Source::Timer(Timer { callback, alarm, repeats, timed_out: false }))
+        let called = Called::new(call);
+        self.sources.insert(if repeats { Source::Periodic(called) } else { Source::Timer(called) })
     }
 
     /// Arms a timer, armed or not, to call after `delay` (`evtimer_add`). For a periodic one that is
@@ -59,9 +59,11 @@ impl<S> Context<S> {
     /// [`Watch`], until it is next armed.
     pub fn arm_after(&mut self, token: Token, delay: Duration) {
         match self.sources.get_mut(token) {
-            Some(Source::Timer(timer)) => timer.alarm.delay_us = micros(delay),
-            Some(Source::Descriptor(descriptor)) => descriptor.alarm.delay_us = micros(delay),
-            Some(Source::Job(_) | Source::Stream(..) | Source::Signal { .. }) | None => {}
+            Some(Source::Timer(called) | Source::Periodic(called)) => {
+                called.alarm.delay_us = micros(delay);
+            }
+            Some(Source::Descriptor(it)) => it.called.alarm.delay_us = micros(delay),
+            Some(Source::Job(_) | Source::Stream(..) | Source::Signal(_)) | None => {}
         }
         self.touch(token);
     }
@@ -69,7 +71,7 @@ impl<S> Context<S> {
     /// Arms a timer to call at `at`, by the clock of [`now`](Self::now). A time that is over is the
     /// next round.
     pub fn arm_at(&mut self, token: Token, at: Instant) {
-        if let Some(Source::Timer(_)) = self.sources.get(token) {
+        if let Some(Source::Timer(_) | Source::Periodic(_)) = self.sources.get(token) {
             self.sources.set_alarm(token, at);
         }
     }

@@ -1,12 +1,12 @@
-//! `epoll(7)`, level-triggered: the kernel keeps the set and reports who is ready, while it lasts.
+//! `epoll(7)`, level-triggered: the kernel keeps the set and reports which descriptors are ready, for as long as they are.
 //!
 //! ```text
 //! add each client once
-//! loop { epoll_wait; for everyone reported: give it a turn; if it now waits for
-//!        something else, say so }
+//! loop { epoll_wait; each client that is reported: give it a turn; if it now waits
+//!        for something else, tell the kernel }
 //! ```
 //!
-//! The cost of a wait follows those who are ready, not those who are there. A turn writes its reply
+//! The cost of a wait grows with the clients that are ready, not with those that are connected. A turn writes its reply
 //! at once; only when the socket is full does the kernel hear that we wait for room, so a message
 //! costs one read and one write and its share of a wait.
 
@@ -76,7 +76,7 @@ fn add(epoll: &Epoll, hub: &mut Hub, token: Token, after: After) {
 }
 
 fn turn(epoll: &Epoll, hub: &mut Hub, token: Token, ready: Ready) {
-    // A closed socket leaves the set by itself: nobody else has a copy of it.
+    // A closed socket leaves the set by itself: no other process has a copy of it.
     let After::Changed(interest) = hub.turn(token, ready) else { return };
     let Some(socket) = hub.jobs.socket(token) else { return };
     if let Err(errno) = epoll.modify(socket, interest, token) {

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! add each client once, for everything, and never change it
-//! loop { epoll_wait; whoever is reported joins the run queue; everyone in it has
-//!        a turn; who is not drained joins again }
+//! loop { epoll_wait; each client that is reported joins the run queue; each client in
+//!        it has a turn; a client that is not drained joins again }
 //! ```
 //!
-//! No system call to change what is watched, ever. The price: whoever is reported must be served
+//! No system call to change what is watched, ever. The price: a client that is reported must be served
 //! until it would block, so a busy client could keep the loop to itself. A turn therefore has a
-//! budget, and in each round everyone has one turn, however often it was reported. And a short read
+//! budget, and in each round each client has one turn, however often it was reported. And a short read
 //! ends a turn only while no hang-up was reported: an end that came with the data has no edge of its
 //! own ([`Connection`](crate::drive::Connection) sees to that).
 
@@ -32,7 +32,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
     let mut run_queue = VecDeque::new();
     while !hub.is_over() {
         // The listener stays level-triggered: an edge missed while it was paused would strand
-        // everyone who waits in the kernel's queue.
+        // every client in the accept queue.
         listening = watch_listener(&epoll, &hub, listening)?;
         hub.server.when_ready.come()?;
         let wait_us = if run_queue.is_empty() { hub.wait_us() } else { Some(0) };

@@ -56,8 +56,8 @@ impl LiveClients {
         self.live.load(Ordering::SeqCst)
     }
 
-    /// From now on, whether the bell is to ring. To be said before the counts are read: whoever
-    /// changes them afterwards sees it.
+    /// From now on, whether the bell is to ring. To be said before the counts are read: a thread
+    /// that changes them afterwards sees it.
     pub(super) fn set_awaited(&self, awaited: bool) {
         self.awaited.store(awaited, Ordering::SeqCst);
     }

@@ -6,7 +6,7 @@
 //! run
 //! ```
 //!
-//! How to wait, who is next, what a full socket or a hang-up means is the loop's business; the models
+//! How to wait, which client is next, what a full socket or a hang-up means is the loop's business; the models
 //! before this one show how it is done.
 
 use windlass_core::time::Wake;

@@ -171,7 +171,7 @@ impl Pool {
         !state.queue.is_empty() && all_busy && no_more
     }
 
-    /// No new work; who waits in the queue is let go, who is idle ends.
+    /// No new work: the clients in the queue are let go, and idle threads end.
     fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
