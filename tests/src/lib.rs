@@ -21,6 +21,7 @@ pub mod proc;
 
 mod client;
 mod counting;
+mod download;
 mod fds;
 mod late;
 mod macros;
@@ -36,6 +37,7 @@ mod supervised;
 
 pub use client::{Client, End};
 pub use counting::Counting;
+pub use download::{Download, request};
 pub use fds::Descriptors;
 pub use late::LateFiles;
 pub use optional::{has, skipped};

@@ -13,12 +13,11 @@ use std::thread;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op};
-use windlass_core::session::files::{FilesClient, Options, REQUEST_MAX, Request};
-use windlass_core::time::Instant;
+use windlass_core::file::{Digest, DigestKind};
+use windlass_core::session::files::Options;
 use windlass_tests::{
-    Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
-    serve, unique, within,
+    Client, Download, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models,
+    proc, request, serve, unique, within,
 };
 
 every_model!(
@@ -73,58 +72,9 @@ fn content(size: usize) -> Vec<u8> {
     Random::new(size as u64).bytes(size)
 }
 
-/// What a server answered.
-#[derive(Debug, Default)]
-struct Got {
-    name: Vec<u8>,
-    /// The name and the options, as they came.
-    answer: Vec<u8>,
-    size: Option<u64>,
-    file: Vec<u8>,
-    digest: Option<Digest>,
-    refused: Option<String>,
-    whole: bool,
-}
-
-fn ask(client: &mut Client, name: &[u8], options: Options) -> Got {
-    let mut wire = vec![0; Request::WIRE_MAX];
-    let len = Request { name, options }.render(&mut wire).expect("a good name");
-    client.send(&wire[..len]);
-    understand(&client.rest())
-}
-
-fn understand(mut stream: &[u8]) -> Got {
-    let (mut client, mut got) = (FilesClient::new(&[], [0; REQUEST_MAX]), Got::default());
-    if let Some((header, rest)) = stream.split_first_chunk() {
-        let len = u32::from_be_bytes(*header) as usize;
-        got.answer = rest.get(..len).unwrap_or_default().to_vec();
-    }
-    loop {
-        stream = client.receive(stream);
-        let answer = match client.op() {
-            Some(Op::Create(head)) => {
-                (got.name, got.size) = (head.name.to_vec(), head.size);
-                Answer::Done
-            }
-            Some(Op::Store(extent)) => {
-                let (bytes, rest) = stream.split_at(extent.len as usize);
-                got.file.extend_from_slice(bytes);
-                stream = rest;
-                Answer::Kept(bytes.len())
-            }
-            Some(Op::Commit(digest)) => {
-                (got.digest, got.whole) = (digest.map(Digest::copied), true);
-                assert!(stream.is_empty(), "{} bytes behind the end", stream.len());
-                Answer::Done
-            }
-            Some(other) => panic!("a client asked for {other:?}"),
-            None => {
-                got.refused = client.reason().map(|why| String::from_utf8_lossy(why).into_owned());
-                return got;
-            }
-        };
-        client.answer(Instant::ZERO, answer);
-    }
+fn ask(client: &mut Client, name: &[u8], options: Options) -> Download {
+    client.send(&request(name, options));
+    Download::of(&client.rest())
 }
 
 const BLAKE3: Option<DigestKind> = Some(DigestKind::Blake3);
@@ -141,7 +91,7 @@ fn digest_of(kind: DigestKind, bytes: &[u8]) -> Digest {
 }
 
 #[track_caller]
-fn is_file(got: &Got, size: usize) {
+fn is_file(got: &Download, size: usize) {
     assert!(got.whole, "not whole: {:?}", got.refused);
     assert_eq!((got.file.len(), got.size), (size, Some(size as u64)));
     assert!(got.file == content(size), "other bytes than those of the file");
@@ -192,7 +142,7 @@ fn files_come_whole_on_every_transport(model: Model) {
         let mut client = server.connect();
         client.send(b"\0\0\0\x044096");
         client.finish();
-        is_file(&understand(&client.rest()), 4096);
+        is_file(&Download::of(&client.rest()), 4096);
     }
 }
 
@@ -223,7 +173,7 @@ fn what_is_not_to_be_had_is_refused(model: Model) {
     ] {
         let mut client = server.connect();
         client.send(&request);
-        let got = understand(&client.rest());
+        let got = Download::of(&client.rest());
         assert_eq!(got.refused.as_deref(), Some(reason), "{}", request.escape_ascii());
         assert!(!got.whole && got.file.is_empty());
     }
@@ -246,7 +196,7 @@ fn a_file_is_pushed_to_every_client(model: Model) {
     ] {
         let server = serve!("files", model).args(&args).start();
         for _ in 0..2 {
-            let got = understand(&server.connect().rest());
+            let got = Download::of(&server.connect().rest());
             is_file(&got, 65_536);
             assert_eq!(got.name, b"65536");
         }
@@ -271,10 +221,7 @@ fn clients_have_their_files_at_once(model: Model) {
 /// Opens a file, reads the head of the answer, and leaves the rest where it is.
 fn stall(server: &Server, name: &str, options: Options) -> Client {
     let mut client = server.connect();
-    let mut wire = vec![0; Request::WIRE_MAX];
-    let request = Request { name: name.as_bytes(), options };
-    let len = request.render(&mut wire).expect("a good name");
-    client.send(&wire[..len]);
+    client.send(&request(name.as_bytes(), options));
     client.expect(&[0, 0, 0]);
     client
 }
@@ -320,7 +267,7 @@ fn a_file_that_shrinks_is_seen_to_be_cut(model: Model) {
         file.set_len(100).expect("a small one");
         let came = client.rest();
         assert!(came.len() < 1 << 30, "{} bytes came", came.len());
-        let got = understand(&[&[0, 0, 0], &came[..]].concat());
+        let got = Download::of(&[&[0, 0, 0], &came[..]].concat());
         assert!(!got.whole, "{} bytes passed for a file", got.file.len());
         is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
     }
@@ -357,9 +304,7 @@ fn no_work_is_done_for_a_client_that_is_gone(model: Model) {
     let options = Options { offset, digest: BLAKE3, ..Options::default() };
     let ask = || {
         let mut client = server.connect();
-        let mut wire = vec![0; Request::WIRE_MAX];
-        let len = Request { name: b"sparse", options }.render(&mut wire).expect("a good name");
-        client.send(&wire[..len]);
+        client.send(&request(b"sparse", options));
         client
     };
     let gone: Vec<Client> = (0..3).map(|_| ask()).collect();
@@ -375,6 +320,6 @@ fn no_work_is_done_for_a_client_that_is_gone(model: Model) {
     assert_eq!(server.wait().code, Some(0));
 }
 
-fn ask_for(server: &Server, name: &str) -> Got {
+fn ask_for(server: &Server, name: &str) -> Download {
     ask(&mut server.connect(), name.as_bytes(), Options::default())
 }

@@ -7,14 +7,15 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::thread;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Op};
-use windlass_core::session::files::{FilesClient, Options, REQUEST_MAX, Request};
-use windlass_core::time::Instant;
+use windlass_core::file::{Digest, DigestKind};
+use windlass_core::session::files::Options;
 use windlass_tests::{
-    Client, LateFiles, Model, PATIENCE, Random, Server, every_model, models, serve, within,
+    Client, Download, LateFiles, Model, PATIENCE, Random, Server, every_model, models, request,
+    serve, within,
 };
 
 models!(a_late_file_holds_up_no_other_client: select Select, poll Poll, epoll Epoll, epoll_et EpollEt,
@@ -23,44 +24,39 @@ models!(clients_that_leave_a_late_file_are_forgotten: select Select, poll Poll, 
     epoll_et EpollEt, reactor Reactor);
 every_model!(what_is_not_in_the_page_cache_comes_whole);
 
-const SIZE: usize = 300_001;
-
 /// A root with the file `here`, and beneath it a folder for a file system that is late.
-struct Place {
-    folder: tempfile::TempDir,
-    content: Vec<u8>,
-}
+struct Root(tempfile::TempDir);
 
-impl Place {
+/// The content of every file here.
+static CONTENT: LazyLock<Vec<u8>> = LazyLock::new(|| Random::new(11).bytes(300_001));
+
+impl Root {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let content = Random::new(11).bytes(SIZE);
-        fs::create_dir(folder.path().join("late")).expect("mkdir");
-        fs::write(folder.path().join("here"), &content).expect("write");
-        Self { folder, content }
+        let root = Self(tempfile::tempdir().expect("a folder"));
+        fs::create_dir(root.path("late")).expect("mkdir");
+        fs::write(root.path("here"), &*CONTENT).expect("write");
+        root
     }
 
     fn late(&self) -> Option<LateFiles> {
-        LateFiles::mount(&self.path("late"), self.content.clone())
+        LateFiles::mount(&self.path("late"), CONTENT.clone())
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.0.path().join(name)
     }
 
     fn serve(&self, model: Model) -> Server {
-        let args = format!("--root {}", self.folder.path().display());
-        serve!("files", model).args(&args).start()
+        serve!("files", model).args(&format!("--root {}", self.0.path().display())).start()
     }
+}
 
-    #[track_caller]
-    fn comes_whole(&self, mut client: Client, digest: Option<DigestKind>) {
-        let stream = client.rest();
-        let (file, found) = whole(&stream);
-        assert!(file == self.content, "other bytes than those of the file");
-        let expected = Digest::Blake3(blake3::hash(&self.content).into());
-        assert_eq!(found, digest.map(|_| expected));
-    }
+#[track_caller]
+fn comes_whole(mut client: Client, digest: Option<DigestKind>) {
+    let got = Download::of(&client.rest());
+    assert!(got.whole && got.file == *CONTENT, "{} bytes: {:?}", got.file.len(), got.refused);
+    let expected = Digest::Blake3(blake3::hash(&CONTENT).into());
+    assert_eq!(got.digest, digest.map(|_| expected));
 }
 
 /// Each way of sending: small frames, large ones, and what is digested.
@@ -71,75 +67,51 @@ const WAYS: [Options; 3] = [
 ];
 
 fn ask(server: &Server, name: &str, options: Options) -> Client {
-    let mut wire = vec![0; Request::WIRE_MAX];
-    let len = Request { name: name.as_bytes(), options }.render(&mut wire).expect("a good name");
     let mut client = server.connect();
-    client.send(&wire[..len]);
+    client.send(&request(name.as_bytes(), options));
     client
 }
 
-/// The file of a stream, and its digest.
-#[track_caller]
-fn whole(mut stream: &[u8]) -> (Vec<u8>, Option<Digest>) {
-    let (mut client, mut file) = (FilesClient::new(&[], [0; REQUEST_MAX]), Vec::new());
-    loop {
-        stream = client.receive(stream);
-        let answer = match client.op() {
-            Some(Op::Store(extent)) => {
-                let (bytes, rest) = stream.split_at(extent.len as usize);
-                file.extend_from_slice(bytes);
-                stream = rest;
-                Answer::Kept(bytes.len())
-            }
-            Some(Op::Commit(digest)) => return (file, digest.map(Digest::copied)),
-            Some(_) => Answer::Done,
-            None => panic!("{} bytes and no end: {:?}", file.len(), client.reason()),
-        };
-        client.answer(Instant::ZERO, answer);
-    }
-}
-
 fn a_late_file_holds_up_no_other_client(model: Model) {
-    let place = Place::new();
+    let root = Root::new();
     for name in ["late/held", "late/shut"] {
         for options in WAYS {
-            let Some(late) = place.late() else { return };
-            let server = place.serve(model);
+            let Some(late) = root.late() else { return };
+            let server = root.serve(model);
             let waits = ask(&server, name, options);
             late.until_asked();
             thread::scope(|scope| {
                 for number in 0..100 {
                     let name = if number % 10 == 0 { "late/free" } else { "here" };
                     let client = ask(&server, name, WAYS[number % 3]);
-                    let place = &place;
-                    scope.spawn(move || place.comes_whole(client, WAYS[number % 3].digest));
+                    scope.spawn(move || comes_whole(client, WAYS[number % 3].digest));
                 }
             });
             assert!(late.is_held(), "nothing hung meanwhile");
             late.release();
-            place.comes_whole(waits, options.digest);
+            comes_whole(waits, options.digest);
             assert_eq!(server.stop().code, Some(0));
         }
     }
 }
 
 fn clients_that_leave_a_late_file_are_forgotten(model: Model) {
-    let place = Place::new();
-    let Some(late) = place.late() else { return };
-    let server = place.serve(model);
+    let root = Root::new();
+    let Some(late) = root.late() else { return };
+    let server = root.serve(model);
     let idle = server.descriptors();
     let waits = ask(&server, "late/held", Options::NONE);
     late.until_asked();
     for _ in 0..100 {
         ask(&server, "late/held", Options::NONE).reset();
     }
-    place.comes_whole(ask(&server, "here", Options::NONE), None);
+    comes_whole(ask(&server, "here", Options::NONE), None);
     late.release();
-    place.comes_whole(waits, None);
+    comes_whole(waits, None);
     within(PATIENCE, "no file is open", || server.descriptors() <= idle);
     drop(late);
     // One hangs while the server is told to stop, twice: at once.
-    let Some(late) = place.late() else { return };
+    let Some(late) = root.late() else { return };
     let _waits = ask(&server, "late/held", Options::NONE);
     late.until_asked();
     server.signal(nix::sys::signal::Signal::SIGTERM);
@@ -149,16 +121,16 @@ fn clients_that_leave_a_late_file_are_forgotten(model: Model) {
 }
 
 fn what_is_not_in_the_page_cache_comes_whole(model: Model) {
-    let place = Place::new();
-    let server = place.serve(model);
-    let file = File::open(place.path("here")).expect("open");
+    let root = Root::new();
+    let server = root.serve(model);
+    let file = File::open(root.path("here")).expect("open");
     file.sync_all().expect("sync");
     for options in WAYS {
         for from in [0, 131_072] {
             // All of it, or all behind the first pages.
             let drop = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
             posix_fadvise(&file, from, 0, drop).expect("posix_fadvise");
-            place.comes_whole(ask(&server, "here", options), options.digest);
+            comes_whole(ask(&server, "here", options), options.digest);
         }
     }
     assert_eq!(server.stop().code, Some(0));

@@ -12,8 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use windlass_core::file::DigestKind;
-use windlass_core::session::files::{Options, Request};
-use windlass_tests::{Client, Model, PATIENCE, Server, every_model, models, serve, within};
+use windlass_core::session::files::Options;
+use windlass_tests::{
+    Client, Model, PATIENCE, Server, every_model, models, request, serve, within,
+};
 
 every_model!(
     a_request_has_a_limit_as_a_whole,
@@ -75,13 +77,6 @@ impl Place {
         let answer = client.rest();
         assert!(answer.ends_with(b"\0\0\0\x03abc\0\0\0\0"), "{}", answer.escape_ascii());
     }
-}
-
-fn request(name: &[u8], options: Options) -> Vec<u8> {
-    let mut wire = vec![0; Request::WIRE_MAX];
-    let len = Request { name, options }.render(&mut wire).expect("a good name");
-    wire.truncate(len);
-    wire
 }
 
 /// The pace of a slow client.
