@@ -21,7 +21,7 @@ use crate::printable::printable;
 ///
 /// let error = listen("unix:/nonexistent/socket").unwrap_err();
 /// assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-/// assert_eq!(error.to_string(), "bind unix:/nonexistent/socket: No such file or directory");
+/// assert_eq!(error.to_string(), "listen on unix:/nonexistent/socket: No such file or directory");
 /// assert_eq!(listen("7007").unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 /// ```
 pub struct Error {
