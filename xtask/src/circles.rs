@@ -36,7 +36,6 @@ const KNOWN: &[&str] = &[
     "core/src/pump/",
     "core/src/session/files/",
     "host/src/client/http/",
-    "host/src/reactor/",
     "host/src/sys/connect",
     "host/src/sys/listener",
 ];

@@ -62,6 +62,15 @@ pub struct Buffered {
     pub(super) two_way: bool,
 }
 
+/// What a buffered stream calls, with the program's state and the loop's context `C`.
+pub(super) type StreamCallback<S, C> = Box<dyn FnMut(&mut Buffered, &mut S, &mut C, StreamEvent)>;
+
+/// A buffered stream and its callback.
+pub(super) struct Conversation<S, C> {
+    pub(super) io: Buffered,
+    pub(super) callback: StreamCallback<S, C>,
+}
+
 /// One direction of a stream.
 #[derive(Debug)]
 pub(super) struct Side {

@@ -8,20 +8,22 @@ use std::sync::Arc;
 use tracing::debug;
 use windlass_core::time::Instant;
 
+use super::handlers::Handlers;
+use super::inbox::Inbox;
 use super::kernel_set::{KernelSet, Watched};
-use super::remote::{Inbox, Remote};
-use super::signal::Handlers;
 use super::sources::{Callback, Called, Descriptor, Source, Sources, recount};
 use super::watch::{Event, Fired, Priority, Watch};
 use super::{BELL, SIGNALS, Stats, Token};
 use crate::drive::{Buffers, Reports, Rules};
 use crate::error::{Error, Result};
 use crate::sys::Errno;
-use crate::sys::event::Event as Bell;
 use crate::sys::ready::Ready;
 
 /// A call that waits for the end of the round.
 pub(super) type Deferred<S> = Box<dyn FnOnce(&mut S, &mut Context<S>)>;
+
+/// A call that another thread left.
+pub(super) type Call<S> = Box<dyn FnOnce(&mut S, &mut Context<S>) + Send>;
 
 /// The sources of a loop: descriptors, timers, signals, children, listeners, streams, sessions.
 ///
@@ -30,10 +32,10 @@ pub(super) type Deferred<S> = Box<dyn FnOnce(&mut S, &mut Context<S>)>;
 /// called in the next one at the earliest, unless it is asked to be called ([`activate`](Self::activate)).
 pub struct Context<S> {
     pub(super) kernel: KernelSet,
-    pub(super) sources: Sources<S>,
+    pub(super) sources: Sources<S, Self>,
     pub(super) signals: Option<Handlers>,
     /// Opened when the first handle is given out.
-    pub(super) inbox: Option<Arc<Inbox<S>>>,
+    pub(super) inbox: Option<Arc<Inbox<Call<S>>>>,
     pub(super) deferred: VecDeque<Deferred<S>>,
     /// Listeners that rest until something is closed.
     pub(super) resting: Vec<Token>,
@@ -121,7 +123,11 @@ impl<S> Context<S> {
         joined.map_err(Error::of("watch descriptor", io.as_fd().as_raw_fd()))
     }
 
-    pub(super) fn add_descriptor(&mut self, watched: Watched, callback: Callback<S>) -> Token {
+    pub(super) fn add_descriptor(
+        &mut self,
+        watched: Watched,
+        callback: Callback<S, Self>,
+    ) -> Token {
         let source = Descriptor { called: Called::new(callback), watched, ready: Ready::NONE };
         let token = self.sources.insert(Source::Descriptor(Box::new(source)));
         self.start_timeout(token, watched.watch);
@@ -271,27 +277,6 @@ impl<S> Context<S> {
     /// Makes a call after the events of this round, before the loop waits again.
     pub fn defer(&mut self, call: impl FnOnce(&mut S, &mut Self) + 'static) {
         self.deferred.push_back(Box::new(call));
-    }
-
-    /// A handle for other threads.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENFILE`: the first one takes a descriptor.
-    pub fn remote(&mut self) -> Result<Remote<S>> {
-        let inbox = match &mut self.inbox {
-            Some(inbox) => inbox,
-            none => {
-                let mut open = || {
-                    let inbox = Inbox::new(Bell::new()?);
-                    self.kernel.join_own(BELL, &*inbox.bell, true)?;
-                    Ok(inbox)
-                };
-                let inbox =
-                    open().map_err(|errno: Errno| Error::new("open", "an eventfd", errno))?;
-                none.insert(inbox)
-            }
-        };
-        Ok(Inbox::remote(inbox))
     }
 
     /// Ends [`run`](super::EventLoop::run) after this round (`event_base_loopexit`).

@@ -2,21 +2,11 @@
 
 use windlass_core::stream::Read;
 
-use super::buffered::{Buffered, Direction, OutputEnd, Stage, StreamEvent};
-use super::context::Leave;
-use super::{Context, Token};
+use super::Token;
+use super::buffered::{Buffered, Conversation, Direction, OutputEnd, Stage, StreamEvent};
+use super::context::{Context, Leave};
 use crate::drive::{BUDGET, Buffer, LINGER_US, Last, READ_SIZE, discard};
 use crate::sys::Errno;
-
-/// What a buffered stream calls.
-pub(super) type StreamCallback<S> =
-    Box<dyn FnMut(&mut Buffered, &mut S, &mut Context<S>, StreamEvent)>;
-
-/// A buffered stream and its callback.
-pub(super) struct Conversation<S> {
-    pub(super) io: Buffered,
-    pub(super) callback: StreamCallback<S>,
-}
 
 /// What it takes from the budget to tell that the output has drained: a callback that writes more each
 /// time does not keep the loop to itself.
@@ -32,7 +22,7 @@ pub(super) enum Step {
     Yield,
 }
 
-impl<S> Conversation<S> {
+impl<S> Conversation<S, Context<S>> {
     /// Moves what can be moved, and tells of it.
     pub(super) fn turn(&mut self, state: &mut S, cx: &mut Context<S>, token: Token) -> Step {
         if let Stage::Connecting { until } = self.io.stage {

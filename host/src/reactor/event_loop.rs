@@ -19,10 +19,9 @@ use std::time::Duration;
 use windlass_core::time::Instant;
 use windlass_core::time::Wake;
 
-use super::context::{Clock, Leave};
+use super::context::{Call, Clock, Leave};
 use super::conversation::Step;
 use super::kernel_set::KernelSet;
-use super::remote::Call;
 use super::sources::Source;
 use super::watch::{Fired, Priority, micros};
 use super::{BELL, Context, SIGNALS, Token};

@@ -159,6 +159,8 @@ mod buffered;
 mod context;
 mod conversation;
 mod event_loop;
+mod handlers;
+mod inbox;
 mod kernel_set;
 mod listener;
 mod remote;

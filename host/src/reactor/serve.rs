@@ -60,7 +60,7 @@ impl<S> Context<S> {
 
     /// The server stops: the datagram sockets of the loop answer what has arrived, and are closed.
     pub fn drain(&mut self) {
-        let draining = |(token, source): (Token, &mut Source<S>)| match source {
+        let draining = |(token, source): (Token, &mut Source<S, Self>)| match source {
             Source::Job(job) => job.drain().then_some(token),
             _ => None,
         };

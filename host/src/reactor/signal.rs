@@ -1,7 +1,6 @@
 //! Signals and ends of children, as events.
 
-use std::os::fd::{AsFd, BorrowedFd};
-
+use super::handlers::{Entry, Handlers};
 use super::sources::{Called, OnSignal, Source};
 use super::watch::{Fired, Watch};
 use super::{Context, SIGNALS, Token};
@@ -9,45 +8,6 @@ use crate::error::{Error, Result};
 use crate::sys::pidfd::{Exit, PidFd};
 use crate::sys::signals::{Caught, SignalQueue};
 use crate::sys::{Errno, Signal};
-
-/// The sources of each signal.
-pub(super) struct Handlers {
-    queue: SignalQueue,
-    by: Vec<Entry>,
-}
-
-struct Entry {
-    signal: Signal,
-    token: Token,
-    caught: Option<Caught>,
-}
-
-impl Handlers {
-    /// Its source is gone.
-    pub(super) fn remove(&mut self, token: Token) {
-        let Some(at) = self.by.iter().position(|entry| entry.token == token) else { return };
-        let Entry { signal, .. } = self.by.swap_remove(at);
-        if self.by.iter().all(|entry| entry.signal != signal) {
-            self.queue.remove(signal);
-        }
-    }
-
-    /// In a forked child.
-    pub(super) fn renew(&mut self) -> std::result::Result<(), Errno> {
-        self.queue.renew()
-    }
-
-    /// What it is to be called for.
-    pub(super) fn take(&mut self, token: Token) -> Option<Caught> {
-        self.by.iter_mut().find(|entry| entry.token == token)?.caught.take()
-    }
-}
-
-impl AsFd for Handlers {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.queue.as_fd()
-    }
-}
 
 impl<S> Context<S> {
     /// Calls when `signal` comes. Several may listen to one signal.

@@ -6,58 +6,58 @@ use std::num::NonZeroU64;
 use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
-use super::conversation::Conversation;
+use super::Token;
+use super::buffered::Conversation;
 use super::kernel_set::{KernelSet, Watched};
 use super::watch::{Fired, Priority};
-use super::{Context, Token};
 use crate::drive::{Buffers, Entry, Job, Table};
 use crate::sys::ready::Ready;
 
-/// What a loop calls when a source fires.
-pub(super) type Callback<S> = Box<dyn FnMut(&mut S, &mut Context<S>, Fired)>;
+/// What a loop calls when a source fires, with the program's state and the loop's context `C`.
+pub(super) type Callback<S, C> = Box<dyn FnMut(&mut S, &mut C, Fired)>;
 
 /// Called when a job is over: how it ended.
-pub(super) type Ended<S> = Box<dyn FnOnce(&mut S, &mut Context<S>, Result<(), Fault>)>;
+pub(super) type Ended<S, C> = Box<dyn FnOnce(&mut S, &mut C, Result<(), Fault>)>;
 
 /// One thing that a loop waits for.
-pub(super) enum Source<S> {
+pub(super) enum Source<S, C> {
     /// Carried to its end, as by any other model.
     Job(Job),
     /// Called when its delay is over.
-    Timer(Called<S>),
+    Timer(Called<S, C>),
     /// A timer that goes on: its delay is its period.
-    Periodic(Called<S>),
+    Periodic(Called<S, C>),
     /// Called with what it is ready for.
-    Descriptor(Box<Descriptor<S>>),
+    Descriptor(Box<Descriptor<S, C>>),
     /// A stream with buffers, watched edge-triggered both ways. It is taken out for its turn.
-    Stream(Watched, Option<Box<Conversation<S>>>),
+    Stream(Watched, Option<Box<Conversation<S, C>>>),
     /// Called when a signal comes.
-    Signal(Box<OnSignal<S>>),
+    Signal(Box<OnSignal<S, C>>),
 }
 
 /// What is called back.
-pub(super) struct Called<S> {
+pub(super) struct Called<S, C> {
     /// It is taken out for its call.
-    pub(super) callback: Option<Callback<S>>,
+    pub(super) callback: Option<Callback<S, C>>,
     /// The delay of a timer, the timeout of a descriptor.
     pub(super) alarm: Alarm,
     /// It is to be called because its time came.
     pub(super) timed_out: bool,
 }
 
-pub(super) struct Descriptor<S> {
-    pub(super) called: Called<S>,
+pub(super) struct Descriptor<S, C> {
+    pub(super) called: Called<S, C>,
     pub(super) watched: Watched,
     /// What it will be called for.
     pub(super) ready: Ready,
 }
 
-pub(super) struct OnSignal<S> {
-    pub(super) called: Called<S>,
+pub(super) struct OnSignal<S, C> {
+    pub(super) called: Called<S, C>,
     pub(super) is_armed: bool,
 }
 
-impl<S> Descriptor<S> {
+impl<S, C> Descriptor<S, C> {
     /// It is not watched until it is armed.
     pub(super) fn pause(&mut self, token: Token, kernel: &KernelSet) {
         if std::mem::replace(&mut self.watched.is_on, false) {
@@ -67,8 +67,8 @@ impl<S> Descriptor<S> {
     }
 }
 
-impl<S> Called<S> {
-    pub(super) fn new(callback: Callback<S>) -> Self {
+impl<S, C> Called<S, C> {
+    pub(super) fn new(callback: Callback<S, C>) -> Self {
         Self { callback: Some(callback), alarm: Alarm::default(), timed_out: false }
     }
 }
@@ -92,7 +92,7 @@ impl Alarm {
     }
 }
 
-impl<S> Source<S> {
+impl<S, C> Source<S, C> {
     /// When it wants a turn if nothing happens before.
     pub(super) fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
         match self {
@@ -104,7 +104,7 @@ impl<S> Source<S> {
         }
     }
 
-    pub(super) fn called_mut(&mut self) -> Option<&mut Called<S>> {
+    pub(super) fn called_mut(&mut self) -> Option<&mut Called<S, C>> {
         match self {
             Self::Timer(called) | Self::Periodic(called) => Some(called),
             Self::Signal(it) => Some(&mut it.called),
@@ -184,8 +184,8 @@ pub(super) struct Mark {
 }
 
 /// All sources of a loop.
-pub(super) struct Sources<S> {
-    pub(super) table: Table<Source<S>, Mark>,
+pub(super) struct Sources<S, C> {
+    pub(super) table: Table<Source<S, C>, Mark>,
     /// Whose turn it is, by priority.
     pub(super) queues: [VecDeque<Token>; 3],
     /// Those that can fire.
@@ -193,10 +193,10 @@ pub(super) struct Sources<S> {
     pub(super) jobs: usize,
     pub(super) streams: usize,
     /// Called for jobs that are over.
-    pub(super) ended: HashMap<Token, Ended<S>>,
+    pub(super) ended: HashMap<Token, Ended<S, C>>,
 }
 
-impl<S> Sources<S> {
+impl<S, C> Sources<S, C> {
     pub(super) fn new() -> Self {
         Self {
             table: Table::default(),
@@ -208,7 +208,7 @@ impl<S> Sources<S> {
         }
     }
 
-    pub(super) fn insert(&mut self, source: Source<S>) -> Token {
+    pub(super) fn insert(&mut self, source: Source<S, C>) -> Token {
         self.jobs += usize::from(matches!(source, Source::Job(_)));
         self.streams += usize::from(matches!(source, Source::Stream(..)));
         let mark = Mark { priority: Priority::Normal, is_counted: false };
@@ -217,7 +217,7 @@ impl<S> Sources<S> {
         token
     }
 
-    pub(super) fn remove(&mut self, token: Token) -> Option<Source<S>> {
+    pub(super) fn remove(&mut self, token: Token) -> Option<Source<S, C>> {
         let was_counted = self.is_counted(token);
         let source = self.table.remove(token)?;
         self.live -= usize::from(was_counted);
@@ -226,11 +226,11 @@ impl<S> Sources<S> {
         Some(source)
     }
 
-    pub(super) fn get(&self, token: Token) -> Option<&Source<S>> {
+    pub(super) fn get(&self, token: Token) -> Option<&Source<S, C>> {
         self.table.get(token)
     }
 
-    pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Source<S>> {
+    pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Source<S, C>> {
         self.table.get_mut(token)
     }
 
@@ -320,7 +320,7 @@ impl<S> Sources<S> {
 }
 
 /// Counts a source among those that can fire, or not.
-pub(super) fn recount<S>(live: &mut usize, entry: &mut Entry<'_, Source<S>, Mark>) {
+pub(super) fn recount<S, C>(live: &mut usize, entry: &mut Entry<'_, Source<S, C>, Mark>) {
     let can_fire = entry.thing.can_fire();
     if can_fire != std::mem::replace(&mut entry.mark.is_counted, can_fire) {
         *live = if can_fire { *live + 1 } else { *live - 1 };
@@ -328,4 +328,4 @@ pub(super) fn recount<S>(live: &mut usize, entry: &mut Entry<'_, Source<S>, Mark
 }
 
 // As much as for the event-loop models (`drive::Jobs`): what is larger is boxed.
-const _: () = assert!(Table::<Source<()>, Mark>::SLOT_SIZE <= 64);
+const _: () = assert!(Table::<Source<(), ()>, Mark>::SLOT_SIZE <= 64);

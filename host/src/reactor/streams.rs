@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::buffered::{Buffered, Stage, StreamEvent};
-use super::conversation::{Conversation, StreamCallback};
+use super::buffered::{Buffered, Conversation, Stage, StreamCallback, StreamEvent};
 use super::sources::Source;
 use super::watch::{Watch, micros};
 use super::{Context, Token};
@@ -46,7 +45,7 @@ impl<S> Context<S> {
         self.add_stream(io, Box::new(callback))
     }
 
-    fn add_stream(&mut self, mut io: Buffered, callback: StreamCallback<S>) -> Result<Token> {
+    fn add_stream(&mut self, mut io: Buffered, callback: StreamCallback<S, Self>) -> Result<Token> {
         let watched = self.join(&io.stream, Watch::BOTH.edge())?;
         if watched.is_always_ready() {
             io.readiness.read_short();
