@@ -1,7 +1,7 @@
 //! The checks of the lab around every call.
 
+use super::law::{Broken, Law, Plan};
 use super::store::LabStorage;
-use super::{Broken, Law, Plan};
 use crate::bytes::{after, fill};
 use crate::file::{Answer, Extent, FileUser, Op, Piece};
 use crate::session::Session;

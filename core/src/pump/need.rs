@@ -1,7 +1,5 @@
 //! What a pump asks of its driver.
 
-#[expect(unused_imports, reason = "for the links of the documentation")]
-use super::Pump;
 use crate::fault::Fault;
 use crate::file::Op;
 use crate::time::Wake;
@@ -10,7 +8,7 @@ use crate::time::Wake;
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Need<'p, 's> {
-    /// Send these bytes, or the first of them, then [`Pump::sent`].
+    /// Send these bytes, or the first of them, then [`Pump::sent`](super::Pump::sent).
     Send {
         /// The bytes: at least one.
         bytes: &'p [u8],
@@ -18,7 +16,7 @@ pub enum Need<'p, 's> {
         /// the idle timeout.
         until: Wake,
     },
-    /// Receive into this memory, then [`Pump::received`] or [`Pump::eof`].
+    /// Receive into this memory, then [`Pump::received`](super::Pump::received) or [`Pump::eof`](super::Pump::eof).
     Recv {
         /// The memory: at least one byte.
         buf: &'p mut [u8],
@@ -26,7 +24,7 @@ pub enum Need<'p, 's> {
         /// idle timeout.
         until: Wake,
     },
-    /// Do this operation, then [`Pump::answer`].
+    /// Do this operation, then [`Pump::answer`](super::Pump::answer).
     File {
         /// The operation.
         op: Op<'s>,

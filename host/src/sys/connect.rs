@@ -2,22 +2,22 @@
 
 mod race;
 mod resolve;
+mod start;
 
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::net::if_::if_indextoname;
-use nix::sys::socket::{
-    self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
-    sockopt,
-};
+use nix::sys::socket::{self, SockaddrStorage, UnixAddr};
 use windlass_core::time::Instant;
 
 use self::race::connect_first;
 use self::resolve::literal;
 pub use self::resolve::resolve_within;
+use self::start::new_socket;
+pub use self::start::start;
 use super::stream::Stream;
 use crate::addr::{Address, HostPort, Transport};
 use crate::error::{Error, Result};
@@ -43,20 +43,6 @@ pub fn connect(address: &Address, deadline: Instant) -> Result<Stream> {
     }
 }
 
-/// Begins to connect to a TCP address and does not wait: the socket becomes writable when it is
-/// connected, and reports an error when it cannot be.
-///
-/// # Errors
-/// What `connect(2)` says at once: `EADDRNOTAVAIL` when all local ports are taken.
-pub fn start(address: SocketAddr) -> nix::Result<Stream> {
-    let at = SockaddrStorage::from(address);
-    let fd = new_socket(&at)?;
-    match socket::connect(fd.as_raw_fd(), &at) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(Stream::new(fd)),
-        Err(errno) => Err(errno),
-    }
-}
-
 /// A Unix socket is connected at once or not at all.
 fn connect_unix(at: &UnixAddr) -> nix::Result<Stream> {
     let fd = new_socket(at)?;
@@ -73,16 +59,6 @@ pub(super) fn probe(path: &Path) -> nix::Result<()> {
     let at = UnixAddr::new(path)?;
     let fd = new_socket(&at)?;
     socket::connect(fd.as_raw_fd(), &at)
-}
-
-fn new_socket<A: SockaddrLike>(at: &A) -> nix::Result<OwnedFd> {
-    let family = at.family().unwrap_or(AddressFamily::Inet);
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)?;
-    if family != AddressFamily::Unix {
-        socket::setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    }
-    Ok(fd)
 }
 
 /// The addresses of a host and port to listen on, in the order to try them.

@@ -4,17 +4,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::socket::{
-    self, AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
-    UnixAddr, sockopt,
-};
+use nix::sys::socket::{self, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
 use windlass_core::time::Instant;
 
-use super::connect::{self, resolve};
+use super::connect;
 use super::datagram;
 use super::poll::{Woken, wait};
 use super::ready::{Interest, Ready};
 use super::stream::Stream;
+use super::user::User;
 use crate::addr::{Address, HostPort, Transport};
 use crate::error::{Error, Result};
 
@@ -67,76 +65,6 @@ impl Listener {
     /// What arrives at it.
     pub fn transport(&self) -> Transport {
         self.transport
-    }
-
-    /// Listens on `address`, with up to `backlog` finished connections waiting to be accepted (the
-    /// kernel caps it at `net.core.somaxconn`).
-    ///
-    /// TCP gets `SO_REUSEADDR`, and `TCP_NODELAY`, which accepted sockets inherit. A listener on an IPv6
-    /// address takes no IPv4 connections (`IPV6_V6ONLY`), so `0.0.0.0:P` and `[::]:P` go side by side. A
-    /// Unix socket file that no server answers on is replaced; one that a server answers on is in use.
-    ///
-    /// A datagram socket is bound. Of it the kernel tells where each datagram was sent to, and of the groups
-    /// that other programs joined it hears nothing.
-    ///
-    /// # Errors
-    /// The call that failed, with the address and the reason.
-    pub fn bind(address: &Address, backlog: u32) -> Result<Self> {
-        Self::bind_with(address, backlog, Access::default())
-    }
-
-    /// As [`bind`](Self::bind); the file of a Unix socket has `access` before anything can connect.
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind); this process may not set the owner or the mode.
-    pub fn bind_with(address: &Address, backlog: u32, access: Access) -> Result<Self> {
-        let backlog =
-            Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXCONN);
-        match address {
-            Address::Tcp(at) => Self::bind_inet(address, at, |at| bind_stream(at, backlog)),
-            Address::Udp(at) => Self::bind_inet(address, at, |at| datagram::bind_inet(at, false)),
-            Address::Unix(path) => Self::bind_path(path, Some(backlog), access),
-            Address::UnixDatagram(path) => Self::bind_path(path, None, access),
-            Address::UnixAbstract(name) => {
-                let at = UnixAddr::new_abstract(name.as_bytes())
-                    .map_err(Error::of("listen on", address))?;
-                let fd = bind_stream(&at, backlog).map_err(Error::of("listen on", address))?;
-                Ok(Self::of(fd, address.clone(), Owner::Ours))
-            }
-            Address::Fd(fd) => Self::inherit(*fd),
-        }
-    }
-
-    fn bind_inet(
-        address: &Address,
-        at: &HostPort,
-        bind: impl Fn(&SockaddrStorage) -> nix::Result<OwnedFd>,
-    ) -> Result<Self> {
-        let failed = |errno| Error::new("listen on", address, errno);
-        let (mut bound, mut unserved, mut why) = (None, Vec::new(), Errno::EADDRNOTAVAIL);
-        for candidate in resolve(at)? {
-            if bound.is_none() {
-                match bind(&candidate) {
-                    Ok(fd) => {
-                        bound = Some(fd);
-                        continue;
-                    }
-                    // This host does not have the address. Any other error, such as an address in
-                    // use, is final.
-                    Err(errno @ (Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)) => why = errno,
-                    Err(errno) => return Err(failed(errno)),
-                }
-            }
-            unserved.push(candidate);
-        }
-        let fd = bound.ok_or_else(|| failed(why))?;
-        let mut listener = Self::of(fd, address.clone(), Owner::Ours);
-        if let Some(real) = listener.socket_address() {
-            listener.address.set_port_of(&real);
-        }
-        let unserved = unserved.iter().filter_map(|at| connect::address_of(at, listener.transport));
-        listener.unserved = unserved.collect();
-        Ok(listener)
     }
 
     fn of(fd: OwnedFd, address: Address, owner: Owner) -> Self {
@@ -324,6 +252,16 @@ impl Listener {
             Err(errno) => Some(Accepted::Exhausted(errno)),
         }
     }
+
+    /// Gives the socket file to `user`, which may then connect to it; and remove it, where the folder
+    /// allows that to the owner of a file. Without one it is this process's user's again. `access` says
+    /// which other users may connect.
+    ///
+    /// # Errors
+    /// The file is not ours any more, or this process may not.
+    pub fn give_to(&self, user: Option<&User>, access: Access) -> Result<()> {
+        self.owned_path.as_ref().map_or(Ok(()), |file| file.give_to(user, access))
+    }
 }
 
 impl AsFd for Listener {
@@ -344,26 +282,6 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.remove_file();
     }
-}
-
-fn new_socket(family: AddressFamily) -> nix::Result<OwnedFd> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    socket::socket(family, SockType::Stream, flags, None::<SockProtocol>)
-}
-
-fn bind_stream<A: SockaddrLike>(at: &A, backlog: Backlog) -> nix::Result<OwnedFd> {
-    let family = at.family().unwrap_or(AddressFamily::Inet);
-    let fd = new_socket(family)?;
-    if family == AddressFamily::Inet6 {
-        socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
-    }
-    if family != AddressFamily::Unix {
-        socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-        socket::setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    }
-    socket::bind(fd.as_raw_fd(), at)?;
-    socket::listen(&fd, backlog)?;
-    Ok(fd)
 }
 
 /// The length of an accept queue, and its limit.
@@ -426,8 +344,10 @@ fn keep_nonblocking(fd: &OwnedFd) -> std::result::Result<(), Errno> {
     Ok(())
 }
 
+mod bind;
 mod file;
 mod group;
+mod member;
 mod queue;
 mod shared;
 pub use file::Access;

@@ -1,7 +1,6 @@
 //! One end of a reliable stream: its memory, its states and the stream's side of it.
 
-use super::line::kind;
-use super::packet::{FRONT, HEAD, OVERHEAD, PAYLOAD_MAX, Reader};
+use super::packet::{FRONT, HEAD, OVERHEAD, PAYLOAD_MAX, Reader, kind};
 use crate::fault::{Fault, Peer};
 use crate::rtt::{Bounds, Rtt};
 use crate::time::Instant;

@@ -1,25 +1,8 @@
 //! The line's side of a link: packets that are received and sent, and time.
 
 use super::end::{ANSWER, Flight, Link, Outcome, part};
-use super::packet::{FRONT, HEAD, OVERHEAD, seal};
+use super::packet::{FRONT, HEAD, OVERHEAD, kind, seal};
 use crate::time::{Instant, Wake};
-
-/// The kinds of packets.
-pub(super) mod kind {
-    /// Opens a link; payload: `u8`, the largest payload that the sender accepts.
-    pub(in super::super) const OPEN: u8 = 1;
-    /// Bytes of the stream; without any, it asks whether the other end is there.
-    pub(in super::super) const DATA: u8 = 2;
-    /// The last bytes of the stream, or the end of the stream again.
-    pub(in super::super) const END: u8 = 3;
-    /// An opening, data or an end has arrived; payload: `u8`, bytes of payload that the sender takes
-    /// next, 0 while it has not taken these.
-    pub(in super::super) const ACK: u8 = 4;
-    /// The sender knows of no such link, or gives it up.
-    pub(in super::super) const RESET: u8 = 5;
-    /// The bit of the end that answers the opening.
-    pub(in super::super) const ANSWERS: u8 = 0x80;
-}
 
 impl Link<'_> {
     /// Takes all received bytes, and the time. Call it also without bytes when [`wake`](Self::wake)

@@ -23,6 +23,23 @@ pub const OVERHEAD: usize = HEAD + 5;
 /// Bytes in front of a payload on the line.
 pub(super) const HEAD: usize = 4;
 
+/// The kinds of packets between two ends of a [`Link`](super::Link).
+pub(super) mod kind {
+    /// Opens a link; payload: `u8`, the largest payload that the sender accepts.
+    pub(in super::super) const OPEN: u8 = 1;
+    /// Bytes of the stream; without any, it asks whether the other end is there.
+    pub(in super::super) const DATA: u8 = 2;
+    /// The last bytes of the stream, or the end of the stream again.
+    pub(in super::super) const END: u8 = 3;
+    /// An opening, data or an end has arrived; payload: `u8`, bytes of payload that the sender takes
+    /// next, 0 while it has not taken these.
+    pub(in super::super) const ACK: u8 = 4;
+    /// The sender knows of no such link, or gives it up.
+    pub(in super::super) const RESET: u8 = 5;
+    /// The bit of the end that answers the opening.
+    pub(in super::super) const ANSWERS: u8 = 0x80;
+}
+
 /// A packet that arrived undamaged.
 #[derive(PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::line::kind::{self, ACK, DATA, END, OPEN, RESET};
+use super::packet::kind::{self, ACK, DATA, END, OPEN, RESET};
 use super::*;
 use crate::fault::{Fault, Peer};
 use crate::time::{Instant, Wake};

@@ -1,7 +1,7 @@
 //! The client of `files`.
 
+use super::options::split_word;
 use super::receive::{Found, Receiver};
-use super::split_word;
 use crate::bytes::after;
 use crate::fault::{Fault, Peer, Storage};
 use crate::file::{Answer, Extent, FileUser, Head, Op};

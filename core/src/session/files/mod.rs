@@ -32,7 +32,6 @@ pub use options::Options;
 pub use request::Request;
 pub use server::FilesServer;
 
-use crate::bytes::{after, find, first};
 use crate::wire::FrameHeader;
 
 /// The longest name in bytes: `PATH_MAX` without the NUL.
@@ -50,14 +49,6 @@ pub const UNSENT_MAX: u64 = 8 << 30;
 
 /// The largest payload of a frame of the file, unless the two ends agree on another one.
 pub const FRAME_DEFAULT: u32 = 4096;
-
-/// The word before the first NUL, and the bytes behind it: a name and its options, or the name of an
-/// option and the rest.
-#[inline(never)]
-fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let nul = find(0, bytes).unwrap_or(bytes.len());
-    (first(bytes, nul), after(bytes, nul + 1))
-}
 
 /// The header of a frame with a length of at most about [`REQUEST_MAX`].
 fn header_of(len: usize) -> FrameHeader {

@@ -1,6 +1,6 @@
 //! The options behind the NUL of a name: pairs of words, as in TFTP (RFC 2347).
 
-use super::split_word;
+use crate::bytes::{after, find, first};
 use crate::decimal;
 use crate::file::{Digest, DigestKind};
 use crate::text::Text;
@@ -172,6 +172,14 @@ const fn value_of(digit: u8) -> Option<u8> {
         b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     }
+}
+
+/// The word before the first NUL, and the bytes behind it: a name and its options, or the name of an
+/// option and the rest.
+#[inline(never)]
+pub(super) fn split_word(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let nul = find(0, bytes).unwrap_or(bytes.len());
+    (first(bytes, nul), after(bytes, nul + 1))
 }
 
 #[cfg(test)]

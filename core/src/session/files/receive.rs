@@ -1,7 +1,7 @@
 //! Parses the stream of a server.
 
-use super::options::{frame_in, kind_in, number_in};
-use super::{FRAME_DEFAULT, REQUEST_MAX, split_word};
+use super::options::{frame_in, kind_in, number_in, split_word};
+use super::{FRAME_DEFAULT, REQUEST_MAX};
 use crate::bytes::{first, put, split};
 use crate::fault::{Fault, Limit, Peer};
 use crate::file::{Digest, DigestKind};

@@ -1,7 +1,8 @@
 //! The server of `files`.
 
+use super::options::split_word;
 use super::response::{Response, Work};
-use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of, split_word};
+use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of};
 use crate::bytes::{fill, first, put, split};
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Digests, Extent, FileUser, Op, Piece, Refusal};

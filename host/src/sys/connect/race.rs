@@ -18,7 +18,7 @@ use nix::errno::Errno;
 use tracing::debug;
 use windlass_core::time::Instant;
 
-use super::start;
+use super::start::start;
 use crate::sys::clock;
 use crate::sys::poll::wait_for_output;
 use crate::sys::stream::Stream;

@@ -1,9 +1,9 @@
 //! Connections made, refused and given up, over loopback and Unix sockets.
 
-use nix::sys::socket::{bind, getsockname, getsockopt};
+use nix::sys::socket::{SockaddrLike, bind, getsockname, getsockopt, sockopt};
 use windlass_core::stream::Write;
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::*;
 use crate::sys::clock;

@@ -11,23 +11,21 @@
 
 use std::fs::{File, OpenOptions, TryLockError, remove_file};
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::socket::{AddressFamily, Backlog, UnixAddr, bind, listen};
+use nix::sys::socket::{Backlog, UnixAddr, bind, listen};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat, fstat, umask};
 use nix::unistd::{Gid, Uid, fchownat};
 
-use super::{Listener, Owner, new_socket};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::clock;
 use crate::sys::connect::probe;
-use crate::sys::datagram;
 use crate::sys::file::folder_of;
 use crate::sys::poll::wait_for_input;
 use crate::sys::user::User;
@@ -92,7 +90,7 @@ impl OwnedPath {
     }
 
     /// Gives the file to `user`, or to this process's user, with `access`.
-    fn give_to(&self, user: Option<&User>, access: Access) -> Result<()> {
+    pub(super) fn give_to(&self, user: Option<&User>, access: Access) -> Result<()> {
         let fail = |errno| {
             Error::new("set owner and mode of the socket file", printable(&self.path), errno)
         };
@@ -129,56 +127,41 @@ fn default_mode() -> u32 {
     0o777 & !mask.bits()
 }
 
-impl Listener {
-    /// A stream socket with a backlog, or without one a datagram socket.
-    pub(super) fn bind_path(path: &Path, backlog: Option<Backlog>, access: Access) -> Result<Self> {
-        let (address, fd) = match backlog {
-            Some(_) => (Address::Unix(path.to_owned()), new_socket(AddressFamily::Unix)),
-            None => {
-                (Address::UnixDatagram(path.to_owned()), datagram::new_socket(AddressFamily::Unix))
-            }
-        };
-        let failed = |errno| Error::new("listen on", &address, errno);
-        let at = UnixAddr::new(path).map_err(failed)?;
-        let fd = fd.map_err(failed)?;
-        let turn = Turn::take(path).map_err(|errno| {
-            // Where no lock can be made no socket can be, and what is there is the reason that counts.
-            let is_taken = path.symlink_metadata().is_ok();
-            failed(if is_taken { Errno::EADDRINUSE } else { errno })
-        })?;
-        match bind(fd.as_raw_fd(), &at) {
-            Err(Errno::EADDRINUSE) if is_stale(path) => {
-                remove_file(path).map_err(Error::of("remove stale socket", printable(path)))?;
-                bind(fd.as_raw_fd(), &at).map_err(failed)?;
-            }
-            bound => bound.map_err(failed)?,
+/// Binds `fd` to `path`, and with a backlog makes it listen; the file that this made. `address` is that path.
+pub(super) fn bind_path(
+    fd: &OwnedFd,
+    address: &Address,
+    path: &Path,
+    backlog: Option<Backlog>,
+    access: Access,
+) -> Result<OwnedPath> {
+    let failed = |errno| Error::new("listen on", address, errno);
+    let at = UnixAddr::new(path).map_err(failed)?;
+    let turn = Turn::take(path).map_err(|errno| {
+        // Where no lock can be made no socket can be, and what is there is the reason that counts.
+        let is_taken = path.symlink_metadata().is_ok();
+        failed(if is_taken { Errno::EADDRINUSE } else { errno })
+    })?;
+    match bind(fd.as_raw_fd(), &at) {
+        Err(Errno::EADDRINUSE) if is_stale(path) => {
+            remove_file(path).map_err(Error::of("remove stale socket", printable(path)))?;
+            bind(fd.as_raw_fd(), &at).map_err(failed)?;
         }
-        let file = OwnedPath::at(path, std::process::id());
-        // Nothing can connect to a stream socket before it listens.
-        let is_set = if access == Access::default() { Ok(()) } else { file.give_to(None, access) };
-        let listens = is_set.and_then(|()| match backlog {
-            Some(backlog) => listen(&fd, backlog).map_err(failed),
-            None => Ok(()),
-        });
-        if let Err(error) = listens {
-            let _ = remove_file(path);
-            return Err(error);
-        }
-        drop(turn);
-        let mut listener = Self::of(fd, address, Owner::Ours);
-        listener.owned_path = Some(file);
-        Ok(listener)
+        bound => bound.map_err(failed)?,
     }
-
-    /// Gives the socket file to `user`, which may then connect to it; and remove it, where the folder
-    /// allows that to the owner of a file. Without one it is this process's user's again. `access` says
-    /// which other users may connect.
-    ///
-    /// # Errors
-    /// The file is not ours any more, or this process may not.
-    pub fn give_to(&self, user: Option<&User>, access: Access) -> Result<()> {
-        self.owned_path.as_ref().map_or(Ok(()), |file| file.give_to(user, access))
+    let file = OwnedPath::at(path, std::process::id());
+    // Nothing can connect to a stream socket before it listens.
+    let is_set = if access == Access::default() { Ok(()) } else { file.give_to(None, access) };
+    let listens = is_set.and_then(|()| match backlog {
+        Some(backlog) => listen(fd, backlog).map_err(failed),
+        None => Ok(()),
+    });
+    if let Err(error) = listens {
+        let _ = remove_file(path);
+        return Err(error);
     }
+    drop(turn);
+    Ok(file)
 }
 
 /// The right to bind to a path, or to remove the file there: a lock on a file beside it. The file

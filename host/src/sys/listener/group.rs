@@ -6,9 +6,8 @@ use std::num::NonZeroU32;
 
 use nix::errno::Errno;
 
-use super::{Address, Error, Listener, Result, datagram};
 use crate::printable::printable;
-use crate::sys::datagram::group::{interface, join, leave};
+use crate::sys::datagram::group::interface;
 
 /// A multicast group, on an interface or on the one that the route to the group leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,69 +21,13 @@ pub struct Group {
 /// The group of a socket, and the interface on which it joined.
 #[derive(Debug, Clone)]
 pub(super) struct Membership {
-    group: Group,
-    joined: Option<NonZeroU32>,
-}
-
-impl Listener {
-    /// Binds a datagram socket beside others of the same port (`SO_REUSEADDR`), and joins a group: each of
-    /// them receives what is sent to it.
-    ///
-    /// # Errors
-    /// As [`bind`](Self::bind) and [`join`](Self::join); the address is none of UDP.
-    pub fn bind_member(address: &Address, group: Group) -> Result<Self> {
-        let Address::Udp(at) = address else {
-            return Err(Error::new("listen on", address, "only udp:HOST:PORT has groups"));
-        };
-        let mut listener = Self::bind_inet(address, at, |at| datagram::bind_inet(at, true))?;
-        listener.join(group)?;
-        Ok(listener)
-    }
-
-    /// Makes the socket a member of a group; one that it is in already stays so.
-    ///
-    /// # Errors
-    /// It is not the address of a group, there is no such interface, or no route leads to the group.
-    pub fn join(&mut self, group: Group) -> Result<()> {
-        let failed = |errno| Error::new("join", &group, errno);
-        if !group.address.is_multicast() {
-            return Err(Error::new("join", &group, "it is not the address of a multicast group"));
-        }
-        let on = group.number().map_err(failed)?;
-        match join(&self.fd, group.address, on) {
-            Ok(()) | Err(Errno::EADDRINUSE) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-        self.membership = Some(Membership { group, joined: on });
-        Ok(())
-    }
-
-    /// The group that it joined.
-    pub fn group(&self) -> Option<&Group> {
-        self.membership.as_ref().map(|it| &it.group)
-    }
-
-    /// Joins its group again, if that is needed: whether it was. Call it once a second or so.
-    ///
-    /// A membership belongs to an interface, by its number. One that goes away and comes back, a wireless
-    /// adapter say, has another number, and the kernel does not join again.
-    pub fn renew_membership(&mut self) -> bool {
-        let Some(Membership { group, joined }) = &mut self.membership else { return false };
-        // Without the interface, or a route, there is nothing to join: the next call tries again.
-        let Ok(on) = group.number() else { return false };
-        // `EADDRINUSE`: it is still a member.
-        let is_new = join(&self.fd, group.address, on).is_ok();
-        if is_new && on != *joined {
-            // The kernel keeps the membership of an interface that is gone until it is left.
-            let _ = leave(&self.fd, group.address, *joined);
-            *joined = on;
-        }
-        is_new
-    }
+    pub(super) group: Group,
+    pub(super) joined: Option<NonZeroU32>,
 }
 
 impl Group {
-    fn number(&self) -> std::result::Result<Option<NonZeroU32>, Errno> {
+    /// The number of its interface.
+    pub(super) fn number(&self) -> Result<Option<NonZeroU32>, Errno> {
         self.interface.as_deref().map(interface).transpose()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::IntoRawFd;
 
-use nix::sys::socket::{bind, connect, getsockopt, listen};
+use nix::sys::socket::{AddressFamily, SockProtocol, UnixAddr, bind, connect, getsockopt, listen};
 
 use super::file::tests::folder;
 use super::*;
@@ -167,7 +167,7 @@ fn the_wildcards_of_ipv4_and_ipv6_have_one_port_side_by_side() {
 #[test]
 fn the_addresses_of_a_name_that_are_not_served_are_known() {
     let at = HostPort { host: "localhost".to_owned(), port: 0 };
-    let found = resolve(&at).unwrap();
+    let found = connect::resolve(&at).unwrap();
     let listener = Listener::bind(&Address::Tcp(at), 16).unwrap();
     assert_eq!(listener.unserved().len(), found.len() - 1);
     let socket = listener.socket_address().unwrap();

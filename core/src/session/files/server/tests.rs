@@ -93,7 +93,7 @@ fn an_answer_begins_before_the_work_and_goes_on_during_it() {
         assert_eq!(got, Err(Peer::Malformed.into()));
         let (header, payload) = stream.split_at(4);
         assert_eq!(header, u32::try_from(payload.len()).unwrap().to_be_bytes());
-        let options = Options::parse(split_word(payload).1);
+        let options = Options::parse(options::split_word(payload).1);
         assert_eq!(options, server.options());
         assert_eq!(options.offset, Some(if same { UNSENT_MAX } else { 0 }));
         assert_eq!((options.digest, server.digests()), (BLAKE3, BLAKE3));

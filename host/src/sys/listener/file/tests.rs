@@ -3,12 +3,12 @@
 use std::sync::Barrier;
 use std::thread;
 
-use nix::sys::socket::SockType;
+use nix::sys::socket::{AddressFamily, SockType};
 
 use super::*;
 use crate::sys::connect::connect;
-use crate::sys::listener::Accepted;
 use crate::sys::listener::tests::{abstract_name, accepted, address, foreign};
+use crate::sys::listener::{Accepted, Listener};
 
 #[test]
 fn an_abstract_name_has_no_file() {
