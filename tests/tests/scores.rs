@@ -4,52 +4,11 @@
 //! - What is no score is counted and never shown; no name breaks a line.
 //! - What cannot be sent or heard is one line and an exit code.
 
-use std::fs::File;
 use std::net::UdpSocket;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use windlass_tests::{PATIENCE, Program, Running, windlass, within};
-
-/// A program that listens, and where.
-struct Ear {
-    running: Running,
-    folder: tempfile::TempDir,
-    address: String,
-}
-
-impl Ear {
-    fn start(program: Program) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let file = |name: &str| File::create(folder.path().join(name)).expect("create");
-        let running = program.output(file("stdout")).errors(file("stderr")).start();
-        let mut ear = Self { running, folder, address: String::new() };
-        within(PATIENCE, "it listens", || {
-            let told = ear.read("stderr");
-            let line = told.lines().find_map(|line| line.strip_prefix("listening "));
-            let address = line.and_then(|line| line.split(',').next());
-            address.unwrap_or_default().clone_into(&mut ear.address);
-            told.contains('\n') && !ear.address.is_empty()
-        });
-        ear
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.folder.path().join(name)).expect("read")
-    }
-
-    /// The port, on this host.
-    fn at(&self) -> String {
-        let (_, port) = self.address.rsplit_once(':').expect("a port");
-        format!("127.0.0.1:{port}")
-    }
-
-    /// What it has printed, once it has ended by itself.
-    fn ends_with(mut self, code: i32) -> String {
-        assert_eq!(self.running.wait(), Some(code), "{}", self.read("stderr"));
-        self.read("stdout")
-    }
-}
+use windlass_tests::{Listening, PATIENCE, Program, windlass};
 
 fn send(to: &str, name: &str, more: &str) {
     let args = windlass!("score", "send", to, "--name", name).words("--math 83 --chinese 86");
@@ -62,8 +21,8 @@ const MIKE: &[u8] = b"\0\0\0\x53\0\0\0\x56Mike\0";
 
 #[test]
 fn a_score_arrives_as_text() {
-    let ear = Ear::start(windlass!("score", "listen", "udp:127.0.0.1:0", "--count", "4"));
-    send(&ear.address, "Mike", "--count 2");
+    let ear = Listening::start(windlass!("score", "listen", "udp:127.0.0.1:0", "--count", "4"));
+    send(ear.address(), "Mike", "--count 2");
     let foreign = UdpSocket::bind("127.0.0.1:0").expect("bind");
     foreign.send_to(MIKE, ear.at()).expect("send");
     let text = "import socket,struct,sys\n\
@@ -71,7 +30,7 @@ fn a_score_arrives_as_text() {
                 host,port=sys.argv[1].split(':')\n\
                 s.sendto(struct.pack('!II',1,4294967295)+b'A B\\0',(host,int(port)))\n";
     Program::new("python3").arg("-c").arg(text).arg(ear.at()).run().succeeds();
-    let text = ear.ends_with(0);
+    let text = ear.ends().0;
     let mut lines: Vec<_> = text.lines().map(|line| line.splitn(3, ' ')).collect();
     let shown: Vec<_> = lines.iter_mut().map(|line| (line.next(), line.nth(1))).collect();
     let host = Some("127.0.0.1");
@@ -93,7 +52,7 @@ fn a_score_leaves_as_the_notes_have_it() {
 #[test]
 fn what_is_no_score_is_counted_and_never_shown() {
     let listen = windlass!("score", "listen", "udp:127.0.0.1:0", "--json", "--count", "1");
-    let ear = Ear::start(listen);
+    let ear = Listening::start(listen);
     let foreign = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let long = vec![b'x'; 505];
     let wrong: [&[u8]; 6] = [
@@ -109,13 +68,8 @@ fn what_is_no_score_is_counted_and_never_shown() {
     }
     foreign.send_to(b"\0\0\0\x01\0\0\0\x02\x1b[2J\"}\n\0", ear.at()).expect("send");
     let from = foreign.local_addr().expect("a name");
-    let stderr = ear.folder.path().join("stderr");
-    let folder = ear.folder.path().to_owned();
-    let mut ear = ear;
-    assert_eq!(ear.running.wait(), Some(0));
-    let told = std::fs::read_to_string(stderr).expect("read");
+    let (text, told) = ear.ends();
     assert!(told.contains("datagrams were dropped") && told.contains("malformed=6"), "{told}");
-    let text = std::fs::read_to_string(folder.join("stdout")).expect("read");
     let expected = format!(
         "{{\"from\":\"{from}\",\"name\":\"\\u001b[2J\\\"}}\\n\",\"math\":1,\"chinese\":2}}\n"
     );
@@ -126,15 +80,15 @@ fn what_is_no_score_is_counted_and_never_shown() {
 fn a_group_on_loopback_is_heard_by_all_of_its_members() {
     let group = "udp:239.77.1.3:0";
     let words = "--group 239.77.1.3 --interface lo --count 1";
-    let first = Ear::start(windlass!("score", "listen", "udp:0.0.0.0:0").words(words));
-    let (_, port) = first.address.rsplit_once(':').expect("a port");
+    let first = Listening::start(windlass!("score", "listen", "udp:0.0.0.0:0").words(words));
+    let (_, port) = first.address().rsplit_once(':').expect("a port");
     let at = group.replace(":0", &format!(":{port}"));
     // Beside the first one, on the same port; the address itself is the group.
     let second = windlass!("score", "listen", &at).words("--interface lo --count 1");
-    let second = Ear::start(second);
+    let second = Listening::start(second);
     send(&at, "Mike", "--interface lo --ttl 0");
     for ear in [first, second] {
-        let text = ear.ends_with(0);
+        let text = ear.ends().0;
         assert!(text.ends_with(" Mike 83 86\n"), "{text}");
     }
 }
@@ -143,13 +97,13 @@ fn a_group_on_loopback_is_heard_by_all_of_its_members() {
 fn a_unix_datagram_socket_is_another_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let address = format!("unix-dgram:{}/scores", folder.path().display());
-    let ear = Ear::start(windlass!("score", "listen", &address, "--count", "1"));
+    let ear = Listening::start(windlass!("score", "listen", &address, "--count", "1"));
     send(&address, "Mike", "");
-    assert!(ear.ends_with(0).ends_with(" Mike 83 86\n"));
+    assert!(ear.ends().0.ends_with(" Mike 83 86\n"));
     assert!(names(folder.path().into()).is_empty());
-    let ear = Ear::start(windlass!("score", "listen", &address));
+    let ear = Listening::start(windlass!("score", "listen", &address));
     assert_eq!(names(folder.path().into()).len(), 1);
-    assert_eq!(ear.running.end_by(Signal::SIGINT), Some(0));
+    assert_eq!(ear.end_by(Signal::SIGINT), Some(0));
     assert!(names(folder.path().into()).is_empty());
 }
 
@@ -201,9 +155,10 @@ fn what_cannot_be_heard_is_one_line() {
 /// The notes' own group is the default; theirs is on `eth0`, a second apart.
 #[test]
 fn lines_of_text_are_cast_to_a_group() {
-    let ear =
-        Ear::start(windlass!("cast", "listen", "239.77.1.4:0").words("--interface lo --count 5"));
-    let (_, port) = ear.address.rsplit_once(':').expect("a port");
+    let ear = Listening::start(
+        windlass!("cast", "listen", "239.77.1.4:0").words("--interface lo --count 5"),
+    );
+    let (_, port) = ear.address().rsplit_once(':').expect("a port");
     let to = format!("239.77.1.4:{port}");
     let cast =
         windlass!("cast", "send", &to).words("--interface lo --interval 5 --ttl 0 --count 3");
@@ -214,13 +169,13 @@ fn lines_of_text_are_cast_to_a_group() {
                 host,port=sys.argv[1].split(':')\n\
                 for text in (b'two\\nlines\\n',b''): s.sendto(text,(host,int(port)))\n";
     Program::new("python3").arg("-c").arg(text).arg(&to).run().succeeds();
-    assert_eq!(ear.ends_with(0), "itcast 0\nitcast 1\nitcast 2\ntwo\\nlines\n\n");
+    assert_eq!(ear.ends().0, "itcast 0\nitcast 1\nitcast 2\ntwo\\nlines\n\n");
 }
 
 #[test]
 fn a_cast_ends_with_its_signal() {
     let cast = windlass!("cast", "send", "239.77.1.5:9").words("--interface lo --ttl 0").start();
     assert_eq!(cast.end_by(Signal::SIGKILL), None);
-    let ear = Ear::start(windlass!("cast", "listen", "239.77.1.5:0").words("--interface lo"));
-    assert_eq!(ear.running.end_by(Signal::SIGTERM), Some(0));
+    let ear = Listening::start(windlass!("cast", "listen", "239.77.1.5:0").words("--interface lo"));
+    assert_eq!(ear.end_by(Signal::SIGTERM), Some(0));
 }
