@@ -16,10 +16,9 @@ use windlass_core::time::Instant;
 use crate::addr::{Address, Transport};
 use crate::error::{Error, Result};
 use crate::printable::printable;
-use crate::reactor::{Context, Event, EventLoop, Watch};
+use crate::reactor::{Context, Datagrams as Arrived, EventLoop};
 use crate::standard;
 use crate::sys::connect::resolve_within;
-use crate::sys::datagram::batch::Batch;
 use crate::sys::datagram::{self, Datagrams, Peer, group};
 use crate::sys::listener::{Group, Listener};
 use crate::sys::ready::Interest;
@@ -116,11 +115,11 @@ impl Sender {
 
 /// The state of [`listen`].
 struct Ear<F> {
-    batch: Batch,
-    socket: Listener,
     left: Option<u64>,
     show: F,
     dropped: Dropped,
+    /// As much as was told.
+    told: Dropped,
     outcome: Result<()>,
 }
 
@@ -132,9 +131,6 @@ struct Dropped {
     /// This program was too slow (`SO_RXQ_OVFL`).
     overflow: u64,
 }
-
-/// Datagrams received in one call.
-const BATCH: usize = 64;
 
 /// Listens, and prints what `show` makes of each datagram, until a signal comes or enough were shown. What
 /// `show` refuses is counted, and told once a second. `room` is the longest datagram that is taken, in bytes.
@@ -153,27 +149,24 @@ where
         }
     }
     let socket = open(what)?;
-    let watched = socket.as_fd().try_clone_to_owned();
-    let watched = watched.map_err(Error::of("listen on", socket.address()))?;
-    events.add(watched, Watch::READ, |_, ear, cx, event| {
-        if matches!(event, Event::Ready(_)) {
-            ear.hear(cx);
-        }
-    })?;
-    let mut told = Dropped::default();
-    events.every(Duration::from_secs(1), move |ear, _| ear.look_after(&mut told));
     let group = socket.group().map(|group| format!(", in the group {group}"));
-    standard::tell(&format!("listening {}{}\n", socket.address(), group.unwrap_or_default()));
-    let mut ear = Ear {
-        batch: Batch::new(BATCH, room),
-        socket,
-        left: what.count,
-        show,
-        dropped: Dropped::default(),
-        outcome: Ok(()),
-    };
+    let line = format!("listening {}{}\n", socket.address(), group.unwrap_or_default());
+    let mut member = socket.share()?;
+    events.datagrams(socket, move |datagrams, ear, cx| ear.hear(datagrams, room, cx))?;
+    events.every(Duration::from_secs(1), move |ear, _| {
+        ear.tell_dropped();
+        if member.renew_membership()
+            && let Some(group) = member.group()
+        {
+            info!("joined {group} again");
+        }
+    });
+    standard::tell(&line);
+    let (dropped, told) = (Dropped::default(), Dropped::default());
+    let mut ear = Ear { left: what.count, show, dropped, told, outcome: Ok(()) };
     events.run(&mut ear)?;
-    ear.look_after(&mut told.clone());
+    // What the last second dropped.
+    ear.tell_dropped();
     ear.outcome
 }
 
@@ -196,23 +189,19 @@ fn open(what: &Listening) -> Result<Listener> {
 }
 
 impl<F: FnMut(&Peer, &[u8]) -> Option<String>> Ear<F> {
-    fn hear(&mut self, cx: &mut Context<Self>) {
-        match self.batch.receive(&self.socket) {
-            Ok(_) => {}
-            Err(Errno::EAGAIN | Errno::EINTR) => return,
-            Err(errno) => {
-                self.outcome = Err(Error::new("receive on", self.socket.address(), errno));
-                cx.exit();
-                return;
-            }
+    fn hear(&mut self, datagrams: &mut Arrived<'_>, room: usize, cx: &mut Context<Self>) {
+        if let Some(errno) = datagrams.error {
+            self.outcome = Err(Error::new("receive on", datagrams.socket.address(), errno));
+            return cx.exit();
         }
-        self.dropped.overflow = self.batch.overflow().into();
+        self.dropped.overflow = datagrams.batch.overflow().into();
         let mut text = String::new();
-        for received in self.batch.iter_mut() {
+        for received in datagrams.batch.iter_mut() {
             if self.left == Some(0) {
                 break;
             }
-            let line = (!received.cut).then(|| (self.show)(received.peer, received.datagram()));
+            let fits = !received.cut && received.len <= room;
+            let line = fits.then(|| (self.show)(received.peer, received.datagram()));
             match line.flatten() {
                 Some(line) => {
                     text.push_str(&line);
@@ -231,18 +220,13 @@ impl<F: FnMut(&Peer, &[u8]) -> Option<String>> Ear<F> {
 }
 
 impl<F> Ear<F> {
-    /// Once a second: what was dropped since is told, and a group is joined again when its interface came back.
-    fn look_after(&mut self, told: &mut Dropped) {
-        if *told != self.dropped {
-            let malformed = self.dropped.malformed - told.malformed;
-            let overflow = self.dropped.overflow.wrapping_sub(told.overflow);
+    /// Says what was dropped since.
+    fn tell_dropped(&mut self) {
+        if self.told != self.dropped {
+            let malformed = self.dropped.malformed - self.told.malformed;
+            let overflow = self.dropped.overflow.wrapping_sub(self.told.overflow);
             warn!(malformed, overflow, "datagrams were dropped");
-            *told = self.dropped;
-        }
-        if self.socket.renew_membership()
-            && let Some(group) = self.socket.group()
-        {
-            info!("joined {group} again");
+            self.told = self.dropped;
         }
     }
 }

@@ -188,6 +188,16 @@ impl Buffers {
         self.batch.get_or_insert_with(|| Batch::new(BATCH, DATAGRAM_MAX))
     }
 
+    /// Lends it to a callback.
+    pub(crate) fn take_batch(&mut self) -> Batch {
+        self.batch.take().unwrap_or_else(|| Batch::new(BATCH, DATAGRAM_MAX))
+    }
+
+    /// Takes it back.
+    pub(crate) fn give_back_batch(&mut self, batch: Batch) {
+        self.batch = Some(batch);
+    }
+
     /// Whether what a turn leaves is reported again.
     pub(super) fn reports_while_ready(&self) -> bool {
         self.reports == Reports::WhileReady

@@ -158,6 +158,7 @@
 mod buffered;
 mod context;
 mod conversation;
+mod datagrams;
 mod event_loop;
 mod handlers;
 mod inbox;
@@ -174,6 +175,7 @@ mod watch;
 
 pub use buffered::{Buffered, Direction, StreamEvent};
 pub use context::Context;
+pub use datagrams::Datagrams;
 pub use event_loop::EventLoop;
 pub use listener::Incoming;
 pub use remote::Remote;
