@@ -1,4 +1,4 @@
-//! When to accept, and what to do when there is no descriptor left to accept with.
+//! When to accept, and what to do if no descriptor is left.
 
 use std::os::fd::BorrowedFd;
 
@@ -14,8 +14,8 @@ use crate::sys::listener::{Accepted, Listener};
 ///
 /// At the limit, and when descriptors or memory have run out, the listener is not watched: the
 /// clients wait in the kernel's queue, and no loop spins on a listener that it cannot serve. The
-/// pause ends when something is closed, and after 100 ms in any case, since what ran out may be the
-/// whole system's.
+/// pause ends when a connection is closed, and after 100 ms in any case, because another process may
+/// have released what the system lacked.
 #[derive(Debug)]
 pub struct Acceptor {
     /// `None` once the server drains.
@@ -23,11 +23,11 @@ pub struct Acceptor {
     max: usize,
     /// Accepting is not tried before this, or until fewer connections are open.
     resume: Option<(Instant, usize)>,
-    /// Something ran out, and the queue has not been empty since: it was said once.
+    /// A resource ran out, and the queue has not been empty since; it was logged once.
     exhausted: bool,
     /// What ran out, until the owner of the acceptor asks.
     news: Option<Errno>,
-    /// Connections refused since `refused_at`, and when that was last said.
+    /// Connections refused since `refused_at`, and when that was last logged.
     refused: u64,
     refused_at: Option<Instant>,
 }
@@ -73,7 +73,7 @@ impl Acceptor {
         }
     }
 
-    /// Hands the listener over to another loop. This one is closed.
+    /// Moves the listener to a new acceptor, for another loop. This one is closed.
     #[must_use]
     pub fn take(&mut self) -> Self {
         Self::new_of(self.listener.take(), self.max)
@@ -84,7 +84,7 @@ impl Acceptor {
         self.listener
     }
 
-    /// Where it listens, unless it was closed.
+    /// Its address, unless it was closed.
     pub fn address(&self) -> Option<&Address> {
         self.listener.as_ref().map(Listener::address)
     }
@@ -95,19 +95,19 @@ impl Acceptor {
         self.listener.as_ref().map(AsFd::as_fd)
     }
 
-    /// Whether the listener is to be watched, with `live` connections open.
+    /// Whether to watch the listener, with `live` connections open.
     pub fn wants(&self, now: Instant, live: usize) -> bool {
         let rested = self.resume.is_none_or(|(at, full)| at <= now || live < full);
         self.listener.is_some() && live < self.max && rested
     }
 
-    /// When to ask again: never, once the pause is over. `accept(2)` wants a descriptor before it
+    /// When the pause ends; never if there is none. `accept(2)` needs a descriptor before it
     /// looks whether a client waits, so a pause may begin and end with an empty queue.
     pub fn wake(&self, now: Instant) -> Wake {
         self.resume.filter(|&(at, _)| at > now).map_or(Wake::Never, |(at, _)| Wake::At(at))
     }
 
-    /// The next connection, if one may be taken and one is there.
+    /// The next connection, if one may be accepted and one waits.
     pub fn accept(&mut self, now: Instant, live: usize) -> Option<Client> {
         if !self.wants(now, live) {
             return None;
@@ -147,7 +147,7 @@ impl Acceptor {
         }
     }
 
-    /// Something ran out while a client was taken in: `op` failed.
+    /// A resource ran out while a client was added: `op` failed.
     #[cold]
     #[inline(never)]
     pub fn pause(&mut self, op: &str, errno: Errno, now: Instant, live: usize) {
@@ -158,7 +158,7 @@ impl Acceptor {
         }
     }
 
-    /// What ran out since this was last asked: once for each time that something did, however many
+    /// The resource that ran out since the last call: once for each time that one did, however many
     /// clients wait.
     pub fn ran_out(&mut self) -> Option<Errno> {
         self.news.take()
@@ -169,7 +169,8 @@ impl Acceptor {
         self.resume = None;
     }
 
-    /// Turns a client away that cannot be served, and is dropped next. It sees a clean end.
+    /// Closes the connection of a client that cannot be served, which is dropped next. The client
+    /// sees a clean end.
     #[cold]
     #[inline(never)]
     pub fn refuse(&mut self, client: &Client, why: &str, now: Instant) {
@@ -188,7 +189,7 @@ impl Acceptor {
         }
     }
 
-    /// Stops listening: from now on connecting is refused.
+    /// Stops listening: from now on connections are refused.
     pub fn close(&mut self) {
         self.listener = None;
         self.resume = None;

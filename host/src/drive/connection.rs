@@ -5,7 +5,7 @@
 //!                 │                      ▼  shutdown(WR)
 //!                 │                 HalfClosed ──┐
 //!   Done(Ok),     ▼                              ▼  Done(Ok), flushed
-//!   peer at EOF ── closed ◀── EOF or 2 s ── Lingering    (only if the peer is still talking)
+//!   peer at EOF ── closed ◀── EOF or 2 s ── Lingering    (only if the peer still sends)
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -30,9 +30,9 @@ use crate::sys::stream::Stream;
 pub struct Connection<S: ?Sized = dyn Session + Send> {
     outlet: Outlet,
     stage: Stage,
-    /// Those of its listener.
+    /// The rules of its listener.
     rules: RulesId,
-    /// How long the request took until something moved last, in microseconds.
+    /// How long the request took until the last byte moved, in microseconds.
     asking_us: u32,
     session: Box<S>,
 }
@@ -41,15 +41,15 @@ pub struct Connection<S: ?Sized = dyn Session + Send> {
 enum Stage {
     /// Both directions are open.
     Open,
-    /// Our output is over and the peer knows it.
+    /// The output has ended, and the end was sent.
     HalfClosed,
-    /// The session is over and the peer still talks. To close now would reset the connection, and
-    /// the reset could overtake our last bytes: what it says is read and thrown away.
+    /// The session is over and the peer still sends. To close now would reset the connection, and
+    /// the reset could overtake the last output, so input is read and dropped.
     Lingering,
 }
 
 impl<S: Session + ?Sized> Connection<S> {
-    /// A connection that has not moved anything yet, under the first rules of its loop.
+    /// A connection at its beginning, under the first rules of its loop.
     pub fn new(stream: Stream, session: Box<S>, now: Instant) -> Self {
         let rules = RulesId::default();
         let outlet = Outlet::new(stream, now);
@@ -61,8 +61,9 @@ impl<S: Session + ?Sized> Connection<S> {
         &self.session
     }
 
-    /// It used up its budget. What a level-triggered wait reports at once if there is more to do: room
-    /// for output, also where the next step is its file's. Until then it is as if there were none.
+    /// The budget is used up. Returns the interest that a level-triggered wait reports at once if
+    /// there is more to do: room for output, also if the next step is for its file. Until then the
+    /// connection counts as not ready.
     fn rest(&mut self) -> Next {
         let want = self.session.want();
         let write = want.write || want.file;
@@ -72,25 +73,26 @@ impl<S: Session + ?Sized> Connection<S> {
         Next::Wait(Interest { read: !write, write })
     }
 
-    /// Whether it is given up now.
+    /// Whether the connection is closed now because of a time limit.
     fn is_late(&mut self, now: Instant, limits: &TimeLimits, buffers: &Buffers) -> bool {
         let over = |connection: &Self, busy| {
             connection.limit(limits, busy).is_some_and(|until| until <= now)
         };
         if buffers.hurries() && self.outlet.pace_ends(true).is_some() {
-            // Bit by bit: what went into the peer's buffer first is not to count for the time after it.
+            // Step by step, so that bytes that went into the peer's buffer first do not count for
+            // later time.
             self.outlet.keep_pace(now, limits);
         }
         let busy = !over(self, false) && over(self, true) && buffers.is_overloaded();
         if !over(self, busy) {
             return false;
         }
-        // Perhaps the peer has taken something, and no event came for that.
+        // The peer may have taken bytes without an event.
         self.outlet.keep_pace(now, limits);
         over(self, busy)
     }
 
-    /// When it is given up; `busy`: while other clients wait.
+    /// When the connection will be closed; `busy`: while other clients wait.
     fn limit(&self, limits: &TimeLimits, busy: bool) -> Option<Instant> {
         let moved = self.outlet.last_moved;
         if self.stage == Stage::Lingering {
@@ -113,7 +115,7 @@ impl<S: Session + ?Sized> Connection<S> {
         self.outlet.backlog.as_ref().is_some_and(|it| matches!(it.late, Late::Asked(_)))
     }
 
-    /// For how long it has been waited for.
+    /// How long the peer has been waited for.
     fn waited_us(&self, now: Instant) -> u64 {
         now.since(self.outlet.last_moved).saturating_add(self.asking_us.into())
     }
@@ -128,14 +130,14 @@ impl<S: Session + ?Sized> Connection<S> {
         loop {
             let mut want = self.session.want();
             if want.wake.is_due(now) {
-                // Its time comes whether or not the peer takes anything.
+                // A tick is due whether or not the peer takes output.
                 self.session.tick(now);
                 want = self.session.want();
                 if want.wake.is_due(now) {
                     return Err(stuck_with(&buffers.output));
                 }
             }
-            // Output before input: while any waits, nothing is read, and the peer feels it.
+            // Output before input: while output waits nothing is read, and the peer has to wait.
             if self.outlet.has_output() && !self.outlet.flush(now, &mut buffers.spare, limits)? {
                 return Ok(Next::Wait(Interest::WRITE));
             }
@@ -192,7 +194,7 @@ impl<S: Session + ?Sized> Connection<S> {
         }
     }
 
-    /// One read, and the session's answer to it. How many bytes came.
+    /// One read, and the session's answer to it. Returns the number of bytes read.
     fn read(
         &mut self,
         now: Instant,
@@ -223,7 +225,7 @@ impl<S: Session + ?Sized> Connection<S> {
         Ok(0)
     }
 
-    /// Offers the session what it did not take before.
+    /// Offers the session the input that it did not take before.
     fn offer_again(
         &mut self,
         now: Instant,
@@ -245,7 +247,7 @@ impl<S: Session + ?Sized> Connection<S> {
         if stuck { Err(stuck_with(output)) } else { Ok(()) }
     }
 
-    /// Lets the session render, and sends it. How many bytes it rendered.
+    /// Lets the session render, and sends the output. Returns the number of rendered bytes.
     fn render(
         &mut self,
         now: Instant,
@@ -265,14 +267,14 @@ impl<S: Session + ?Sized> Connection<S> {
         }
     }
 
-    /// The session is over and its output is flushed: close, as soon as that cannot cost the peer
-    /// what it has not read yet.
+    /// The session is over and its output is flushed: close, as soon as that cannot destroy output
+    /// that the peer has not read yet.
     fn linger(&mut self, now: Instant, buffers: &mut Buffers, mut budget: usize) -> Next {
         let Outlet { stream, readiness, .. } = &mut self.outlet;
         let talks = self.stage == Stage::Lingering;
         if !talks && !readiness.has_ended() && self.stage == Stage::Open {
-            // Input that comes between the last look and the close is answered with a reset: with the
-            // end before it, the peer has read everything by then.
+            // Input that arrives between the last check and the close is answered with a reset.
+            // Because of the end before it, the peer has read everything by then.
             stream.shutdown_write();
             self.stage = Stage::HalfClosed;
         }
@@ -298,17 +300,17 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
         let limits = buffers.rules(self.rules).limits;
         buffers.input();
         if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
-            // The others had their turns since the wait, and something may have come meanwhile: it is
-            // looked for before it is said that nothing did.
+            // Other connections had turns since the wait, and input may have arrived meanwhile: it is
+            // looked for before the timeout is reported.
             self.outlet.readiness.look_again();
         }
         let next = match self.advance(now, &limits, buffers) {
-            // Nothing is waited for but time, and the peer will not live to see it. Without this
+            // The connection waits only for a deadline, and the peer is gone. Without this
             // a level-triggered wait would report the dead socket for ever.
             Ok(Next::Wait(Interest::NONE)) if self.outlet.readiness.is_dead() => {
                 Err(Peer::Reset.into())
             }
-            // Also after `Again`: a peer that talks faster than a turn reads has no more time.
+            // Also after `Again`: a peer that sends faster than a turn reads has no more time.
             Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, &limits, buffers) {
                 false if next == Next::Again && buffers.reports == Reports::WhileReady => {
                     Ok(self.rest())
@@ -365,7 +367,7 @@ impl<S: ?Sized> AsFd for Connection<S> {
     }
 }
 
-/// A session wants to go on and does nothing with the room it has: more than this it does not get.
+/// The fault of a session that makes no progress with the room that it was lent.
 fn stuck_with(output: &[u8]) -> Fault {
     Limit { need: output.len() + 1, have: output.len() }.into()
 }

@@ -1,21 +1,22 @@
-//! The table of all that a loop carries: its connections, and in the reactor every other source too.
+//! The table of all things in a loop: its connections, and in the reactor every other source too.
 //!
 //! ```text
 //!   Token ──▶ slot: generation │ in the run queue? │ mark │ entry in the heap │ the thing
 //! ```
 //!
-//! A place that was vacated gets another generation, so a token that is late for its thing finds nothing.
+//! A slot that was vacated gets another generation, so a token that is late for its thing finds
+//! nothing.
 
 use windlass_core::time::{Instant, Wake};
 
 use super::deadlines::{At, Deadlines, Entry as Heaped, at};
 use crate::sys::ready::Token;
 
-/// Things of one loop by token. `M` is what the loop notes beside each of them, in bytes that a slot has
+/// The things of one loop by token. `M` is a note of the loop for each thing, in bytes that a slot has
 /// to spare.
 pub struct Table<T, M = ()> {
     slots: Vec<Slot<T, M>>,
-    /// Vacant places.
+    /// Vacant slots.
     vacant: Vec<u32>,
     deadlines: Deadlines,
 }
@@ -34,11 +35,11 @@ struct Slot<T, M> {
 /// Whether a thing is in the loop's run queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    /// It is not.
+    /// It is not in the queue.
     None,
-    /// It is, and has a turn when the queue comes to it.
+    /// It is in the queue, and has a turn when the queue comes to it.
     Due,
-    /// It is, and the queue passes over it.
+    /// It is in the queue, and the queue skips it.
     Dropped,
 }
 
@@ -46,13 +47,13 @@ enum Turn {
 pub struct Entry<'a, T, M> {
     /// The thing.
     pub thing: &'a mut T,
-    /// What the loop noted beside it.
+    /// The note of the loop.
     pub mark: &'a mut M,
     turn: &'a mut Turn,
 }
 
 impl<T, M> Entry<'_, T, M> {
-    /// The turn that it was to have is called off.
+    /// Cancels the turn that was promised.
     pub fn call_off(&mut self) {
         if *self.turn == Turn::Due {
             *self.turn = Turn::Dropped;
@@ -67,15 +68,15 @@ impl<T, M> Default for Table<T, M> {
 }
 
 impl<T, M> Table<T, M> {
-    /// Bytes of a place.
+    /// The size of a slot in bytes.
     pub(crate) const SLOT_SIZE: usize = size_of::<Slot<T, M>>();
 
-    /// How many things there are.
+    /// The number of things.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no thing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -89,7 +90,7 @@ impl<T, M> Table<T, M> {
         Token { index, generation }
     }
 
-    /// Finds a place for a thing.
+    /// Inserts a thing, and returns its token.
     pub fn insert(&mut self, thing: T, mark: M) -> Token {
         let token @ Token { index, generation } = self.next();
         let slot = Slot { generation, turn: Turn::None, mark, armed: None, thing: Some(thing) };
@@ -100,7 +101,7 @@ impl<T, M> Table<T, M> {
         token
     }
 
-    /// Vacates the place of a thing.
+    /// Removes a thing.
     pub fn remove(&mut self, token: Token) -> Option<T> {
         let slot = self.slot_mut(token)?;
         let thing = slot.thing.take()?;
@@ -120,12 +121,12 @@ impl<T, M> Table<T, M> {
         self.slot_mut(token)?.thing.as_mut()
     }
 
-    /// What the loop noted beside a thing.
+    /// The note of the loop for a thing.
     pub fn mark(&self, token: Token) -> Option<&M> {
         self.slot(token).map(|slot| &slot.mark)
     }
 
-    /// A thing with what stands beside it, to change them.
+    /// A thing and its slot, to change them.
     pub fn entry(&mut self, token: Token) -> Option<Entry<'_, T, M>> {
         let Slot { turn, mark, thing, .. } = self.slot_mut(token)?;
         Some(Entry { thing: thing.as_mut()?, mark, turn })
@@ -147,20 +148,20 @@ impl<T, M> Table<T, M> {
         })
     }
 
-    /// A thing is to have a turn. True when it was not in the run queue: then it is to join it.
+    /// Promises a turn to a thing. Returns true if it was not in the run queue: then add it.
     pub fn promise(&mut self, token: Token) -> bool {
         let Some(slot) = self.slot_mut(token) else { return false };
         std::mem::replace(&mut slot.turn, Turn::Due) == Turn::None
     }
 
-    /// The turn that a thing was to have is called off.
+    /// Cancels the turn that was promised to a thing.
     pub fn call_off(&mut self, token: Token) {
         if let Some(mut entry) = self.entry(token) {
             entry.call_off();
         }
     }
 
-    /// A thing leaves the run queue. Whether it has a turn now.
+    /// Removes a thing from the run queue. Returns whether it has a turn now.
     pub fn take_turn(&mut self, token: Token) -> bool {
         let Some(slot) = self.slot_mut(token) else { return false };
         std::mem::replace(&mut slot.turn, Turn::None) == Turn::Due
@@ -171,7 +172,8 @@ impl<T, M> Table<T, M> {
         self.slots.len()
     }
 
-    /// The deadline of a thing is `deadline`, or later. To be said whenever it may have become earlier.
+    /// Notes that the deadline of a thing is `deadline` or later. Call it whenever the deadline may
+    /// have become earlier.
     pub fn arm(&mut self, token: Token, deadline: Instant) {
         let (things, at) = (self.len(), at(deadline));
         let Some(slot) = self.slot_mut(token) else { return };
@@ -182,8 +184,9 @@ impl<T, M> Table<T, M> {
         }
     }
 
-    /// A thing whose deadline has come, the earliest first, and that deadline. Ask until `None`. It has no
-    /// entry any more: [`arm`](Self::arm) it, or it has no deadline from now on.
+    /// A thing with a deadline that has come, the earliest first, and that deadline. Ask until
+    /// `None`. It has no entry any more: call [`arm`](Self::arm), or it has no deadline from now
+    /// on.
     pub fn expired(
         &mut self,
         now: Instant,

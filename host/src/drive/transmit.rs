@@ -5,8 +5,8 @@
 //!   small frames   file ──preadv──▶ │hdr│ 4096 │hdr│ 4096 │ … ──send──▶ socket    two calls for many
 //! ```
 //!
-//! Small frames are read between their headers, so that many of them leave in one call. So does what
-//! is digested on its way, and what is not in the page cache, which a helper reads.
+//! Small frames are read between their headers, so that many of them are sent by one call. So are
+//! frames that are digested, and parts that are not in the page cache, which a helper reads.
 
 use std::io::IoSliceMut;
 
@@ -24,20 +24,20 @@ use super::rules::RulesId;
 use crate::sys::Errno;
 use crate::sys::send_file::{send_file, send_more};
 
-/// Frames of so many bytes and more are worth a `sendfile` each.
+/// Frames of this size or more are sent by `sendfile`, one call each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
 
-/// What a call costs of the budget, however little it moves: frames may be of 16 bytes.
+/// The cost of a call in bytes of the budget, however little it moves: frames may have 16 bytes.
 const CALL_COST: usize = 8 * 1024;
 
-/// How much `sendfile` may move for each byte of the budget: nothing of it passes through here.
+/// Bytes that `sendfile` may move for each byte of the budget: they do not pass through user space.
 const SEND_FILE_FACTOR: usize = 4;
 
-/// What came of a task.
+/// The result of a task.
 pub(super) enum Did {
-    /// There was none: the session renders.
+    /// There was no task: the session renders.
     Nothing,
-    /// So many bytes of the budget are used up.
+    /// The task used this number of bytes of the budget.
     Moved(usize),
     /// The socket is full.
     Full,
@@ -45,7 +45,7 @@ pub(super) enum Did {
     Later,
 }
 
-/// Does what the session asks for next.
+/// Does the next operation of the session.
 pub(super) fn perform(
     user: &mut dyn FileUser,
     outlet: &mut Outlet,
@@ -83,7 +83,7 @@ pub(super) fn perform(
                 return Ok(Did::Later);
             };
             file.digest(kind, extent.offset, &buffers.input[..read]);
-            // This side works: the peer waits, and is not idle.
+            // This side works, so the peer waits and is not idle.
             outlet.last_moved = now;
             user.answer(now, Answer::Digested(read as u64));
             Ok(Did::Moved(read))
@@ -94,7 +94,7 @@ pub(super) fn perform(
             user.answer(now, digest.map_or(unsupported, Answer::Digest));
             Ok(Did::Moved(0))
         }
-        // Nothing that is served receives files.
+        // No service receives files.
         Some(Op::Read { .. } | Op::Create(_) | Op::Store(_) | Op::Commit(_)) => {
             user.answer(now, Answer::Failed(Storage::Unsupported.into()));
             Ok(Did::Moved(0))
@@ -115,7 +115,8 @@ pub(super) fn perform(
     }
 }
 
-/// Whether what comes next of the file is worth a `sendfile`, behind the rest of its header or without.
+/// Whether the next part of the file is large enough for `sendfile`, with or without the rest of
+/// its header.
 fn is_extent_next(user: &dyn FileUser) -> bool {
     let next = match user.piece(0) {
         Some(Piece::Header { header, from }) => user.piece((header.as_bytes().len() - from) as u64),
@@ -124,7 +125,7 @@ fn is_extent_next(user: &dyn FileUser) -> bool {
     matches!(next, Some(Piece::File(extent)) if extent.len >= SEND_FILE_MIN)
 }
 
-/// Sends the rest of a header, or part of what is behind it.
+/// Sends the rest of a header, or a part of the file behind it.
 fn send_extent(
     user: &mut dyn FileUser,
     outlet: &mut Outlet,
@@ -157,7 +158,7 @@ fn send_extent(
         sent => sent.map_err(outlet.lost(now))?,
     };
     let did = outlet.account(user, now, sent, wanted, SEND_FILE_FACTOR);
-    // It may have been the file that ended, and then no event says that there is room.
+    // The file may have ended, and then no event reports room.
     if let Write::Moved(_) = sent {
         outlet.readiness.set_writable(true);
     }
@@ -202,7 +203,7 @@ fn lay_out<'b>(user: &dyn FileUser, buf: &'b mut [u8]) -> Gather<'b> {
     gather
 }
 
-/// Digests what of the file is in `sent`, which begins where the user is.
+/// Digests the bytes of the file in `sent`, which begins at the position of the user.
 fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent: &[u8]) {
     let mut at = 0;
     while let Some(rest) = sent.get(at..).filter(|rest| !rest.is_empty())
@@ -226,7 +227,7 @@ fn file_of(backlog: &mut Option<Box<Backlog>>) -> Result<(&mut OpenFile, &mut La
 }
 
 impl Outlet {
-    /// Takes note of what the socket took of `offered` bytes, of which `factor` cost one.
+    /// Notes how many of `offered` bytes the socket took; `factor` of them cost one byte of the budget.
     fn account(
         &mut self,
         user: &mut dyn FileUser,

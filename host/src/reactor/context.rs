@@ -1,4 +1,4 @@
-//! The sources of a loop, and what can be done with them: what a callback is given to act with.
+//! The sources of a loop, and the operations on them: the context of a callback.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
@@ -27,9 +27,10 @@ pub(super) type Call<S> = Box<dyn FnOnce(&mut S, &mut Context<S>) + Send>;
 
 /// The sources of a loop: descriptors, timers, signals, children, listeners, streams, sessions.
 ///
-/// A callback gets it beside the user's own state, and may add, change and remove anything with it,
-/// itself too. What it removes is not called any more, not even in the same round; what it adds is
-/// called in the next one at the earliest, unless it is asked to be called ([`activate`](Self::activate)).
+/// A callback gets it beside the program's state, and may add, change and remove any source with
+/// it, its own too. A removed source is not called any more, not even in the same round. An added
+/// source is called in the next round at the earliest, unless a callback asks for a call
+/// ([`activate`](Self::activate)).
 pub struct Context<S> {
     pub(super) kernel: KernelSet,
     pub(super) sources: Sources<S, Self>,
@@ -37,15 +38,15 @@ pub struct Context<S> {
     /// Opened when the first handle is given out.
     pub(super) inbox: Option<Arc<Inbox<Call<S>>>>,
     pub(super) deferred: VecDeque<Deferred<S>>,
-    /// Listeners that rest until something is closed.
+    /// Listeners that pause until a descriptor is closed.
     pub(super) resting: Vec<Token>,
-    /// What jobs take turns with, and what buffered streams are read into.
+    /// The buffers for turns of connections, and for reading into buffered streams.
     pub(super) buffers: Buffers,
     /// Buffers that streams gave back.
     pub(super) spare: Vec<Vec<u8>>,
     pub(super) clock: Clock,
-    /// When the last wait was over. What is due is judged by this time: the kernel was asked then, so
-    /// nothing can have come that the loop does not know of.
+    /// When the last wait was over. Deadlines are compared with this time: the kernel was asked
+    /// then, so the loop knows of every event until then.
     pub(super) woke: Instant,
     /// The source that is being called.
     pub(super) current: Option<Token>,
@@ -58,11 +59,11 @@ pub struct Context<S> {
 pub(super) struct Clock {
     /// The time.
     pub(super) now: fn() -> Instant,
-    /// Where a delay begins to count.
+    /// The start of a delay.
     pub(super) next: fn() -> Instant,
 }
 
-/// Whether the loop is to end: the later of these outdoes the earlier.
+/// Whether the loop ends; a later variant overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Leave {
     No,
@@ -89,12 +90,13 @@ impl<S> Context<S> {
         }
     }
 
-    /// Watches a descriptor, and calls back when it is ready or timed out. The loop owns `io`, and
-    /// lends it to the callback; a program that needs it elsewhere too shares it (`Rc<UdpSocket>` is one).
+    /// Watches a descriptor, and calls `callback` when it is ready or has timed out. The loop owns
+    /// `io`, and lends it to the callback; a program that needs it elsewhere too shares it
+    /// (`Rc<UdpSocket>` is one).
     ///
-    /// Anything that can be waited for will do: sockets, pipes, FIFOs, terminals, `timerfd`, `inotify`.
-    /// A regular file is always ready; [`Stream`](crate::sys::stream::Stream) reads all of them without
-    /// blocking.
+    /// Every descriptor that epoll can watch is possible: sockets, pipes, FIFOs, terminals,
+    /// `timerfd`, `inotify`. A regular file is always ready; [`Stream`](crate::sys::stream::Stream)
+    /// reads all of them without blocking.
     ///
     /// # Errors
     /// The descriptor is watched already (`EEXIST`; [`watch`](Self::watch) changes what for), is not
@@ -134,10 +136,10 @@ impl<S> Context<S> {
         token
     }
 
-    /// Watches the descriptor of `token` for something else from now on; armed, if it was not.
+    /// Changes the watch of a descriptor, and arms it if it was not armed.
     ///
     /// # Errors
-    /// It was removed, it is no descriptor, or it was closed behind the loop's back.
+    /// The source was removed, has no descriptor, or its descriptor was closed by other code.
     pub fn watch(&mut self, token: Token, watch: Watch) -> Result<()> {
         let fail = |errno| Error::new("watch source", token.index, errno);
         match self.sources.get_mut(token).ok_or_else(|| fail(Errno::ENOENT))? {
@@ -161,7 +163,7 @@ impl<S> Context<S> {
     /// starts with its last delay, a listener accepts again.
     ///
     /// # Errors
-    /// As [`watch`](Self::watch); it is a session, which says itself what it waits for.
+    /// As [`watch`](Self::watch); a session cannot be armed, because it decides what it waits for.
     pub fn arm(&mut self, token: Token) -> Result<()> {
         match self.sources.get_mut(token) {
             None => Err(Error::new("arm", "a source", "it was removed")),
@@ -189,10 +191,10 @@ impl<S> Context<S> {
         }
     }
 
-    /// Disarms a source (`event_del`): it does not fire until it is armed again, and what it was to
-    /// be called for in this round is forgotten. It stays where it is; see [`remove`](Self::remove).
-    /// A buffered stream is disarmed by [`Buffered::set_reading`](super::Buffered::set_reading), and a
-    /// session goes on.
+    /// Disarms a source (`event_del`): it does not fire until it is armed again, and a call that
+    /// was due in this round is dropped. It stays in the table; see [`remove`](Self::remove). A
+    /// buffered stream is disarmed by [`Buffered::set_reading`](super::Buffered::set_reading), and
+    /// a session goes on.
     pub fn disarm(&mut self, token: Token) {
         let Some(mut entry) = self.sources.table.entry(token) else { return };
         if let Source::Descriptor(descriptor) = entry.thing {
@@ -210,7 +212,7 @@ impl<S> Context<S> {
     }
 
     /// Removes a source (`event_free`), also the one that is being called, or a connection. Its
-    /// descriptor is closed, unless it is shared. True if it was there.
+    /// descriptor is closed, unless it is shared. Returns whether it existed.
     pub fn remove(&mut self, token: Token) -> bool {
         let Some(source) = self.sources.remove(token) else { return false };
         if let Some(watched) = source.watched() {
@@ -232,7 +234,7 @@ impl<S> Context<S> {
         true
     }
 
-    /// Something was closed: a listener that ran out of descriptors may try again.
+    /// A descriptor was closed: a listener that ran out of descriptors may try again.
     pub(super) fn wake_resting(&mut self) {
         while let Some(listener) = self.resting.pop() {
             self.sources.fire(listener, Ready { read: true, ..Ready::NONE });
@@ -249,8 +251,9 @@ impl<S> Context<S> {
         self.sources.is_counted(token)
     }
 
-    /// Calls a source in this round or the next, whether or not it fired (`event_active`). A signal that
-    /// did not come and a child that did not end are nothing to tell, and the callback is not called.
+    /// Makes the loop call a source in this round or the next, whether or not it fired
+    /// (`event_active`). A signal that did not come and a child that did not end are not
+    /// reported, and the callback is not called.
     pub fn activate(&mut self, token: Token) {
         self.sources.enqueue(token);
     }
@@ -260,9 +263,9 @@ impl<S> Context<S> {
         self.sources.set_priority(token, priority);
     }
 
-    /// Starts the timeout of a descriptor, or the delay of a timer, anew: as if something had come
-    /// just now, also when its time came in this round. Costs a store and a look at the clock; an idle
-    /// timeout is to be touched with every message. A descriptor that is disarmed has none.
+    /// Starts the timeout of a descriptor, or the delay of a timer, again, as if an event had come
+    /// just now, also if it came due in this round. The cost is one field and reading the clock;
+    /// extend an idle timeout with every message. A disarmed descriptor has no timeout.
     pub fn touch(&mut self, token: Token) {
         let delay_us = match self.sources.get(token) {
             Some(Source::Timer(called) | Source::Periodic(called)) => called.alarm.delay_us,
@@ -284,18 +287,18 @@ impl<S> Context<S> {
         self.leave = self.leave.max(Leave::AfterRound);
     }
 
-    /// Ends it after this callback (`event_base_loopbreak`). A source that was to be called keeps its
-    /// turn for the next run.
+    /// Ends [`run`](super::EventLoop::run) after this callback (`event_base_loopbreak`). A source
+    /// that was to be called keeps its turn for the next run.
     pub fn break_now(&mut self) {
         self.leave = Leave::AtOnce;
     }
 
-    /// The time, by the monotonic clock. It is read for each call, which is no system call.
+    /// The time, by the monotonic clock. The clock is read for each call, without a system call.
     pub fn now(&self) -> Instant {
         (self.clock.now)()
     }
 
-    /// Where a delay that is asked for now begins to count.
+    /// The start of a delay that is requested now.
     pub(super) fn next(&self) -> Instant {
         (self.clock.next)()
     }
@@ -337,19 +340,19 @@ impl<S> Context<S> {
         self.sources.recount(token);
     }
 
-    /// Whether a descriptor can be reported.
+    /// Whether a descriptor is armed.
     pub(super) fn is_watched(&self, token: Token) -> bool {
         self.sources.get(token).and_then(Source::watched).is_some_and(|watched| watched.is_on)
     }
 
-    /// Watches a descriptor no more, for the time being.
+    /// Stops watching a descriptor for now.
     pub(super) fn pause(&mut self, token: Token) {
         if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) {
             descriptor.pause(token, &self.kernel);
         }
     }
 
-    /// Makes a new set in the kernel and puts everything into it again: after a fork, and when a
+    /// Makes a new set in the kernel and adds every source to it: after a fork, and when a
     /// descriptor was closed that the old set cannot forget, because a copy of it lives on.
     pub(super) fn rebuild(&mut self) -> std::result::Result<(), Errno> {
         debug!("a new epoll set");
@@ -368,7 +371,7 @@ impl<S> Context<S> {
         for (token, source, _) in self.sources.table.iter() {
             match source {
                 Source::Job(job) if self.kernel.join_until_closed(token, job).is_err() => {
-                    // Its number was taken over behind the loop's back.
+                    // Other code has closed it and reused its number.
                     lost.push(token);
                 }
                 Source::Descriptor(descriptor) => self.kernel.rejoin(token, &descriptor.watched),
@@ -382,13 +385,13 @@ impl<S> Context<S> {
         Ok(())
     }
 
-    /// Whether nothing can happen any more.
+    /// Whether no event can happen any more.
     pub(super) fn is_idle(&self) -> bool {
         self.sources.live == 0
             && self.sources.jobs == 0
             && self.deferred.is_empty()
             && self.sources.queues.iter().all(VecDeque::is_empty)
-            // In this order: the last words of a handle come before it is dropped.
+            // In this order: the last calls of a handle come before it is dropped.
             && self
                 .inbox
                 .as_ref()

@@ -9,8 +9,8 @@
 //!                       ▼  a source that used up its budget joins again
 //! ```
 //!
-//! Nothing is called while the kernel's batch is walked. So a callback can remove the source that is
-//! to be called next, and its token, looked up again for the call, finds nothing.
+//! No callback is called while the batch of the kernel is walked. So a callback can remove the
+//! source that is to be called next, and its token, looked up again for the call, finds nothing.
 
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
@@ -30,9 +30,9 @@ use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::signals::SignalQueue;
 
-/// A loop over sources whose callbacks share the state `S` (`event_base`).
+/// A loop over sources with callbacks that share the state `S` (`event_base`).
 ///
-/// It derefs to its [`Context`], with which sources are added before it runs.
+/// It dereferences to its [`Context`], to add sources before it runs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,11 +76,11 @@ impl<S> EventLoop<S> {
         Ok(Self { context: Context::new(kernel, clock), calls: Vec::new() })
     }
 
-    /// Runs until a callback says [`exit`](Context::exit), or nothing is left that could happen: no
+    /// Runs until a callback calls [`exit`](Context::exit), or until no event can happen any more: no
     /// armed source, no stream, no [`Remote`](super::Remote) (`event_base_dispatch`).
     ///
-    /// A callback that panics ends it with that panic. Its source is removed; everything else is as
-    /// it was, and the loop can run again.
+    /// A panic of a callback leaves this function. Its source is removed; all other sources are as
+    /// they were, and the loop can run again.
     ///
     /// # Errors
     /// The kernel cannot give the loop a set any more (`EMFILE`, `ENOMEM`).
@@ -94,8 +94,9 @@ impl<S> EventLoop<S> {
         Ok(())
     }
 
-    /// One round: waits at most `wait`, for ever if `None`, and makes the calls that are due. How many
-    /// it made (`event_base_loop` with `EVLOOP_ONCE`, and `EVLOOP_NONBLOCK` for a wait of zero).
+    /// One round: waits at most `wait`, for ever if `None`, and makes the calls that are due.
+    /// Returns how many it made (`event_base_loop` with `EVLOOP_ONCE`, and `EVLOOP_NONBLOCK` for a
+    /// wait of zero).
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -113,7 +114,7 @@ impl<S> EventLoop<S> {
 
     /// In a forked child, before anything else is done with the loop (`event_reinit`): it gets a
     /// kernel set of its own, with every source in it, and the parent's is left alone. A child that does
-    /// not go on with the loop may drop it instead; that touches nothing of the parent's either.
+    /// not use the loop may drop it instead; that does not affect the parent either.
     ///
     /// Children that the parent watched are not children of this process: they are reported as
     /// [`Exit::Unknown`](crate::sys::pidfd::Exit::Unknown) when they end; remove them.
@@ -154,14 +155,14 @@ impl<S> EventLoop<S> {
     }
 }
 
-/// A round, until it is over or a call panics.
+/// A round, which ends when it is over or a call panics.
 struct Round<'a, S>(&'a mut Context<S>);
 
 impl<S> Drop for Round<'_, S> {
     fn drop(&mut self) {
         self.0.current = None;
         if std::thread::panicking() {
-            // How the run ends is the panic's to say.
+            // The panic decides how the run ends.
             self.0.leave = Leave::No;
         }
     }
@@ -173,19 +174,19 @@ impl<S> Context<S> {
             || self.sources.queues.iter().any(|queue| !queue.is_empty())
             || self.leave != Leave::No
             || self.kernel.always().iter().any(|&file| self.is_watched(file))
-            // A run that has nothing left to wait for ends instead.
+            // A run without anything to wait for ends instead.
             || self.is_idle() && limit == Wake::Never;
         let wake = self.sources.table.wake(|source| source.deadline(&self.buffers));
         match wake.min(limit) {
             _ if in_a_hurry => Some(0),
             Wake::Now => Some(0),
-            // From now on, not from the beginning of the last round: its calls took their time.
+            // The wait counts from now, because the calls of the last round took time.
             Wake::At(at) => Some(at.since(self.now())),
             Wake::Never => None,
         }
     }
 
-    /// What the kernel reported joins the run queue, and what is due.
+    /// Sources that the kernel reported, and sources that are due, join the run queues.
     fn harvest(&mut self, count: usize) -> Result<()> {
         let mut leaked = false;
         // The wait may have found a descriptor before a handler, which runs when the wait returns, rang the
@@ -240,7 +241,7 @@ impl<S> Context<S> {
             for _ in 0..self.sources.queues[priority as usize].len() {
                 let next = self.sources.queues[priority as usize].pop_front();
                 let Some(token) = next else { break };
-                // What is gone or was disarmed since takes no turn of others.
+                // A source that was removed or disarmed meanwhile does not count.
                 turns -= usize::from(self.dispatch(state, token));
                 if self.leave == Leave::AtOnce {
                     return;
@@ -260,14 +261,14 @@ impl<S> Context<S> {
         }
     }
 
-    /// Gives a source its turn. Whether it had one.
+    /// Gives a source its turn. Returns whether it had one.
     fn dispatch(&mut self, state: &mut S, token: Token) -> bool {
         let is_due = self.sources.table.take_turn(token);
         let Some(source) = self.sources.get_mut(token) else {
             self.stats.stale += 1;
             return false;
         };
-        // Otherwise it was disarmed since.
+        // Otherwise it was disarmed meanwhile.
         if is_due {
             match source {
                 Source::Job(_) => self.carry_on(state, token),
@@ -281,7 +282,7 @@ impl<S> Context<S> {
         is_due
     }
 
-    /// Calls a descriptor, whose timeout starts anew with every event.
+    /// Calls a descriptor. Its timeout starts again with every event.
     fn call_descriptor(&mut self, state: &mut S, token: Token) {
         let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) else { return };
         let (watched, called) = (descriptor.watched, &mut descriptor.called);
@@ -290,7 +291,7 @@ impl<S> Context<S> {
         let delay_us = called.alarm.delay_us;
         let mut until = None;
         if delay_us > 0 {
-            // One that is to fire once has timed out instead.
+            // A source that fires once has timed out instead.
             let is_over = fired.timed_out && watched.watch.trigger.once;
             if is_over {
                 self.pause(token);
@@ -302,13 +303,14 @@ impl<S> Context<S> {
             }
         }
         self.call(state, token, fired);
-        // The time that the call took is not the peer's silence. A deadline that the call set stays.
+        // The time of the call does not count as silence of the peer. A deadline that the call set
+        // stays.
         if until.is_some() && self.deadline(token) == until {
             self.sources.set_alarm(token, self.next().after(delay_us));
         }
     }
 
-    /// Calls a source back.
+    /// Calls the callback of a source.
     fn call(&mut self, state: &mut S, token: Token, fired: Fired) {
         let Some(called) = self.sources.get_mut(token).and_then(Source::called_mut) else { return };
         called.timed_out = false;
@@ -351,7 +353,7 @@ impl<S> Context<S> {
         result
     }
 
-    /// Makes a call. If it panics, the source goes.
+    /// Makes a call. If it panics, the source is removed.
     pub(super) fn guarded<R>(&mut self, token: Token, call: impl FnOnce(&mut Self) -> R) -> R {
         let calling = Calling { cx: self, token };
         let result = call(calling.cx);
@@ -360,7 +362,7 @@ impl<S> Context<S> {
     }
 }
 
-/// A source is being called. It is dropped only if the call panics, and the source goes then.
+/// A source is being called. It is dropped only if the call panics, and then removes the source.
 struct Calling<'a, S> {
     cx: &'a mut Context<S>,
     token: Token,

@@ -7,14 +7,16 @@
 //!       └─ run(&mut S)         └─ calls ──▶ callback(&mut what it owns, &mut S, &mut Context<S>, event)
 //! ```
 //!
-//! What callbacks share is one value `S` of the program's own, lent to each of them in turn; with the
-//! [`Context`] a callback changes the loop. Whatever is added is known by a [`Token`], which goes stale
-//! and never means anybody else. `docs/REACTOR.md` compares with other loops, lists every call of
-//! libevent beside ours, and has the rules; `host/examples` has programs to copy from.
+//! Callbacks share one value `S` of the program, which each of them borrows in turn. With the
+//! [`Context`] a callback changes the loop. Each source has a [`Token`], which goes stale when the
+//! source is removed and never means another source. `docs/REACTOR.md` compares this loop with
+//! others, lists every call of libevent with its equivalent, and has the rules; `host/examples` has
+//! programs to copy from.
 //!
 //! # A server
 //!
-//! It counts the lines of all its clients, prints the count every second, and stops on SIGTERM.
+//! This server counts the lines of all its clients, prints the count every second, and stops on
+//! SIGTERM.
 //!
 //! ```standalone_crate
 //! use std::time::Duration;
@@ -65,11 +67,11 @@
 //! use windlass::reactor::EventLoop;
 //!
 //! let mut events = EventLoop::new()?;
-//! // Once; its token is good for calling it off.
+//! // Called once; the token can cancel it.
 //! let never = events.after(Duration::from_secs(3600), |calls: &mut Vec<&str>, _| calls.push("late"));
-//! // Again and again, at multiples of the period however long the calls take.
+//! // Called at multiples of the period, however long the calls take.
 //! let tick = events.every(Duration::from_millis(2), |calls, _| calls.push("tick"));
-//! // Whenever it is armed, as often as it is armed.
+//! // Called once for each time that it is armed.
 //! let watchdog = events.timer(move |calls, cx| {
 //!     calls.push("silence");
 //!     cx.remove(tick);
@@ -78,7 +80,7 @@
 //! events.arm_after(watchdog, Duration::from_millis(9));
 //!
 //! let mut calls = Vec::new();
-//! // Ends when nothing is left that could happen.
+//! // Returns when no event can happen any more.
 //! events.run(&mut calls)?;
 //! assert_eq!((calls.first(), calls.last()), (Some(&"tick"), Some(&"silence")));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -86,7 +88,7 @@
 //!
 //! # A client
 //!
-//! Each line that comes is an answer, however many of them a read brings, and no wait is for ever.
+//! Each line of input is an answer, however many lines one read brings, and no wait is for ever.
 //!
 //! ```
 //! use std::time::Duration;
@@ -104,7 +106,7 @@
 //!     StreamEvent::Connected => {
 //!         stream.set_timeouts(timeout, timeout);
 //!         stream.write(b"first\nsecond\n");
-//!         // That was all; the answers still come.
+//!         // This was the last request; the answers still arrive.
 //!         stream.shutdown_write();
 //!     }
 //!     StreamEvent::Input => {
@@ -128,7 +130,7 @@
 //! # Signals and children
 //!
 //! A signal is input like any other: its callback may allocate, lock and print. A child is reported
-//! with its status, and is no zombie then.
+//! with its status, and is reaped.
 //!
 //! ```standalone_crate
 //! use std::process::Command;
@@ -138,7 +140,7 @@
 //! let mut events = EventLoop::new()?;
 //! let term = events.signal(Signal::SIGTERM, |told: &mut Vec<String>, cx, caught| {
 //!     told.push(format!("{} from {}", caught.signal, caught.sender));
-//!     // The last one to listen: from here on SIGTERM does its default again.
+//!     // The last source of SIGTERM: from here on SIGTERM has its default action again.
 //!     cx.remove(cx.current());
 //! })?;
 //! events.set_priority(term, Priority::High);
@@ -187,13 +189,13 @@ pub use crate::sys::ready::{Ready, Token};
 /// The descriptor from which signals are read.
 const SIGNALS: Token = Token { index: u32::MAX, generation: 2 };
 
-/// The descriptor that other threads ring.
+/// The descriptor that other threads write to.
 const BELL: Token = Token { index: u32::MAX, generation: 3 };
 
 /// Edge-triggered, for as long as it lasts.
 const EDGE: Trigger = Trigger { edge: true, once: false };
 
-/// What a loop has done since it was made.
+/// What a loop has done since it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Waits.
@@ -202,7 +204,7 @@ pub struct Stats {
     pub calls: u64,
     /// Events and turns that came too late for their source, and were dropped.
     pub stale: u64,
-    /// New kernel sets made.
+    /// How often a new kernel set was made.
     pub rebuilt: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Everything that a loop waits for: one table, and the queues of those whose turn it is.
+//! Everything that a loop waits for: one table, and the queues of those that have their turn next.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU64;
@@ -186,7 +186,7 @@ pub(super) struct Mark {
 /// All sources of a loop.
 pub(super) struct Sources<S, C> {
     pub(super) table: Table<Source<S, C>, Mark>,
-    /// Whose turn it is, by priority.
+    /// The sources that have their turn next, by priority.
     pub(super) queues: [VecDeque<Token>; 3],
     /// Those that can fire.
     pub(super) live: usize,
@@ -296,7 +296,7 @@ impl<S, C> Sources<S, C> {
         }
     }
 
-    /// Those whose time has come take their turn.
+    /// Sources with a deadline that has come join the run queue.
     pub(super) fn expire(&mut self, now: Instant, buffers: &Buffers) {
         while let Some((token, at)) = self.table.expired(now, |source| source.deadline(buffers)) {
             let Some(source) = self.table.get_mut(token) else { continue };

@@ -1,4 +1,4 @@
-//! What every model serves with: a service on a listener, its limits, and how it is told to stop.
+//! The parts that every model uses: a service on a listener, its limits, and its stop.
 
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,25 +21,26 @@ use crate::sys::listener::Listener;
 use crate::sys::poll::wait_for_input;
 use crate::sys::ready::Interest;
 
-/// The limits of a server. A peer can reach them and cannot pass them.
+/// The limits of a server. A peer can reach them but not exceed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections served at a time. The next ones wait in the kernel's queue.
+    /// Connections served at a time. Further clients wait in the accept queue.
     pub max_connections: usize,
-    /// How long a connection may take.
+    /// The time limits of a connection.
     pub time: TimeLimits,
     /// Threads of the `thread-pool` model.
     pub threads: Policy,
     /// Workers of the process pools.
     pub pool: Pool,
-    /// Workers of the process pools can do nothing but serve ([`sys::confine`](crate::sys::confine)), and
+    /// Workers of the process pools can only serve ([`sys::confine`](crate::sys::confine)), and
     /// children of `fork` gain no privileges.
     #[cfg(feature = "sandbox")]
     pub sandbox: bool,
 }
 
 impl Default for Limits {
-    /// No limit to connections but the system's, a minute of idleness, and confined workers.
+    /// No limit on connections except that of the system, an idle timeout of a minute, and confined
+    /// workers.
     fn default() -> Self {
         Self {
             max_connections: usize::MAX,
@@ -64,18 +65,18 @@ pub struct Server {
     pub(super) offer: Offer,
     pub(super) limits: Limits,
     pub(super) stop: Stop,
-    /// The socket to answer on when asked for the state, if the model can.
+    /// The control socket, if the model has one.
     pub(super) control: Option<Listener>,
     pub(super) when_ready: WhenReady,
-    /// Connections taken since the last look at the other descriptors.
+    /// Connections accepted since the other descriptors were examined.
     in_a_row: u32,
 }
 
-/// Connections accepted before the server looks at anything else.
+/// Connections accepted before the server examines its other descriptors.
 pub(super) const ACCEPT_BURST: u32 = 64;
 
 impl Server {
-    /// A server that offers a service to whoever connects to `listener`, until `stop` says so.
+    /// A server that offers a service to every client of `listener`, until `stop` says so.
     ///
     /// A datagram socket is served too, if the service and the model can ([`Offer::misfit`]).
     pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
@@ -90,8 +91,8 @@ impl Server {
         }
     }
 
-    /// Answers on `listener` with the state of the server ([`crate::status`]). Of the models, the process
-    /// pools do; the others close it.
+    /// Answers on `listener` with the state of the server ([`crate::status`]). Only the process
+    /// pools do that; the other models close it.
     #[cfg(feature = "status")]
     #[must_use]
     pub fn with_control(mut self, listener: Listener) -> Self {
@@ -99,31 +100,31 @@ impl Server {
         self
     }
 
-    /// Calls once the server can take a client: it watches the listener, and its first thread or worker is
-    /// there. An error of the call ends the server.
+    /// Calls `ready` once the server can take a client: it watches the listener, and its first
+    /// thread or worker is there. An error of the call ends the server.
     #[must_use]
     pub fn when_ready(mut self, call: impl FnOnce() -> Result<()> + Send + 'static) -> Self {
         self.when_ready = WhenReady::call(call);
         self
     }
 
-    /// Where it listens, with the real port.
+    /// The address of the listener, with the real port.
     pub fn address(&self) -> Option<&Address> {
         self.acceptor.address()
     }
 
-    /// What holds for its clients.
+    /// The limits of its clients.
     pub(super) fn rules(&self) -> Rules {
         self.offer.rules(self.limits.time)
     }
 
-    /// Buffers for all clients of a loop whose wait reports as said.
+    /// Buffers for all clients of a loop with a wait that reports as said.
     pub(super) fn buffers_for_many(&self, reports: Reports) -> Buffers {
         Buffers::for_many(self.rules(), reports)
     }
 
-    /// For the models that block at the listener: the next client, or `None` when there is
-    /// something else to look at: a stop, a child, the bell, a time that came.
+    /// For the models that block at the listener: the next client, or `None` if there is
+    /// something else to do: a stop, a child, the bell, a deadline.
     pub(super) fn next_client(
         &mut self,
         live: usize,
@@ -139,10 +140,10 @@ impl Server {
             return Some(client);
         }
         if wanted && !self.acceptor.wants(now, live) {
-            // Something ran out just now: the caller may want to hear when a connection ends.
+            // A resource ran out: the caller may have to be told when a connection ends.
             return None;
         }
-        // After a burst there may be more clients, so only look.
+        // After a burst there may be more clients, so do not wait.
         let wake = if self.in_a_row == ACCEPT_BURST { Wake::Now } else { wake };
         self.in_a_row = 0;
         let listener = self.acceptor.socket().filter(|_| self.acceptor.wants(now, live));
@@ -163,7 +164,7 @@ impl Server {
         None
     }
 
-    /// For a model with one connection at a time: waits for it, and minds the stop meanwhile.
+    /// For a model with one connection at a time: waits for it, and handles the stop meanwhile.
     pub(super) fn wait_for(
         &mut self,
         socket: BorrowedFd<'_>,
@@ -181,7 +182,7 @@ impl Server {
         woken
     }
 
-    /// In a forked child: closes what is the parent's.
+    /// In a forked child: closes the descriptors of the parent.
     pub(super) fn leave_to_parent(self) {
         drop(self.stop);
         self.acceptor.leave_to_parent();
@@ -192,7 +193,7 @@ impl Server {
         self.stop.is_requested() || !self.acceptor.wants(clock::now(), live)
     }
 
-    /// Whether it has been told to stop and the last connection is done, or out of time.
+    /// Whether the server was told to stop, and the last connection is done or out of time.
     pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
         let over = self.stop.is_over(now, live);
         if over && live > 0 {
@@ -202,7 +203,7 @@ impl Server {
     }
 }
 
-/// Says in the log how a connection ended.
+/// Logs how a connection ended.
 pub(super) fn log_end(how: std::result::Result<(), Fault>) {
     if let Err(fault) = how {
         debug!(%fault, "connection closed");

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The cost of a wait grows with the clients that are ready, not with those that are connected. A turn writes its reply
-//! at once; only when the socket is full does the kernel hear that we wait for room, so a message
+//! at once, and registers for room only if the socket is full, so a message
 //! costs one read and one write and its share of a wait.
 
 use super::common::Server;

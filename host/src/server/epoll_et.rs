@@ -6,11 +6,11 @@
 //!        it has a turn; a client that is not drained joins again }
 //! ```
 //!
-//! No system call to change what is watched, ever. The price: a client that is reported must be served
+//! No system call changes the interest. The price: a client that is reported must be served
 //! until it would block, so a busy client could keep the loop to itself. A turn therefore has a
 //! budget, and in each round each client has one turn, however often it was reported. And a short read
 //! ends a turn only while no hang-up was reported: an end that came with the data has no edge of its
-//! own ([`Connection`](crate::drive::Connection) sees to that).
+//! own ([`Connection`](crate::drive::Connection) handles that).
 
 use std::collections::VecDeque;
 

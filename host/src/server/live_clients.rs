@@ -1,4 +1,4 @@
-//! The clients that threads are serving: how many, and a bell for the thread that accepts.
+//! The clients that threads serve: their number, and a bell for the thread that accepts.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -13,25 +13,26 @@ use crate::sys::ready::Interest;
 use crate::sys::roster::Roster;
 use crate::sys::{clock, poll};
 
-/// The stack of a thread that serves: it runs the driver, a log line and a digest, whose unoptimized
-/// build is what needs most.
+/// The stack of a thread that serves: it runs the driver, a log line and a digest. Unoptimized
+/// builds need most of it.
 pub(super) const STACK: usize = 512 * 1024;
 
-/// The clients in the care of threads.
+/// The clients that threads serve.
 #[derive(Debug)]
 pub(super) struct LiveClients {
     live: AtomicUsize,
-    /// The accepting thread can go on only when something changes here. Without this each end of a
+    /// Whether the accepting thread waits for a change here. Without this flag each end of a
     /// connection would wake it for nothing.
     awaited: AtomicBool,
-    /// Raised when a client leaves, or a worker takes one, while that is awaited.
+    /// The bell: rung when a client leaves, or a worker takes one, while the accepting thread waits
+    /// for that.
     pub(super) bell: Event,
     /// Raised when the server stops, for what never ends by itself.
     drain: Event,
     roster: Roster,
 }
 
-/// One of them. Dropped with its thread, even when that panics.
+/// One client. Dropped with its thread, even if the thread panics.
 #[derive(Debug)]
 pub(super) struct LiveClient(Arc<LiveClients>);
 
@@ -46,7 +47,7 @@ impl LiveClients {
         }))
     }
 
-    /// One client more.
+    /// Adds a client.
     pub(super) fn add(self: &Arc<Self>) -> LiveClient {
         self.live.fetch_add(1, Ordering::SeqCst);
         LiveClient(Arc::clone(self))
@@ -56,13 +57,13 @@ impl LiveClients {
         self.live.load(Ordering::SeqCst)
     }
 
-    /// From now on, whether the bell is to ring. To be said before the counts are read: a thread
+    /// Sets whether the bell rings from now on. Call it before reading the counts: a thread
     /// that changes them afterwards sees it.
     pub(super) fn set_awaited(&self, awaited: bool) {
         self.awaited.store(awaited, Ordering::SeqCst);
     }
 
-    /// Something changed that the accepting thread may be waiting for.
+    /// Reports a change that the accepting thread may be waiting for.
     pub(super) fn ring(&self) {
         if self.awaited.load(Ordering::SeqCst) {
             self.bell.raise();
@@ -74,12 +75,12 @@ impl LiveClients {
         self.drain.raise();
     }
 
-    /// Ends every connection, and waits until the last thread has let go of its own.
+    /// Ends every connection, and waits until the last thread has dropped its client.
     pub(super) fn end_all(&self) {
         self.set_awaited(true);
         while self.count() > 0 {
             self.roster.shutdown_all();
-            // A client may be entering its place at this moment: look again soon.
+            // A client may be added at this moment: look again soon.
             let soon = clock::now().after(10_000);
             let _ = poll::wait(self.bell.as_fd(), Interest::READ, None, Some(soon));
             self.bell.take();

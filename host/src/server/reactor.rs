@@ -1,4 +1,4 @@
-//! The event loop of [`crate::reactor`]: the server says what it wants to hear of, and whom to call.
+//! The event loop of [`crate::reactor`]: the server registers events and callbacks.
 //!
 //! ```text
 //! listen; each client: serve it a session
@@ -6,8 +6,8 @@
 //! run
 //! ```
 //!
-//! How to wait, which client is next, what a full socket or a hang-up means is the loop's business; the models
-//! before this one show how it is done.
+//! How to wait, which client is next, what a full socket or a hang-up means is handled by the loop;
+//! the models before this one show how.
 
 use windlass_core::time::Wake;
 
@@ -21,7 +21,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let listener =
         events.accept_with(server.acceptor.take(), |server: &mut Server, cx, incoming| {
             if let Incoming::Client(client) = incoming {
-                // It fails where the kernel has no room to watch it, and closes the connection.
+                // It fails if the kernel has no room to watch the connection, and then closes it.
                 let _ = cx.carry(server.offer.open(client, cx.now()));
             }
         })?;
@@ -32,7 +32,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
             cx.drain();
         }
         if let Wake::At(end) = server.stop.wake() {
-            // Whether it is over is asked after each round: this is to make sure that there is one.
+            // The end is checked after each round: this makes sure that there is one.
             let grace = cx.timer(|_, _| {});
             cx.arm_at(grace, end);
         }

@@ -5,9 +5,10 @@
 //! worker: take the head of the queue; serve; again, until told to retire
 //! ```
 //!
-//! No start of a thread in the way of a client, and a bound on how many run. A worker belongs to
-//! its client until the end, so long conversations need as many threads as clients. When to start
-//! and retire threads is decided by [`windlass_core::pool::Threads`]; here is only how.
+//! A client does not wait for the start of a thread, and the number of threads is bounded. A worker
+//! belongs to its client until the end, so long conversations need as many threads as clients. When
+//! to start and retire threads is decided by [`windlass_core::pool::Threads`]; this file only does
+//! it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,10 +25,10 @@ use crate::drive::{Buffers, Client, Rules};
 use crate::error::{Error, Result};
 use crate::sys::clock;
 
-/// What the workers and the accepting thread share.
+/// The state that the workers and the accepting thread share.
 struct Pool {
     state: Mutex<State>,
-    /// There is work, or a worker is to retire, or the pool closes.
+    /// Signalled when there is work, when a worker has to retire, or when the pool closes.
     work: Condvar,
     clients: Arc<LiveClients>,
     offer: Offer,
@@ -36,13 +37,13 @@ struct Pool {
 }
 
 struct State {
-    /// Those whose turn has not come. A client's time counts from there.
+    /// Clients that have not had their turn. A client's time begins with its turn.
     queue: VecDeque<(LiveClient, Client)>,
     threads: Threads,
-    /// Workers told to retire that have not heard it yet.
+    /// Workers that were told to retire and have not noticed it yet.
     retire: u32,
     closing: bool,
-    /// The last thread could not be started: it was said once.
+    /// The last thread could not be started, and that was logged.
     spawn_failed: bool,
 }
 
@@ -62,7 +63,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     });
     server.acceptor.share_among(server.limits.threads.min as usize);
     loop {
-        // Said before the queue is looked at: a worker that takes from it afterwards rings.
+        // Set before the queue is examined: a worker that takes from it afterwards rings.
         clients.set_awaited(true);
         let (has_room, wake) = pool.perform();
         if pool.lock().threads.live() > 0 {
@@ -71,7 +72,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         if has_room && !server.awaits_an_end(clients.count()) {
             clients.set_awaited(false);
         }
-        // With a full queue no client may be taken, however few are in service.
+        // If the queue is full no client may be accepted, however few are served.
         let live = if has_room { clients.count() } else { usize::MAX };
         if let Some(client) = server.next_client(live, Some(&clients.bell), wake) {
             pool.submit(clients.add(), client);
@@ -89,7 +90,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
 }
 
 impl Pool {
-    /// Starts and retires threads as the bookkeeping says. Whether the queue has room, and when to
+    /// Starts and retires threads as the core decides. Returns whether the queue has room, and when to
     /// look again.
     fn perform(self: &Arc<Self>) -> (bool, Wake) {
         let now = clock::now();
@@ -103,7 +104,7 @@ impl Pool {
                     if let Err(why) = Builder::new().stack_size(STACK).spawn(body) {
                         if !std::mem::replace(&mut state.spawn_failed, true) {
                             let error = Error::new("start", "a thread", why);
-                            error!("{error}; clients wait, trying again");
+                            error!("{error}; clients wait, and the start is tried again");
                         }
                         state.threads.handle(Event::SpawnFailed, now);
                     } else {
@@ -163,7 +164,7 @@ impl Pool {
         }
     }
 
-    /// Whether a client waits while every thread that there may be has one.
+    /// Whether a client waits while every possible thread has a client.
     fn is_overloaded(&self) -> bool {
         let state = self.lock();
         let all_busy = state.threads.busy() == state.threads.live();
@@ -182,12 +183,12 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Each step under the lock leaves the counts true, so a panic elsewhere poisons nothing.
+        // Each step under the lock leaves the counts true, so a panic elsewhere does no harm.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A task in the hands of a worker: reports it finished, or the worker lost when it panics.
+/// A task of a worker: reports it finished, or the worker lost if it panics.
 struct Task<'a> {
     pool: &'a Pool,
     finished: bool,
