@@ -84,7 +84,8 @@ fn a_server_without_descriptors_serves_its_clients_and_pauses(model: Model) {
         client.send(b"abc");
     }
     let answered = |clients: &[Client]| clients.iter().filter(|it| it.has_input()).count();
-    within(PATIENCE, "58 of 60 are answered", || answered(&clients) >= 58);
+    // Of 64 descriptors a model has at most seven for itself.
+    within(PATIENCE, "57 of 60 are answered", || answered(&clients) >= 57);
     // A client that is answered leaves, and then the others are served too.
     while !clients.is_empty() {
         within(PATIENCE, "the others are answered", || answered(&clients) > 0);
