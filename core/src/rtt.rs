@@ -43,24 +43,18 @@ const SAMPLE_MAX_US: u32 = 1 << 28;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Rtt<'b> {
     bounds: &'b Bounds,
-    smoothed: Option<Smoothed>,
-    rto_us: u32,
-}
-
-/// Scaled, so that the divisions of RFC 6298 keep their fractions, as in Jacobson's paper of 1988.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Smoothed {
-    /// Eight times SRTT.
+    // Scaled, so that the divisions of RFC 6298 keep their fractions, as in Jacobson's paper of 1988.
+    /// Eight times SRTT; 0 before the first measurement.
     srtt_8: u32,
     /// Four times RTTVAR.
     rttvar_4: u32,
+    rto_us: u32,
 }
 
 impl<'b> Rtt<'b> {
     /// An estimator without a measurement.
     pub const fn new(bounds: &'b Bounds) -> Self {
-        Self { bounds, smoothed: None, rto_us: bounds.initial_us }
+        Self { bounds, srtt_8: 0, rttvar_4: 0, rto_us: bounds.initial_us }
     }
 
     /// An acknowledgement arrived `us` microseconds after its packet was sent.
@@ -68,19 +62,17 @@ impl<'b> Rtt<'b> {
     /// Call this only for a packet that was sent once: if it was sent twice, the acknowledgement
     /// may be for either copy (Karn's rule).
     pub fn measured(&mut self, us: u32) {
-        let sample = us.min(SAMPLE_MAX_US);
-        let Smoothed { srtt_8, rttvar_4 } = match self.smoothed {
-            None => Smoothed { srtt_8: sample << 3, rttvar_4: sample << 1 },
-            Some(Smoothed { srtt_8, rttvar_4 }) => {
-                let srtt = srtt_8 >> 3;
-                Smoothed {
-                    rttvar_4: rttvar_4 - (rttvar_4 >> 2) + sample.abs_diff(srtt),
-                    srtt_8: srtt_8 - srtt + sample,
-                }
-            }
-        };
-        self.smoothed = Some(Smoothed { srtt_8, rttvar_4 });
-        self.set((srtt_8 >> 3) + rttvar_4.max(GRANULARITY_US));
+        // Not 0, so that SRTT is not 0 from now on.
+        let sample = us.clamp(1, SAMPLE_MAX_US);
+        let srtt = self.srtt_8 >> 3;
+        if srtt == 0 {
+            self.srtt_8 = sample << 3;
+            self.rttvar_4 = sample << 1;
+        } else {
+            self.rttvar_4 = self.rttvar_4 - (self.rttvar_4 >> 2) + sample.abs_diff(srtt);
+            self.srtt_8 = self.srtt_8 - srtt + sample;
+        }
+        self.set((self.srtt_8 >> 3) + self.rttvar_4.max(GRANULARITY_US));
     }
 
     /// No acknowledgement arrived in time: the next timeout is twice as long.
@@ -95,7 +87,7 @@ impl<'b> Rtt<'b> {
 
     /// The smoothed round-trip time in microseconds, after the first measurement.
     pub fn srtt_us(&self) -> Option<u32> {
-        self.smoothed.map(|it| it.srtt_8 >> 3)
+        (self.srtt_8 != 0).then_some(self.srtt_8 >> 3)
     }
 
     #[inline(never)]
