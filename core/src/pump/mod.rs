@@ -55,13 +55,15 @@ use crate::want::Close;
 /// The memory of one session, and the positions in it.
 #[derive(Debug)]
 pub struct Pump<'m> {
-    // Fields that begin as 0 are kept apart: a run of zeros is cleared by a function of 200 bytes.
+    // Fields that begin as 0 are kept apart: a run of more than four words is cleared by a function of 160 bytes.
     /// The part of `tx` that is rendered and not sent.
     rendered: Span,
     tx: &'m mut [u8],
     /// The part of `rx` that is a reply and not sent.
     reply: Span,
     rx: &'m mut [u8],
+    /// The idle timeout in microseconds; `u64::MAX` for none.
+    idle_timeout_us: u64,
     /// The part of `rx` that the session has not consumed.
     held: Span,
     /// When to ask a busy storage again.
@@ -72,8 +74,6 @@ pub struct Pump<'m> {
     eof: Eof,
     /// Whether [`Need::Shutdown`] was returned.
     is_shut: bool,
-    /// The idle timeout in microseconds; 0 for none.
-    idle_timeout_us: u64,
     /// When a byte last moved; `None` if a byte moved after the last call of [`Pump::next`].
     moved: Option<Instant>,
 }
@@ -151,7 +151,7 @@ impl<'m> Pump<'m> {
             lent: Lent::Nothing,
             eof: Eof::No,
             is_shut: false,
-            idle_timeout_us: 0,
+            idle_timeout_us: u64::MAX,
             moved: None,
         }
     }
@@ -161,7 +161,7 @@ impl<'m> Pump<'m> {
     /// for the storage. 0 is no limit.
     #[must_use]
     pub const fn idle_timeout(mut self, us: u64) -> Self {
-        self.idle_timeout_us = us;
+        self.idle_timeout_us = if us == 0 { u64::MAX } else { us };
         self
     }
 
@@ -226,8 +226,9 @@ impl<'m> Pump<'m> {
 
     /// Notes that `n` bytes were received into the memory of [`Need::Recv`].
     pub fn received(&mut self, n: usize) {
-        debug_assert!(self.held.is_empty() && self.reply.is_empty(), "nothing was to be received");
-        if n > 0 && self.held.is_empty() && self.reply.is_empty() {
+        let has_room = self.held.is_empty() && self.reply.is_empty();
+        debug_assert!(n == 0 || has_room, "nothing was to be received");
+        if n > 0 && has_room {
             self.moved = None;
             self.held = Span { from: 0, to: n.min(self.rx.len()) };
         }
@@ -393,7 +394,7 @@ impl<'m> Pump<'m> {
 
     /// The end of the idle timeout, if no byte moves.
     pub fn idle_deadline(&mut self, now: Instant) -> Wake {
-        if self.idle_timeout_us == 0 {
+        if self.idle_timeout_us == u64::MAX {
             return Wake::Never;
         }
         Wake::At(self.moved.get_or_insert(now).after(self.idle_timeout_us))
