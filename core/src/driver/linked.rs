@@ -71,19 +71,12 @@ impl<'l, 'm> Linked<'l, 'm> {
     ) -> Need<'_, 's> {
         let came = core::mem::take(&mut self.came);
         self.link.input(now, self.memory.get(..came).unwrap_or_default());
-        if let Some(Err(fault)) = self.link.over() {
-            if self.link.is_left() {
-                return Need::Over(Err(fault));
-            }
+        let over = self.link.over();
+        if let Some(Err(fault)) = over {
             session.abort(fault);
         }
-        let (sent, got) = (core::mem::take(&mut self.sent), core::mem::take(&mut self.got));
-        if sent > 0 {
-            self.pump.sent(sent);
-        }
-        if got > 0 {
-            self.pump.received(got);
-        }
+        self.pump.sent(core::mem::take(&mut self.sent));
+        self.pump.received(core::mem::take(&mut self.got));
         if self.link.is_ended() {
             self.pump.eof();
         }
@@ -107,10 +100,10 @@ impl<'l, 'm> Linked<'l, 'm> {
             }
             Need::Wait(until) => until,
             Need::Over(how) => {
-                self.link.leave(how.is_ok());
-                if self.link.is_over() {
-                    return Need::Over(how);
+                if let Some(over) = over {
+                    return Need::Over(over.and(how));
                 }
+                self.link.leave(how.is_ok());
                 Wake::Never
             }
         };

@@ -91,19 +91,20 @@ pub struct Link<'m> {
     /// the end of `tx`.
     pub(super) tx: &'m mut [u8],
     pub(super) filled: usize,
+    /// 0 while no packet can be filled.
     pub(super) limit: usize,
     /// The range of `tx` to write to the line.
     pub(super) from: usize,
     pub(super) to: usize,
 
-    /// When the link wants to be called.
-    pub(super) alarm: Instant,
-    /// The time of the last call.
-    pub(super) now: Instant,
-    /// When the packet in flight was made, or last answered without being taken, in microseconds
-    /// that wrap; after it timed out, how long it was not answered.
-    pub(super) first_at: u32,
+    // Not more than four words of zeros follow each other: `memset` for more has 158 bytes of flash.
     pub(super) timing: &'m Timing,
+    /// The time of the last call. The other times are relative to it: a Cortex-M0 compares 64 bits in 20 bytes.
+    pub(super) now: Instant,
+    /// After how much time the link wants to be called, in microseconds.
+    pub(super) left_us: u32,
+    /// How long nothing has answered the packet in flight, in microseconds.
+    pub(super) waited_us: u32,
     pub(super) rtt: Rtt<'m>,
 }
 
@@ -210,10 +211,10 @@ impl<'m> Link<'m> {
             limit: 0,
             from: 0,
             to: 0,
-            alarm: Instant::ZERO,
-            now: Instant::ZERO,
-            first_at: 0,
             timing: &Timing::DEFAULT,
+            now: Instant::ZERO,
+            left_us: 0,
+            waited_us: 0,
             rtt: Rtt::new(&Timing::DEFAULT.rto),
         }
     }
@@ -221,7 +222,6 @@ impl<'m> Link<'m> {
     /// Takes bytes for the other end, as many as fit in the packet that is being filled. 0 while one is
     /// in flight, before the link is open, and after [`close`](Self::close).
     #[must_use = "what did not fit is to be sent later"]
-    #[inline(never)]
     pub fn send(&mut self, bytes: &[u8]) -> usize {
         let n = copy(self.room(), bytes);
         self.filled += n;
@@ -231,9 +231,7 @@ impl<'m> Link<'m> {
     /// The room of the packet that is being filled, to render into it directly; then call
     /// [`sent`](Self::sent). Empty when [`send`](Self::send) would take nothing.
     pub fn room(&mut self) -> &mut [u8] {
-        let is_taken = self.flight != Flight::Filling || self.closing;
-        let to = if is_taken { 0 } else { self.limit };
-        part(self.tx, self.filled, to)
+        part(self.tx, self.filled, self.limit)
     }
 
     /// The first `n` bytes of the [`room`](Self::room) were filled and will be sent.
@@ -263,7 +261,6 @@ impl<'m> Link<'m> {
     }
 
     /// Takes received bytes into `buf`, as a nonblocking `read(2)` does; 0 if there are none.
-    #[inline(never)]
     pub fn recv(&mut self, buf: &mut [u8]) -> usize {
         let n = copy(buf, self.received());
         self.taken(n);
@@ -276,15 +273,14 @@ impl<'m> Link<'m> {
     }
 
     /// Ends this end's stream behind the bytes that were sent. Input is still received.
-    #[inline(never)]
     pub fn close(&mut self) {
         self.closing = true;
+        self.limit = 0;
     }
 
     /// Whether both streams have ended and arrived. The link then still answers for a short time,
     /// in case an acknowledgement was lost on the line. A program that stops here leaves the other
     /// end in doubt whether its end of the stream has arrived, but not whether its bytes have.
-    #[inline(never)]
     pub fn is_closed(&self) -> bool {
         self.got_end && self.kind == kind::END && self.flight == Flight::Filling
     }
@@ -300,11 +296,6 @@ impl<'m> Link<'m> {
             // The session decides how the link ended.
             self.give_up(Outcome::Well);
         }
-    }
-
-    /// Whether [`leave`](Self::leave) was called.
-    pub(crate) const fn is_left(&self) -> bool {
-        self.leaving
     }
 
     /// Gives the stream up, and tells the other end. The link is over with [`Fault::Aborted`] when that was
@@ -330,7 +321,7 @@ impl<'m> Link<'m> {
     }
 
     /// Whether the link is over, and the other end was told if necessary.
-    pub(crate) fn is_over(&self) -> bool {
+    fn is_over(&self) -> bool {
         self.outcome != Outcome::None && self.owed == 0 && self.from == self.to
     }
 
@@ -342,7 +333,7 @@ impl<'m> Link<'m> {
         Some(Err(match self.outcome {
             Outcome::None => return None,
             Outcome::Well => return Some(Ok(())),
-            Outcome::TimedOut => Fault::TimedOut { waited_us: self.first_at.into() },
+            Outcome::TimedOut => Fault::TimedOut { waited_us: self.waited_us.into() },
             Outcome::Reset => Fault::Peer(Peer::Reset),
             Outcome::Malformed => Fault::Peer(Peer::Malformed),
             Outcome::Truncated => Fault::Peer(Peer::Truncated),

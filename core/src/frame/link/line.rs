@@ -9,7 +9,7 @@ impl Link<'_> {
     /// is due.
     #[inline(never)]
     pub fn input(&mut self, now: Instant, bytes: &[u8]) {
-        self.now = now;
+        self.advance(now);
         for &byte in bytes {
             if self.reader.len == 0 {
                 self.base = self.held_end;
@@ -19,6 +19,7 @@ impl Link<'_> {
                 self.reader.push(byte, to);
             } else if self.reader.len > 0
                 && let Ok(end) = self.reader.end()
+                && self.outcome == Outcome::None
             {
                 self.packet(end);
             }
@@ -30,7 +31,7 @@ impl Link<'_> {
     /// Empty if there are none.
     #[inline(never)]
     pub fn output(&mut self, now: Instant) -> &[u8] {
-        self.now = now;
+        self.advance(now);
         if self.from == self.to {
             self.begin();
         }
@@ -44,12 +45,25 @@ impl Link<'_> {
 
     /// When to call [`input`](Self::input) even if no byte arrives.
     pub fn wake(&self) -> Wake {
-        Wake::At(self.alarm)
+        Wake::At(self.alarm())
+    }
+
+    fn alarm(&self) -> Instant {
+        self.now.after(self.left_us.into())
+    }
+
+    /// Time has passed.
+    #[inline(never)]
+    fn advance(&mut self, now: Instant) {
+        let us = u32::try_from(now.since(self.now)).unwrap_or(u32::MAX);
+        self.now = now;
+        self.left_us = self.left_us.saturating_sub(us);
+        self.waited_us = self.waited_us.saturating_add(us);
     }
 
     /// The earlier of [`wake`](Self::wake) and `until`.
     pub(crate) fn wake_or(&self, until: Wake) -> Wake {
-        if until.is_due(self.alarm) { until } else { self.wake() }
+        if until.is_due(self.alarm()) { until } else { self.wake() }
     }
 
     /// The line itself has ended: a terminal hung up, a modem was pulled.
@@ -61,29 +75,33 @@ impl Link<'_> {
 
     /// Sends again, asks, gives up or ends lingering if one of these is due.
     fn tick(&mut self) {
-        if self.now < self.alarm {
+        if self.left_us > 0 {
             return;
         }
-        if self.outcome != Outcome::None {
+        let outcome = if self.outcome != Outcome::None {
             // The line does not take the last packet.
-            return self.finish(self.outcome);
-        }
-        if self.is_closed() {
-            return self.finish(Outcome::Well);
-        }
-        self.restart();
-        if self.flight == Flight::Filling && !self.leaving {
-            // Nothing arrived for long: send a packet that has to be answered.
-            if self.is_open || self.bit == 0 {
-                self.make();
+            self.outcome
+        } else if self.is_closed() {
+            Outcome::Well
+        } else {
+            self.restart();
+            if self.flight == Flight::Filling && !self.leaving {
+                // Nothing arrived for long: send a packet that has to be answered.
+                if self.is_open || self.bit == 0 {
+                    self.make();
+                }
+                return;
             }
-            return;
-        }
-        let waited_us = low(self.now).wrapping_sub(self.first_at);
-        if waited_us >= self.timing.silence_us {
-            self.first_at = waited_us;
-            return self.finish(Outcome::TimedOut);
-        }
+            if self.waited_us < self.timing.silence_us {
+                return self.again();
+            }
+            Outcome::TimedOut
+        };
+        self.finish(outcome);
+    }
+
+    /// The packet in flight was not answered in time.
+    fn again(&mut self) {
         self.once = false;
         if self.flight == Flight::Sent {
             self.rtt.back_off();
@@ -127,14 +145,14 @@ impl Link<'_> {
         };
         self.seq = self.seq.wrapping_add(1);
         self.once = true;
-        self.first_at = low(self.now);
+        self.waited_us = 0;
+        self.limit = 0;
         self.flight = Flight::Due;
         let sealed = seal(self.tx, self.kind | self.bit, self.seq, self.filled - HEAD);
         debug_assert!(sealed.is_some(), "a payload is at most as long as its memory");
     }
 
     /// It waits from now on. The end that answers waits half as long again, so that the two are never in step.
-    #[inline(never)]
     fn restart(&mut self) {
         let us = if self.flight != Flight::Filling {
             self.rtt.rto_us()
@@ -143,18 +161,14 @@ impl Link<'_> {
         } else {
             self.timing.idle_us
         };
-        let us = if self.bit == 0 { us } else { us + (us >> 1) };
-        self.alarm = Instant::from_micros(self.now.as_micros().wrapping_add(us.into()));
+        self.left_us = if self.bit == 0 { us } else { us + (us >> 1) };
     }
 
     /// A packet arrived. Its payload ends at `end` behind `base`, also if it had no room there.
     #[inline(never)]
     fn packet(&mut self, end: usize) {
-        let came = self.rx.get(self.base..).and_then(<[u8]>::first_chunk);
-        let Some(&[_, kind, seq, takes]) = came else { return };
-        if self.outcome != Outcome::None {
-            return;
-        }
+        let came = self.rx.get(self.base..).unwrap_or_default();
+        let &[_, kind, seq, takes, ..] = came else { return };
         // On a bus an end receives its own packets too.
         match kind ^ self.bit ^ kind::ANSWERS {
             kind::OPEN => self.opening(seq, takes),
@@ -178,7 +192,6 @@ impl Link<'_> {
     }
 
     /// The other end does not know this link, or has started again. The next link answers that.
-    #[inline(never)]
     fn is_over_there(&mut self) {
         // An end that answers for the last time needs no acknowledgement: the other has all.
         let has_all = self.got_end && self.kind == kind::END && self.filled == HEAD;
@@ -186,7 +199,6 @@ impl Link<'_> {
     }
 
     /// Data, or the end of the stream.
-    #[inline(never)]
     fn data(&mut self, kind: u8, seq: u8, end: usize) {
         self.owed = kind::ACK;
         if !self.is_open {
@@ -214,17 +226,16 @@ impl Link<'_> {
     }
 
     /// The packet in flight has arrived, and the other end accepts this payload next.
-    #[inline(never)]
     fn answered(&mut self, takes: u8) {
         self.heard = true;
         if takes == 0 {
             // The other end is there, and slow: no reason to give up.
             self.once = false;
-            self.first_at = low(self.now);
+            self.waited_us = 0;
             return;
         }
         if self.once {
-            self.rtt.measured(low(self.now).wrapping_sub(self.first_at));
+            self.rtt.measured(self.waited_us);
         }
         if self.to < self.tx.len() {
             // If it is being sent again, the rest need not be sent.
@@ -241,13 +252,10 @@ impl Link<'_> {
             self.is_open = true;
             self.got = self.seq;
         }
-        self.limit = (HEAD + usize::from(takes)).min(self.tx.len() - (ANSWER + OVERHEAD - HEAD));
+        if !self.closing {
+            self.limit =
+                (HEAD + usize::from(takes)).min(self.tx.len() - (ANSWER + OVERHEAD - HEAD));
+        }
         self.restart();
     }
-}
-
-/// The low 32 bits of its microseconds, which wrap after 71 minutes: enough for a difference.
-#[expect(clippy::cast_possible_truncation, reason = "what is above is dropped")]
-const fn low(now: Instant) -> u32 {
-    now.as_micros() as u32
 }

@@ -184,6 +184,17 @@ fn silence_ends_after_as_long_as_is_stated() {
     assert_eq!((at.since(T), fault), (7_500_000 + waited_us, Fault::TimedOut { waited_us }));
 }
 
+/// Times are kept in 32 bits, and do not wrap.
+#[test]
+fn hours_without_a_call_are_silence() {
+    listening!(link);
+    assert_eq!(link.send(b"x"), 1);
+    assert_eq!(says(&mut link, T).len(), 1);
+    link.input(T.after(1 << 32), &[]);
+    let waited_us = u32::MAX.into();
+    assert_eq!(link.over(), Some(Err(Fault::TimedOut { waited_us })));
+}
+
 /// So that what the line keeps is not sent after the fault.
 #[test]
 fn a_line_that_takes_nothing_is_silence_too() {
