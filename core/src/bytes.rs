@@ -49,6 +49,12 @@ pub(crate) fn split(bytes: &[u8], n: usize) -> (&[u8], &[u8]) {
     bytes.split_at_checked(n).unwrap_or((bytes, &[]))
 }
 
+/// What is before the first NUL, and what is behind it.
+pub(crate) fn until_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|&byte| byte == 0)?;
+    Some((first(bytes, at), after(bytes, at.saturating_add(1))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +70,7 @@ mod tests {
         assert_eq!((after(b"ab", 1), after(b"ab", 3)), (&b"b"[..], &b""[..]));
         assert_eq!(split(b"ab", 1), (&b"a"[..], &b"b"[..]));
         assert_eq!(split(b"ab", 3), (&b"ab"[..], &b""[..]));
+        assert_eq!(until_nul(b"a\0b\0"), Some((&b"a"[..], &b"b\0"[..])));
+        assert_eq!((until_nul(b"\0"), until_nul(b"ab")), (Some((&b""[..], &b""[..])), None));
     }
 }

@@ -4,6 +4,8 @@
 mod frame;
 mod score;
 mod stamp;
+pub mod tftp;
+pub mod xfer;
 
 pub use frame::FrameHeader;
 pub use score::Score;
