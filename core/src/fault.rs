@@ -21,6 +21,8 @@ pub enum Fault {
     Integrity,
     /// The shell ended the session, for example because the server drains or the port was closed.
     Aborted,
+    /// This side refused the request of the peer, and told it so.
+    Denied,
 }
 
 /// The fault of the peer.
@@ -43,6 +45,15 @@ pub enum Peer {
     Reset,
     /// The peer refused the request.
     Refused,
+    /// The peer asked for a file and did not take the answer. Firmware looks up the size of a file in this way:
+    /// it is no failure.
+    Declined,
+    /// The peer gave up the transfer, or asked for something else instead.
+    Aborted,
+    /// The peer answered with options that were not asked for, or with larger values.
+    Options,
+    /// The peer sent fewer or more bytes than it had announced.
+    WrongSize,
 }
 
 /// Memory of this side that was too small.
@@ -87,6 +98,7 @@ impl fmt::Display for Fault {
                 f.write_str("the digest differs: the received bytes are not those that were sent")
             }
             Fault::Aborted => f.write_str("ended by this side"),
+            Fault::Denied => f.write_str("the request was refused"),
         }
     }
 }
@@ -101,6 +113,10 @@ impl fmt::Display for Peer {
             Peer::Truncated => f.write_str("the stream ended inside a message"),
             Peer::Reset => f.write_str("the peer reset the connection"),
             Peer::Refused => f.write_str("the peer refused"),
+            Peer::Declined => f.write_str("the peer did not take the answer"),
+            Peer::Aborted => f.write_str("the peer gave up the transfer"),
+            Peer::Options => f.write_str("the peer answered with options that were not asked for"),
+            Peer::WrongSize => f.write_str("the peer sent fewer or more bytes than it had announced"),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Digests: they show whether the received bytes of a file are those that were sent.
 
+use crate::bytes::{fill, first};
+
 /// The kind of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -31,6 +33,38 @@ impl<B> Digest<B> {
     }
 }
 
+impl Digest {
+    /// The same, with its bytes lent.
+    pub const fn lent(&self) -> Digest<&[u8; 32]> {
+        match self {
+            Self::Blake3(bytes) => Digest::Blake3(bytes),
+            Self::Crc32(value) => Digest::Crc32(*value),
+        }
+    }
+
+    /// The digest in these hexadecimal digits: their number tells the kind.
+    pub(crate) fn from_hex(digits: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let mut len = 0;
+        for pair in digits.chunks(2) {
+            let &[high, low] = pair else { return None };
+            *bytes.get_mut(len)? = value_of(high)? << 4 | value_of(low)?;
+            len += 1;
+        }
+        let kind = if len == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
+        Digest::from_bytes(kind, bytes.get(..len)?).map(Digest::copied)
+    }
+}
+
+const fn value_of(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
 impl<'m> Digest<&'m [u8; 32]> {
     /// The same, with bytes of its own.
     pub const fn copied(self) -> Digest {
@@ -59,6 +93,20 @@ impl<B: AsRef<[u8]>> Digest<B> {
                 crc
             }
         }
+    }
+}
+
+impl<B: AsRef<[u8]>> Digest<B> {
+    /// Its bytes in hexadecimal, as options carry them.
+    pub(crate) fn hex<'a>(&self, to: &'a mut [u8; 64]) -> &'a [u8] {
+        let mut crc = [0; 4];
+        let bytes = self.bytes(&mut crc);
+        for (pair, byte) in to.chunks_mut(2).zip(bytes) {
+            let digits = [byte >> 4, byte & 15]
+                .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
+            fill(pair, &digits);
+        }
+        first(to, bytes.len() << 1)
     }
 }
 

@@ -79,7 +79,8 @@ pub enum Op<'m> {
     /// Answer with the digest of all bytes since it began, or of no bytes if it did not begin.
     /// [`Answer::Digest`].
     FinishDigest(DigestKind),
-    /// Make a place for a file that is about to arrive. [`Answer::Done`].
+    /// Make a place for a file that is about to arrive. [`Answer::Done`], or [`Answer::Refused`] if a peer
+    /// sends it unasked.
     Create(Head<'m>),
     /// Keep these bytes of the file, or the first of them. [`Answer::Kept`].
     Store(Extent),
@@ -127,7 +128,7 @@ impl defmt::Format for Op<'_> {
 pub enum Answer {
     /// The file is open; its size in bytes.
     Opened(u64),
-    /// The peer does not get the file, for this reason.
+    /// The peer does not get the file, or may not send it, for this reason.
     Refused(Refusal),
     /// How many bytes were read: at least one, at most the extent.
     Read(usize),
@@ -168,6 +169,13 @@ pub trait FileUser {
     /// The kind of the digest to which the shell feeds the bytes of the file as it sends them.
     fn digests(&self) -> Option<DigestKind> {
         None
+    }
+
+    /// Whether the file travels as text. The shell then translates it
+    /// ([`netascii`](crate::transfer::netascii)), and every size and offset that the machine names or is told
+    /// is one of the translated file.
+    fn text(&self) -> bool {
+        false
     }
 }
 

@@ -1,6 +1,6 @@
-//! Refusals: why a peer does not get a file.
+//! Refusals: why a peer does not get a file, or may not send one.
 
-/// Why a file is not sent. The text for the peer says nothing about the host.
+/// Why a file is not sent, or not taken. The text for the peer says nothing about the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Refusal {
@@ -18,6 +18,12 @@ pub enum Refusal {
     Busy,
     /// The server could not read the file.
     Failed,
+    /// There is a file of this name already, and it may not be replaced.
+    Exists,
+    /// The file is larger than the room that is left.
+    NoRoom,
+    /// The server takes no files, or none with this name.
+    ReadOnly,
 }
 
 impl Refusal {
@@ -31,6 +37,9 @@ impl Refusal {
             Self::NotAllowed => "the file may not be read",
             Self::Busy => "the server is out of resources, try again later",
             Self::Failed => "the server cannot read the file",
+            Self::Exists => "there is a file of this name already",
+            Self::NoRoom => "there is no room for the file",
+            Self::ReadOnly => "the file may not be written",
         }
     }
 }

@@ -40,7 +40,7 @@ impl Options {
         Self {
             frame: frame_in(bytes),
             offset: number_in(bytes, b"offset"),
-            prefix: values(bytes, b"prefix").find_map(digest_of),
+            prefix: values(bytes, b"prefix").find_map(Digest::from_hex),
             digest: kind_in(bytes),
             size: number_in(bytes, b"size"),
         }
@@ -60,12 +60,7 @@ impl Options {
         number(text, b"frame", self.frame.map(u64::from));
         if let Some(prefix) = self.prefix {
             word(text, b"prefix");
-            for byte in prefix.bytes(&mut [0; 4]) {
-                let digits = [byte >> 4, byte & 15]
-                    .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
-                text.put(&digits);
-            }
-            word(text, b"");
+            word(text, prefix.hex(&mut [0; 64]));
         }
         if let Some(kind) = self.digest {
             word(text, b"digest");
@@ -149,28 +144,6 @@ const fn name_of(kind: DigestKind) -> &'static [u8] {
     match kind {
         DigestKind::Blake3 => b"blake3",
         DigestKind::Crc32 => b"crc32",
-    }
-}
-
-/// The digest in hexadecimal digits: their number gives the kind.
-fn digest_of(digits: &[u8]) -> Option<Digest> {
-    let mut bytes = [0; 32];
-    let mut len = 0;
-    for pair in digits.chunks(2) {
-        let &[high, low] = pair else { return None };
-        *bytes.get_mut(len)? = value_of(high)? << 4 | value_of(low)?;
-        len += 1;
-    }
-    let kind = if len == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
-    Digest::from_bytes(kind, bytes.get(..len)?).map(Digest::copied)
-}
-
-const fn value_of(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }
 
