@@ -51,7 +51,7 @@ pub(crate) fn split(bytes: &[u8], n: usize) -> (&[u8], &[u8]) {
 
 /// What is before the first NUL, and what is behind it.
 pub(crate) fn until_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = bytes.iter().position(|&byte| byte == 0)?;
+    let at = find(0, bytes)?;
     Some((first(bytes, at), after(bytes, at.saturating_add(1))))
 }
 

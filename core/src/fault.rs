@@ -116,7 +116,9 @@ impl fmt::Display for Peer {
             Peer::Declined => f.write_str("the peer did not take the answer"),
             Peer::Aborted => f.write_str("the peer gave up the transfer"),
             Peer::Options => f.write_str("the peer answered with options that were not asked for"),
-            Peer::WrongSize => f.write_str("the peer sent fewer or more bytes than it had announced"),
+            Peer::WrongSize => {
+                f.write_str("the peer sent fewer or more bytes than it had announced")
+            }
         }
     }
 }

@@ -30,6 +30,10 @@
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
 //! - [`responder`]: the [`Responder`](responder::Responder) trait, and the services that answer each
 //!   datagram by itself.
+//! - [`transfer`]: the [`Transfer`](transfer::Transfer) trait, and both ends of `tftp` and `xfer`: files over
+//!   datagrams.
+//! - [`sim`]: runs two transfers against each other in virtual time, over a network that loses, doubles,
+//!   delays and reorders.
 //! - [`pump`]: runs any session on a device, and says what it needs next.
 //! - [`driver`]: pumps on ports of `embedded-io` and `embedded-io-async`.
 //! - [`pool`]: every decision about a pool of workers, without processes or threads.
@@ -62,9 +66,11 @@ pub mod pump;
 pub mod responder;
 pub mod rtt;
 pub mod session;
+pub mod sim;
 pub mod stream;
 mod text;
 pub mod time;
+pub mod transfer;
 pub mod transform;
 pub mod want;
 pub mod wire;

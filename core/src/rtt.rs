@@ -57,6 +57,13 @@ impl<'b> Rtt<'b> {
         Self { bounds, srtt_8: 0, rttvar_4: 0, rto_us: bounds.initial_us }
     }
 
+    /// An estimator without a measurement, with this timeout before the first one.
+    pub fn starting_at(bounds: &'b Bounds, initial_us: u32) -> Self {
+        let mut rtt = Self::new(bounds);
+        rtt.set(initial_us);
+        rtt
+    }
+
     /// An acknowledgement arrived `us` microseconds after its packet was sent.
     ///
     /// Call this only for a packet that was sent once: if it was sent twice, the acknowledgement
@@ -72,12 +79,21 @@ impl<'b> Rtt<'b> {
             self.rttvar_4 = self.rttvar_4 - (self.rttvar_4 >> 2) + sample.abs_diff(srtt);
             self.srtt_8 = self.srtt_8 - srtt + sample;
         }
-        self.set((self.srtt_8 >> 3) + self.rttvar_4.max(GRANULARITY_US));
+        self.forget_back_off();
     }
 
     /// No acknowledgement arrived in time: the next timeout is twice as long.
     pub fn back_off(&mut self) {
         self.set(self.rto_us << 1);
+    }
+
+    /// Sets the timeout as the last measurement has it, if there is one. RFC 6298 keeps a doubled timeout until
+    /// the next measurement, because the path may have become slower. So do not call this after every
+    /// packet that was sent twice.
+    pub fn forget_back_off(&mut self) {
+        if self.srtt_8 != 0 {
+            self.set((self.srtt_8 >> 3) + self.rttvar_4.max(GRANULARITY_US));
+        }
     }
 
     /// The current timeout, in microseconds.

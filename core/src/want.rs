@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::time::Wake;
 
-/// What a session wants next. The shell turns it into an `epoll` mask, a `select` set, an Embassy
+/// What a session or a transfer wants next. The shell turns it into an `epoll` mask, a `select` set, an Embassy
 /// `select`, or a decision to sleep until an interrupt. It changes only in a `&mut` call of the
 /// session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,7 +14,7 @@ pub struct Want {
     pub read: bool,
     /// The session has output: when there is room, send what its
     /// [`FileUser::piece`](crate::file::FileUser::piece) names, or else call
-    /// [`render`](crate::session::Session::render).
+    /// [`render`](crate::session::Session::render). A transfer renders datagrams.
     pub write: bool,
     /// The session waits for the answer to an operation on a file:
     /// [`FileUser::op`](crate::file::FileUser::op).
@@ -50,9 +50,11 @@ impl Want {
 pub enum Close {
     /// Both directions are in use.
     Open,
-    /// No more output will come: call `shutdown(SHUT_WR)` once the rendered output is sent.
+    /// No more output will come: call `shutdown(SHUT_WR)` once the rendered output is sent. Of a transfer: the
+    /// file is complete and valid, and only the last answer is repeated.
     WriteHalf,
-    /// The session is over. After `Ok`, send the rest and close; after a fault, close at once.
+    /// The session is over. After `Ok`, send the rest and close; after a fault, close at once. A
+    /// transfer may have one more datagram for the peer.
     Done(Result<(), Fault>),
 }
 

@@ -1,7 +1,7 @@
 //! The words of requests and OACKs: texts that end with NUL.
 
-use crate::bytes::{put, until_nul};
-use crate::decimal;
+use crate::bytes::until_nul;
+use crate::text::Text;
 
 /// The options of a request or an OACK: pairs of words, read one by one.
 ///
@@ -30,44 +30,44 @@ impl<'d> Options<'d> {
 
 /// Writes words into lent bytes.
 #[derive(Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Writer<'b> {
-    to: &'b mut [u8],
-    len: usize,
-    /// Something did not fit.
-    is_cut: bool,
+    room: usize,
+    text: Text<'b>,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Writer<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Writer {{ room: {=usize}, len: {=usize} }}", self.room, self.text.len());
+    }
 }
 
 impl<'b> Writer<'b> {
     /// Begins with the opcode.
     pub fn new(opcode: u16, to: &'b mut [u8]) -> Self {
-        let mut writer = Self { to, len: 0, is_cut: false };
-        writer.put(&opcode.to_be_bytes());
-        writer
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        let len = put(self.to, self.len, bytes);
-        self.is_cut |= len < self.len.saturating_add(bytes.len());
-        self.len = len;
+        let room = to.len();
+        let mut text = Text::new(to, 0);
+        text.put(&opcode.to_be_bytes());
+        Self { room, text }
     }
 
     /// A word and its NUL.
     pub fn word(&mut self, word: &[u8]) {
-        self.put(word);
-        self.put(&[0]);
+        self.text.put(word);
+        self.text.put(&[0]);
     }
 
-    /// An option whose value is a number, if there is one.
+    /// An option with a number for a value, if there is one.
     pub fn number(&mut self, name: &[u8], number: Option<u64>) {
         if let Some(number) = number {
             self.word(name);
-            self.word(decimal::render(number, &mut [0; decimal::DIGITS_MAX]));
+            self.text.number(number, 0);
+            self.word(b"");
         }
     }
 
-    /// How many bytes were written, if all fitted.
+    /// How many bytes were written, if all of them fit.
     pub fn finish(self) -> Option<usize> {
-        (!self.is_cut).then_some(self.len)
+        Some(self.text.len()).filter(|&len| len <= self.room)
     }
 }

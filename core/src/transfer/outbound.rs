@@ -1,0 +1,228 @@
+//! A file on its way out: a window of blocks, sent again from the last acknowledged one (go-back-N).
+//!
+//! ```text
+//!   acknowledged │ sent in this round │ owed       │
+//!   ─────────────┼────────────────────┼────────────┤
+//!               base               + next       + window
+//! ```
+//!
+//! Block numbers here count from the first block of the transfer and wrap at 2^32; on the wire they are cut to
+//! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
+
+use super::run::Engine;
+use super::timer::{Expired, Timer};
+use crate::fault::Fault;
+use crate::time::Instant;
+use crate::want::Want;
+
+/// The sender of both protocols. With a window of one block it is stop-and-wait.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Outbound {
+    timer: Timer,
+    /// The bits of a number that travel.
+    mask: u32,
+    /// The number of the first block that is not acknowledged, and its first byte.
+    base: u32,
+    at: u64,
+    /// The block that begins here is the last one; the first that begins behind it does not exist.
+    end: u64,
+    /// Bytes of a block.
+    block: u32,
+    window: u16,
+    /// Blocks from `base` on that have left in this round, and that have ever left. Invariant:
+    /// `next <= high <= window`.
+    next: u16,
+    high: u16,
+    /// From which block on, counted from `base`, those of this round left for the first time, and when: the
+    /// acknowledgement of one of them is a measurement (Karn's rule).
+    timed: Option<(u16, Instant)>,
+    /// When the first block of this round left.
+    left_at: Instant,
+    /// An acknowledgement without progress has begun a round from this base.
+    is_rewound: bool,
+    /// Block `base` is number 0: what begins the transfer (an OACK, a request) and not part of the file.
+    greets: bool,
+}
+
+/// What the file looks like to its sender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    /// Its first byte that is sent.
+    pub(super) at: u64,
+    /// The last block begins here or, if it is a short one, less than a block before.
+    pub(super) end: u64,
+    /// Bytes of a block.
+    pub(super) block: u16,
+    /// Blocks that may be on their way at once.
+    pub(super) window: u16,
+}
+
+/// A datagram that is owed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Owed {
+    /// What begins the transfer.
+    Greeting,
+    /// The block of this number, from this byte of the file on.
+    Block { number: u32, at: u64 },
+}
+
+/// What came of an acknowledgement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Acked {
+    /// Nothing new.
+    Nothing,
+    /// Blocks were acknowledged.
+    Some,
+    /// All blocks are acknowledged.
+    All,
+}
+
+/// More than this could not be told from numbers that have wrapped.
+pub(super) const WINDOW_MAX: u16 = 0x7fff;
+
+impl Outbound {
+    /// Begins with block 1, or with what begins the transfer as block 0.
+    pub(super) fn new(timer: Timer, mask: u32, cut: Cut, greets: bool) -> Self {
+        Self {
+            timer,
+            mask,
+            base: u32::from(!greets),
+            at: cut.at,
+            end: cut.end,
+            block: cut.block.into(),
+            window: cut.window,
+            next: 0,
+            high: 0,
+            timed: None,
+            left_at: Instant::ZERO,
+            is_rewound: false,
+            greets,
+        }
+    }
+
+    /// What begins the transfer has its answer: the sizes that were agreed.
+    pub(super) fn agree(&mut self, block: u16, window: u16) {
+        (self.block, self.window) = (block.into(), window);
+    }
+
+    /// Whether what begins the transfer has no answer yet.
+    pub(super) const fn greets(&self) -> bool {
+        self.greets
+    }
+
+    pub(super) const fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    /// The `nth` datagram that is owed.
+    pub(super) fn owed(&self, nth: usize) -> Option<Owed> {
+        let nth = u16::try_from(nth).ok()?.checked_add(self.next)?;
+        // One datagram to an address that has not answered.
+        let window = if self.greets || !self.timer.is_answered() { 1 } else { self.window };
+        if nth >= window || !self.timer.may_send() {
+            return None;
+        }
+        if self.greets {
+            return Some(Owed::Greeting);
+        }
+        let at = self.at.wrapping_add(self.bytes(nth));
+        let number = self.base.wrapping_add(nth.into()) & self.mask;
+        (nth == 0 || at <= self.end).then_some(Owed::Block { number, at })
+    }
+
+    /// Bytes of so many blocks: less than 2^31, as 2^15 blocks of 2^16 bytes are.
+    fn bytes(&self, blocks: u16) -> u64 {
+        u32::from(blocks).wrapping_mul(self.block).into()
+    }
+
+    /// Begins a round: everything from the first block that is not acknowledged on is owed again.
+    fn rewind(&mut self) {
+        self.next = 0;
+        self.timed = None;
+    }
+
+    /// The peer asks for the first datagram again.
+    pub(super) fn repeat(&mut self) {
+        self.timer.asked_again();
+        self.rewind();
+    }
+
+    /// The block of this number, and all before it, came.
+    pub(super) fn acknowledged(&mut self, now: Instant, number: u32) -> Acked {
+        let count = number.wrapping_sub(self.base).wrapping_add(1) & self.mask;
+        match u16::try_from(count) {
+            Ok(0) => self.repeated(now),
+            Ok(count) if count <= self.high => return self.progress(now, count),
+            // Old, or of a block that never left.
+            _ => {}
+        }
+        Acked::Nothing
+    }
+
+    /// The acknowledgement before the next one came again. In stop-and-wait that means nothing: to send again for
+    /// it is to send each block twice from then on (RFC 1123, 4.2.3.1). In a window it says that a block was
+    /// lost, if it is not a copy of the first one, which would have come sooner; and once it was believed, it is
+    /// believed again when the timer would be due that was never doubled.
+    fn repeated(&mut self, now: Instant) {
+        let us = if self.is_rewound {
+            self.timer.measured_rto_us()
+        } else {
+            // The round trip of this window may be a quick one.
+            self.timer.srtt_us().map_or(self.timer.copies_until_us(), |us| us - (us >> 2))
+        };
+        if self.window > 1 && self.next > 0 && now.since(self.left_at) >= us {
+            self.is_rewound = true;
+            self.rewind();
+        }
+    }
+
+    fn progress(&mut self, now: Instant, count: u16) -> Acked {
+        if let Some((first, at)) = self.timed
+            && count > first
+        {
+            self.timer.measured(now.since(at));
+        }
+        let blocks = if self.greets { count.saturating_sub(1) } else { count };
+        self.at = self.at.wrapping_add(self.bytes(blocks));
+        self.base = self.base.wrapping_add(count.into());
+        self.high = self.high.saturating_sub(count);
+        (self.greets, self.is_rewound) = (false, false);
+        self.rewind();
+        self.timer.moved(now);
+        if self.at > self.end && blocks > 0 { Acked::All } else { Acked::Some }
+    }
+}
+
+impl Engine for Outbound {
+    fn sent(&mut self, now: Instant, count: usize) {
+        let count = u16::try_from(count).unwrap_or(u16::MAX).min(self.window);
+        if count == 0 {
+            return;
+        }
+        if self.next == 0 {
+            self.left_at = now;
+        }
+        self.next = self.next.saturating_add(count).min(self.window);
+        if self.next > self.high {
+            self.timed.get_or_insert((self.high, now));
+            self.high = self.next;
+        }
+        self.timer.sent(now, count);
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
+        match self.timer.tick(now) {
+            Expired::No => None,
+            Expired::Again => {
+                self.rewind();
+                None
+            }
+            Expired::Over(fault) => Some(Err(fault)),
+        }
+    }
+
+    fn want(&self) -> Want {
+        Want { write: self.owed(0).is_some(), wake: self.timer.wake(), ..Want::READ }
+    }
+}

@@ -1,0 +1,53 @@
+//! A transfer that goes on, or is over.
+
+use super::end::End;
+use crate::fault::Fault;
+use crate::time::Instant;
+use crate::want::Want;
+
+/// What moves the blocks.
+pub(super) trait Engine {
+    fn sent(&mut self, now: Instant, count: usize);
+    /// How it ended, if it ends now.
+    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>>;
+    fn want(&self) -> Want;
+}
+
+/// An engine, or how it ended.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) enum Run<E> {
+    On(E),
+    Over(End),
+}
+
+impl<E: Engine> Run<E> {
+    /// It is over, unless it was before.
+    pub(super) fn end(&mut self, how: Result<(), Fault>) {
+        if let Self::On(_) = self {
+            *self = Self::Over(End::new(how));
+        }
+    }
+
+    pub(super) fn sent(&mut self, now: Instant, count: usize) {
+        match self {
+            Self::On(engine) => engine.sent(now, count),
+            Self::Over(end) => end.told(count),
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Instant) {
+        if let Self::On(engine) = self
+            && let Some(how) = engine.tick(now)
+        {
+            self.end(how);
+        }
+    }
+
+    pub(super) fn want(&self) -> Want {
+        match self {
+            Self::On(engine) => engine.want(),
+            Self::Over(end) => end.want(),
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The server: one request, and the file in either direction.
+
+use heapless::Vec;
+
+use super::super::end::End;
+use super::super::inbound::{Arrived, Inbound, Stored};
+use super::super::outbound::{Acked, Cut, Outbound, Owed};
+use super::super::run::{Engine, Run};
+use super::super::timer::Timer;
+use super::agreed::Agreed;
+use super::asked::Asked;
+use super::config::Config;
+use super::{NUMBERS, ended, render_ack, render_data, render_word};
+use crate::crc::Crc32;
+use crate::fault::{Fault, Peer};
+use crate::file::{Answer, Digest, DigestKind, Extent, FileUser, Op, Refusal};
+use crate::time::Instant;
+use crate::transfer::{Heard, Timing, Transfer, Tx};
+use crate::want::Want;
+use crate::wire::tftp::{BLOCK_DEFAULT, DATA_AT, Mode, Opcode, Packet, Request};
+
+/// The longest name that a server takes, in bytes, if it has memory for it.
+pub const NAME_MAX: usize = 255;
+
+/// Serves one request. `N` is the memory for the name in bytes, [`NAME_MAX`] at most; a longer name is refused.
+#[derive(Clone, Debug)]
+pub struct TftpServer<const N: usize = NAME_MAX> {
+    config: Config,
+    name: Vec<u8, N>,
+    mode: Mode,
+    asked: Asked,
+    agreed: Agreed,
+    /// Tells the request from another one.
+    request: u32,
+    /// Of the file.
+    size: u64,
+    run: Run<Serving>,
+}
+
+#[cfg(feature = "defmt")]
+impl<const N: usize> defmt::Format for TftpServer<N> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "TftpServer {{ name: {=[u8]:a}, run: {} }}", self.name(), self.run);
+    }
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+enum Serving {
+    /// Waits for the request.
+    Free,
+    /// The shell opens the file.
+    Opening,
+    /// The shell digests the file, from this byte on.
+    Digesting { kind: DigestKind, at: u64 },
+    /// The file leaves.
+    Sending(Outbound),
+    /// The file comes.
+    Receiving(Inbound),
+}
+
+impl Engine for Serving {
+    fn sent(&mut self, now: Instant, count: usize) {
+        match self {
+            Self::Sending(outbound) => outbound.sent(now, count),
+            Self::Receiving(inbound) => inbound.sent(now, count),
+            Self::Free | Self::Opening | Self::Digesting { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
+        match self {
+            Self::Sending(outbound) => outbound.tick(now),
+            Self::Receiving(inbound) => inbound.tick(now),
+            Self::Free | Self::Opening | Self::Digesting { .. } => None,
+        }
+    }
+
+    fn want(&self) -> Want {
+        match self {
+            Self::Free => Want::READ,
+            Self::Opening | Self::Digesting { .. } => Want::FILE,
+            Self::Sending(outbound) => outbound.want(),
+            Self::Receiving(inbound) => inbound.want(),
+        }
+    }
+}
+
+impl<const N: usize> TftpServer<N> {
+    /// Waits for a request.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            name: Vec::new(),
+            mode: Mode::Octet,
+            asked: Asked::default(),
+            agreed: Agreed::default(),
+            request: 0,
+            size: 0,
+            run: Run::On(Serving::Free),
+        }
+    }
+
+    /// The name that was asked for, without the `/` at its front: it is relative to the root. Empty before the
+    /// request came.
+    pub fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// Whether a file was offered, and not asked for.
+    pub const fn is_write(&self) -> bool {
+        matches!(self.run, Run::On(Serving::Receiving(_)))
+    }
+
+    fn refuse(&mut self, why: Refusal) -> Heard {
+        self.run = Run::Over(End::refused(why));
+        Heard::Taken
+    }
+
+    /// The first datagram.
+    fn begin(&mut self, datagram: &[u8]) -> Heard {
+        let (is_request, packet) = (
+            matches!(Opcode::of(datagram), Some(Opcode::Read | Opcode::Write)),
+            Packet::parse(datagram),
+        );
+        let request = match packet {
+            Ok(Packet::Request(request)) => request,
+            // A stray packet of a transfer that is over draws nothing.
+            Ok(_) => {
+                self.run = Run::Over(End::silent(Peer::Malformed.into()));
+                return Heard::Ignored;
+            }
+            Err(why) => {
+                let fault = why.into();
+                self.run =
+                    Run::Over(if is_request { End::new(Err(fault)) } else { End::silent(fault) });
+                return Heard::Malformed(why);
+            }
+        };
+        self.request = digest_of(datagram);
+        self.mode = request.mode;
+        self.asked = Asked::parse(request.options);
+        self.accept(request)
+    }
+
+    fn accept(&mut self, request: Request<'_>) -> Heard {
+        let mut name = request.name;
+        // A leading `/` is the root.
+        while let [b'/', rest @ ..] = name {
+            name = rest;
+        }
+        if name.is_empty() {
+            return self.refuse(Refusal::BadName);
+        }
+        match Vec::from_slice(name) {
+            Ok(name) => self.name = name,
+            Err(_) => return self.refuse(Refusal::TooLong),
+        }
+        if !request.is_write {
+            self.run = Run::On(Serving::Opening);
+            return Heard::Taken;
+        }
+        if !self.config.writes {
+            return self.refuse(Refusal::ReadOnly);
+        }
+        self.agreed = Agreed::with_writer(&self.asked, &self.config);
+        let timing = self.timing();
+        let mut inbound = Inbound::new(Timer::to_client(&timing), timing.linger_us, NUMBERS);
+        // What is said of text is seldom its size as it travels.
+        let size = self.agreed.size.filter(|_| self.mode == Mode::Octet);
+        inbound.agree(self.window(), 0, size);
+        inbound.create();
+        self.run = Run::On(Serving::Receiving(inbound));
+        Heard::Taken
+    }
+
+    fn timing(&self) -> Timing {
+        let mut timing = self.config.timing;
+        if let Some(us) = self.agreed.timeout_us {
+            timing.rto.initial_us = us.clamp(timing.rto.min_us, timing.rto.max_us);
+        }
+        timing
+    }
+
+    fn block(&self) -> u16 {
+        self.agreed.block.unwrap_or(BLOCK_DEFAULT)
+    }
+
+    fn window(&self) -> u16 {
+        self.agreed.window.unwrap_or(1)
+    }
+
+    /// The file is open: what is done of what was asked, as far as that is known by now.
+    fn opened(&mut self, size: u64) {
+        self.size = size;
+        self.agreed = Agreed::with_reader(&self.asked, &self.config, size);
+        match self.asked.digest {
+            Some((kind, _))
+                if self.config.digests.contains(kind) && size <= self.config.digest_max =>
+            {
+                self.run = Run::On(Serving::Digesting { kind, at: 0 });
+            }
+            _ => self.send(None),
+        }
+    }
+
+    fn send(&mut self, digest: Option<Digest>) {
+        self.agreed.digest = digest;
+        let at = self.agreed.seek.unwrap_or(0);
+        let cut = Cut { at, end: self.end(), block: self.block(), window: self.window() };
+        let timer = Timer::to_client(&self.timing());
+        let outbound = Outbound::new(timer, NUMBERS, cut, !self.agreed.is_empty());
+        self.run = Run::On(Serving::Sending(outbound));
+    }
+
+    /// Behind the last byte that is sent.
+    fn end(&self) -> u64 {
+        match self.agreed.length {
+            Some(length) => self.agreed.seek.unwrap_or(0).saturating_add(length).min(self.size),
+            None => self.size,
+        }
+    }
+
+    /// A request while one is served.
+    fn again(&mut self, datagram: &[u8]) -> Heard {
+        let Run::On(serving) = &mut self.run else { return Heard::Ignored };
+        let timer = match serving {
+            Serving::Sending(outbound) => *outbound.timer(),
+            Serving::Receiving(inbound) => *inbound.timer(),
+            Serving::Free | Serving::Opening | Serving::Digesting { .. } => return Heard::Ignored,
+        };
+        let is_same = self.request == digest_of(datagram);
+        if is_same && !timer.is_answered() {
+            // The answer was lost, or is late.
+            match serving {
+                Serving::Sending(outbound) => outbound.repeat(),
+                Serving::Receiving(inbound) => inbound.repeat(),
+                Serving::Free | Serving::Opening | Serving::Digesting { .. } => {}
+            }
+            Heard::Taken
+        } else if is_same && !timer.has_expired() {
+            // A copy that the network kept back.
+            Heard::Ignored
+        } else {
+            self.run = Run::Over(End::silent(Peer::Aborted.into()));
+            Heard::Replaced
+        }
+    }
+
+    fn acknowledged(&mut self, now: Instant, number: u16) -> Heard {
+        let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
+        match outbound.acknowledged(now, number.into()) {
+            Acked::Nothing => Heard::Ignored,
+            Acked::Some => Heard::Taken,
+            Acked::All => {
+                self.run.end(Ok(()));
+                Heard::Taken
+            }
+        }
+    }
+
+    fn data(&mut self, now: Instant, number: u16, bytes: &[u8]) -> Heard {
+        let block = self.block();
+        let Run::On(Serving::Receiving(inbound)) = &mut self.run else { return Heard::Ignored };
+        let fault = if bytes.len() > block.into() {
+            let claimed = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            Peer::TooLong { claimed, max: block.into() }.into()
+        } else {
+            match inbound.block(now, number.into(), bytes.len(), bytes.len() < block.into()) {
+                Arrived::Next if bytes.is_empty() => return Heard::Taken,
+                Arrived::Next => return Heard::Store { at: DATA_AT },
+                Arrived::Nothing => return Heard::Ignored,
+                Arrived::Fault(fault) => fault,
+            }
+        };
+        self.run.end(Err(fault));
+        Heard::Taken
+    }
+
+    /// The peer ended it. Before it took a block that is how a size is looked up.
+    fn peer_ended(&mut self) {
+        let is_probe =
+            matches!(&self.run, Run::On(Serving::Sending(outbound)) if outbound.greets());
+        self.run.end(Err(if is_probe { Peer::Declined } else { Peer::Aborted }.into()));
+    }
+}
+
+/// Tells one request from another.
+fn digest_of(request: &[u8]) -> u32 {
+    let mut crc = Crc32::new();
+    crc.update(request);
+    crc.finish()
+}
+
+impl<const N: usize> Transfer for TftpServer<N> {
+    fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
+        match &self.run {
+            Run::Over(_) => return Heard::Ignored,
+            Run::On(Serving::Free) => return self.begin(datagram),
+            Run::On(_) => {}
+        }
+        match Packet::parse(datagram) {
+            Ok(Packet::Ack { block }) => self.acknowledged(now, block),
+            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes),
+            Ok(Packet::Request(_)) => self.again(datagram),
+            Ok(Packet::Error { code, text }) => {
+                self.peer_ended();
+                ended(datagram, code, text)
+            }
+            Ok(Packet::OptionAck(_)) => Heard::Ignored,
+            Err(why) => Heard::Malformed(why),
+        }
+    }
+
+    fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
+        match &self.run {
+            Run::On(Serving::Sending(outbound)) => match outbound.owed(nth)? {
+                Owed::Greeting => self.agreed.render(head).map(Tx::head),
+                Owed::Block { number, at } => {
+                    let len = self.end().saturating_sub(at).min(self.block().into());
+                    render_data(number, Extent { offset: at, len }, head)
+                }
+            },
+            Run::On(Serving::Receiving(inbound)) => {
+                let number = inbound.owed(nth)?;
+                if inbound.greets() && !self.agreed.is_empty() {
+                    return self.agreed.render(head).map(Tx::head);
+                }
+                render_ack(number, head)
+            }
+            Run::On(Serving::Free | Serving::Opening | Serving::Digesting { .. }) => None,
+            Run::Over(end) => end.word().filter(|_| nth == 0).map(|word| render_word(word, head)),
+        }
+    }
+
+    fn sent(&mut self, now: Instant, count: usize) {
+        self.run.sent(now, count);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.run.tick(now);
+    }
+
+    fn want(&self) -> Want {
+        self.run.want()
+    }
+
+    fn abort(&mut self, why: Fault) {
+        self.run.end(Err(why));
+    }
+
+    fn storage(&mut self) -> Option<&mut dyn FileUser> {
+        Some(self)
+    }
+}
+
+impl<const N: usize> FileUser for TftpServer<N> {
+    fn op(&self) -> Option<Op<'_>> {
+        match &self.run {
+            Run::On(Serving::Opening) => Some(Op::Open(&self.name)),
+            Run::On(Serving::Digesting { kind, at }) if *at < self.size => Some(Op::Digest {
+                kind: *kind,
+                extent: Extent { offset: *at, len: self.size.saturating_sub(*at) },
+            }),
+            Run::On(Serving::Digesting { kind, .. }) => Some(Op::FinishDigest(*kind)),
+            Run::On(Serving::Receiving(inbound)) => {
+                inbound.op(&self.name, self.agreed.digest.as_ref())
+            }
+            Run::On(Serving::Free | Serving::Sending(_)) | Run::Over(_) => None,
+        }
+    }
+
+    fn answer(&mut self, now: Instant, answer: Answer) {
+        let size = self.size;
+        let Run::On(serving) = &mut self.run else { return };
+        match (serving, answer) {
+            (Serving::Opening, Answer::Opened(size)) => self.opened(size),
+            (Serving::Opening, Answer::Refused(why)) => {
+                let _ = self.refuse(why);
+            }
+            (Serving::Opening, Answer::Failed(_)) => {
+                let _ = self.refuse(Refusal::Failed);
+            }
+            (Serving::Digesting { at, .. }, Answer::Digested(n)) if n > 0 => {
+                *at = at.saturating_add(n).min(size);
+            }
+            (Serving::Digesting { .. }, Answer::Digest(digest)) => self.send(Some(digest)),
+            (Serving::Digesting { .. }, Answer::Failed(fault)) => self.run.end(Err(fault)),
+            (Serving::Receiving(inbound), answer) => match inbound.answer(now, answer) {
+                Stored::Taken => {}
+                Stored::Refused(why) => {
+                    let _ = self.refuse(why);
+                }
+                Stored::Fault(fault) => self.run.end(Err(fault)),
+            },
+            _ => {}
+        }
+    }
+
+    fn text(&self) -> bool {
+        self.mode == Mode::Netascii
+    }
+}

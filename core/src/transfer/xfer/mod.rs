@@ -1,0 +1,29 @@
+//! `xfer`: stop-and-wait, a block of 1024 bytes at a time, both ends.
+//!
+//! ```text
+//!   client  PATH ───────────▶         ACK 1 ───▶        ACK 2 ───▶
+//!   server         ◀── DATA 1                ◀── EOT 2
+//! ```
+
+mod client;
+mod server;
+
+pub use client::XferClient;
+pub use server::XferServer;
+
+use super::end::Word;
+use super::{Heard, Tx};
+use crate::wire::xfer::Packet;
+
+/// An ERROR.
+fn render_word(word: Word, head: &mut [u8]) -> Option<Tx> {
+    let packet = Packet::Error { code: word.code as u32, text: word.text.as_bytes() };
+    packet.render(head).map(Tx::head)
+}
+
+/// An ERROR that came: where its text is.
+fn ended(datagram: &[u8], code: u32, text: &[u8]) -> Heard {
+    // Behind the kind and the code.
+    debug_assert!(datagram.len() >= 8 + text.len(), "the text is part of the datagram");
+    Heard::Ended { code, at: 8, len: text.len() }
+}

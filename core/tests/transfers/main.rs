@@ -1,0 +1,5 @@
+//! Transfers in virtual time, as a user of the crate runs them: thousands of seeded runs, and every order of
+//! events of small ones.
+
+mod grid;
+mod world;
