@@ -37,7 +37,8 @@
 //! - [`pump`]: runs any session on a device, and says what it needs next.
 //! - [`driver`]: pumps on ports of `embedded-io` and `embedded-io-async`.
 //! - [`pool`]: every decision about a pool of workers, without processes or threads.
-//! - [`laws`]: a harness that checks any `Session`, also one of your own, against the convention.
+//! - [`laws`]: a harness that checks any `Session`, `Responder` or `Transfer`, also one of your own, against
+//!   the convention.
 //!
 //! # Features
 //!

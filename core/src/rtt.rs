@@ -189,6 +189,13 @@ mod tests {
         rtt.measured(2_000_000);
         assert_eq!(rtt.rto_us(), 2_000_000 + 3_000_000);
         assert_eq!(rtt.srtt_us(), Some(2_000_000));
+        rtt.back_off();
+        rtt.forget_back_off();
+        assert_eq!(rtt.rto_us(), 2_000_000 + 3_000_000);
+        let mut unmeasured = Rtt::new(&Bounds::RFC_6298);
+        unmeasured.back_off();
+        unmeasured.forget_back_off();
+        assert_eq!(unmeasured.rto_us(), 2_000_000);
     }
 
     #[test]

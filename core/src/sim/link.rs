@@ -47,6 +47,8 @@ pub struct Link<const SLOTS: usize, const MTU: usize> {
     random: Random,
     on_its_way: Vec<Slot<MTU>, SLOTS>,
     busy_until: Instant,
+    /// The datagrams behind so many are lost.
+    cut_after: Option<u32>,
     sent: u32,
     lost: u32,
 }
@@ -82,6 +84,7 @@ impl<const SLOTS: usize, const MTU: usize> Link<SLOTS, MTU> {
             random: Random::new(seed),
             on_its_way: Vec::new(),
             busy_until: Instant::ZERO,
+            cut_after: None,
             sent: 0,
             lost: 0,
         }
@@ -102,13 +105,19 @@ impl<const SLOTS: usize, const MTU: usize> Link<SLOTS, MTU> {
         self.path = path;
     }
 
+    /// After so many datagrams it is cut: those that follow are lost.
+    pub const fn cut_after(&mut self, datagrams: u32) {
+        self.cut_after = Some(datagrams);
+    }
+
     /// A datagram leaves. One that is longer than `MTU` is lost.
     pub fn send(&mut self, now: Instant, datagram: &[u8]) {
         self.sent = self.sent.wrapping_add(1);
         let us = (datagram.len() as u64 * 1_000_000).checked_div(self.path.bytes_per_second.into());
         self.busy_until = self.busy_until.max(now).after(us.unwrap_or(0));
         let copies = if self.random.chance(self.path.duplicate) { 2 } else { 1 };
-        let is_lost = self.random.chance(self.path.loss) || datagram.len() > MTU;
+        let is_cut = self.cut_after.is_some_and(|datagrams| self.sent > datagrams);
+        let is_lost = self.random.chance(self.path.loss) || is_cut || datagram.len() > MTU;
         for _ in 0..copies {
             let is_late = self.random.chance(self.path.reorder);
             let late_us = if is_late { self.path.reorder_us } else { 0 };

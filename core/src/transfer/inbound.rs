@@ -134,7 +134,7 @@ impl Inbound {
         self.timer.moved(now);
     }
 
-    /// Whether no block came yet.
+    /// Whether nothing was kept yet.
     pub(super) const fn greets(&self) -> bool {
         self.greets
     }
@@ -175,6 +175,7 @@ impl Inbound {
             if ahead == 0 || ahead > self.mask >> 1 {
                 self.behind(now);
             } else if ahead <= self.window.into() {
+                self.timer.heard();
                 self.missing(now);
             }
             return Arrived::Nothing;

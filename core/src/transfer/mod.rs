@@ -131,3 +131,6 @@ pub enum Heard {
     /// of another one.
     Replaced,
 }
+
+#[cfg(test)]
+mod tests;

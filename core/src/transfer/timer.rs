@@ -9,7 +9,7 @@ use crate::time::{Instant, Wake};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Timing {
     /// When a datagram without an answer is sent again: from what was measured, between these bounds.
-    pub rto: Bounds,
+    pub rto: &'static Bounds,
     /// It gives up when nothing moved for so many microseconds. The number of lost datagrams does not matter.
     pub give_up_us: u32,
     /// The end that received a file goes on answering for so many microseconds at least, and at least four
@@ -17,20 +17,19 @@ pub struct Timing {
     pub linger_us: u32,
 }
 
+/// Those of a client.
+const BOUNDS: Bounds = Bounds { initial_us: 1_000_000, min_us: 10_000, max_us: 8_000_000 };
+
 impl Timing {
     /// For clients: 10 ms to 8 s between datagrams, 30 s without progress, and no more lingering than four
     /// timeouts.
-    pub const CLIENT: Self = Self {
-        rto: Bounds { initial_us: 1_000_000, min_us: 10_000, max_us: 8_000_000 },
-        give_up_us: 30_000_000,
-        linger_us: 0,
-    };
+    pub const CLIENT: Self = Self { rto: &BOUNDS, give_up_us: 30_000_000, linger_us: 0 };
 
     /// For servers. Before anything was measured they wait 300 ms: what is sent again then is one datagram. After
     /// the end of a file that it received a server answers for 10 s, as clients with timers of 5 and 6 s are
     /// common.
     pub const SERVER: Self = Self {
-        rto: Bounds { initial_us: 300_000, ..Self::CLIENT.rto },
+        rto: &Bounds { initial_us: 300_000, ..BOUNDS },
         linger_us: 10_000_000,
         ..Self::CLIENT
     };
@@ -49,7 +48,7 @@ const UNMEASURED_MAX: u8 = 3;
 /// sent in vain.
 const UNMEASURED_US: u64 = 100_000;
 
-/// A copy is no later than this.
+/// A datagram, or a copy of it, is no later than this.
 const COPIES_MAX_US: u64 = 1_000_000;
 
 /// How long such an address is waited for.
@@ -59,7 +58,7 @@ const UNANSWERED_US: u32 = 8_000_000;
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Timer {
-    rtt: Rtt,
+    rtt: Rtt<'static>,
     give_up_us: u32,
     /// Datagrams that the address may still get before it has answered. `None` once it has, and for one that
     /// was chosen by this end.
@@ -107,6 +106,12 @@ impl Timer {
         Self { credit: Some(UNANSWERED_MAX), ..Self::to_server(timing) }
     }
 
+    /// The peer has named the timeout before the first measurement.
+    pub(super) fn starting_at(mut self, timing: &Timing, us: u32) -> Self {
+        self.rtt = Rtt::starting_at(timing.rto, us);
+        self
+    }
+
     /// Whether the peer has shown that it gets what is sent to it.
     pub(super) const fn is_answered(&self) -> bool {
         self.credit.is_none()
@@ -117,9 +122,9 @@ impl Timer {
         !matches!(self.credit, Some(0))
     }
 
-    /// Whether something was sent again since something moved.
-    pub(super) const fn has_expired(&self) -> bool {
-        self.expired
+    /// Whether the peer has stopped: what was sent again has no answer, for longer than a datagram is late.
+    pub(super) fn is_stuck(&self, now: Instant) -> bool {
+        self.expired && now.since(self.moved_at()) >= COPIES_MAX_US
     }
 
     /// The request came again: it may be answered again.
@@ -143,6 +148,11 @@ impl Timer {
     /// From now on the other end is to be the first to send again.
     pub(super) const fn is_second(&mut self) {
         self.is_second = true;
+    }
+
+    /// The peer gets what is sent to it, though nothing moved.
+    pub(super) const fn heard(&mut self) {
+        self.credit = None;
     }
 
     /// The peer answered something new, and more is expected of it.
@@ -173,7 +183,7 @@ impl Timer {
 
     /// A datagram that left once had its answer after so many microseconds.
     pub(super) fn measured(&mut self, us: u64) {
-        self.rtt.measured(us);
+        self.rtt.measured(u32::try_from(us).unwrap_or(u32::MAX));
         self.unmeasured = 0;
     }
 

@@ -55,3 +55,6 @@ fn ended(datagram: &[u8], code: u16, text: &[u8]) -> Heard {
     debug_assert!(datagram.len() >= 4 + text.len(), "the text is part of the datagram");
     Heard::Ended { code: code.into(), at: 4, len: text.len() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,9 @@ impl Transfer for TftpPut<'_> {
                 self.run.end(Err(fault.into()));
                 ended(datagram, code, text)
             }
-            Ok(Packet::Request(_) | Packet::Data { .. } | Packet::OptionAck(_)) => Heard::Ignored,
+            // The server acknowledges nothing again.
+            Ok(Packet::OptionAck(_)) => self.acknowledged(now, 0, Accepted::PLAIN),
+            Ok(Packet::Request(_) | Packet::Data { .. }) => Heard::Ignored,
             Err(why) => Heard::Malformed(why),
         }
     }

@@ -15,7 +15,7 @@ use crate::crc::Crc32;
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Extent, FileUser, Op, Refusal};
 use crate::time::Instant;
-use crate::transfer::{Heard, Timing, Transfer, Tx};
+use crate::transfer::{Heard, Transfer, Tx};
 use crate::want::Want;
 use crate::wire::tftp::{BLOCK_DEFAULT, DATA_AT, Mode, Opcode, Packet, Request};
 
@@ -165,8 +165,8 @@ impl<const N: usize> TftpServer<N> {
             return self.refuse(Refusal::ReadOnly);
         }
         self.agreed = Agreed::with_writer(&self.asked, &self.config);
-        let timing = self.timing();
-        let mut inbound = Inbound::new(Timer::to_client(&timing), timing.linger_us, NUMBERS);
+        let linger_us = self.config.timing.linger_us;
+        let mut inbound = Inbound::new(self.timer(), linger_us, NUMBERS);
         // What is said of text is seldom its size as it travels.
         let size = self.agreed.size.filter(|_| self.mode == Mode::Octet);
         inbound.agree(self.window(), 0, size);
@@ -175,12 +175,13 @@ impl<const N: usize> TftpServer<N> {
         Heard::Taken
     }
 
-    fn timing(&self) -> Timing {
-        let mut timing = self.config.timing;
-        if let Some(us) = self.agreed.timeout_us {
-            timing.rto.initial_us = us.clamp(timing.rto.min_us, timing.rto.max_us);
+    fn timer(&self) -> Timer {
+        let timing = &self.config.timing;
+        let timer = Timer::to_client(timing);
+        match self.agreed.timeout_us {
+            Some(us) => timer.starting_at(timing, us),
+            None => timer,
         }
-        timing
     }
 
     fn block(&self) -> u16 {
@@ -209,8 +210,7 @@ impl<const N: usize> TftpServer<N> {
         self.agreed.digest = digest;
         let at = self.agreed.seek.unwrap_or(0);
         let cut = Cut { at, end: self.end(), block: self.block(), window: self.window() };
-        let timer = Timer::to_client(&self.timing());
-        let outbound = Outbound::new(timer, NUMBERS, cut, !self.agreed.is_empty());
+        let outbound = Outbound::new(self.timer(), NUMBERS, cut, !self.agreed.is_empty());
         self.run = Run::On(Serving::Sending(outbound));
     }
 
@@ -223,7 +223,7 @@ impl<const N: usize> TftpServer<N> {
     }
 
     /// A request while one is served.
-    fn again(&mut self, datagram: &[u8]) -> Heard {
+    fn again(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         let Run::On(serving) = &mut self.run else { return Heard::Ignored };
         let timer = match serving {
             Serving::Sending(outbound) => *outbound.timer(),
@@ -239,7 +239,7 @@ impl<const N: usize> TftpServer<N> {
                 Serving::Free | Serving::Opening | Serving::Digesting { .. } => {}
             }
             Heard::Taken
-        } else if is_same && !timer.has_expired() {
+        } else if is_same && !timer.is_stuck(now) {
             // A copy that the network kept back.
             Heard::Ignored
         } else {
@@ -303,7 +303,7 @@ impl<const N: usize> Transfer for TftpServer<N> {
         match Packet::parse(datagram) {
             Ok(Packet::Ack { block }) => self.acknowledged(now, block),
             Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes),
-            Ok(Packet::Request(_)) => self.again(datagram),
+            Ok(Packet::Request(_)) => self.again(now, datagram),
             Ok(Packet::Error { code, text }) => {
                 self.peer_ended();
                 ended(datagram, code, text)
@@ -324,7 +324,9 @@ impl<const N: usize> Transfer for TftpServer<N> {
             },
             Run::On(Serving::Receiving(inbound)) => {
                 let number = inbound.owed(nth)?;
-                if inbound.greets() && !self.agreed.is_empty() {
+                // With any block the client has shown that it has the OACK.
+                let has_oack = inbound.timer().is_answered();
+                if inbound.greets() && !has_oack && !self.agreed.is_empty() {
                     return self.agreed.render(head).map(Tx::head);
                 }
                 render_ack(number, head)

@@ -106,14 +106,14 @@ impl<const N: usize> XferServer<N> {
     }
 
     /// A request while one is served.
-    fn again(&mut self, path: &[u8]) -> Heard {
+    fn again(&mut self, now: Instant, path: &[u8]) -> Heard {
         let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
         let is_same = *path == *self.path;
         if is_same && !outbound.timer().is_answered() {
             // The first block was lost, or is late.
             outbound.repeat();
             Heard::Taken
-        } else if is_same && !outbound.timer().has_expired() {
+        } else if is_same && !outbound.timer().is_stuck(now) {
             // A copy that the network kept back.
             Heard::Ignored
         } else {
@@ -144,7 +144,7 @@ impl<const N: usize> Transfer for XferServer<N> {
         }
         match Packet::parse(datagram) {
             Ok(Packet::Ack { seq }) => self.acknowledged(now, seq),
-            Ok(Packet::Path(path)) => self.again(path),
+            Ok(Packet::Path(path)) => self.again(now, path),
             Ok(Packet::Error { code, text }) => {
                 self.run.end(Err(Peer::Aborted.into()));
                 ended(datagram, code, text)
