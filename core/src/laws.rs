@@ -13,6 +13,7 @@
 mod datagrams;
 mod law;
 mod store;
+mod transfers;
 mod watch;
 
 use crate::bytes::{after, fill, first};
@@ -26,6 +27,7 @@ pub use datagrams::{BrokenDatagram, DATAGRAM_MAX, DatagramLaw, responder};
 use law::Plan;
 pub use law::{Broken, Law};
 use store::{Kept, LabStorage};
+pub use transfers::{BrokenTransfer, TransferLaw, Trial, transfers};
 use watch::Watch;
 
 /// A small shell; `N` is the largest input and output of a run, in bytes.

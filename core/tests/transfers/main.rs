@@ -2,4 +2,5 @@
 //! events of small ones.
 
 mod grid;
+mod model;
 mod world;
