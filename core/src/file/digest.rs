@@ -1,7 +1,5 @@
 //! Digests: they show whether the received bytes of a file are those that were sent.
 
-use crate::bytes::{fill, first};
-
 /// The kind of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -97,16 +95,12 @@ impl<B: AsRef<[u8]>> Digest<B> {
 }
 
 impl<B: AsRef<[u8]>> Digest<B> {
-    /// Its bytes in hexadecimal, as options carry them.
-    pub(crate) fn hex<'a>(&self, to: &'a mut [u8; 64]) -> &'a [u8] {
-        let mut crc = [0; 4];
-        let bytes = self.bytes(&mut crc);
-        for (pair, byte) in to.chunks_mut(2).zip(bytes) {
-            let digits = [byte >> 4, byte & 15]
-                .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
-            fill(pair, &digits);
+    /// Its bytes in hexadecimal, as options carry them, two digits at a time.
+    pub(crate) fn hex(&self, mut put: impl FnMut(&[u8; 2])) {
+        for byte in self.bytes(&mut [0; 4]) {
+            put(&[byte >> 4, byte & 15]
+                .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
         }
-        first(to, bytes.len() << 1)
     }
 }
 

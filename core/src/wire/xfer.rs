@@ -3,7 +3,7 @@
 use zerocopy::byteorder::network_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::bytes::{put, until_nul};
+use crate::bytes::{find, put, until_nul};
 use crate::fault::Peer;
 
 /// The bytes of a path with its NUL at most.
@@ -108,25 +108,23 @@ impl<'d> Packet<'d> {
     /// Writes it, and says how many bytes that took: `None` where it does not fit, or is none that
     /// [`parse`](Self::parse) takes.
     pub fn render(&self, to: &mut [u8]) -> Option<usize> {
-        let nul: &[u8] = b"\0";
-        match *self {
+        let (kind, number, body, tail): (_, _, &[u8], &[u8]) = match *self {
+            // The path follows the kind: there is no number.
             Self::Path(path) => {
-                let is_usable = path.len() < PATH_MAX && !path.contains(&0);
-                render(to, [PATH].map(U32::new).as_bytes(), path, nul).filter(|_| is_usable)
+                let is_usable = path.len() < PATH_MAX && find(0, path).is_none();
+                return render(to, &PATH.to_be_bytes(), path, b"\0").filter(|_| is_usable);
             }
             Self::Data { seq, bytes } => {
-                let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                let len = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= BLOCK_MAX)?;
                 let head = data_head(seq, len);
-                let is_usable = (1..=BLOCK_MAX).contains(&bytes.len());
-                render(to, head.as_bytes(), bytes, &[]).filter(|_| is_usable)
+                return render(to, head.as_bytes(), bytes, &[]).filter(|_| len > 0);
             }
-            Self::Eot { seq } => render(to, [EOT, seq].map(U32::new).as_bytes(), &[], &[]),
-            Self::Ack { seq } => render(to, [ACK, seq].map(U32::new).as_bytes(), &[], &[]),
-            Self::Error { code, text } => {
-                render(to, [ERROR, code].map(U32::new).as_bytes(), text, nul)
-                    .filter(|_| !text.contains(&0))
-            }
-        }
+            Self::Eot { seq } => (EOT, seq, &[], &[]),
+            Self::Ack { seq } => (ACK, seq, &[], &[]),
+            Self::Error { text, .. } if find(0, text).is_some() => return None,
+            Self::Error { code, text } => (ERROR, code, text, b"\0"),
+        };
+        render(to, [kind, number].map(U32::new).as_bytes(), body, tail)
     }
 }
 
@@ -135,6 +133,8 @@ pub fn data_head(seq: u32, len: u32) -> [U32; 3] {
     [DATA, seq, len].map(U32::new)
 }
 
+/// Three parts, one behind the other, if they fit.
+#[inline(never)]
 fn render(to: &mut [u8], head: &[u8], body: &[u8], nul: &[u8]) -> Option<usize> {
     let at = put(to, 0, head);
     let at = put(to, at, body);

@@ -15,11 +15,13 @@ pub use flash::Flash;
 use core::convert::Infallible;
 
 use windlass_core::driver::{Engine, Linked, blocking};
-use windlass_core::file::Storage;
+use windlass_core::file::{Answer, Op, Storage};
 use windlass_core::frame::link::Link;
 use windlass_core::pump::Pump;
 use windlass_core::session::Session;
 use windlass_core::time::{Instant, Wake};
+use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
+use windlass_core::want::Close;
 
 // The size of a session on a 32-bit processor, beside the memory that is lent to it.
 #[cfg(target_pointer_width = "32")]
@@ -151,6 +153,53 @@ pub fn run_over_link<S: Session + ?Sized>(session: &mut S, storage: &mut impl St
     let mut link = Link::connect(link_rx, link_tx, 7);
     let pump = Pump::new(lend::<64>(), lend::<64>());
     drive(&mut Linked::new(pump, &mut link, lend::<64>()), session, storage);
+}
+
+/// Runs a transfer to its end: a datagram is what the port reads and writes at once.
+pub fn run_transfer<T: Transfer>(transfer: &mut T, storage: &mut impl Storage) {
+    let (buf, head) = (lend::<1536>(), lend::<HEAD_MAX>());
+    let (mut port, mut len, mut at) = (Port::new(), 0, 0);
+    loop {
+        let (time, want) = (now(), transfer.want());
+        if want.wake.is_due(time) {
+            transfer.tick(time);
+        }
+        if want.write {
+            let mut count = 0;
+            while let Some(tx) = transfer.render(time, count, head) {
+                port.write(head.get(..tx.head).unwrap_or_default());
+                let room = usize::try_from(tx.body.len).unwrap_or_default();
+                let body = buf.get_mut(..room).unwrap_or_default();
+                let op = Op::Read { extent: tx.body, digest: None };
+                let Answer::Read(_) = storage.perform(time, op, body) else { break };
+                port.write(body);
+                count += 1;
+            }
+            transfer.sent(time, count);
+        } else if let Close::Done(how) = want.close {
+            keep(how.is_ok().into());
+            return;
+        } else if want.file {
+            let Some(file) = transfer.storage() else { return };
+            let Some(op) = file.op() else { return };
+            let memory = match op {
+                Op::Store(_) => buf.get_mut(at..len).unwrap_or_default(),
+                _ => &mut [],
+            };
+            let answer = storage.perform(time, op, memory);
+            if let Answer::Kept(n) = answer {
+                at += n;
+            }
+            file.answer(time, answer);
+        } else if want.read {
+            len = port.read(buf);
+            if let Heard::Store { at: begin } =
+                transfer.handle(time, buf.get(..len).unwrap_or_default())
+            {
+                at = begin;
+            }
+        }
+    }
 }
 
 fn drive<S: Session + ?Sized>(

@@ -1,14 +1,17 @@
 //! A use of each machine. An image contains only what it calls.
 
-use windlass_core::file::{DigestKind, Storage};
+use windlass_core::file::{Digest, DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
 use windlass_core::session::files::{Options, Request};
 use windlass_core::session::{FilesClient, FilesServer, Session, TimeClient, TimeServer, Upper};
 use windlass_core::stream::{LineStep, Read, ReadLine, ReadN, Step, Write, WriteN};
 use windlass_core::time::Ticks;
+use windlass_core::transfer::Timing;
+use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
+use windlass_core::transfer::xfer::{XferClient, XferServer};
 use windlass_core::wire::Stamp;
 
-use crate::{Flash, Port, keep, lend, now, number, run, run_over_link};
+use crate::{Flash, Port, keep, lend, now, number, run, run_over_link, run_transfer};
 
 /// The transport of a session.
 pub trait Line {
@@ -186,4 +189,32 @@ pub fn ticks() {
     for _ in 0..empty() {
         keep((clock.now(number()).as_micros() & 0xffff) as usize);
     }
+}
+
+/// The `xfer` client, complete: the loop over a datagram port, a checksum.
+pub fn xfer_client() {
+    run_transfer(&mut XferClient::new(b"image", &Timing::CLIENT), &mut Flash::new());
+}
+
+/// The `xfer` server.
+pub fn xfer_server() {
+    run_transfer(&mut XferServer::<64>::new(Timing::SERVER), &mut Flash::new());
+}
+
+/// The TFTP client that reads a file, with options, windows and a checksum.
+pub fn tftp_get() {
+    let client = TftpGet::new(b"image", Offer::DEFAULT, &Timing::CLIENT);
+    run_transfer(&mut client.seek(number().into()).digest(DigestKind::Crc32), &mut Flash::new());
+}
+
+/// The TFTP client that writes a file.
+pub fn tftp_put() {
+    let client = TftpPut::new(b"image", number().into(), Offer::DEFAULT, &Timing::CLIENT);
+    run_transfer(&mut client.digest(Digest::Crc32(number())), &mut Flash::new());
+}
+
+/// The TFTP server, for both directions.
+pub fn tftp_server() {
+    let config = Config { writes: number() > 0, ..Config::DEFAULT };
+    run_transfer(&mut TftpServer::<64>::new(config), &mut Flash::new());
 }

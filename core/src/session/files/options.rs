@@ -60,7 +60,8 @@ impl Options {
         number(text, b"frame", self.frame.map(u64::from));
         if let Some(prefix) = self.prefix {
             word(text, b"prefix");
-            word(text, prefix.hex(&mut [0; 64]));
+            prefix.hex(|digits| text.put(digits));
+            word(text, b"");
         }
         if let Some(kind) = self.digest {
             word(text, b"digest");

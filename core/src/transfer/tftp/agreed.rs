@@ -71,7 +71,8 @@ impl Agreed {
         }
         if let Some(digest) = self.digest {
             writer.word(name_of(digest.kind()));
-            writer.word(digest.hex(&mut [0; 64]));
+            digest.hex(|digits| writer.put(digits));
+            writer.word(b"");
         }
         writer.finish()
     }

@@ -70,7 +70,8 @@ impl Offer {
             }
             Some((kind, Some(digest))) => {
                 writer.word(name_of(kind));
-                writer.word(digest.hex(&mut [0; 64]));
+                digest.hex(|digits| writer.put(digits));
+                writer.word(b"");
             }
             None => {}
         }

@@ -51,7 +51,12 @@ impl<'b> Writer<'b> {
         Self { room, text }
     }
 
-    /// A word and its NUL.
+    /// A part of a word.
+    pub fn put(&mut self, part: &[u8]) {
+        self.text.put(part);
+    }
+
+    /// A word, or the rest of it, and its NUL.
     pub fn word(&mut self, word: &[u8]) {
         self.text.put(word);
         self.text.put(&[0]);

@@ -332,6 +332,9 @@ fn utimeout_is_the_first_timeout() {
 
 #[test]
 fn block_numbers_go_on_at_0() {
+    if cfg!(miri) {
+        return;
+    }
     let size = 8 * 65_600;
     let file = image(size);
     let mut rig = asked(size, &rrq(b"blksize\x008\0windowsize\x0064\0"));

@@ -1,0 +1,7 @@
+//! The TFTP server.
+#![no_std]
+#![no_main]
+
+use windlass_sizes::{image, machines};
+
+image!({ machines::tftp_server() });
