@@ -13,6 +13,7 @@
 mod datagrams;
 mod law;
 mod store;
+#[cfg(feature = "transfer")]
 mod transfers;
 mod watch;
 
@@ -27,6 +28,7 @@ pub use datagrams::{BrokenDatagram, DATAGRAM_MAX, DatagramLaw, responder};
 use law::Plan;
 pub use law::{Broken, Law};
 use store::{Kept, LabStorage};
+#[cfg(feature = "transfer")]
 pub use transfers::{BrokenTransfer, TransferLaw, Trial, transfers};
 use watch::Watch;
 

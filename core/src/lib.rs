@@ -30,9 +30,9 @@
 //! - [`session`]: the [`Session`](session::Session) trait, and the services that implement it.
 //! - [`responder`]: the [`Responder`](responder::Responder) trait, and the services that answer each
 //!   datagram by itself.
-//! - [`transfer`]: the [`Transfer`](transfer::Transfer) trait, and both ends of `tftp` and `xfer`: files over
+//! - `transfer`, with that feature: the `Transfer` trait, and both ends of `tftp` and `xfer`: files over
 //!   datagrams.
-//! - [`sim`]: runs two transfers against each other in virtual time, over a network that loses, doubles,
+//! - `sim`, with that feature: runs two transfers against each other in virtual time, over a network that loses, doubles,
 //!   delays and reorders.
 //! - [`pump`]: runs any session on a device, and says what it needs next.
 //! - [`driver`]: pumps on ports of `embedded-io` and `embedded-io-async`.
@@ -45,6 +45,7 @@
 //! All additive, none on by default.
 //!
 //! - `defmt`: `defmt::Format` on every public type.
+//! - `transfer`: `transfer`, `sim`, `wire::tftp`, `wire::xfer` and `laws::transfers`: files over datagrams.
 //! - `embedded-io`, `embedded-io-async`: [`driver`]s over the ports of those crates.
 //! - `embassy-time`, `smoltcp`: conversion from and to their instants; with `embedded-io-async`,
 //!   Embassy's clock for the driver.
@@ -67,10 +68,12 @@ pub mod pump;
 pub mod responder;
 pub mod rtt;
 pub mod session;
+#[cfg(feature = "transfer")]
 pub mod sim;
 pub mod stream;
 mod text;
 pub mod time;
+#[cfg(feature = "transfer")]
 pub mod transfer;
 pub mod transform;
 pub mod want;

@@ -9,7 +9,7 @@ use crate::program::Program;
 
 /// Two hosts, `a` and `b`, with the interfaces `va` and `vb`. They are gone when this is dropped.
 ///
-/// `a` is 192.0.2.1/24 and fd77::1/64, `b` is 192.0.2.2/24 and fd77::2/64.
+/// `a` is `192.0.2.1/24` and `fd77::1/64`, `b` is `192.0.2.2/24` and `fd77::2/64`.
 #[derive(Debug)]
 pub struct Hosts {
     a: String,

@@ -17,9 +17,9 @@ fn listen(program: Program, words: &str) -> Listening {
 }
 
 fn send(program: Program, to: &str, name: &str, words: &str) {
-    let send = program.words("score send").arg(to).words(&format!("--name {name} {SCORE} {words}"));
-    let sent = send.run();
-    assert_eq!((sent.code, sent.stdout.as_slice()), (Some(0), &b"OK\n"[..]), "{sent}");
+    let program = program.words("score send").arg(to);
+    let outcome = program.words(&format!("--name {name} {SCORE} {words}")).run();
+    assert_eq!((outcome.code, outcome.stdout.as_slice()), (Some(0), &b"OK\n"[..]), "{outcome}");
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn a_group_is_heard_by_its_members_alone() {
         let member = listen(hosts.on_b(WINDLASS), &words(joined));
         // The host is in the other group by another socket.
         let elsewhere = listen(hosts.on_b(WINDLASS), &words(other));
-        let to = |group: &str, port: &str| match group.contains(':') {
-            true => format!("udp:[{group}]:{port}"),
-            false => format!("udp:{group}:{port}"),
+        let to = |group: &str, port: &str| {
+            let is_v6 = group.contains(':');
+            if is_v6 { format!("udp:[{group}]:{port}") } else { format!("udp:{group}:{port}") }
         };
         // IPv6 takes a while before it sends by an interface that is new.
         within(PATIENCE, "both hear", || {

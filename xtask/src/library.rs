@@ -5,7 +5,7 @@ use crate::bare::is_installed;
 use crate::run::{Result, cargo, output, run, skip};
 
 /// Packages that `windlass` without features may depend on, those of its dependencies included.
-const DEPENDENCIES_MAX: usize = 15;
+const DEPENDENCIES_MAX: usize = 12;
 
 /// Counts what a program gets with `windlass`, and fails if it is too much.
 pub(crate) fn dependencies() -> Result<()> {

@@ -7,48 +7,21 @@
 //! transfers::<3000, _, _>(make, 1).unwrap();
 //! ```
 
+mod law;
 mod shelf;
+mod trial;
 mod witness;
 
 use core::fmt;
 
-use crate::fault::{Fault, Storage as StorageFault};
+use crate::fault::Fault;
 use crate::sim::{Host, Link, Outcome, Path, run};
 use crate::time::Instant;
 use crate::transfer::Transfer;
+pub use law::TransferLaw;
 use shelf::Shelf;
+pub use trial::Trial;
 use witness::Witness;
-
-/// What a transfer must do whatever its shell, its storage and the network do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum TransferLaw {
-    /// Over a network that loses, doubles and reorders, both ends are done in the end, the receiver with the
-    /// whole file.
-    Completes,
-    /// It ends in a fault if the network is cut or its storage fails, and the end that received is not done
-    /// with a file that is not whole.
-    EndsInFault,
-    /// Nothing is acknowledged before it is kept: the sender is not done before storage has made the file
-    /// valid, and while storage works nothing is read or sent.
-    KeepsFirst,
-    /// To render changes nothing, and gives the same datagram again.
-    Pure,
-    /// It has what it wants to send, and an operation if it wants storage; after a tick nothing is due.
-    NoSpin,
-    /// A tick before it is due changes nothing.
-    EarlyTicks,
-    /// A datagram that is not of the protocol changes nothing.
-    Malformed,
-    /// After `abort` it is done with that fault, and sends one datagram more at most.
-    Aborts,
-    /// It never reopens.
-    ClosesForward,
-    /// A clock that steps backwards is survived.
-    ClockStepsBack,
-    /// An address from which a request came, and nothing else, gets three datagrams at most.
-    Unanswered,
-}
 
 /// A law that a transfer broke, and the run that showed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,38 +43,6 @@ impl fmt::Display for BrokenTransfer {
 }
 
 impl core::error::Error for BrokenTransfer {}
-
-/// What is difficult in a run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Trial {
-    /// Nothing.
-    Plain,
-    /// The network loses, doubles and reorders, by this seed.
-    Network(u64),
-    /// Storage is busy every other time, and takes and gives one byte at a time.
-    SlowStorage,
-    /// The storage of this end fails at this operation.
-    StorageFails {
-        /// The end.
-        end: usize,
-        /// How many operations go well before.
-        after: u32,
-    },
-    /// The clock of both ends steps back to 0 every other time.
-    ClockStepsBack,
-    /// This end is aborted at this call.
-    Aborted {
-        /// The end.
-        end: usize,
-        /// How many calls come before.
-        after: u32,
-    },
-    /// The network is cut after so many datagrams of the client.
-    Cut(u32),
-    /// Before each datagram come some that are not of the protocol.
-    Noise,
-}
 
 /// The datagrams of the lab, in bytes at most.
 const MTU: usize = 1040;
@@ -271,9 +212,6 @@ impl<const N: usize> Lab<N> {
         Ok(())
     }
 }
-
-/// What a storage that fails says.
-const FAILS: Fault = Fault::Storage(StorageFault::Failed);
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,9 @@
 mod frame;
 mod score;
 mod stamp;
+#[cfg(feature = "transfer")]
 pub mod tftp;
+#[cfg(feature = "transfer")]
 pub mod xfer;
 
 pub use frame::FrameHeader;

@@ -26,7 +26,7 @@ impl<S> Context<S> {
     /// sources of the loop share; the replies that the callback names leave together, each from the address
     /// that was asked. (libevent has no counterpart.)
     ///
-    /// A service whose answer depends on one datagram alone is a [`Responder`] and needs no callback:
+    /// A service that answers each datagram by itself is a [`Responder`] and needs no callback:
     /// [`carry`](Self::carry) with [`Job::port`](crate::drive::Job::port).
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The storage of one end of a run: a file of known bytes, or a place for it.
 
-use super::{FAILS, Trial};
+use super::trial::{FAILS, Trial};
 use crate::bytes::first_mut;
 use crate::file::{Answer, Extent, Op, Storage};
 use crate::sim::Disk;

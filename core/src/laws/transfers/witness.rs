@@ -2,7 +2,8 @@
 
 use core::cell::Cell;
 
-use super::{TransferLaw, Trial};
+use super::law::TransferLaw;
+use super::trial::Trial;
 use crate::fault::Fault;
 use crate::file::FileUser;
 use crate::time::Instant;
