@@ -51,3 +51,27 @@ impl<E: Engine> Run<E> {
         }
     }
 }
+
+/// The calls of a [`Transfer`](super::Transfer) that do not depend on its packets, for a machine with a field
+/// `run`.
+macro_rules! forward {
+    () => {
+        fn sent(&mut self, now: crate::time::Instant, count: usize) {
+            self.run.sent(now, count);
+        }
+
+        fn tick(&mut self, now: crate::time::Instant) {
+            self.run.tick(now);
+        }
+
+        fn want(&self) -> crate::want::Want {
+            self.run.want()
+        }
+
+        fn abort(&mut self, why: crate::fault::Fault) {
+            self.run.end(Err(why));
+        }
+    };
+}
+
+pub(super) use forward;

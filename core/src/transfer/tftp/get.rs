@@ -9,7 +9,6 @@ use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, FileUser, Op};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::want::Want;
 use crate::wire::tftp::{BLOCK_DEFAULT, DATA_AT, Mode, Packet};
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says.
@@ -131,21 +130,7 @@ impl Transfer for TftpGet<'_> {
         }
     }
 
-    fn sent(&mut self, now: Instant, count: usize) {
-        self.run.sent(now, count);
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.run.tick(now);
-    }
-
-    fn want(&self) -> Want {
-        self.run.want()
-    }
-
-    fn abort(&mut self, why: Fault) {
-        self.run.end(Err(why));
-    }
+    super::super::run::forward!();
 
     fn storage(&mut self) -> Option<&mut dyn FileUser> {
         Some(self)

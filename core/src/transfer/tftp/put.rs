@@ -1,15 +1,14 @@
 //! The client that writes a file.
 
-use super::super::outbound::{Acked, Cut, Outbound, Owed};
+use super::super::outbound::{Acked, Cut, Outbound, Owed, WINDOW_MAX};
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::{Accepted, Asks};
 use super::{NUMBERS, Offer, ended, render_data, render_word};
-use crate::fault::{Fault, Peer};
+use crate::fault::Peer;
 use crate::file::{Digest, Extent, FileUser};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::want::Want;
 use crate::wire::tftp::{BLOCK_DEFAULT, Packet};
 
 /// Offers a file to a server, and sends it.
@@ -48,7 +47,7 @@ impl<'r> TftpPut<'r> {
         let Run::On(outbound) = &mut self.run else { return Heard::Ignored };
         if outbound.greets() && number == 0 {
             self.block = accepted.block;
-            outbound.agree(accepted.block, accepted.window);
+            outbound.agree(accepted.block, accepted.window.min(WINDOW_MAX));
         }
         match outbound.acknowledged(now, number.into()) {
             Acked::Nothing => Heard::Ignored,
@@ -100,21 +99,7 @@ impl Transfer for TftpPut<'_> {
         }
     }
 
-    fn sent(&mut self, now: Instant, count: usize) {
-        self.run.sent(now, count);
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.run.tick(now);
-    }
-
-    fn want(&self) -> Want {
-        self.run.want()
-    }
-
-    fn abort(&mut self, why: Fault) {
-        self.run.end(Err(why));
-    }
+    super::super::run::forward!();
 
     /// Nothing is asked: the shell has the file.
     fn storage(&mut self) -> Option<&mut dyn FileUser> {

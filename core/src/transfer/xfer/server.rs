@@ -172,21 +172,7 @@ impl<const N: usize> Transfer for XferServer<N> {
         }
     }
 
-    fn sent(&mut self, now: Instant, count: usize) {
-        self.run.sent(now, count);
-    }
-
-    fn tick(&mut self, now: Instant) {
-        self.run.tick(now);
-    }
-
-    fn want(&self) -> Want {
-        self.run.want()
-    }
-
-    fn abort(&mut self, why: Fault) {
-        self.run.end(Err(why));
-    }
+    super::super::run::forward!();
 
     fn storage(&mut self) -> Option<&mut dyn FileUser> {
         Some(self)
