@@ -42,6 +42,7 @@ mod proxy;
 mod request;
 mod response;
 mod url;
+mod url_error;
 mod validator;
 mod zone;
 
@@ -50,7 +51,8 @@ pub use head::{Head, HeadError};
 pub use proxy::{Proxy, ProxyError};
 pub use request::{Request, get};
 pub use response::{Fed, Response, ResponseError};
+pub use url::Url;
 pub(super) use url::server;
-pub use url::{Url, UrlError};
+pub use url_error::UrlError;
 pub use validator::{ContentRange, Version};
 pub(super) use zone::Zoneless;
