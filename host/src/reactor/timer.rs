@@ -56,7 +56,7 @@ impl<S> Context<S> {
 
     /// Arms a timer, armed or not, to call after `delay` (`evtimer_add`). For a periodic one that is
     /// its period from now on. A descriptor is given a timeout that is not in its
-    /// [`Watch`], until it is next armed.
+    /// [`Watch`](super::Watch), until it is next armed.
     pub fn arm_after(&mut self, token: Token, delay: Duration) {
         match self.sources.get_mut(token) {
             Some(Source::Timer(called) | Source::Periodic(called)) => {

@@ -23,7 +23,7 @@ pub struct TftpPut<'r> {
 
 impl<'r> TftpPut<'r> {
     /// Will offer a file of `size` bytes, as it travels, under `name`. A name that fits into no request ends in
-    /// [`Fault::Local`].
+    /// [`Fault::Local`](crate::fault::Fault::Local).
     pub fn new(name: &'r [u8], size: u64, offer: Offer, timing: &Timing) -> Self {
         let cut = Cut { at: 0, end: size, block: BLOCK_DEFAULT, window: 1 };
         let timer = Timer::to_server(timing);
