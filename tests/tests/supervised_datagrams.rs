@@ -35,19 +35,21 @@ fn ask(client: &UdpSocket, count: u32) {
 }
 
 fn a_reload_loses_no_datagram(model: Model) {
-    let text = |more: &str| listener("upper", model.name(), "udp:127.0.0.1:0", more);
-    let (supervised, members) = supervise!(&text("")).serving(1);
+    let text = |model: &str| listener("upper", model, "udp:127.0.0.1:0", "");
+    let (supervised, members) = supervise!(&text(model.name())).serving(1);
     let address = members[0].address.clone();
     let client = client(&address);
     ask(&client, 10);
     // Another process takes the socket over, each time.
     for round in 0..6 {
-        let user = if round % 2 == 0 { "user = 'root'" } else { "" };
+        let other = if model == Model::Poll { Model::Epoll } else { Model::Poll };
+        let next = if round % 2 == 0 { other } else { model };
         std::thread::scope(|scope| {
             let asking = scope.spawn(|| ask(&client, 300));
-            supervised.reload(&text(user));
+            supervised.reload(&text(next.name()));
             asking.join().expect("answers");
         });
+        supervised.until_logged("the port is closed", 1);
     }
     assert_eq!(supervised.stop(), Some(0));
 }

@@ -376,3 +376,15 @@ fn a_silent_client_is_cut_at_the_end_of_the_grace_that_was_configured_last() {
     assert_eq!(supervised.stop(), Some(0));
     client.end();
 }
+
+/// As `nohup windlass serve --config … &` has it.
+#[test]
+fn a_process_is_replaced_also_where_a_shell_ignores_the_keys_of_the_terminal() {
+    let text = |more: &str| listener("upper", "epoll", ANY, more);
+    let shell = ["sh", "-c", "trap '' INT QUIT HUP; exec \"$0\" \"$@\""];
+    let (supervised, members) = supervise!(&text("")).under(&shell).serving(1);
+    supervised.reload(&text("idle-timeout = 5"));
+    let old = members[0].pid;
+    within(PATIENCE, "the process before has drained", || !proc::runs(old));
+    assert_eq!(supervised.stop(), Some(0));
+}

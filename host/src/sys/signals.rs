@@ -32,7 +32,11 @@ pub enum Came {
 /// The signals that a server minds. None of them does anything else while this lives, so none that is not
 /// answered ends the server.
 #[derive(Debug)]
-pub struct Signals(SignalQueue);
+pub struct Signals {
+    queue: SignalQueue,
+    /// SIGQUIT was ignored when this process began: that of a terminal is not for it.
+    ignores_terminal: bool,
+}
 
 impl Signals {
     /// Catches them.
@@ -42,23 +46,29 @@ impl Signals {
     pub fn catch() -> Result<Self, Errno> {
         use Signal::{SIGCHLD, SIGHUP, SIGTERM, SIGUSR1, SIGUSR2};
         let mut queue = SignalQueue::new()?;
-        // An ignored SIGINT stays: a shell without job control ignores it for what runs in the background.
-        for signal in [Signal::SIGINT, Signal::SIGQUIT] {
-            if !is_ignored(signal) {
-                queue.add(signal)?;
-            }
+        // A shell without job control ignores SIGINT and SIGQUIT for what runs in the background, so that the
+        // keys of the terminal do not end it. An ignored SIGINT stays. By SIGQUIT a supervisor asks a process
+        // to drain, so it is caught, and the terminal's is passed over.
+        if !is_ignored(Signal::SIGINT) {
+            queue.add(Signal::SIGINT)?;
         }
+        let ignores_terminal = is_ignored(Signal::SIGQUIT);
+        queue.add(Signal::SIGQUIT)?;
         // The others mean this server, whatever its parent ignores: children that are not waited
         // for would leave no status.
         for signal in [SIGTERM, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2] {
             queue.add(signal)?;
         }
-        Ok(Self(queue))
+        Ok(Self { queue, ignores_terminal })
     }
 
     /// The next signal that came, if any.
     pub fn next(&self) -> Option<Came> {
-        let caught = self.0.take()?;
+        let mut caught = self.queue.take()?;
+        // The kernel sends the signals of a terminal.
+        while self.ignores_terminal && caught.signal == Signal::SIGQUIT && caught.sender == 0 {
+            caught = self.queue.take()?;
+        }
         Some(match caught.signal {
             Signal::SIGCHLD => Came::Child,
             Signal::SIGQUIT => Came::Retire,
@@ -73,7 +83,7 @@ impl Signals {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.queue.as_fd()
     }
 }
 
