@@ -172,7 +172,7 @@ pub trait FileUser {
     }
 
     /// Whether the file travels as text. The shell then translates it
-    /// ([`netascii`](crate::transfer::netascii)), and every size and offset that the machine names or is told
+    /// (`transfer::netascii`), and every size and offset that the machine names or is told
     /// is one of the translated file.
     fn text(&self) -> bool {
         false

@@ -9,7 +9,7 @@
 //! Block numbers here count from the first block of the transfer and wrap at 2^32; on the wire they are cut to
 //! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
 
-use super::run::Engine;
+use super::run::{Acked, Engine};
 use super::timer::{Expired, Timer};
 use crate::fault::Fault;
 use crate::time::Instant;
@@ -65,17 +65,6 @@ pub(super) enum Owed {
     Greeting,
     /// The block of this number, from this byte of the file on.
     Block { number: u32, at: u64 },
-}
-
-/// What came of an acknowledgement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Acked {
-    /// Nothing new.
-    Nothing,
-    /// Blocks were acknowledged.
-    Some,
-    /// All blocks are acknowledged.
-    All,
 }
 
 /// More than this could not be told from numbers that have wrapped.

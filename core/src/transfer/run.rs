@@ -1,5 +1,6 @@
 //! A transfer that goes on, or is over.
 
+use super::Heard;
 use super::end::End;
 use crate::fault::Fault;
 use crate::time::Instant;
@@ -21,12 +22,33 @@ pub(super) enum Run<E> {
     Over(End),
 }
 
+/// What came of an acknowledgement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Acked {
+    /// Nothing new.
+    Nothing,
+    /// Blocks were acknowledged.
+    Some,
+    /// All blocks are acknowledged.
+    All,
+}
+
 impl<E: Engine> Run<E> {
     /// It is over, unless it was before.
     pub(super) fn end(&mut self, how: Result<(), Fault>) {
         if let Self::On(_) = self {
             *self = Self::Over(End::new(how));
         }
+    }
+
+    /// The sender has heard an acknowledgement: with the last block it is over.
+    pub(super) fn acknowledged(&mut self, acked: Acked) -> Heard {
+        match acked {
+            Acked::Nothing => return Heard::Ignored,
+            Acked::Some => {}
+            Acked::All => self.end(Ok(())),
+        }
+        Heard::Taken
     }
 
     pub(super) fn sent(&mut self, now: Instant, count: usize) {

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 pub use talk::talk;
 use tracing::{info, warn};
-use windlass_core::time::Instant;
 
+use super::on_ending_signals;
 use crate::addr::{Address, Transport};
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -22,7 +22,7 @@ use crate::sys::connect::resolve_within;
 use crate::sys::datagram::{self, Datagrams, Peer, group};
 use crate::sys::listener::{Group, Listener};
 use crate::sys::ready::Interest;
-use crate::sys::{Errno, Signal, clock, poll, signals};
+use crate::sys::{Errno, clock, poll};
 
 /// How datagrams get where they go.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +48,9 @@ pub struct Listening {
     pub count: Option<u64>,
 }
 
+/// How long a name may take to be resolved, in microseconds.
+const RESOLVE_US: u64 = 10_000_000;
+
 /// A socket to send with, and where to.
 struct Sender {
     socket: Datagrams,
@@ -57,7 +60,8 @@ struct Sender {
 }
 
 impl Sender {
-    fn open(address: &Address, route: &Route, deadline: Instant) -> Result<Self> {
+    fn open(address: &Address, route: &Route) -> Result<Self> {
+        let deadline = clock::now().after(RESOLVE_US);
         let failed = |errno| Error::new("send to", address, errno);
         let Address::Udp(at) = address else {
             let socket = datagram::connect(address, deadline)?;
@@ -72,7 +76,7 @@ impl Sender {
         }
         if let Some(name) = &route.interface {
             let by = |errno| Error::new("send by interface", printable(name), errno);
-            if group::is_group(to.ip()) {
+            if to.ip().is_multicast() {
                 let number = group::interface(name).map_err(by)?;
                 group::send_by(&socket, to.ip(), number).map_err(by)?;
             } else {
@@ -80,8 +84,7 @@ impl Sender {
             }
         }
         if let Some(ttl) = route.ttl {
-            let set =
-                if group::is_group(to.ip()) { group::set_ttl } else { group::set_unicast_ttl };
+            let set = if to.ip().is_multicast() { group::set_ttl } else { group::set_unicast_ttl };
             set(&socket, to.ip(), ttl).map_err(failed)?;
         }
         Ok(Self { socket, to: Some(to), address: address.clone() })
@@ -143,11 +146,7 @@ where
 {
     let mut events = EventLoop::new()?;
     // Before there is a socket file, so that an end at any moment takes it away.
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        if !signals::is_ignored(signal) {
-            events.signal(signal, |_: &mut Ear<F>, cx, _| cx.exit())?;
-        }
-    }
+    on_ending_signals(&mut events, |_: &mut Ear<F>, cx, _| cx.exit())?;
     let socket = open(what)?;
     let group = socket.group().map(|group| format!(", in the group {group}"));
     let line = format!("listening {}{}\n", socket.address(), group.unwrap_or_default());
@@ -172,7 +171,7 @@ where
 
 /// A group that is given, or that the address is one of, is joined.
 fn open(what: &Listening) -> Result<Listener> {
-    let own = what.address.socket_addr().map(|at| at.ip()).filter(|&ip| group::is_group(ip));
+    let own = what.address.socket_addr().map(|at| at.ip()).filter(IpAddr::is_multicast);
     let Some(address) = what.group.or(own) else {
         if what.address.transport() != Some(Transport::Datagram) {
             let why = "this is not the address of a datagram socket";

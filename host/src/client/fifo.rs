@@ -5,12 +5,12 @@ use std::path::Path;
 
 use tracing::info;
 
-use super::{hand_on, standard, unreadable};
+use super::{hand_on, on_ending_signals, standard, unreadable};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
+use crate::sys::fifo;
 use crate::sys::stream::Stream;
-use crate::sys::{Signal, fifo, signals};
 
 /// Prints the bytes written to the FIFO at `path`, which is made if it does not exist. Writers come
 /// and go; SIGINT, SIGTERM or SIGHUP ends it; with `once` the last writer that leaves ends it too.
@@ -22,12 +22,7 @@ use crate::sys::{Signal, fifo, signals};
 pub fn read(path: &Path, once: bool) -> Result<()> {
     let mut events = EventLoop::new()?;
     // Before the FIFO exists, so that it is removed whenever this program ends.
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        if signals::is_ignored(signal) {
-            continue;
-        }
-        events.signal(signal, |reading: &mut Reading, cx, _| reading.end(cx))?;
-    }
+    on_ending_signals(&mut events, |reading: &mut Reading, cx, _| reading.end(cx))?;
     let made = fifo::Made::make(path)?;
     let name = printable(path).to_string();
     let fifo = fifo::open_reader(path)?;

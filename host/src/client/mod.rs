@@ -27,15 +27,30 @@ pub use top::top;
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Result};
-use crate::reactor::Buffered;
-use crate::sys::Errno;
+use crate::reactor::{Buffered, Context, EventLoop};
+use crate::sys::signals::{self, Caught};
 use crate::sys::stream::Stream;
+use crate::sys::{Errno, Signal};
 
 /// Moves all input; reads no more while the other stream is full.
 fn hand_on(from: &mut Buffered, to: &mut Buffered) {
     to.write(from.input());
     from.consume(usize::MAX);
     from.set_reading(!to.is_full());
+}
+
+/// Calls when a signal asks the program to end, one that its parent does not have ignored. So the program
+/// can take its files away first.
+fn on_ending_signals<S>(
+    events: &mut EventLoop<S>,
+    call: impl FnMut(&mut S, &mut Context<S>, Caught) + Copy + 'static,
+) -> Result<()> {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        if !signals::is_ignored(signal) {
+            events.signal(signal, call)?;
+        }
+    }
+    Ok(())
 }
 
 /// Standard input is open for writing alone: the loop would wait for input that cannot be read.

@@ -7,7 +7,6 @@ mod peer;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike,
     SockaddrStorage, sockopt,
@@ -89,16 +88,6 @@ pub fn allow_broadcast(fd: &impl AsFd) -> nix::Result<()> {
 /// `ENODEV`: there is no such interface. `EPERM`: another was set before, and this process is not root.
 pub fn bind_to_device(fd: &impl AsFd, interface: &str) -> nix::Result<()> {
     socket::setsockopt(fd, sockopt::BindToDevice, &interface.into())
-}
-
-/// What went wrong with something that was sent before, if anything did (`SO_ERROR`): `ECONNREFUSED` of a
-/// connected socket, where nothing has the address of its peer.
-pub fn pending_error(fd: &impl AsFd) -> Option<Errno> {
-    match socket::getsockopt(fd, sockopt::SocketError) {
-        Ok(0) => None,
-        Ok(errno) => Some(Errno::from_raw(errno)),
-        Err(errno) => Some(errno),
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The client that writes a file.
 
-use super::super::outbound::{Acked, Cut, Outbound, Owed, WINDOW_MAX};
+use super::super::outbound::{Cut, Outbound, Owed, WINDOW_MAX};
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::{Accepted, Asks};
@@ -49,14 +49,8 @@ impl<'r> TftpPut<'r> {
             self.block = accepted.block;
             outbound.agree(accepted.block, accepted.window.min(WINDOW_MAX));
         }
-        match outbound.acknowledged(now, number.into()) {
-            Acked::Nothing => Heard::Ignored,
-            Acked::Some => Heard::Taken,
-            Acked::All => {
-                self.run.end(Ok(()));
-                Heard::Taken
-            }
-        }
+        let acked = outbound.acknowledged(now, number.into());
+        self.run.acknowledged(acked)
     }
 }
 

@@ -4,7 +4,7 @@ use heapless::Vec;
 
 use super::super::end::End;
 use super::super::inbound::{Arrived, Inbound, Stored};
-use super::super::outbound::{Acked, Cut, Outbound, Owed};
+use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::{Engine, Run};
 use super::super::timer::Timer;
 use super::agreed::Agreed;
@@ -250,14 +250,8 @@ impl<const N: usize> TftpServer<N> {
 
     fn acknowledged(&mut self, now: Instant, number: u16) -> Heard {
         let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
-        match outbound.acknowledged(now, number.into()) {
-            Acked::Nothing => Heard::Ignored,
-            Acked::Some => Heard::Taken,
-            Acked::All => {
-                self.run.end(Ok(()));
-                Heard::Taken
-            }
-        }
+        let acked = outbound.acknowledged(now, number.into());
+        self.run.acknowledged(acked)
     }
 
     fn data(&mut self, now: Instant, number: u16, bytes: &[u8]) -> Heard {

@@ -4,7 +4,7 @@ use heapless::Vec;
 use zerocopy::IntoBytes;
 
 use super::super::end::End;
-use super::super::outbound::{Acked, Cut, Outbound, Owed};
+use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::{Engine, Run};
 use super::super::timer::Timer;
 use super::{ended, render_word};
@@ -124,14 +124,8 @@ impl<const N: usize> XferServer<N> {
 
     fn acknowledged(&mut self, now: Instant, seq: u32) -> Heard {
         let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
-        match outbound.acknowledged(now, seq) {
-            Acked::Nothing => Heard::Ignored,
-            Acked::Some => Heard::Taken,
-            Acked::All => {
-                self.run.end(Ok(()));
-                Heard::Taken
-            }
-        }
+        let acked = outbound.acknowledged(now, seq);
+        self.run.acknowledged(acked)
     }
 }
 

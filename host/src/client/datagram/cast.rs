@@ -9,16 +9,13 @@ use crate::error::{Error, Result};
 use crate::printable::printable_bytes;
 use crate::reactor::EventLoop;
 use crate::sys::datagram::UDP_MAX;
-use crate::sys::{Signal, clock, signals};
+use crate::sys::{Signal, signals};
 
 /// The group and the port that the notes have, where none is named.
 pub const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 0, 0, 2), 9000);
 
 /// The text that the notes send: its `%d` is the number of the datagram, from 0 on.
 pub const TEXT: &str = "itcast %d\n";
-
-/// How long a name may take to be resolved, in microseconds.
-const RESOLVE_US: u64 = 10_000_000;
 
 /// A text with one number in it at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +80,7 @@ pub fn send(
     if !address.socket_addr().is_some_and(|at| at.ip().is_multicast()) {
         return Err(Error::new("send to", address, "it is not the address of a multicast group"));
     }
-    let sender = Sender::open(&address, route, clock::now().after(RESOLVE_US))?;
+    let sender = Sender::open(&address, route)?;
     let mut events = EventLoop::new()?;
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         if !signals::is_ignored(signal) {

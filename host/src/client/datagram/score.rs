@@ -8,11 +8,7 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::{printable_bytes, printable_json};
 use crate::standard;
-use crate::sys::clock;
 use crate::sys::datagram::Peer;
-
-/// How long a name may take to be resolved, in microseconds.
-const RESOLVE_US: u64 = 10_000_000;
 
 /// What is reported.
 #[derive(Debug, Clone)]
@@ -34,7 +30,7 @@ pub fn send(address: &Address, report: &Report, route: &Route, count: u64) -> Re
     let Report { name, math, chinese } = report;
     let datagram = Score::render(*math, *chinese, name.as_bytes(), &mut buf)
         .map_err(|_| Error::new("send a score to", address, NAME))?;
-    let sender = Sender::open(address, route, clock::now().after(RESOLVE_US))?;
+    let sender = Sender::open(address, route)?;
     for _ in 0..count {
         sender.send(datagram)?;
     }

@@ -4,13 +4,13 @@ use std::io::stdin;
 use std::time::Duration;
 
 use crate::addr::Address;
-use crate::client::{standard, unreadable};
+use crate::client::{on_ending_signals, standard, unreadable};
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, Event, EventLoop, StreamEvent, Token, Watch};
 use crate::standard::print_bytes;
 use crate::status::brief;
 use crate::sys::datagram::{self, Datagrams, UDP_MAX};
-use crate::sys::{Errno, Signal, clock, signals};
+use crate::sys::{Errno, Signal, clock};
 
 /// Sends each line of standard input, with its line feed, and prints what comes back. At the end of standard
 /// input it waits until there are as many answers as lines, for at most `timeout_us`. The signal that ended it,
@@ -22,14 +22,10 @@ use crate::sys::{Errno, Signal, clock, signals};
 pub fn talk(address: &Address, timeout_us: u64) -> Result<Option<Signal>> {
     let mut events = EventLoop::new()?;
     // Before this end may have a socket file, so that an end at any moment takes it away.
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        if !signals::is_ignored(signal) {
-            events.signal(signal, |line: &mut Line, cx, caught| {
-                line.ended_by = Some(caught.signal);
-                cx.exit();
-            })?;
-        }
-    }
+    on_ending_signals(&mut events, |line: &mut Line, cx, caught| {
+        line.ended_by = Some(caught.signal);
+        cx.exit();
+    })?;
     let socket = datagram::connect(address, clock::now().after(timeout_us))?;
     let input = standard(stdin(), "standard input")?;
     if input.is_write_only() {

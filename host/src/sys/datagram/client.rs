@@ -11,7 +11,7 @@ use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, UnixAddr}
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use windlass_core::time::Instant;
 
-use super::{Peer, group, new_socket};
+use super::{group, new_socket};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::sys::connect::resolve_within;
@@ -125,14 +125,6 @@ impl Datagrams {
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
             Err(errno) => Err(errno),
         }
-    }
-
-    /// Its own address.
-    pub fn name(&self) -> Option<Peer> {
-        let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd()).ok()?;
-        name.as_sockaddr_in()
-            .map(|at| Peer::from(SocketAddr::V4((*at).into())))
-            .or_else(|| name.as_sockaddr_in6().map(|at| SocketAddr::V6((*at).into()).into()))
     }
 }
 

@@ -16,11 +16,6 @@ pub fn interface(name: &str) -> nix::Result<NonZeroU32> {
     if_nametoindex(name).ok().and_then(NonZeroU32::new).ok_or(Errno::ENODEV)
 }
 
-/// Whether an address is one of a group.
-pub fn is_group(ip: IpAddr) -> bool {
-    ip.is_multicast()
-}
-
 /// Of the groups that other sockets of this host have joined this one hears nothing (`IP_MULTICAST_ALL` off).
 pub(super) fn only_joined(fd: &impl AsFd, family: AddressFamily) -> nix::Result<()> {
     /// Of linux/in6.h; `libc` has no name for it.

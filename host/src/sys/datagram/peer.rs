@@ -1,9 +1,9 @@
 //! Where a datagram came from.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use nix::sys::socket::{SockaddrLike, SockaddrStorage, UnixAddr};
+use nix::sys::socket::{SockaddrLike, SockaddrStorage};
 
 use crate::printable::{printable, printable_bytes};
 
@@ -37,11 +37,6 @@ impl Peer {
         v4.or_else(|| storage.as_sockaddr_in6().map(|at| SocketAddr::V6((*at).into())))
     }
 
-    /// The IP address, if it has one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.socket_addr().map(|at| at.ip())
-    }
-
     /// Whether a datagram can be sent there: a Unix socket may have no name.
     pub fn is_named(&self) -> bool {
         self.len as usize > size_of::<libc::sa_family_t>()
@@ -50,18 +45,7 @@ impl Peer {
 
 impl From<SocketAddr> for Peer {
     fn from(at: SocketAddr) -> Self {
-        Self::of(&SockaddrStorage::from(at))
-    }
-}
-
-impl From<&UnixAddr> for Peer {
-    fn from(at: &UnixAddr) -> Self {
-        Self::of(at)
-    }
-}
-
-impl Peer {
-    fn of(at: &impl SockaddrLike) -> Self {
+        let at = SockaddrStorage::from(at);
         let mut peer = Self { len: at.len().min(Self::ROOM), ..Self::UNNAMED };
         let (from, to) = (at.as_ptr().cast::<u8>(), (&raw mut peer.name).cast::<u8>());
         // SAFETY: both are at least `len` bytes long, and apart.
