@@ -6,6 +6,7 @@
 //!             ──▶  Program           any other run of `windlass`, or of a foreign program
 //!             ──▶  Pty               a program on a pseudo-terminal
 //!             ──▶  Client            the other end of a socket; every call has a deadline
+//!             ──▶  Lossy             a network that loses, doubles, delays and reorders datagrams
 //! ```
 //!
 //! Rules that keep the tests solid, alone, in parallel and on a busy machine:
@@ -31,7 +32,6 @@ mod optional;
 mod pipes;
 mod program;
 mod pty;
-mod random;
 mod serve;
 mod server;
 mod storm;
@@ -44,14 +44,14 @@ pub use fds::Descriptors;
 pub use hosts::Hosts;
 pub use late::LateFiles;
 pub use listening::Listening;
-pub use optional::{has, skipped};
+pub use optional::{foreign, has, skipped};
 pub use program::{Feed, Outcome, Program, Running};
 pub use pty::Pty;
-pub use random::Random;
 pub use serve::Serve;
 pub use server::{Exit, Member, Server};
 pub use supervised::{Supervise, Supervised};
 pub use windlass::server::Model;
+pub use windlass_lossy::{Counts, Lossy, Path, Random};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -108,13 +108,14 @@ fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
 }
 
 /// Which packages of this workspace a package may depend on.
-const PACKAGES: [(&str, &[&str]); 6] = [
+const PACKAGES: [(&str, &[&str]); 7] = [
     ("core/", &[]),
     ("host/", &["windlass-core"]),
-    ("tests/", &["windlass", "windlass-core"]),
+    ("lossy/", &[]),
+    ("tests/", &["windlass", "windlass-core", "windlass-lossy"]),
     ("firmware/", &["windlass-core"]),
     ("peers/", &["windlass", "windlass-core"]),
-    ("xtask/", &[]),
+    ("xtask/", &["windlass-lossy"]),
 ];
 
 fn dependencies(path: &str, text: &str, findings: &mut Vec<Finding>) {

@@ -1,4 +1,4 @@
-//! Numbers and bytes from a fixed seed.
+//! Numbers that look random and follow from a seed.
 
 /// `SplitMix64` (Steele, Lea, Flood 2014): small, good enough, the same everywhere.
 #[derive(Debug, Clone)]
@@ -21,12 +21,18 @@ impl Random {
 
     /// A number from 1 to `most`.
     pub fn up_to(&mut self, most: usize) -> usize {
-        usize::try_from(self.next() % most as u64).expect("below a usize") + 1
+        // It is below a usize.
+        (self.next() % most as u64) as usize + 1
     }
 
     /// `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.next().to_ne_bytes());
         words.take(count.div_ceil(8)).flatten().take(count).collect()
+    }
+
+    /// True in so many of a thousand cases.
+    pub(crate) const fn chance(&mut self, of_1000: u16) -> bool {
+        self.next() % 1000 < of_1000 as u64
     }
 }
