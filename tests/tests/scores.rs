@@ -174,8 +174,14 @@ fn lines_of_text_are_cast_to_a_group() {
 
 #[test]
 fn a_cast_ends_with_its_signal() {
-    let cast = windlass!("cast", "send", "239.77.1.5:9").words("--interface lo --ttl 0").start();
-    assert_eq!(cast.end_by(Signal::SIGKILL), None);
-    let ear = Listening::start(windlass!("cast", "listen", "239.77.1.5:0").words("--interface lo"));
-    assert_eq!(ear.end_by(Signal::SIGTERM), Some(0));
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let ear =
+            Listening::start(windlass!("cast", "listen", "239.77.1.5:0").words("--interface lo"));
+        let to = format!("239.77.1.5:{}", ear.port());
+        let cast =
+            windlass!("cast", "send", to).words("--interface lo --ttl 0 --interval 5").start();
+        ear.until_said("itcast 1");
+        assert_eq!(cast.end_by(signal), Some(0));
+        assert_eq!(ear.end_by(signal), Some(0));
+    }
 }

@@ -138,10 +138,18 @@ fn a_unix_client_leaves_no_name_behind() {
         let fifo = folder.path().join("input");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
         let both = std::fs::File::options().read(true).write(true).open(&fifo).expect("open");
-        let talk = windlass!("talk", &address).feed(Feed::File(both)).start();
         std::fs::remove_file(&fifo).expect("remove");
-        within(PATIENCE, "it has a name", || names(folder.path()) == 2);
+        let talk = windlass!("talk", &address).feed(Feed::File(both)).start();
+        // It asks again and again; nothing answers any more.
+        let time = windlass!("time", &address).start();
+        within(PATIENCE, "both have a name", || names(folder.path()) == 3);
         assert_eq!(talk.end_by(signal), None, "it ends as the signal ends a program");
+        assert_eq!(time.end_by(signal), None, "this one too");
         assert_eq!(names(folder.path()), 1);
     }
+    // What is sent without an answer takes no name, so that there is none to be left behind.
+    let words = "--name Mike --math 1 --chinese 2";
+    windlass!("score", "send", &address).words(words).run();
+    let read = std::fs::read_dir(folder.path()).expect("read");
+    assert_eq!(read.count(), 1);
 }

@@ -16,6 +16,7 @@ mod survey;
 mod values;
 
 use std::io::{stderr, stdout};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -94,10 +95,10 @@ fn one_line(text: &str) -> String {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(serve) => serve::serve(&serve),
-        Command::Time { address, timeout } => {
-            let stamp = client::time(&address, timeout.0)?;
-            Ok(print_line(&stamp.0.to_string())?)
-        }
+        Command::Time { address, timeout } => match client::time(&address, timeout.0)? {
+            ControlFlow::Continue(stamp) => Ok(print_line(&stamp.0.to_string())?),
+            ControlFlow::Break(signal) => Err(Failure::Signal(signal)),
+        },
         Command::Get(args) => get::get(&args),
         Command::Top { path, interval } => or_signal(client::top(&path, interval.0)?),
         Command::Status { path, json, timeout } => Ok(status::status(&path, json, timeout.0)?),

@@ -4,12 +4,14 @@ pub mod cast;
 #[cfg(feature = "cli")]
 pub mod score;
 mod talk;
+pub(super) mod time;
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub use talk::talk;
+pub use time::time;
 use tracing::{info, warn};
 
 use super::on_ending_signals;
@@ -64,7 +66,7 @@ impl Sender {
         let deadline = clock::now().after(RESOLVE_US);
         let failed = |errno| Error::new("send to", address, errno);
         let Address::Udp(at) = address else {
-            let socket = datagram::connect(address, deadline)?;
+            let socket = datagram::connect_to_send(address, deadline)?;
             return Ok(Self { socket, to: None, address: address.clone() });
         };
         // Of several addresses of a name the first: nothing would say which of them heard it.
@@ -91,30 +93,35 @@ impl Sender {
     }
 
     /// Sends one datagram; waits for room, if there is none.
+    #[cfg(feature = "cli")]
     fn send(&self, datagram: &[u8]) -> Result<()> {
-        loop {
-            let sent = match self.to {
-                Some(to) => self.socket.send_to(datagram, to),
-                None => self.socket.send(datagram),
-            };
-            let error = match sent {
-                Ok(true) => return Ok(()),
-                Ok(false) => {
-                    // A queue below the socket may be full (ENOBUFS), and the socket says that it has room.
-                    let soon = clock::now().after(1_000);
-                    poll::wait(self.socket.as_fd(), Interest::WRITE, None, Some(soon));
-                    continue;
-                }
-                Err(errno) => Error::new("send to", &self.address, errno),
-            };
-            return Err(match sent {
-                Err(Errno::EACCES) => error.and("a broadcast address takes --broadcast"),
-                Err(Errno::EMSGSIZE) => error.and(format!("it has {} bytes", datagram.len())),
-                _ => error,
-            });
+        while !self.try_send(datagram)? {
+            let soon = clock::now().after(NO_ROOM_US);
+            poll::wait(self.socket.as_fd(), Interest::WRITE, None, Some(soon));
         }
+        Ok(())
+    }
+
+    /// Sends one datagram. False: there is no room for it now.
+    fn try_send(&self, datagram: &[u8]) -> Result<bool> {
+        let sent = match self.to {
+            Some(to) => self.socket.send_to(datagram, to),
+            None => self.socket.send(datagram),
+        };
+        sent.map_err(|errno| {
+            let error = Error::new("send to", &self.address, errno);
+            match errno {
+                Errno::EACCES => error.and("a broadcast address takes --broadcast"),
+                Errno::EMSGSIZE => error.and(format!("it has {} bytes", datagram.len())),
+                _ => error,
+            }
+        })
     }
 }
+
+/// When there is no room to send, it is tried again after so many microseconds. The socket may say that it
+/// has room while a queue below it is full (`ENOBUFS`).
+const NO_ROOM_US: u64 = 1_000;
 
 /// The state of [`listen`].
 struct Ear<F> {

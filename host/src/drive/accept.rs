@@ -140,7 +140,12 @@ impl Acceptor {
                 None
             }
             Accepted::Closed => {
-                warn!("another process has shut the listener down: no more clients");
+                if self.listener.as_ref().is_some_and(Listener::is_own) {
+                    warn!("another process has shut the listener down: no more clients");
+                } else {
+                    // The process that gave it has stopped, and so may this one, by a signal that comes next.
+                    info!("the listener was shut down: no more clients");
+                }
                 self.close();
                 None
             }

@@ -12,7 +12,7 @@ use nix::sys::socket::{
     SockaddrStorage, sockopt,
 };
 
-pub use client::{Datagrams, connect, open};
+pub use client::{Datagrams, connect, connect_to_send, open};
 pub use peer::Peer;
 
 /// The longest datagram of UDP over IPv4, in bytes: 65,535 less the headers. IPv6 takes 20 more.

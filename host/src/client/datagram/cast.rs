@@ -3,13 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use super::{Listening, Route, Sender, listen as hear};
+use windlass_core::time::Instant;
+
+use super::{Listening, NO_ROOM_US, Route, Sender, listen as hear};
 use crate::addr::{Address, HostPort};
+use crate::client::on_ending_signals;
 use crate::error::{Error, Result};
 use crate::printable::printable_bytes;
-use crate::reactor::EventLoop;
+use crate::reactor::{Context, EventLoop, Token};
 use crate::sys::datagram::UDP_MAX;
-use crate::sys::{Signal, signals};
 
 /// The group and the port that the notes have, where none is named.
 pub const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 0, 0, 2), 9000);
@@ -80,32 +82,49 @@ pub fn send(
     if !address.socket_addr().is_some_and(|at| at.ip().is_multicast()) {
         return Err(Error::new("send to", address, "it is not the address of a multicast group"));
     }
-    let sender = Sender::open(&address, route)?;
     let mut events = EventLoop::new()?;
-    for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        if !signals::is_ignored(signal) {
-            events.signal(signal, |_: &mut (u64, Result<()>), cx, _| cx.exit())?;
-        }
-    }
-    let text = text.clone();
-    let next = move |(number, outcome): &mut (u64, Result<()>)| {
-        if count.is_none_or(|count| *number < count) && outcome.is_ok() {
-            *outcome = sender.send(&text.with(*number));
-            *number += 1;
-        }
-        outcome.is_err() || count.is_some_and(|count| *number >= count)
-    };
-    let mut state = (0, Ok(()));
+    on_ending_signals(&mut events, |_: &mut Caster, cx, _| cx.exit())?;
+    let sender = Sender::open(&address, route)?;
+    let timer = events.timer(|caster: &mut Caster, cx| caster.send(cx));
+    let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+    let (text, due) = (text.clone(), events.now());
     // The first one at once.
-    if !next(&mut state) {
-        events.every(interval, move |state, cx| {
-            if next(state) {
-                cx.exit();
+    events.arm_at(timer, due);
+    let mut caster =
+        Caster { sender, text, interval_us, count, timer, due, number: 0, outcome: Ok(()) };
+    events.run(&mut caster)?;
+    caster.outcome
+}
+
+/// What is sent, and how much of it was.
+struct Caster {
+    sender: Sender,
+    text: Text,
+    interval_us: u64,
+    count: Option<u64>,
+    timer: Token,
+    /// When the next datagram is due.
+    due: Instant,
+    number: u64,
+    outcome: Result<()>,
+}
+
+impl Caster {
+    fn send(&mut self, cx: &mut Context<Self>) {
+        match self.sender.try_send(&self.text.with(self.number)) {
+            Ok(true) => {
+                self.number += 1;
+                // Those that are late are not sent all at once.
+                self.due = self.due.after(self.interval_us).max(cx.now());
+                cx.arm_at(self.timer, self.due);
             }
-        });
-        events.run(&mut state)?;
+            Ok(false) => cx.arm_after(self.timer, Duration::from_micros(NO_ROOM_US)),
+            Err(error) => self.outcome = Err(error),
+        }
+        if self.outcome.is_err() || self.count == Some(self.number) {
+            cx.exit();
+        }
     }
-    state.1
 }
 
 /// Prints each datagram that arrives, a line each.

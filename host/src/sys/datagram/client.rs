@@ -28,28 +28,39 @@ pub struct Datagrams {
 /// A socket that talks to the peer at `address` alone: what others send does not arrive, and a peer that is
 /// not there is an error.
 ///
-/// The socket of a Unix peer has a name of its own, beside the peer's, so that it can be answered.
+/// The socket of a Unix peer has a name of its own, beside the peer's, so that it can be answered. A program
+/// that a signal may end has to drop it first.
 ///
 /// # Errors
 /// The name is unknown; nothing is at the path; it is not the address of a datagram socket.
 pub fn connect(address: &Address, deadline: Instant) -> Result<Datagrams> {
+    let mut socket = connect_to_send(address, deadline)?;
+    if let Address::UnixDatagram(path) = address {
+        socket.name(path).map_err(Error::of("take a name to be answered at beside", address))?;
+    }
+    Ok(socket)
+}
+
+/// A socket that sends to the peer at `address`; of a Unix peer there is no answer.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_to_send(address: &Address, deadline: Instant) -> Result<Datagrams> {
     let failed = |errno| Error::new("connect to", address, errno);
-    match address {
+    let fd = match address {
         Address::Udp(at) => {
             let mut why = Errno::EADDRNOTAVAIL;
-            for candidate in resolve_within(at, deadline)? {
-                match connect_inet(candidate) {
-                    Ok(fd) => return Ok(Datagrams { fd, own: None }),
-                    Err(errno) => why = errno,
-                }
-            }
-            Err(failed(why))
+            let mut found = resolve_within(at, deadline)?.into_iter();
+            let fd = found.find_map(|at| connect_inet(at).map_err(|errno| why = errno).ok());
+            fd.ok_or_else(|| failed(why))?
         }
-        Address::UnixDatagram(path) => connect_unix(path).map_err(failed),
+        Address::UnixDatagram(path) => connect_unix(path).map_err(failed)?,
         Address::Tcp(_) | Address::Unix(_) | Address::UnixAbstract(_) | Address::Fd(_) => {
-            Err(Error::new("connect to", address, "this is not the address of a datagram socket"))
+            let why = "this is not the address of a datagram socket";
+            return Err(Error::new("connect to", address, why));
         }
-    }
+    };
+    Ok(Datagrams { fd, own: None })
 }
 
 /// A socket that sends to any address of the family of `to`.
@@ -70,34 +81,37 @@ fn connect_inet(at: SocketAddr) -> nix::Result<OwnedFd> {
     Ok(fd)
 }
 
-fn connect_unix(path: &Path) -> nix::Result<Datagrams> {
+fn connect_unix(path: &Path) -> nix::Result<OwnedFd> {
     let fd = new_socket(AddressFamily::Unix)?;
-    // Before this end has a file: without a peer there is nothing to remove.
     socket::connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    let mut socket = Datagrams { fd, own: None };
-    // An address in the abstract name space needs no file and no cleaning up, but an answer to it passes no
-    // border of network namespaces, and a server in another one could not answer.
-    for nth in 0..u16::MAX {
-        let mut own = path.as_os_str().to_owned();
-        own.push(format!(".{}.{nth}", std::process::id()));
-        let at = UnixAddr::new(Path::new(&own))?;
-        match socket::bind(socket.fd.as_raw_fd(), &at) {
-            Ok(()) => {
-                socket.own = Some(own.clone().into());
-                // The server may be of another user. It is connected: nothing else can send to it.
-                let mode = Mode::from_bits_truncate(0o666);
-                fchmodat(AT_FDCWD, own.as_os_str(), mode, FchmodatFlags::FollowSymlink)?;
-                return Ok(socket);
-            }
-            // Left behind by a process of the same id that was killed.
-            Err(Errno::EADDRINUSE) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Err(Errno::EADDRINUSE)
+    Ok(fd)
 }
 
 impl Datagrams {
+    /// Takes a name beside the peer's, which is at `path`.
+    ///
+    /// An address in the abstract name space needs no file and no cleaning up, but an answer to it passes no
+    /// border of network namespaces, and a server in another one could not answer.
+    fn name(&mut self, path: &Path) -> nix::Result<()> {
+        for nth in 0..u16::MAX {
+            let mut own = path.as_os_str().to_owned();
+            own.push(format!(".{}.{nth}", std::process::id()));
+            let at = UnixAddr::new(Path::new(&own))?;
+            match socket::bind(self.fd.as_raw_fd(), &at) {
+                Ok(()) => {
+                    self.own = Some(own.clone().into());
+                    // The server may be of another user. It is connected: nothing else can send to it.
+                    let mode = Mode::from_bits_truncate(0o666);
+                    return fchmodat(AT_FDCWD, own.as_os_str(), mode, FchmodatFlags::FollowSymlink);
+                }
+                // Left behind by a process of the same id that was killed.
+                Err(Errno::EADDRINUSE) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::EADDRINUSE)
+    }
+
     /// Sends one datagram to the peer that it is connected to. False: there is no room for it now.
     ///
     /// # Errors
