@@ -6,13 +6,15 @@
 //! It takes `WINDLASS_STORM_SECONDS` seconds, or 6; a minute in `cargo xtask ci`. The counts are
 //! printed (`--nocapture`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use windlass_tests::{Client, Model, PATIENCE, Random, Server, models, proc, serve, within};
+use windlass_tests::{
+    Client, Model, PATIENCE, Random, Server, meanwhile, models, proc, serve, within,
+};
 
 models!(random_kills_leave_nothing_behind: pool_static PoolStatic, prefork Prefork);
 
@@ -46,26 +48,15 @@ fn kill_until(server: &Server, end: Instant, random: &mut Random) -> usize {
 
 /// A storm of so long: kills, answers, failures.
 fn storm(server: &Server, lasts: Duration, random: &mut Random) -> (usize, usize, usize) {
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients = scope.spawn(|| {
-            let (mut answers, mut failures) = (0, 0);
-            while !over.load(Ordering::Relaxed) {
-                if is_served(server) {
-                    answers += 1;
-                } else {
-                    failures += 1;
-                }
-                // The pace of the load.
-                thread::sleep(CLIENT_EVERY);
-            }
-            (answers, failures)
-        });
-        let kills = kill_until(server, Instant::now() + lasts, random);
-        over.store(true, Ordering::Relaxed);
-        let (answers, failures) = clients.join().expect("the load ends");
-        (kills, answers, failures)
-    })
+    let (answers, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let asks = || {
+        let count = if is_served(server) { &answers } else { &failures };
+        count.fetch_add(1, Ordering::Relaxed);
+        // The pace of the load.
+        thread::sleep(CLIENT_EVERY);
+    };
+    let kills = meanwhile(1, asks, || kill_until(server, Instant::now() + lasts, random));
+    (kills, answers.into_inner(), failures.into_inner())
 }
 
 /// Waits until nothing is left of the dead, and as many live as should.

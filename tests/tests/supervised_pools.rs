@@ -40,6 +40,8 @@ fn the_newest_process_of_a_listener_answers() {
     supervised.reload(&config(&control, 4, ""));
     let second = until(&control, "four workers are idle", |it| it.scoreboard == "....");
     assert_ne!(second.pid, first.pid);
+    // Both answer from the moment at which the second one is ready until the first one hears of that.
+    supervised.until_logged("draining: no new connections", 1);
     for _ in 0..20 {
         assert_eq!(until(&control, "it answers", |_| true).pid, second.pid);
     }

@@ -6,14 +6,13 @@
 //! - SIGHUP applies the difference. An unchanged listener stays as it is; a mistake changes nothing.
 //! - Nothing is left behind: no process, no zombie, no descriptor.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::{
-    Client, Member, Model, PATIENCE, Supervised, models, proc, supervise, within,
+    Client, Member, Model, PATIENCE, Supervised, meanwhile, models, proc, supervise, within,
 };
 
 models!(
@@ -256,20 +255,13 @@ fn a_reload_fails_no_client(model: Model) {
     let text = |n: u32| listener("upper", model.name(), ANY, &format!("idle-timeout = {n}"));
     let (supervised, members) = supervise!(&text(300)).serving(1);
     let address = &members[0].address;
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    while !over.load(Ordering::Relaxed) {
-                        let mut client = Client::connect(address);
-                        client.upper(b"hello");
-                        client.ends_with(b"");
-                    }
-                })
-            })
-            .collect();
-        let mut stays = (model != Model::Iterative).then(|| Client::connect(address));
+    let mut stays = (model != Model::Iterative).then(|| Client::connect(address));
+    let comes = || {
+        let mut client = Client::connect(address);
+        client.upper(b"hello");
+        client.ends_with(b"");
+    };
+    meanwhile(2, comes, || {
         for n in 1..=10 {
             if let Some(client) = &mut stays {
                 client.upper(b"before");
@@ -280,14 +272,10 @@ fn a_reload_fails_no_client(model: Model) {
                 client.upper(b"after");
             }
         }
-        over.store(true, Ordering::Relaxed);
-        for client in clients {
-            client.join().expect("every client is served");
-        }
-        if let Some(client) = &mut stays {
-            client.ends_with(b"");
-        }
     });
+    if let Some(client) = &mut stays {
+        client.ends_with(b"");
+    }
     within(PATIENCE, "those that were replaced are gone", || processes(&supervised).len() == 1);
     assert_eq!(supervised.stop(), Some(0));
 }

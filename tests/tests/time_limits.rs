@@ -7,14 +7,14 @@
 //! - Ten slow clients do not keep a good client from being served.
 
 use std::fs::{self, File};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use windlass_core::file::DigestKind;
 use windlass_core::session::files::Options;
 use windlass_tests::{
-    Client, Model, PATIENCE, Server, every_model, models, request, serve, within,
+    Client, Model, PATIENCE, Server, every_model, meanwhile, models, request, serve, within,
 };
 
 every_model!(
@@ -196,22 +196,13 @@ fn with_ten(
         _ => "--max-threads 5 --queue 100",
     };
     let place = Place::serve(model, args);
-    let mut bad: Vec<Client> = (0..10).map(|_| come(&place)).collect();
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
-                bad.retain_mut(&deed);
-                // The pace.
-                thread::sleep(BEAT);
-            }
-        });
-        let served = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            place.serves_within(SOON);
-        }));
-        over.store(true, Ordering::Relaxed);
-        served.unwrap_or_else(|failure| std::panic::resume_unwind(failure));
-    });
+    let bad = Mutex::new((0..10).map(|_| come(&place)).collect::<Vec<_>>());
+    let bad_deeds = || {
+        bad.lock().expect("no failure").retain_mut(&deed);
+        // The pace.
+        thread::sleep(BEAT);
+    };
+    meanwhile(1, bad_deeds, || place.serves_within(SOON));
 }
 
 fn ten_slow_requests_do_not_keep_a_good_client_waiting(model: Model) {

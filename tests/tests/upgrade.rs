@@ -6,16 +6,16 @@
 //! - SIGUSR2: the next binary takes the sockets over, and no client is refused; one that fails
 //!   changes nothing.
 
+use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::{fs, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::{
-    Client, Model, PATIENCE, Supervise, Supervised, models, proc, supervise, windlass, within,
+    Client, Model, PATIENCE, Supervise, Supervised, meanwhile, models, proc, supervise, windlass,
+    within,
 };
 
 models!(
@@ -170,21 +170,14 @@ fn an_upgrade_fails_no_client(model: Model) {
     let (mut supervised, members) = start.serving(2);
     hear(&manager, "READY=1");
     let address = &members.iter().find(|it| it.address.starts_with("tcp")).expect("TCP").address;
-    let over = AtomicBool::new(false);
     let mut stays = Client::connect(address);
     stays.upper(b"before");
-    let new = thread::scope(|scope| {
-        let clients: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| {
-                    while !over.load(Ordering::Relaxed) {
-                        let mut client = Client::connect(address);
-                        client.upper(b"hello");
-                        client.ends_with(b"");
-                    }
-                })
-            })
-            .collect();
+    let comes = || {
+        let mut client = Client::connect(address);
+        client.upper(b"hello");
+        client.ends_with(b"");
+    };
+    let new = meanwhile(2, comes, || {
         supervised.signal(Signal::SIGUSR2);
         let new = successor(&supervised);
         // The line of each listener, by the new processes, with the address that it had.
@@ -195,13 +188,7 @@ fn an_upgrade_fails_no_client(model: Model) {
             );
         }
         for _ in 0..100 {
-            let mut client = Client::connect(address);
-            client.upper(b"hello");
-            client.ends_with(b"");
-        }
-        over.store(true, Ordering::Relaxed);
-        for client in clients {
-            client.join().expect("every client is served");
+            comes();
         }
         new
     });
