@@ -5,6 +5,7 @@
 //!             ──▶  Supervised  a `windlass serve --config`, likewise
 //!             ──▶  Program           any other run of `windlass`, or of a foreign program
 //!             ──▶  Pty               a program on a pseudo-terminal
+//!             ──▶  Capture           packets for `tshark`, and what it shows of them
 //!             ──▶  Client            the other end of a socket; every call has a deadline
 //!             ──▶  Lossy             a network that loses, doubles, delays and reorders datagrams
 //! ```
@@ -20,6 +21,7 @@
 
 pub mod proc;
 
+mod capture;
 mod client;
 mod counting;
 mod download;
@@ -38,6 +40,7 @@ mod server;
 mod storm;
 mod supervised;
 
+pub use capture::{Capture, Dissection, dissectors};
 pub use client::{Client, End};
 pub use counting::Counting;
 pub use download::{Download, request};
