@@ -108,12 +108,13 @@ fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
 }
 
 /// Which packages of this workspace a package may depend on.
-const PACKAGES: [(&str, &[&str]); 7] = [
+const PACKAGES: [(&str, &[&str]); 8] = [
     ("core/", &[]),
     ("host/", &["windlass-core"]),
     ("lossy/", &[]),
     ("tests/", &["windlass", "windlass-core", "windlass-lossy"]),
-    ("firmware/", &["windlass-core"]),
+    ("firmware/updater/", &["windlass-core"]),
+    ("firmware/", &["windlass-core", "windlass-updater"]),
     ("peers/", &["windlass", "windlass-core"]),
     ("xtask/", &["windlass-lossy"]),
 ];

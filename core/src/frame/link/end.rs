@@ -27,7 +27,30 @@ impl Timing {
         silence_us: 60_000_000,
         idle_us: 5_000_000,
     };
+
+    /// For a line of `baud` bits per second, 10 for each byte, with packets of at most `payload` bytes, and another
+    /// end that answers within `answer_us`: a few milliseconds on a UART, 20 behind a USB adapter.
+    ///
+    /// Nothing else shares the line, so a packet without an answer was damaged, and backing off does not help:
+    /// the timeout doubles once.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 2^28")]
+    pub const fn of_line(baud: u32, payload: usize, answer_us: u32) -> Self {
+        let payload = if payload < PAYLOAD_MAX { payload } else { PAYLOAD_MAX };
+        let bits = 10 * (payload + OVERHEAD + ANSWER) as u64;
+        // What a packet and its answer need.
+        let exchange_us = match (bits * 1_000_000).checked_div(baud as u64) {
+            Some(us) => us.saturating_add(answer_us as u64),
+            None => MIN_MAX_US,
+        };
+        let min_us = if exchange_us < MIN_MAX_US { exchange_us } else { MIN_MAX_US } as u32;
+        // An end that has all waits for twice the first timeout, in case its last answer was damaged.
+        let initial_us = if min_us < 125_000 { 250_000 } else { 2 * min_us };
+        Self { rto: Bounds { initial_us, min_us, max_us: 2 * min_us }, ..Self::DEFAULT }
+    }
 }
+
+/// The largest of the shortest timeouts of a line, so that twice that is less than 2³¹.
+const MIN_MAX_US: u64 = 1 << 28;
 
 /// One end of a reliable byte stream over an unreliable line. The [module](super) says how to drive it.
 ///

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::packet::kind::{self, ACK, DATA, END, OPEN, RESET};
 use super::*;
 use crate::fault::{Fault, Peer};
+use crate::rtt::Bounds;
 use crate::time::{Instant, Wake};
 
 const RX: usize = Link::rx_len(120);
@@ -395,4 +396,18 @@ proptest! {
             link.wrote(n.min(usize::from(act)));
         }
     }
+}
+
+#[test]
+fn the_times_of_a_line_follow_from_its_rate() {
+    let rto = |baud, payload, answer_us| {
+        let Bounds { initial_us, min_us, max_us } = Timing::of_line(baud, payload, answer_us).rto;
+        (initial_us, min_us, max_us)
+    };
+    // 24 bytes of payload, 9 around them, and an answer of 10.
+    assert_eq!(rto(115_200, 24, 5_000), (250_000, 8_732, 17_464));
+    assert_eq!(rto(1_200, 248, 5_000), (4_460_000, 2_230_000, 4_460_000));
+    // A packet has no more payload than this, and every line has a rate.
+    assert_eq!(rto(1_200, 1_000_000, 5_000), rto(1_200, 248, 5_000));
+    assert_eq!(rto(0, 24, u32::MAX).1, 1 << 28);
 }

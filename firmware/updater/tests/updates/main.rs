@@ -1,0 +1,5 @@
+//! Updates of a device with a simulated flash, over a simulated line, in virtual time.
+
+mod line;
+mod power;
+mod verdicts;
