@@ -16,13 +16,15 @@ pub struct Disk<B> {
     /// All of it came, and its digest is right.
     is_whole: bool,
     crc: Crc32,
+    /// Where the digest is in the file.
+    digested: usize,
 }
 
 impl<B: AsRef<[u8]> + AsMut<[u8]>> Disk<B> {
     /// All of `memory` is the file, until another one comes.
     pub fn new(memory: B) -> Self {
         let len = memory.as_ref().len();
-        Self { memory, len, is_whole: false, crc: Crc32::new() }
+        Self { memory, len, is_whole: false, crc: Crc32::new(), digested: 0 }
     }
 
     /// The file that came, if it is whole.
@@ -33,6 +35,17 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Disk<B> {
     /// What was kept, whole or not.
     pub fn kept(&self) -> &[u8] {
         first(self.memory.as_ref(), self.len)
+    }
+
+    /// Digests so many bytes, or as many as there are, and says how many.
+    fn digest(&mut self, at: usize, len: usize) -> usize {
+        if at != self.digested || at == 0 {
+            self.crc = Crc32::new();
+        }
+        let part = first(after(first(self.memory.as_ref(), self.len), at), len);
+        self.crc.update(part);
+        self.digested = at.saturating_add(part.len());
+        part.len()
     }
 
     fn commit(&mut self, digest: Option<Digest<&[u8; 32]>>) -> Answer {
@@ -54,17 +67,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Storage for Disk<B> {
         let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
         match op {
             Op::Open(_) => Answer::Opened(self.len as u64),
-            Op::Read { extent, .. } => match fill(memory, after(self.kept(), at(extent.offset))) {
-                0 => Answer::Failed(StorageFault::Failed.into()),
-                n => Answer::Read(n),
-            },
-            Op::Digest { kind: DigestKind::Crc32, extent } => {
-                if extent.offset == 0 {
-                    self.crc = Crc32::new();
+            Op::Read { digest: Some(DigestKind::Blake3), .. } => {
+                Answer::Failed(StorageFault::Unsupported.into())
+            }
+            Op::Read { extent, digest } => {
+                match fill(memory, after(self.kept(), at(extent.offset))) {
+                    0 => Answer::Failed(StorageFault::Failed.into()),
+                    n => {
+                        if digest.is_some() {
+                            self.digest(at(extent.offset), n);
+                        }
+                        Answer::Read(n)
+                    }
                 }
-                let part = first(after(self.memory.as_ref(), at(extent.offset)), at(extent.len));
-                self.crc.update(part);
-                Answer::Digested(part.len() as u64)
+            }
+            Op::Digest { kind: DigestKind::Crc32, extent } => {
+                Answer::Digested(self.digest(at(extent.offset), at(extent.len)) as u64)
             }
             Op::FinishDigest(DigestKind::Crc32) => Answer::Digest(Digest::Crc32(self.crc.finish())),
             Op::Digest { .. } | Op::FinishDigest(_) => {

@@ -9,6 +9,8 @@
 //! and even this user cannot hang or fill the server: clients, silence and lines have limits, one
 //! answer at a time is pending, and every other source has its turn first.
 
+pub(super) mod request;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,11 +19,11 @@ use tracing::debug;
 use windlass_core::time::Instant;
 
 use crate::error::Result;
-use crate::printable::printable_bytes;
 use crate::reactor::{Buffered, Context, Incoming, Priority, StreamEvent, Token};
 use crate::status::{Refusal, Status};
 use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
+use request::{LINE_MAX, Request, request};
 
 /// Connections to the control socket at a time. A further client gets an error.
 const CLIENTS_MAX: usize = 16;
@@ -29,9 +31,6 @@ const CLIENTS_MAX: usize = 16;
 /// The connection of a client that sends nothing, or takes nothing of an answer, is closed after
 /// this time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The longest line in bytes, without its end.
-const LINE_MAX: usize = 64;
 
 /// Answers on `listener` with the result of `status` at that time.
 ///
@@ -98,24 +97,23 @@ impl Talk {
 
     /// Answers the first complete request. Further requests wait until the answer is taken.
     fn answer(&self, io: &mut Buffered, status: impl FnOnce() -> Status) {
-        let Some(end) = io.input().iter().position(|&byte| byte == b'\n') else {
-            if io.input().len() > LINE_MAX {
+        match request(io.input(), self.eof) {
+            Request::More => {}
+            Request::Ended => io.close(),
+            Request::TooLong => {
                 refuse(io, format!("a line has at most {LINE_MAX} bytes"));
                 io.close();
-            } else if self.eof {
-                io.close();
             }
-            return;
-        };
-        let word = io.input()[..end].trim_ascii();
-        if word == b"status" {
-            let answer = line(&status());
-            io.write(&answer);
-        } else {
-            let word = printable_bytes(word).cut(LINE_MAX);
-            refuse(io, format!("\"{word}\" is no question; ask: status"));
+            Request::Status { len } => {
+                let answer = line(&status());
+                io.write(&answer);
+                io.consume(len);
+            }
+            Request::Unknown { len, word } => {
+                refuse(io, format!("\"{word}\" is no question; ask: status"));
+                io.consume(len);
+            }
         }
-        io.consume(end + 1);
     }
 }
 

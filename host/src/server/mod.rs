@@ -52,6 +52,13 @@ pub mod supervise;
 pub mod thread;
 pub mod thread_pool;
 
+/// What only `fuzz/` calls.
+#[cfg(feature = "status")]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use super::control::request::{LINE_MAX, Request, request};
+}
+
 pub use common::{Limits, Server};
 pub use model::Model;
 pub use pool::{Pool, WORKERS_MAX};
