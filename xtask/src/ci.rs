@@ -1,7 +1,7 @@
 //! The checks before a change lands; CI runs the same ones.
 
 use crate::run::{Result, cargo, program, run, skip, step};
-use crate::{bare, demo, device, firmware, library, publish, size, suites, tidy, units};
+use crate::{bare, demo, device, firmware, fuzz, library, publish, size, suites, tidy, units};
 
 /// How long the workers of a process pool are killed at random. `cargo xtask test` does so for a few
 /// seconds.
@@ -15,7 +15,8 @@ pub(crate) fn ci() -> Result<()> {
         run(cargo()
             .args(["clippy", "--workspace", "--all-targets", "--all-features"])
             .args(["--", "--deny", "warnings"]))?;
-        library::outside_lints()
+        library::outside_lints()?;
+        fuzz::lints()
     })?;
     step("tidy", tidy::tidy)?;
     step("unit files", units::units)?;
@@ -40,6 +41,7 @@ pub(crate) fn ci() -> Result<()> {
     step("examples for devices", device::examples)?;
     step("firmware", firmware::firmware)?;
     step("miri", miri)?;
+    step("fuzz", fuzz::all)?;
     step("demo", demo::demo)?;
     println!("\nall steps passed");
     Ok(())

@@ -9,6 +9,7 @@ mod device;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod excerpts;
 mod firmware;
+mod fuzz;
 mod layers;
 mod library;
 mod publish;
@@ -40,11 +41,12 @@ cargo xtask COMMAND
   firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
   bench     measure against libevent, mio, tokio and raw epoll; needs libevent-dev
   miri      run the tests of the core under Miri
+  fuzz      fuzz every parser of bytes that a peer sends, 20 s each or --seconds N; needs cargo-fuzz
   ci        run all of these, as .ci/run does";
 
 fn main() -> ExitCode {
-    let command = std::env::args().nth(1);
-    let done = match command.as_deref() {
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let done = match args.first().map(String::as_str) {
         Some("demo") => demo::demo(),
         Some("test") => ci::test(),
         Some("tidy") => tidy::tidy(),
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Some("firmware") => firmware::firmware(),
         Some("bench") => bench::bench(),
         Some("miri") => ci::miri(),
+        Some("fuzz") => fuzz::command(&args[1..]),
         Some("ci") => ci::ci(),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");

@@ -169,7 +169,7 @@ fn perform(suite: Suite) -> Outcome {
 
 /// Runs a program to its end, and returns what it printed; no status if it hung. It prints to a file: a
 /// pipe would not end while a process that a failed test left behind has it open.
-fn kept(command: &mut Command) -> Result<(String, Option<ExitStatus>)> {
+pub(crate) fn kept(command: &mut Command) -> Result<(String, Option<ExitStatus>)> {
     let program = Path::new(command.get_program()).display().to_string();
     run_into_a_file(command).map_err(|error| format!("{program}: {error}"))
 }

@@ -108,7 +108,7 @@ fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
 }
 
 /// Which packages of this workspace a package may depend on.
-const PACKAGES: [(&str, &[&str]); 8] = [
+const PACKAGES: [(&str, &[&str]); 9] = [
     ("core/", &[]),
     ("host/", &["windlass-core"]),
     ("lossy/", &[]),
@@ -117,6 +117,7 @@ const PACKAGES: [(&str, &[&str]); 8] = [
     ("firmware/", &["windlass-core", "windlass-updater"]),
     ("peers/", &["windlass", "windlass-core"]),
     ("xtask/", &["windlass-lossy"]),
+    ("fuzz/", &["windlass", "windlass-core"]),
 ];
 
 fn dependencies(path: &str, text: &str, findings: &mut Vec<Finding>) {
