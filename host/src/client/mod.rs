@@ -10,6 +10,7 @@ mod get;
 pub mod http;
 #[cfg(feature = "status")]
 mod observer;
+mod relay;
 mod talk;
 mod time;
 #[cfg(feature = "top")]
@@ -27,17 +28,10 @@ pub use top::top;
 use std::os::fd::AsFd;
 
 use crate::error::{Error, Result};
-use crate::reactor::{Buffered, Context, EventLoop};
+use crate::reactor::{Context, EventLoop};
 use crate::sys::signals::{self, Caught};
 use crate::sys::stream::Stream;
 use crate::sys::{Errno, Signal};
-
-/// Moves all input; reads no more while the other stream is full.
-fn hand_on(from: &mut Buffered, to: &mut Buffered) {
-    to.write(from.input());
-    from.consume(usize::MAX);
-    from.set_reading(!to.is_full());
-}
 
 /// Calls when a signal asks the program to end, one that its parent does not have ignored. So the program
 /// can take its files away first.
