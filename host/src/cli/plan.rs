@@ -12,6 +12,7 @@ use super::values::Micros;
 use crate::addr::{Address, Transport};
 use crate::printable::printable;
 use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits};
+use crate::sys::file::folder_of;
 use crate::sys::listener::{Access, Group};
 
 /// The built-in configuration: each service of streams, each under a model that
@@ -195,12 +196,11 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
     let (root, push) = match (root, push) {
         (Some(root), name) => (root, name.map(Path::as_os_str)),
         (None, Some(file)) => {
-            let folder = file.parent().filter(|folder| *folder != Path::new(""));
             let name = file.file_name().ok_or_else(|| {
                 let message = format!("{dashes}push is for a file, by its name");
                 Wrong { about: vec![option], message }
             })?;
-            (folder.unwrap_or(Path::new(".")), Some(name))
+            (folder_of(file), Some(name))
         }
         (None, None) => return Ok(None),
     };

@@ -14,6 +14,7 @@ use crate::addr::{Address, HostPort, Transport};
 use crate::error::Error;
 use crate::server::Spec;
 use crate::sys::Errno;
+use crate::sys::file::folder_of;
 use crate::sys::root::Root;
 use crate::sys::user::User;
 
@@ -186,11 +187,6 @@ fn free(path: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    folder.unwrap_or(Path::new("."))
 }
 
 impl Socket {

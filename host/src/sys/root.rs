@@ -46,10 +46,7 @@ impl Root {
             .read(true)
             .custom_flags((OFlag::O_PATH | OFlag::O_DIRECTORY).bits())
             .open(path)
-            .map_err(|error| {
-                let cause = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-                Error::new("open the root", printable(path), cause)
-            })?;
+            .map_err(Error::of("open the root", printable(path)))?;
         let is_local = fstatfs(&folder).is_ok_and(|it| LOCAL.contains(&it.filesystem_type()));
         let root = Self { folder: folder.into(), is_local };
         root.beneath(b".", OFlag::O_PATH, ResolveFlag::empty())
@@ -110,7 +107,7 @@ impl Root {
                 warn!("{name} does not know its size and has more than {COPY_MAX} bytes: refused");
                 Err(Refusal::Failed.into())
             }
-            Err(error) => Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw).into()),
+            Err(error) => Err(Errno::try_from(error).unwrap_or(Errno::EIO).into()),
         }
     }
 

@@ -188,7 +188,7 @@ impl Turn {
         options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits());
         let end = clock::now().after(TURN_US);
         loop {
-            let file = options.open(&path).map_err(|error| errno_of(&error))?;
+            let file = options.open(&path).map_err(errno_of)?;
             match file.try_lock() {
                 // Its holder may have removed it before this process got the lock.
                 Ok(())
@@ -199,7 +199,7 @@ impl Turn {
                     return Ok(Self { path, _file: file });
                 }
                 Ok(()) => {}
-                Err(TryLockError::Error(error)) => return Err(errno_of(&error)),
+                Err(TryLockError::Error(error)) => return Err(errno_of(error)),
                 Err(TryLockError::WouldBlock) if clock::now() >= end => return Err(Errno::EBUSY),
                 Err(TryLockError::WouldBlock) => {
                     wait_for_input([None; 3], Some(2_000));
@@ -216,8 +216,8 @@ impl Drop for Turn {
     }
 }
 
-fn errno_of(error: &io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+fn errno_of(error: io::Error) -> Errno {
+    Errno::try_from(error).unwrap_or(Errno::EIO)
 }
 
 fn file_id(path: &Path) -> Option<FileId> {
