@@ -211,4 +211,4 @@ pub struct Stats {
 #[cfg(test)]
 mod delay_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

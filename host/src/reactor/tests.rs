@@ -7,12 +7,16 @@ use std::cell::Cell;
 use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use windlass_core::time::Instant;
 
 use super::{Buffered, Context, EventLoop, StreamEvent, Token, Watch};
+use crate::addr::Address;
+use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
 
 /// The state that the callbacks of a test share: what happened, and the tokens.
@@ -46,7 +50,7 @@ fn clock() -> Instant {
 }
 
 /// Moves the clock of this thread's loops.
-pub(super) fn pass(time: Duration) {
+pub(crate) fn pass(time: Duration) {
     NOW_US.set(NOW_US.get() + time.as_micros() as u64);
 }
 
@@ -56,7 +60,7 @@ pub(super) fn set_clock(us: u64) {
 }
 
 /// A loop with a time that the test sets.
-pub(super) fn frozen<S>() -> EventLoop<S> {
+pub(crate) fn frozen<S>() -> EventLoop<S> {
     EventLoop::with_clock(clock).unwrap()
 }
 
@@ -74,7 +78,7 @@ pub(super) fn round<S>(events: &mut EventLoop<S>, state: &mut S) -> u64 {
 }
 
 /// Runs rounds until there is nothing to do.
-pub(super) fn pump<S>(events: &mut EventLoop<S>, state: &mut S) {
+pub(crate) fn pump<S>(events: &mut EventLoop<S>, state: &mut S) {
     let mut quiet = 0;
     for _ in 0..100_000 {
         quiet = if round(events, state) == 0 { quiet + 1 } else { 0 };
@@ -102,23 +106,23 @@ pub(super) fn until<S>(
 
 /// The other end of a pair.
 #[derive(Debug)]
-pub(super) struct Peer(pub(super) UnixStream);
+pub(crate) struct Peer(UnixStream);
 
 /// What a peer sees when it looks.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Open,
     Eof,
     Reset,
 }
 
 impl Peer {
-    pub(super) fn say(&mut self, bytes: &[u8]) {
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
     /// Sends as much as fits.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> usize {
         match self.0.write(bytes) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
@@ -127,7 +131,7 @@ impl Peer {
     }
 
     /// What has come, and whether that is all there will be.
-    pub(super) fn hear(&mut self) -> (Vec<u8>, End) {
+    pub(crate) fn hear(&mut self) -> (Vec<u8>, End) {
         let (mut all, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
         loop {
             match self.0.read(&mut piece) {
@@ -139,11 +143,11 @@ impl Peer {
         }
     }
 
-    pub(super) fn heard(&mut self) -> Vec<u8> {
+    pub(crate) fn heard(&mut self) -> Vec<u8> {
         self.hear().0
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.0.shutdown(std::net::Shutdown::Write).unwrap();
     }
 }
@@ -160,6 +164,29 @@ pub(super) fn pair() -> (UnixStream, Peer) {
 pub(super) fn stream_pair() -> (Stream, Peer) {
     let (ours, peer) = pair();
     (Stream::from(OwnedFd::from(ours)), peer)
+}
+
+/// A listener in the abstract name space, and a way to connect to it.
+pub(crate) struct Door(SocketAddr);
+
+impl Door {
+    pub(crate) fn open() -> (Listener, Self) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("windlass-reactor-{}-{number}", std::process::id());
+        let listener = Listener::bind(&Address::UnixAbstract(name.clone()), 128).unwrap();
+        (listener, Self(SocketAddr::from_abstract_name(name).unwrap()))
+    }
+
+    pub(crate) fn knock(&self) -> Peer {
+        let client = UnixStream::connect_addr(&self.0).unwrap();
+        client.set_nonblocking(true).unwrap();
+        Peer(client)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        UnixStream::connect_addr(&self.0).is_ok()
+    }
 }
 
 /// Reads what there is; how many bytes.

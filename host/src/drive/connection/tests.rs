@@ -258,8 +258,9 @@ struct Script {
     on_tick: fn(&mut Script, Instant),
     /// Input that it took.
     seen: Vec<u8>,
-    /// Bytes it has still to render.
+    /// Bytes it has still to render, and what it wants then.
     owed: Vec<u8>,
+    then: Want,
     inputs: usize,
     spaces: usize,
     ticks: Vec<Instant>,
@@ -280,6 +281,7 @@ impl Default for Script {
             on_tick: |_, _| {},
             seen: Vec::new(),
             owed: Vec::new(),
+            then: Want::READ,
             inputs: 0,
             spaces: 0,
             ticks: Vec::new(),
@@ -289,7 +291,7 @@ impl Default for Script {
 }
 
 impl Script {
-    /// Renders `owed`, then wants `Want::READ`.
+    /// Renders `owed`, then wants `then`: to read.
     fn recital(owed: Vec<u8>) -> Self {
         Self {
             want: Want::WRITE,
@@ -298,7 +300,7 @@ impl Script {
                 let n = out.put(&script.owed);
                 script.owed.drain(..n);
                 if script.owed.is_empty() {
-                    script.want = Want::READ;
+                    script.want = script.then;
                 }
             },
             ..Self::default()

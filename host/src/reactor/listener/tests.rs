@@ -1,37 +1,9 @@
 //! A listener in the loop, over Unix sockets in the abstract name space: a connect is in the queue
 //! when it returns, so each round accepts what the test put there.
 
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use super::*;
-use crate::addr::Address;
-use crate::reactor::tests::{Desk, End, Peer, frozen, pump, round};
+use crate::reactor::tests::{Desk, Door, End, frozen, pump, round};
 use crate::reactor::{EventLoop, StreamEvent};
-
-/// A listener and a way to connect to it.
-struct Door(SocketAddr);
-
-impl Door {
-    fn open() -> (Listener, Self) {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("windlass-reactor-{}-{number}", std::process::id());
-        let listener = Listener::bind(&Address::UnixAbstract(name.clone()), 128).unwrap();
-        (listener, Self(SocketAddr::from_abstract_name(name).unwrap()))
-    }
-
-    fn knock(&self) -> Peer {
-        let client = UnixStream::connect_addr(&self.0).unwrap();
-        client.set_nonblocking(true).unwrap();
-        Peer(client)
-    }
-
-    fn is_open(&self) -> bool {
-        UnixStream::connect_addr(&self.0).is_ok()
-    }
-}
 
 /// Keeps each client as a stream, which is closed when the client leaves.
 fn keep(desk: &mut Desk, cx: &mut Context<Desk>, incoming: Incoming) {

@@ -74,25 +74,6 @@ fn wake_ends_a_wait_and_makes_no_call() {
 }
 
 #[test]
-fn a_loop_ends_when_the_last_remote_goes_however_late() {
-    let (mut events, mut desk) = (EventLoop::new().unwrap(), Desk::default());
-    let remote = events.remote().unwrap();
-    let (asleep, wait) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        wait.recv().unwrap();
-        drop(remote);
-    });
-    // It is told when the loop is in its first round.
-    events.defer(move |desk: &mut Desk, _| {
-        desk.note("first");
-        asleep.send(()).unwrap();
-    });
-    events.run(&mut desk).unwrap();
-    thread.join().unwrap();
-    assert_eq!(desk.log, ["first"]);
-}
-
-#[test]
 fn a_remote_outlives_its_loop() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let remote = events.remote().unwrap();

@@ -300,18 +300,6 @@ fn a_pipe_without_a_reader_fails() {
 }
 
 #[test]
-fn a_pipe_delivers_what_its_writer_left() {
-    let (reader, mut writer) = pipe().unwrap();
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    noted(&mut events, OwnedFd::from(reader));
-    pump(&mut events, &mut desk);
-    writer.write_all(b"last").unwrap();
-    drop(writer);
-    pump(&mut events, &mut desk);
-    assert_eq!(desk.news(), ["Input last", "Eof"]);
-}
-
-#[test]
 fn a_connection_is_told_of_and_what_was_written_before_goes_first() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let (mut events, mut desk) = (frozen(), Desk::default());

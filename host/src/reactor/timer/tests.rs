@@ -245,45 +245,6 @@ fn a_timer_of_nothing_that_arms_itself_starves_no_source() {
 }
 
 #[test]
-fn a_hundred_ticks_of_ten_milliseconds_with_three_of_work_do_not_drift() {
-    // By the real clock. It says nothing of when a tick came, only of when it was to come.
-    let mut events = EventLoop::new().unwrap();
-    let mut due = Vec::new();
-    events.every(ms(10), |due: &mut Vec<Instant>, cx| {
-        due.push(cx.deadline(cx.current()).unwrap());
-        let busy_until = crate::sys::clock::now().after(3_000);
-        while crate::sys::clock::now() < busy_until {}
-        if due.len() == 100 {
-            cx.exit();
-        }
-    });
-    events.run(&mut due).unwrap();
-    assert_eq!(due.len(), 100);
-    let first = due[0];
-    for at in due {
-        assert_eq!(at.since(first) % 10_000, 0);
-    }
-}
-
-#[test]
-fn a_thousand_timers_that_are_armed_in_disorder_come_in_order() {
-    let (mut events, mut order) = (frozen(), Vec::new());
-    let start = events.now().as_micros();
-    for step in 0..1000_u64 {
-        // Coprime to 1000: each once.
-        let at = step * 377 % 1000 + 1;
-        let timer = events.timer(move |order: &mut Vec<u64>, _| order.push(at));
-        events.arm_after(timer, secs(100));
-        events.arm_at(timer, Instant::from_micros(start + at));
-    }
-    pass(ms(1));
-    for _ in 0..4 {
-        events.run_once(&mut order, Some(Duration::ZERO)).unwrap();
-    }
-    assert_eq!(order, (1..=1000).collect::<Vec<_>>());
-}
-
-#[test]
 fn a_timer_that_never_had_a_delay_cannot_be_armed_with_it() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let timer = events.timer(note("rang"));

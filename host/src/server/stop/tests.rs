@@ -13,110 +13,68 @@ fn is_told(stop: &Stop) -> bool {
 }
 
 #[test]
-fn nothing_ends_unasked() {
-    let (mut stop, _handle) = Stop::by_handle(GRACE).unwrap();
-    assert!(!is_told(&stop));
-    stop.notice(T0);
-    assert!(!stop.is_requested());
-    assert!(!stop.is_over(T0.after(u64::MAX), 0));
-    assert_eq!(stop.wake(), Wake::Never);
-}
-
-#[test]
 fn a_request_is_noticed_only_when_it_is_looked_at() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
+    assert!(!is_told(&stop));
     handle.stop();
     assert!(is_told(&stop));
     assert!(!stop.is_requested());
     stop.notice(T0);
     assert!(stop.is_requested());
     assert!(!is_told(&stop), "the wait would be woken again and again");
-}
-
-#[test]
-fn the_first_request_waits_for_those_that_are_served() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
     handle.stop();
-    stop.notice(T0);
-    assert_eq!(stop.wake(), Wake::At(T0.after(GRACE)));
-    for (us, live, over) in
-        [(0, 1, false), (0, 0, true), (GRACE - 1, 1, false), (GRACE, 1, true), (GRACE + 1, 1, true)]
-    {
-        assert_eq!(stop.is_over(T0.after(us), live), over, "{live} open after {us} µs");
-    }
-}
-
-#[test]
-fn without_grace_the_first_request_ends_everything() {
-    let (mut stop, handle) = Stop::by_handle(0).unwrap();
-    handle.stop();
-    stop.notice(T0);
-    assert!(stop.is_over(T0, 1));
-}
-
-#[test]
-fn noticing_again_does_not_prolong_the_grace() {
-    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
-    handle.stop();
-    stop.notice(T0);
-    stop.notice(T0.after(1_000));
-    assert_eq!(stop.wake(), Wake::At(T0.after(GRACE)));
-}
-
-#[test]
-fn the_second_request_ends_everything() {
-    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
-    handle.stop();
-    stop.notice(T0);
     handle.clone().stop();
     stop.notice(T0);
-    assert!(stop.is_over(T0, 1000));
-    assert_eq!(stop.wake(), Wake::Now);
-    // And there it stays.
-    handle.stop();
-    stop.notice(T0);
-    assert!(stop.is_over(T0, 1));
+    assert_eq!(stop.wake(), Wake::Now, "two requests at once are two");
 }
 
 #[test]
-fn two_requests_at_once_are_two() {
-    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
-    handle.stop();
-    handle.stop();
-    stop.notice(T0);
-    assert!(stop.is_over(T0, 1));
-}
-
-#[cfg(feature = "supervise")]
-#[test]
-fn a_retiring_server_has_time_and_can_be_told_to_hurry() {
-    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
-    stop.set_grace(GRACE, 100 * GRACE);
-    assert_eq!(stop.longest_us(), 100 * GRACE);
-    stop.retire(T0);
-    assert!(stop.is_requested());
-    assert_eq!(stop.wake(), Wake::At(T0.after(100 * GRACE)));
-    assert!(stop.is_over(T0, 0) && !stop.is_over(T0.after(100 * GRACE - 1), 1));
-    // To say it again changes nothing; one request is the first.
-    stop.retire(T0.after(1));
-    handle.stop();
-    stop.notice(T0.after(2));
-    assert_eq!(stop.wake(), Wake::At(T0.after(2 + GRACE)));
-    // A server that was told to stop does not retire.
-    stop.retire(T0.after(3));
-    assert_eq!(stop.wake(), Wake::At(T0.after(2 + GRACE)));
-    handle.stop();
-    stop.notice(T0.after(4));
-    assert_eq!(stop.wake(), Wake::Now);
-}
-
-#[test]
-fn a_request_to_stop_gives_no_more_time() {
-    let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();
-    stop.retire(T0);
-    handle.stop();
-    stop.notice(T0.after(GRACE / 2));
-    assert_eq!(stop.wake(), Wake::At(T0.after(GRACE)));
+fn each_order_sets_the_end_and_none_gives_more_time() {
+    const DRAIN: u64 = 100 * GRACE;
+    #[derive(Debug)]
+    enum Order {
+        Look,
+        Stop,
+        Retire,
+    }
+    use Order::{Look, Retire, Stop as End};
+    let at = |us| Wake::At(T0.after(us));
+    // Orders with their times, and when the server ends although a connection is open.
+    for (orders, ends) in [
+        (&[(0, Look)][..], Wake::Never),
+        (&[(0, End)], at(GRACE)),
+        (&[(0, End), (1_000, Look)], at(GRACE)),
+        (&[(0, End), (0, End)], Wake::Now),
+        (&[(0, End), (0, End), (0, End)], Wake::Now),
+        (&[(0, Retire)], at(DRAIN)),
+        (&[(0, Retire), (1, Retire)], at(DRAIN)),
+        (&[(0, Retire), (2, End)], at(2 + GRACE)),
+        (&[(0, Retire), (2, End), (3, Retire)], at(2 + GRACE)),
+        (&[(0, Retire), (2, End), (4, End)], Wake::Now),
+        (&[(0, Retire), (DRAIN - 1, End)], at(DRAIN)),
+    ] {
+        let source = Source::Handle(Arc::new(Event::new().unwrap()));
+        let mut stop = Stop::new(source, GRACE, DRAIN);
+        assert_eq!(stop.longest_us(), DRAIN);
+        for (us, order) in orders {
+            match order {
+                Look => drop(stop.notice(T0.after(*us))),
+                End => stop.request(T0.after(*us)),
+                Retire => stop.retire(T0.after(*us)),
+            }
+        }
+        assert_eq!(stop.wake(), ends, "{orders:?}");
+        assert_eq!(stop.is_requested(), ends != Wake::Never, "{orders:?}");
+        assert_eq!(stop.is_over(T0, 0), ends != Wake::Never, "no connection is left: {orders:?}");
+        let (before, then) = match ends {
+            Wake::Never => (T0.after(u64::MAX), None),
+            Wake::At(end) => (Instant::from_micros(end.as_micros() - 1), Some(end)),
+            Wake::Now => (Instant::ZERO, Some(T0)),
+        };
+        assert_eq!(stop.is_over(before, 1), ends == Wake::Now, "{orders:?}");
+        assert!(then.is_none_or(|end| stop.is_over(end, 1)), "{orders:?}");
+    }
 }
 
 #[test]

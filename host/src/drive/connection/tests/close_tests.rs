@@ -7,16 +7,8 @@ use super::*;
 #[test]
 fn a_half_close_waits_for_the_output_and_leaves_the_input_open() {
     let owed = pattern(1 << 20);
-    let mut rig = Rig::plain(Script {
-        on_space: |script, out| {
-            let n = out.put(&script.owed);
-            script.owed.drain(..n);
-            if script.owed.is_empty() {
-                script.want = Want { close: Close::WriteHalf, ..Want::READ };
-            }
-        },
-        ..Script::recital(owed.clone())
-    });
+    let then = Want { close: Close::WriteHalf, ..Want::READ };
+    let mut rig = Rig::plain(Script { then, ..Script::recital(owed.clone()) });
     let mut heard = Vec::new();
     while rig.turn(WRITE) == Next::Wait(Interest::WRITE) {
         let (bytes, end) = rig.hear();
@@ -51,16 +43,8 @@ fn done_with_a_silent_peer_closes_at_once() {
 #[test]
 fn done_while_output_is_owed_flushes_it_first() {
     let owed = pattern(1 << 20);
-    let mut rig = Rig::plain(Script {
-        on_space: |script, out| {
-            let n = out.put(&script.owed);
-            script.owed.drain(..n);
-            if script.owed.is_empty() {
-                script.want = Want::done(Ok(()));
-            }
-        },
-        ..Script::recital(owed.clone())
-    });
+    let then = Want::done(Ok(()));
+    let mut rig = Rig::plain(Script { then, ..Script::recital(owed.clone()) });
     let mut heard = Vec::new();
     let end = loop {
         let next = rig.turn(WRITE);
