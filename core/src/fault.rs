@@ -16,7 +16,7 @@ pub enum Fault {
         waited_us: u64,
     },
     /// The storage of this side could not do an operation.
-    Storage(Storage),
+    Storage(StorageFault),
     /// The file is complete, but its digest differs from that of the sender.
     Integrity,
     /// The shell ended the session, for example because the server drains or the port was closed.
@@ -69,7 +69,7 @@ pub struct Limit {
 /// Why a storage could not do an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Storage {
+pub enum StorageFault {
     /// The storage is full.
     Full,
     /// Reading or writing failed.
@@ -129,13 +129,13 @@ impl fmt::Display for Limit {
     }
 }
 
-impl fmt::Display for Storage {
+impl fmt::Display for StorageFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Storage::Full => "the storage is full",
-            Storage::Failed => "the storage could not be read or written",
-            Storage::Stalled => "the storage was busy for too long",
-            Storage::Unsupported => "the storage does not support the operation",
+            StorageFault::Full => "the storage is full",
+            StorageFault::Failed => "the storage could not be read or written",
+            StorageFault::Stalled => "the storage was busy for too long",
+            StorageFault::Unsupported => "the storage does not support the operation",
         })
     }
 }
@@ -143,7 +143,7 @@ impl fmt::Display for Storage {
 impl core::error::Error for Fault {}
 impl core::error::Error for Peer {}
 impl core::error::Error for Limit {}
-impl core::error::Error for Storage {}
+impl core::error::Error for StorageFault {}
 
 impl From<Peer> for Fault {
     fn from(peer: Peer) -> Self {
@@ -157,8 +157,8 @@ impl From<Limit> for Fault {
     }
 }
 
-impl From<Storage> for Fault {
-    fn from(storage: Storage) -> Self {
+impl From<StorageFault> for Fault {
+    fn from(storage: StorageFault) -> Self {
         Fault::Storage(storage)
     }
 }

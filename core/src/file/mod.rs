@@ -23,7 +23,7 @@ pub use refusal::Refusal;
 
 use core::task::{Context, Poll};
 
-use crate::fault::{Fault, Storage as StorageFault};
+use crate::fault::{Fault, StorageFault};
 use crate::time::{Instant, Wake};
 use crate::wire::FrameHeader;
 

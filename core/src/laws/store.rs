@@ -1,6 +1,6 @@
 //! The storage of the lab: one file to send, and a hash of the bytes that were kept.
 
-use crate::fault::Storage as StorageFault;
+use crate::fault::StorageFault;
 use crate::file::{Answer, Digest, DigestKind, Extent, Op, Refusal, Storage};
 use crate::time::{Instant, Wake};
 

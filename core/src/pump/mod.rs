@@ -46,7 +46,7 @@ pub use need::Need;
 use span::Span;
 
 use crate::bytes::{after, put};
-use crate::fault::{Fault, Limit, Storage};
+use crate::fault::{Fault, Limit, StorageFault};
 use crate::file::{Answer, DigestKind, Extent, Op, Piece};
 use crate::session::{Out, Session};
 use crate::time::{Instant, Wake};
@@ -157,7 +157,7 @@ impl<'m> Pump<'m> {
     }
 
     /// Ends a session after `us` microseconds in which no byte was sent, received or kept: with
-    /// [`Fault::TimedOut`] if the pump waits for the peer, with [`Storage::Stalled`] if it waits
+    /// [`Fault::TimedOut`] if the pump waits for the peer, with [`StorageFault::Stalled`] if it waits
     /// for the storage. 0 is no limit.
     #[must_use]
     pub const fn idle_timeout(mut self, us: u64) -> Self {
@@ -257,7 +257,7 @@ impl<'m> Pump<'m> {
                 self.held.pass(kept);
                 file.answer(now, Answer::Kept(kept));
             }
-            (Answer::Read(0), _) => file.answer(now, Answer::Failed(Storage::Failed.into())),
+            (Answer::Read(0), _) => file.answer(now, Answer::Failed(StorageFault::Failed.into())),
             // The session counts bytes that are sent, not bytes that are read.
             (Answer::Read(n), Lent::Read(len)) => {
                 let read = n.min(len);
@@ -293,7 +293,7 @@ impl<'m> Pump<'m> {
         if idle_deadline.is_due(now) {
             let waited_us = self.waited_us(now);
             session.abort(match self.busy {
-                Some(_) => Storage::Stalled.into(),
+                Some(_) => StorageFault::Stalled.into(),
                 None => Fault::TimedOut { waited_us },
             });
         }

@@ -157,7 +157,7 @@ fn a_busy_storage_is_asked_again_at_its_time() {
     // Nothing moved since the beginning.
     assert_eq!(pump.next(&mut session, at), Need::Wait(Wake::At(NOW.after(1_000))));
     let over = pump.next(&mut session, NOW.after(1_000));
-    assert_eq!(over, Need::Over(Err(Storage::Stalled.into())));
+    assert_eq!(over, Need::Over(Err(StorageFault::Stalled.into())));
 }
 
 /// A storage that keeps and reads a byte at a time.

@@ -2,7 +2,7 @@
 
 use crate::bytes::{after, fill, first};
 use crate::crc::Crc32;
-use crate::fault::{Fault, Storage as StorageFault};
+use crate::fault::{Fault, StorageFault};
 use crate::file::{Answer, Digest, DigestKind, Op, Refusal, Storage};
 use crate::time::Instant;
 

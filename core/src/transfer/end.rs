@@ -1,6 +1,6 @@
 //! How a transfer ended, and the last word to the peer.
 
-use crate::fault::{Fault, Peer, Storage};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::Refusal;
 use crate::want::Want;
 use crate::wire::tftp::ErrorCode;
@@ -80,10 +80,10 @@ const fn word(fault: Fault) -> Option<Word> {
         Fault::Peer(Peer::Malformed | Peer::Truncated) => {
             (ErrorCode::Illegal, "this is not a packet of the protocol")
         }
-        Fault::Storage(Storage::Full) => (ErrorCode::Full, "there is no room left"),
-        Fault::Storage(Storage::Failed | Storage::Stalled | Storage::Unsupported) => {
-            (ErrorCode::Undefined, "the file cannot be read or written")
-        }
+        Fault::Storage(StorageFault::Full) => (ErrorCode::Full, "there is no room left"),
+        Fault::Storage(
+            StorageFault::Failed | StorageFault::Stalled | StorageFault::Unsupported,
+        ) => (ErrorCode::Undefined, "the file cannot be read or written"),
         Fault::Integrity => (ErrorCode::Undefined, "the digests differ"),
         Fault::Local(_) => (ErrorCode::Undefined, "out of memory"),
         Fault::Aborted => (ErrorCode::Undefined, "the transfer was ended"),

@@ -12,7 +12,7 @@
 
 use super::run::Engine;
 use super::timer::{Expired, Timer};
-use crate::fault::{Fault, Peer, Storage};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Digest, Extent, Head, Op};
 use crate::time::{Instant, Wake};
 use crate::want::{Close, Want};
@@ -281,7 +281,7 @@ impl Inbound {
                 let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(self.held.left);
                 if kept == 0 {
                     // It would be offered the same again, for ever.
-                    return Stored::Fault(Storage::Failed.into());
+                    return Stored::Fault(StorageFault::Failed.into());
                 }
                 self.at = self.at.saturating_add(kept.into());
                 self.held.left = self.held.left.saturating_sub(kept);

@@ -54,7 +54,7 @@ impl<const N: usize> Nor<N> {
         }
         let room = self.bytes.get_mut(self.written..self.erased).unwrap_or_default();
         if room.is_empty() && self.written == N {
-            return Answer::Failed(fault::Storage::Full.into());
+            return Answer::Failed(fault::StorageFault::Full.into());
         }
         if room.is_empty() {
             let until = now.after(ERASE_US);
@@ -81,7 +81,7 @@ impl<const N: usize> Storage for Nor<N> {
     fn perform(&mut self, now: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
         match op {
             Op::Create(head) if head.size.is_some_and(Self::is_full_for) => {
-                Answer::Failed(fault::Storage::Full.into())
+                Answer::Failed(fault::StorageFault::Full.into())
             }
             Op::Create(_) => {
                 (self.erased, self.erasing) = (0, None);
@@ -96,7 +96,7 @@ impl<const N: usize> Storage for Nor<N> {
             // Without a digest, nothing tells whether these are the bytes that were sent.
             Op::Commit(_) => Answer::Failed(Fault::Integrity),
             Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
-                Answer::Failed(fault::Storage::Unsupported.into())
+                Answer::Failed(fault::StorageFault::Unsupported.into())
             }
         }
     }

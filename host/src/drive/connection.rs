@@ -10,7 +10,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use windlass_core::fault::{Fault, Limit, Peer, Storage};
+use windlass_core::fault::{Fault, Limit, Peer, StorageFault};
 use windlass_core::session::{Out, Session};
 use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
@@ -317,7 +317,7 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
                 }
                 false => Ok(next),
                 true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
-                true if self.awaits_file() => Err(Storage::Stalled.into()),
+                true if self.awaits_file() => Err(StorageFault::Stalled.into()),
                 true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
             },
             done => done,

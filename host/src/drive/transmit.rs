@@ -10,7 +10,7 @@
 
 use std::io::IoSliceMut;
 
-use windlass_core::fault::{Fault, Storage};
+use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer, DigestKind, FileUser, Op, Piece};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
@@ -90,13 +90,13 @@ pub(super) fn perform(
         }
         Some(Op::FinishDigest(kind)) => {
             let digest = file_of(&mut outlet.backlog)?.0.digest_so_far(kind);
-            let unsupported = Answer::Failed(Storage::Unsupported.into());
+            let unsupported = Answer::Failed(StorageFault::Unsupported.into());
             user.answer(now, digest.map_or(unsupported, Answer::Digest));
             Ok(Did::Moved(0))
         }
         // No service receives files.
         Some(Op::Read { .. } | Op::Create(_) | Op::Store(_) | Op::Commit(_)) => {
-            user.answer(now, Answer::Failed(Storage::Unsupported.into()));
+            user.answer(now, Answer::Failed(StorageFault::Unsupported.into()));
             Ok(Did::Moved(0))
         }
         None if user.piece(0).is_none() => Ok(Did::Nothing),

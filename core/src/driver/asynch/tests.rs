@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::bytes::fill;
-use crate::fault::{Fault, Storage as StorageFault};
+use crate::fault::{Fault, StorageFault};
 use crate::file::{Answer, Op};
 use crate::pump::Pump;
 use crate::session::files::FilesClient;

@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::crc::Crc32;
-use crate::fault::{Fault, Peer, Storage as StorageFault};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Digest, DigestKind, Digests, Op, Storage};
 use crate::frame::link::sim::{Lie, Wire};
 use crate::session::files::{FilesClient, FilesServer, Options, Request};

@@ -1,6 +1,6 @@
 //! What is difficult in a run.
 
-use crate::fault::{Fault, Storage as StorageFault};
+use crate::fault::{Fault, StorageFault};
 
 /// What is difficult in a run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,7 +3,7 @@
 use super::options::split_word;
 use super::receive::{Found, Receiver};
 use crate::bytes::after;
-use crate::fault::{Fault, Peer, Storage};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Extent, FileUser, Head, Op};
 use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
@@ -149,7 +149,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
                 self.state = State::At(Found::More);
             }
             // Otherwise the same bytes would be offered again for ever.
-            (State::At(Found::Body(_)), Answer::Kept(_)) => self.abort(Storage::Failed.into()),
+            (State::At(Found::Body(_)), Answer::Kept(_)) => self.abort(StorageFault::Failed.into()),
             (State::At(Found::End(_)), Answer::Done) => self.state = State::Done(Ok(())),
             (
                 State::At(Found::Answered(_) | Found::Body(_) | Found::End(_)),

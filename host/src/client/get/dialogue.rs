@@ -2,7 +2,7 @@
 //! as it arrives.
 
 use tracing::debug;
-use windlass_core::fault::{Peer, Storage};
+use windlass_core::fault::{Peer, StorageFault};
 use windlass_core::file::{Answer, Digest, DigestKind, FileUser, Head, Op};
 use windlass_core::session::Session;
 use windlass_core::session::files::{FilesClient, Options, REQUEST_MAX, Request};
@@ -93,7 +93,7 @@ impl Dialogue {
             Some(Op::Commit(digest)) => Ok(Said::Commit(digest.map(Digest::copied))),
             // Only a sender has these operations.
             Some(Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_)) => {
-                Err(Storage::Unsupported.into())
+                Err(StorageFault::Unsupported.into())
             }
             None => over(client).map(|()| Said::More),
         }

@@ -89,7 +89,7 @@ fn an_answer_to_something_else_changes_nothing() {
 
 #[test]
 fn what_storage_cannot_do_ends_it() {
-    let fault = Fault::Storage(Storage::Full);
+    let fault = Fault::Storage(StorageFault::Full);
     let mut client = at(&FILE[..5]);
     client.answer(NOW, Answer::Failed(fault));
     assert_eq!(client.want(), Want::done(Err(fault)));

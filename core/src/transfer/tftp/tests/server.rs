@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use super::super::{Config, TftpServer};
 use super::{ack, code_of, data, error};
-use crate::fault::{Fault, Peer, Storage};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Refusal};
 use crate::transfer::tests::{Rig, image};
 use crate::transfer::{Heard, Transfer};
@@ -284,11 +284,11 @@ fn what_is_no_request_draws_an_error_if_it_means_to_be_one() {
 fn a_file_that_shrinks_ends_the_transfer_with_an_error() {
     let mut rig = asked(2000, &rrq(b""));
     rig.says_one();
-    rig.transfer.abort(Fault::Storage(Storage::Failed));
+    rig.transfer.abort(Fault::Storage(StorageFault::Failed));
     assert_eq!(code_of(&rig.says_one()), Some(0));
-    assert_eq!(rig.how(), Some(Err(Fault::Storage(Storage::Failed))));
+    assert_eq!(rig.how(), Some(Err(Fault::Storage(StorageFault::Failed))));
     rig.transfer.abort(Fault::Aborted);
-    assert_eq!(rig.how(), Some(Err(Fault::Storage(Storage::Failed))), "the first end stays");
+    assert_eq!(rig.how(), Some(Err(Fault::Storage(StorageFault::Failed))), "the first end stays");
     rig.is_silent();
 }
 
