@@ -29,7 +29,7 @@ pub fn print_bytes(bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes to standard error, at once. If writing fails, there is no place to report it.
-pub fn tell(text: &str) {
+pub fn print_stderr(text: &str) {
     let _ = write_all(stderr().as_fd(), text.as_bytes());
 }
 

@@ -30,12 +30,16 @@ impl Progress {
     }
 
     pub(super) fn show(&self, what: &str) {
-        standard::tell(&if self.escapes { format!("{CLEAR}{what}") } else { format!("{what}\n") });
+        standard::print_stderr(&if self.escapes {
+            format!("{CLEAR}{what}")
+        } else {
+            format!("{what}\n")
+        });
     }
 
     pub(super) fn clear(&self) {
         if self.escapes {
-            standard::tell(CLEAR);
+            standard::print_stderr(CLEAR);
         }
     }
 }

@@ -71,7 +71,7 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let escapes = standard::takes_escapes(&stderr());
-        standard::tell(&if escapes { text.ansi().to_string() } else { text.to_string() });
+        standard::print_stderr(&if escapes { text.ansi().to_string() } else { text.to_string() });
         return ExitCode::from(2);
     }
     wrong_usage(&one_line(&text.to_string()))
@@ -120,5 +120,5 @@ fn or_signal(ended_by: Option<Signal>) -> Result<(), Failure> {
 
 /// One line on standard error.
 fn complain(what: &str) {
-    standard::tell(&format!("windlass: {}\n", printable(what).whole()));
+    standard::print_stderr(&format!("windlass: {}\n", printable(what).whole()));
 }

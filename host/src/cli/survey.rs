@@ -27,7 +27,7 @@ pub(super) struct Survey<P> {
     hosts: HashMap<String, Option<String>>,
     /// Whether everything is checked that opening a listener needs. Not on a reload: a listener that is
     /// open does not need it any more.
-    is_thorough: bool,
+    is_to_open: bool,
 }
 
 /// A mistake, and the option or key that it is about.
@@ -65,10 +65,10 @@ enum Family {
 }
 
 impl<P: Copy> Survey<P> {
-    /// With `is_thorough`, everything is checked that opening needs.
-    pub(super) fn new(is_thorough: bool) -> Self {
+    /// With `is_to_open`, everything is checked that opening needs.
+    pub(super) fn new(is_to_open: bool) -> Self {
         let (taken, users, hosts) = Default::default();
-        Self { taken, users, hosts, is_thorough }
+        Self { taken, users, hosts, is_to_open }
     }
 
     /// Checks the listeners of one entry, or of the command line. `place` is where an option is
@@ -106,7 +106,7 @@ impl<P: Copy> Survey<P> {
 
     /// The socket of a listener or of its control.
     fn take(&mut self, said: &Address, option: &'static str, place: P, found: &mut Vec<Found<P>>) {
-        if self.is_thorough
+        if self.is_to_open
             && let Err(why) = self.can_be_bound(said)
         {
             found.push(Found { option, what: What::Failed(why) });
@@ -147,10 +147,10 @@ impl<P: Copy> Survey<P> {
 
     /// Why the server cannot become that user, if it cannot.
     fn user(&mut self, name: &str) -> Option<String> {
-        let is_thorough = self.is_thorough;
+        let is_to_open = self.is_to_open;
         let look_up = || {
             let user = User::look_up(name)?;
-            if is_thorough { user.may_be_assumed() } else { Ok(()) }
+            if is_to_open { user.may_be_assumed() } else { Ok(()) }
         };
         let known = self.users.entry(name.to_owned());
         known.or_insert_with(|| look_up().err().map(|error| error.to_string())).clone()

@@ -160,19 +160,19 @@ where
     let mut member = socket.share()?;
     events.datagrams(socket, move |datagrams, ear, cx| ear.hear(datagrams, room, cx))?;
     events.every(Duration::from_secs(1), move |ear, _| {
-        ear.tell_dropped();
+        ear.log_dropped();
         if member.renew_membership()
             && let Some(group) = member.group()
         {
             info!("joined {group} again");
         }
     });
-    standard::tell(&line);
+    standard::print_stderr(&line);
     let (dropped, told) = (Dropped::default(), Dropped::default());
     let mut ear = Ear { left: what.count, show, dropped, told, outcome: Ok(()) };
     events.run(&mut ear)?;
     // What the last second dropped.
-    ear.tell_dropped();
+    ear.log_dropped();
     ear.outcome
 }
 
@@ -227,7 +227,7 @@ impl<F: FnMut(&Peer, &[u8]) -> Option<String>> Ear<F> {
 
 impl<F> Ear<F> {
     /// Says what was dropped since.
-    fn tell_dropped(&mut self) {
+    fn log_dropped(&mut self) {
         if self.told != self.dropped {
             let malformed = self.dropped.malformed - self.told.malformed;
             let overflow = self.dropped.overflow.wrapping_sub(self.told.overflow);

@@ -120,7 +120,7 @@ impl Port {
     }
 
     /// Logs the dropped datagrams, at most once a second.
-    fn tell(&mut self, now: Instant) {
+    fn log_dropped(&mut self, now: Instant) {
         if self.is_told() || self.told_at.is_some_and(|at| now.since(at) < SECOND_US) {
             return;
         }
@@ -149,7 +149,7 @@ impl Turns for Port {
             left -= 1;
             self.answer(now, buffers);
         }
-        self.tell(now);
+        self.log_dropped(now);
         self.renew(now);
         match (self.readable, self.draining) {
             (false, true) => {

@@ -87,7 +87,7 @@ impl KernelSet {
     /// system call for each.
     pub(super) fn join_until_closed(&mut self, token: Token, io: &impl AsFd) -> Result<(), Errno> {
         self.epoll.add_edge(io, token)?;
-        self.disown(io);
+        self.forget_owner(io);
         Ok(())
     }
 
@@ -103,12 +103,12 @@ impl KernelSet {
         } else {
             self.epoll.add(io, Interest::READ, token)?;
         }
-        self.disown(io);
+        self.forget_owner(io);
         Ok(())
     }
 
     /// A source that had this number, and was closed behind the loop's back, has it no more.
-    fn disown(&mut self, io: &impl AsFd) {
+    fn forget_owner(&mut self, io: &impl AsFd) {
         let number = io.as_fd().as_raw_fd().unsigned_abs() as usize;
         if let Some(owner) = self.owners.get_mut(number) {
             *owner = None;

@@ -161,7 +161,7 @@ impl Spec {
             // The sockets of an old binary are given when it does not need them any more.
             let control = control.as_ref().map(|control| (control, Access::PRIVATE));
             for (listener, access) in [(&listener, self.access)].into_iter().chain(control) {
-                if !listener.is_lent() {
+                if !listener.is_of_old_binary() {
                     listener.give_to(user.as_ref(), access)?;
                 }
             }

@@ -30,9 +30,9 @@ impl Event {
     /// # Errors
     /// `EMFILE`, `ENFILE`.
     pub fn renew(&self) -> Result<(), Errno> {
-        let fresh = Self::new()?;
+        let other = Self::new()?;
         // SAFETY: both are open and ours. A holder of the number goes on with the new counter.
-        let done = unsafe { libc::dup3(fresh.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) };
+        let done = unsafe { libc::dup3(other.0.as_raw_fd(), self.0.as_raw_fd(), libc::O_CLOEXEC) };
         Errno::result(done).map(drop)
     }
 

@@ -36,10 +36,10 @@ pub struct Listener {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Ours,
-    /// An older process of this program serves on it until this one does, and goes on if it fails.
-    Lent,
-    /// Of another process, which opened it and may go on with it.
-    Given,
+    /// The old binary of this program serves on it until this one does, and goes on if this one fails.
+    OldBinary,
+    /// Another process opened it, and may go on with it.
+    Other,
 }
 
 /// No process has this id.
@@ -103,7 +103,7 @@ impl Listener {
         // it opens any, and each number once.
         let fd = unsafe { OwnedFd::from_raw_fd(raw) };
         set_flags(&fd).map_err(Error::of("inherit", &address))?;
-        let mut listener = Self::of(fd, address, Owner::Given);
+        let mut listener = Self::of(fd, address, Owner::Other);
         if let Some(real) = listener.socket_address() {
             listener.address = real;
         }
@@ -137,7 +137,7 @@ impl Listener {
 
     /// From now on this process may shut the socket down, and removes the socket file, if there is one.
     pub fn adopt(&mut self) {
-        if self.owner == Owner::Lent {
+        if self.owner == Owner::OldBinary {
             self.owner = Owner::Ours;
         }
         if let Some(owned) = &mut self.owned_path {
@@ -147,12 +147,12 @@ impl Listener {
 
     /// Whether it was opened by this program, and not by its parent process.
     pub fn is_own(&self) -> bool {
-        self.owner != Owner::Given
+        self.owner != Owner::Other
     }
 
     /// Whether it was taken over and not adopted.
-    pub fn is_lent(&self) -> bool {
-        self.owner == Owner::Lent
+    pub fn is_of_old_binary(&self) -> bool {
+        self.owner == Owner::OldBinary
     }
 
     /// Closes this process's copy, and leaves the socket file, because another process goes on with it.

@@ -59,7 +59,7 @@ impl Progress {
             bar.set_style(style(DONE));
             bar.finish();
             // The bar leaves the cursor behind it.
-            standard::tell("\n");
+            standard::print_stderr("\n");
         }
     }
 

@@ -222,7 +222,7 @@ impl Parent for PoolParent {
 
     fn ended(&mut self, cx: &mut Cx, (): (), mut process: Process<Notes>, exit: pidfd::Exit) {
         let Process { id, child, .. } = process;
-        let had_client = self.settle(&mut process, cx.now());
+        let had_client = self.take_off_board(&mut process, cx.now());
         let is_stopping = self.state.stop.is_requested();
         let how = match exit {
             pidfd::Exit::Code(0) => Exit::Clean,
@@ -375,7 +375,7 @@ impl PoolParent {
     }
 
     /// Takes what a dead worker wrote off the scoreboard. Whether it had a client, as far as that shows.
-    fn settle(&mut self, process: &mut Process<Notes>, now: Instant) -> bool {
+    fn take_off_board(&mut self, process: &mut Process<Notes>, now: Instant) -> bool {
         let Some(shared) = &self.shared else { return false };
         for event in process.notes.changes(&shared.board, process.id).into_iter().flatten() {
             self.crew.pool.handle(event, now);

@@ -313,7 +313,7 @@ impl Supervisor {
             let listener = it.listener.iter_mut().map(|socket| (socket, it.spec.access));
             let control = it.control.iter_mut().map(|socket| (socket, Access::PRIVATE));
             for (socket, access) in listener.chain(control) {
-                if socket.is_lent()
+                if socket.is_of_old_binary()
                     && let Err(error) = socket.give_to(it.user.as_ref(), access)
                 {
                     warn!(listener = %socket.address(), "{error}");

@@ -23,7 +23,7 @@ impl Systemd {
     }
 
     pub(super) fn alive() {
-        tell(&[NotifyState::Watchdog]);
+        send(&[NotifyState::Watchdog]);
     }
 
     /// Everything is served, except what keeps dying.
@@ -33,9 +33,9 @@ impl Systemd {
             _ => format!("serving {serving} listeners; {looping} keep dying"),
         };
         if !std::mem::replace(&mut self.is_ready, true) {
-            tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+            send(&[NotifyState::Ready, NotifyState::Status(&status)]);
         } else if status != self.status {
-            tell(&[NotifyState::Status(&status)]);
+            send(&[NotifyState::Status(&status)]);
         }
         self.status = status;
     }
@@ -43,20 +43,20 @@ impl Systemd {
     pub(super) fn reloading(&mut self, now: Instant) {
         self.is_ready = false;
         let since = NotifyState::MonotonicUsec(i128::from(now.as_micros()));
-        tell(&[NotifyState::Reloading, since, NotifyState::Status("reloading")]);
+        send(&[NotifyState::Reloading, since, NotifyState::Status("reloading")]);
     }
 
     /// The process that is to be watched from now on.
     pub(super) fn replaced_by(pid: u32) {
-        tell(&[NotifyState::MainPid(pid)]);
+        send(&[NotifyState::MainPid(pid)]);
     }
 
     pub(super) fn stopping() {
-        tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+        send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
 }
 
-fn tell(what: &[NotifyState<'_>]) {
+fn send(what: &[NotifyState<'_>]) {
     // Unset and empty are the same to sd_notify(3).
     let Some(to) = std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) else { return };
     let mut message = String::new();

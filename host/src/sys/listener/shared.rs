@@ -15,7 +15,7 @@ impl Listener {
     /// It is not a listening socket.
     pub fn take_over(raw: RawFd, configured: &Address, own: bool) -> Result<Self> {
         let mut listener = Self::inherit(raw)?;
-        listener.owner = if own { Owner::Lent } else { Owner::Given };
+        listener.owner = if own { Owner::OldBinary } else { Owner::Other };
         match (configured, &listener.address) {
             // The name that was given, not what it was resolved to.
             (Address::Tcp(_) | Address::Udp(_), Address::Tcp(_) | Address::Udp(_)) => {
@@ -40,7 +40,7 @@ impl Listener {
         let address = self.address.clone();
         let fd = self.fd.try_clone().map_err(Error::of("copy the listener of", &address))?;
         set_flags(&fd).map_err(Error::of("copy the listener of", &address))?;
-        let mut copy = Self::of(fd, address, Owner::Given);
+        let mut copy = Self::of(fd, address, Owner::Other);
         copy.membership.clone_from(&self.membership);
         Ok(copy)
     }

@@ -39,9 +39,9 @@ pub struct SignalQueue {
 type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
 
 /// How many queues have each signal, and what it did before.
-static HELD: Mutex<BTreeMap<i32, Held>> = Mutex::new(BTreeMap::new());
+static OLD_ACTIONS: Mutex<BTreeMap<i32, OldAction>> = Mutex::new(BTreeMap::new());
 
-struct Held {
+struct OldAction {
     queues: usize,
     before: SigAction,
 }
@@ -129,8 +129,8 @@ impl AsFd for SignalQueue {
 
 /// Counts one more queue for this signal.
 fn catch(signal: Signal) -> Result<(), Errno> {
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(entry) = held.get_mut(&(signal as i32)) {
+    let mut all = OLD_ACTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(entry) = all.get_mut(&(signal as i32)) {
         entry.queues += 1;
         return Ok(());
     }
@@ -141,14 +141,14 @@ fn catch(signal: Signal) -> Result<(), Errno> {
     let ours = SigAction::new(SigHandler::SigAction(handle), flags, others);
     // SAFETY: the handler does only what signal-safety(7) allows.
     let before = unsafe { sigaction(signal, &ours)? };
-    held.insert(signal as i32, Held { queues: 1, before });
+    all.insert(signal as i32, OldAction { queues: 1, before });
     Ok(())
 }
 
 /// Counts one queue less. After the last one the old action is restored, unless it was changed since.
 fn release(signal: Signal) {
-    let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(entry) = held.get_mut(&(signal as i32)) {
+    let mut all = OLD_ACTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(entry) = all.get_mut(&(signal as i32)) {
         entry.queues -= 1;
         if entry.queues == 0 {
             // SAFETY: it is what was in force before; handlers are never freed.
@@ -158,10 +158,10 @@ fn release(signal: Signal) {
                 // SAFETY: it was in force until a moment ago.
                 let _ = unsafe { sigaction(signal, &now) };
             }
-            held.remove(&(signal as i32));
+            all.remove(&(signal as i32));
         }
     }
-    drop(held);
+    drop(all);
     block_again(signal);
 }
 
