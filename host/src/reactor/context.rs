@@ -11,7 +11,7 @@ use windlass_core::time::Instant;
 use super::handlers::Handlers;
 use super::inbox::Inbox;
 use super::kernel_set::{KernelSet, Watched};
-use super::sources::{Callback, Called, Descriptor, Source, Sources, recount};
+use super::sources::{Callback, Called, Descriptor, Source, Sources};
 use super::watch::{Event, Fired, Priority, Watch};
 use super::{BELL, SIGNALS, Stats, Token};
 use crate::drive::{Buffers, Reports, Rules};
@@ -197,14 +197,11 @@ impl<S> Context<S> {
     /// a session goes on.
     pub fn disarm(&mut self, token: Token) {
         let Some(mut entry) = self.sources.table.entry(token) else { return };
-        if let Source::Descriptor(descriptor) = entry.thing {
-            descriptor.pause(token, &self.kernel);
-        }
-        if !entry.thing.disarm() {
+        if !entry.thing.disarm(token, &self.kernel) {
             return;
         }
         entry.call_off();
-        recount(&mut self.sources.live, &mut entry);
+        self.sources.live -= usize::from(std::mem::take(&mut entry.mark.is_counted));
         self.resting.retain(|&resting| resting != token);
         if let Some(signals) = &mut self.signals {
             signals.take(token);
