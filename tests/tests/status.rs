@@ -198,7 +198,7 @@ fn a_crowd_at_the_socket_hurts_no_worker(model: Model) {
         client.expect(b"{\"version\":");
     }
     let full = windlass!("status", &watched.path).run();
-    full.fails_with(1, &["control", "16 clients are here already"]);
+    full.fails_with(1, &["control", "16 clients are connected already"]);
     let status = watched.status();
     assert_eq!(status.scoreboard, THREE, "they take the place of no client");
     // As many clients as there are workers.
@@ -290,7 +290,7 @@ fn without_a_server_it_says_so() {
     std::fs::write(folder.path().join("file"), "").expect("a file");
     windlass!("status", folder.path().join("file")).run().fails_with(1, &["file", "refused"]);
     answers(&folder.path().join("odd"), b"hello\n", &["odd", "the answer is no state"]);
-    answers(&folder.path().join("curt"), b"{\"pid\":", &["curt", "hung up"]);
+    answers(&folder.path().join("curt"), b"{\"pid\":", &["curt", "closed the connection"]);
     answers(&folder.path().join("full"), b"{\"error\":\"go away\"}\n", &["full", "go away"]);
 }
 

@@ -131,7 +131,7 @@ impl Acceptor {
             Accepted::Empty => {
                 self.resume = None;
                 if std::mem::take(&mut self.exhausted) {
-                    info!(live, "accepting again");
+                    info!(live, "clients are accepted again");
                 }
                 None
             }

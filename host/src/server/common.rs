@@ -197,7 +197,7 @@ impl Server {
     pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
         let over = self.stop.is_over(now, live);
         if over && live > 0 {
-            warn!(connections = live, "stopped before they were done");
+            warn!(connections = live, "the server ends before its connections");
         }
         over
     }

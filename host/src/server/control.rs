@@ -110,7 +110,7 @@ impl Talk {
                 io.consume(len);
             }
             Request::Unknown { len, word } => {
-                refuse(io, format!("\"{word}\" is no question; ask: status"));
+                refuse(io, format!("unknown request \"{word}\"; the only request is: status"));
                 io.consume(len);
             }
         }
@@ -122,7 +122,7 @@ fn refuse(io: &mut Buffered, error: String) {
 }
 
 fn turn_away(client: &Stream) {
-    let error = format!("{CLIENTS_MAX} clients are here already");
+    let error = format!("{CLIENTS_MAX} clients are connected already");
     // A new socket has room for it.
     let _ = client.send([&line(&Refusal { error }), &[]]);
 }

@@ -39,7 +39,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
             if children.remove(&child) {
                 server.acceptor.closed();
                 if !exit.is_success() {
-                    warn!(pid = child.pid(), "child {exit}");
+                    warn!(pid = child.pid(), "a child {exit}");
                 }
             }
         }

@@ -202,7 +202,8 @@ impl Spec {
         }
         if let (Some(socket), [_, ..]) = (listener.socket_address(), listener.unserved()) {
             let others: Vec<_> = listener.unserved().iter().map(Address::to_string).collect();
-            warn!("{} is {socket} alone, not {}", listener.address(), others.join(", "));
+            let name = listener.address();
+            warn!("{name} listens on {socket} only, and not on {}", others.join(", "));
         }
         Ok(listener)
     }

@@ -93,7 +93,7 @@ impl Confinement {
         if in_force == self.in_force {
             return Ok(());
         }
-        let unknown = || Error::new("confine", "a worker", "it did not take hold");
+        let unknown = || Error::new("confine", "a worker", "the kernel does not report it as set");
         Err(failed.map_or_else(unknown, |failed| failed.error))
     }
 

@@ -83,15 +83,15 @@ impl User {
             .and_then(|()| setresuid(uid, uid, uid))
             .map_err(Error::of("become user", &self.name))?;
         if !self.is_this_process() {
-            return Err(refuse("it did not take hold"));
+            return Err(refuse("the kernel reports other ids than were set"));
         }
         if unistd::setuid(Uid::from_raw(0)).is_ok() {
-            return Err(refuse("the way back to root is open"));
+            return Err(refuse("the process could become root again"));
         }
         if let Some(signal) = at_its_death {
             let _ = prctl::set_pdeathsig(signal);
             if getppid() != parent {
-                return Err(refuse("the parent has ended meanwhile"));
+                return Err(refuse("the parent process has ended meanwhile"));
             }
         }
         Ok(())
@@ -105,7 +105,7 @@ impl User {
         if self.is_this_process() || geteuid().is_root() {
             return Ok(());
         }
-        Err(Error::new("become user", &self.name, "only root can"))
+        Err(Error::new("become user", &self.name, "only root may change its user"))
     }
 
     /// Whether every id and group of this process is that of this user.

@@ -233,5 +233,5 @@ fn user() {
     user.assume().expect("it is this user");
     let other = User::look_up(&format!("{}:{gid}", uid - 2)).expect("numbers");
     let error = other.assume().expect_err("this is not root").to_string();
-    assert_eq!(error, format!("become user {}:{gid}: only root can", uid - 2));
+    assert_eq!(error, format!("become user {}:{gid}: only root may change its user", uid - 2));
 }

@@ -43,11 +43,11 @@ impl Text {
                 }
                 ('%', Some('d')) => return Err("a text has one number (%d) at most"),
                 ('%', Some('%')) => '%',
-                ('%', _) => return Err("behind % comes d, for the number, or another %"),
+                ('%', _) => return Err("% is followed by d, for the number, or by another %"),
                 ('\\', Some('n')) => '\n',
                 ('\\', Some('t')) => '\t',
                 ('\\', Some('\\')) => '\\',
-                ('\\', _) => return Err("behind \\ comes n, t or another \\"),
+                ('\\', _) => return Err("\\ is followed by n, t or another \\"),
                 (char, _) => char,
             };
             let to = parsed.behind.as_mut().unwrap_or(&mut parsed.before);

@@ -235,7 +235,7 @@ impl Top<'_> {
         let mut buf = [0; 256];
         let failed = Error::of::<Box<dyn std::error::Error + Send + Sync>>(KEYS, "the terminal");
         let count = match self.keyboard.read(&mut buf) {
-            Ok(0) => return Err(failed(Box::from("it hung up"))),
+            Ok(0) => return Err(failed(Box::from("the terminal hung up"))),
             Ok(count) => count,
             Err(error)
                 if matches!(

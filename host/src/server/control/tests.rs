@@ -60,7 +60,7 @@ fn there_are_so_many_seats_and_they_are_given_back() {
     assert_eq!(events.streams(), CLIENTS_MAX);
     let mut late = door.knock();
     pump(&mut events, &mut asked);
-    let refused = "{\"error\":\"16 clients are here already\"}\n".to_owned();
+    let refused = "{\"error\":\"16 clients are connected already\"}\n".to_owned();
     assert_eq!(heard(&mut late), (refused, End::Eof));
     seated.pop();
     pump(&mut events, &mut asked);
