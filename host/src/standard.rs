@@ -23,7 +23,7 @@ pub fn print(text: &str) -> Result<()> {
 /// As for [`print()`].
 pub fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut out = stdout().lock();
-    // One write, so that lines of several processes do not mix.
+    // The line is one write, so that lines of several processes do not mix.
     let written = out.flush().and_then(|()| write_all(out.as_fd(), bytes));
     written.map_err(Error::of("write", "standard output"))
 }

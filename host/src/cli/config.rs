@@ -84,7 +84,7 @@ fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Vec<Spec>,
     let specs = if errors.is_empty() {
         file.read(table.get_ref(), top)
     } else {
-        // What else a broken file means would be a guess.
+        // After a mistake of syntax, the meaning of the rest would be a guess.
         for error in &errors {
             file.complain(error.span().map_or(0, |span| span.start), error.message());
         }

@@ -28,7 +28,7 @@ where
     })
 }
 
-/// One address, or an array of them.
+/// Reads one address, or an array of them.
 pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected an address, or an array of addresses")]

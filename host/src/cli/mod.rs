@@ -113,12 +113,12 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
-/// Of a command that a signal may have ended.
+/// The outcome of a command that a signal may have ended.
 fn or_signal(ended_by: Option<Signal>) -> Result<(), Failure> {
     ended_by.map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
 }
 
-/// One line on standard error.
+/// Prints one line on standard error.
 fn complain(what: &str) {
     standard::print_stderr(&format!("windlass: {}\n", printable(what).whole()));
 }

@@ -22,7 +22,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// One line on standard output, at once.
+/// Prints one line on standard output, at once.
 pub(super) fn print_line(line: &str) -> Result<()> {
     standard::print(&format!("{line}\n"))
 }

@@ -52,7 +52,11 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
         let users: Vec<_> = members.iter_mut().filter_map(|member| member.user.take()).collect();
         users.first().map_or(Ok(()), User::assume)?;
     }
-    info!(descriptors = files, listeners = members.len(), "serving; SIGTERM or SIGINT ends the server");
+    info!(
+        descriptors = files,
+        listeners = members.len(),
+        "serving; SIGTERM or SIGINT ends the server"
+    );
     process::trim_memory();
     let stop = Stop::on_signals(signals, args.grace.0, args.drain.0).and_reap();
     if members.len() > 1 || args.config.is_some() {

@@ -128,7 +128,7 @@ struct Ear<F> {
     left: Option<u64>,
     show: F,
     dropped: Dropped,
-    /// As much as was told.
+    /// The counts when they were logged last.
     told: Dropped,
     outcome: Result<()>,
 }
@@ -136,7 +136,7 @@ struct Ear<F> {
 /// Datagrams that were not shown.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 struct Dropped {
-    /// They were not of the protocol, or too long.
+    /// The number of datagrams that do not follow the protocol, or are too long.
     malformed: u64,
     /// This program was too slow (`SO_RXQ_OVFL`).
     overflow: u64,
@@ -171,7 +171,7 @@ where
     let (dropped, told) = (Dropped::default(), Dropped::default());
     let mut ear = Ear { left: what.count, show, dropped, told, outcome: Ok(()) };
     events.run(&mut ear)?;
-    // What the last second dropped.
+    // Datagrams that were dropped in the last second are logged too.
     ear.log_dropped();
     ear.outcome
 }

@@ -104,7 +104,9 @@ fn read_line(stream: &Stream, deadline: Instant) -> std::result::Result<Vec<u8>,
                     return Ok(line);
                 }
             }
-            Read::Eof => return Err("the server closed the connection in the middle of the answer".into()),
+            Read::Eof => {
+                return Err("the server closed the connection in the middle of the answer".into());
+            }
             Read::WouldBlock => until(stream, Interest::READ, deadline)?,
             Read::Interrupted => {}
         }

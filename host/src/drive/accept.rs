@@ -25,7 +25,7 @@ pub struct Acceptor {
     resume: Option<(Instant, usize)>,
     /// A resource ran out, and the queue has not been empty since; it was logged once.
     exhausted: bool,
-    /// What ran out, until the owner of the acceptor asks.
+    /// The error of the resource that ran out, until the owner of the acceptor asks for it.
     news: Option<Errno>,
     /// Connections refused since `refused_at`, and when that was last logged.
     refused: u64,

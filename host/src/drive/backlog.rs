@@ -12,7 +12,7 @@ pub(super) struct Backlog {
     pub(super) input: Buffer,
     /// The file that a session sends.
     pub(super) file: Option<OpenFile>,
-    /// What a helper was asked to do.
+    /// The state of the request to a helper.
     pub(super) late: Late,
     /// How fast the peer takes its output, after the socket was full.
     pub(super) pace: Option<Pace>,

@@ -33,7 +33,7 @@ pub(super) enum Entry {
     Due,
 }
 
-/// With so few entries none is removed.
+/// A heap with fewer entries than this is never cleaned.
 const ENTRIES_MIN: usize = 64;
 
 pub(super) fn at(instant: Instant) -> At {

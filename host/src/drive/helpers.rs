@@ -103,7 +103,9 @@ impl<A: Send + 'static> Helpers<A> {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads > 0 => warn!("start a thread to read files: {error}"),
                 Err(error) => {
-                    warn!("start a thread to read files: {error}; the event loop reads files itself");
+                    warn!(
+                        "start a thread to read files: {error}; the event loop reads files itself"
+                    );
                     let request = state.queue.pop_back();
                     drop(state);
                     if let Some(Request { token, work, .. }) = request {

@@ -84,7 +84,7 @@ impl Job {
         Self::Port(Box::new(Port::new(socket, responder)))
     }
 
-    /// Whether it never ends by itself.
+    /// Whether it is a port, which never ends by itself.
     pub fn is_port(&self) -> bool {
         matches!(self, Self::Port(_))
     }

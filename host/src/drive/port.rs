@@ -26,7 +26,7 @@ pub struct Port {
     readable: bool,
     draining: bool,
     counts: Counts,
-    /// As much as was told.
+    /// The counts when dropped datagrams were logged last.
     told: Counts,
     told_at: Option<Instant>,
     /// When to check whether it is still in its group, if it is in one.

@@ -316,7 +316,7 @@ impl<S> Context<S> {
         self.sources.jobs + self.sources.streams
     }
 
-    /// What the loop has done so far.
+    /// The counts of the loop so far.
     pub fn stats(&self) -> Stats {
         self.stats
     }

@@ -1,4 +1,4 @@
-//! What a buffered stream does in its turn.
+//! The turn of a buffered stream.
 
 use windlass_core::stream::Read;
 
@@ -12,7 +12,7 @@ use crate::sys::Errno;
 /// time does not keep the loop to itself.
 const DRAINED_COST: usize = 16 * 1024;
 
-/// What a turn, or a step of it, leaves to do.
+/// The next step after a step of a turn.
 pub(super) enum Step {
     /// There may be more.
     Again,
@@ -118,7 +118,7 @@ impl<S> Conversation<S, Context<S>> {
         }
     }
 
-    /// One read, and the call for it.
+    /// Reads once, and reports what was read.
     fn read(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) {
         let mut buf = cx.buffers.take_input();
         let read = self.io.stream.recv(&mut buf[..READ_SIZE]);

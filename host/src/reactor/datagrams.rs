@@ -15,7 +15,7 @@ pub struct Datagrams<'l> {
     pub socket: &'l mut Listener,
     /// The datagrams: [`Batch::iter_mut`] walks over them.
     pub batch: &'l mut Batch,
-    /// What became of the replies before.
+    /// How the replies to the batch before were sent.
     pub sent: Sent,
     /// An error of the network, about something that was sent before; the batch is empty then.
     pub error: Option<Errno>,

@@ -15,7 +15,7 @@ pub(super) struct Handlers {
 pub(super) struct Entry {
     pub(super) signal: Signal,
     pub(super) token: Token,
-    /// What it is to be called for.
+    /// The signal that its next call reports.
     pub(super) caught: Option<Caught>,
 }
 
@@ -34,7 +34,7 @@ impl Handlers {
         self.queue.renew()
     }
 
-    /// What it is to be called for.
+    /// Takes the signal that the next call of a source reports.
     pub(super) fn take(&mut self, token: Token) -> Option<Caught> {
         self.by.iter_mut().find(|entry| entry.token == token)?.caught.take()
     }

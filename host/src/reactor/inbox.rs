@@ -1,10 +1,10 @@
-//! What other threads leave for a loop.
+//! Calls that other threads leave for a loop.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::sys::event::Event;
 
-/// What other threads have left for the loop.
+/// Calls that other threads have left for the loop.
 pub(super) struct Inbox<T> {
     /// `None` once the loop is gone.
     calls: Mutex<Option<Vec<T>>>,

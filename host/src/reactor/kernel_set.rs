@@ -37,7 +37,7 @@ enum Where {
 }
 
 impl Watched {
-    /// Whether it is ready without being asked.
+    /// Whether it is always ready, so that the kernel is not asked.
     pub(super) fn is_always_ready(&self) -> bool {
         matches!(self.member, Where::Always)
     }
@@ -153,7 +153,7 @@ impl KernelSet {
             && self.owns(token, member)
         {
             let (interest, trigger) = watched.as_told();
-            // One that was closed is not there to be watched.
+            // A descriptor that was closed cannot be watched.
             let _ = self.epoll.rejoin(member, interest, trigger, token);
         }
     }

@@ -35,20 +35,20 @@ pub(super) enum Source<S, C> {
     Signal(Box<OnSignal<S, C>>),
 }
 
-/// What is called back.
+/// A callback with the deadline at which it is also called.
 pub(super) struct Called<S, C> {
-    /// It is taken out for its call.
+    /// `None` during its call.
     pub(super) callback: Option<Callback<S, C>>,
     /// The delay of a timer, the timeout of a descriptor.
     pub(super) alarm: Alarm,
-    /// It is to be called because its time came.
+    /// Its deadline has come, and the call for that is still to be made.
     pub(super) timed_out: bool,
 }
 
 pub(super) struct Descriptor<S, C> {
     pub(super) called: Called<S, C>,
     pub(super) watched: Watched,
-    /// What it will be called for.
+    /// The readiness that its next call reports.
     pub(super) ready: Ready,
 }
 
@@ -182,7 +182,7 @@ impl<S, C> Source<S, C> {
     }
 }
 
-/// What stands beside a source in the table.
+/// The note of the loop for each source in the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     priority: Priority,
@@ -195,11 +195,11 @@ pub(super) struct Sources<S, C> {
     pub(super) table: Table<Source<S, C>, Mark>,
     /// The sources that have their turn next, by priority.
     pub(super) queues: [VecDeque<Token>; 3],
-    /// Those that can fire.
+    /// The number of sources that can fire.
     pub(super) live: usize,
     pub(super) jobs: usize,
     pub(super) streams: usize,
-    /// Called for jobs that are over.
+    /// The callbacks for the ends of jobs.
     pub(super) ended: HashMap<Token, Ended<S, C>>,
 }
 

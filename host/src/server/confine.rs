@@ -14,7 +14,7 @@ use crate::sys::root::Root;
 /// The confinement of the workers of a pool.
 #[derive(Debug)]
 pub(super) enum Sandbox {
-    /// None: `--no-sandbox`.
+    /// Workers are not confined (`--no-sandbox`).
     Off,
     /// Not prepared yet, for workers that serve this folder, if there is one.
     Wanted(Option<Arc<Root>>),

@@ -91,7 +91,7 @@ impl Hub {
         self.server.acceptor.closed();
     }
 
-    /// What is watched for input from beginning to end.
+    /// The descriptors that are watched for input from beginning to end.
     pub(super) fn bells(&self) -> impl Iterator<Item = (Token, BorrowedFd<'_>)> {
         let stop = (Token::STOP, self.server.stop.socket());
         let helpers = self.jobs.bell().map(|bell| (Token::HELPERS, bell));

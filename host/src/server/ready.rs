@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::Result;
 
-/// What is to be done at that moment, once.
+/// The call that is made at that moment, once.
 #[derive(Default)]
 pub(super) struct WhenReady(Option<Box<dyn FnOnce() -> Result<()> + Send>>);
 

@@ -202,7 +202,7 @@ impl Stop {
         }
     }
 
-    /// Whether it was told to stop.
+    /// Whether the server was told to stop.
     pub(super) fn is_requested(&self) -> bool {
         self.state != State::Running
     }

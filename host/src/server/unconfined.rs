@@ -30,7 +30,7 @@ impl Server {
         Sandbox
     }
 
-    /// For `fork`.
+    /// Warns that the children of `fork` gain privileges as any program does.
     #[expect(clippy::unused_self, reason = "as with the feature")]
     pub(super) fn keep_children_from_privileges(&self) {
         warn!("children are not confined: this program is built without the feature `sandbox`");

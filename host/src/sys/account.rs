@@ -31,7 +31,7 @@ pub fn cpu_ns(pid: i32) -> Result<u64> {
     Ok(family.iter().map(Stat::cpu_ns).sum())
 }
 
-/// What `/proc/PID/stat` says about a process (proc(5)).
+/// The fields of `/proc/PID/stat` that count here (proc(5)).
 struct Stat {
     pid: i32,
     parent: i32,
@@ -67,7 +67,7 @@ fn processes() -> impl Iterator<Item = Stat> {
     entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?).ok())
 }
 
-/// The same without children, which costs two system calls.
+/// CPU time of process `pid` without its children, in nanoseconds. It costs two system calls.
 ///
 /// # Errors
 /// There is no such process.

@@ -64,7 +64,7 @@ pub(super) fn probe(path: &Path) -> nix::Result<()> {
 /// The addresses of a host and port to listen on, in the order to try them.
 ///
 /// # Errors
-/// What the resolver says.
+/// The error of the resolver.
 pub(super) fn resolve(at: &HostPort) -> Result<Vec<SockaddrStorage>> {
     let found = if let Some(literal) = literal(at)? {
         vec![literal]

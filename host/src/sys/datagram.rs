@@ -77,7 +77,7 @@ pub(super) fn is_bound(fd: &impl AsFd) -> bool {
 /// Allows to send to broadcast addresses (`SO_BROADCAST`).
 ///
 /// # Errors
-/// None that a datagram socket could have.
+/// `setsockopt(2)` has no error for an open datagram socket.
 pub fn allow_broadcast(fd: &impl AsFd) -> nix::Result<()> {
     socket::setsockopt(fd, sockopt::Broadcast, &true)
 }

@@ -147,7 +147,7 @@ impl Epoll {
     /// signal counts as none.
     ///
     /// # Errors
-    /// None that an instance of ours can give.
+    /// `epoll_wait(2)` has no error for an instance that is open.
     pub fn wait(&mut self, wait_us: Option<u64>) -> Result<usize, Errno> {
         let count = match wait_us {
             // A wait of less than a day is exact if the kernel supports that.

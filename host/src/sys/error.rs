@@ -63,7 +63,7 @@ impl Error {
         self.kind
     }
 
-    /// The same, with something more to know.
+    /// The same error with a further fact behind its cause.
     #[must_use]
     pub fn and(self, more: impl fmt::Display) -> Self {
         let cause = format!("{}; {more}", self.cause).into();

@@ -26,7 +26,7 @@ pub struct Listener {
     owner: Owner,
     /// The socket file to remove at the end.
     owned_path: Option<OwnedPath>,
-    /// Of a datagram socket.
+    /// The multicast group of a datagram socket.
     membership: Option<Membership>,
     /// Addresses of the name in `address` on which it does not listen.
     unserved: Vec<Address>,
@@ -62,7 +62,7 @@ pub enum Accepted {
 }
 
 impl Listener {
-    /// What arrives at it.
+    /// Whether connections or datagrams arrive at it.
     pub fn transport(&self) -> Transport {
         self.transport
     }

@@ -30,7 +30,7 @@ const TIMEOUT_US: u64 = 2_000_000;
 #[derive(Debug, PartialEq, Eq)]
 enum Manager {
     Unix(UnixAddr),
-    /// None: datagrams, or what there is.
+    /// `None`: datagrams, or else whichever type the service manager listens with.
     Vsock(Option<SockType>, VsockAddr),
 }
 
@@ -95,7 +95,7 @@ fn send<A: SockaddrLike>(
     for &kind in kinds {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         fd = socket::socket(family, kind, flags, None);
-        // What a virtual machine's transport lacks.
+        // The transport of this virtual machine lacks that type of socket.
         if !matches!(fd, Err(Errno::ENODEV | Errno::ESOCKTNOSUPPORT | Errno::EOPNOTSUPP)) {
             break;
         }

@@ -13,7 +13,7 @@ use super::ready::Interest;
 /// description has made it nonblocking, as a program does that ran in the same terminal.
 ///
 /// # Errors
-/// What `write(2)` says: `EPIPE`, `ENOSPC`.
+/// The error of `write(2)`: `EPIPE`, `ENOSPC`.
 pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match write(fd, bytes) {

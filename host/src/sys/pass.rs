@@ -120,7 +120,7 @@ impl Channel {
     /// Makes [`wait`](Self::wait) wait from now on.
     ///
     /// # Errors
-    /// None that a socket could have.
+    /// `fcntl(2)` has no error for an open socket.
     pub fn block(&self) -> Result<(), Errno> {
         let flags = OFlag::from_bits_retain(fcntl(&self.0, FcntlArg::F_GETFL)?);
         fcntl(&self.0, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
@@ -154,12 +154,12 @@ impl Channel {
         // length within its size; all of them outlive the call.
         let count = unsafe { libc::recvmsg(self.0.as_raw_fd(), &raw mut message, flags) };
         let len = match Errno::result(count) {
-            // Not negative: it was no error.
+            // The length is not negative, because the call succeeded.
             Ok(count) => count.unsigned_abs(),
             Err(Errno::EAGAIN) => return Ok(Received::WouldBlock),
             Err(errno) => return Err(errno),
         };
-        // From here on it is owned, so every return closes it.
+        // From here on the descriptor is owned, so every return closes it.
         let fd = control.take(message.msg_controllen as usize);
         match message.msg_flags {
             _ if len == 0 => Ok(Received::Eof),

@@ -133,7 +133,7 @@ fn search(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
 
 /// Strings for `execve(2)`.
 struct Strings {
-    /// They live as long as the pointers to them.
+    /// The strings live as long as the pointers to them.
     _owned: Vec<CString>,
     pointers: Vec<*const libc::c_char>,
 }

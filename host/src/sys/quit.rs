@@ -17,7 +17,7 @@ extern "C" fn note(_: libc::c_int) {
 /// A signal that comes just before the call does not interrupt it: give the call a timeout.
 ///
 /// # Errors
-/// None that `sigaction(2)` could have here.
+/// `sigaction(2)` has no error for SIGTERM.
 pub fn on_sigterm() -> Result<(), Errno> {
     use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
     let set = |signal, handler| {

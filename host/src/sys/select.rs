@@ -55,7 +55,7 @@ impl<'fd> SelectSet<'fd> {
         const MAX_US: u64 = 86_400_000_000;
         let mut timeout = wait_us.map(|us| TimeVal::microseconds(us.min(MAX_US) as i64));
         match select(self.max + 1, &mut self.read, &mut self.write, None, timeout.as_mut()) {
-            // Not negative after success.
+            // `select` returns a number that is not negative here.
             Ok(count) => Ok(count as usize),
             Err(Errno::EINTR) => {
                 self.read.clear();

@@ -40,7 +40,7 @@ pub fn set(title: &str) {
         slice::from_raw_parts_mut(ptr::with_exposed_provenance_mut(area.start), area.room)
     };
     bytes[..len].copy_from_slice(&title.as_bytes()[..len]);
-    // What a longer title or the arguments left.
+    // Bytes of a longer title, or of the arguments, are overwritten.
     let dirty = area.room.min(area.args.max(TITLE_MAX));
     bytes[len..dirty].fill(0);
 }
@@ -67,7 +67,7 @@ fn bounds(stat: &str) -> Option<[usize; 4]> {
     let fields: Vec<usize> =
         rest.split_whitespace().skip(45).take(4).map_while(|field| field.parse().ok()).collect();
     let bounds: [usize; 4] = fields.try_into().ok()?;
-    // Another user's are shown as 0.
+    // The kernel shows those of another user's process as 0.
     bounds.iter().all(|&at| at != 0).then_some(bounds)
 }
 

@@ -21,8 +21,8 @@ pub struct User {
 }
 
 impl User {
-    /// Looks up `NAME` or `NAME:GROUP`. Either may be a number; one that no user has needs a group.
-    /// Without a group it is the user's own.
+    /// Looks up `NAME` or `NAME:GROUP`. Either may be a number; a number that no user has needs a group.
+    /// Without a group, the user has the groups of the database.
     ///
     /// # Errors
     /// There is no such user or group; it is root, or the number -1, with which nothing would change.
@@ -100,7 +100,7 @@ impl User {
     /// Whether this process may become that user.
     ///
     /// # Errors
-    /// Only root may.
+    /// This process is not root, and is not that user already.
     pub fn may_be_assumed(&self) -> Result<()> {
         if self.is_this_process() || geteuid().is_root() {
             return Ok(());
@@ -143,7 +143,7 @@ fn look_up_group(name: &str) -> std::result::Result<Option<Gid>, Errno> {
     Ok(entry.map(|entry| entry.gid).or_else(|| name.parse().ok().map(Gid::from_raw)))
 }
 
-/// From the user database, so it has no NUL.
+/// The name of a user. It comes from the user database, so it has no NUL.
 fn name_of(entry: &unistd::User) -> CString {
     CString::new(entry.name.as_str()).unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use crate::printable::{printable_bytes, printable_json};
 use crate::standard;
 use crate::sys::datagram::Peer;
 
-/// What is reported.
+/// The score to send.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The name on it.

@@ -59,7 +59,7 @@ enum State {
     Done,
 }
 
-/// What is wrong with a chunked body.
+/// Why a chunked body is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChunkError {
     /// The line with a chunk's size has something else, or does not end in CRLF.
@@ -183,7 +183,7 @@ fn behind_size(size: u64, byte: u8) -> Result<State, ChunkError> {
     }
 }
 
-/// As many of `len` bytes as `left` allows.
+/// The number of bytes, of `len`, that `left` allows.
 pub(super) fn up_to(left: u64, len: usize) -> usize {
     usize::try_from(left).map_or(len, |left| left.min(len))
 }

@@ -70,7 +70,7 @@ pub enum HeadError {
     Lengths {
         /// The first one.
         first: u64,
-        /// One that differs.
+        /// A value that differs from it.
         other: u64,
     },
     /// A Transfer-Encoding other than `chunked` and `identity`: its value, made printable.

@@ -177,10 +177,10 @@ mod tests {
             (Ok(status(1, 12, 150)), Some(25.0)),
             (Ok(status(1, 12, 150)), None),
             (Ok(status(1, 13, 150)), Some(0.0)),
-            // Another process, with larger numbers.
+            // Another process answers, and its counters are larger.
             (Ok(status(2, 20, 900)), None),
             (Ok(status(2, 21, 903)), Some(3.0)),
-            // The same process id, and a new life.
+            // The process id is the same, but the server was started again.
             (Ok(status(2, 1, 0)), None),
             (Ok(status(2, 2, 0)), Some(0.0)),
             (Ok(status(2, 3, u64::MAX)), Some(u64::MAX as f64)),

@@ -104,7 +104,7 @@ pub(super) fn receive(channel: &Channel) -> Option<Heard> {
     }
 }
 
-/// What a channel has.
+/// The next thing that a channel of a child has.
 pub(super) enum Heard {
     Report(Report),
     /// The child has closed its end.

@@ -67,7 +67,7 @@ pub(in crate::server) trait Parent: Sized + 'static {
     }
 }
 
-/// What every parent has.
+/// The state that every parent has.
 pub(in crate::server) struct ParentState {
     pub(in crate::server) stop: Stop,
     /// Fires when the time for stopping is over.
@@ -163,7 +163,7 @@ fn end<P: Parent>(parent: &mut P, cx: &mut Context<P>, key: P::Key, id: WorkerId
     // Out of the crew first: its process id may be another process's by now.
     let place = parent.crew(key).map(|crew| &mut crew.processes[usize::from(id.slot)]);
     if let Some(process) = place.and_then(|place| place.take_if(|process| process.id == id)) {
-        // What it said before it ended counts.
+        // Messages that the child sent before it ended count.
         while let Some(Heard::Report(report)) = receive(&process.channel) {
             parent.heard(cx, key, id, report);
         }

@@ -25,12 +25,12 @@ pub(in crate::server) struct Board {
 /// The index of the number of idle workers. A worker that died may have left it wrong, and each look of the
 /// parent corrects it. A hint: use it only to skip a wake-up.
 const IDLE: usize = 0;
-/// Of the limit: ring when fewer are idle.
+/// The index of a limit: a worker rings when fewer are idle.
 const FEW: usize = 1;
-/// Of the limit: ring when the first one more is idle.
+/// The index of a limit: a worker rings when one more than this is idle.
 const MANY: usize = 2;
 
-/// What a worker writes its line with.
+/// The right of a worker to write its line.
 pub(in crate::server) struct LineWriter<'a> {
     board: &'a Board,
     line: &'a Line,
@@ -48,7 +48,7 @@ impl Board {
         Ok(board)
     }
 
-    /// For a worker that begins: it is idle.
+    /// Takes the line of a worker that begins: it is idle.
     pub(in crate::server) fn enter(&self, id: WorkerId) -> LineWriter<'_> {
         let line = &self.lines[usize::from(id.slot)];
         let writer = LineWriter { board: self, line, id, requests: Cell::new(0) };

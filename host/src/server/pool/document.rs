@@ -16,7 +16,7 @@ use crate::status::{Limits, Queue, State, Status, WorkerStatus, scoreboard};
 use crate::sys::clock;
 use crate::sys::listener::{Gauge, Listener};
 
-/// What a pool is.
+/// The fixed facts about a pool, and the sockets from which its state is read.
 pub(super) struct About {
     pub(super) service: String,
     pub(super) model: Model,

@@ -1,4 +1,4 @@
-//! What has happened in a pool so far.
+//! The events of a pool: counted, and logged.
 
 use tracing::{error, info};
 use windlass_core::pool::processes::{Action, End, Notice};
@@ -6,7 +6,7 @@ use windlass_core::pool::processes::{Action, End, Notice};
 use crate::error::Error;
 use crate::status::Counters;
 
-/// What has happened in a pool so far.
+/// The events of a pool so far.
 #[derive(Default)]
 pub(super) struct History {
     /// In a `prefork` pool the connections of living workers are on the scoreboard; here are those of the

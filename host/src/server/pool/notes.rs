@@ -1,4 +1,4 @@
-//! What the parent of a pool notes of each worker.
+//! The notes that the parent of a pool has about each worker.
 
 use windlass_core::pool::processes::{Event, WorkerId};
 use windlass_core::pool::scoreboard::Activity;

@@ -16,7 +16,7 @@ use crate::server::{Model, Offer, Stop};
 use crate::sys::listener::Listener;
 use crate::sys::root::Root;
 
-/// What a pool's model works with, and the terms of its parent.
+/// The values that the model of a pool works with, and those of its parent.
 pub(in crate::server) struct Setup {
     pub(in crate::server) listener: Listener,
     pub(in crate::server) offer: Offer,
@@ -25,11 +25,11 @@ pub(in crate::server) struct Setup {
     pub(in crate::server) terms: Terms,
 }
 
-/// What the parent of a pool works with.
+/// The values that the parent of a pool works with.
 pub(in crate::server) struct Terms {
     pub(super) about: About,
     pub(super) stop: Stop,
-    /// What a worker enters before it serves.
+    /// The confinement that a worker enters before it serves.
     pub(super) sandbox: Sandbox,
     pub(super) when_ready: WhenReady,
     /// The folder that workers serve, if they serve one.
@@ -38,7 +38,7 @@ pub(in crate::server) struct Terms {
     pub(in crate::server) shared: Option<Shared>,
 }
 
-/// What workers share that accept by themselves.
+/// The listener and the scoreboard that workers share if they accept by themselves.
 #[derive(Clone)]
 pub(in crate::server) struct Shared {
     pub(in crate::server) listener: Rc<Listener>,
@@ -61,7 +61,7 @@ impl Setup {
 }
 
 impl Shared {
-    /// For a pool of so many slots.
+    /// The listener and a new scoreboard, for a pool of this many slots.
     pub(in crate::server) fn new(listener: Listener, slots: usize, pool: Pool) -> Result<Self> {
         Ok(Self { listener: Rc::new(listener), board: Rc::new(Board::new(slots, pool)?) })
     }

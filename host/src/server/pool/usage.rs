@@ -1,4 +1,4 @@
-//! What workers use, as `/proc` tells it.
+//! CPU time and memory of workers, as `/proc` tells them.
 
 use windlass_core::time::Instant;
 

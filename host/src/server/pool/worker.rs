@@ -24,7 +24,7 @@ pub(in crate::server) struct Worker {
     served: u64,
 }
 
-/// What a worker of a static pool is to do next.
+/// The next task of a worker of a static pool.
 pub(in crate::server) enum Task {
     /// Serve this connection, which has that name in its reports.
     Serve(Conn, Client),
@@ -39,7 +39,7 @@ impl Worker {
         Ok(Self { id, channel, served: 0 })
     }
 
-    /// Which worker this is.
+    /// The slot and the epoch of this worker.
     pub(in crate::server) fn id(&self) -> WorkerId {
         self.id
     }

@@ -1,4 +1,4 @@
-//! What the supervisor asks of the program that configures it.
+//! The calls that the supervisor makes to the program that configures it.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::addr::Address;
 use crate::error::Result;
 use crate::server::spec::Spec;
 
-/// What the supervisor asks of the program that configures it.
+/// The calls that the supervisor makes to the program that configures it.
 pub struct Hooks {
     /// How the configuration is read again. `None`: there is none, and SIGHUP is passed on.
     pub reread: Option<Reread>,

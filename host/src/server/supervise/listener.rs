@@ -44,9 +44,9 @@ pub(super) struct Supervised {
     pub(super) is_leaving: bool,
 }
 
-/// What the supervisor notes of a process.
+/// The notes of the supervisor about a process.
 pub(super) struct Notes {
-    /// Of the configuration with which it runs.
+    /// The generation of the configuration with which it runs.
     pub(super) generation: u32,
     /// It was asked to end.
     pub(super) is_asked: bool,

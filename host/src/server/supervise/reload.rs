@@ -40,7 +40,7 @@ struct Change {
     target: Target,
 }
 
-/// What a change is made to.
+/// The listener that a change is made to.
 enum Target {
     /// The listener of that key.
     Existing(Key),

@@ -63,7 +63,7 @@ pub fn serve(
         is_served: false,
     };
     if let Some(every) = Systemd::watchdog() {
-        // From the loop, so that it stops when the loop does.
+        // The loop sends it, so the service manager notices when the loop hangs.
         events.every(every / 2, |_: &mut Supervisor, _| Systemd::alive());
     }
     supervisor.agree(&listeners.iter().map(|opened| &opened.spec));
@@ -200,7 +200,7 @@ impl Parent for Supervisor {
 }
 
 impl Supervisor {
-    /// One listener more.
+    /// Adds a listener, and starts its process.
     pub(super) fn add(&mut self, cx: &mut Cx, opened: Opened) -> Result<()> {
         let key = self.next_key;
         let timer = cx.timer(move |this: &mut Self, cx| handle(this, cx, key, Event::Tick));
@@ -275,7 +275,7 @@ impl Supervisor {
         self.close(key);
     }
 
-    /// From now on no client can connect.
+    /// Closes the socket of a listener: from now on no client can connect.
     fn close(&mut self, key: Key) {
         if let Some(socket) = self.get_mut(key).and_then(|listener| listener.listener.take()) {
             socket.close_everywhere();

@@ -9,7 +9,7 @@ use windlass_core::time::Instant;
 
 use crate::sys::notify::notify;
 
-/// What it was told last.
+/// The state that the service manager was told last.
 #[derive(Debug, Default)]
 pub(super) struct Systemd {
     is_ready: bool,

@@ -83,7 +83,7 @@ const ALWAYS: [c_long; 49] = [
     SYS_exit_group,
 ];
 
-/// Those of older machines.
+/// System calls that only older machines have.
 #[cfg(target_arch = "x86_64")]
 const OLD: [c_long; 3] = [libc::SYS_epoll_wait, libc::SYS_poll, libc::SYS_time];
 #[cfg(not(target_arch = "x86_64"))]
@@ -111,7 +111,7 @@ pub(super) fn compile(opens_files: bool) -> Result<Option<BpfProgram>, BackendEr
     let not_executable = || is_clear(2, libc::PROT_EXEC);
     rules.insert(SYS_mmap, vec![SeccompRule::new(vec![not_executable()?])?]);
     rules.insert(SYS_mprotect, vec![SeccompRule::new(vec![not_executable()?])?]);
-    // Not F_SETOWN and F_SETSIG, which send signals.
+    // F_SETOWN and F_SETSIG are not in the list, because they send signals.
     let flags = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
     rules.insert(SYS_fcntl, one_of(1, &flags)?);
     rules.insert(SYS_ioctl, one_of(1, &[libc::FIONREAD as i32, libc::TIOCOUTQ as i32])?);

@@ -80,7 +80,7 @@ impl Order {
         self.next_at = now;
     }
 
-    /// Until when there is nothing to start.
+    /// When the next attempt may start.
     fn next_at(&self) -> Option<Instant> {
         (!self.waiting.is_empty()).then_some(self.next_at)
     }
@@ -91,7 +91,7 @@ impl Order {
 pub(super) struct NoneAnswers(Vec<(SocketAddr, Errno)>);
 
 impl NoneAnswers {
-    /// What to tell: of one address, the reason.
+    /// The cause for an error: if there was one address, its reason alone.
     pub(super) fn into_cause(self) -> Box<dyn std::error::Error + Send + Sync> {
         match self.0[..] {
             [] => Errno::EADDRNOTAVAIL.into(),

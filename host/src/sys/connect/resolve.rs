@@ -22,9 +22,9 @@ use crate::sys::clock;
 /// that ask once or twice.
 ///
 /// # Errors
-/// What the resolver says; `ETIMEDOUT`.
+/// The error of the resolver; `ETIMEDOUT`.
 pub fn resolve_within(at: &HostPort, deadline: Instant) -> Result<Vec<SocketAddr>> {
-    // Only a name has to be asked for.
+    // Only for a name the resolver is asked.
     if let Some(literal) = literal(at)? {
         return Ok(vec![literal]);
     }

@@ -34,7 +34,7 @@ pub(super) fn size(file: File, says: &FileStat) -> io::Result<Sized> {
     if says.st_blocks != 0 || size > COPY_MAX {
         return Ok(Sized::AsItSays(file));
     }
-    // One byte more, to see whether the file is longer.
+    // One byte more is read, to see whether the file is longer.
     let mut content = Vec::new();
     read_to(&file, &mut content, size + 1)?;
     if content.len() as u64 == size {

@@ -84,7 +84,7 @@ pub fn die_of(signal: Signal) -> u8 {
 /// the terminal does it for Ctrl-Z.
 ///
 /// # Errors
-/// None that this system has.
+/// Linux has none: the signal is valid.
 pub fn stop_process(group: bool) -> Result<(), Errno> {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the default disposition runs no code of ours.
