@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use windlass_core::fault::{Fault, Storage as StorageFault};
+use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer, Digest, DigestKind, Op, Refusal};
 use windlass_core::time::Instant;
 use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};

@@ -1,6 +1,6 @@
 //! What the updater asks of a flash.
 
-use windlass_core::fault::{Fault, Storage};
+use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::time::{Instant, Wake};
 
 /// Bytes that are erased together.
@@ -47,6 +47,6 @@ pub struct Failed;
 
 impl From<Failed> for Fault {
     fn from(_: Failed) -> Self {
-        Self::Storage(Storage::Failed)
+        Self::Storage(StorageFault::Failed)
     }
 }

@@ -1,7 +1,7 @@
 //! The updater: a storage for the file of an image.
 
 use windlass_core::crc::Crc32;
-use windlass_core::fault::{Fault, Peer, Storage as StorageFault};
+use windlass_core::fault::{Fault, Peer, StorageFault};
 use windlass_core::file::{Answer, Digest, DigestKind, Head, Op, Refusal, Storage};
 use windlass_core::session::files::{Options, Request};
 use windlass_core::time::{Instant, Wake};

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use windlass_core::fault::{Fault, Peer, Storage};
+use windlass_core::fault::{Fault, Peer, StorageFault};
 
 /// How an update ended. Except after [`Updated`](Self::Updated), the device boots what it booted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,9 @@ impl From<Fault> for Verdict {
         match fault {
             Fault::Integrity => Self::WrongDigest,
             Fault::TimedOut { .. } | Fault::Peer(Peer::Reset | Peer::Truncated) => Self::ServerGone,
-            Fault::Storage(Storage::Full) => Self::TooLarge,
-            Fault::Storage(Storage::Unsupported) => Self::Unsupported,
-            Fault::Storage(Storage::Failed | Storage::Stalled) => Self::FlashFailed,
+            Fault::Storage(StorageFault::Full) => Self::TooLarge,
+            Fault::Storage(StorageFault::Unsupported) => Self::Unsupported,
+            Fault::Storage(StorageFault::Failed | StorageFault::Stalled) => Self::FlashFailed,
             Fault::Peer(Peer::Refused) => Self::Refused,
             Fault::Peer(
                 Peer::Malformed

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use windlass_core::crc::Crc32;
 use windlass_core::driver::Linked;
-use windlass_core::fault::{Fault, Storage as StorageFault};
+use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer, Digest, Digests, Extent, Op, Refusal, Storage};
 use windlass_core::frame::link::{Link, Timing};
 use windlass_core::pump::{Need, Pump};
