@@ -1,58 +1,26 @@
-//! The time since boot, from the `SysTick` timer.
-//!
-//! The value of the counter makes the time exact to the microsecond. The interrupt comes a hundred
-//! times a second, so a session's `Wake::At` is at most 10 ms late. A device that sleeps for
-//! seconds on a battery would set an alarm for `want().wake` instead.
+//! The time since boot, from a counter of 32 bits, and an alarm that ends the sleep of the loop.
 
-use core::cell::Cell;
+use core::cell::RefCell;
 
-use cortex_m::interrupt::{self, Mutex};
-use cortex_m::peripheral::syst::SystClkSource;
-use cortex_m::peripheral::{SCB, SYST};
-use cortex_m_rt::exception;
-use windlass_core::time::Instant;
+use critical_section::Mutex;
+use windlass_core::time::{Instant, Ticks, Wake};
 
-use crate::sleep;
+use crate::board;
 
-/// The frequency of the board's CPU, in hertz.
-pub(crate) const CPU_HZ: u32 = 25_000_000;
+static TICKS: Mutex<RefCell<Ticks>> =
+    Mutex::new(RefCell::new(Ticks::new(board::TICKS_PER_US * 1_000_000)));
 
-const CYCLES_PER_US: u32 = CPU_HZ / 1_000_000;
-const TICK_US: u32 = 10_000;
-const TICK_CYCLES: u32 = TICK_US * CYCLES_PER_US;
-
-const _: () = assert!(TICK_CYCLES <= 1 << 24, "SysTick counts 24 bits");
-
-/// Ticks since boot. 64 bits, so that time never wraps.
-static TICKS: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
-
-/// Starts the clock at zero.
-pub(crate) fn start(mut counter: SYST) {
-    counter.set_clock_source(SystClkSource::Core);
-    counter.set_reload(TICK_CYCLES - 1);
-    counter.clear_current();
-    counter.enable_interrupt();
-    counter.enable_counter();
-}
+/// The counter is read at least so often, in microseconds: in each half of its period.
+const LONGEST_US: u32 = (1 << 31) / board::TICKS_PER_US;
 
 /// The time since boot.
 pub(crate) fn now() -> Instant {
-    let (ticks, left) = interrupt::free(|cs| {
-        let ticks = TICKS.borrow(cs).get();
-        let left = SYST::get_current();
-        // The counter may have wrapped since interrupts were disabled, before or after it was read.
-        if SCB::is_pendst_pending() { (ticks + 1, SYST::get_current()) } else { (ticks, left) }
-    });
-    // The counter counts down, and the interrupt comes when it reaches 0.
-    let since_tick = (TICK_CYCLES - left) % TICK_CYCLES;
-    Instant::from_micros(ticks * u64::from(TICK_US) + u64::from(since_tick / CYCLES_PER_US))
+    critical_section::with(|cs| TICKS.borrow_ref_mut(cs).now(board::ticks()))
 }
 
-#[exception]
-fn SysTick() {
-    interrupt::free(|cs| {
-        let ticks = TICKS.borrow(cs);
-        ticks.set(ticks.get() + 1);
-    });
-    sleep::note();
+/// An interrupt comes at `wake`, or earlier.
+pub(crate) fn alarm(wake: Wake) {
+    let left_us = wake.wait_us(now()).and_then(|us| u32::try_from(us).ok());
+    let left_us = left_us.unwrap_or(LONGEST_US).min(LONGEST_US);
+    board::alarm(left_us * board::TICKS_PER_US);
 }

@@ -3,15 +3,17 @@
 use windlass_core::fault::Fault;
 use windlass_core::pump::{Need, Pump};
 use windlass_core::session::Session;
+use windlass_core::time::Wake;
 
-use crate::{clock, sleep};
+use crate::{clock, cpu};
 
 /// A source and sink of bytes. Neither call waits.
 pub(crate) trait Port {
     /// Moves received bytes to the front of `buf`, and returns their number.
     fn read(&mut self, buf: &mut [u8]) -> usize;
 
-    /// Sends bytes from the front while there is room, and returns their number.
+    /// Sends bytes from the front while there is room, and returns their number. An interrupt comes when
+    /// there is room again.
     fn write(&mut self, bytes: &[u8]) -> usize;
 }
 
@@ -22,22 +24,24 @@ pub(crate) fn run<S: Session>(
     port: &mut impl Port,
 ) -> Result<(), Fault> {
     loop {
-        let moved = match pump.next(session, clock::now()) {
-            Need::Send { bytes, .. } => {
+        let (moved, until) = match pump.next(session, clock::now()) {
+            Need::Send { bytes, until } => {
                 let n = port.write(bytes);
                 pump.sent(n);
-                n
+                (n, until)
             }
-            Need::Recv { buf, .. } => {
+            Need::Recv { buf, until } => {
                 let n = port.read(buf);
                 pump.received(n);
-                n
+                (n, until)
             }
             Need::Over(how) => return how,
-            Need::Shutdown | Need::File { .. } | Need::Wait(_) => 0,
+            Need::Wait(until) => (0, until),
+            Need::Shutdown | Need::File { .. } => (0, Wake::Never),
         };
         if moved == 0 {
-            sleep::until_interrupt();
+            clock::alarm(until);
+            cpu::sleep();
         }
     }
 }

@@ -38,7 +38,7 @@ cargo xtask COMMAND
   bare      build the core for four bare-metal targets
   size      measure the flash of each machine on a device, and check that none can panic
   examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
-  firmware  build the Cortex-M4 image, boot it under QEMU, talk to it
+  firmware  build the images of three boards, boot them under QEMU, talk to them
   bench     measure against libevent, mio, tokio and raw epoll; needs libevent-dev
   miri      run the tests of the core under Miri
   fuzz      fuzz every parser of bytes that a peer sends, 20 s each or --seconds N; needs cargo-fuzz

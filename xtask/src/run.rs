@@ -1,9 +1,16 @@
 //! Runs other programs; an error names the program and the cause.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 
 /// The error of a command: one line.
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -44,6 +51,53 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     }
 }
 
+/// Runs `work`, which waits for something of `child`, and kills the child if that takes longer than `limit`.
+/// Returns also whether it did. `work` does not reap the child, so the pid stays its own.
+pub(crate) fn within<T>(limit: Duration, child: &Child, work: impl FnOnce() -> T) -> (T, bool) {
+    let pid = pid_of(child);
+    let (ended, end) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let watch = scope.spawn(move || {
+            let hung = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+            hung && kill(pid, Signal::SIGKILL).is_ok()
+        });
+        let done = work();
+        drop(ended);
+        (done, watch.join().unwrap_or(false))
+    })
+}
+
+fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed())
+}
+
+/// Waits for the end of a child, and does not reap it.
+fn until_ended(child: &Child) {
+    let (pid, ends) = (pid_of(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    while waitid(Id::Pid(pid), ends) == Err(Errno::EINTR) {}
+}
+
+/// Runs a program to its end, and returns what it printed; no status if it took longer than `limit` and was
+/// killed. It prints to a file: a pipe would not end while a process that the program left behind has it open.
+pub(crate) fn captured(
+    command: &mut Command,
+    limit: Duration,
+) -> io::Result<(String, Option<ExitStatus>)> {
+    let mut file = tempfile::tempfile()?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
+    let mut child = command.spawn()?;
+    let ((), hung) = within(limit, &child, || until_ended(&child));
+    let status = child.wait()?;
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    if hung {
+        writeln!(bytes, "\nit did not end within {} s", limit.as_secs())?;
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Ok((text, (!hung).then_some(status)))
+}
+
 /// Builds the program `windlass`, and returns its path.
 pub(crate) fn build_windlass() -> Result<PathBuf> {
     run(cargo().args(["build", "--release", "--package", "windlass"]))?;
@@ -51,11 +105,14 @@ pub(crate) fn build_windlass() -> Result<PathBuf> {
     Ok(root().join(target).join("release/windlass"))
 }
 
+/// How long `windlass talk` may take.
+const TALK_MAX: Duration = Duration::from_secs(60);
+
 /// Sends `text` through `windlass talk`, and returns as many bytes of the answer. The input ends
 /// only then: a UART has no half-close, and QEMU closes the connection on one. No bytes may follow
 /// the answer.
 pub(crate) fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8>> {
-    let fail = |error: std::io::Error| format!("windlass talk {address}: {error}");
+    let fail = |error: io::Error| format!("windlass talk {address}: {error}");
     let mut client = program(windlass)
         .args(["talk", address])
         .stdin(Stdio::piped())
@@ -66,17 +123,25 @@ pub(crate) fn talk(windlass: &Path, address: &str, text: &[u8]) -> Result<Vec<u8
         return Err(format!("windlass talk {address}: no pipes"));
     };
     let mut answer = vec![0; text.len()];
-    std::thread::scope(|scope| {
-        // Writes and reads at once, because a file does not fit in a pipe.
-        let sender = scope.spawn(move || stdin.write_all(text).map(|()| stdin));
-        let received = stdout.read_exact(&mut answer);
-        let stdin = sender.join().map_err(|_| std::io::Error::other("the sender panicked"))?;
-        drop(stdin?);
-        received?;
-        stdout.read_to_end(&mut answer)
-    })
-    .map_err(fail)?;
+    let converse = || {
+        thread::scope(|scope| {
+            // Writes and reads at once, because a file does not fit in a pipe.
+            let sender = scope.spawn(move || stdin.write_all(text).map(|()| stdin));
+            let received = stdout.read_exact(&mut answer);
+            let stdin = sender.join().map_err(|_| io::Error::other("the sender panicked"))?;
+            drop(stdin?);
+            received?;
+            stdout.read_to_end(&mut answer)?;
+            until_ended(&client);
+            Ok(())
+        })
+    };
+    let (conversed, hung) = within(TALK_MAX, &client, converse);
     let ended = client.wait().map_err(fail)?;
+    if hung {
+        return Err(format!("windlass talk {address}: no answer within {} s", TALK_MAX.as_secs()));
+    }
+    conversed.map_err(fail)?;
     if ended.success() { Ok(answer) } else { Err(format!("windlass talk {address}: {ended}")) }
 }
 

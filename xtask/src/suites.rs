@@ -5,21 +5,15 @@
 //! others have run.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Seek, Write};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::run::{Result, cargo, output, root};
+use crate::run::{Result, captured, cargo, output, root};
 
 /// A suite that takes longer than this hangs. The slowest one takes half a minute on a machine at rest.
 const SUITE_MAX: Duration = Duration::from_secs(900);
@@ -167,40 +161,10 @@ fn perform(suite: Suite) -> Outcome {
     Outcome { name, repeat, passed, took: begin.elapsed(), failure }
 }
 
-/// Runs a program to its end, and returns what it printed; no status if it hung. It prints to a file: a
-/// pipe would not end while a process that a failed test left behind has it open.
+/// Runs a suite to its end, and returns what it printed; no status if it hung.
 pub(crate) fn kept(command: &mut Command) -> Result<(String, Option<ExitStatus>)> {
     let program = Path::new(command.get_program()).display().to_string();
-    run_into_a_file(command).map_err(|error| format!("{program}: {error}"))
-}
-
-fn run_into_a_file(command: &mut Command) -> io::Result<(String, Option<ExitStatus>)> {
-    let mut file = tempfile::tempfile()?;
-    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
-    let mut child = command.spawn()?;
-    let pid = Pid::from_raw(child.id().cast_signed());
-    let (ended, end) = mpsc::channel::<()>();
-    let hung = thread::scope(|scope| {
-        let watch = scope.spawn(move || {
-            let hung = end.recv_timeout(SUITE_MAX) == Err(RecvTimeoutError::Timeout);
-            // It is not reaped yet, so the pid is its own.
-            hung && kill(pid, Signal::SIGKILL).is_ok()
-        });
-        while waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) == Err(Errno::EINTR)
-        {
-        }
-        drop(ended);
-        watch.join().unwrap_or(false)
-    });
-    let status = child.wait()?;
-    let mut bytes = Vec::new();
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    if hung {
-        writeln!(bytes, "\nit did not end within {} s", SUITE_MAX.as_secs())?;
-    }
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok((text, (!hung).then_some(status)))
+    captured(command, SUITE_MAX).map_err(|error| format!("{program}: {error}"))
 }
 
 /// Tests that passed, of a line `test result: ok. 9 passed; …`.

@@ -1,0 +1,21 @@
+//! The boards, one for each target. Each has the same items:
+//!
+//! - `NAME`, and the rate of its counter (`TICKS_PER_US`);
+//! - `start`: starts the counter and UART 0 with their interrupts, and returns the UART, a
+//!   [`Port`](crate::port::Port);
+//! - `ticks`: the counter, which counts up;
+//! - `alarm`: an interrupt after so many ticks.
+
+#[cfg(board = "microbit")]
+mod microbit;
+#[cfg(board = "mps2")]
+mod mps2;
+#[cfg(board = "virt")]
+mod virt;
+
+#[cfg(board = "microbit")]
+pub(crate) use microbit::{NAME, TICKS_PER_US, alarm, start, ticks};
+#[cfg(board = "mps2")]
+pub(crate) use mps2::{NAME, TICKS_PER_US, alarm, start, ticks};
+#[cfg(board = "virt")]
+pub(crate) use virt::{NAME, TICKS_PER_US, alarm, start, ticks};

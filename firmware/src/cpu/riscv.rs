@@ -1,0 +1,27 @@
+//! A RISC-V in machine mode.
+#![expect(unsafe_code, reason = "unmasking interrupts")]
+
+use riscv::register::mie;
+use riscv_semihosting::debug;
+
+pub(crate) use riscv::asm::wfi as wait_for_interrupt;
+pub(crate) use riscv_rt::entry;
+pub(crate) use riscv_semihosting::hprintln as say;
+
+/// Ends QEMU with a failure.
+pub(crate) fn fail() -> ! {
+    riscv::interrupt::disable();
+    loop {
+        debug::exit(debug::EXIT_FAILURE);
+    }
+}
+
+/// Enables the interrupts of devices and of the timer.
+pub(crate) fn unmask() {
+    // SAFETY: both have handlers, and no critical section has begun.
+    unsafe {
+        mie::set_mext();
+        mie::set_mtimer();
+        riscv::interrupt::enable();
+    }
+}
