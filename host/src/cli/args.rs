@@ -9,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde::Deserialize;
 
+use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
 use super::keys::{
     addresses, choice, group, mode, positive, seconds_of_a_request, socket, within_workers,
@@ -62,6 +63,11 @@ pub(super) enum Command {
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
+    /// Connect a device on an unreliable line to a server
+    ///
+    /// On the line it speaks the link layer, which finds damaged packets by a CRC-32 and sends them again. Each time
+    /// that the device opens a link, `bridge` connects to the server. It ends when the line ends.
+    Bridge(Bridge),
     /// Download a file from `windlass serve files`, or a document by HTTP, following redirects
     Get(Get),
     /// Print the state of a running pool: scoreboard, counters, workers

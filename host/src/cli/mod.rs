@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod bridge;
 mod choices;
 mod config;
 mod datagram;
@@ -108,6 +109,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),
         Command::Talk { address, timeout } => or_signal(client::talk(&address, timeout.0)?),
+        Command::Bridge(args) => Ok(bridge::bridge(&args)?),
         Command::Score { what } => datagram::score(what),
         Command::Cast { what } => datagram::cast(what),
     }

@@ -1,5 +1,6 @@
 //! The clients.
 
+pub mod bridge;
 pub mod datagram;
 pub mod fifo;
 #[cfg(feature = "get")]

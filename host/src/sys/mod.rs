@@ -35,6 +35,7 @@ pub mod root;
 pub mod roster;
 pub mod select;
 pub mod send_file;
+pub mod serial;
 pub mod shared;
 pub mod signals;
 pub mod stream;

@@ -290,6 +290,11 @@ impl<'m> Link<'m> {
         n
     }
 
+    /// Whether both ends have agreed on the link.
+    pub const fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Whether the other end's stream has ended and all of it was taken.
     pub fn is_ended(&self) -> bool {
         self.got_end && self.held_end == 0
