@@ -30,6 +30,7 @@
 //! - `supervise`: several listeners, with a process for each, under a service manager (`server::supervise`).
 //! - `log`: the lines of the log on standard error. Without it events go to the `tracing`
 //!   subscriber of the program.
+//! - `transfer`: `drive::Exchange`, transfers of files over datagrams.
 //! - `bench`: compares servers.
 #![deny(unsafe_code)]
 

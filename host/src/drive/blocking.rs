@@ -6,8 +6,7 @@ use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
 use super::buffers::Buffers;
-use super::job::Job;
-use super::turns::Next;
+use super::turns::{Next, Turns};
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::{clock, poll};
 
@@ -30,7 +29,7 @@ pub enum Woken {
 /// # Errors
 /// The fault that ended the connection before its session was done.
 pub fn run(
-    job: &mut Job,
+    job: &mut dyn Turns,
     buffers: &mut Buffers,
     mut wait: impl FnMut(BorrowedFd<'_>, Interest, Option<Instant>) -> Woken,
 ) -> Result<(), Fault> {
@@ -59,7 +58,7 @@ pub fn run(
 }
 
 /// When to look at the connection, or whether others wait for it to end.
-fn look_at(job: &Job, buffers: &Buffers) -> Option<Instant> {
+fn look_at(job: &dyn Turns, buffers: &Buffers) -> Option<Instant> {
     let deadline = job.deadline(buffers);
     let look_us = job.look_every_us(buffers);
     let look = look_us.map(|us| clock::now().after(us));
@@ -70,7 +69,7 @@ fn look_at(job: &Job, buffers: &Buffers) -> Option<Instant> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_alone(job: &mut Job, buffers: &mut Buffers) -> Result<(), Fault> {
+pub fn run_alone(job: &mut dyn Turns, buffers: &mut Buffers) -> Result<(), Fault> {
     run(job, buffers, |socket, interest, deadline| {
         match poll::wait(socket, interest, None, deadline) {
             poll::Woken::Ready(ready) => Woken::Ready(ready),

@@ -130,6 +130,15 @@ impl Buffers {
         }
     }
 
+    /// The read buffer, with room for blocks of a file.
+    #[cfg(feature = "transfer")]
+    pub(super) fn file_input(&mut self) -> &mut Vec<u8> {
+        if self.input.len() < FILE_BUFFER {
+            self.input = vec![0; FILE_BUFFER];
+        }
+        &mut self.input
+    }
+
     /// The read buffer. A call that panicked may have kept it.
     pub(crate) fn input(&mut self) -> &mut Vec<u8> {
         if self.input.is_empty() {

@@ -23,6 +23,8 @@ use crate::printable::words;
 use crate::sys::Errno;
 use crate::sys::read_file::{is_in_memory, read_at, read_cached};
 use crate::sys::root::Root;
+#[cfg(feature = "transfer")]
+use crate::sys::upload::Upload;
 
 /// A result that is there, or comes later.
 pub(super) enum Found<T> {
@@ -55,6 +57,12 @@ pub enum Answer {
     Opened(Opened),
     /// The bytes of a file from this offset on; fewer than requested if it ends there.
     Read(u64, Result<Vec<u8>, Errno>),
+    /// A place for a file that comes, or the refusal for the peer.
+    #[cfg(feature = "transfer")]
+    Created(Result<Upload, Refusal>),
+    /// A file that came is valid.
+    #[cfg(feature = "transfer")]
+    Committed(Result<(), Fault>),
 }
 
 /// A file and its size, or the refusal for the peer.
@@ -88,7 +96,7 @@ const BLOCK: usize = 128 * 1024;
 
 impl Late {
     /// The answer, if it has come.
-    fn take(&mut self) -> Option<Answer> {
+    pub(super) fn take(&mut self) -> Option<Answer> {
         match std::mem::take(self) {
             Self::Came(answer) => Some(answer),
             asked => {
@@ -136,26 +144,30 @@ impl OpenFile {
     }
 
     /// Reads from `offset` on into several places. Returns the number of bytes: fewer than the room
-    /// if the file ends, or if the page cache has no more. At least one.
+    /// if the file ends, or if the page cache has no more; at least `least`, which is not 0.
     pub(super) fn read(
         &mut self,
         offset: u64,
         into: &mut [IoSliceMut<'_>],
+        least: usize,
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
-        let read = match waits.late.take() {
-            Some(Answer::Read(at, read)) if at == offset => read.map(|bytes| scatter(&bytes, into)),
+        let room = |into: &[IoSliceMut<'_>]| into.iter().map(|place| place.len()).sum();
+        let (read, is_cached) = match waits.late.take() {
+            Some(Answer::Read(at, read)) if at == offset => {
+                (read.map(|bytes| scatter(&bytes, into)), false)
+            }
             _ => match self.read_cached(offset, into) {
-                None => {
-                    let room = into.iter().map(|place| place.len()).sum();
-                    return Ok(self.ask(offset, room, waits));
-                }
-                Some(read) => read,
+                None => return Ok(self.ask(offset, room(into), waits)),
+                Some(read) => (read, self.how == How::IfCached),
             },
         };
         match read.map_err(unreadable)? {
             0 => Err(shorter()),
-            n => Ok(Found::Now(n)),
+            n if n >= least => Ok(Found::Now(n)),
+            // The rest of it is not in the page cache, or the file ends.
+            _ if is_cached => Ok(self.ask(offset, room(into), waits)),
+            _ => Err(shorter()),
         }
     }
 

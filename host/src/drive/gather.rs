@@ -45,6 +45,18 @@ impl<'b> Gather<'b> {
         self.len
     }
 
+    /// Bytes that there is still room for.
+    #[cfg(feature = "transfer")]
+    pub(super) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Whether there is a place for one more part, if it has any byte.
+    #[cfg(feature = "transfer")]
+    pub(super) fn fits(&self, extent: Extent) -> bool {
+        extent.len == 0 || self.used < RUNS_MAX
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.rest.is_empty()
     }
@@ -72,17 +84,18 @@ impl<'b> Gather<'b> {
     }
 
     /// Reads the parts. Returns how many bytes of the buffer are valid: up to where the page cache
-    /// has no more.
+    /// has no more, and at least `least` bytes of the file.
     pub(super) fn read(
         mut self,
         file: &mut OpenFile,
+        least: usize,
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
         let runs = &mut self.runs[..self.used];
         if runs.is_empty() {
             return Ok(Found::Now(self.len));
         }
-        let Found::Now(mut read) = file.read(self.offset, runs, waits)? else {
+        let Found::Now(mut read) = file.read(self.offset, runs, least, waits)? else {
             return Ok(Found::Later);
         };
         for (run, start) in runs.iter().zip(self.starts) {
@@ -126,7 +139,8 @@ mod tests {
             gather.header(b"#");
             assert!(gather.part(Extent { offset, len }));
         }
-        let Found::Now(len) = gather.read(&mut file, Waits { late: &mut late, helpers: None })?
+        let Found::Now(len) =
+            gather.read(&mut file, 1, Waits { late: &mut late, helpers: None })?
         else {
             panic!("it waits without helpers");
         };

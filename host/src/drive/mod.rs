@@ -11,6 +11,8 @@ mod buffer;
 mod buffers;
 mod connection;
 mod deadlines;
+#[cfg(feature = "transfer")]
+mod exchange;
 mod files;
 mod gather;
 mod helpers;
@@ -32,6 +34,8 @@ pub(crate) use buffer::Buffer;
 pub(crate) use buffers::{BUDGET, READ_SIZE};
 pub use buffers::{Buffers, Overload, Reports};
 pub use connection::Connection;
+#[cfg(feature = "transfer")]
+pub use exchange::{Exchange, Said, Told};
 pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
 pub(crate) use linger::{LINGER_US, Last, discard};

@@ -79,7 +79,7 @@ pub(super) fn perform(
             let room = buffers.input.len().min(budget).min(at_most(extent.len));
             let into = &mut [IoSliceMut::new(&mut buffers.input[..room])];
             let waits = Waits { late, helpers: buffers.helpers.as_ref() };
-            let Found::Now(read) = file.read(extent.offset, into, waits)? else {
+            let Found::Now(read) = file.read(extent.offset, into, 1, waits)? else {
                 return Ok(Did::Later);
             };
             file.digest(kind, extent.offset, &buffers.input[..read]);
@@ -175,7 +175,7 @@ fn send_frames(
     let Buffers { input, helpers, .. } = buffers;
     let (file, late) = file_of(&mut outlet.backlog)?;
     let waits = Waits { late, helpers: helpers.as_ref() };
-    let Found::Now(len) = lay_out(user, input).read(file, waits)? else { return Ok(Did::Later) };
+    let Found::Now(len) = lay_out(user, input).read(file, 1, waits)? else { return Ok(Did::Later) };
     let sent = outlet.stream.send([&input[..len], &[]]).map_err(outlet.lost(now))?;
     if let (Some(kind), Write::Moved(n)) = (user.digests(), sent) {
         digest_runs(user, kind, file_of(&mut outlet.backlog)?.0, &input[..n.get()]);

@@ -69,7 +69,7 @@ fn child(server: Server, client: Client, buffers: &mut Buffers) -> ! {
     let mut job = server.offer.open(client, clock::now());
     server.leave_to_parent();
     // It never asks for a stop: the parent kills it.
-    let how = run_alone(&mut job, buffers);
+    let how = run_alone(&mut *job, buffers);
     log_end(how);
     process::exit(0)
 }

@@ -20,7 +20,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     while !server.is_over(clock::now(), 0) {
         let Some(client) = server.next_client(0, None, Wake::Never) else { continue };
         let mut job = server.offer.open(client, clock::now());
-        let how = run(&mut job, &mut buffers, |socket, interest, deadline| {
+        let how = run(&mut *job, &mut buffers, |socket, interest, deadline| {
             server.wait_for(socket, interest, deadline)
         });
         drop(job);

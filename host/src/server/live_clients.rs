@@ -94,7 +94,7 @@ impl LiveClient {
         // A port shares its socket with other processes: it is not shut down.
         let drain = job.is_port().then(|| self.0.drain.as_fd());
         let _place = drain.is_none().then(|| self.0.roster.enter(job));
-        run(job, buffers, |socket, interest, deadline| {
+        run(&mut **job, buffers, |socket, interest, deadline| {
             match poll::wait(socket, interest, drain, deadline) {
                 poll::Woken::Ready(ready) => Woken::Ready(ready),
                 poll::Woken::Other => Woken::Drain,

@@ -40,6 +40,8 @@ pub mod shared;
 pub mod signals;
 pub mod stream;
 pub mod title;
+#[cfg(feature = "transfer")]
+pub mod upload;
 pub mod user;
 
 pub use nix::errno::Errno;

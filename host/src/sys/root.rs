@@ -83,13 +83,27 @@ impl Root {
         }
     }
 
+    /// Opens the folder of a file that is to be in it, and returns the name of the file in that folder.
+    ///
+    /// # Errors
+    /// Why a peer may not send a file of this name.
+    #[cfg(feature = "transfer")]
+    pub fn folder_of<'n>(
+        &self,
+        name: &'n [u8],
+    ) -> std::result::Result<(OwnedFd, &'n [u8]), Refusal> {
+        let slash = name.iter().rposition(|&byte| byte == b'/');
+        let (folder, file) = slash.map_or((&b"."[..], name), |at| (&name[..at], &name[at + 1..]));
+        if !is_usable(name) || file.is_empty() || file == b"." {
+            return Err(Refusal::BadName);
+        }
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let folder = self.beneath(folder, flags, ResolveFlag::empty()).map_err(refusal)?;
+        Ok((folder, file))
+    }
+
     fn find(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<(File, u64), Why> {
-        let is_up = |component: &[u8]| component == b"..";
-        if name.is_empty()
-            || name.starts_with(b"/")
-            || name.contains(&0)
-            || name.split(|&byte| byte == b'/').any(is_up)
-        {
+        if !is_usable(name) {
             return Err(Refusal::BadName.into());
         }
         stat_of_file(self.beneath(name, OFlag::O_PATH, more)?)?;
@@ -135,6 +149,15 @@ impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.folder.as_fd()
     }
+}
+
+/// Whether a name of a peer is relative, and does not go up.
+fn is_usable(name: &[u8]) -> bool {
+    let is_up = |component: &[u8]| component == b"..";
+    !(name.is_empty()
+        || name.starts_with(b"/")
+        || name.contains(&0)
+        || name.split(|&byte| byte == b'/').any(is_up))
 }
 
 /// Opens a regular file, and no other kind of file: no link, no FIFO.

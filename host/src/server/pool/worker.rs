@@ -89,7 +89,7 @@ impl Worker {
         pool: super::Pool,
     ) {
         let mut job = offer.open(client, clock::now());
-        log_end(run_alone(&mut job, buffers));
+        log_end(run_alone(&mut *job, buffers));
         drop(job);
         hold(pool.hold_us);
         self.served += 1;

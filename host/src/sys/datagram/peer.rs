@@ -32,15 +32,19 @@ impl Peer {
 
     /// The internet address, if it is one.
     pub fn socket_addr(&self) -> Option<SocketAddr> {
-        let storage = self.storage()?;
-        let v4 = storage.as_sockaddr_in().map(|at| SocketAddr::V4((*at).into()));
-        v4.or_else(|| storage.as_sockaddr_in6().map(|at| SocketAddr::V6((*at).into())))
+        inet(&self.storage()?)
     }
 
     /// Whether a datagram can be sent there: a Unix socket may have no name.
     pub fn is_named(&self) -> bool {
         self.len as usize > size_of::<libc::sa_family_t>()
     }
+}
+
+/// The internet address, if it is one.
+pub(super) fn inet(name: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = name.as_sockaddr_in().map(|at| SocketAddr::V4((*at).into()));
+    v4.or_else(|| name.as_sockaddr_in6().map(|at| SocketAddr::V6((*at).into())))
 }
 
 impl From<SocketAddr> for Peer {

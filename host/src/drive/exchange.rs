@@ -1,0 +1,444 @@
+//! A transfer over its own socket: what arrives goes to the machine, what the machine owes leaves in batches.
+//!
+//! ```text
+//!   recvmmsg ──▶ │datagram│datagram│ … ──▶ handle ──▶ block ──▶ storage: kept, or later
+//!   render ──▶ │head│ block │head│ block │ … ──▶ sendmsg(UDP_SEGMENT), or sendmmsg
+//!                     one preadv(2) fills the blocks
+//! ```
+//!
+//! Servers and clients run the same code. A server's files are those of the folder in its
+//! [`Rules`](super::Rules), opened, read and written as for streams: in an event loop nothing waits for a disk. A
+//! client brings a storage of its own, which may wait.
+
+mod folder;
+mod outcome;
+mod store;
+mod trouble;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use windlass_core::fault::{Fault, StorageFault};
+use windlass_core::file::{Answer as FileAnswer, Op, Storage};
+use windlass_core::time::{Instant, Wake};
+use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
+use windlass_core::want::Close;
+
+use self::outcome::{Counts, UNKNOWN_TID};
+pub use self::outcome::{Said, Told};
+use self::store::Store;
+use self::trouble::{fault_of, is_shut_down};
+use super::buffers::Buffers;
+use super::files::{Answer, Found};
+use super::rules::RulesId;
+use super::turns::{Next, Turns};
+use crate::sys::Errno;
+use crate::sys::datagram::batch::Batch;
+use crate::sys::datagram::{Conversation, Left};
+use crate::sys::ready::{Interest, Ready};
+
+/// A transfer and its socket.
+pub struct Exchange<'a> {
+    socket: Conversation,
+    machine: Box<dyn Transfer + Send + 'a>,
+    store: Store<'a>,
+    /// Datagrams that were received and not taken yet.
+    held: VecDeque<Box<[u8]>>,
+    /// In the first one of them: where what storage has not kept of its block begins.
+    block_at: Option<usize>,
+    readable: bool,
+    writable: bool,
+    /// An event reported an error, or that the socket was shut down.
+    troubled: bool,
+    rules: RulesId,
+    /// When it began, and when something new came last or storage did something.
+    began: Instant,
+    moved: Instant,
+    counts: Counts,
+    told: Told,
+    is_over: bool,
+}
+
+/// What a datagram costs of the budget of a turn, beside its bytes.
+const DATAGRAM_COST: usize = 1024;
+
+impl Exchange<'static> {
+    /// A server's: `request` is the first datagram of the client. A file of the folder in its rules may be
+    /// replaced with `overwrite` only.
+    pub fn serving(
+        socket: Conversation,
+        machine: Box<dyn Transfer + Send>,
+        request: Box<[u8]>,
+        overwrite: bool,
+        now: Instant,
+    ) -> Self {
+        let mut this = Self::new(socket, machine, Store::folder(overwrite), now);
+        this.held.push_back(request);
+        this
+    }
+}
+
+impl<'a> Exchange<'a> {
+    /// A client's, with its own storage: [`run_alone`](super::run_alone) runs it.
+    pub fn asking(
+        socket: Conversation,
+        machine: Box<dyn Transfer + Send + 'a>,
+        storage: &'a mut (dyn Storage + Send),
+        now: Instant,
+    ) -> Self {
+        Self::new(socket, machine, Store::own(storage), now)
+    }
+
+    fn new(
+        socket: Conversation,
+        machine: Box<dyn Transfer + Send + 'a>,
+        store: Store<'a>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            socket,
+            machine,
+            store,
+            held: VecDeque::new(),
+            block_at: None,
+            readable: true,
+            writable: true,
+            troubled: false,
+            rules: RulesId::default(),
+            began: now,
+            moved: now,
+            counts: Counts::default(),
+            told: Told::default(),
+            is_over: false,
+        }
+    }
+
+    /// The peer: before its first answer, the address that was asked.
+    pub fn peer(&self) -> std::net::SocketAddr {
+        self.socket.peer()
+    }
+
+    /// What the peer, strangers and the network said.
+    pub fn told(&self) -> &Told {
+        &self.told
+    }
+
+    fn advance(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Next, Fault> {
+        self.look_for_trouble()?;
+        let mut budget = buffers.budget;
+        loop {
+            let mut want = self.machine.want();
+            if want.wake.is_due(now) {
+                self.machine.tick(now);
+                want = self.machine.want();
+                debug_assert!(!want.wake.is_due(now), "a tick leaves nothing due");
+            }
+            let mut is_read_later = false;
+            if want.write && self.writable {
+                if budget == 0 {
+                    return Ok(self.rest(buffers));
+                }
+                if let Found::Now(cost) = self.send(now, buffers)? {
+                    budget = budget.saturating_sub(cost);
+                    continue;
+                }
+                is_read_later = true;
+            }
+            if let Close::Done(how) = want.close {
+                return how.map(|()| Next::Closed(Ok(())));
+            }
+            if want.file {
+                if budget == 0 {
+                    return Ok(self.rest(buffers));
+                }
+                let mut held = self.held.front_mut().map(std::mem::take);
+                let kept = self.store(now, held.as_deref().unwrap_or_default(), buffers);
+                if let (Some(held), Some(front)) = (held.take(), self.held.front_mut()) {
+                    *front = held;
+                }
+                let Found::Now(cost) = kept else { return Ok(Next::Wait(Interest::NONE)) };
+                budget = budget.saturating_sub(cost);
+                continue;
+            }
+            if self.block_at.take().is_some() {
+                // All of it is kept.
+                self.held.pop_front();
+            }
+            if want.read {
+                if let Some(datagram) = self.held.pop_front() {
+                    let heard = self.machine.handle(now, &datagram);
+                    if self.hear(now, heard, &datagram) {
+                        self.held.push_front(datagram);
+                    }
+                    budget = budget.saturating_sub(DATAGRAM_COST);
+                    continue;
+                }
+                if self.readable {
+                    if budget == 0 {
+                        return Ok(self.rest(buffers));
+                    }
+                    let mut batch = buffers.take_batch();
+                    let cost = self.receive(now, &mut batch, buffers);
+                    buffers.give_back_batch(batch);
+                    budget = budget.saturating_sub(cost?);
+                    continue;
+                }
+            }
+            let write = want.write && !is_read_later;
+            return Ok(Next::Wait(Interest { read: want.read, write }));
+        }
+    }
+
+    /// The budget is used up.
+    fn rest(&self, buffers: &Buffers) -> Next {
+        if buffers.reports_while_ready() {
+            // There is room as a rule, so that this is reported at once.
+            Next::Wait(Interest { read: self.machine.want().read, write: true })
+        } else {
+            Next::Again
+        }
+    }
+
+    /// Receives one batch. Returns what it costs.
+    fn receive(
+        &mut self,
+        now: Instant,
+        batch: &mut Batch,
+        buffers: &mut Buffers,
+    ) -> Result<usize, Fault> {
+        match batch.receive(&self.socket) {
+            Ok(_) => self.readable = batch.is_full(),
+            Err(Errno::EINTR) => return Ok(0),
+            Err(Errno::EAGAIN) => {
+                self.readable = false;
+                return Ok(0);
+            }
+            Err(errno) => {
+                self.network_said(errno)?;
+                return Ok(DATAGRAM_COST);
+            }
+        }
+        let mut cost = DATAGRAM_COST;
+        for received in batch.iter_mut() {
+            if !self.socket.is_of_peer(received.peer) {
+                self.counts.strangers += 1;
+                self.socket.send_to_stranger(UNKNOWN_TID, received.peer);
+                self.told.stranger.get_or_insert(*received.peer);
+                continue;
+            }
+            let datagram = received.datagram();
+            cost += DATAGRAM_COST + datagram.len();
+            if !self.held.is_empty() || !self.machine.want().read {
+                self.held.push_back(datagram.into());
+                continue;
+            }
+            let heard = self.machine.handle(now, datagram);
+            if !self.hear(now, heard, datagram) {
+                continue;
+            }
+            while self.machine.want().file {
+                if let Found::Later = self.store(now, datagram, buffers) {
+                    self.held.push_back(datagram.into());
+                    break;
+                }
+            }
+            if self.held.is_empty() {
+                self.block_at = None;
+            }
+        }
+        Ok(cost)
+    }
+
+    /// Notes what came of a datagram. True: it has a block, which storage is to keep.
+    fn hear(&mut self, now: Instant, heard: Heard, datagram: &[u8]) -> bool {
+        self.counts.heard += 1;
+        match heard {
+            Heard::Taken => self.moved = now,
+            Heard::Store { at } => {
+                self.moved = now;
+                self.block_at = Some(at);
+                return true;
+            }
+            Heard::Ignored => self.counts.ignored += 1,
+            Heard::Malformed(_) => self.counts.malformed += 1,
+            Heard::Ended { code, at, len } => {
+                let text = datagram.get(at..at + len).unwrap_or_default();
+                self.told.said = Some(Said { code, text: text.into() });
+            }
+            Heard::Replaced => self.counts.replaced = true,
+        }
+        false
+    }
+
+    /// Does the next operation of storage, on what is left of the block in `datagram`. Returns what it costs.
+    fn store(&mut self, now: Instant, datagram: &[u8], buffers: &mut Buffers) -> Found<usize> {
+        let Some(user) = self.machine.storage() else { return Found::Now(0) };
+        let text = user.text();
+        let Some(op) = user.op() else { return Found::Now(0) };
+        let at = self.block_at.unwrap_or(datagram.len());
+        let block = match op {
+            Op::Store(extent) => {
+                let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
+                datagram.get(at..).and_then(|rest| rest.get(..len)).unwrap_or_default()
+            }
+            _ => &[],
+        };
+        let done = self.store.perform(now, (op, text), block, (buffers, self.rules));
+        let Found::Now(answer) = done else { return Found::Later };
+        let cost = match answer {
+            FileAnswer::Kept(n) => {
+                self.counts.bytes += n as u64;
+                self.block_at = Some(at + n);
+                n
+            }
+            FileAnswer::Digested(n) => usize::try_from(n).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        self.moved = now;
+        user.answer(now, answer);
+        Found::Now(cost.saturating_add(DATAGRAM_COST))
+    }
+
+    /// Sends what is owed, as much as is laid out together. `None`: a helper reads the file.
+    fn send(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Found<usize>, Fault> {
+        let Found::Now(layout) = self.store.lay_out(now, &*self.machine, buffers)? else {
+            return Ok(Found::Later);
+        };
+        let ends = layout.ends();
+        debug_assert!(!ends.is_empty(), "what is owed fits, and is read whole");
+        let Left { count, why } = self.socket.send(&buffers.input[..layout.valid], ends);
+        self.counts.sent += count as u64;
+        self.machine.sent(now, count);
+        match why {
+            None => {}
+            Some(Errno::EAGAIN) => self.writable = false,
+            Some(errno) => {
+                self.network_said(errno)?;
+                // This one is lost, as others are on their way.
+                self.machine.sent(now, 1);
+            }
+        }
+        let bytes = count.checked_sub(1).map_or(0, |last| ends[last]);
+        Ok(Found::Now(bytes + DATAGRAM_COST))
+    }
+
+    /// What an event reported beside input and room.
+    fn look_for_trouble(&mut self) -> Result<(), Fault> {
+        if !std::mem::take(&mut self.troubled) {
+            return Ok(());
+        }
+        match self.socket.take_error() {
+            Some(errno) => self.network_said(errno),
+            None if is_shut_down(&self.socket) => Err(Fault::Aborted),
+            None => Ok(()),
+        }
+    }
+
+    fn network_said(&mut self, errno: Errno) -> Result<(), Fault> {
+        let can_tell = self.store.is_own() && self.counts.heard == 0;
+        let Some(fault) = fault_of(errno, can_tell) else {
+            self.counts.lost += 1;
+            return Ok(());
+        };
+        self.told.errno = Some(errno);
+        Err(fault)
+    }
+
+    /// When storage will have taken too long.
+    fn stalled_at(&self, buffers: &Buffers) -> Option<Instant> {
+        let idle_us = buffers.rules(self.rules).limits.idle_us?;
+        Some(self.moved.after(idle_us))
+    }
+
+    fn is_stalled(&self, now: Instant, buffers: &Buffers) -> bool {
+        self.store.is_awaited() && self.stalled_at(buffers).is_some_and(|at| at <= now)
+    }
+
+    /// Sends the last word, if there is one.
+    fn say_last_word(&mut self, now: Instant) {
+        let mut head = [0; HEAD_MAX];
+        if self.machine.want().write
+            && let Some(tx) = self.machine.render(now, 0, &mut head)
+            && tx.body.len == 0
+        {
+            let _ = self.socket.send(&head[..tx.head], &[tx.head]);
+            self.machine.sent(now, 1);
+        }
+    }
+
+    /// It is over.
+    fn end(&mut self, now: Instant, how: Result<(), Fault>) -> Next {
+        if let Err(fault) = how {
+            self.machine.abort(fault);
+        }
+        self.say_last_word(now);
+        if !std::mem::replace(&mut self.is_over, true) {
+            self.store.log(self.socket.peer(), how, &self.counts, now.since(self.began));
+        }
+        Next::Closed(how)
+    }
+}
+
+impl Turns for Exchange<'_> {
+    fn note(&mut self, ready: Ready) {
+        self.readable |= ready.read || ready.hup;
+        self.writable |= ready.write || ready.dead;
+        self.troubled |= ready.dead;
+    }
+
+    fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
+        self.note(ready);
+        buffers.file_input();
+        match self.advance(now, buffers) {
+            Ok(Next::Wait(_)) if self.is_stalled(now, buffers) => {
+                self.end(now, Err(StorageFault::Stalled.into()))
+            }
+            Ok(Next::Closed(how)) => self.end(now, how),
+            next => next.unwrap_or_else(|fault| self.end(now, Err(fault))),
+        }
+    }
+
+    fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
+        let at = match self.machine.want().wake.min(self.store.wake()) {
+            Wake::Now => Some(Instant::ZERO),
+            Wake::At(at) => Some(at),
+            Wake::Never => None,
+        };
+        let stalled = self.stalled_at(buffers).filter(|_| self.store.is_awaited());
+        at.into_iter().chain(stalled).min()
+    }
+
+    fn look_every_us(&self, _: &Buffers) -> Option<u64> {
+        None
+    }
+
+    fn set_rules(&mut self, rules: RulesId) {
+        self.rules = rules;
+    }
+
+    fn came(&mut self, answer: Answer) {
+        self.store.came(answer);
+    }
+
+    fn abort(&mut self, why: Fault) {
+        let _ = self.end(self.moved, Err(why));
+    }
+}
+
+impl Drop for Exchange<'_> {
+    /// The peer of a transfer that is given up is told.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let _ = self.end(self.moved, Err(Fault::Aborted));
+        }
+    }
+}
+
+impl AsFd for Exchange<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! The files of a transfer, wherever they are, and what is read from them to be sent.
+
+use std::net::SocketAddr;
+
+use windlass_core::fault::{Fault, StorageFault};
+use windlass_core::file::{Answer, Extent, Op, Storage};
+use windlass_core::time::{Instant, Wake};
+use windlass_core::transfer::{HEAD_MAX, Transfer, Tx};
+
+use super::super::buffers::Buffers;
+use super::super::files::{self, Found, Late, Waits};
+use super::super::gather::Gather;
+use super::super::rules::RulesId;
+use super::folder::Folder;
+use super::outcome::Counts;
+
+/// The files of a transfer, and the operation that is not answered yet.
+pub(super) struct Store<'a> {
+    files: Files<'a>,
+    late: Late,
+    /// When storage that was busy is to be asked again.
+    busy: Wake,
+}
+
+/// Where the files are.
+enum Files<'a> {
+    /// In the folder of the rules.
+    Folder(Folder),
+    /// Where its owner keeps them. It may wait for them.
+    Own(&'a mut (dyn Storage + Send)),
+}
+
+/// Datagrams that are laid out together at most.
+const COUNT_MAX: usize = 64;
+
+/// Datagrams in a buffer, one behind the other.
+pub(super) struct Layout {
+    ends: [usize; COUNT_MAX],
+    count: usize,
+    /// Bytes of the buffer that are valid.
+    pub(super) valid: usize,
+}
+
+impl Layout {
+    /// Where the datagrams end that are valid, the first one among them.
+    pub(super) fn ends(&self) -> &[usize] {
+        let laid = &self.ends[..self.count];
+        &laid[..laid.partition_point(|&end| end <= self.valid)]
+    }
+}
+
+impl<'a> Store<'a> {
+    /// Files of the folder in the rules; one that is there may be replaced with `overwrite`.
+    pub(super) fn folder(overwrite: bool) -> Self {
+        Self::new(Files::Folder(Folder::new(overwrite)))
+    }
+
+    /// The caller's storage.
+    pub(super) fn own(storage: &'a mut (dyn Storage + Send)) -> Self {
+        Self::new(Files::Own(storage))
+    }
+
+    fn new(files: Files<'a>) -> Self {
+        Self { files, late: Late::default(), busy: Wake::Never }
+    }
+
+    /// Whether it is of a client.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.files, Files::Own(_))
+    }
+
+    /// Whether an operation is not answered yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.late, Late::Asked(_)) || self.busy != Wake::Never
+    }
+
+    /// When it is to be asked again.
+    pub(super) fn wake(&self) -> Wake {
+        self.busy
+    }
+
+    /// A helper has answered.
+    pub(super) fn came(&mut self, answer: files::Answer) {
+        if let Late::Asked(_) = self.late {
+            self.late = Late::Came(answer);
+        }
+    }
+
+    /// Does an operation; `block` is what is to be stored.
+    pub(super) fn perform(
+        &mut self,
+        now: Instant,
+        (op, text): (Op<'_>, bool),
+        block: &[u8],
+        (buffers, rules): (&mut Buffers, RulesId),
+    ) -> Found<Answer> {
+        if let Late::Asked(_) = self.late {
+            return Found::Later;
+        }
+        let answer = match &mut self.files {
+            Files::Folder(folder) => {
+                let root = buffers.rules(rules).root.clone();
+                let waits = Waits { late: &mut self.late, helpers: buffers.helpers.as_ref() };
+                match folder.perform(op, text, block, root.as_ref(), &mut buffers.input, waits) {
+                    Found::Now(answer) => answer,
+                    Found::Later => return Found::Later,
+                }
+            }
+            Files::Own(storage) => {
+                // The contract lends memory that could be filled.
+                let memory = buffers.input.get_mut(..block.len());
+                let memory = memory.unwrap_or_default();
+                memory.copy_from_slice(&block[..memory.len()]);
+                storage.perform(now, op, memory)
+            }
+        };
+        if let Answer::Busy(wake) = answer {
+            self.busy = wake;
+            return Found::Later;
+        }
+        self.busy = Wake::Never;
+        Found::Now(answer)
+    }
+
+    /// Lays out what the machine owes, and reads the blocks: of the first datagram all, of the others what
+    /// takes no time.
+    pub(super) fn lay_out(
+        &mut self,
+        now: Instant,
+        machine: &dyn Transfer,
+        buffers: &mut Buffers,
+    ) -> Result<Found<Layout>, Fault> {
+        if let Late::Asked(_) = self.late {
+            return Ok(Found::Later);
+        }
+        let Buffers { input, helpers, .. } = buffers;
+        let mut head = [0; HEAD_MAX];
+        let mut layout = Layout { ends: [0; COUNT_MAX], count: 0, valid: 0 };
+        match &mut self.files {
+            Files::Folder(folder) => {
+                let (mut gather, mut first) = (Gather::new(input), None);
+                while layout.count < COUNT_MAX
+                    && let Some(Tx { head: len, body }) =
+                        machine.render(now, layout.count, &mut head)
+                {
+                    let body_len = len_of(body);
+                    if gather.left() < len.saturating_add(body_len) || !gather.fits(body) {
+                        break;
+                    }
+                    gather.header(&head[..len]);
+                    if body_len > 0 {
+                        gather.part(body);
+                    }
+                    first.get_or_insert(body_len);
+                    layout.ends[layout.count] = gather.len();
+                    layout.count += 1;
+                }
+                let waits = Waits { late: &mut self.late, helpers: helpers.as_ref() };
+                let Found::Now(valid) = folder.read(gather, first.unwrap_or(0), waits)? else {
+                    return Ok(Found::Later);
+                };
+                layout.valid = valid;
+            }
+            Files::Own(storage) => {
+                while layout.count < COUNT_MAX
+                    && let Some(Tx { head: len, body }) =
+                        machine.render(now, layout.count, &mut head)
+                    && let Some(place) =
+                        input.get_mut(layout.valid..layout.valid + len + len_of(body))
+                {
+                    let (front, block) = place.split_at_mut(len);
+                    front.copy_from_slice(&head[..len]);
+                    read_whole(*storage, now, body, block)?;
+                    layout.valid += place.len();
+                    layout.ends[layout.count] = layout.valid;
+                    layout.count += 1;
+                }
+            }
+        }
+        Ok(Found::Now(layout))
+    }
+
+    /// One line about a transfer that is over, of a server.
+    pub(super) fn log(
+        &self,
+        peer: SocketAddr,
+        how: Result<(), Fault>,
+        counts: &Counts,
+        took_us: u64,
+    ) {
+        if let Files::Folder(folder) = &self.files {
+            folder.log(peer, how, counts, took_us);
+        }
+    }
+}
+
+/// Reads all of a block, from a storage that may wait.
+fn read_whole(
+    storage: &mut (dyn Storage + Send),
+    now: Instant,
+    Extent { mut offset, .. }: Extent,
+    mut block: &mut [u8],
+) -> Result<(), Fault> {
+    while !block.is_empty() {
+        let extent = Extent { offset, len: block.len() as u64 };
+        match storage.perform(now, Op::Read { extent, digest: None }, block) {
+            Answer::Read(n) if n > 0 => {
+                offset += n as u64;
+                block = block.get_mut(n..).unwrap_or_default();
+            }
+            Answer::Failed(fault) => return Err(fault),
+            _ => return Err(StorageFault::Failed.into()),
+        }
+    }
+    Ok(())
+}
+
+fn len_of(body: Extent) -> usize {
+    usize::try_from(body.len).unwrap_or(usize::MAX)
+}
