@@ -100,6 +100,7 @@ impl<const N: usize> Lab<N> {
             let by_byte = Plan { chunk: 1, ..plain };
             self.compare(&mut make(), input, by_byte, Law::Chunking)?;
             self.abort(&mut make(), input, plain)?;
+            self.expire(&mut make(), input, plain)?;
             if end < input.len() {
                 continue;
             }
@@ -335,8 +336,8 @@ impl<const N: usize> Lab<N> {
         }
     }
 
-    /// Feeds `plan.end` bytes, aborts, and checks that no output follows.
-    fn abort(&mut self, session: &mut dyn Session, input: &[u8], plan: Plan) -> Result<(), Broken> {
+    /// Feeds `plan.end` bytes, as far as the session takes them without an answer.
+    fn feed(&mut self, session: &mut dyn Session, input: &[u8], plan: Plan) -> Instant {
         let now = Instant::from_micros(1);
         let mut fed = 0;
         while fed < plan.end && session.want().read {
@@ -348,6 +349,29 @@ impl<const N: usize> Lab<N> {
             }
             fed += consumed;
         }
+        now
+    }
+
+    /// Feeds `plan.end` bytes, and ends the time for a request.
+    fn expire(
+        &mut self,
+        session: &mut dyn Session,
+        input: &[u8],
+        plan: Plan,
+    ) -> Result<(), Broken> {
+        let now = self.feed(session, input, plan);
+        let (before, awaits) = (session.want(), session.awaits_request());
+        let is_as_told = if session.expire(now) {
+            awaits && session.want().write && !session.awaits_request()
+        } else {
+            session.want() == before && session.awaits_request() == awaits
+        };
+        if is_as_told { Ok(()) } else { Err(plan.breaks(Law::Expires)) }
+    }
+
+    /// Feeds `plan.end` bytes, aborts, and checks that no output follows.
+    fn abort(&mut self, session: &mut dyn Session, input: &[u8], plan: Plan) -> Result<(), Broken> {
+        let now = self.feed(session, input, plan);
         let expected = match session.want().close {
             Close::Open | Close::WriteHalf => Want::done(Err(Fault::Aborted)),
             Close::Done(how) => Want::done(how),

@@ -6,7 +6,7 @@
 //! ([`FileUser::answer`]). Until then the machine waits, and takes no input that depends on the answer.
 //!
 //! ```text
-//!   sender      Open ─▶ Digest* ─▶ FinishDigest ─▶ (pieces are sent) ─▶ FinishDigest
+//!   sender      Open ─▶ Examine ─▶ Digest* ─▶ FinishDigest ─▶ (pieces are sent) ─▶ FinishDigest ─▶ Close
 //!   receiver    Create ─▶ Store* ─▶ Commit
 //! ```
 //!
@@ -16,16 +16,17 @@
 //! [`Kept`](Answer::Kept). So a storage that is busy slows the peer down, and no byte is lost.
 
 mod digest;
+mod facts;
 mod refusal;
 
 pub use digest::{Digest, DigestKind, Digests};
+pub use facts::Facts;
 pub use refusal::Refusal;
 
 use core::task::{Context, Poll};
 
 use crate::fault::{Fault, StorageFault};
 use crate::time::{Instant, Wake};
-use crate::wire::FrameHeader;
 
 /// Part of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +56,12 @@ pub struct Head<'m> {
 /// answers every operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Op<'m> {
-    /// Open the file of this name, as the peer gave it, to send it. [`Answer::Opened`] or
-    /// [`Answer::Refused`].
+    /// Open the file of this name, as the peer gave it, to send it. It takes the place of the file before
+    /// it. [`Answer::Opened`] or [`Answer::Refused`].
     Open(&'m [u8]),
+    /// Say what is known about the version of the open file. [`Answer::Facts`], or
+    /// [`Answer::Failed`], which says that nothing is known.
+    Examine,
     /// Read this part, or its beginning. If `digest` names a kind, feed the bytes that were read to the
     /// digest. [`Answer::Read`].
     Read {
@@ -79,6 +83,9 @@ pub enum Op<'m> {
     /// Answer with the digest of all bytes since it began, or of no bytes if it did not begin.
     /// [`Answer::Digest`].
     FinishDigest(DigestKind),
+    /// The open file is not needed any more, and the session goes on without it. [`Answer::Done`]. A
+    /// session that is over need not ask for it.
+    Close,
     /// Make a place for a file that is about to arrive. [`Answer::Done`], or [`Answer::Refused`] if a peer
     /// sends it unasked.
     Create(Head<'m>),
@@ -114,6 +121,10 @@ impl defmt::Format for Op<'_> {
             Self::Digest { kind, extent } => {
                 defmt::write!(f, "Digest {{ kind: {}, extent: {} }}", kind, extent);
             }
+            Self::Examine | Self::Close => {
+                let is_last = matches!(self, Self::Close);
+                defmt::write!(f, "{=str}", if is_last { "Close" } else { "Examine" });
+            }
             Self::FinishDigest(kind) => defmt::write!(f, "FinishDigest({})", kind),
             Self::Create(head) => defmt::write!(f, "Create({})", head),
             Self::Store(extent) => defmt::write!(f, "Store({})", extent),
@@ -128,6 +139,8 @@ impl defmt::Format for Op<'_> {
 pub enum Answer {
     /// The file is open; its size in bytes.
     Opened(u64),
+    /// What is known about the version of the file.
+    Facts(Facts),
     /// The peer does not get the file, or may not send it, for this reason.
     Refused(Refusal),
     /// How many bytes were read: at least one, at most the extent.
@@ -163,6 +176,12 @@ pub trait FileUser {
         None
     }
 
+    /// Renders the piece [`Piece::Head`] that begins `ahead` bytes behind the bytes sent so far, as much of
+    /// it as fits. Returns the number of bytes.
+    fn head(&self, _ahead: u64, _to: &mut [u8]) -> usize {
+        0
+    }
+
     /// Notes that `bytes` more bytes of the pieces have been sent.
     fn sent(&mut self, _now: Instant, _bytes: u64) {}
 
@@ -183,12 +202,10 @@ pub trait FileUser {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Piece {
-    /// A frame's header, from its byte `from` on.
-    Header {
-        /// The whole header.
-        header: FrameHeader,
-        /// Bytes of the header that were sent: 0 to 3.
-        from: usize,
+    /// Bytes that the machine renders ([`FileUser::head`]): `len` of them up to the next piece.
+    Head {
+        /// How many are left.
+        len: usize,
     },
     /// Part of the file.
     File(Extent),
@@ -217,7 +234,9 @@ impl Storage for () {
             Op::Open(_) => Answer::Refused(Refusal::NotFound),
             Op::Read { .. }
             | Op::Digest { .. }
+            | Op::Examine
             | Op::FinishDigest(_)
+            | Op::Close
             | Op::Create(_)
             | Op::Store(_)
             | Op::Commit(_) => Answer::Failed(StorageFault::Unsupported.into()),

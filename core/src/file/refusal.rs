@@ -10,7 +10,9 @@ pub enum Refusal {
     TooLong,
     /// There is no file with this name below the root.
     NotFound,
-    /// The name is of a directory, a FIFO, a socket or a device.
+    /// The name is of a folder.
+    IsFolder,
+    /// The name is of a FIFO, a socket or a device.
     NotAFile,
     /// The name leads out of the root, or the file may not be read.
     NotAllowed,
@@ -33,7 +35,7 @@ impl Refusal {
             Self::BadName => "the name must be relative and not empty, without `..` and NUL",
             Self::TooLong => "the name is too long",
             Self::NotFound => "there is no such file",
-            Self::NotAFile => "the name is not of a regular file",
+            Self::IsFolder | Self::NotAFile => "the name is not of a regular file",
             Self::NotAllowed => "the file may not be read",
             Self::Busy => "the server is out of resources, try again later",
             Self::Failed => "the server cannot read the file",

@@ -24,6 +24,9 @@ pub enum Law {
     ClosesForward,
     /// After `abort` the session is done with that fault, and has no output.
     Aborts,
+    /// A session that has a last word when the time for a request is over then has output, and awaits no
+    /// request. For any other nothing changes.
+    Expires,
     /// A clock that steps backwards does no harm.
     ClockStepsBack,
     /// The stored bytes of a file are the same however the input is cut, and whatever the storage

@@ -2,7 +2,7 @@
 
 use super::law::{Broken, Law, Plan};
 use super::store::LabStorage;
-use crate::bytes::{after, fill};
+use crate::bytes::first_mut;
 use crate::file::{Answer, Extent, FileUser, Op, Piece};
 use crate::session::Session;
 use crate::time::Instant;
@@ -53,7 +53,13 @@ impl Watch {
             && let Some(piece) = file.piece(sent as u64)
         {
             sent += match piece {
-                Piece::Header { header, from } => fill(room, after(header.as_bytes(), from)),
+                Piece::Head { len } => {
+                    let n = file.head(sent as u64, first_mut(room, len));
+                    if n == 0 {
+                        return Err(plan.breaks(Law::NoSpin));
+                    }
+                    n
+                }
                 Piece::File(extent) => {
                     let len = room.len().min(usize::try_from(extent.len).unwrap_or(usize::MAX));
                     let op = Op::Read {

@@ -45,7 +45,7 @@ pub use need::Need;
 
 use span::Span;
 
-use crate::bytes::{after, put};
+use crate::bytes::first_mut;
 use crate::fault::{Fault, Limit, StorageFault};
 use crate::file::{Answer, DigestKind, Extent, Op, Piece};
 use crate::session::{Out, Session};
@@ -411,10 +411,13 @@ impl<'m> Pump<'m> {
         loop {
             let is_full = self.rendered.to >= self.tx.len();
             match file.piece(0) {
-                Some(Piece::Header { header, from }) if !is_full => {
-                    let to = put(self.tx, self.rendered.to, after(header.as_bytes(), from));
-                    let n = to.saturating_sub(self.rendered.to);
-                    self.rendered.to = to;
+                Some(Piece::Head { len }) if !is_full => {
+                    let room = self.tx.get_mut(self.rendered.to..).unwrap_or_default();
+                    let n = file.head(0, first_mut(room, len));
+                    if n == 0 {
+                        return Filled::Nothing;
+                    }
+                    self.rendered.to = self.rendered.to.saturating_add(n);
                     file.sent(now, n as u64);
                 }
                 Some(Piece::File(extent)) if !is_full => {

@@ -36,11 +36,13 @@
 //! calls `eof`: a session on it needs a deadline of its own, or a shell with an idle timeout.
 
 pub mod files;
+pub mod http;
 mod out;
 mod reflect;
 mod time;
 
 pub use files::{FilesClient, FilesServer};
+pub use http::HttpServer;
 pub use out::Out;
 pub use reflect::{Echo, Reflect, Upper};
 pub use time::{TimeClient, TimeServer};
@@ -83,6 +85,12 @@ pub trait Session {
     /// has no output. A shell may limit the time for a whole request. A conversation has no
     /// requests and may last as long as both ends want.
     fn awaits_request(&self) -> bool {
+        false
+    }
+
+    /// The time for a request is over. Returns whether the session has a last word to say: it then has
+    /// output, and awaits no request. Otherwise the call has no effect, and the shell aborts.
+    fn expire(&mut self, _now: Instant) -> bool {
         false
     }
 

@@ -106,6 +106,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Storage for Disk<B> {
                 }
             }
             Op::Commit(digest) => self.commit(digest),
+            Op::Examine => Answer::Failed(StorageFault::Unsupported.into()),
+            Op::Close => Answer::Done,
         }
     }
 }

@@ -30,9 +30,11 @@ impl End {
     /// What was asked for is refused.
     pub(super) const fn refused(why: Refusal) -> Self {
         let code = match why {
-            Refusal::BadName | Refusal::NotAFile | Refusal::NotAllowed | Refusal::ReadOnly => {
-                ErrorCode::Access
-            }
+            Refusal::BadName
+            | Refusal::IsFolder
+            | Refusal::NotAFile
+            | Refusal::NotAllowed
+            | Refusal::ReadOnly => ErrorCode::Access,
             Refusal::TooLong | Refusal::Busy | Refusal::Failed => ErrorCode::Undefined,
             Refusal::NotFound => ErrorCode::NotFound,
             Refusal::Exists => ErrorCode::Exists,

@@ -2,6 +2,7 @@
 //! parsers of text. docs/PROTOCOL.md shows each byte.
 
 mod frame;
+pub mod http;
 mod score;
 mod stamp;
 #[cfg(feature = "transfer")]

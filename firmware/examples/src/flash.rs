@@ -95,7 +95,12 @@ impl<const N: usize> Storage for Nor<N> {
             }
             // Without a digest, nothing tells whether these are the bytes that were sent.
             Op::Commit(_) => Answer::Failed(Fault::Integrity),
-            Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
+            Op::Open(_)
+            | Op::Examine
+            | Op::Read { .. }
+            | Op::Digest { .. }
+            | Op::FinishDigest(_)
+            | Op::Close => {
                 Answer::Failed(fault::StorageFault::Unsupported.into())
             }
         }

@@ -2,7 +2,7 @@
 
 use windlass_core::crc::Crc32;
 use windlass_core::fault::Fault;
-use windlass_core::file::{Answer, Digest, Op, Storage};
+use windlass_core::file::{Answer, Digest, Facts, Op, Storage};
 use windlass_core::time::Instant;
 
 use crate::Port;
@@ -40,7 +40,12 @@ impl Storage for Flash {
             Op::Digest { extent, .. } => Answer::Digested(extent.len),
             Op::FinishDigest(_) => Answer::Digest(Digest::Crc32(self.crc.finish())),
             Op::Open(name) => Answer::Opened(name.len() as u64),
-            Op::Create(_) | Op::Commit(_) => Answer::Done,
+            Op::Examine => Answer::Facts(Facts {
+                version: Some([self.crc.finish().into(), 1]),
+                modified: None,
+                is_settled: true,
+            }),
+            Op::Create(_) | Op::Commit(_) | Op::Close => Answer::Done,
         }
     }
 }

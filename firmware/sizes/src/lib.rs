@@ -28,6 +28,7 @@ use windlass_core::want::Close;
 const _: () = {
     assert!(size_of::<windlass_core::session::Upper>() <= 16);
     assert!(size_of::<windlass_core::session::FilesClient<'_, &mut [u8]>>() <= 144);
+    assert!(size_of::<windlass_core::session::HttpServer<&mut [u8]>>() <= 264);
     assert!(size_of::<Pump<'_>>() <= 112);
     assert!(size_of::<Link<'_>>() <= 160);
 };

@@ -3,9 +3,12 @@
 use windlass_core::file::{Digest, DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
 use windlass_core::session::files::{Options, Request};
-use windlass_core::session::{FilesClient, FilesServer, Session, TimeClient, TimeServer, Upper};
+use windlass_core::session::http::Site;
+use windlass_core::session::{
+    FilesClient, FilesServer, HttpServer, Session, TimeClient, TimeServer, Upper,
+};
 use windlass_core::stream::{LineStep, Read, ReadLine, ReadN, Step, Write, WriteN};
-use windlass_core::time::Ticks;
+use windlass_core::time::{Instant, Ticks};
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
 use windlass_core::transfer::xfer::{XferClient, XferServer};
@@ -137,6 +140,29 @@ pub fn files_client<L: Line>() {
 /// The files server on the pump.
 pub fn files_server<L: Line>() {
     let mut session = FilesServer::new(&mut lend::<64>()[..]);
+    L::run(&mut session, &mut Flash::new());
+}
+
+/// A site with a clock, the types of a device's pages, and `Cache-Control`.
+struct Pages;
+
+impl Site for Pages {
+    fn unix_time(&self, now: Instant) -> Option<u32> {
+        u32::try_from(now.as_micros()).ok()
+    }
+
+    fn types(&self) -> &[(&'static str, &'static str)] {
+        &[("html", "text/html"), ("js", "text/javascript"), ("css", "text/css")]
+    }
+
+    fn cache_control(&self) -> Option<&str> {
+        Some("no-cache")
+    }
+}
+
+/// The server of HTTP, with conditions, ranges and dates.
+pub fn http_server<L: Line>() {
+    let mut session = HttpServer::new(&mut lend::<512>()[..], Pages);
     L::run(&mut session, &mut Flash::new());
 }
 

@@ -14,7 +14,7 @@ use cortex_m_rt::entry;
 use cortex_m_semihosting::{debug, hprintln};
 use windlass_core::crc::Crc32;
 use windlass_core::fault::Fault;
-use windlass_core::file::{Answer, Digest, DigestKind, Op, Storage};
+use windlass_core::file::{Answer, Digest, DigestKind, Facts, Op, Storage};
 use windlass_core::pump::{Need, Pump};
 use windlass_core::session::files::{Options, Request};
 use windlass_core::session::{FilesClient, FilesServer, Session, TimeClient, TimeServer, Upper};
@@ -57,7 +57,8 @@ impl Storage for Memory {
             Op::Commit(Some(Digest::Crc32(crc))) if crc != self.0.finish() => {
                 Answer::Failed(Fault::Integrity)
             }
-            Op::Create(_) | Op::Commit(_) => Answer::Done,
+            Op::Examine => Answer::Facts(Facts::default()),
+            Op::Create(_) | Op::Commit(_) | Op::Close => Answer::Done,
         }
     }
 }

@@ -338,9 +338,12 @@ impl<F: Flash> Storage for Updater<F> {
             Op::Create(head) => self.create(now, &head),
             Op::Store(_) => self.store(now, memory),
             Op::Commit(digest) => self.commit(now, digest),
-            Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
-                Err(StorageFault::Unsupported.into())
-            }
+            Op::Open(_)
+            | Op::Examine
+            | Op::Read { .. }
+            | Op::Digest { .. }
+            | Op::FinishDigest(_)
+            | Op::Close => Err(StorageFault::Unsupported.into()),
         };
         answer.unwrap_or_else(Answer::Failed)
     }

@@ -214,6 +214,10 @@ impl<S: Session + ?Sized> Connection<S> {
                 let mut out = Out::new(output);
                 let consumed = self.session.input(now, &mut input[..n], &mut out);
                 let taken = consumed.bytes.min(n);
+                if !self.session.awaits_request() {
+                    // The next one has its full time.
+                    self.asking_us = 0;
+                }
                 let parts = [out.rendered(), &input[..consumed.reply.min(taken)]];
                 self.outlet.send(parts, now, spare, limits)?;
                 self.outlet.hold_input(&input[taken..n], spare);
@@ -304,7 +308,17 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
             // looked for before the timeout is reported.
             self.outlet.readiness.look_again();
         }
-        let next = match self.advance(now, &limits, buffers) {
+        let mut moved = self.advance(now, &limits, buffers);
+        if matches!(moved, Ok(Next::Wait(_) | Next::Again))
+            && self.session.awaits_request()
+            && self.is_late(now, &limits, buffers)
+            && self.session.expire(now)
+        {
+            // It has a last word, and its time to say it.
+            (self.outlet.last_moved, self.asking_us) = (now, 0);
+            moved = self.advance(now, &limits, buffers);
+        }
+        let next = match moved {
             // The connection waits only for a deadline, and the peer is gone. Without this
             // a level-triggered wait would report the dead socket for ever.
             Ok(Next::Wait(Interest::NONE)) if self.outlet.readiness.is_dead() => {

@@ -15,16 +15,17 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 use windlass_core::fault::Fault;
-use windlass_core::file::{Digest, DigestKind, Refusal};
+use windlass_core::file::{Digest, DigestKind, Facts, Refusal};
 
 use super::helpers::{Helpers, Ticket};
 use crate::digest::Hasher;
 use crate::printable::words;
-use crate::sys::Errno;
 use crate::sys::read_file::{is_in_memory, read_at, read_cached};
-use crate::sys::root::Root;
+use crate::sys::root::{self, Root};
+use crate::sys::stamp::Stamp;
 #[cfg(feature = "transfer")]
 use crate::sys::upload::Upload;
+use crate::sys::{Errno, clock};
 
 /// A result that is there, or comes later.
 pub(super) enum Found<T> {
@@ -66,7 +67,7 @@ pub enum Answer {
 }
 
 /// A file and its size, or the refusal for the peer.
-type Opened = Result<(File, u64), Refusal>;
+type Opened = Result<root::Opened, Refusal>;
 
 /// A file that is being sent.
 #[derive(Debug)]
@@ -78,6 +79,10 @@ pub(super) struct OpenFile {
     digested_to: u64,
     /// The file system has no `sendfile(2)`.
     pub(super) by_hand: bool,
+    /// Its version when it was opened, if it can change.
+    stamp: Option<Stamp>,
+    /// The peer was told the version.
+    promised: bool,
 }
 
 /// How a file is read.
@@ -128,19 +133,41 @@ pub(super) fn open(
     };
     let name = words(name);
     match &opened {
-        Ok((_, size)) => debug!(%name, size, "a file is sent"),
+        Ok(opened) => debug!(%name, size = opened.size, "a file is sent"),
         Err(refusal) => debug!(%name, "a file is refused: {refusal}"),
     }
     let how = if helpers.is_some() { How::IfCached } else { How::AtOnce };
-    Found::Now(opened.map(|(file, size)| {
+    Found::Now(opened.map(|root::Opened { file, size, stamp }| {
         let file = Arc::new(file);
-        (OpenFile { file, how, digest: None, digested_to: 0, by_hand: false }, size)
+        let (digest, digested_to) = (None, 0);
+        (OpenFile { file, how, digest, digested_to, by_hand: false, stamp, promised: false }, size)
     }))
 }
 
 impl OpenFile {
     pub(super) fn file(&self) -> &File {
         &self.file
+    }
+
+    /// What is known about its version, which is then a promise: the last bytes are sent only if the file
+    /// still has it.
+    pub(super) fn examine(&mut self) -> Option<Facts> {
+        self.promised = true;
+        self.stamp.map(|stamp| stamp.facts(clock::calendar()))
+    }
+
+    /// Whether it has to be looked at before its last bytes are sent.
+    pub(super) fn is_promised(&self) -> bool {
+        self.promised && self.stamp.is_some()
+    }
+
+    /// Whether it still has the version that was promised. What was read before may be sent then.
+    pub(super) fn keep_promise(&self) -> Result<(), Fault> {
+        if !self.is_promised() || Stamp::look(&self.file).ok() == self.stamp {
+            return Ok(());
+        }
+        warn!("a file was changed while it was sent; the connection is cut");
+        Err(Fault::Aborted)
     }
 
     /// Reads from `offset` on into several places. Returns the number of bytes: fewer than the room

@@ -27,6 +27,9 @@ use crate::sys::send_file::{send_file, send_more};
 /// Frames of this size or more are sent by `sendfile`, one call each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
 
+/// The last bytes of a file of a promised version.
+const LAST: usize = 16 * 1024;
+
 /// The cost of a call in bytes of the budget, however little it moves: frames may have 16 bytes.
 const CALL_COST: usize = 8 * 1024;
 
@@ -72,6 +75,22 @@ pub(super) fn perform(
             user.answer(now, answer);
             Ok(Did::Moved(0))
         }
+        Some(Op::Examine) => {
+            let facts = file_of(&mut outlet.backlog)?.0.examine();
+            let unknown = Answer::Failed(StorageFault::Unsupported.into());
+            user.answer(now, facts.map_or(unknown, Answer::Facts));
+            Ok(Did::Moved(0))
+        }
+        Some(Op::Close) => {
+            if let Some(backlog) = &mut outlet.backlog {
+                backlog.file = None;
+                if backlog.is_empty() {
+                    buffers.spare.give_back(outlet.backlog.take());
+                }
+            }
+            user.answer(now, Answer::Done);
+            Ok(Did::Moved(0))
+        }
         Some(Op::Digest { kind, extent }) => {
             // Nothing is sent that would show that the client is gone, and select(2) does not tell.
             outlet.stream.connected().map_err(outlet.lost(now))?;
@@ -102,8 +121,7 @@ pub(super) fn perform(
         None if user.piece(0).is_none() => Ok(Did::Nothing),
         None if !outlet.readiness.is_writable() => Ok(Did::Full),
         None => {
-            let (file, late) = file_of(&mut outlet.backlog)?;
-            let is_read = user.digests().is_some() || file.is_read(late);
+            let is_read = user.digests().is_some() || must_read(outlet.backlog.as_deref());
             let did = if !is_read && is_extent_next(user) {
                 send_extent(user, outlet, now, budget, buffers)
             } else {
@@ -119,7 +137,7 @@ pub(super) fn perform(
 /// its header.
 fn is_extent_next(user: &dyn FileUser) -> bool {
     let next = match user.piece(0) {
-        Some(Piece::Header { header, from }) => user.piece((header.as_bytes().len() - from) as u64),
+        Some(Piece::Head { len }) => user.piece(len as u64),
         piece => piece,
     };
     matches!(next, Some(Piece::File(extent)) if extent.len >= SEND_FILE_MIN)
@@ -131,20 +149,25 @@ fn send_extent(
     outlet: &mut Outlet,
     now: Instant,
     budget: usize,
-    buffers: &Buffers,
+    buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
     let extent = match user.piece(0) {
-        Some(Piece::Header { header, from }) => {
-            let rest = header.as_bytes().get(from..).unwrap_or_default();
-            let sent = send_more(&outlet.stream, rest).map_err(outlet.lost(now))?;
-            return Ok(outlet.account(user, now, sent, rest.len(), 1));
+        Some(Piece::Head { len }) => {
+            let room = buffers.input.len().min(len);
+            let len = user.head(0, &mut buffers.input[..room]);
+            let sent =
+                send_more(&outlet.stream, &buffers.input[..len]).map_err(outlet.lost(now))?;
+            return Ok(outlet.account(user, now, sent, len, 1));
         }
         Some(Piece::File(extent)) => extent,
         None => return Ok(Did::Nothing),
     };
-    let wanted = at_most(extent.len).min(budget.saturating_mul(SEND_FILE_FACTOR));
     let Outlet { stream, backlog, .. } = outlet;
     let (file, late) = file_of(backlog)?;
+    // The last bytes are copied, so that the file can be looked at between their copy and their way out.
+    let last = if file.is_promised() { LAST } else { 0 };
+    let wanted = at_most(extent.len).saturating_sub(last);
+    let wanted = wanted.min(budget.saturating_mul(SEND_FILE_FACTOR));
     let waits = Waits { late, helpers: buffers.helpers.as_ref() };
     let Found::Now(wanted) = file.cached(extent.offset, wanted, waits)? else {
         return Ok(Did::Later);
@@ -173,9 +196,17 @@ fn send_frames(
     buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
     let Buffers { input, helpers, .. } = buffers;
-    let (file, late) = file_of(&mut outlet.backlog)?;
-    let waits = Waits { late, helpers: helpers.as_ref() };
-    let Found::Now(len) = lay_out(user, input).read(file, 1, waits)? else { return Ok(Did::Later) };
+    let laid = lay_out(user, input);
+    let mut len = laid.len();
+    if laid.has_parts() {
+        let (file, late) = file_of(&mut outlet.backlog)?;
+        let waits = Waits { late, helpers: helpers.as_ref() };
+        let Found::Now(read) = laid.read(file, 1, waits)? else { return Ok(Did::Later) };
+        if user.piece(read as u64).is_none() {
+            file.keep_promise()?;
+        }
+        len = read;
+    }
     let sent = outlet.stream.send([&input[..len], &[]]).map_err(outlet.lost(now))?;
     if let (Some(kind), Write::Moved(n)) = (user.digests(), sent) {
         digest_runs(user, kind, file_of(&mut outlet.backlog)?.0, &input[..n.get()]);
@@ -190,8 +221,9 @@ fn lay_out<'b>(user: &dyn FileUser, buf: &'b mut [u8]) -> Gather<'b> {
         && let Some(piece) = user.piece(gather.len() as u64)
     {
         match piece {
-            Piece::Header { header, from } => {
-                gather.header(header.as_bytes().get(from..).unwrap_or_default());
+            Piece::Head { len } => {
+                let ahead = gather.len() as u64;
+                gather.head(len, |room| user.head(ahead, room));
             }
             Piece::File(extent) => {
                 if !gather.part(extent) {
@@ -210,7 +242,7 @@ fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent:
         && let Some(piece) = user.piece(at as u64)
     {
         at += match piece {
-            Piece::Header { header, from } => header.as_bytes().len() - from,
+            Piece::Head { len } => len,
             Piece::File(extent) => {
                 let n = at_most(extent.len).min(rest.len());
                 file.digest(kind, extent.offset, &rest[..n]);
@@ -224,6 +256,11 @@ fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent:
 fn file_of(backlog: &mut Option<Box<Backlog>>) -> Result<(&mut OpenFile, &mut Late), Fault> {
     let backlog = backlog.as_mut().ok_or(Fault::Aborted)?;
     Ok((backlog.file.as_mut().ok_or(Fault::Aborted)?, &mut backlog.late))
+}
+
+/// Whether the next bytes of the file have to be read into a buffer.
+fn must_read(backlog: Option<&Backlog>) -> bool {
+    backlog.is_some_and(|it| it.file.as_ref().is_some_and(|file| file.is_read(&it.late)))
 }
 
 impl Outlet {

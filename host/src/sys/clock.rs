@@ -46,6 +46,12 @@ impl Calendar {
         Self { seconds, micros }
     }
 
+    /// Nanoseconds since 1970.
+    pub fn as_nanos(&self) -> u64 {
+        let seconds = u64::try_from(self.seconds).unwrap_or(0);
+        seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(self.micros) * 1_000)
+    }
+
     /// In the time zone of this process: `17:04:12.123`.
     pub fn time_of_day(&self) -> String {
         let tm = self.parts(libc::localtime_r);

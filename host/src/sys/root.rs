@@ -17,6 +17,7 @@ use windlass_core::file::Refusal;
 
 use self::pseudo::{COPY_MAX, Sized};
 use super::read_file::LOCAL;
+use super::stamp::Stamp;
 use crate::error::{Error, Result};
 use crate::printable::{printable, words};
 
@@ -26,6 +27,17 @@ pub struct Root {
     folder: OwnedFd,
     /// Its file system asks no other process and no other host.
     is_local: bool,
+}
+
+/// A regular file that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file.
+    pub file: File,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its version. `None`: it was made for this request, and nothing else can change it.
+    pub stamp: Option<Stamp>,
 }
 
 /// `RESOLVE_CACHED`: what takes more than a look into the kernel's cache of names is `EAGAIN`.
@@ -54,14 +66,14 @@ impl Root {
         Ok(root)
     }
 
-    /// Opens a regular file in it, and returns its size. The name comes from a peer: it is
+    /// Opens a regular file in it. The name comes from a peer: it is
     /// relative, no component is `..`, and no symbolic link leads out (`RESOLVE_BENEATH`). What is
     /// not a regular file is examined and not opened, because opening a FIFO or a device has
     /// effects. Of a file without a known size, such as those of `/proc`, a copy is opened.
     ///
     /// # Errors
     /// Why the peer does not get it.
-    pub fn file(&self, name: &[u8]) -> std::result::Result<(File, u64), Refusal> {
+    pub fn file(&self, name: &[u8]) -> std::result::Result<Opened, Refusal> {
         self.find(name, ResolveFlag::empty()).map_err(|why| match why {
             Why::Refused(why) => why,
             Why::Failed(errno) => refusal(errno),
@@ -69,7 +81,7 @@ impl Root {
     }
 
     /// The same, if it is known without waiting for a disk, a process or another host.
-    pub fn file_at_once(&self, name: &[u8]) -> Option<std::result::Result<(File, u64), Refusal>> {
+    pub fn file_at_once(&self, name: &[u8]) -> Option<std::result::Result<Opened, Refusal>> {
         // Before Linux 5.12 the second flag is unknown.
         let here = ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::from_bits_retain(RESOLVE_CACHED);
         if !self.is_local {
@@ -102,7 +114,7 @@ impl Root {
         Ok((folder, file))
     }
 
-    fn find(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<(File, u64), Why> {
+    fn find(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<Opened, Why> {
         if !is_usable(name) {
             return Err(Refusal::BadName.into());
         }
@@ -113,9 +125,10 @@ impl Root {
         let stat = stat_of_file(&file)?;
         match pseudo::size(file, &stat) {
             Ok(Sized::AsItSays(file)) => {
-                Ok((file, u64::try_from(stat.st_size).map_err(|_| Refusal::Failed)?))
+                let size = u64::try_from(stat.st_size).map_err(|_| Refusal::Failed)?;
+                Ok(Opened { file, size, stamp: Some(Stamp::of(&stat)) })
             }
-            Ok(Sized::Copy(copy, size)) => Ok((copy, size)),
+            Ok(Sized::Copy(file, size)) => Ok(Opened { file, size, stamp: None }),
             Ok(Sized::TooLarge) => {
                 let name = words(name);
                 warn!("{name} does not know its size and has more than {COPY_MAX} bytes: refused");
@@ -194,10 +207,11 @@ impl From<Errno> for Why {
 
 fn stat_of_file(fd: impl AsFd) -> std::result::Result<FileStat, Why> {
     let stat = fstat(fd)?;
-    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(Refusal::NotAFile.into());
+    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+        SFlag::S_IFREG => Ok(stat),
+        SFlag::S_IFDIR => Err(Refusal::IsFolder.into()),
+        _ => Err(Refusal::NotAFile.into()),
     }
-    Ok(stat)
 }
 
 fn refusal(errno: Errno) -> Refusal {
@@ -251,7 +265,7 @@ mod tests {
         let (_place, path) = place();
         let root = Root::open(&path).unwrap();
         for name in ["folder/file", "inside", "round", "./folder//file"] {
-            assert_eq!(root.file(name.as_bytes()).unwrap().1, 5, "{name}");
+            assert_eq!(root.file(name.as_bytes()).unwrap().size, 5, "{name}");
         }
         let (long, longest) = ("x".repeat(256), "x/".repeat(2500));
         for (name, why) in [
@@ -268,8 +282,8 @@ mod tests {
             ("folder/file/", Refusal::NotFound),
             ("folder/file/x", Refusal::NotFound),
             ("....//secret", Refusal::NotFound),
-            (".", Refusal::NotAFile),
-            ("folder", Refusal::NotAFile),
+            (".", Refusal::IsFolder),
+            ("folder", Refusal::IsFolder),
             ("fifo", Refusal::NotAFile),
             ("socket", Refusal::NotAFile),
             ("out", Refusal::NotAllowed),
@@ -291,9 +305,12 @@ mod tests {
         let (_place, path) = place();
         let root = Root::open(&path).unwrap();
         for name in ["folder/file", "inside", "", "../secret", "nothing", "folder", "fifo", "out"] {
-            let found = root.file(name.as_bytes()).map(|(_, size)| size);
+            let found = root.file(name.as_bytes()).map(|opened| opened.size);
             let at_once = root.file_at_once(name.as_bytes());
-            assert!(at_once.is_none_or(|at_once| at_once.map(|(_, size)| size) == found), "{name}");
+            assert!(
+                at_once.is_none_or(|at_once| at_once.map(|opened| opened.size) == found),
+                "{name}"
+            );
         }
     }
 

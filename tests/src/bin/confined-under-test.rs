@@ -31,7 +31,7 @@ use windlass::sys::clock;
 use windlass::sys::confine::Confinement;
 use windlass::sys::process::SingleThreaded;
 use windlass::sys::read_file::read_at;
-use windlass::sys::root::Root;
+use windlass::sys::root::{Opened, Root};
 use windlass::sys::send_file::send_file;
 use windlass::sys::stream::Stream;
 use windlass::sys::user::User;
@@ -182,7 +182,7 @@ fn files(folder: &str) {
     confine(Some(root.as_fd()));
 
     for name in ["file", "deep/file"] {
-        let (file, size) = root.file(name.as_bytes()).expect("it is inside");
+        let Opened { file, size, .. } = root.file(name.as_bytes()).expect("it is inside");
         assert_eq!(size, 5);
         let mut buf = [0; 5];
         assert_eq!(read_at(&file, 0, &mut [IoSliceMut::new(&mut buf)]), Ok(5));

@@ -285,7 +285,12 @@ impl Storage for Flash<'_> {
                 Answer::Kept(1)
             }
             Op::Create(_) | Op::Commit(_) => Answer::Done,
-            Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
+            Op::Open(_)
+            | Op::Examine
+            | Op::Read { .. }
+            | Op::Digest { .. }
+            | Op::FinishDigest(_)
+            | Op::Close => {
                 panic!("a client asked for {op:?}")
             }
         }

@@ -47,9 +47,9 @@ impl Storage for Disk {
                 self.is_committed = true;
                 Answer::Done
             }
-            Op::Create(_) => Answer::Done,
+            Op::Create(_) | Op::Close => Answer::Done,
             Op::Commit(_) => Answer::Failed(Fault::Integrity),
-            Op::Digest { .. } => Answer::Failed(StorageFault::Unsupported.into()),
+            Op::Examine | Op::Digest { .. } => Answer::Failed(StorageFault::Unsupported.into()),
         }
     }
 }

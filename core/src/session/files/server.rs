@@ -3,7 +3,7 @@
 use super::options::split_word;
 use super::response::{Response, Work};
 use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of};
-use crate::bytes::{fill, first, put, split};
+use crate::bytes::{after, fill, first, put, split};
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Digests, Extent, FileUser, Op, Piece, Refusal};
 use crate::frame::{Cut, HeaderReader, Part};
@@ -203,6 +203,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         Cut::new(len, self.options.frame.unwrap_or(FRAME_DEFAULT))
     }
 
+    /// The part of the cut that begins `ahead` bytes behind the bytes sent so far.
+    fn part(&self, ahead: u64) -> Option<Part> {
+        let State::Sending { sent } = self.state else { return None };
+        self.cut().at(sent.checked_add(ahead)?)
+    }
+
     /// The file was sent.
     fn end(&mut self) {
         self.state = match self.options.digest {
@@ -327,13 +333,21 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     }
 
     fn piece(&self, ahead: u64) -> Option<Piece> {
-        let State::Sending { sent } = self.state else { return None };
-        Some(match self.cut().at(sent.checked_add(ahead)?)? {
-            Part::Header { header, from } => Piece::Header { header, from },
+        Some(match self.part(ahead)? {
+            Part::Header { header, from } => {
+                Piece::Head { len: header.as_bytes().len().saturating_sub(from) }
+            }
             Part::Payload { from, len } => {
                 Piece::File(Extent { offset: self.offset().saturating_add(from), len: len.into() })
             }
         })
+    }
+
+    fn head(&self, ahead: u64, to: &mut [u8]) -> usize {
+        match self.part(ahead) {
+            Some(Part::Header { header, from }) => fill(to, after(header.as_bytes(), from)),
+            Some(Part::Payload { .. }) | None => 0,
+        }
     }
 
     fn sent(&mut self, _: Instant, bytes: u64) {

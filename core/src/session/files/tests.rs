@@ -92,11 +92,11 @@ fn answer(server: &mut Server, wire: &[u8], file: Result<&[u8], Refusal>, step: 
             None => {
                 let kind = server.digests();
                 match server.piece(0) {
-                    Some(Piece::Header { header, from }) => {
-                        let rest = &header.as_bytes()[from..];
-                        let rest = &rest[..rest.len().min(step)];
-                        stream.extend_from_slice(rest);
-                        server.sent(NOW, rest.len() as u64);
+                    Some(Piece::Head { len }) => {
+                        let mut room = std::vec![0; len.min(step)];
+                        assert_eq!(server.head(0, &mut room), room.len());
+                        stream.extend_from_slice(&room);
+                        server.sent(NOW, room.len() as u64);
                     }
                     Some(Piece::File(extent)) => {
                         let bytes = part(extent);

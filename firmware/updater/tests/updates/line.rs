@@ -203,7 +203,7 @@ impl Storage for Served<'_> {
                 let lie = u32::from(self.conditions.lies);
                 Answer::Digest(Digest::Crc32(self.crc.finish() ^ lie))
             }
-            Op::Create(_) | Op::Store(_) | Op::Commit(_) => {
+            Op::Examine | Op::Close | Op::Create(_) | Op::Store(_) | Op::Commit(_) => {
                 Answer::Failed(StorageFault::Unsupported.into())
             }
         }

@@ -92,9 +92,14 @@ impl Dialogue {
             }
             Some(Op::Commit(digest)) => Ok(Said::Commit(digest.map(Digest::copied))),
             // Only a sender has these operations.
-            Some(Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_)) => {
-                Err(StorageFault::Unsupported.into())
-            }
+            Some(
+                Op::Open(_)
+                | Op::Examine
+                | Op::Read { .. }
+                | Op::Digest { .. }
+                | Op::FinishDigest(_)
+                | Op::Close,
+            ) => Err(StorageFault::Unsupported.into()),
             None => over(client).map(|()| Said::More),
         }
     }

@@ -118,7 +118,9 @@ impl Folder {
             }
             Op::Commit(digest) => return self.commit(digest.map(Digest::copied), waits),
             // What is sent is read as it is laid out.
-            Op::Read { .. } => FileAnswer::Failed(StorageFault::Unsupported.into()),
+            Op::Examine | Op::Read { .. } | Op::Close => {
+                FileAnswer::Failed(StorageFault::Unsupported.into())
+            }
         })
     }
 

@@ -147,7 +147,10 @@ impl<'a> Store<'a> {
                     if gather.left() < len.saturating_add(body_len) || !gather.fits(body) {
                         break;
                     }
-                    gather.header(&head[..len]);
+                    gather.head(len, |room| {
+                        room.copy_from_slice(&head[..room.len()]);
+                        room.len()
+                    });
                     if body_len > 0 {
                         gather.part(body);
                     }

@@ -49,7 +49,7 @@ impl Storage for Memory {
                 memory.copy_from_slice(&self.file[from..from + memory.len()]);
                 Answer::Read(memory.len())
             }
-            Op::Open(_) | Op::Digest { .. } | Op::FinishDigest(_) => {
+            Op::Open(_) | Op::Examine | Op::Digest { .. } | Op::FinishDigest(_) | Op::Close => {
                 Answer::Failed(StorageFault::Unsupported.into())
             }
         }

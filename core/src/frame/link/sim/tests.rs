@@ -89,12 +89,7 @@ impl<'s> Runs<'s> {
             && let Some(piece) = file.piece(0)
         {
             let n = match piece {
-                Piece::Header { header, from } => {
-                    let rest = &header.as_bytes()[from..];
-                    let n = rest.len().min(room.len());
-                    room[..n].copy_from_slice(&rest[..n]);
-                    n
-                }
+                Piece::Head { .. } => file.head(0, room),
                 Piece::File(extent) => self.disk.read(extent, room),
             };
             file.sent(now, n as u64);
@@ -139,7 +134,9 @@ impl Storage for Disk {
                 Answer::Kept(memory.len())
             }
             Op::Commit(_) => Answer::Done,
-            Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => panic!("{op:?}"),
+            Op::Read { .. } | Op::Examine | Op::Digest { .. } | Op::FinishDigest(_) | Op::Close => {
+                panic!("{op:?}")
+            }
         }
     }
 }

@@ -1,0 +1,192 @@
+//! A request after its head is complete: what it asks for, or why it is refused.
+
+use super::status::Status;
+use crate::bytes::{after, find, first, first_mut};
+use crate::file::Facts;
+use crate::wire::http::{
+    Bad, Body, Fields, Method, Range, RequestLine, Tag, Version, date as date_of, has_token,
+    is_host, is_word, path, range, reference,
+};
+
+/// A request, by places in the memory that has its head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Request {
+    /// The length of the head.
+    len: usize,
+    /// Where the lines of its fields begin.
+    fields: usize,
+    /// The name of the file, decoded.
+    name: (usize, usize),
+    /// The query with its `?`, or nothing.
+    query: (usize, usize),
+    /// Answers have no content.
+    pub(super) is_head: bool,
+    pub(super) is_http_10: bool,
+    /// The connection goes on behind the answer.
+    pub(super) keeps: bool,
+    /// The peer may be sending a body, or what is no request.
+    pub(super) has_more: bool,
+}
+
+/// What the conditions of a request make of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Send this part, or all.
+    Send(Range),
+    /// The client has it.
+    NotModified,
+    /// It is not the version that the client means.
+    Failed,
+}
+
+impl Request {
+    pub(super) const NONE: Self = Self {
+        len: 0,
+        fields: 0,
+        name: (0, 0),
+        query: (0, 0),
+        is_head: false,
+        is_http_10: false,
+        keeps: false,
+        has_more: false,
+    };
+
+    /// Of a head that is not complete: anything may be behind it.
+    pub(super) const UNKNOWN: Self = Self { has_more: true, ..Self::NONE };
+
+    /// Understands the head in the first `len` bytes of `memory`, and decodes the path in its place.
+    pub(super) fn parse(
+        &mut self,
+        memory: &mut [u8],
+        len: usize,
+        dot_files: bool,
+    ) -> Result<(), Status> {
+        *self = Self { len, ..Self::UNKNOWN };
+        let head = first(memory, len);
+        let end = find(b'\n', head).unwrap_or_default();
+        self.fields = end.saturating_add(1);
+        let line = RequestLine::parse(first(head, end.saturating_sub(1))).map_err(status)?;
+        self.is_head = line.method == Method::Head;
+        self.is_http_10 = line.version.map_err(status)? == Version::Http10;
+        let (mut hosts, mut is_valid) = (0_u8, true);
+        let (mut closes, mut keeps_alive) = (false, false);
+        let fields = Fields::new(after(head, self.fields));
+        let body = Body::of(fields.clone(), self.is_http_10).map_err(status)?;
+        for (name, value) in fields.map_while(Result::ok) {
+            if is_word(name, b"host") {
+                hosts = hosts.saturating_add(1);
+                is_valid &= is_host(value);
+            } else if is_word(name, b"connection") {
+                closes |= has_token(value, b"close");
+                keeps_alive |= has_token(value, b"keep-alive");
+            }
+        }
+        if !is_valid || hosts > 1 || (hosts == 0 && !self.is_http_10) {
+            return Err(Status::BadRequest);
+        }
+        // What is behind this head is a request, unless the head says otherwise.
+        self.has_more = body == Body::Follows || line.method == Method::Connect;
+        self.keeps = !self.has_more && !closes && (!self.is_http_10 || keeps_alive);
+        match line.method {
+            Method::Get | Method::Head if body == Body::Follows => {
+                return Err(Status::ContentTooLarge);
+            }
+            Method::Get | Method::Head => {}
+            Method::Connect | Method::Other => return Err(Status::MethodNotAllowed),
+            Method::Unknown => return Err(Status::NotImplemented),
+        }
+        let target = line.target.len();
+        let (begin, end) = reference(line.target).map_err(status)?;
+        let at = find(b' ', head).unwrap_or_default().saturating_add(1);
+        let (begin, end, target) =
+            (at.saturating_add(begin), at.saturating_add(end), at.saturating_add(target));
+        self.query = (end, target);
+        let raw = first_mut(memory.get_mut(begin..).unwrap_or_default(), end.saturating_sub(begin));
+        let path = path(raw).map_err(status)?;
+        self.name = (begin, begin.saturating_add(path.len));
+        if path.is_hidden && !dot_files { Err(Status::NotFound) } else { Ok(()) }
+    }
+
+    /// The name of the file.
+    pub(super) fn name<'m>(&self, memory: &'m [u8]) -> &'m [u8] {
+        memory.get(self.name.0..self.name.1).unwrap_or_default()
+    }
+
+    /// The query with its `?`, or nothing.
+    pub(super) fn query<'m>(&self, memory: &'m [u8]) -> &'m [u8] {
+        memory.get(self.query.0..self.query.1).unwrap_or_default()
+    }
+
+    /// Weighs the conditions in the order of RFC 9110, 13.2.2.
+    pub(super) fn weigh(&self, memory: &[u8], size: u64, facts: &Facts) -> Verdict {
+        let tag = tag_of(size, facts);
+        let conditions = Conditions::of(after(first(memory, self.len), self.fields), tag.as_ref());
+        let unchanged_since = |date: Option<&[u8]>| {
+            let modified = facts.modified.filter(|_| facts.is_settled);
+            let since = date.and_then(date_of)?;
+            Some(modified.is_some_and(|modified| modified <= since))
+        };
+        let [unmodified, modified, range_of, asked] = conditions.values;
+        let [is_matched, is_known] = conditions.lists;
+        if is_matched.or_else(|| unchanged_since(unmodified)) == Some(false) {
+            return Verdict::Failed;
+        }
+        if is_known.or_else(|| unchanged_since(modified)) == Some(true) {
+            return Verdict::NotModified;
+        }
+        // A date does not tell two versions of one second apart, and a client that got a date got a tag too.
+        let is_same = range_of.is_none_or(|of| tag.is_some_and(|tag| tag.is_strongly(of)));
+        Verdict::Send(match asked.filter(|_| is_same && !self.is_head) {
+            Some(asked) => range(asked, size),
+            None => Range::Whole,
+        })
+    }
+}
+
+/// The fields of a request that are about the version of the file.
+#[derive(Default)]
+struct Conditions<'m> {
+    /// Whether the version is in `If-Match` and in `If-None-Match`.
+    lists: [Option<bool>; 2],
+    /// `If-Unmodified-Since`, `If-Modified-Since`, `If-Range`, `Range`. One that is there twice says nothing.
+    values: [Option<&'m [u8]>; 4],
+}
+
+impl<'m> Conditions<'m> {
+    fn of(fields: &'m [u8], tag: Option<&Tag>) -> Self {
+        const LISTS: [&[u8]; 2] = [b"if-match", b"if-none-match"];
+        const VALUES: [&[u8]; 4] =
+            [b"if-unmodified-since", b"if-modified-since", b"if-range", b"range"];
+        let mut found = Self::default();
+        for (name, value) in Fields::new(fields).map_while(Result::ok) {
+            for ((known, list), weakly) in LISTS.iter().zip(&mut found.lists).zip([false, true]) {
+                if is_word(name, known) {
+                    let is_in = value == b"*" || tag.is_some_and(|tag| tag.is_in(value, weakly));
+                    *list = Some(is_in || *list == Some(true));
+                }
+            }
+            for (known, slot) in VALUES.iter().zip(&mut found.values) {
+                if is_word(name, known) {
+                    *slot = Some(if slot.is_none() { value } else { b"" });
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The tag of a file's version.
+pub(super) fn tag_of(size: u64, facts: &Facts) -> Option<Tag> {
+    let [change, file] = facts.version?;
+    Some(Tag { parts: [change, file, size], is_weak: !facts.is_settled })
+}
+
+const fn status(bad: Bad) -> Status {
+    match bad {
+        Bad::Syntax => Status::BadRequest,
+        Bad::Version => Status::VersionNotSupported,
+        Bad::Coding => Status::NotImplemented,
+        Bad::Path => Status::NotFound,
+    }
+}

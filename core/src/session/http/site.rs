@@ -1,0 +1,60 @@
+//! What the program around a server of HTTP decides, and the memory that it lends.
+
+use crate::time::Instant;
+
+/// What a server says beside the content of its files. Every answer of it holds for all connections, so
+/// one value, or a reference to it, serves all.
+pub trait Site {
+    /// Seconds since 1970, for the field `Date`. `None`: there is no clock.
+    fn unix_time(&self, _now: Instant) -> Option<u32> {
+        None
+    }
+
+    /// The media types of files by the ends of their names, such as
+    /// [`TYPES`](crate::wire::http::TYPES).
+    fn types(&self) -> &[(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// The value of the field `Cache-Control`.
+    fn cache_control(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether names that begin with a dot are served. `.well-known` is in any case.
+    fn dot_files(&self) -> bool {
+        false
+    }
+}
+
+/// Media types are unknown, and there is no clock.
+impl Site for () {}
+
+impl<S: Site + ?Sized> Site for &S {
+    fn unix_time(&self, now: Instant) -> Option<u32> {
+        (**self).unix_time(now)
+    }
+
+    fn types(&self) -> &[(&'static str, &'static str)] {
+        (**self).types()
+    }
+
+    fn cache_control(&self) -> Option<&str> {
+        (**self).cache_control()
+    }
+
+    fn dot_files(&self) -> bool {
+        (**self).dot_files()
+    }
+}
+
+/// The memory for the head of a request.
+pub trait Lent: AsRef<[u8]> + AsMut<[u8]> {
+    /// No request is in it from now on. A shell with many idle connections takes it back until
+    /// the next call of `as_mut`.
+    fn give_back(&mut self) {}
+}
+
+impl<const N: usize> Lent for [u8; N] {}
+
+impl Lent for &mut [u8] {}
