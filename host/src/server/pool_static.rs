@@ -21,7 +21,7 @@ use crate::reactor::Incoming;
 
 pub(super) fn serve(server: Server) -> Result<()> {
     let Setup { listener, offer, pool, rules, terms } = Setup::of(server, Model::PoolStatic)?;
-    let (waiting, gauge) = (Waiting::new()?, listener.gauge()?);
+    let (waiting, copy) = (Waiting::new()?, listener.share()?);
     let of_workers = waiting.clone();
     let work = move |worker: Worker| work(worker, &offer, pool, &rules, &of_workers);
     pool::run(terms, Policy::fixed(pool.workers), work, |events, parent| {
@@ -35,7 +35,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
         // Until a worker can take a client.
         events.disarm(listener);
         parent.listener = Some(listener);
-        parent.queue = Some(QueueWatch::new(events, gauge, waiting)?);
+        parent.queue = Some(QueueWatch::new(events, copy, waiting)?);
         Ok(())
     })
 }

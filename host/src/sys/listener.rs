@@ -177,9 +177,18 @@ impl Listener {
         self.remove_file();
     }
 
-    /// Connections that wait to be accepted, 0 for a Unix socket, which does not report it.
-    pub fn waiting(&self) -> u32 {
-        accept_queue(&self.fd).map_or(0, |queue| queue.waiting)
+    /// The accept queue now. A Unix socket does not report it.
+    pub fn accept_queue(&self) -> Option<AcceptQueue> {
+        // SAFETY: it is numbers, and all of them may be zero.
+        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+        let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+        let (fd, to) = (self.fd.as_raw_fd(), (&raw mut info).cast());
+        // SAFETY: the buffer outlives the call, and its length is its own.
+        let done =
+            unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
+        // For a listener these two fields are the length of its accept queue and its limit
+        // (tcp_get_info() in the kernel).
+        (done == 0).then_some(AcceptQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
     }
 
     /// Whether a connection waits to be accepted.
@@ -188,16 +197,6 @@ impl Listener {
             wait(self.fd.as_fd(), Interest::READ, None, Some(Instant::ZERO)),
             Woken::Ready(Ready { read: true, dead: false, .. })
         )
-    }
-
-    /// A second descriptor of it, to examine its accept queue: the socket listens for as long as
-    /// either is open.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENFILE`.
-    pub fn gauge(&self) -> Result<Gauge> {
-        let fd = self.fd.try_clone().map_err(Error::of("watch the queue of", &self.address))?;
-        Ok(Gauge(fd))
     }
 
     /// Accepts one connection. A client that gave up while it waited (`ECONNABORTED`, or an error of
@@ -291,35 +290,6 @@ pub struct AcceptQueue {
     pub waiting: u32,
     /// The backlog, limited by the kernel.
     pub limit: u32,
-}
-
-/// See [`Listener::gauge`].
-#[derive(Debug)]
-pub struct Gauge(OwnedFd);
-
-impl Gauge {
-    /// The accept queue now; none for a Unix socket, which does not report it.
-    pub fn read(&self) -> Option<AcceptQueue> {
-        accept_queue(&self.0)
-    }
-}
-
-impl AsFd for Gauge {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-fn accept_queue(fd: &OwnedFd) -> Option<AcceptQueue> {
-    // SAFETY: it is numbers, and all of them may be zero.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
-    let (fd, to) = (fd.as_raw_fd(), (&raw mut info).cast());
-    // SAFETY: the buffer outlives the call, and its length is its own.
-    let done = unsafe { libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut len) };
-    // For a listener these two fields are the length of its accept queue and its limit
-    // (tcp_get_info() in the kernel).
-    (done == 0).then_some(AcceptQueue { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
 fn transport_of(fd: &impl AsFd) -> Option<Transport> {

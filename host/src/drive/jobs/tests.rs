@@ -55,8 +55,6 @@ impl Session for Waker {
 
     fn eof(&mut self, _: Instant) {}
 
-    fn render(&mut self, _: Instant, _: &mut Out<'_>) {}
-
     fn tick(&mut self, now: Instant) {
         self.now = now;
     }

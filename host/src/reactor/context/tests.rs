@@ -256,15 +256,3 @@ fn a_disarmed_descriptor_has_no_timeout_whatever_touches_it() {
     pump(&mut events, &mut desk);
     assert_eq!((desk.log, events.is_armed(token)), (vec!["called".to_owned()], false));
 }
-
-#[test]
-fn between_two_runs_it_is_as_late_as_the_clock_says() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    pass(secs(10));
-    events.after(secs(1), |desk: &mut Desk, _| desk.note("rang"));
-    round(&mut events, &mut desk);
-    assert_eq!(desk.log.len(), 0, "a second from now is no second ago");
-    pass(secs(1));
-    round(&mut events, &mut desk);
-    assert_eq!(desk.log, ["rang"]);
-}

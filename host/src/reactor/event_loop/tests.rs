@@ -249,40 +249,6 @@ fn a_panic_in_a_timer_a_deferred_call_or_a_stream_leaves_the_loop_whole() {
 }
 
 #[test]
-fn a_run_queue_is_no_longer_than_the_sources_that_are_there() {
-    const LOW: usize = 200;
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let mut peers = Vec::new();
-    for _ in 0..LOW {
-        let (token, peer) = always(&mut events, "low");
-        events.set_priority(token, Priority::Low);
-        desk.tokens.push(token);
-        peers.push(peer);
-    }
-    // It takes them out of the queue and has them reported again, faster than their turns come.
-    let high = events.every(ms(1), |desk: &mut Desk, cx| {
-        for &token in &desk.tokens {
-            cx.disarm(token);
-            cx.arm(token).unwrap();
-        }
-    });
-    events.set_priority(high, Priority::High);
-    for _ in 0..500 {
-        pass(ms(1));
-        round(&mut events, &mut desk);
-        let lengths = [0, 1, 2].map(|it| events.sources.queues[it].len());
-        assert!(lengths.iter().sum::<usize>() <= LOW + 1, "{lengths:?}");
-    }
-    assert!(events.remove(high));
-    // A source that was kept from its turn has it now.
-    desk.log.clear();
-    for _ in 0..LOW {
-        round(&mut events, &mut desk);
-    }
-    assert!(desk.count("low") >= 10 * LOW, "{}", desk.count("low"));
-}
-
-#[test]
 fn disarmed_sources_take_nobodys_turn() {
     let (mut events, mut desk) = (frozen(), Desk::default());
     let far = secs(1);

@@ -67,18 +67,6 @@ fn a_full_listener_is_not_in_a_hurry() {
 }
 
 #[test]
-fn disarmed_it_accepts_no_client_until_it_is_armed() {
-    let (mut events, mut desk, door, token) = listening(usize::MAX);
-    events.disarm(token);
-    let _client = door.knock();
-    pump(&mut events, &mut desk);
-    assert_eq!(desk.count("client"), 0);
-    events.arm(token).unwrap();
-    pump(&mut events, &mut desk);
-    assert_eq!(desk.count("client"), 1);
-}
-
-#[test]
 fn disarmed_in_its_own_call_it_accepts_no_more() {
     let (listener, door) = Door::open();
     let (mut events, mut desk) = (frozen(), Desk::default());

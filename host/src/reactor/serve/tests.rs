@@ -45,10 +45,6 @@ impl Session for Sink {
         self.want = Want::done(Ok(()));
     }
 
-    fn render(&mut self, _: Instant, _: &mut Out<'_>) {}
-
-    fn tick(&mut self, _: Instant) {}
-
     fn want(&self) -> Want {
         self.want
     }
@@ -69,10 +65,6 @@ impl Session for Panics {
     }
 
     fn eof(&mut self, _: Instant) {}
-
-    fn render(&mut self, _: Instant, _: &mut Out<'_>) {}
-
-    fn tick(&mut self, _: Instant) {}
 
     fn want(&self) -> Want {
         Want::READ

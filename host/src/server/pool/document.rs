@@ -14,7 +14,7 @@ use crate::server::Model;
 use crate::server::children::{Crew, Process};
 use crate::status::{Limits, Queue, State, Status, WorkerStatus, scoreboard};
 use crate::sys::clock;
-use crate::sys::listener::{Gauge, Listener};
+use crate::sys::listener::Listener;
 
 /// The fixed facts about a pool, and the sockets from which its state is read.
 pub(super) struct About {
@@ -25,8 +25,8 @@ pub(super) struct About {
     pub(super) started: Instant,
     /// The socket on which to answer.
     pub(super) control: Option<Listener>,
-    /// The accept queue, while the pool listens.
-    pub(super) gauge: Option<Gauge>,
+    /// A copy of the listener, to examine its accept queue while the pool listens.
+    pub(super) listener: Option<Listener>,
     usage: Usage,
 }
 
@@ -39,7 +39,7 @@ impl About {
         listener: &Listener,
         control: Option<Listener>,
     ) -> Result<Self> {
-        let gauge = control.is_some().then(|| listener.gauge()).transpose()?;
+        let copy = control.is_some().then(|| listener.share()).transpose()?;
         let (service, address) = (service.to_owned(), listener.address().to_string());
         Ok(Self {
             service,
@@ -48,7 +48,7 @@ impl About {
             pool,
             started: clock::now(),
             control,
-            gauge,
+            listener: copy,
             usage: Usage::default(),
         })
     }
@@ -82,7 +82,7 @@ pub(super) fn status(
     }
     about.usage.fill(&mut workers, now);
     let limits = about.limits();
-    let queue = about.gauge.as_ref().and_then(Gauge::read);
+    let queue = about.listener.as_ref().and_then(Listener::accept_queue);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),

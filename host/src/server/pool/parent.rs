@@ -254,7 +254,7 @@ impl Parent for PoolParent {
             cx.remove(listener);
         }
         // Our copy of the listener.
-        self.about.gauge = None;
+        self.about.listener = None;
         if let Some(queue) = self.queue.take() {
             queue.close(cx);
         }
@@ -361,7 +361,12 @@ impl PoolParent {
                     pool.handle(event, cx.now());
                 }
             }
-            handle(self, cx, (), Event::Queue(listener.waiting()));
+            handle(
+                self,
+                cx,
+                (),
+                Event::Queue(listener.accept_queue().map_or(0, |queue| queue.waiting)),
+            );
             let workers = self.crew.iter();
             let is_idle = |worker: &&Process<Notes>| {
                 board.report(worker.id).is_some_and(|it| it.activity == Activity::Idle)

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use crate::drive::Overload;
 use crate::error::Result;
 use crate::reactor::{Context, Token, Watch};
-use crate::sys::listener::Gauge;
+use crate::sys::listener::Listener;
 use crate::sys::shared::Shared;
 
 /// A flag in memory that parent and workers share: 1 while a client waits and no worker is free.
@@ -43,14 +43,14 @@ pub(in crate::server) struct QueueWatch {
 }
 
 impl QueueWatch {
-    /// A watch on the queue that `gauge` shows, for [`all_busy`](Self::all_busy) to arm.
+    /// A watch on the accept queue of `listener`, a copy, for [`all_busy`](Self::all_busy) to arm.
     pub(in crate::server) fn new<S: 'static>(
         cx: &mut Context<S>,
-        gauge: Gauge,
+        listener: Listener,
         waiting: Waiting,
     ) -> Result<Self> {
         let flag = waiting.clone();
-        let source = cx.add(gauge, Watch::READ, move |_, _, cx, _| {
+        let source = cx.add(listener, Watch::READ, move |_, _, cx, _| {
             flag.set(true);
             cx.disarm(cx.current());
         })?;

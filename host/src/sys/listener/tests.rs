@@ -262,13 +262,13 @@ fn the_standard_descriptors_are_refused() {
 #[test]
 fn an_accept_queue_can_be_looked_at() {
     let listener = tcp();
-    let gauge = listener.gauge().unwrap();
-    assert_eq!(gauge.read(), Some(AcceptQueue { waiting: 0, limit: 16 }));
+    let copy = listener.share().unwrap();
+    assert_eq!(copy.accept_queue(), Some(AcceptQueue { waiting: 0, limit: 16 }));
     let far = clock::now().after(60_000_000);
     let _client = connect::connect(listener.address(), far).unwrap();
     let ready = wait(listener.as_fd(), Interest::READ, None, Some(far));
     assert!(matches!(ready, Woken::Ready(_)), "{ready:?}");
-    assert_eq!(gauge.read().map(|queue| queue.waiting), Some(1));
-    let unix = Listener::bind(&abstract_name("gauge"), 16).unwrap();
-    assert_eq!(unix.gauge().unwrap().read(), None);
+    assert_eq!(copy.accept_queue().map(|queue| queue.waiting), Some(1));
+    let unix = Listener::bind(&abstract_name("queue-of-unix"), 16).unwrap();
+    assert_eq!(unix.accept_queue(), None);
 }
