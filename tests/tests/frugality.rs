@@ -1,7 +1,8 @@
 //! Memory and system calls that a server does not need, in the steady state and for idle connections.
 //!
 //! - Exchanging messages allocates nothing, under every event loop.
-//! - Ten thousand idle connections cost at most 128 bytes of user memory each.
+//! - Ten thousand idle connections cost at most 128 bytes of user memory each, and those of `files` at most 256
+//!   until they ask for a file.
 //! - A message costs one read, one write, and its share of a wait.
 //!
 //! The tests here take turns: they count what a process does, and need its descriptors.
@@ -21,6 +22,7 @@ use windlass_tests::{Client, Counting, Descriptors, Model, Random, has, models, 
 models!(exchanging_messages_allocates_nothing:
     select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(an_idle_connection_costs_at_most_128_bytes: epoll Epoll, epoll_et EpollEt, reactor Reactor);
+models!(a_client_of_files_costs_at_most_256_bytes_until_it_asks: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(a_message_costs_one_read_one_write_and_little_more: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 
 static TURN: Mutex<()> = Mutex::new(());
@@ -105,6 +107,30 @@ fn an_idle_connection_costs_at_most_128_bytes(model: Model) {
     let cost = server.private_memory().saturating_sub(before);
     let each = cost / idle.len();
     assert!(each <= 128, "{each} bytes each, {cost} for {}", idle.len());
+}
+
+fn a_client_of_files_costs_at_most_256_bytes_until_it_asks(model: Model) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let share = Descriptors::take(10_000);
+    let root = tempfile::tempdir().expect("a folder");
+    let options =
+        format!("--idle-timeout 600 --request-timeout 600 --root {}", root.path().display());
+    let server = serve!("files", model).args(&options).start();
+    // A client that is refused was accepted, and so were those that connected before it.
+    let ask = || {
+        let mut client = server.connect();
+        client.send(b"\0\0\0\x04none");
+        client.expect(b"\0\0\0\0");
+    };
+    let warm: Vec<_> = (0..100).map(|_| server.connect()).collect();
+    ask();
+    let before = server.private_memory();
+    let idle: Vec<_> = (0..share.count() - 200).map(|_| server.connect()).collect();
+    ask();
+    let cost = server.private_memory().saturating_sub(before);
+    let each = cost / idle.len();
+    assert!(each <= 256, "{each} bytes each, {cost} for {}", idle.len());
+    drop(warm);
 }
 
 fn a_message_costs_one_read_one_write_and_little_more(model: Model) {

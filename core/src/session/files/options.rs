@@ -27,6 +27,27 @@ pub struct Options {
     pub size: Option<u64>,
 }
 
+/// The options of an answer. They have no prefix, and those of the request stay in the memory: a server is as small
+/// as what it has to keep for an idle client.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Granted {
+    pub(super) frame: Option<u32>,
+    pub(super) offset: Option<u64>,
+    pub(super) digest: Option<DigestKind>,
+    /// The size of the file.
+    pub(super) size: u64,
+}
+
+impl Granted {
+    pub(super) const NONE: Self = Self { frame: None, offset: None, digest: None, size: 0 };
+
+    pub(super) const fn options(&self) -> Options {
+        let Self { frame, offset, digest, size } = *self;
+        Options { frame, offset, prefix: None, digest, size: Some(size) }
+    }
+}
+
 /// The largest length of all options in bytes.
 pub(super) const OPTIONS_MAX: usize = 192;
 

@@ -9,7 +9,7 @@
 //! that half-closed gets its answer. The kernel of a client that is gone answers with a
 //! reset, and the shell ends the work. So the server sends something before the work and during it.
 
-use super::options::STEPS_MAX;
+use super::options::{Granted, STEPS_MAX};
 use super::{Options, PREFIX_WINDOW, UNSENT_MAX, header_of};
 use crate::bytes::first_mut;
 use crate::file::{Answer, Digest, DigestKind, Extent, Op};
@@ -97,7 +97,7 @@ impl Response {
     }
 
     /// Takes the answer to [`op`](Self::op).
-    pub(super) fn answer(&mut self, answer: Answer, options: &mut Options) {
+    pub(super) fn answer(&mut self, answer: Answer, granted: &mut Granted) {
         let from = self.from;
         match (&mut self.work, answer) {
             (Work::Check { done, prefix }, Answer::Digested(bytes)) => {
@@ -109,8 +109,8 @@ impl Response {
             }
             (Work::Compare { prefix }, Answer::Digest(digest)) => {
                 let from = if *prefix == digest { from } else { 0 };
-                self.work = Work::of(from, None, options.digest);
-                options.offset = Some(from);
+                self.work = Work::of(from, None, granted.digest);
+                granted.offset = Some(from);
             }
             (Work::Prepare { done, .. }, Answer::Digested(bytes)) => {
                 self.worked = self.worked.saturating_add(bytes);

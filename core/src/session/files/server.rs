@@ -1,6 +1,6 @@
 //! The server of `files`.
 
-use super::options::split_word;
+use super::options::{Granted, split_word};
 use super::response::{Response, Work};
 use super::{FRAME_DEFAULT, NAME_MAX, Options, UNSENT_MAX, header_of};
 use crate::bytes::{after, fill, first, put, split};
@@ -19,10 +19,8 @@ pub struct FilesServer<B> {
     memory: B,
     /// The end of the name in the memory.
     name_len: usize,
-    /// The options of the request until the file is open, then those of the answer.
-    options: Options,
-    /// The size of the file.
-    size: u64,
+    /// The options of the answer, once the file is open.
+    granted: Granted,
     /// The digests that the shell can compute.
     digests: Digests,
     state: State,
@@ -33,11 +31,10 @@ impl<B: AsRef<[u8]>> defmt::Format for FilesServer<B> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(
             f,
-            "FilesServer {{ memory: {=usize}, name: {=usize}, options: {}, size: {=u64}, digests: {}, state: {} }}",
+            "FilesServer {{ memory: {=usize}, name: {=usize}, granted: {}, digests: {}, state: {} }}",
             self.memory.as_ref().len(),
             self.name_len,
-            self.options,
-            self.size,
+            self.granted,
             self.digests,
             self.state,
         );
@@ -54,8 +51,10 @@ enum State {
         len: usize,
         have: usize,
     },
-    /// The shell is opening the file.
-    Opening,
+    /// The shell is opening the file. The request has `len` bytes.
+    Opening {
+        len: usize,
+    },
     /// The answer is being sent, and the shell digests the bytes that its end depends on.
     Answering(Response),
     /// `sent` bytes of the cut were sent.
@@ -85,8 +84,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         Self {
             memory,
             name_len: 0,
-            options: Options::NONE,
-            size: 0,
+            granted: Granted::NONE,
             digests: Digests::ALL,
             state: State::Header(HeaderReader::START),
         }
@@ -97,7 +95,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         let mut server = Self::new(memory);
         server.name_len = fill(server.memory.as_mut(), name);
         server.state = if server.name_len == name.len() {
-            State::Opening
+            State::Opening { len: name.len() }
         } else {
             State::Refusing { why: Refusal::TooLong, rendered: 0 }
         };
@@ -118,7 +116,22 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
 
     /// The requested options, and after the file is open the granted ones.
     pub fn options(&self) -> Options {
-        self.options
+        match self.state {
+            State::Header(_) | State::Gathering { .. } => Options::NONE,
+            State::Opening { len } => self.requested(len),
+            State::Answering(_)
+            | State::Sending { .. }
+            | State::Digesting { .. }
+            | State::Ending { .. }
+            | State::Refusing { .. }
+            | State::Done(_) => self.granted.options(),
+        }
+    }
+
+    /// The options of a request of `len` bytes.
+    fn requested(&self, len: usize) -> Options {
+        let (_, options) = split_word(first(self.memory.as_ref(), len));
+        Options::parse(options)
     }
 
     /// Takes bytes of the request.
@@ -146,7 +159,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
                     }
                     return;
                 }
-                State::Opening
+                State::Opening { .. }
                 | State::Answering(_)
                 | State::Sending { .. }
                 | State::Digesting { .. }
@@ -159,12 +172,11 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
 
     /// The request is complete.
     fn received(&mut self, len: usize) {
-        let (name, options) = split_word(first(self.memory.as_ref(), len));
+        let (name, _) = split_word(first(self.memory.as_ref(), len));
         self.name_len = name.len();
-        self.options = Options::parse(options);
         match self.name_len {
             0 => self.refuse(Refusal::BadName),
-            1..=NAME_MAX => self.state = State::Opening,
+            1..=NAME_MAX => self.state = State::Opening { len },
             _ => self.refuse(Refusal::TooLong),
         }
     }
@@ -174,33 +186,31 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
     }
 
     /// The file is open: decides which options are granted, as far as that is known.
-    fn opened(&mut self, size: u64) {
-        let (asked, can) = (self.options, self.digests);
-        self.size = size;
+    fn opened(&mut self, len: usize, size: u64) {
+        let (asked, can) = (self.requested(len), self.digests);
         // A copy that is longer than the file is of another file: send from byte 0. The same holds
         // for a copy that cannot be compared.
         let comparable = asked.prefix.is_none_or(|prefix| can.contains(prefix.kind()));
         let from = asked.offset.filter(|&offset| offset <= size && comparable).unwrap_or(0);
-        self.options = Options {
-            size: Some(size),
+        self.granted = Granted {
+            size,
             offset: asked.offset.map(|_| from),
             frame: asked.frame.map(|frame| frame.max(Cut::FRAME_MIN)),
-            prefix: None,
             digest: asked.digest.filter(|&kind| can.contains(kind) && from <= UNSENT_MAX),
         };
-        let work = Work::of(from, asked.prefix, self.options.digest);
-        let response = Response::new(self.name_len, &self.options, from, work);
+        let work = Work::of(from, asked.prefix, self.granted.digest);
+        let response = Response::new(self.name_len, &self.granted.options(), from, work);
         self.state = State::Answering(response);
     }
 
     /// The offset of the first byte that is sent.
     fn offset(&self) -> u64 {
-        self.options.offset.unwrap_or(0)
+        self.granted.offset.unwrap_or(0)
     }
 
     fn cut(&self) -> Cut {
-        let len = self.size.saturating_sub(self.offset());
-        Cut::new(len, self.options.frame.unwrap_or(FRAME_DEFAULT))
+        let len = self.granted.size.saturating_sub(self.offset());
+        Cut::new(len, self.granted.frame.unwrap_or(FRAME_DEFAULT))
     }
 
     /// The part of the cut that begins `ahead` bytes behind the bytes sent so far.
@@ -211,7 +221,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
 
     /// The file was sent.
     fn end(&mut self) {
-        self.state = match self.options.digest {
+        self.state = match self.granted.digest {
             Some(kind) => State::Digesting { kind },
             None => State::Ending { digest: None, rendered: 0 },
         };
@@ -230,7 +240,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
             // A client that connects and sends no request checks whether a server listens.
             State::Header(header) if header.is_empty() => self.state = State::Done(Ok(())),
             State::Header(_) | State::Gathering { .. } => self.abort(Peer::Truncated.into()),
-            State::Opening
+            State::Opening { .. }
             | State::Answering(_)
             | State::Sending { .. }
             | State::Digesting { .. }
@@ -244,7 +254,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
         match &mut self.state {
             State::Answering(response) => {
                 let name = first(self.memory.as_ref(), self.name_len);
-                if response.render(name, &self.options, out) {
+                if response.render(name, &self.granted.options(), out) {
                     self.state = State::Sending { sent: 0 };
                     if self.cut().wire_len() == 0 {
                         self.end();
@@ -265,7 +275,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
             }
             State::Header(_)
             | State::Gathering { .. }
-            | State::Opening
+            | State::Opening { .. }
             | State::Sending { .. }
             | State::Digesting { .. }
             | State::Done(_) => {}
@@ -276,7 +286,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
         match self.state {
             State::Header(_) | State::Gathering { .. } => Want::READ,
             State::Answering(response) if response.op().is_some() => Want::FILE,
-            State::Opening | State::Digesting { .. } => Want::FILE,
+            State::Opening { .. } | State::Digesting { .. } => Want::FILE,
             State::Answering(_)
             | State::Sending { .. }
             | State::Ending { .. }
@@ -303,7 +313,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
 impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     fn op(&self) -> Option<Op<'_>> {
         match self.state {
-            State::Opening => Some(Op::Open(self.name())),
+            State::Opening { .. } => Some(Op::Open(self.name())),
             State::Answering(response) => response.op(),
             State::Digesting { kind } => Some(Op::FinishDigest(kind)),
             State::Header(_)
@@ -317,14 +327,14 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
 
     fn answer(&mut self, _: Instant, answer: Answer) {
         match (&mut self.state, answer) {
-            (State::Opening, Answer::Opened(size)) => self.opened(size),
-            (State::Opening, Answer::Refused(why)) => self.refuse(why),
-            (State::Opening, Answer::Failed(_)) => self.refuse(Refusal::Failed),
+            (&mut State::Opening { len }, Answer::Opened(size)) => self.opened(len, size),
+            (State::Opening { .. }, Answer::Refused(why)) => self.refuse(why),
+            (State::Opening { .. }, Answer::Failed(_)) => self.refuse(Refusal::Failed),
             (
                 State::Answering(_) | State::Sending { .. } | State::Digesting { .. },
                 Answer::Failed(fault),
             ) => self.state = State::Done(Err(fault)),
-            (State::Answering(response), answer) => response.answer(answer, &mut self.options),
+            (State::Answering(response), answer) => response.answer(answer, &mut self.granted),
             (State::Digesting { .. }, Answer::Digest(digest)) => {
                 self.state = State::Ending { digest: Some(digest), rendered: 0 };
             }
@@ -361,7 +371,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     }
 
     fn digests(&self) -> Option<DigestKind> {
-        self.options.digest
+        self.granted.digest
     }
 }
 
