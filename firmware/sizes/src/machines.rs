@@ -219,7 +219,7 @@ pub fn ticks() {
 
 /// The `xfer` client, complete: the loop over a datagram port, a checksum.
 pub fn xfer_client() {
-    run_transfer(&mut XferClient::new(b"image", &Timing::CLIENT), &mut Flash::new());
+    run_transfer(&mut XferClient::new(&b"image"[..], &Timing::CLIENT), &mut Flash::new());
 }
 
 /// The `xfer` server.
@@ -229,13 +229,13 @@ pub fn xfer_server() {
 
 /// The TFTP client that reads a file, with options, windows and a checksum.
 pub fn tftp_get() {
-    let client = TftpGet::new(b"image", Offer::DEFAULT, &Timing::CLIENT);
+    let client = TftpGet::new(&b"image"[..], Offer::DEFAULT, &Timing::CLIENT);
     run_transfer(&mut client.seek(number().into()).digest(DigestKind::Crc32), &mut Flash::new());
 }
 
 /// The TFTP client that writes a file.
 pub fn tftp_put() {
-    let client = TftpPut::new(b"image", number().into(), Offer::DEFAULT, &Timing::CLIENT);
+    let client = TftpPut::new(&b"image"[..], number().into(), Offer::DEFAULT, &Timing::CLIENT);
     run_transfer(&mut client.digest(Digest::Crc32(number())), &mut Flash::new());
 }
 

@@ -11,24 +11,25 @@ use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::wire::tftp::{BLOCK_DEFAULT, DATA_AT, Mode, Packet};
 
-/// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says.
+/// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. `N` is the name of the file,
+/// lent or owned.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TftpGet<'r> {
+pub struct TftpGet<N> {
     offer: Offer,
-    asks: Asks<'r>,
+    asks: Asks<N>,
     /// The server answered, and this is the size of a block.
     block: Option<u16>,
     digest: Option<Digest>,
     run: Run<Inbound>,
 }
 
-impl<'r> TftpGet<'r> {
+impl<N: AsRef<[u8]>> TftpGet<N> {
     /// Will ask for the file `name`. A name that fits into no request ends in [`Fault::Local`].
-    pub fn new(name: &'r [u8], offer: Offer, timing: &Timing) -> Self {
+    pub fn new(name: N, offer: Offer, timing: &Timing) -> Self {
         let inbound = Inbound::new(Timer::to_server(timing), timing.linger_us, NUMBERS);
         let mut run = Run::On(inbound);
-        if let Err(fault) = Offer::fits(name) {
+        if let Err(fault) = Offer::fits(name.as_ref()) {
             run.end(Err(fault));
         }
         let asks = Asks { is_write: false, name, size: 0, seek: 0, digest: None };
@@ -88,7 +89,7 @@ impl<'r> TftpGet<'r> {
     }
 }
 
-impl Transfer for TftpGet<'_> {
+impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
         match Packet::parse(datagram) {
@@ -137,10 +138,10 @@ impl Transfer for TftpGet<'_> {
     }
 }
 
-impl FileUser for TftpGet<'_> {
+impl<N: AsRef<[u8]>> FileUser for TftpGet<N> {
     fn op(&self) -> Option<Op<'_>> {
         match &self.run {
-            Run::On(inbound) => inbound.op(self.asks.name, self.digest.as_ref()),
+            Run::On(inbound) => inbound.op(self.asks.name.as_ref(), self.digest.as_ref()),
             Run::Over(_) => None,
         }
     }

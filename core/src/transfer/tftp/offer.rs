@@ -49,10 +49,10 @@ impl Offer {
     }
 
     /// Writes the request.
-    pub(super) fn render(&self, asks: &Asks<'_>, head: &mut [u8]) -> Option<usize> {
+    pub(super) fn render(&self, asks: &Asks<impl AsRef<[u8]>>, head: &mut [u8]) -> Option<usize> {
         let opcode = if asks.is_write { Opcode::Write } else { Opcode::Read };
         let mut writer = Writer::new(opcode as u16, head);
-        writer.word(asks.name);
+        writer.word(asks.name.as_ref());
         writer.word(self.mode.name());
         for (name, number) in [
             (&b"tsize"[..], self.asks_size().then_some(asks.size)),
@@ -86,7 +86,7 @@ impl Offer {
     ///
     /// # Errors
     /// [`Peer::Options`] for an option that was not asked for, or one that the server may not change so.
-    pub(super) fn accept(&self, asks: &Asks<'_>, options: Options<'_>) -> Result<Accepted, Peer> {
+    pub(super) fn accept<N>(&self, asks: &Asks<N>, options: Options<'_>) -> Result<Accepted, Peer> {
         let mut accepted = Accepted::PLAIN;
         for (name, value) in options.pairs() {
             let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
@@ -129,9 +129,9 @@ const NAME_MAX: usize = REQUEST_MAX - 180;
 /// What one request asks for.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Asks<'r> {
+pub(super) struct Asks<N> {
     pub(super) is_write: bool,
-    pub(super) name: &'r [u8],
+    pub(super) name: N,
     /// Of a file that is offered; else 0.
     pub(super) size: u64,
     /// The first byte that is wanted.
@@ -139,7 +139,7 @@ pub(super) struct Asks<'r> {
     pub(super) digest: Option<(DigestKind, Option<Digest>)>,
 }
 
-impl Asks<'_> {
+impl<N> Asks<N> {
     fn asks_seek(&self) -> Option<u64> {
         (self.seek > 0).then_some(self.seek)
     }

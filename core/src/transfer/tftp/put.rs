@@ -11,28 +11,29 @@ use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::wire::tftp::{BLOCK_DEFAULT, Packet};
 
-/// Offers a file to a server, and sends it.
+/// Offers a file to a server, and sends it. `N` is the name of the file, lent or owned.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TftpPut<'r> {
+pub struct TftpPut<N> {
     offer: Offer,
-    asks: Asks<'r>,
+    asks: Asks<N>,
     block: u16,
+    compares: Option<bool>,
     run: Run<Outbound>,
 }
 
-impl<'r> TftpPut<'r> {
+impl<N: AsRef<[u8]>> TftpPut<N> {
     /// Will offer a file of `size` bytes, as it travels, under `name`. A name that fits into no request ends in
     /// [`Fault::Local`](crate::fault::Fault::Local).
-    pub fn new(name: &'r [u8], size: u64, offer: Offer, timing: &Timing) -> Self {
+    pub fn new(name: N, size: u64, offer: Offer, timing: &Timing) -> Self {
         let cut = Cut { at: 0, end: size, block: BLOCK_DEFAULT, window: 1 };
         let timer = Timer::to_server(timing);
         let mut run = Run::On(Outbound::new(timer, NUMBERS, cut, true));
-        if let Err(fault) = Offer::fits(name) {
+        if let Err(fault) = Offer::fits(name.as_ref()) {
             run.end(Err(fault));
         }
         let asks = Asks { is_write: true, name, size, seek: 0, digest: None };
-        Self { offer, asks, block: BLOCK_DEFAULT, run }
+        Self { offer, asks, block: BLOCK_DEFAULT, compares: None, run }
     }
 
     /// Tells the digest of the file, which a server that knows the option compares.
@@ -42,11 +43,17 @@ impl<'r> TftpPut<'r> {
         self
     }
 
+    /// Whether the server compares the file with the digest that it was told; `None` before its first answer.
+    pub const fn compares(&self) -> Option<bool> {
+        self.compares
+    }
+
     /// A block, or what was offered, is acknowledged.
     fn acknowledged(&mut self, now: Instant, number: u16, accepted: Accepted) -> Heard {
         let Run::On(outbound) = &mut self.run else { return Heard::Ignored };
         if outbound.greets() && number == 0 {
             self.block = accepted.block;
+            self.compares = Some(accepted.digest.is_some());
             outbound.agree(accepted.block, accepted.window.min(WINDOW_MAX));
         }
         let acked = outbound.acknowledged(now, number.into());
@@ -54,7 +61,7 @@ impl<'r> TftpPut<'r> {
     }
 }
 
-impl Transfer for TftpPut<'_> {
+impl<N: AsRef<[u8]>> Transfer for TftpPut<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         let Run::On(outbound) = &mut self.run else { return Heard::Ignored };
         match Packet::parse(datagram) {

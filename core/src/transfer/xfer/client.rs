@@ -12,21 +12,22 @@ use crate::wire::xfer::{DATA_AT, PATH_MAX, Packet};
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. The protocol tells
 /// neither size nor digest: the file is whole when its EOT came, with the
-/// number that follows the last block.
+/// number that follows the last block. `N` is the path, lent or owned.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct XferClient<'r> {
-    path: &'r [u8],
+pub struct XferClient<N> {
+    path: N,
     run: Run<Inbound>,
 }
 
-impl<'r> XferClient<'r> {
+impl<N: AsRef<[u8]>> XferClient<N> {
     /// Will ask for the file of this path. One that fits into no request ends in [`Fault::Local`].
-    pub fn new(path: &'r [u8], timing: &Timing) -> Self {
+    pub fn new(path: N, timing: &Timing) -> Self {
         let inbound = Inbound::new(Timer::to_server(timing), timing.linger_us, u32::MAX);
         let mut run = Run::On(inbound);
-        if path.len() >= PATH_MAX || path.contains(&0) {
-            let limit = Limit { need: path.len().saturating_add(1), have: PATH_MAX };
+        let len = path.as_ref().len();
+        if len >= PATH_MAX || path.as_ref().contains(&0) {
+            let limit = Limit { need: len.saturating_add(1), have: PATH_MAX };
             run.end(Err(limit.into()));
         }
         Self { path, run }
@@ -47,7 +48,7 @@ impl<'r> XferClient<'r> {
     }
 }
 
-impl Transfer for XferClient<'_> {
+impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         let Run::On(inbound) = &self.run else { return Heard::Ignored };
         match Packet::parse(datagram) {
@@ -67,8 +68,11 @@ impl Transfer for XferClient<'_> {
         match &self.run {
             Run::On(inbound) => {
                 let seq = inbound.owed(nth)?;
-                let packet =
-                    if inbound.greets() { Packet::Path(self.path) } else { Packet::Ack { seq } };
+                let packet = if inbound.greets() {
+                    Packet::Path(self.path.as_ref())
+                } else {
+                    Packet::Ack { seq }
+                };
                 packet.render(head).map(Tx::head)
             }
             Run::Over(end) => render_word(end.word().filter(|_| nth == 0)?, head),
@@ -82,10 +86,10 @@ impl Transfer for XferClient<'_> {
     }
 }
 
-impl FileUser for XferClient<'_> {
+impl<N: AsRef<[u8]>> FileUser for XferClient<N> {
     fn op(&self) -> Option<Op<'_>> {
         match &self.run {
-            Run::On(inbound) => inbound.op(self.path, None),
+            Run::On(inbound) => inbound.op(self.path.as_ref(), None),
             Run::Over(_) => None,
         }
     }

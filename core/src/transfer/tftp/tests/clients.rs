@@ -15,7 +15,7 @@ use crate::want::Close;
 const OFFER: Offer = Offer { block: Some(1000), window: Some(4), ..Offer::DEFAULT };
 
 /// A client that has asked, with room for so many bytes.
-fn asks(room: usize) -> Rig<TftpGet<'static>> {
+fn asks(room: usize) -> Rig<TftpGet<&'static [u8; 5]>> {
     let client = TftpGet::new(b"image", OFFER, &Timing::CLIENT);
     let mut rig = Rig::new(client, std::vec![0; room]);
     assert_eq!(
