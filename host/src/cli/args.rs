@@ -2,24 +2,21 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use serde::Deserialize;
 
 use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
+use super::get::Get;
 use super::keys::{
     addresses, choice, group, mode, positive, seconds_of_a_request, socket, within_workers,
 };
-use super::values::{
-    Micros, file_mode, interval, request_timeout, socket_path, some_time, workers,
-};
+use super::put::Put;
+use super::values::{Micros, file_mode, interval, request_timeout, socket_path, workers};
 use crate::addr::Address;
 use crate::bench::Question;
-use crate::client::Source;
 use crate::log::Format;
 use crate::server::{Model, Service};
 use crate::sys::user::group_id;
@@ -68,8 +65,10 @@ pub(super) enum Command {
     /// On the line it speaks the link layer, which finds damaged packets by a CRC-32 and sends them again. Each time
     /// that the device opens a link, `bridge` connects to the server. It ends when the line ends.
     Bridge(Bridge),
-    /// Download a file from `windlass serve files`, or a document by HTTP, following redirects
+    /// Download a file (`files`, `tftp`, `xfer`), or a document by HTTP, following redirects
     Get(Get),
+    /// Send a file to a TFTP server
+    Put(Put),
     /// Print the state of a running pool: scoreboard, counters, workers
     ///
     /// The first line has one character for each worker slot: `.` can take a client, `X` has one,
@@ -127,39 +126,6 @@ pub(super) enum Command {
     ///
     /// The server runs on the first processor and the load on the second.
     Bench(Bench),
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Get {
-    /// The document `http://HOST[:PORT]/PATH`, or the file `files://HOST[:PORT]/NAME`
-    #[arg(value_name = "URL", value_parser = source())]
-    pub(super) source: Source,
-    /// Write to this file, which gets its name only when it is complete; `-` is standard output
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-    /// Write to a file with the last name of the URL's path
-    #[arg(short = 'O', long, conflicts_with = "output")]
-    pub(super) remote_name: bool,
-    /// Resume a failed download of the same URL to the same file
-    #[arg(short, long)]
-    pub(super) r#continue: bool,
-    /// files: compare the complete file with the server's BLAKE3 digest
-    #[arg(long)]
-    pub(super) verify: bool,
-    /// Fail if connecting takes longer than this, or if the server sends nothing for this time
-    #[arg(long, value_name = "SECS", default_value = "30")]
-    pub(super) timeout: Micros,
-    /// Fail if fewer bytes of the document arrive per second, averaged over --timeout; 0: no limit
-    #[arg(long, value_name = "BYTES", default_value = "1")]
-    pub(super) min_rate: u32,
-    /// Fail if the whole transfer, with redirects, takes longer than this [default: no limit]
-    #[arg(long, value_name = "SECS", value_parser = some_time)]
-    pub(super) max_time: Option<Micros>,
-}
-
-/// A URL may have bytes that are no UTF-8: they are percent-encoded.
-fn source() -> impl TypedValueParser<Value = Source> {
-    OsStringValueParser::new().try_map(|text| Source::parse(text.as_bytes()))
 }
 
 #[derive(Debug, Subcommand)]

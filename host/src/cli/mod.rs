@@ -11,9 +11,11 @@ mod keys;
 mod manual;
 mod outcome;
 mod plan;
+mod put;
 mod serve;
 mod status;
 mod survey;
+mod tftp;
 mod values;
 
 use std::io::{stderr, stdout};
@@ -101,6 +103,7 @@ fn run(command: Command) -> Result<(), Failure> {
             ControlFlow::Break(signal) => Err(Failure::Signal(signal)),
         },
         Command::Get(args) => get::get(&args),
+        Command::Put(args) => put::put(&args),
         Command::Top { path, interval } => or_signal(client::top(&path, interval.0)?),
         Command::Status { path, json, timeout } => Ok(status::status(&path, json, timeout.0)?),
         Command::Completions { shell } => Ok(manual::completions(shell)?),

@@ -4,27 +4,35 @@ pub mod bridge;
 pub mod datagram;
 pub mod fifo;
 #[cfg(feature = "get")]
-pub mod files;
+pub mod file_url;
 #[cfg(feature = "get")]
 mod get;
 #[cfg(feature = "get")]
 pub mod http;
 #[cfg(feature = "status")]
 mod observer;
+#[cfg(feature = "get")]
+mod put;
 mod relay;
 mod talk;
 mod time;
 #[cfg(feature = "top")]
 mod top;
+#[cfg(feature = "get")]
+mod transfer;
 
 #[cfg(feature = "get")]
 pub use get::{Got, Source, Target, Times, Wishes, get};
 #[cfg(feature = "status")]
 pub use observer::Observer;
+#[cfg(feature = "get")]
+pub use put::put;
 pub use talk::talk;
 pub use time::time;
 #[cfg(feature = "top")]
 pub use top::top;
+#[cfg(feature = "get")]
+pub use transfer::Asks;
 
 use std::os::fd::AsFd;
 

@@ -25,6 +25,8 @@ mod port;
 mod readiness;
 mod rules;
 mod table;
+#[cfg(feature = "transfer")]
+mod text;
 mod transmit;
 mod turns;
 
@@ -43,4 +45,6 @@ pub use port::{Counts, Port};
 pub(crate) use readiness::Readiness;
 pub use rules::{REQUEST_MAX_US, Rules, RulesId, TimeLimits};
 pub use table::{Entry, Table};
+#[cfg(feature = "transfer")]
+pub(crate) use text::TextFile;
 pub use turns::{Next, Turns};

@@ -94,5 +94,16 @@ pub fn bind_to_device(fd: &impl AsFd, interface: &str) -> nix::Result<()> {
     socket::setsockopt(fd, sockopt::BindToDevice, &interface.into())
 }
 
+/// Asks for a receive buffer of so many bytes, as the kernel counts them, if it has less. How many it has.
+#[cfg(feature = "transfer")]
+pub fn make_receive_room(fd: &impl AsFd, bytes: usize) -> usize {
+    let room = || socket::getsockopt(fd, sockopt::RcvBuf).unwrap_or(0);
+    if room() < bytes {
+        // The kernel doubles it. More than `net.core.rmem_max` is cut to that.
+        let _ = socket::setsockopt(fd, sockopt::RcvBuf, &(bytes / 2));
+    }
+    room()
+}
+
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use super::document::Document;
 use super::facts::Facts;
 use super::said::{Beginning, Cause, Said};
 use crate::addr::HostPort;
-use crate::client::files::FilesUrl;
+use crate::client::file_url::FileUrl;
 use crate::client::http::Proxy;
 use crate::printable::words;
 use crate::sys::clock;
@@ -20,7 +20,7 @@ use crate::sys::clock;
 /// A conversation with a server.
 pub(super) enum Dialogue {
     Http(Document),
-    Files { url: FilesUrl, options: Options, client: FilesClient<'static, Box<[u8]>> },
+    Files { url: FileUrl, options: Options, client: FilesClient<'static, Box<[u8]>> },
 }
 
 /// The requested size of frames in bytes: the server sends each by `sendfile(2)`.
@@ -29,7 +29,7 @@ const FRAME: u32 = 16 * 1024 * 1024;
 impl Dialogue {
     /// Requests a file; with `had`, the bytes behind this offset, if the digest of the bytes before
     /// agrees. With `verify`, also its digest.
-    pub(super) fn files(url: &FilesUrl, had: Option<(u64, Digest)>, verify: bool) -> Self {
+    pub(super) fn files(url: &FileUrl, had: Option<(u64, Digest)>, verify: bool) -> Self {
         let options = Options {
             frame: Some(FRAME),
             offset: had.map(|(offset, _)| offset),
@@ -137,7 +137,7 @@ fn over(client: &FilesClient<'_, Box<[u8]>>) -> Result<(), Cause> {
 }
 
 /// The options that the server granted.
-fn begin(head: &Head<'_>, url: &FilesUrl, asked: &Options) -> Result<Beginning, Cause> {
+fn begin(head: &Head<'_>, url: &FileUrl, asked: &Options) -> Result<Beginning, Cause> {
     let name = url.name();
     if !name.is_empty() && head.name != name {
         let other = words(head.name);
@@ -151,5 +151,5 @@ fn begin(head: &Head<'_>, url: &FilesUrl, asked: &Options) -> Result<Beginning, 
     if asked.digest.is_some() && asked.digest != digest {
         return Err("the server does not say what the digest is: it cannot be verified".into());
     }
-    Ok(Beginning { length: size, from: offset, facts: Facts::of_files(url) })
+    Ok(Beginning { length: size, from: offset, facts: Facts::of_file(url) })
 }

@@ -1,30 +1,25 @@
-//! One request and its answer, on the event loop.
+//! A download on the event loop, over streams and datagrams: what arrives is written, shown, limited and
+//! ended here. How the server is spoken to is its dialogue's matter (`stream`, `datagrams`).
 //!
 //! ```text
-//!  server ──Buffered──▶ Dialogue ──▶ body ──▶ Store                   written at once
-//!            │                        └─────▶ Buffered ──▶ pipe, …    as fast as it is taken
-//!            ◀── reads pause ── is full ──────────┤
-//!            ◀── reads resume ── Drained ─────────┘
+//!  server ──▶ dialogue ──▶ body ──▶ Store                   written at once
+//!         │                 └─────▶ Buffered ──▶ pipe, …    as fast as it is taken
+//!         ◀── reads pause ── is full ──┤
+//!         ◀── reads resume ── Drained ─┘
 //! ```
 
 use tracing::info;
-use windlass_core::fault::Fault;
-use windlass_core::file;
 
-use super::dialogue::Dialogue;
-use super::limits::{Limits, micros};
+use super::limits::Limits;
 use super::part::Part;
 use super::place::{Place, Target};
 use super::progress::{PERIOD, Progress};
-use super::said::{Beginning, Said};
+use super::said::Beginning;
 use super::source::Source;
 use super::store::Store;
-use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
-use crate::sys::connect::connect;
 use crate::sys::ready::Token;
-use crate::sys::stream::Stream;
 use crate::sys::{Signal, signals};
 
 /// How a transfer without an error ended.
@@ -60,46 +55,14 @@ pub(super) struct Plan<'a> {
     pub(super) part: Option<Part>,
 }
 
-/// Sends the request, and writes the answer to the target if it is the requested document.
-///
-/// The event loop begins when there is a connection. Before that there is nothing to clean up, and
-/// signals have their default actions.
-pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
-    let Plan { source, target, limits, digest, part } = plan;
-    let server = Address::Tcp(dialogue.server().clone());
-    let stream = connect(&server, limits.connect_until()).map_err(|error| {
-        let Some(variable) = dialogue.variable() else { return error };
-        error.and(format_args!("the variable {variable} names this proxy"))
-    })?;
-    // The loop is dropped last, and the signals with it: the file is renamed or removed by then.
-    let mut events = EventLoop::new()?;
-    let mut exchange = Exchange {
-        source: source.clone(),
-        limits,
-        server: None,
-        dialogue,
-        store: Store::new(target, part, digest),
-        output: None,
-        progress: Progress::hidden(),
-        drawing: None,
-        rate: None,
-        held_up: false,
-        received: 0,
-        outcome: None,
-    };
-    exchange.begin_on(stream, &mut events)?;
-    events.run(&mut exchange)?;
-    let outcome = exchange.outcome.take();
-    outcome.unwrap_or_else(|| Err(Error::new("get", source, "nothing was left to wait for")))
-}
-
-/// The state that the callbacks share.
-pub(super) struct Exchange {
+/// The state that the callbacks share. `D` is the dialogue with the server.
+pub(super) struct Exchange<D> {
     pub(super) source: Source,
     pub(super) limits: Limits,
-    server: Option<Token>,
-    dialogue: Dialogue,
-    store: Store,
+    /// The stream or the socket.
+    pub(super) server: Option<Token>,
+    pub(super) dialogue: D,
+    pub(super) store: Store,
     /// The pipe, terminal or device that the body goes to, if it goes to one.
     output: Option<Token>,
     progress: Progress,
@@ -112,88 +75,41 @@ pub(super) struct Exchange {
     /// Bytes of the body.
     pub(super) received: u64,
     pub(super) outcome: Option<Result<Answer>>,
+    /// The outcome is known, and the server still gets an answer.
+    pub(super) lingers: bool,
 }
 
-impl Exchange {
-    /// Sends the request.
-    fn begin_on(&mut self, stream: Stream, cx: &mut Context<Self>) -> Result<()> {
-        let request = self.dialogue.request().map_err(Error::of("get", &self.source))?;
-        let server = cx.buffered(stream, |io, exchange: &mut Self, cx, event| {
-            exchange.on_server(io, cx, event);
-        })?;
-        if let Some(io) = cx.stream(server) {
-            let timeout = Some(self.limits.times.timeout);
-            io.set_timeouts(timeout, timeout);
-            io.write(&request);
-        }
-        self.server = Some(server);
-        self.watch_time(cx);
-        Ok(())
-    }
-
-    fn on_server(&mut self, io: &mut Buffered, cx: &mut Context<Self>, event: StreamEvent) {
-        match event {
-            StreamEvent::Input => {
-                let answer = self.take(io.input(), cx);
-                io.consume(usize::MAX);
-                if let Some(outcome) = answer.transpose() {
-                    self.end(cx, outcome);
-                } else {
-                    let full = self.is_full(cx);
-                    self.held_up |= full;
-                    io.set_reading(!full);
-                }
-            }
-            StreamEvent::Eof => {
-                let whole = self.dialogue.eof().map_err(Error::of("get", &self.source));
-                let whole = whole.and_then(|()| self.store.commit(&self.source, None));
-                self.end(cx, whole.map(|()| Answer::Whole));
-            }
-            StreamEvent::TimedOut(_) => {
-                let waited_us = micros(self.limits.times.timeout);
-                self.end(cx, Err(Error::new("get", &self.source, Fault::TimedOut { waited_us })));
-            }
-            StreamEvent::Failed(errno) => {
-                self.end(cx, Err(Error::new("get", &self.source, errno)));
-            }
-            StreamEvent::Connected | StreamEvent::Drained => {}
+impl<D: 'static> Exchange<D> {
+    pub(super) fn new(plan: Plan<'_>, dialogue: D) -> Self {
+        let Plan { source, target, limits, digest, part } = plan;
+        Self {
+            source: source.clone(),
+            limits,
+            server: None,
+            dialogue,
+            store: Store::new(target, part, digest),
+            output: None,
+            progress: Progress::hidden(),
+            drawing: None,
+            rate: None,
+            held_up: false,
+            received: 0,
+            outcome: None,
+            lingers: false,
         }
     }
 
-    /// Takes input. Returns the result of the exchange once it is known.
-    ///
-    /// An error of the storage ends the transfer, and the dialogue gets no more input.
-    fn take(&mut self, mut input: &[u8], cx: &mut Context<Self>) -> Result<Option<Answer>> {
-        loop {
-            let answer;
-            (answer, input) =
-                match self.dialogue.feed(input).map_err(Error::of("get", &self.source))? {
-                    Said::More => return Ok(None),
-                    Said::Again => return Ok(Some(Answer::Again)),
-                    Said::Elsewhere(location) => return Ok(Some(Answer::Elsewhere(location))),
-                    Said::Create { begin, rest } => {
-                        self.begin(begin, cx)?;
-                        (file::Answer::Done, rest)
-                    }
-                    Said::Store { bytes, rest } => {
-                        self.store.store(bytes)?;
-                        if let Some(io) = self.output.and_then(|output| cx.stream(output)) {
-                            io.write(bytes);
-                        }
-                        self.received += bytes.len() as u64;
-                        (file::Answer::Kept(bytes.len()), rest)
-                    }
-                    Said::Commit(digest) => {
-                        self.store.commit(&self.source, digest)?;
-                        return Ok(Some(Answer::Whole));
-                    }
-                };
-            self.dialogue.answer(answer);
-        }
+    /// Runs the loop until the outcome is known. Drop this before the loop and its signals: the file is renamed or
+    /// removed by then.
+    pub(super) fn run(&mut self, events: &mut EventLoop<Self>) -> Result<Answer> {
+        events.run(self)?;
+        let outcome = self.outcome.take();
+        outcome
+            .unwrap_or_else(|| Err(Error::new("get", &self.source, "nothing was left to wait for")))
     }
 
     /// A body follows.
-    fn begin(&mut self, begin: Beginning, cx: &mut Context<Self>) -> Result<()> {
+    pub(super) fn begin(&mut self, begin: Beginning, cx: &mut Context<Self>) -> Result<()> {
         self.received = begin.from;
         let place = self.store.target().place()?;
         if !place.is_terminal() {
@@ -222,12 +138,25 @@ impl Exchange {
         Ok(())
     }
 
+    /// Keeps the next bytes of the body.
+    pub(super) fn keep(&mut self, bytes: &[u8], cx: &mut Context<Self>) -> Result<()> {
+        self.store.store(bytes)?;
+        if let Some(io) = self.output.and_then(|output| cx.stream(output)) {
+            io.write(bytes);
+        }
+        self.received += bytes.len() as u64;
+        Ok(())
+    }
+
     fn on_output(&mut self, io: &mut Buffered, cx: &mut Context<Self>, event: StreamEvent) {
         match event {
-            StreamEvent::Drained if self.outcome.is_some() => cx.exit(),
+            StreamEvent::Drained if self.outcome.is_some() => self.leave(cx),
             StreamEvent::Drained => {
-                if let Some(server) = self.server.and_then(|server| cx.stream(server)) {
-                    server.set_reading(true);
+                if let Some(server) = self.server {
+                    match cx.stream(server) {
+                        Some(io) => io.set_reading(true),
+                        None => cx.activate(server),
+                    }
                 }
             }
             StreamEvent::Failed(errno) => {
@@ -254,7 +183,9 @@ impl Exchange {
         if self.outcome.is_some() {
             return;
         }
-        if let Some(server) = self.server.take() {
+        if !self.lingers
+            && let Some(server) = self.server.take()
+        {
             cx.remove(server);
         }
         // The output may still take time, and the progress line stays as it is.
@@ -281,7 +212,12 @@ impl Exchange {
             }
         }
         self.outcome = Some(outcome);
-        if self.unsent(cx) == 0 {
+        self.leave(cx);
+    }
+
+    /// Leaves the loop, unless there is something to wait for.
+    pub(super) fn leave(&self, cx: &mut Context<Self>) {
+        if self.unsent(cx) == 0 && !self.lingers {
             cx.exit();
         }
     }
@@ -298,10 +234,10 @@ impl Exchange {
 
 /// Signals that end a program end the transfer from here on. An ignored signal stays ignored:
 /// `nohup` and a background job of a shell need that.
-fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
+fn catch_signals<D: 'static>(cx: &mut Context<Exchange<D>>) -> Result<()> {
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
         if !signals::is_ignored(signal) {
-            cx.signal(signal, |exchange: &mut Exchange, cx, caught| {
+            cx.signal(signal, |exchange: &mut Exchange<D>, cx, caught| {
                 exchange.end(cx, Ok(Answer::Stopped(caught.signal)));
             })?;
         }
@@ -310,9 +246,9 @@ fn catch_signals(cx: &mut Context<Exchange>) -> Result<()> {
 }
 
 /// Ctrl-Z stops a transfer like any program, and leaves the terminal in order.
-fn catch_stop(cx: &mut Context<Exchange>) -> Result<()> {
+fn catch_stop<D: 'static>(cx: &mut Context<Exchange<D>>) -> Result<()> {
     if !signals::is_ignored(Signal::SIGTSTP) {
-        cx.signal(Signal::SIGTSTP, |exchange: &mut Exchange, _, _| exchange.progress.stop())?;
+        cx.signal(Signal::SIGTSTP, |exchange: &mut Exchange<D>, _, _| exchange.progress.stop())?;
     }
     Ok(())
 }

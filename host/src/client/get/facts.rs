@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::file_url::{FileUrl, Scheme};
 use crate::sys::file::open_own;
 
 /// The facts of a part. On disk they are one line of JSON, and mark the part as ours.
@@ -32,9 +33,16 @@ const MAX: u64 = 1 << 20;
 
 impl Facts {
     /// Facts of bytes that a digest identifies.
-    pub(super) fn of_files(source: &impl ToString) -> Self {
+    pub(super) fn of_file(source: &impl ToString) -> Self {
         let (source, validator) = (source.to_string(), None);
         Self { version: VERSION, source, validator, resumable: true }
+    }
+
+    /// Facts of a file that comes in a transfer: a later one can go on where this one stopped, if the file is not
+    /// translated on its way and the protocol has offsets.
+    pub(super) fn of_transfer(url: &FileUrl) -> Self {
+        let resumable = url.scheme() == Scheme::Tftp && !url.is_text();
+        Self { resumable, ..Self::of_file(url) }
     }
 
     /// Facts of the body of an answer. Without a validator it cannot be resumed.
@@ -84,7 +92,7 @@ mod tests {
         assert_eq!(Facts::read(&path).unwrap(), None);
         for facts in [
             Facts::of_http(&"http://host/a long name", Some("W/\"\u{1b}tag\"".into())),
-            Facts::of_files(&"files://host/name"),
+            Facts::of_file(&"files://host/name"),
         ] {
             facts.write(&path).unwrap();
             assert_eq!(Facts::read(&path).unwrap(), Some(facts));

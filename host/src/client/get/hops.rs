@@ -4,11 +4,12 @@ use tracing::debug;
 
 use super::dialogue::Dialogue;
 use super::document::{Document, Earlier};
-use super::exchange::{self, Answer, Got, Plan};
+use super::exchange::{Answer, Got, Plan};
 use super::limits::Limits;
 use super::part::Part;
 use super::place::Target;
 use super::source::Source;
+use super::stream;
 use crate::client::http::{Proxy, Url, UrlError};
 use crate::error::{Error, Result};
 use crate::printable::words;
@@ -34,7 +35,7 @@ pub(super) fn get(url: &Url, target: &Target, limits: Limits, mut resume: bool) 
         let part = left.filter(|_| earlier.is_some());
         let plan = Plan { source: &source, target, limits, digest: None, part };
         let document = Document::new(here.clone(), proxy, asked.clone(), earlier);
-        let location = match exchange::ask(plan, Dialogue::Http(document))? {
+        let location = match stream::ask(plan, Dialogue::Http(document))? {
             Answer::Whole => return Ok(Got::Whole),
             Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
             Answer::Elsewhere(location) => location,

@@ -10,6 +10,7 @@
 //! Each hop is a connection and an event loop of its own: between two of them a name is resolved,
 //! which blocks, and no signal is caught then, so that Ctrl-C ends it.
 
+mod datagrams;
 mod dialogue;
 mod document;
 mod exchange;
@@ -24,8 +25,11 @@ mod progress;
 mod said;
 mod source;
 mod store;
+mod stream;
 mod watch;
+mod wishes;
 
+use super::file_url::Scheme;
 use crate::error::{Error, Result};
 use dialogue::Dialogue;
 pub use exchange::Got;
@@ -35,16 +39,9 @@ use limits::Limits;
 pub use limits::Times;
 use part::Part;
 pub use place::Target;
+pub(super) use progress::{PERIOD, Progress};
 pub use source::Source;
-
-/// The options of a transfer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wishes {
-    /// Resume an earlier transfer to the same file that failed.
-    pub resume: bool,
-    /// Compare the whole file with the server's digest. For `files`.
-    pub verify: bool,
-}
+pub use wishes::Wishes;
 
 /// Downloads `source` to `target`, within the limits `times`.
 ///
@@ -62,7 +59,10 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
     let target = &target.settle()?;
     match source {
         Source::Http(url) => hops::get(url, target, limits, wishes.resume),
-        Source::Files(url) => {
+        Source::File(url) if url.scheme() != Scheme::Files => {
+            datagrams::get(url, target, limits, &wishes)
+        }
+        Source::File(url) => {
             let mut part = if wishes.resume { Part::earlier(target)? } else { None };
             let had = part.as_mut().map(|part| part.digest(wishes.verify)).transpose();
             let fail = |error| Error::new("read what came before of", target, reason(error));
@@ -72,7 +72,7 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
             let all = had.and_then(|had| had.all).unwrap_or_default();
             let digest = wishes.verify.then_some(all);
             let plan = Plan { source, target, limits, digest, part };
-            match exchange::ask(plan, dialogue)? {
+            match stream::ask(plan, dialogue)? {
                 Answer::Whole => Ok(Got::Whole),
                 Answer::Stopped(signal) => Ok(Got::Stopped(signal)),
                 Answer::Elsewhere(_) | Answer::Again => {

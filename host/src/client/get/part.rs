@@ -230,7 +230,9 @@ impl Part {
         }
         self.settled = true;
         let (len, path) = (self.len, printable(&self.path));
-        Some(format!("{len} bytes are kept in {path}, and --continue goes on from there"))
+        Some(format!(
+            "{len} bytes are kept in {path}, and --continue goes on from there if the server can"
+        ))
     }
 
     /// The part cannot be resumed.

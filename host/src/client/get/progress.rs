@@ -9,7 +9,7 @@ use crate::standard;
 use crate::sys::signals::stop_process;
 
 /// How often it is drawn.
-pub(super) const PERIOD: Duration = Duration::from_millis(100);
+pub(in crate::client) const PERIOD: Duration = Duration::from_millis(100);
 
 const BAR: &str = "{bytes} of {total_bytes} [{wide_bar:.cyan/blue}] {bytes_per_sec}, {eta} left";
 /// The final line, however many bytes were expected.
@@ -17,17 +17,17 @@ const DONE: &str = "{bytes} in {elapsed}, {bytes_per_sec}";
 const SPINNER: &str = "{spinner} {bytes} in {elapsed}, {bytes_per_sec}";
 
 /// A line on standard error, if that is a terminal which takes escape sequences.
-pub(super) struct Progress(Option<(ProgressBar, u64)>);
+pub(in crate::client) struct Progress(Option<(ProgressBar, u64)>);
 
 impl Progress {
     /// No progress.
-    pub(super) fn hidden() -> Self {
+    pub(in crate::client) fn hidden() -> Self {
         Self(None)
     }
 
     /// Shows how much of `length`, or how much alone if the length is unknown; `before` bytes of it
     /// were there before, and do not count for the rate.
-    pub(super) fn show(length: Option<u64>, before: u64) -> Self {
+    pub(in crate::client) fn show(length: Option<u64>, before: u64) -> Self {
         if !standard::takes_escapes(&stderr()) {
             return Self::hidden();
         }
@@ -38,12 +38,12 @@ impl Progress {
         Self(Some((bar, before)))
     }
 
-    pub(super) fn is_shown(&self) -> bool {
+    pub(in crate::client) fn is_shown(&self) -> bool {
         self.0.is_some()
     }
 
     /// Notes that `received` bytes have arrived.
-    pub(super) fn draw(&self, received: u64) {
+    pub(in crate::client) fn draw(&self, received: u64) {
         if let Some((bar, _)) = &self.0 {
             bar.set_position(received);
             // Also without new bytes: the time advances.
@@ -52,7 +52,7 @@ impl Progress {
     }
 
     /// All bytes have arrived: the line stays.
-    pub(super) fn finish(&self, received: u64) {
+    pub(in crate::client) fn finish(&self, received: u64) {
         if let Some((bar, before)) = &self.0 {
             bar.set_length(received - before);
             bar.set_position(received - before);
@@ -65,7 +65,7 @@ impl Progress {
 
     /// Stops this process as SIGTSTP does, and leaves the line to the shell; after it continues,
     /// the line is drawn again.
-    pub(super) fn stop(&self) {
+    pub(in crate::client) fn stop(&self) {
         let stop = || {
             let _ = stop_process(false);
         };
@@ -76,7 +76,7 @@ impl Progress {
     }
 
     /// The transfer failed: removes the line, so that the reason can be printed.
-    pub(super) fn clear(&self) {
+    pub(in crate::client) fn clear(&self) {
         if let Some((bar, _)) = &self.0 {
             bar.finish_and_clear();
         }

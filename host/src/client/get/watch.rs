@@ -5,7 +5,7 @@ use super::limits::Times;
 use crate::error::Error;
 use crate::reactor::Context;
 
-impl Exchange {
+impl<D: 'static> Exchange<D> {
     /// Ends the transfer when it has taken too long in all.
     pub(super) fn watch_time(&mut self, cx: &mut Context<Self>) {
         let Some(end) = self.limits.end else { return };

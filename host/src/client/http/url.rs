@@ -72,7 +72,7 @@ impl Url {
     fn from_reference(uri: &UriRef<String>) -> Result<Self, UrlError> {
         let scheme = uri.scheme().map_or("", |scheme| scheme.as_str());
         if !scheme.eq_ignore_ascii_case("http") {
-            let to_come = ["https", "xfer", "tftp"];
+            let to_come = ["https"];
             let known = to_come.into_iter().find(|known| scheme.eq_ignore_ascii_case(known));
             return Err(known.map_or(UrlError::Scheme, UrlError::NotSpoken));
         }

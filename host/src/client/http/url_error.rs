@@ -25,6 +25,10 @@ pub enum UrlError {
     Host,
     /// The text behind the percent sign in an IPv6 address is not the name of an interface.
     Zone,
+    /// There is no name of a file, or the protocol cannot send it.
+    Name,
+    /// The mode of a `tftp` URL is unknown (RFC 3617).
+    Mode,
     /// The port is not a number from 1 to 65535.
     Port,
 }
@@ -35,14 +39,19 @@ impl fmt::Display for UrlError {
             UrlError::Syntax { at } => {
                 return write!(f, "not a URL: byte {at} of it cannot be there");
             }
-            UrlError::Scheme => "a URL begins with http:// or files://",
+            UrlError::Scheme => "a URL begins with http://, files://, tftp:// or xfer://",
             UrlError::NotSpoken(scheme) => {
-                return write!(f, "{scheme}:// is not supported yet, only http:// and files://");
+                return write!(
+                    f,
+                    "{scheme}:// is not supported yet, only http://, files://, tftp:// and xfer://"
+                );
             }
             UrlError::Userinfo => "the URL names a user, and this protocol has no login",
             UrlError::NoHost => "the URL has no host",
             UrlError::Host => "the host is neither a name in ASCII nor an address",
             UrlError::Zone => "an IPv6 address is followed by % and no name of an interface",
+            UrlError::Name => "the URL names no file, or the name has a NUL",
+            UrlError::Mode => "the mode is neither octet nor netascii",
             UrlError::Port => "the port is not a number from 1 to 65535",
         })
     }

@@ -83,7 +83,7 @@ fn find(text: &[u8]) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::files::FilesUrl;
+    use crate::client::file_url::FileUrl;
     use crate::client::http::Url;
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(Url::parse(url.to_string()).as_ref(), Ok(&url), "{text}");
             assert!(!url.absolute().contains("eth0"), "{text}");
         }
-        let url = FilesUrl::parse("files://[fe80::1%25eth0]/name").unwrap();
+        let url = FileUrl::parse("files://[fe80::1%25eth0]/name").unwrap();
         assert_eq!(url.to_string(), "files://[fe80::1%eth0]:2334/name");
     }
 

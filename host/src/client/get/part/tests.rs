@@ -7,7 +7,7 @@ use windlass_core::file::Digest;
 use super::*;
 
 fn files() -> Facts {
-    Facts::of_files(&"files://host/name")
+    Facts::of_file(&"files://host/name")
 }
 
 fn begin(name: &Path) -> io::Result<Part> {

@@ -53,7 +53,7 @@ fn what_cannot_be_asked_for_is_refused_with_its_reason() {
         ("//h/a", UrlError::Scheme),
         ("h:80/a", UrlError::Scheme),
         ("https://h/", UrlError::NotSpoken("https")),
-        ("TFTP://h/", UrlError::NotSpoken("tftp")),
+        ("TFTP://h/", UrlError::Scheme),
         ("httpx://h/", UrlError::Scheme),
         ("file:///etc/passwd", UrlError::Scheme),
         ("http:", UrlError::NoHost),

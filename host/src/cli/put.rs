@@ -1,0 +1,43 @@
+//! `windlass put`: from options to a server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::get::source;
+use super::outcome::Failure;
+use super::tftp::{TftpAsks, asks_agree};
+use super::values::Micros;
+use crate::client::file_url::Scheme;
+use crate::client::{self, Asks, Got, Source};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Put {
+    /// The file to send
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Where it goes: `tftp://HOST[:PORT]/NAME`; with `;mode=netascii` it travels as text
+    #[arg(value_name = "URL", value_parser = source())]
+    pub(super) url: Source,
+    /// Have the server compare the complete file with its BLAKE3 digest
+    #[arg(long)]
+    pub(super) verify: bool,
+    #[command(flatten)]
+    pub(super) asks: TftpAsks,
+    /// Fail if the server has not answered within this time, or if nothing moves for this time
+    #[arg(long, value_name = "SECS", default_value = "30")]
+    pub(super) timeout: Micros,
+}
+
+pub(super) fn put(args: &Put) -> Result<(), Failure> {
+    let usage = |message: &str| Failure::Usage(message.to_owned());
+    let url = match &args.url {
+        Source::File(url) if url.scheme() == Scheme::Tftp => url,
+        Source::File(_) | Source::Http(_) => return Err(usage("a file is put to tftp:// only")),
+    };
+    let asks: Asks = args.asks.into();
+    asks_agree(&asks, url, args.verify).map_err(usage)?;
+    match client::put(&args.file, url, &asks, args.verify, Duration::from_micros(args.timeout.0))? {
+        Got::Whole => Ok(()),
+        Got::Stopped(signal) => Err(Failure::Signal(signal)),
+    }
+}

@@ -1,0 +1,318 @@
+//! A download over datagrams: `tftp` and `xfer`.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use tracing::debug;
+use windlass_core::fault::StorageFault;
+use windlass_core::file::{self, Digest, DigestKind, Head, Op};
+use windlass_core::time::Instant;
+use windlass_core::transfer::Transfer;
+use windlass_core::transfer::netascii::Decoder;
+use windlass_core::transfer::tftp::TftpGet;
+use windlass_core::transfer::xfer::XferClient;
+use windlass_core::wire::tftp::DATA_AT;
+use windlass_core::wire::xfer::DATAGRAM_MAX;
+
+use super::exchange::{Answer, Exchange, Got, Plan};
+use super::facts::Facts;
+use super::file::reason;
+use super::limits::{Limits, micros};
+use super::part::Part;
+use super::place::Target;
+use super::said::Beginning;
+use super::source::Source;
+use super::wishes::Wishes;
+use crate::client::file_url::{FileUrl, Scheme};
+use crate::client::transfer::{Attempt, Carrier, Step, each_address, timing};
+use crate::error::{Error, Result};
+use crate::reactor::{Context, EventLoop, Token, Watch};
+use crate::sys::clock;
+use crate::sys::datagram::Conversation;
+
+/// Downloads the file at `url`.
+pub(super) fn get(url: &FileUrl, target: &Target, limits: Limits, wishes: &Wishes) -> Result<Got> {
+    let mut resume = wishes.resume;
+    loop {
+        let answer =
+            each_address(url.server(), limits.connect_until(), |address, until| match Asked::new(
+                url, target, limits, wishes, resume,
+            ) {
+                Ok(asked) => asked.attempt(address, until),
+                Err(error) => Attempt::Answered(Err(error)),
+            })?;
+        match answer {
+            Answer::Whole => return Ok(Got::Whole),
+            Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
+            Answer::Again if resume => {
+                debug!(
+                    "the server has no digest, so the rest might be of another file: from the beginning"
+                );
+                resume = false;
+            }
+            Answer::Again | Answer::Elsewhere(_) => {
+                return Err(Error::new("get", url, "it is elsewhere"));
+            }
+        }
+    }
+}
+
+/// One request, to be.
+struct Asked<'a> {
+    url: &'a FileUrl,
+    source: Source,
+    target: &'a Target,
+    limits: Limits,
+    wishes: &'a Wishes,
+    part: Option<Part>,
+    /// Of the part; also of a file that is to be verified.
+    digest: Option<blake3::Hasher>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        url: &'a FileUrl,
+        target: &'a Target,
+        limits: Limits,
+        wishes: &'a Wishes,
+        resume: bool,
+    ) -> Result<Self> {
+        let part = if resume { Part::earlier(target)? } else { None };
+        let mut part = part.filter(|part| part.facts().source == url.to_string());
+        let had = part.as_mut().map(|part| part.digest(true)).transpose();
+        let fail = |error| Error::new("read what came before of", target, reason(error));
+        let digest = had.map_err(fail)?.and_then(|had| had.all);
+        let digest = digest.or_else(|| wishes.verify.then(blake3::Hasher::new));
+        let source = Source::File(url.clone());
+        Ok(Self { url, source, target, limits, wishes, part, digest })
+    }
+
+    /// Asks the server at this address, which has until then to say anything.
+    fn attempt(self, address: SocketAddr, until: Instant) -> Attempt<Answer> {
+        let Self { url, source, target, limits, wishes, part, digest } = self;
+        let socket = match Conversation::with_server(address) {
+            Ok(socket) => socket,
+            Err(errno) => return Attempt::Unanswered(Error::new("ask", address, errno)),
+        };
+        let timing = timing(micros(limits.times.timeout));
+        let seek = part.as_ref().map_or(0, Part::len);
+        let name: Box<[u8]> = url.name().into();
+        let (machine, datagram_max): (Box<dyn Transfer>, usize) = match url.scheme() {
+            Scheme::Tftp => {
+                let offer = wishes.asks.offer(&socket, url.is_text());
+                let mut machine = TftpGet::new(name, offer, &timing).seek(seek);
+                if digest.is_some() {
+                    machine = machine.digest(DigestKind::Blake3);
+                }
+                (Box::new(machine), DATA_AT + wishes.asks.block_max())
+            }
+            Scheme::Xfer | Scheme::Files => {
+                (Box::new(XferClient::new(name, &timing)), DATAGRAM_MAX)
+            }
+        };
+        let talk = Talk {
+            carrier: Carrier::new(socket, machine, datagram_max, until),
+            verify: wishes.verify,
+            decoder: url.is_text().then(Decoder::new),
+            facts: Facts::of_transfer(url),
+        };
+        let plan = Plan { source: &source, target, limits, digest, part };
+        run(plan, talk)
+    }
+}
+
+/// Of one address, on a loop of its own: nothing is to be cleaned up before the server has answered.
+fn run(plan: Plan<'_>, talk: Talk) -> Attempt<Answer> {
+    let mut events = match EventLoop::new() {
+        Ok(events) => events,
+        Err(error) => return Attempt::Answered(Err(error)),
+    };
+    let mut exchange = Exchange::new(plan, Waiting { timer: None, is_answered: false });
+    let result = exchange.begin_with(talk, &mut events).and_then(|()| exchange.run(&mut events));
+    match result {
+        Err(error) if !exchange.dialogue.is_answered => Attempt::Unanswered(error),
+        result => Attempt::Answered(result),
+    }
+}
+
+/// What the loop knows of the conversation.
+struct Waiting {
+    /// When the transfer goes on in any case.
+    timer: Option<Token>,
+    is_answered: bool,
+}
+
+/// The conversation, which the loop owns.
+struct Talk {
+    carrier: Carrier<dyn Transfer>,
+    verify: bool,
+    /// Of a file that travels as text.
+    decoder: Option<Decoder>,
+    facts: Facts,
+}
+
+impl AsFd for Talk {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.carrier.as_fd()
+    }
+}
+
+impl Exchange<Waiting> {
+    fn begin_with(&mut self, talk: Talk, cx: &mut Context<Self>) -> Result<()> {
+        let server = cx.add(talk, Watch::READ, |talk, exchange, cx, _| talk.turn(exchange, cx))?;
+        self.server = Some(server);
+        self.dialogue.timer = Some(cx.timer(move |_, cx| cx.activate(server)));
+        cx.activate(server);
+        self.watch_time(cx);
+        Ok(())
+    }
+
+    /// Nothing is left to do for the server.
+    fn over(&mut self, cx: &mut Context<Self>, outcome: Result<Answer>) {
+        if std::mem::take(&mut self.lingers) {
+            // The file is whole, and at its place: whatever came of the last answer.
+            if let Some(server) = self.server.take() {
+                cx.remove(server);
+            }
+            self.leave(cx);
+        } else {
+            self.end(cx, outcome);
+        }
+    }
+}
+
+/// Why storage did not do an operation.
+enum Stop {
+    /// It waits for the output.
+    Full,
+    /// The whole file is to be asked for.
+    Again,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Talk {
+    /// Moves what it can, and waits for the rest.
+    fn turn(&mut self, exchange: &mut Exchange<Waiting>, cx: &mut Context<Exchange<Waiting>>) {
+        loop {
+            let step = self.carrier.step(&mut |_, _| Err(ErrorKind::Unsupported.into()));
+            exchange.dialogue.is_answered = self.carrier.is_answered();
+            match step {
+                Step::Storage => match self.store(exchange, cx) {
+                    Ok(()) => {}
+                    Err(Stop::Full) => break,
+                    Err(Stop::Again) => return exchange.over(cx, Ok(Answer::Again)),
+                    Err(Stop::Failed(error)) => {
+                        let is_full = error.kind() == ErrorKind::StorageFull;
+                        let why = if is_full { StorageFault::Full } else { StorageFault::Failed };
+                        self.carrier.machine.abort(why.into());
+                        return exchange.over(cx, Err(error));
+                    }
+                },
+                Step::Peer => break,
+                Step::Over(how) => {
+                    let outcome = match how {
+                        Ok(()) => Ok(Answer::Whole),
+                        Err(fault) => Err(self.carrier.error("get", &exchange.source, fault)),
+                    };
+                    return exchange.over(cx, outcome);
+                }
+            }
+        }
+        if let (Some(server), Some(timer)) = (exchange.server, exchange.dialogue.timer) {
+            self.carrier.wait(cx, server, timer);
+        }
+    }
+
+    /// The operation that the machine asks of storage.
+    fn store(
+        &mut self,
+        exchange: &mut Exchange<Waiting>,
+        cx: &mut Context<Exchange<Waiting>>,
+    ) -> std::result::Result<(), Stop> {
+        let Some(op) = self.carrier.machine.storage().and_then(|file| file.op()) else {
+            return Ok(());
+        };
+        let answer = match op {
+            Op::Create(Head { size, offset, digest, .. }) => {
+                let begin = self.begin(size, offset, digest, exchange)?;
+                exchange.begin(begin, cx)?;
+                file::Answer::Done
+            }
+            Op::Store(_) if exchange.is_full(cx) => {
+                exchange.held_up = true;
+                return Err(Stop::Full);
+            }
+            // The machine takes a block whole or not at all.
+            Op::Store(extent) => {
+                let block = self.carrier.block();
+                match &mut self.decoder {
+                    None => exchange.keep(block, cx)?,
+                    Some(decoder) => exchange.keep(&text_of(decoder, block), cx)?,
+                }
+                file::Answer::Kept(extent.len as usize)
+            }
+            Op::Commit(digest) => {
+                let digest = digest.map(Digest::copied);
+                if let Some(byte) = self.decoder.as_mut().and_then(Decoder::finish) {
+                    exchange.keep(&[byte], cx)?;
+                }
+                let source = exchange.source.clone();
+                exchange.store.commit(&source, digest)?;
+                // The server is told, and once more if it did not hear it.
+                exchange.lingers = true;
+                exchange.end(cx, Ok(Answer::Whole));
+                file::Answer::Done
+            }
+            // Only a sender has these operations.
+            Op::Open(_)
+            | Op::Examine
+            | Op::Read { .. }
+            | Op::Digest { .. }
+            | Op::FinishDigest(_)
+            | Op::Close => file::Answer::Failed(StorageFault::Unsupported.into()),
+        };
+        if let Some(file) = self.carrier.machine.storage() {
+            file.answer(clock::now(), answer);
+        }
+        Ok(())
+    }
+
+    /// The server has answered: what it sends.
+    fn begin(
+        &self,
+        length: Option<u64>,
+        from: u64,
+        digest: Option<DigestKind>,
+        exchange: &mut Exchange<Waiting>,
+    ) -> std::result::Result<Beginning, Stop> {
+        debug!(length, from, digest = digest.is_some(), "answered");
+        if digest.is_none() {
+            if self.verify {
+                let why = "the server does not say what the digest is: it cannot be verified";
+                return Err(Error::new("get", &exchange.source, why).into());
+            }
+            if from > 0 {
+                return Err(Stop::Again);
+            }
+            exchange.store.compare_nothing();
+        }
+        Ok(Beginning { length, from, facts: self.facts.clone() })
+    }
+}
+
+/// A block of text as it is kept.
+fn text_of(decoder: &mut Decoder, block: &[u8]) -> Vec<u8> {
+    // The byte that the block before left.
+    let mut text = vec![0; block.len() + 1];
+    let moved = decoder.decode(block, &mut text);
+    debug_assert_eq!(moved.read, block.len(), "there is room for all of it");
+    text.truncate(moved.written);
+    text
+}

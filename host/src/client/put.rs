@@ -1,0 +1,246 @@
+//! Sends a file to a TFTP server.
+//!
+//! ```text
+//!   file ──size, digest──▶ request ──▶ answer ──▶ blocks, read by offset as they leave ──▶ the last one is acknowledged
+//! ```
+//!
+//! No byte of the file is kept here: what was lost is read again.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+use windlass_core::fault::Fault;
+use windlass_core::file::{Digest, Extent};
+use windlass_core::time::Instant;
+use windlass_core::transfer::tftp::TftpPut;
+use windlass_core::wire::tftp::DATA_AT;
+
+use super::Got;
+use super::file_url::FileUrl;
+use super::get::{PERIOD, Progress};
+use super::on_ending_signals;
+use super::transfer::{Asks, Attempt, Carrier, Step, each_address, timing};
+use crate::drive::TextFile;
+use crate::error::{Error, Result};
+use crate::printable::printable;
+use crate::reactor::{Context, EventLoop, Token, Watch};
+use crate::sys::datagram::Conversation;
+use crate::sys::root::open_regular;
+use crate::sys::{Signal, clock};
+
+/// Sends the file at `path` to the name of `url`. The server has `timeout` for its first answer, and for each pause.
+/// With `verify` it compares what came with the digest of the file.
+///
+/// # Errors
+/// The file cannot be read; the server cannot be reached, is silent, or does not take the file.
+pub fn put(
+    path: &Path,
+    url: &FileUrl,
+    asks: &Asks,
+    verify: bool,
+    timeout: Duration,
+) -> Result<Got> {
+    let fail = |error: io::Error| Error::new("read", printable(path), error);
+    let file = open_regular(path, File::options().read(true)).map_err(fail)?;
+    let digest = verify.then(|| digest_of(&file)).transpose().map_err(fail)?;
+    let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    let until = clock::now().after(timeout_us);
+    each_address(url.server(), until, |address, until| {
+        let content = file.try_clone().and_then(|file| Content::new(file, url.is_text()));
+        match content {
+            Ok(content) => {
+                let plan = Plan { path, url, asks, digest, timeout_us };
+                plan.attempt(content, address, until)
+            }
+            Err(error) => Attempt::Answered(Err(fail(error))),
+        }
+    })
+}
+
+fn digest_of(mut file: &File) -> io::Result<Digest> {
+    let (mut digest, mut buf) = (blake3::Hasher::new(), vec![0; 1 << 18]);
+    file.rewind()?;
+    loop {
+        match file.read(&mut buf)? {
+            0 => return Ok(Digest::Blake3(digest.finalize().into())),
+            n => drop(digest.update(&buf[..n])),
+        }
+    }
+}
+
+/// The file, as it travels.
+enum Content {
+    Plain(File, u64),
+    Text(Box<TextFile>),
+}
+
+impl Content {
+    fn new(file: File, is_text: bool) -> io::Result<Self> {
+        if is_text {
+            return TextFile::new(file).map(Box::new).map(Self::Text);
+        }
+        let len = file.metadata()?.len();
+        Ok(Self::Plain(file, len))
+    }
+
+    fn len(&self) -> u64 {
+        match self {
+            Self::Plain(_, len) => *len,
+            Self::Text(text) => text.len(),
+        }
+    }
+
+    fn read(&mut self, extent: Extent, to: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file, _) => file.read_exact_at(to, extent.offset),
+            Self::Text(text) => text.read_at(extent.offset, to),
+        }
+    }
+}
+
+/// What is to be sent where.
+struct Plan<'a> {
+    path: &'a Path,
+    url: &'a FileUrl,
+    asks: &'a Asks,
+    digest: Option<Digest>,
+    timeout_us: u64,
+}
+
+impl Plan<'_> {
+    /// Offers it to the server at this address, which has until then to answer.
+    fn attempt(self, content: Content, address: SocketAddr, until: Instant) -> Attempt<Got> {
+        let Self { path, url, asks, digest, timeout_us } = self;
+        let socket = match Conversation::with_server(address) {
+            Ok(socket) => socket,
+            Err(errno) => return Attempt::Unanswered(Error::new("ask", address, errno)),
+        };
+        let offer = asks.offer(&socket, url.is_text());
+        let name: Box<[u8]> = url.name().into();
+        let mut machine = TftpPut::new(name, content.len(), offer, &timing(timeout_us));
+        if let Some(digest) = digest {
+            machine = machine.digest(digest);
+        }
+        let datagram_max = DATA_AT + asks.block_max();
+        let sender = Sender {
+            carrier: Carrier::new(socket, Box::new(machine), datagram_max, until),
+            content,
+            verify: digest.is_some(),
+            file: printable(path).to_string(),
+        };
+        let mut upload = Upload::new(url.clone());
+        let done = EventLoop::new().and_then(|mut events| upload.run(sender, &mut events));
+        let outcome = done.and_then(|()| upload.outcome.unwrap_or(Ok(Got::Whole)));
+        match outcome {
+            Err(error) if !upload.is_answered => Attempt::Unanswered(error),
+            outcome => Attempt::Answered(outcome),
+        }
+    }
+}
+
+/// What the callbacks share.
+struct Upload {
+    url: FileUrl,
+    server: Option<Token>,
+    timer: Option<Token>,
+    progress: Progress,
+    /// Bytes of the file that left.
+    sent: u64,
+    is_answered: bool,
+    outcome: Option<Result<Got>>,
+}
+
+impl Upload {
+    fn new(url: FileUrl) -> Self {
+        let (progress, outcome) = (Progress::hidden(), None);
+        Self { url, server: None, timer: None, progress, sent: 0, is_answered: false, outcome }
+    }
+
+    fn run(&mut self, sender: Sender, events: &mut EventLoop<Self>) -> Result<()> {
+        // So that the server is told.
+        on_ending_signals(events, |upload: &mut Self, cx, caught| {
+            upload.end(cx, Ok(Got::Stopped(caught.signal)));
+        })?;
+        if !crate::sys::signals::is_ignored(Signal::SIGTSTP) {
+            events.signal(Signal::SIGTSTP, |upload: &mut Self, _, _| upload.progress.stop())?;
+        }
+        let len = sender.content.len();
+        let server = events.add(sender, Watch::READ, |sender, upload: &mut Self, cx, _| {
+            sender.turn(upload, cx);
+        })?;
+        self.server = Some(server);
+        self.timer = Some(events.timer(move |_, cx| cx.activate(server)));
+        events.activate(server);
+        self.progress = Progress::show(Some(len), 0);
+        if self.progress.is_shown() {
+            events.every(PERIOD, |upload: &mut Self, _| upload.progress.draw(upload.sent));
+        }
+        events.run(self)
+    }
+
+    fn end(&mut self, cx: &mut Context<Self>, outcome: Result<Got>) {
+        match &outcome {
+            Ok(Got::Whole) => self.progress.finish(self.sent),
+            Ok(Got::Stopped(_)) | Err(_) => self.progress.clear(),
+        }
+        self.outcome = Some(outcome);
+        cx.exit();
+    }
+}
+
+/// The conversation, which the loop owns.
+struct Sender {
+    carrier: Carrier<TftpPut<Box<[u8]>>>,
+    content: Content,
+    verify: bool,
+    /// The file as it is shown.
+    file: String,
+}
+
+impl AsFd for Sender {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.carrier.as_fd()
+    }
+}
+
+impl Sender {
+    /// Moves what it can, and waits for the rest.
+    fn turn(&mut self, upload: &mut Upload, cx: &mut Context<Upload>) {
+        let (content, mut failed) = (&mut self.content, None);
+        let sent = &mut upload.sent;
+        let step = self.carrier.step(&mut |extent, to| {
+            *sent = (*sent).max(extent.offset + extent.len);
+            content.read(extent, to).map_err(|error| failed.insert(error).kind().into())
+        });
+        upload.is_answered = self.carrier.is_answered();
+        let compares = self.carrier.machine.compares();
+        let outcome = match (step, failed) {
+            (_, Some(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err(Error::new("read", &self.file, "the file has become shorter"))
+            }
+            (_, Some(error)) => Err(Error::new("read", &self.file, error)),
+            (Step::Over(Ok(())), None) if !self.verify || compares == Some(true) => Ok(Got::Whole),
+            (Step::Over(Err(fault)), None) => Err(self.error(upload, fault)),
+            _ if self.verify && compares == Some(false) => {
+                let why = "the server compares no digest: what it has cannot be verified";
+                Err(Error::new("put", &upload.url, why))
+            }
+            _ => {
+                if let (Some(server), Some(timer)) = (upload.server, upload.timer) {
+                    self.carrier.wait(cx, server, timer);
+                }
+                return;
+            }
+        };
+        upload.end(cx, outcome);
+    }
+
+    fn error(&self, upload: &Upload, fault: Fault) -> Error {
+        self.carrier.error("put", &upload.url, fault)
+    }
+}
