@@ -14,8 +14,8 @@ mod mps2;
 mod virt;
 
 #[cfg(board = "microbit")]
-pub(crate) use microbit::{NAME, TICKS_PER_US, alarm, start, ticks};
+pub use microbit::{NAME, TICKS_PER_US, alarm, start, ticks};
 #[cfg(board = "mps2")]
-pub(crate) use mps2::{NAME, TICKS_PER_US, alarm, start, ticks};
+pub use mps2::{NAME, TICKS_PER_US, alarm, start, ticks};
 #[cfg(board = "virt")]
-pub(crate) use virt::{NAME, TICKS_PER_US, alarm, start, ticks};
+pub use virt::{NAME, TICKS_PER_US, alarm, start, ticks};

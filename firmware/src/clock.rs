@@ -14,12 +14,12 @@ static TICKS: Mutex<RefCell<Ticks>> =
 const LONGEST_US: u32 = (1 << 31) / board::TICKS_PER_US;
 
 /// The time since boot.
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     critical_section::with(|cs| TICKS.borrow_ref_mut(cs).now(board::ticks()))
 }
 
 /// An interrupt comes at `wake`, or earlier.
-pub(crate) fn alarm(wake: Wake) {
+pub fn alarm(wake: Wake) {
     let left_us = wake.wait_us(now()).and_then(|us| u32::try_from(us).ok());
     let left_us = left_us.unwrap_or(LONGEST_US).min(LONGEST_US);
     board::alarm(left_us * board::TICKS_PER_US);

@@ -13,18 +13,18 @@ mod kind;
 #[path = "cpu/riscv.rs"]
 mod kind;
 
-pub(crate) use kind::*;
+pub use kind::*;
 
 /// An interrupt came since the last sleep, so there may be something to do.
 static NOTED: AtomicBool = AtomicBool::new(false);
 
 /// Every interrupt handler calls this.
-pub(crate) fn note() {
+pub fn note() {
     NOTED.store(true, Ordering::Relaxed);
 }
 
 /// Sleeps until an interrupt.
-pub(crate) fn sleep() {
+pub fn sleep() {
     critical_section::with(|_| {
         if !NOTED.load(Ordering::Relaxed) {
             wait_for_interrupt();

@@ -1,33 +1,16 @@
 //! Windlass on bare metal: the `upper` service on a UART, on three instruction sets.
 //!
-//! It is the smallest complete shell around the core, meant as a starting point. There is no
-//! allocator and no operating system, and the session is the one that the Linux host runs.
-//!
-//! - [`port`]: the loop that runs any `Session` over any byte port. It knows no hardware.
-//! - [`received`]: bytes between the interrupt and the loop.
-//! - [`clock`]: a counter of 32 bits as time that does not wrap, and an alarm.
-//! - [`board`]: the UART and the timer of a board: `mps2` (Cortex-M4), `microbit` (Cortex-M0) or
-//!   `virt` (RISC-V), by the target. To add a board, write one such file.
-//! - [`cpu`]: the first instruction, sleep, and what the debugger shows.
-//!
-//! The boards are those of QEMU. The boot line and a panic's message go to semihosting, so on real
-//! hardware a debugger has to be attached.
+//! It is the smallest complete program around the core, meant as a starting point. The session is the
+//! one that the Linux host runs.
 #![no_std]
 #![no_main]
-
-mod board;
-mod clock;
-mod cpu;
-mod port;
-mod received;
-mod register;
 
 use core::panic::PanicInfo;
 
 use windlass_core::pump::Pump;
 use windlass_core::session::Upper;
-
-use crate::cpu::{entry, say};
+use windlass_firmware::cpu::{entry, say};
+use windlass_firmware::{board, cpu, port, received};
 
 #[entry]
 fn main() -> ! {

@@ -8,7 +8,7 @@ use windlass_core::time::Wake;
 use crate::{clock, cpu};
 
 /// A source and sink of bytes. Neither call waits.
-pub(crate) trait Port {
+pub trait Port {
     /// Moves received bytes to the front of `buf`, and returns their number.
     fn read(&mut self, buf: &mut [u8]) -> usize;
 
@@ -18,7 +18,10 @@ pub(crate) trait Port {
 }
 
 /// Runs a session to its end. A UART has no end of the stream and no half-close.
-pub(crate) fn run<S: Session>(
+///
+/// # Errors
+/// The fault with which the session ended.
+pub fn run<S: Session>(
     pump: &mut Pump<'_>,
     session: &mut S,
     port: &mut impl Port,

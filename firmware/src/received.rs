@@ -10,12 +10,12 @@ use critical_section::Mutex;
 use heapless::Deque;
 
 /// Its room in bytes.
-pub(crate) const LEN: usize = 64;
+pub const LEN: usize = 64;
 
 static BYTES: Mutex<RefCell<Deque<u8, LEN>>> = Mutex::new(RefCell::new(Deque::new()));
 
 /// For the interrupt: moves bytes here until `next` has none. Returns whether there was room for all.
-pub(crate) fn fill(mut next: impl FnMut() -> Option<u8>) -> bool {
+pub fn fill(mut next: impl FnMut() -> Option<u8>) -> bool {
     critical_section::with(|cs| {
         let mut bytes = BYTES.borrow_ref_mut(cs);
         while !bytes.is_full() {
@@ -30,7 +30,7 @@ pub(crate) fn fill(mut next: impl FnMut() -> Option<u8>) -> bool {
 }
 
 /// For the loop: moves bytes to the front of `buf`, and returns their number.
-pub(crate) fn take(buf: &mut [u8]) -> usize {
+pub fn take(buf: &mut [u8]) -> usize {
     critical_section::with(|cs| {
         let mut bytes = BYTES.borrow_ref_mut(cs);
         let slots = buf.iter_mut();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use object::{Object, ObjectSection, SectionFlags, elf};
 
 use crate::bare::is_installed;
+use crate::ether::ether;
 use crate::run::{
     Result, build_windlass, captured, cargo, has, program, root, run, skip, talk, within,
 };
@@ -80,6 +81,7 @@ fn firmware_of(board: &Board, windlass: &Path) -> Result<()> {
     }
     if name == "mps2-an386" {
         stack(board)?;
+        ether(windlass)?;
     }
     for (what, text) in conversations() {
         let running = Running::boot(board, &image)?;

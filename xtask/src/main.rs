@@ -6,6 +6,7 @@ mod ci;
 mod circles;
 mod demo;
 mod device;
+mod ether;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod excerpts;
 mod firmware;

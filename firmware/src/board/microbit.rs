@@ -8,10 +8,11 @@ use crate::port::Port;
 use crate::received;
 use crate::register::Register;
 
-pub(crate) const NAME: &str = "microbit";
+/// The name of the board.
+pub const NAME: &str = "microbit";
 
 /// 16 MHz divided by 2^4.
-pub(crate) const TICKS_PER_US: u32 = 1;
+pub const TICKS_PER_US: u32 = 1;
 
 /// The shortest alarm, in ticks: the counter does not pass it while it is set.
 const ALARM_MIN: u32 = 10;
@@ -20,13 +21,14 @@ const ALARM_MIN: u32 = 10;
 const LOOK_AGAIN: u32 = 10_000;
 
 /// UART 0, started.
-pub(crate) struct Uart {
+#[derive(Debug)]
+pub struct Uart {
     /// A byte was sent, and the event that ends it has not come.
     is_sending: bool,
 }
 
 /// Starts timer 0 and UART 0. `main` calls it once.
-pub(crate) fn start() -> Uart {
+pub fn start() -> Uart {
     BITMODE.store(BITS_32);
     PRESCALER.store(4);
     TIMER_START.store(1);
@@ -43,12 +45,14 @@ pub(crate) fn start() -> Uart {
     Uart { is_sending: false }
 }
 
-pub(crate) fn ticks() -> u32 {
+/// The counter.
+pub fn ticks() -> u32 {
     CAPTURE_0.store(1);
     CC_0.load()
 }
 
-pub(crate) fn alarm(ticks: u32) {
+/// An interrupt comes after so many ticks.
+pub fn alarm(ticks: u32) {
     COMPARE_1.store(0);
     CC_1.store(self::ticks().wrapping_add(ticks.clamp(ALARM_MIN, LOOK_AGAIN)));
 }

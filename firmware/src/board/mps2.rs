@@ -10,20 +10,22 @@ use crate::port::Port;
 use crate::received;
 use crate::register::Register;
 
-pub(crate) const NAME: &str = "mps2-an386";
+/// The name of the board.
+pub const NAME: &str = "mps2-an386";
 
 /// The frequency of the CPU in megahertz, which the timers and the UART have too.
-pub(crate) const TICKS_PER_US: u32 = 25;
+pub const TICKS_PER_US: u32 = 25;
 
 const BAUD_DIVISOR: u32 = TICKS_PER_US * 1_000_000 / 115_200;
 
 const _: () = assert!(BAUD_DIVISOR >= 16, "the device divides by no less than 16");
 
 /// UART 0, started.
-pub(crate) struct Uart(());
+#[derive(Debug)]
+pub struct Uart(());
 
 /// Starts timer 0 and UART 0. `main` calls it once.
-pub(crate) fn start() -> Uart {
+pub fn start() -> Uart {
     COUNTER_RELOAD.store(u32::MAX);
     COUNTER.store(u32::MAX);
     COUNTER_CTRL.store(TIMER_ENABLE);
@@ -35,11 +37,13 @@ pub(crate) fn start() -> Uart {
     Uart(())
 }
 
-pub(crate) fn ticks() -> u32 {
+/// The counter.
+pub fn ticks() -> u32 {
     !COUNTER.load()
 }
 
-pub(crate) fn alarm(ticks: u32) {
+/// An interrupt comes after so many ticks.
+pub fn alarm(ticks: u32) {
     ALARM_CTRL.store(0);
     // The timer does not stop at 0 if it begins there.
     ALARM_RELOAD.store(ticks.max(1));

@@ -12,18 +12,21 @@ use crate::port::Port;
 use crate::received;
 use crate::register::{Register, Register8};
 
-pub(crate) const NAME: &str = "virt";
+/// The name of the board.
+pub const NAME: &str = "virt";
 
-pub(crate) const TICKS_PER_US: u32 = 10;
+/// The rate of the counter in megahertz.
+pub const TICKS_PER_US: u32 = 10;
 
 /// The interrupt of the UART in the PLIC.
 const UART_0: u32 = 10;
 
 /// UART 0, started.
-pub(crate) struct Uart(());
+#[derive(Debug)]
+pub struct Uart(());
 
 /// Starts UART 0; the counter runs since reset. `main` calls it once.
-pub(crate) fn start() -> Uart {
+pub fn start() -> Uart {
     alarm(u32::MAX);
     FCR.store(FIFO_ENABLE);
     IER.store(INT_RX | INT_TX);
@@ -34,11 +37,13 @@ pub(crate) fn start() -> Uart {
     Uart(())
 }
 
-pub(crate) fn ticks() -> u32 {
+/// The counter.
+pub fn ticks() -> u32 {
     TIME.load()
 }
 
-pub(crate) fn alarm(ticks: u32) {
+/// An interrupt comes after so many ticks.
+pub fn alarm(ticks: u32) {
     let now = loop {
         let (high, low) = (TIME_HIGH.load(), TIME.load());
         if high == TIME_HIGH.load() {

@@ -5,12 +5,20 @@ use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
 use cortex_m_semihosting::debug;
 
-pub(crate) use cortex_m::asm::wfi as wait_for_interrupt;
-pub(crate) use cortex_m_rt::entry;
-pub(crate) use cortex_m_semihosting::hprintln as say;
+pub use cortex_m::asm::wfi as wait_for_interrupt;
+pub use cortex_m_rt::entry;
+pub use cortex_m_semihosting::hprintln as say;
+
+/// Ends QEMU with success.
+pub fn succeed() -> ! {
+    cortex_m::interrupt::disable();
+    loop {
+        debug::exit(debug::EXIT_SUCCESS);
+    }
+}
 
 /// Ends QEMU with a failure.
-pub(crate) fn fail() -> ! {
+pub fn fail() -> ! {
     cortex_m::interrupt::disable();
     loop {
         debug::exit(debug::EXIT_FAILURE);
@@ -18,8 +26,8 @@ pub(crate) fn fail() -> ! {
 }
 
 /// An interrupt, by its number in the NVIC.
-#[derive(Clone, Copy)]
-pub(crate) struct Irq(pub(crate) u16);
+#[derive(Debug, Clone, Copy)]
+pub struct Irq(pub(crate) u16);
 
 // SAFETY: a number never changes. A board has none that the NVIC does not have.
 unsafe impl InterruptNumber for Irq {
@@ -29,10 +37,10 @@ unsafe impl InterruptNumber for Irq {
 }
 
 /// A handler in the table of a board.
-pub(crate) type Vector = Option<extern "C" fn()>;
+pub type Vector = Option<extern "C" fn()>;
 
 /// Enables an interrupt of the board.
-pub(crate) fn unmask(irq: Irq) {
+pub fn unmask(irq: Irq) {
     // SAFETY: no critical section here is a matter of masking one interrupt; all of them turn every
     // interrupt off.
     unsafe { NVIC::unmask(irq) }

@@ -4,12 +4,20 @@
 use riscv::register::mie;
 use riscv_semihosting::debug;
 
-pub(crate) use riscv::asm::wfi as wait_for_interrupt;
-pub(crate) use riscv_rt::entry;
-pub(crate) use riscv_semihosting::hprintln as say;
+pub use riscv::asm::wfi as wait_for_interrupt;
+pub use riscv_rt::entry;
+pub use riscv_semihosting::hprintln as say;
+
+/// Ends QEMU with success.
+pub fn succeed() -> ! {
+    riscv::interrupt::disable();
+    loop {
+        debug::exit(debug::EXIT_SUCCESS);
+    }
+}
 
 /// Ends QEMU with a failure.
-pub(crate) fn fail() -> ! {
+pub fn fail() -> ! {
     riscv::interrupt::disable();
     loop {
         debug::exit(debug::EXIT_FAILURE);
@@ -17,7 +25,7 @@ pub(crate) fn fail() -> ! {
 }
 
 /// Enables the interrupts of devices and of the timer.
-pub(crate) fn unmask() {
+pub fn unmask() {
     // SAFETY: both have handlers, and no critical section has begun.
     unsafe {
         mie::set_mext();

@@ -1,0 +1,196 @@
+//! Files over Ethernet: by TFTP from servers of others, and by the service `files` over TCP, on networks
+//! from perfect to one that loses a fifth of all frames.
+//!
+//! It prints how long each download took on the board, and ends QEMU with a failure if a byte is wrong, a
+//! download does not end, or one takes longer than it may. QEMU's own TFTP server is part of the emulator,
+//! so with it the times are exact. The other servers run on the host, in another time: a millisecond there
+//! is many on the board.
+#![no_std]
+#![no_main]
+
+mod files;
+mod net;
+
+use core::panic::PanicInfo;
+
+use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
+use smoltcp::socket::{tcp, udp};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};
+use windlass_core::file::DigestKind;
+use windlass_core::session::files::{FilesClient, Options, Request};
+use windlass_core::sim::Path;
+use windlass_core::transfer::Timing;
+use windlass_core::transfer::tftp::{Offer, TftpGet};
+use windlass_firmware::cpu::{self, entry, say};
+use windlass_firmware::ether::Ether;
+use windlass_firmware::{board, clock};
+
+use crate::files::{Compared, Number};
+use crate::net::Net;
+
+/// The address of the board and of the host in the network that QEMU makes.
+const BOARD: IpAddress = IpAddress::v4(10, 0, 2, 15);
+const HOST: IpAddress = IpAddress::v4(10, 0, 2, 2);
+const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
+
+/// One download.
+struct Trial {
+    what: &'static str,
+    from: From,
+    /// The network to the board, and from it.
+    ways: [Path; 2],
+    /// The longest time on the board, in milliseconds.
+    most_ms: u64,
+}
+
+#[derive(Clone, Copy)]
+enum From {
+    /// The TFTP server of QEMU. It answers every ACK with the next block, so it has no use for a network
+    /// that loses blocks.
+    Qemu,
+    /// A TFTP server on the host.
+    Tftp,
+    /// The service `files` on the host.
+    Files,
+}
+
+/// The sizes of the files in bytes.
+const IMAGE: usize = 256 * 1024;
+const SMALL: usize = 64 * 1024;
+
+/// A network that loses so many of a thousand frames.
+const fn loses(loss: u16) -> Path {
+    Path { loss, ..Path::PERFECT }
+}
+
+/// One that also doubles frames and lets others overtake them.
+const BAD: Path = Path { duplicate: 50, reorder: 50, reorder_us: 3000, ..loses(50) };
+
+/// A download from the host at rest takes a tenth of this time.
+const HOST_MS: u64 = 60_000;
+
+const TRIALS: [Trial; 7] = [
+    Trial {
+        what: "TFTP from QEMU, 256 KiB",
+        from: From::Qemu,
+        ways: [Path::PERFECT; 2],
+        most_ms: 800,
+    },
+    Trial {
+        what: "TFTP from QEMU, 256 KiB, 5 % of requests lost",
+        from: From::Qemu,
+        ways: [Path::PERFECT, loses(50)],
+        most_ms: 1000,
+    },
+    Trial {
+        what: "TFTP from QEMU, 256 KiB, 20 % of requests lost",
+        from: From::Qemu,
+        ways: [Path::PERFECT, loses(200)],
+        most_ms: 3000,
+    },
+    Trial {
+        what: "TFTP, 256 KiB, 20 % lost",
+        from: From::Tftp,
+        ways: [loses(200); 2],
+        most_ms: HOST_MS,
+    },
+    Trial {
+        what: "TFTP, 256 KiB, 5 % each lost, doubled and late",
+        from: From::Tftp,
+        ways: [BAD; 2],
+        most_ms: HOST_MS,
+    },
+    Trial {
+        what: "files over TCP, 64 KiB",
+        from: From::Files,
+        ways: [Path::PERFECT; 2],
+        most_ms: HOST_MS,
+    },
+    Trial {
+        what: "files over TCP, 64 KiB, 5 % lost",
+        from: From::Files,
+        ways: [loses(50); 2],
+        most_ms: 2 * HOST_MS,
+    },
+];
+
+#[entry]
+fn main() -> ! {
+    static mut ETHER: Ether = Ether::new();
+    static mut RX: [u8; 8192] = [0; 8192];
+    static mut TX: [u8; 2048] = [0; 2048];
+
+    let _uart = board::start();
+    if !Ether::start(MAC) {
+        say!("ether: no LAN9118");
+        cpu::fail();
+    }
+    let config = Config::new(EthernetAddress(MAC).into());
+    let mut interface = Interface::new(config, ETHER, clock::now().into());
+    interface.update_ip_addrs(|addresses| {
+        let _ = addresses.push(IpCidr::new(BOARD, 24));
+    });
+    let mut received = [udp::PacketMetadata::EMPTY; 8];
+    let mut sent = [udp::PacketMetadata::EMPTY; 4];
+    let (mut datagrams, mut acks) = ([0; 8192], [0; 2048]);
+    let mut sockets = [SocketStorage::EMPTY; 2];
+    let mut sockets = SocketSet::new(&mut sockets[..]);
+    let udp = sockets.add(udp::Socket::new(
+        udp::PacketBuffer::new(&mut received[..], &mut datagrams[..]),
+        udp::PacketBuffer::new(&mut sent[..], &mut acks[..]),
+    ));
+    let tcp =
+        tcp::Socket::new(tcp::SocketBuffer::new(&mut RX[..]), tcp::SocketBuffer::new(&mut TX[..]));
+    let tcp = sockets.add(tcp);
+    let mut net = Net { ether: ETHER, interface, sockets, udp, tcp, next: 0 };
+
+    let mut is_right = true;
+    let qemu = IpEndpoint::new(HOST, 69);
+    // The servers on the host have ports that are known when they run.
+    let [tftp, files] = [&b"tftp"[..], b"files"].map(|name| {
+        let mut port = Number::default();
+        let mut get = TftpGet::new(name, Offer::DEFAULT, &Timing::CLIENT);
+        is_right &= net.transfer(&mut get, &mut port, qemu).is_ok();
+        IpEndpoint::new(HOST, port.0)
+    });
+    for trial in &TRIALS {
+        // There is no server of this kind on this host.
+        if matches!(trial.from, From::Tftp) && tftp.port == 0 {
+            continue;
+        }
+        let [inward, outward] = trial.ways;
+        net.ether.becomes(inward, outward);
+        let (lost, begun) = (net.ether.lost(), clock::now());
+        let size = if matches!(trial.from, From::Files) { SMALL } else { IMAGE };
+        let mut file = Compared::new(size);
+        let how = match trial.from {
+            From::Qemu | From::Tftp => {
+                let server = if matches!(trial.from, From::Qemu) { qemu } else { tftp };
+                let mut get = TftpGet::new(b"image", Offer::DEFAULT, &Timing::CLIENT);
+                net.transfer(&mut get, &mut file, server)
+            }
+            From::Files => {
+                let mut request = [0; 64];
+                let options = Options { digest: Some(DigestKind::Crc32), ..Options::NONE };
+                let len = Request { name: b"small", options }.render(&mut request).unwrap_or(0);
+                let request = request.get(..len).unwrap_or_default();
+                net.session(&mut FilesClient::new(request, [0; 64]), &mut file, files)
+            }
+        };
+        let ms = clock::now().since(begun) / 1000;
+        let lost = net.ether.lost() - lost;
+        say!("ether: {}: {} ms (at most {}), {} frames lost", trial.what, ms, trial.most_ms, lost);
+        if let Err(fault) = how {
+            say!("ether: {}: {}, at byte {}", trial.what, fault, file.next);
+        }
+        is_right &= how.is_ok() && ms <= trial.most_ms;
+    }
+    if is_right { cpu::succeed() } else { cpu::fail() }
+}
+
+/// Ends QEMU with a failure, so that a script sees it.
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    say!("ether: {}", info);
+    cpu::fail()
+}
