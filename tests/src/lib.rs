@@ -20,6 +20,7 @@
 #![allow(clippy::missing_panics_doc, reason = "whatever goes wrong here is the failure of a test")]
 
 pub mod proc;
+pub mod web;
 
 mod capture;
 mod client;

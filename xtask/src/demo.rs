@@ -12,13 +12,14 @@ use nix::unistd::Pid;
 use crate::run::{Result, build_windlass, output, program, talk};
 
 /// The listeners of the built-in configuration, by service.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "time tcp:",
     "upper tcp:",
     "upper unix:",
     "upper udp:",
     "echo tcp:",
     "files tcp:",
+    "http tcp:",
     "score udp:",
 ];
 
@@ -38,6 +39,7 @@ pub(crate) fn demo() -> Result<()> {
     report_scores(&windlass, &server)?;
     move_a_file(&windlass, &server)?;
     fetch_a_file(&windlass, &server)?;
+    fetch_by_http(&windlass, &server)?;
     server.stop()?;
     println!(
         "\nEverything answered, and the server is gone. Now you: windlass serve, windlass talk …"
@@ -161,6 +163,30 @@ fn fetch_a_file(windlass: &Path, server: &Server) -> Result<()> {
         return Err(format!("{url} is another file"));
     }
     println!("the same bytes, and the same BLAKE3 at both ends");
+    Ok(())
+}
+
+/// Downloads the program by HTTP, with curl too where it is installed.
+fn fetch_by_http(windlass: &Path, server: &Server) -> Result<()> {
+    let address = server.address("http tcp:")?;
+    let url = format!("http://{}/windlass", address.trim_start_matches("tcp:"));
+    let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
+    let file = folder.path().join("windlass");
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+    println!("\n$ windlass get {url} -o windlass");
+    output(program(windlass).args(["get", &url, "-o"]).arg(&file))?;
+    let mut clients = vec![read(&file)?];
+    let curl = program(Path::new("curl")).args(["-sS", "--noproxy", "*", &url]).output();
+    if let Ok(answer) = curl {
+        println!("$ curl {url}");
+        clients.push(answer.stdout);
+    }
+    let original = read(windlass)?;
+    if clients.iter().any(|got| *got != original) {
+        return Err(format!("{url} is another file"));
+    }
+    println!("the same bytes");
     Ok(())
 }
 

@@ -11,10 +11,12 @@ use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
 use super::get::Get;
 use super::keys::{
-    addresses, choice, group, mode, positive, seconds_of_a_request, socket, within_workers,
+    addresses, choice, field, group, mode, positive, seconds_of_a_request, socket, within_workers,
 };
 use super::put::Put;
-use super::values::{Micros, file_mode, interval, request_timeout, socket_path, workers};
+use super::values::{
+    Micros, field_value, file_mode, interval, request_timeout, socket_path, workers,
+};
 use crate::addr::Address;
 use crate::bench::Question;
 use crate::log::Format;
@@ -238,7 +240,7 @@ pub(super) struct Serve {
     /// Close a connection on which no byte moves for this time; 0: no limit [default: 60]
     #[arg(long, value_name = "SECS")]
     pub(super) idle_timeout: Option<Micros>,
-    /// files: close a connection when its whole request takes longer than this; 0: no limit
+    /// files, http: close a connection when its whole request takes longer than this; 0: no limit
     /// [default: 30, or the idle timeout if that is shorter]
     #[arg(long, value_name = "SECS", value_parser = request_timeout)]
     #[serde(deserialize_with = "seconds_of_a_request")]
@@ -267,12 +269,22 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) queue: Option<u32>,
-    /// files: serve the regular files below this folder
+    /// files, http: serve the regular files below this folder
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
     /// files (the default service with this option): send this file to every client without a request
     #[arg(long, value_name = "FILE")]
     pub(super) push: Option<PathBuf>,
+    /// http: show the names of a folder that has no index.html
+    #[arg(long)]
+    pub(super) index: bool,
+    /// http: serve names that begin with a dot; .well-known is served in any case
+    #[arg(long)]
+    pub(super) dotfiles: bool,
+    /// http: the field Cache-Control of each file, such as no-cache or max-age=3600
+    #[arg(long, value_name = "VALUE", value_parser = field_value)]
+    #[serde(deserialize_with = "field")]
+    pub(super) cache_control: Option<String>,
     /// pool-static: workers [default: 5]
     #[arg(long, value_name = "N", value_parser = workers())]
     #[serde(deserialize_with = "within_workers")]

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::values::{Micros, file_mode, request_limit, socket_file};
+use super::values::{Micros, field_value, file_mode, request_limit, socket_file};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::WORKERS_MAX;
@@ -50,6 +50,11 @@ fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
 /// The path of a socket file.
 pub(super) fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     socket_file(PathBuf::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// The value of a field of HTTP.
+pub(super) fn field<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    field_value(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
 /// The time that a whole request may take.

@@ -11,19 +11,20 @@ use super::args::Serve;
 use super::values::Micros;
 use crate::addr::{Address, Transport};
 use crate::printable::printable;
-use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits};
+use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits, Web};
 use crate::sys::file::folder_of;
 use crate::sys::listener::{Access, Group};
 
 /// The built-in configuration: each service of streams, each under a model that
 /// suits it, on loopback.
-const BUILT_IN: [(Service, Model, &str); 7] = [
+const BUILT_IN: [(Service, Model, &str); 8] = [
     (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
     (Service::Upper, Model::Epoll, "tcp:127.0.0.1:9527"),
     (Service::Upper, Model::Poll, "unix:@windlass-upper"),
     (Service::Upper, Model::Select, "udp:127.0.0.1:9527"),
     (Service::Echo, Model::EpollEt, "tcp:127.0.0.1:7007"),
     (Service::Files, Model::PoolStatic, "tcp:127.0.0.1:2334"),
+    (Service::Http, Model::Epoll, "tcp:127.0.0.1:8080"),
     (Service::Score, Model::Iterative, "udp:127.0.0.1:2333"),
 ];
 
@@ -102,7 +103,8 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             address,
             name: serve.name.clone(),
             service,
-            files: files.clone().filter(|_| service == Service::Files),
+            files: files.clone().filter(|_| matches!(service, Service::Files | Service::Http)),
+            web: web(serve),
             model,
             limits,
             control: serve.control.clone(),
@@ -123,6 +125,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             wrong.push(Wrong { about: vec![option, "listen"], message });
         }
     }
+    wrong.extend(strangers_to_http(serve, names, &specs));
     let is_file = |spec: &Spec, path| matches!(&spec.address, Address::Unix(at) if at == path);
     if let Some(path) = &serve.control
         && specs.iter().any(|spec| is_file(spec, path))
@@ -156,9 +159,10 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     let Some(service) = serve.service() else {
         let has_root = serve.root.is_some();
         if !has_root {
-            info!("the service files is not started: --root is not given");
+            info!("the services files and http are not started: --root is not given");
         }
-        return built_in().filter(|&(of, ..)| of != Service::Files || has_root).collect();
+        let has_files = |of| matches!(of, Service::Files | Service::Http);
+        return built_in().filter(|&(of, ..)| !has_files(of) || has_root).collect();
     };
     let model = serve.model;
     if serve.listen.is_empty() {
@@ -176,6 +180,27 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     }
 }
 
+/// The options of `http` that are given, if no listener has it.
+fn strangers_to_http(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec<Wrong> {
+    if specs.iter().any(|spec| spec.service == Service::Http) {
+        return Vec::new();
+    }
+    let options = [
+        ("index", serve.index),
+        ("dotfiles", serve.dotfiles),
+        ("cache-control", serve.cache_control.is_some()),
+    ];
+    let is_given = |&(_, given): &(_, bool)| given;
+    let message = |option| format!("{dashes}{option} is for http");
+    let wrong = |(option, _)| Wrong { about: vec![option, "service"], message: message(option) };
+    options.into_iter().filter(is_given).map(wrong).collect()
+}
+
+/// What `http` serves beside plain files.
+fn web(serve: &Serve) -> Web {
+    Web { index: serve.index, dotfiles: serve.dotfiles, cache_control: serve.cache_control.clone() }
+}
+
 /// The folder and the name in it that is pushed.
 fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
     let (root, push) = (serve.root.as_deref(), serve.push.as_deref());
@@ -185,10 +210,18 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
             let message = format!("files needs {dashes}root DIR, or {dashes}push FILE");
             return Err(Wrong { about: vec!["service", "root", "push"], message });
         }
+        Some(Service::Http) if root.is_none() => {
+            let message = format!("http needs {dashes}root DIR");
+            return Err(Wrong { about: vec!["service", "root"], message });
+        }
+        Some(Service::Http) if push.is_some() => {
+            let message = format!("{dashes}push is for files, not for http");
+            return Err(Wrong { about: vec!["push", "service"], message });
+        }
         Some(Service::Time | Service::Upper | Service::Echo | Service::Score)
             if root.is_some() || push.is_some() =>
         {
-            let message = format!("{dashes}root and {dashes}push are for files");
+            let message = format!("{dashes}root is for files and http, and {dashes}push for files");
             return Err(Wrong { about: vec![option, "service"], message });
         }
         Some(_) | None => {}

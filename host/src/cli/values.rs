@@ -88,3 +88,12 @@ pub(super) fn interval(text: &str) -> Result<Micros, &'static str> {
 pub(super) fn workers() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=i64::from(WORKERS_MAX))
 }
+
+/// The value of a field of HTTP: one line of visible characters and spaces.
+pub(super) fn field_value(text: &str) -> Result<String, &'static str> {
+    let is_line = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if text.trim().is_empty() || !is_line {
+        return Err("a value is one line of printable ASCII characters");
+    }
+    Ok(text.trim().to_owned())
+}

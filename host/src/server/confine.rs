@@ -27,7 +27,9 @@ impl Sandbox {
     /// at the moment: then that worker is not started, and the next one tries again.
     pub(super) fn prepare(&mut self, alone: &SingleThreaded) -> Result<()> {
         let Self::Wanted(root) = self else { return Ok(()) };
-        let confinement = Confinement::prepare(root.as_ref().map(|root| root.as_fd()), alone)?;
+        let lists = root.as_ref().is_some_and(|root| root.lists());
+        let root = root.as_ref().map(|root| root.as_fd());
+        let confinement = Confinement::prepare(root, lists, alone)?;
         let in_force = confinement.in_force();
         if !in_force.is_nothing() {
             info!("workers are confined: {in_force}");

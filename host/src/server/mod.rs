@@ -36,6 +36,7 @@ mod service;
 #[cfg(feature = "supervise")]
 mod spec;
 mod stop;
+mod web;
 
 pub mod epoll;
 pub mod epoll_et;
@@ -66,6 +67,7 @@ pub use service::{Custom, Offer, Service};
 #[cfg(feature = "supervise")]
 pub use spec::{Claimed, Files, Opened, Spec};
 pub use stop::{Stop, StopHandle};
+pub use web::Web;
 pub use windlass_core::pool::Policy;
 
 pub use crate::drive::{REQUEST_MAX_US, TimeLimits};

@@ -13,6 +13,7 @@ use windlass_core::want::Want;
 use windlass_core::wire::Score;
 
 use super::Model;
+use super::web::Web;
 use crate::addr::Transport;
 use crate::digest::OFFERED;
 use crate::drive::{Client, Job, Rules, TimeLimits};
@@ -32,13 +33,16 @@ pub enum Service {
     Echo,
     /// A file, in frames.
     Files,
+    /// The files of a folder, by HTTP.
+    Http,
     /// Reports in datagrams, which are counted and logged.
     Score,
 }
 
 impl Service {
     /// All services, in the order of the built-in configuration.
-    pub const ALL: [Self; 5] = [Self::Time, Self::Upper, Self::Echo, Self::Files, Self::Score];
+    pub const ALL: [Self; 6] =
+        [Self::Time, Self::Upper, Self::Echo, Self::Files, Self::Http, Self::Score];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -47,6 +51,7 @@ impl Service {
             Self::Upper => "upper",
             Self::Echo => "echo",
             Self::Files => "files",
+            Self::Http => "http",
             Self::Score => "score",
         }
     }
@@ -58,7 +63,7 @@ impl Service {
             (Transport::Stream, Self::Score) => {
                 Some(format!("{name} is served on datagrams (udp:HOST:PORT, unix-dgram:PATH)"))
             }
-            (Transport::Datagram, Self::Files) => {
+            (Transport::Datagram, Self::Files | Self::Http) => {
                 Some(format!("{name} is served on streams, and this is a datagram address"))
             }
             (Transport::Stream, _) => None,
@@ -66,7 +71,7 @@ impl Service {
         }
     }
 
-    /// A session without configuration; for `files`, one that refuses every request.
+    /// A session without configuration; for `files` and `http`, one that refuses every request.
     pub fn session(self) -> Box<dyn Session + Send> {
         Offer::from(self).session()
     }
@@ -105,6 +110,13 @@ pub enum Offer {
         root: Arc<Root>,
         /// The file's name in it.
         name: Arc<[u8]>,
+    },
+    /// The files of a folder, by HTTP. Without a folder every request is refused.
+    Http {
+        /// The folder, with its pages.
+        root: Option<Arc<Root>>,
+        /// What is served beside plain files.
+        web: Arc<Web>,
     },
     /// Reports in datagrams, which are counted and logged.
     Score,
@@ -184,6 +196,12 @@ impl Offer {
         }
     }
 
+    /// `http`: the files of a folder.
+    pub fn http(root: Root, web: Web) -> Self {
+        let root = root.with_pages(web.pages());
+        Self::Http { root: Some(Arc::new(root)), web: Arc::new(web) }
+    }
+
     /// The name of the service in the status document.
     pub fn name(&self) -> &str {
         match self {
@@ -191,6 +209,7 @@ impl Offer {
             Self::Upper => Service::Upper.name(),
             Self::Echo => Service::Echo.name(),
             Self::Files(_) | Self::Push { .. } => Service::Files.name(),
+            Self::Http { .. } => Service::Http.name(),
             Self::Score => Service::Score.name(),
             Self::Custom(custom) => &custom.name,
         }
@@ -201,7 +220,9 @@ impl Offer {
         match self {
             Self::Time | Self::Upper | Self::Echo | Self::Score => None,
             Self::Push { root, .. } => Some(root),
-            Self::Files(root) | Self::Custom(Custom { root, .. }) => root.as_ref(),
+            Self::Files(root) | Self::Http { root, .. } | Self::Custom(Custom { root, .. }) => {
+                root.as_ref()
+            }
         }
     }
 
@@ -220,6 +241,7 @@ impl Offer {
             Self::Upper => Service::Upper,
             Self::Echo => Service::Echo,
             Self::Files(_) | Self::Push { .. } => Service::Files,
+            Self::Http { .. } => Service::Http,
             Self::Score => Service::Score,
             Self::Custom(Custom { name, responder, .. }) => {
                 return match (transport, responder) {
@@ -240,7 +262,9 @@ impl Offer {
             Self::Echo => Box::new(Unchanged),
             Self::Custom(Custom { responder: Some(make), .. }) => make(),
             Self::Score => Box::new(ScoreReceiver::new(log_score)),
-            Self::Files(_) | Self::Push { .. } | Self::Custom(_) => Box::new(Misfit),
+            Self::Files(_) | Self::Push { .. } | Self::Http { .. } | Self::Custom(_) => {
+                Box::new(Misfit)
+            }
         }
     }
 
@@ -254,6 +278,7 @@ impl Offer {
             Self::Push { name, .. } => {
                 Box::new(FilesServer::pushing(LazyMemory::default(), name).offering(OFFERED))
             }
+            Self::Http { web, .. } => Box::new(web.session()),
             Self::Score => Box::new(Misfit),
             Self::Custom(custom) => (custom.open)(),
         }
@@ -307,6 +332,7 @@ impl From<Service> for Offer {
             Service::Upper => Self::Upper,
             Service::Echo => Self::Echo,
             Service::Files => Self::Files(None),
+            Service::Http => Self::Http { root: None, web: Arc::default() },
             Service::Score => Self::Score,
         }
     }

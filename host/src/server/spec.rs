@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tracing::warn;
 
-use super::{Limits, Model, Offer, Service};
+use super::{Limits, Model, Offer, Service, Web};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -25,8 +25,10 @@ pub struct Spec {
     pub name: Option<String>,
     /// The service.
     pub service: Service,
-    /// The files of `files`.
+    /// The files of `files` and of `http`.
     pub files: Option<Files>,
+    /// What `http` serves beside them.
+    pub web: Web,
     /// The model.
     pub model: Model,
     /// The limits.
@@ -182,6 +184,9 @@ impl Spec {
     pub fn offer(&self) -> Result<Offer> {
         let Some(Files { root, push }) = &self.files else { return Ok(self.service.into()) };
         let folder = Root::open(root)?;
+        if self.service == Service::Http {
+            return Ok(Offer::http(folder, self.web.clone()));
+        }
         let name = push.as_deref().map(OsStr::as_bytes);
         if let Some(name) = name {
             // Better an error now than one for each client.

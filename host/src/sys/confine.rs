@@ -67,13 +67,18 @@ const EXHAUSTED: i32 = 0x80;
 impl Confinement {
     /// Prepares, and tries in a child what this kernel enforces. With a `root`, a descriptor of a
     /// folder or a file (`O_PATH` will do), the files in it can be opened for reading; without one,
-    /// no file can be opened.
+    /// no file can be opened. With `lists`, its folders can be read too.
     ///
     /// # Errors
     /// No descriptor is left, or no process; or the child was killed, several times.
-    pub fn prepare(root: Option<BorrowedFd<'_>>, alone: &SingleThreaded) -> Result<Self> {
-        let ruleset = ruleset(root).map_err(Error::of("prepare", "Landlock"))?;
-        let filter = filter::compile(root.is_some()).map_err(Error::of("compile", "a filter"))?;
+    pub fn prepare(
+        root: Option<BorrowedFd<'_>>,
+        lists: bool,
+        alone: &SingleThreaded,
+    ) -> Result<Self> {
+        let ruleset = ruleset(root, lists).map_err(Error::of("prepare", "Landlock"))?;
+        let filter =
+            filter::compile(root.is_some(), lists).map_err(Error::of("compile", "a filter"))?;
         let mut this = Self { ruleset, filter, in_force: InForce::default() };
         this.in_force = this.try_out(alone)?;
         Ok(this)
@@ -195,14 +200,19 @@ pub fn give_up_new_privileges() -> std::result::Result<(), Errno> {
     prctl::set_no_new_privs()
 }
 
-fn ruleset(root: Option<BorrowedFd<'_>>) -> std::result::Result<RulesetCreated, RulesetError> {
+fn ruleset(
+    root: Option<BorrowedFd<'_>>,
+    lists: bool,
+) -> std::result::Result<RulesetCreated, RulesetError> {
+    let read =
+        if lists { AccessFs::ReadFile | AccessFs::ReadDir } else { AccessFs::ReadFile.into() };
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
     match root {
-        Some(root) => ruleset.add_rule(PathBeneath::new(root, AccessFs::ReadFile)),
+        Some(root) => ruleset.add_rule(PathBeneath::new(root, read)),
         None => Ok(ruleset),
     }
 }

@@ -1,5 +1,6 @@
 //! A folder with the files that are served, and nothing outside it.
 
+mod pages;
 mod pseudo;
 
 use std::fs::{File, OpenOptions};
@@ -15,6 +16,7 @@ use nix::sys::statfs::fstatfs;
 use tracing::warn;
 use windlass_core::file::Refusal;
 
+pub use self::pages::Pages;
 use self::pseudo::{COPY_MAX, Sized};
 use super::read_file::LOCAL;
 use super::stamp::Stamp;
@@ -27,6 +29,8 @@ pub struct Root {
     folder: OwnedFd,
     /// Its file system asks no other process and no other host.
     is_local: bool,
+    /// What the name of a folder stands for. `None`: for nothing.
+    pages: Option<Pages>,
 }
 
 /// A regular file that was opened.
@@ -60,10 +64,22 @@ impl Root {
             .open(path)
             .map_err(Error::of("open the root", printable(path)))?;
         let is_local = fstatfs(&folder).is_ok_and(|it| LOCAL.contains(&it.filesystem_type()));
-        let root = Self { folder: folder.into(), is_local };
+        let root = Self { folder: folder.into(), is_local, pages: None };
         root.beneath(b".", OFlag::O_PATH, ResolveFlag::empty())
             .map_err(Error::of("open beneath the root", printable(path)))?;
         Ok(root)
+    }
+
+    /// From now on a name that is empty or ends with `/` is of a folder, and its page is opened: `index.html`,
+    /// or a list.
+    #[must_use]
+    pub fn with_pages(self, pages: Pages) -> Self {
+        Self { pages: Some(pages), ..self }
+    }
+
+    /// Whether it reads folders, to list them.
+    pub fn lists(&self) -> bool {
+        self.pages.is_some_and(|pages| pages.lists)
     }
 
     /// Opens a regular file in it. The name comes from a peer: it is
@@ -115,6 +131,36 @@ impl Root {
     }
 
     fn find(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<Opened, Why> {
+        match self.pages {
+            Some(pages) if matches!(name, [] | [.., b'/']) => self.page(pages, name, more),
+            Some(_) | None => self.find_file(name, more),
+        }
+    }
+
+    /// Opens the page of a folder; its name is empty or ends with `/`.
+    fn page(
+        &self,
+        pages: Pages,
+        folder: &[u8],
+        more: ResolveFlag,
+    ) -> std::result::Result<Opened, Why> {
+        match self.find_file(&[folder, b"index.html"].concat(), more) {
+            Err(Why::Failed(Errno::ENOENT)) if pages.lists => {
+                if !more.is_empty() {
+                    // To read a folder can take time.
+                    return Err(Errno::EAGAIN.into());
+                }
+                let name = if folder.is_empty() { b"." } else { folder };
+                let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+                let (file, size) = pages::list(self.beneath(name, flags, more)?, folder, pages)?;
+                Ok(Opened { file, size, stamp: None })
+            }
+            Err(Why::Refused(Refusal::IsFolder)) => Err(Refusal::NotFound.into()),
+            found => found,
+        }
+    }
+
+    fn find_file(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<Opened, Why> {
         if !is_usable(name) {
             return Err(Refusal::BadName.into());
         }
@@ -225,101 +271,4 @@ fn refusal(errno: Errno) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
-
-    use nix::sys::stat::Mode;
-    use nix::unistd::mkfifo;
-
-    use super::*;
-
-    /// A root with a file, a folder, a FIFO and links of all kinds; a secret beside it.
-    fn place() -> (tempfile::TempDir, PathBuf) {
-        let place = tempfile::tempdir().unwrap();
-        let root = place.path().join("root");
-        fs::create_dir_all(root.join("folder")).unwrap();
-        fs::write(root.join("folder/file"), b"12345").unwrap();
-        fs::write(place.path().join("secret"), b"secret").unwrap();
-        mkfifo(&root.join("fifo"), Mode::S_IRWXU).unwrap();
-        let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
-        for (link, to) in [
-            ("inside", PathBuf::from("folder/file")),
-            ("round", PathBuf::from("folder/../folder/file")),
-            ("out", PathBuf::from("../secret")),
-            ("absolute", place.path().join("secret")),
-            ("home", root.join("folder/file")),
-            ("loop", PathBuf::from("loop")),
-            ("nowhere", PathBuf::from("nothing")),
-            ("up", PathBuf::from("..")),
-            ("magic", PathBuf::from("/proc/self/cwd")),
-        ] {
-            symlink(to, root.join(link)).unwrap();
-        }
-        (place, root)
-    }
-
-    #[test]
-    fn a_name_leads_to_a_file_in_the_root_or_nowhere() {
-        let (_place, path) = place();
-        let root = Root::open(&path).unwrap();
-        for name in ["folder/file", "inside", "round", "./folder//file"] {
-            assert_eq!(root.file(name.as_bytes()).unwrap().size, 5, "{name}");
-        }
-        let (long, longest) = ("x".repeat(256), "x/".repeat(2500));
-        for (name, why) in [
-            ("", Refusal::BadName),
-            ("/etc/passwd", Refusal::BadName),
-            ("/", Refusal::BadName),
-            ("..", Refusal::BadName),
-            ("../secret", Refusal::BadName),
-            ("folder/../../secret", Refusal::BadName),
-            ("folder/../folder/file", Refusal::BadName),
-            ("a\0b", Refusal::BadName),
-            ("nothing", Refusal::NotFound),
-            ("nowhere", Refusal::NotFound),
-            ("folder/file/", Refusal::NotFound),
-            ("folder/file/x", Refusal::NotFound),
-            ("....//secret", Refusal::NotFound),
-            (".", Refusal::IsFolder),
-            ("folder", Refusal::IsFolder),
-            ("fifo", Refusal::NotAFile),
-            ("socket", Refusal::NotAFile),
-            ("out", Refusal::NotAllowed),
-            ("absolute", Refusal::NotAllowed),
-            ("home", Refusal::NotAllowed),
-            ("up/secret", Refusal::NotAllowed),
-            ("magic", Refusal::NotAllowed),
-            ("loop", Refusal::NotAllowed),
-            (&long, Refusal::TooLong),
-            (&longest, Refusal::TooLong),
-        ] {
-            assert_eq!(root.file(name.as_bytes()).unwrap_err(), why, "{name}");
-        }
-    }
-
-    /// Or it is said that it would take time.
-    #[test]
-    fn what_is_known_at_once_is_the_same() {
-        let (_place, path) = place();
-        let root = Root::open(&path).unwrap();
-        for name in ["folder/file", "inside", "", "../secret", "nothing", "folder", "fifo", "out"] {
-            let found = root.file(name.as_bytes()).map(|opened| opened.size);
-            let at_once = root.file_at_once(name.as_bytes());
-            assert!(
-                at_once.is_none_or(|at_once| at_once.map(|opened| opened.size) == found),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_root_is_a_folder() {
-        let (_place, path) = place();
-        for name in ["folder/file", "nothing", "fifo"] {
-            let error = Root::open(&path.join(name)).unwrap_err().to_string();
-            assert!(error.starts_with("open the root "), "{error}");
-        }
-    }
-}
+mod tests;

@@ -53,7 +53,7 @@ fn main() {
 
 fn confine(root: Option<BorrowedFd<'_>>) {
     let alone = SingleThreaded::check().expect("one thread");
-    let confinement = Confinement::prepare(root, &alone).expect("prepared");
+    let confinement = Confinement::prepare(root, false, &alone).expect("prepared");
     if let Some(lacking) = confinement.in_force().lacking().next() {
         eprintln!("this kernel lacks {lacking}");
         exit(LACKING);

@@ -1,7 +1,7 @@
 //! Configurations, and what is wrong with them.
 
 use super::*;
-use crate::server::{Files, Limits, Model, Service};
+use crate::server::{Files, Limits, Model, Service, Web};
 use crate::sys::listener::Access;
 
 fn read(text: &str) -> Result<Vec<Spec>, Vec<String>> {
@@ -20,6 +20,7 @@ fn what_is_left_out_is_as_on_the_command_line() {
         name: None,
         service: Service::Upper,
         files: None,
+        web: Web::default(),
         model: Model::Epoll,
         limits: Limits::default(),
         control: None,
@@ -302,7 +303,10 @@ fn files_are_looked_for() {
         (files("root = '/no/such'"), "file:4:1: open the root /no/such: No such file"),
         (files("root = '/proc/self'\npush = 'no'"), "file:5:1: push /proc/self/no: "),
         (files("push = '/'"), "file:4:1: push is for a file, by its name"),
-        (format!("{ONE}root = '/proc'"), "file:4:1: root and push are for files"),
+        (
+            format!("{ONE}root = '/proc'"),
+            "file:4:1: root is for files and http, and push for files",
+        ),
     ] {
         let errors = read(&text).unwrap_err();
         assert!(errors[0].starts_with(error), "{errors:?}");

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use libc::{
     SYS_accept4, SYS_brk, SYS_clock_gettime, SYS_clock_nanosleep, SYS_close, SYS_close_range,
     SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_exit, SYS_exit_group, SYS_fadvise64,
-    SYS_fcntl, SYS_fstat, SYS_futex, SYS_getpeername, SYS_getpid, SYS_getppid, SYS_getrandom,
-    SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_ioctl, SYS_lseek,
-    SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_nanosleep,
-    SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2, SYS_read,
-    SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_restart_syscall, SYS_rt_sigaction,
-    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile, SYS_sendmmsg, SYS_sendmsg,
-    SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev, c_long,
+    SYS_fcntl, SYS_fstat, SYS_futex, SYS_getdents64, SYS_getpeername, SYS_getpid, SYS_getppid,
+    SYS_getrandom, SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_ioctl,
+    SYS_lseek, SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap,
+    SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2,
+    SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_restart_syscall,
+    SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile,
+    SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev,
+    c_long,
 };
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -95,9 +96,12 @@ const OLD: [c_long; 0] = [];
 /// `memfd_create` is for a copy of a file that does not know its size.
 const OPENING: [c_long; 3] = [SYS_openat2, SYS_newfstatat, SYS_memfd_create];
 
+/// With folders to list.
+const LISTING: [c_long; 1] = [SYS_getdents64];
+
 /// The filter, for a worker that opens files or for one that does not. None on a machine with
 /// numbers that `seccompiler` does not know.
-pub(super) fn compile(opens_files: bool) -> Result<Option<BpfProgram>, BackendError> {
+pub(super) fn compile(opens_files: bool, lists: bool) -> Result<Option<BpfProgram>, BackendError> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     // No rule: whatever the arguments are.
@@ -106,6 +110,9 @@ pub(super) fn compile(opens_files: bool) -> Result<Option<BpfProgram>, BackendEr
     always(&OLD);
     if opens_files {
         always(&OPENING);
+    }
+    if lists {
+        always(&LISTING);
     }
     // Memory that can be written to is never run.
     let not_executable = || is_clear(2, libc::PROT_EXEC);

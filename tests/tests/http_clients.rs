@@ -1,0 +1,141 @@
+//! The `http` service with the clients that people have: curl, wget, aria2 and `windlass get`.
+//!
+//! - Each gets a file whole, and resumes one that it has a part of.
+//! - After the file was replaced, what is resumed is the new file, whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use windlass_tests::web::ask;
+use windlass_tests::{
+    Model, PATIENCE, Program, Random, Server, has, models, serve, windlass, within,
+};
+
+models!(curl_downloads_and_resumes: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
+models!(wget_downloads_and_resumes: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
+models!(windlass_get_downloads_and_resumes: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
+models!(curl_reads_a_refusal_of_what_it_sends: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
+// Under `iterative` three connections of four wait until the first has all.
+models!(aria2_downloads_over_four_connections: thread_pool ThreadPool, epoll Epoll, prefork Prefork);
+
+const SIZE: usize = 5_000_000;
+
+struct Place {
+    server: Server,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn serve(model: Model) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("sub")).expect("mkdir");
+        fs::write(root.join("image"), content(1)).expect("write");
+        fs::write(root.join("sub/index.html"), "the page").expect("write");
+        let server = serve!("http", model).args(&format!("--root {}", root.display())).start();
+        let place = Self { server, folder };
+        // While a file is young it has no tag to resume by.
+        within(PATIENCE, "the tag becomes strong", || {
+            let head = ask(&mut place.server.connect(), "HEAD", "/image", &["Connection: close"]);
+            head.field("ETag").is_some_and(|tag| tag.starts_with('"'))
+        });
+        place
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.server.address().trim_start_matches("tcp:"))
+    }
+
+    /// A place to download to, with the first bytes of the file if `part` says so.
+    fn target(&self, part: bool) -> PathBuf {
+        let target = self.folder.path().join("image");
+        let _ = fs::remove_file(&target);
+        if part {
+            fs::write(&target, &content(1)[..SIZE / 3]).expect("write");
+        }
+        target
+    }
+
+    /// Another file of the same size under the same name.
+    fn replace(&self) {
+        let root = self.folder.path().join("root");
+        fs::write(root.join("new"), content(2)).expect("write");
+        fs::rename(root.join("new"), root.join("image")).expect("rename");
+    }
+}
+
+fn content(seed: u64) -> Vec<u8> {
+    Random::new(seed).bytes(SIZE)
+}
+
+#[track_caller]
+fn is_whole(target: &Path, seed: u64) {
+    assert!(fs::read(target).expect("the download") == content(seed), "other bytes");
+}
+
+fn curl_downloads_and_resumes(model: Model) {
+    if !has("curl") {
+        return;
+    }
+    let place = Place::serve(model);
+    for part in [false, true] {
+        let target = place.target(part);
+        let curl = Program::new("curl").words("-sS --fail --noproxy * -C - -o").arg(&target);
+        curl.arg(place.url("image")).run().succeeds();
+        is_whole(&target, 1);
+    }
+    // Redirects are followed, the query stays, and one connection carries all.
+    let curl = Program::new("curl").words("-sS -L --noproxy * -w %{num_connects}:%{url_effective}");
+    let page = curl.arg(place.url("sub?a=b")).run();
+    assert_eq!(page.stdout, format!("the page1:{}", place.url("sub/?a=b")).as_bytes());
+}
+
+/// The answer arrives although the body does not fit into the buffers of the sockets.
+fn curl_reads_a_refusal_of_what_it_sends(model: Model) {
+    if !has("curl") {
+        return;
+    }
+    let place = Place::serve(model);
+    let upload = place.folder.path().join("root/image");
+    let curl = Program::new("curl").words("-sS --noproxy * -w :%{http_code} -T").arg(upload);
+    let answer = curl.arg(place.url("image")).run();
+    assert!(answer.stdout.ends_with(b"405 Method Not Allowed\n:405"), "{}", answer.stderr);
+}
+
+fn wget_downloads_and_resumes(model: Model) {
+    if !has("wget") {
+        return;
+    }
+    let place = Place::serve(model);
+    for part in [false, true] {
+        let target = place.target(part);
+        let wget = Program::new("wget").words("-q --no-proxy -c -O").arg(&target);
+        wget.arg(place.url("image")).run().succeeds();
+        is_whole(&target, 1);
+    }
+}
+
+fn aria2_downloads_over_four_connections(model: Model) {
+    if !has("aria2c") {
+        return;
+    }
+    let place = Place::serve(model);
+    let target = place.target(false);
+    let aria2 = Program::new("aria2c")
+        .words("-q --no-conf --all-proxy= -x 4 -s 4 -k 1M --file-allocation=none -d")
+        .arg(place.folder.path())
+        .words("-o image");
+    aria2.arg(place.url("image")).run().succeeds();
+    is_whole(&target, 1);
+}
+
+fn windlass_get_downloads_and_resumes(model: Model) {
+    let place = Place::serve(model);
+    let target = place.target(false);
+    let get = || windlass!("get", "--continue", "-o", &target, place.url("image")).run();
+    get().succeeds();
+    is_whole(&target, 1);
+    place.replace();
+    get().succeeds();
+    is_whole(&target, 2);
+}
