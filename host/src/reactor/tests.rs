@@ -215,6 +215,15 @@ pub(super) fn noted(cx: &mut Context<Desk>, stream: impl Into<Stream>) -> Token 
     token.unwrap()
 }
 
+/// A loop with one stream, which calls `call`, and its peer.
+pub(super) fn streaming(
+    call: impl FnMut(&mut Buffered, &mut Desk, &mut Context<Desk>, StreamEvent) + 'static,
+) -> (EventLoop<Desk>, Desk, Token, Peer) {
+    let (mut events, (stream, peer)) = (frozen(), stream_pair());
+    let token = events.buffered(stream, call).unwrap();
+    (events, Desk::default(), token, peer)
+}
+
 pub(super) fn note(io: &mut Buffered, desk: &mut Desk, event: StreamEvent) {
     match event {
         StreamEvent::Input => {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::reactor::tests::{
-    Desk, End, Peer, frozen, named, noted, pass, pump, round, secs, stream_pair, text,
+    Desk, End, Peer, frozen, named, note, pass, pump, round, secs, stream_pair, streaming, text,
 };
 use crate::reactor::{EventLoop, Watch};
 
@@ -12,14 +12,12 @@ fn acting(
     when: StreamEvent,
     act: impl Fn(&mut Buffered) + 'static,
 ) -> (EventLoop<Desk>, Desk, Token, Peer) {
-    let (mut events, (stream, peer)) = (frozen(), stream_pair());
-    let token = events.buffered(stream, move |io, desk: &mut Desk, _, event| {
+    streaming(move |io, desk, _, event| {
         desk.note(text(event));
         if event == when {
             act(io);
         }
-    });
-    (events, Desk::default(), token.unwrap(), peer)
+    })
 }
 
 #[test]
@@ -94,10 +92,8 @@ fn a_peer_that_ends_while_it_is_listened_to_ends_it() {
 #[test]
 fn a_close_at_the_end_of_a_long_turn_is_no_reset() {
     // Each `Drained` costs a part of the turn's budget; the last one of it closes.
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
     let turns = BUDGET / DRAINED_COST;
-    let token = events.buffered(stream, move |io, desk: &mut Desk, _, event| {
+    let (mut events, mut desk, token, mut peer) = streaming(move |io, desk, _, event| {
         assert_eq!(event, StreamEvent::Drained);
         desk.note("Drained");
         io.write(b"x");
@@ -105,7 +101,7 @@ fn a_close_at_the_end_of_a_long_turn_is_no_reset() {
             io.close();
         }
     });
-    let io = events.stream(token.unwrap()).unwrap();
+    let io = events.stream(token).unwrap();
     io.set_reading(false);
     io.write(b"x");
     peer.say(b"never read");
@@ -259,10 +255,8 @@ fn a_peer_that_never_reads_is_not_read_from_and_costs_what_it_may() {
 #[test]
 fn a_producer_that_is_pumped_by_drained_leaves_others_their_turn() {
     const SIZE: usize = 10 << 20;
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
     let mut left = SIZE;
-    let token = events.buffered(stream, move |io, _: &mut Desk, _, event| {
+    let (mut events, mut desk, token, mut peer) = streaming(move |io, _, _, event| {
         if event == StreamEvent::Drained {
             let now = left.min(32 * 1024);
             io.write(&vec![3; now]);
@@ -272,7 +266,7 @@ fn a_producer_that_is_pumped_by_drained_leaves_others_their_turn() {
             }
         }
     });
-    events.stream(token.unwrap()).unwrap().write(b"x");
+    events.stream(token).unwrap().write(b"x");
     let (_other, mut tap) = named(&mut events, "tap", Watch::READ);
     let (mut got, mut taps) = (0, 0);
     while got <= SIZE {
@@ -313,9 +307,8 @@ fn a_peer_that_floods_leaves_others_their_turn() {
 
 #[test]
 fn what_came_before_a_reset_is_delivered_and_then_it_fails() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    let token = noted(&mut events, stream);
+    let (mut events, mut desk, token, mut peer) =
+        streaming(|io, desk, _, event| note(io, desk, event));
     events.stream(token).unwrap().write(b"never read");
     pump(&mut events, &mut desk);
     peer.say(b"last words");
@@ -328,9 +321,8 @@ fn what_came_before_a_reset_is_delivered_and_then_it_fails() {
 
 #[test]
 fn what_came_before_a_write_failed_is_delivered_and_then_it_fails() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    let token = noted(&mut events, stream);
+    let (mut events, mut desk, token, mut peer) =
+        streaming(|io, desk, _, event| note(io, desk, event));
     pump(&mut events, &mut desk);
     peer.say(b"last words");
     drop(peer);
@@ -343,9 +335,8 @@ fn what_came_before_a_write_failed_is_delivered_and_then_it_fails() {
 
 #[test]
 fn a_stream_that_does_not_read_is_told_of_a_failure_at_once() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    let token = noted(&mut events, stream);
+    let (mut events, mut desk, token, mut peer) =
+        streaming(|io, desk, _, event| note(io, desk, event));
     events.stream(token).unwrap().set_reading(false);
     peer.say(b"unread");
     drop(peer);

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::reactor::tests::{
-    Desk, Peer, drain, frozen, ms, named, pair, pass, pump, round, secs, stream_pair,
+    Desk, Peer, drain, frozen, ms, named, pair, pass, pump, round, secs, stream_pair, streaming,
 };
 use crate::reactor::{StreamEvent, Watch};
 
@@ -137,18 +137,14 @@ fn sources_that_a_break_cut_off_keep_their_turn() {
 
 #[test]
 fn break_now_also_cuts_the_calls_of_one_stream() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    events
-        .buffered(stream, |io, desk: &mut Desk, cx, event| {
-            desk.note(format!("{event:?}"));
-            if event == StreamEvent::Input {
-                io.write(b"reply");
-                io.consume(usize::MAX);
-                cx.break_now();
-            }
-        })
-        .unwrap();
+    let (mut events, mut desk, _token, mut peer) = streaming(|io, desk, cx, event| {
+        desk.note(format!("{event:?}"));
+        if event == StreamEvent::Input {
+            io.write(b"reply");
+            io.consume(usize::MAX);
+            cx.break_now();
+        }
+    });
     peer.say(b"request");
     peer.finish();
     events.run(&mut desk).unwrap();

@@ -10,17 +10,14 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::reactor::tests::{
-    Desk, End, Peer, frozen, ms, named, note, noted, pass, pump, round, secs, stream_pair, text,
-    until,
+    Desk, End, Peer, frozen, ms, named, note, noted, pass, pump, round, secs, stream_pair,
+    streaming, text, until,
 };
 use crate::reactor::{EventLoop, Watch};
 use crate::sys::Errno;
 
 fn start() -> (EventLoop<Desk>, Desk, Token, Peer) {
-    let mut events = frozen();
-    let (stream, peer) = stream_pair();
-    let token = noted(&mut events, stream);
-    (events, Desk::default(), token, peer)
+    streaming(|io, desk, _, event| note(io, desk, event))
 }
 
 #[test]
@@ -63,13 +60,10 @@ fn after_our_end_the_peer_is_still_heard() {
 
 #[test]
 fn what_a_callback_leaves_is_there_the_next_time_and_told_with_more() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    let token = events.buffered(stream, |io, desk: &mut Desk, _, event| {
+    let (mut events, mut desk, token, mut peer) = streaming(|io, desk, _, event| {
         desk.note(format!("{event:?} {}", String::from_utf8_lossy(io.input())));
         io.consume(1);
     });
-    let token = token.unwrap();
     for (say, told) in [("abc", "Input abc"), ("de", "Input bcde"), ("f", "Input cdef")] {
         peer.say(say.as_bytes());
         pump(&mut events, &mut desk);
@@ -102,14 +96,11 @@ fn a_stream_that_does_not_read_leaves_input_to_the_kernel() {
 
 #[test]
 fn reading_can_be_stopped_by_the_call_and_begun_by_another() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    let token = events.buffered(stream, |io, desk: &mut Desk, _, event| {
+    let (mut events, mut desk, token, mut peer) = streaming(|io, desk, _, event| {
         desk.note(format!("{event:?} {}", String::from_utf8_lossy(io.input())));
         io.consume(2);
         io.set_reading(false);
     });
-    let token = token.unwrap();
     let (_other, mut tap) = named(&mut events, "tap", Watch::READ);
     peer.say(b"abcde");
     pump(&mut events, &mut desk);
@@ -126,11 +117,8 @@ fn reading_can_be_stopped_by_the_call_and_begun_by_another() {
 
 #[test]
 fn input_is_told_from_the_low_watermark_on_and_read_up_to_the_high_one() {
-    let (mut events, mut desk) = (frozen(), Desk::default());
-    let (stream, mut peer) = stream_pair();
-    let token = events
-        .buffered(stream, |io, desk: &mut Desk, _, _| desk.note(text(io.input().len())))
-        .unwrap();
+    let (mut events, mut desk, token, mut peer) =
+        streaming(|io, desk, _, _| desk.note(text(io.input().len())));
     events.stream(token).unwrap().set_read_watermarks(5, 10);
     for (say, told) in [("abcd", None), ("e", Some("5")), ("fghij", Some("10")), ("klm", None)] {
         peer.say(say.as_bytes());
@@ -183,9 +171,7 @@ fn drained_is_told_at_the_low_watermark_and_full_from_the_high_one() {
 #[test]
 fn a_stream_may_remove_itself_whatever_it_is_told() {
     for when in ["Input", "Drained", "Eof", "TimedOut(Read)", "TimedOut(Write)", "Failed(EPIPE)"] {
-        let (mut events, mut desk) = (frozen(), Desk::default());
-        let (stream, mut peer) = stream_pair();
-        let token = events.buffered(stream, move |io, desk: &mut Desk, cx, event| {
+        let (mut events, mut desk, token, mut peer) = streaming(move |io, desk, cx, event| {
             io.consume(usize::MAX);
             if text(event) == when {
                 desk.note("removed");
@@ -196,7 +182,7 @@ fn a_stream_may_remove_itself_whatever_it_is_told() {
                 io.write(&vec![0; 1 << 19]);
             }
         });
-        events.stream(token.unwrap()).unwrap().set_timeouts(Some(secs(2)), Some(secs(1)));
+        events.stream(token).unwrap().set_timeouts(Some(secs(2)), Some(secs(1)));
         pump(&mut events, &mut desk);
         match when {
             "Eof" => peer.finish(),
