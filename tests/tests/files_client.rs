@@ -246,8 +246,10 @@ fn what_changed_on_its_way_is_found() {
     let head = b"file\0size\x004\0digest\0blake3\0";
     let answer = |bytes: &[u8]| that_says(frames(&[head, bytes, b"", &digest]));
     let get = |url: String| windlass!("get", url, "-o", place.here("x"), "--verify").run();
-    get(answer(b"g0od"))
-        .fails_with(1, &["verify files://", "what came is not what the server has"]);
+    get(answer(b"g0od")).fails_with(
+        1,
+        &["verify files://", "the received bytes differ from the file of the server"],
+    );
     assert!(place.names().is_empty());
     get(answer(b"good")).succeeds();
     place.has_only("x", b"good");

@@ -30,7 +30,9 @@ fn a_whole_file_is_compared_with_the_digest_of_the_server() {
                 outcome.succeeds();
                 place.has_only(content);
             }
-            Some(_) => outcome.fails_with(1, &["what came is not what the server has"]),
+            Some(_) => {
+                outcome.fails_with(1, &["the received bytes differ from the file of the server"])
+            }
             None => outcome.fails_with(1, &["the server does not say what the digest is"]),
         }
         if !is_same {
@@ -81,7 +83,7 @@ fn a_transfer_goes_on_where_the_one_before_stopped() {
             }
         });
         if case == "another" {
-            outcome.fails_with(1, &["what came is not what the server has"]);
+            outcome.fails_with(1, &["the received bytes differ from the file of the server"]);
             place.is_empty();
         } else {
             outcome.succeeds();

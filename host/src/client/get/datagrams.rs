@@ -81,7 +81,7 @@ impl<'a> Asked<'a> {
         let part = if resume { Part::earlier(target)? } else { None };
         let mut part = part.filter(|part| part.facts().source == url.to_string());
         let had = part.as_mut().map(|part| part.digest(true)).transpose();
-        let fail = |error| Error::new("read what came before of", target, reason(error));
+        let fail = |error| Error::new("read the part of", target, reason(error));
         let digest = had.map_err(fail)?.and_then(|had| had.all);
         let digest = digest.or_else(|| wishes.verify.then(blake3::Hasher::new));
         let source = Source::File(url.clone());

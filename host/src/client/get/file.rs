@@ -26,10 +26,10 @@ use crate::sys::file::reserve;
 use crate::sys::root::open_regular;
 
 /// Puts the complete part `part`, with the name `path`, in the place of `name`.
-pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<()> {
+pub(super) fn replace_by(part: &mut File, path: &Path, name: &Path) -> io::Result<()> {
     let before = match fs::symlink_metadata(name) {
         Ok(before) if before.is_file() => before,
-        Ok(_) => return Err(io::Error::other("something that is no file has the name by now")),
+        Ok(_) => return Err(io::Error::other("the name belongs to something that is no file now")),
         Err(error) if error.kind() == ErrorKind::NotFound => return fs::rename(path, name),
         Err(error) => return Err(error),
     };
@@ -52,7 +52,7 @@ pub(super) fn install(part: &mut File, path: &Path, name: &Path) -> io::Result<(
     };
     let there = match open_regular(name, File::options().write(true)) {
         Ok(there) if is_same(&there.metadata()?, &before) => there,
-        Ok(_) => return Err(io::Error::other("another file has the name by now")),
+        Ok(_) => return Err(io::Error::other("the name belongs to another file now")),
         // It can be replaced but not written.
         Err(_) if !lost.is_empty() => {
             fs::rename(path, name)?;
@@ -185,12 +185,12 @@ mod tests {
     #[test]
     fn the_new_file_has_the_mode_of_the_old_one() {
         let (_folder, name, mut part, path) = place(None);
-        install(&mut part, &path, &name).unwrap();
+        replace_by(&mut part, &path, &name).unwrap();
         is_installed(&name, &path);
         for (before, after) in [(0o600, 0o600), (0o777, 0o777), (0o444, 0o444), (0o4755, 0o755)] {
             let (_folder, name, mut part, path) = place(Some(b"old"));
             fs::set_permissions(&name, Permissions::from_mode(before)).unwrap();
-            install(&mut part, &path, &name).unwrap();
+            replace_by(&mut part, &path, &name).unwrap();
             is_installed(&name, &path);
             assert_eq!(fs::metadata(&name).unwrap().mode() & 0o7777, after);
         }
@@ -201,7 +201,7 @@ mod tests {
         let (folder, name, mut part, path) = place(Some(b"old content"));
         let other = folder.path().join("other");
         fs::hard_link(&name, &other).unwrap();
-        install(&mut part, &path, &name).unwrap();
+        replace_by(&mut part, &path, &name).unwrap();
         is_installed(&name, &path);
         assert_eq!(fs::read(other).unwrap(), b"new");
     }
@@ -212,7 +212,7 @@ mod tests {
         if xattr::set(&name, "user.note", b"mine").is_err() {
             return; // No attributes here.
         }
-        install(&mut part, &path, &name).unwrap();
+        replace_by(&mut part, &path, &name).unwrap();
         is_installed(&name, &path);
         assert_eq!(xattr::get(&name, "user.note").unwrap().as_deref(), Some(&b"mine"[..]));
     }
@@ -221,7 +221,7 @@ mod tests {
     fn what_is_no_file_is_not_replaced() {
         let (_folder, name, mut part, path) = place(None);
         std::os::unix::fs::symlink("elsewhere", &name).unwrap();
-        assert!(install(&mut part, &path, &name).is_err());
+        assert!(replace_by(&mut part, &path, &name).is_err());
         assert!(name.is_symlink() && path.exists());
     }
 }

@@ -56,7 +56,7 @@ pub use wishes::Wishes;
 /// in the middle of it; or the document cannot be written.
 pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Result<Got> {
     let limits = Limits::begin(times);
-    let target = &target.settle()?;
+    let target = &target.check()?;
     match source {
         Source::Http(url) => hops::get(url, target, limits, wishes.resume),
         Source::File(url) if url.scheme() != Scheme::Files => {
@@ -65,7 +65,7 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
         Source::File(url) => {
             let mut part = if wishes.resume { Part::earlier(target)? } else { None };
             let had = part.as_mut().map(|part| part.digest(wishes.verify)).transpose();
-            let fail = |error| Error::new("read what came before of", target, reason(error));
+            let fail = |error| Error::new("read the part of", target, reason(error));
             let had = had.map_err(fail)?;
             let known = had.as_ref().map(|had| (had.len, had.window));
             let dialogue = Dialogue::files(url, known, wishes.verify);

@@ -12,7 +12,7 @@ use windlass_core::file::Digest;
 use windlass_core::session::files::PREFIX_WINDOW;
 
 use super::facts::Facts;
-use super::file::{install, reason};
+use super::file::{reason, replace_by};
 use super::place::Target;
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -34,8 +34,8 @@ pub(super) struct Part {
     facts: Facts,
     /// The number of bytes of the part.
     len: u64,
-    /// The part was renamed or removed.
-    settled: bool,
+    /// Whether the part stays, was renamed or was removed is decided: nothing is left to do when it is dropped.
+    is_decided: bool,
 }
 
 /// Digests of the bytes of the part.
@@ -83,7 +83,7 @@ impl Part {
     /// The part of an earlier transfer of the file at `target`, unless it is empty.
     pub(super) fn earlier(target: &Target) -> Result<Option<Self>> {
         let Some(name) = target.name() else { return Ok(None) };
-        let fail = |error| Error::new("go on with", target, reason(error));
+        let fail = |error| Error::new("resume", target, reason(error));
         let found = Self::find(&name).map_err(fail)?.filter(|part| part.len > 0);
         if let Some(part) = &found {
             debug!(source = part.facts.source, "an earlier transfer left a part");
@@ -98,7 +98,7 @@ impl Part {
         let how = &mut File::options();
         let how = how.read(true).write(true).create(true).mode(mode);
         let mut part = Self::open(name, how, Some(&facts))?;
-        part.go_on_from(0, facts)?;
+        part.resume_from(0, facts)?;
         Ok(part)
     }
 
@@ -129,12 +129,12 @@ impl Part {
                 (None, None) if found.len() == 0 => return Err(io::ErrorKind::NotFound.into()),
                 (None, _) => {
                     let path = printable(&path);
-                    let not_ours = format!("{path} is there, and is no part of a transfer");
+                    let not_ours = format!("{path} exists, and no transfer has made it");
                     return Err(io::Error::other(not_ours));
                 }
             };
-            let (len, settled) = (found.len(), false);
-            return Ok(Self { file, path, facts_path, name, facts, len, settled });
+            let (len, is_decided) = (found.len(), false);
+            return Ok(Self { file, path, facts_path, name, facts, len, is_decided });
         }
     }
 
@@ -177,9 +177,9 @@ impl Part {
     }
 
     /// Continues behind the first `from` bytes, with bytes to which `facts` apply.
-    pub(super) fn go_on_from(&mut self, from: u64, facts: Facts) -> io::Result<()> {
+    pub(super) fn resume_from(&mut self, from: u64, facts: Facts) -> io::Result<()> {
         if from > self.len {
-            return Err(io::Error::other("less of it is there than is to be gone on from"));
+            return Err(io::Error::other("the part is shorter than the offset to resume from"));
         }
         self.file.set_len(from)?;
         self.file.seek(SeekFrom::Start(from))?;
@@ -191,19 +191,13 @@ impl Part {
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    self.len += n as u64;
-                    rest = &rest[n..];
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        let written = self.file.write_all(bytes);
+        self.len = match written {
+            Ok(()) => self.len + bytes.len() as u64,
+            // Some of them may be written.
+            Err(_) => self.file.stream_position()?,
+        };
+        written
     }
 
     /// The part is complete: it replaces the file with the name. If that fails the part stays.
@@ -214,8 +208,8 @@ impl Part {
         if let Err(error) = self.file.sync_data() {
             return Err((error, self.keep()));
         }
-        self.settled = true;
-        if let Err(error) = install(&mut self.file, &self.path, &self.name) {
+        self.is_decided = true;
+        if let Err(error) = replace_by(&mut self.file, &self.path, &self.name) {
             let there = format!("all of it is in {}", printable(&self.path));
             return Err((error, Some(there)));
         }
@@ -228,10 +222,10 @@ impl Part {
         if self.len == 0 || !self.facts.resumable {
             return None;
         }
-        self.settled = true;
+        self.is_decided = true;
         let (len, path) = (self.len, printable(&self.path));
         Some(format!(
-            "{len} bytes are kept in {path}, and --continue goes on from there if the server can"
+            "{len} bytes are kept in {path}, and --continue resumes from there if the server can"
         ))
     }
 
@@ -241,7 +235,7 @@ impl Part {
     }
 
     fn remove(&mut self) {
-        self.settled = true;
+        self.is_decided = true;
         let _ = fs::remove_file(&self.path);
         Facts::remove(&self.facts_path);
     }
@@ -249,7 +243,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if !self.settled && (self.len == 0 || !self.facts.resumable) {
+        if !self.is_decided && (self.len == 0 || !self.facts.resumable) {
             self.remove();
         }
     }

@@ -39,7 +39,7 @@ impl Target {
     /// Checks the target before the transfer, which does not start without a place: a
     /// folder is refused, whether or not it exists. A name of an open file of this process becomes that
     /// file, before this process opens any of its own.
-    pub(super) fn settle(&self) -> Result<Self> {
+    pub(super) fn check(&self) -> Result<Self> {
         let path = match self {
             Self::Stdout => return Ok(Self::Stdout),
             Self::Descriptor(fd) => return Ok(Self::Descriptor(*fd)),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   create ─┬─▶ part, with the facts beside it ──▶ store ──▶ commit: its digest, then rename(2)
-//!           ├─▶ the file itself, where nothing can be put beside it
+//!           ├─▶ the file itself, where no part can be made beside it
 //!           └─▶ an open file
 //! ```
 //!
@@ -62,7 +62,7 @@ impl Store {
         self.sink = match place {
             Place::New { name } => {
                 let part = match self.part.take() {
-                    Some(mut part) => part.go_on_from(begin.from, begin.facts).map(|()| part),
+                    Some(mut part) => part.resume_from(begin.from, begin.facts).map(|()| part),
                     None => Part::begin(name.clone(), begin.facts),
                 };
                 match part {
@@ -70,7 +70,7 @@ impl Store {
                     Err(error) => match InPlace::instead(&name, &error) {
                         Some(file) => {
                             let (at, why) = (&self.target, reason(error));
-                            warn!("{at}: written in place: nothing can be put beside it: {why}");
+                            warn!("{at}: written in place: no part can be made beside it: {why}");
                             Sink::InPlace(file)
                         }
                         None => return Err(Error::new("create", &self.target, reason(error))),
@@ -112,11 +112,16 @@ impl Store {
                 Sink::Part(part) => part.discard(),
                 other => self.sink = other,
             }
-            return Err(Error::new("verify", source, "what came is not what the server has"));
+            return Err(Error::new(
+                "verify",
+                source,
+                "the received bytes differ from the file of the server",
+            ));
         }
         match sink {
             Sink::Part(part) => part.finish().map_err(|(error, kept)| {
-                let error = Error::new("put the whole file at", &self.target, reason(error));
+                let error =
+                    Error::new("give the complete file the name", &self.target, reason(error));
                 match kept {
                     Some(kept) => error.and(kept),
                     None => error,

@@ -29,8 +29,8 @@ fn what_was_kept_is_gone_on_from() {
         assert_eq!(had.all.map(|it| it.finalize()), all.then(|| blake3::hash(b"hello")));
     }
     // A hole would be bytes that no server sent.
-    assert!(part.go_on_from(6, files()).is_err());
-    part.go_on_from(4, files()).unwrap();
+    assert!(part.resume_from(6, files()).is_err());
+    part.resume_from(4, files()).unwrap();
     part.write(b"!").unwrap();
     part.finish().unwrap();
     assert_eq!(fs::read(&name).unwrap(), b"hell!");
@@ -74,7 +74,7 @@ fn what_is_not_ours_is_not_written() {
     fs::remove_file(&paths_of(&name)[0]).unwrap();
     fs::copy(&victim, &paths_of(&name)[0]).unwrap();
     for error in [begin(&name).err(), Part::find(&name).err()] {
-        assert!(error.unwrap().to_string().ends_with("is no part of a transfer"));
+        assert!(error.unwrap().to_string().ends_with("no transfer has made it"));
     }
     for file in [&victim, &paths_of(&name)[0]] {
         assert_eq!(fs::read(file).unwrap(), b"precious");
@@ -97,7 +97,7 @@ fn each_name_has_a_part_of_its_own_that_fits() {
 }
 
 #[test]
-fn what_nothing_can_go_on_from_is_not_kept() {
+fn what_nothing_can_resume_from_is_not_kept() {
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().join("name");
     let begin = |validator| {
