@@ -31,7 +31,7 @@ fn a_whole_file_is_compared_with_the_digest_of_the_server() {
                 place.has_only(content);
             }
             Some(_) => {
-                outcome.fails_with(1, &["the received bytes differ from the file of the server"])
+                outcome.fails_with(1, &["the received bytes differ from the file of the server"]);
             }
             None => outcome.fails_with(1, &["the server does not say what the digest is"]),
         }
