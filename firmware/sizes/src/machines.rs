@@ -3,6 +3,7 @@
 use windlass_core::file::{Digest, DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
 use windlass_core::session::files::{Options, Request};
+use windlass_core::responder::{Responder, Response, ScoreReceiver};
 use windlass_core::session::http::Site;
 use windlass_core::session::{
     FilesClient, FilesServer, HttpServer, Session, TimeClient, TimeServer, Upper,
@@ -12,9 +13,12 @@ use windlass_core::time::{Instant, Ticks};
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
 use windlass_core::transfer::xfer::{XferClient, XferServer};
-use windlass_core::wire::Stamp;
+use windlass_core::wire::{Score, Stamp};
 
-use crate::{Flash, Port, keep, lend, now, number, run, run_over_link, run_transfer};
+use crate::{
+    Flash, Port, compiler_routines, keep, lend, now, number, run, run_over_link, run_transfer,
+    unknown_transfer,
+};
 
 /// The transport of a session.
 pub trait Line {
@@ -215,6 +219,32 @@ pub fn ticks() {
     for _ in 0..empty() {
         keep((clock.now(number()).as_micros() & 0xffff) as usize);
     }
+}
+
+/// The routines of the compiler that any program of some size has.
+pub fn routines() {
+    compiler_routines();
+}
+
+/// The score: a report that is sent, and one that is received.
+pub fn score() {
+    compiler_routines();
+    let buf = lend::<{ Score::LEN_MAX }>();
+    let mut port = Port::new();
+    if let Ok(datagram) = Score::render(number(), number(), b"device", buf) {
+        port.write(datagram);
+    }
+    let len = port.read(buf);
+    let mut receiver = ScoreReceiver::new(|_, (): &(), score: &Score<'_>| {
+        keep((score.math() ^ score.chinese()) as usize);
+        keep(score.name().len());
+    });
+    keep((receiver.datagram(now(), &(), buf, len) == Response::NoReply).into());
+}
+
+/// What an image with a transfer has beside its machine.
+pub fn transfer_loop() {
+    run_transfer(unknown_transfer(), &mut Flash::new());
 }
 
 /// The `xfer` client, complete: the loop over a datagram port, a checksum.

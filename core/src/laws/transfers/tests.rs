@@ -11,7 +11,7 @@ use crate::time::Instant;
 use crate::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
 use crate::transfer::xfer::{XferClient, XferServer};
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::want::Want;
+use crate::want::{Close, Want};
 
 const OFFER: Offer = Offer { block: Some(200), window: Some(3), ..Offer::DEFAULT };
 
@@ -61,17 +61,40 @@ fn uploads_keep_the_laws() {
 struct Breaker {
     inner: XferServer<16>,
     breaks: TransferLaw,
-    renders: Cell<u8>,
+    /// How often it was looked at.
+    looks: Cell<u8>,
+    last: Instant,
+    /// It should be over, and waits on.
+    waits_on: bool,
 }
 
 impl Breaker {
+    fn new(breaks: TransferLaw) -> Self {
+        let inner = XferServer::new(Timing::SERVER);
+        Self { inner, breaks, looks: Cell::new(0), last: Instant::ZERO, waits_on: false }
+    }
+
     fn breaks(&self, law: TransferLaw) -> bool {
         self.breaks == law
+    }
+
+    fn look(&self) -> u8 {
+        self.looks.set(self.looks.get().wrapping_add(1));
+        self.looks.get()
+    }
+
+    /// It takes a clock that steps back for a failure.
+    fn follows(&mut self, now: Instant) {
+        if self.breaks(TransferLaw::ClockStepsBack) && now < self.last {
+            self.inner.abort(Fault::Aborted);
+        }
+        self.last = now;
     }
 }
 
 impl Transfer for Breaker {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
+        self.follows(now);
         let heard = self.inner.handle(now, datagram);
         if self.breaks(TransferLaw::Malformed) && matches!(heard, Heard::Malformed(_)) {
             self.inner.abort(Fault::Aborted);
@@ -85,13 +108,13 @@ impl Transfer for Breaker {
     fn render(&self, now: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let tx = self.inner.render(now, nth, head)?;
         if self.breaks(TransferLaw::Pure) {
-            self.renders.set(self.renders.get().wrapping_add(1));
-            head[4] = self.renders.get();
+            head[4] = self.look();
         }
         Some(tx)
     }
 
     fn sent(&mut self, now: Instant, count: usize) {
+        self.follows(now);
         Transfer::sent(&mut self.inner, now, count);
     }
 
@@ -99,7 +122,18 @@ impl Transfer for Breaker {
         if self.breaks(TransferLaw::EarlyTicks) {
             self.inner.abort(Fault::Aborted);
         }
+        if self.breaks(TransferLaw::Unanswered) && self.inner.want().wake.is_due(now) {
+            // As if the request had come again.
+            let _ = self.inner.handle(now, b"\0\0\0\x01image\0");
+        }
         self.inner.tick(now);
+        // Nothing but the request came: that is waited for less than other things.
+        let is_alone = |us| us < 10_000_000;
+        if self.breaks(TransferLaw::EndsInFault)
+            && let Close::Done(Err(Fault::TimedOut { waited_us })) = self.inner.want().close
+        {
+            self.waits_on |= is_alone(waited_us);
+        }
     }
 
     fn want(&self) -> Want {
@@ -107,6 +141,10 @@ impl Transfer for Breaker {
         match self.breaks {
             TransferLaw::NoSpin => Want { write: true, ..want },
             TransferLaw::KeepsFirst => Want { read: true, ..want },
+            TransferLaw::EndsInFault if self.waits_on => Want::READ,
+            TransferLaw::ClosesForward if want.close.is_done() && self.look() % 2 == 0 => {
+                Want::READ
+            }
             _ => want,
         }
     }
@@ -126,18 +164,18 @@ impl Transfer for Breaker {
 fn each_law_catches_its_breaker() {
     for breaks in [
         TransferLaw::Completes,
+        TransferLaw::EndsInFault,
         TransferLaw::KeepsFirst,
         TransferLaw::Pure,
         TransferLaw::NoSpin,
         TransferLaw::EarlyTicks,
         TransferLaw::Malformed,
         TransferLaw::Aborts,
+        TransferLaw::ClosesForward,
+        TransferLaw::ClockStepsBack,
+        TransferLaw::Unanswered,
     ] {
-        let make = || {
-            let inner = XferServer::new(Timing::SERVER);
-            let server = Breaker { inner, breaks, renders: Cell::new(0) };
-            (XferClient::new(b"image", &Timing::CLIENT), server)
-        };
+        let make = || (XferClient::new(b"image", &Timing::CLIENT), Breaker::new(breaks));
         let broken = transfers::<100, _, _>(make, 1).unwrap_err();
         assert_eq!(broken.law, breaks, "{broken}");
     }
