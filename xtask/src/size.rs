@@ -35,14 +35,14 @@ const IMAGES: [(&str, &str, &str, u64); 22] = [
     ("link", "empty", "line session over the link layer", 2560),
     ("device", "empty", "all that a device uses", 8192),
     ("device_link", "empty", "the same over the link layer", 10880),
-    ("routines", "empty", "*the compiler's `memcpy`, `memset`, `memcmp`*", 1536),
+    ("routines", "empty", "*the compiler's `memcpy`, `memset`, `memcmp`*", 2048),
     ("score", "routines", "`score`, sent and received", 512),
     ("transfer_loop", "routines", "*the loop of a transfer, and flash with CRC-32*", 1536),
-    ("xfer_client", "transfer_loop", "`xfer` client", 6400),
-    ("xfer_server", "transfer_loop", "`xfer` server", 6144),
-    ("tftp_get", "transfer_loop", "TFTP client that reads, with options, windows and digest", 9728),
-    ("tftp_put", "transfer_loop", "TFTP client that writes", 7680),
-    ("tftp_server", "transfer_loop", "TFTP server, both directions", 13824),
+    ("xfer_client", "transfer_loop", "`xfer` client", 4352),
+    ("xfer_server", "transfer_loop", "`xfer` server", 4480),
+    ("tftp_get", "transfer_loop", "TFTP client that reads, with options, windows and digest", 7168),
+    ("tftp_put", "transfer_loop", "TFTP client that writes", 5760),
+    ("tftp_server", "transfer_loop", "TFTP server, both directions", 11264),
 ];
 
 /// The bytes that the link layer may add to an image.

@@ -10,11 +10,12 @@
 //! soon that it may be a copy that the network made. So no sender, of whatever kind, is driven to send twice
 //! for ever.
 
-use super::run::Engine;
-use super::timer::{Expired, Timer};
+use super::Heard;
+use super::run::{Engine, Run};
+use super::timer::{Expired, Span, Timer};
 use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Digest, Extent, Head, Op};
-use crate::time::{Instant, Wake};
+use crate::time::Instant;
 use crate::want::{Close, Want};
 
 /// The receiver of both protocols.
@@ -30,6 +31,7 @@ pub(super) struct Inbound {
     at: u64,
     /// Bytes of the whole file, if the peer said.
     size: Option<u64>,
+    held: Held,
     window: u16,
     /// Blocks that came in order since the last acknowledgement left.
     count: u16,
@@ -39,17 +41,18 @@ pub(super) struct Inbound {
     greets: bool,
     /// Storage has a place for the file.
     is_created: bool,
-    /// When an acknowledgement left last.
-    answered_at: Option<Instant>,
-    /// When the one left that the next block answers, unless it was repeated: then nothing tells which of them was
-    /// answered. For the first measurement the longer time will do.
-    timed: Option<Instant>,
-    /// A block is missing, which was told, and when that was last the case.
+    /// A block is missing, which was told.
     gap: bool,
-    gap_at: Option<Instant>,
-    held: Held,
     state: State,
 }
+
+/// An acknowledgement left.
+const ANSWERED: usize = 0;
+/// The acknowledgement left that the next block answers, unless it was repeated: then nothing tells which of them
+/// was answered. For the first measurement the longer time will do.
+const TIMED: usize = 1;
+/// A missing block was told of.
+const GAP: usize = 2;
 
 /// The block that the shell holds for storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,31 +75,12 @@ enum State {
     Storing,
     /// The shell makes the file valid.
     Committing,
-    /// The file is whole: the last answer is repeated until then.
-    Lingering { until: Instant },
-}
-
-/// What a block is to the receiver.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Arrived {
-    /// The next one: the shell is to hold it.
-    Next,
-    /// No use of it.
-    Nothing,
-    /// The transfer is over.
-    Fault(Fault),
-}
-
-/// What came of an answer of storage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stored {
-    Taken,
-    Refused(crate::file::Refusal),
-    Fault(Fault),
+    /// The file is whole: the last answer is repeated until the timer is due.
+    Lingering,
 }
 
 impl Inbound {
-    pub(super) fn new(timer: Timer, linger_us: u32, mask: u32) -> Self {
+    pub(super) const fn new(timer: Timer, linger_us: u32, mask: u32) -> Self {
         Self {
             timer,
             linger_us,
@@ -104,16 +88,13 @@ impl Inbound {
             last: 0,
             at: 0,
             size: None,
+            held: Held { number: 0, left: 0, is_last: false },
             window: 1,
             count: 0,
             owes: true,
             greets: true,
             is_created: false,
-            answered_at: None,
-            timed: None,
             gap: false,
-            gap_at: None,
-            held: Held { number: 0, left: 0, is_last: false },
             state: State::Waiting,
         }
     }
@@ -130,8 +111,8 @@ impl Inbound {
 
     /// The peer answered what begins the transfer.
     pub(super) fn answered(&mut self, now: Instant) {
-        self.measure(now);
-        self.timer.moved(now);
+        self.timer.advance(now);
+        self.moved();
     }
 
     /// Whether nothing was kept yet.
@@ -144,13 +125,31 @@ impl Inbound {
         matches!(self.state, State::Waiting)
     }
 
+    /// Whether the shell finds a place for the file.
+    pub(super) const fn is_creating(&self) -> bool {
+        matches!(self.state, State::Creating { .. })
+    }
+
     pub(super) const fn timer(&self) -> &Timer {
         &self.timer
     }
 
+    pub(super) fn timer_at(&mut self, now: Instant) -> Timer {
+        self.timer.advance(now);
+        self.timer
+    }
+
+    /// The answer to what begins the transfer came again.
+    pub(super) fn again(&mut self, now: Instant) {
+        self.timer.advance(now);
+        if self.greets {
+            self.behind();
+        }
+    }
+
     /// The number of the block that is to be acknowledged.
     pub(super) fn owed(&self, nth: usize) -> Option<u32> {
-        let is_quiet = matches!(self.state, State::Waiting | State::Lingering { .. });
+        let is_quiet = matches!(self.state, State::Waiting | State::Lingering);
         (nth == 0 && self.owes && is_quiet && self.timer.may_send()).then_some(self.last)
     }
 
@@ -160,40 +159,40 @@ impl Inbound {
         self.owes = true;
     }
 
-    /// A block of so many bytes came.
+    /// A block of so many bytes came, which begins at this byte of its datagram.
     pub(super) fn block(
         &mut self,
         now: Instant,
         number: u32,
-        len: usize,
+        (at, len): (usize, usize),
         is_last: bool,
-    ) -> Arrived {
+    ) -> Result<Heard, Fault> {
+        self.timer.advance(now);
         let ahead = number.wrapping_sub(self.last) & self.mask;
         // Some senders go from the last number to 1: where one block is on its way it cannot be another one.
         let wraps_to_1 = number == 1 && self.last == self.mask && self.window == 1;
         if ahead != 1 && !wraps_to_1 {
             if ahead == 0 || ahead > self.mask >> 1 {
-                self.behind(now);
+                self.behind();
             } else if ahead <= self.window.into() {
                 self.timer.heard();
-                self.missing(now);
+                self.missing();
             }
-            return Arrived::Nothing;
+            return Ok(Heard::Ignored);
         }
         if !self.is_waiting() {
-            return Arrived::Nothing;
+            return Ok(Heard::Ignored);
         }
         let end = self.at.saturating_add(len as u64);
         if self.size.is_some_and(|size| if is_last { end != size } else { end > size }) {
-            return Arrived::Fault(Peer::WrongSize.into());
+            return Err(Peer::WrongSize.into());
         }
-        self.measure(now);
         self.timer.is_second();
-        self.timer.moved(now);
+        self.moved();
         self.owes = false;
         self.held = Held { number, left: u32::try_from(len).unwrap_or(u32::MAX), is_last };
         self.state = if self.is_created { self.hold() } else { State::Creating { holds: true } };
-        Arrived::Next
+        Ok(if len > 0 { Heard::Store { at } } else { Heard::Taken })
     }
 
     /// A block is to be kept, or is empty.
@@ -215,38 +214,39 @@ impl Inbound {
     }
 
     /// A block came that was kept before.
-    fn behind(&mut self, now: Instant) {
-        let Some(at) = self.answered_at else { return };
+    fn behind(&mut self) {
+        let Some(us) = self.timer.ago[ANSWERED].us() else { return };
         // With new blocks since the acknowledgement the next one is near.
-        if self.count == 0 && now.since(at) >= self.timer.copies_until_us() {
+        if self.count == 0 && us >= self.timer.copies_until_us() {
             self.owes = true;
-            if let State::Lingering { until } = &mut self.state {
-                *until = lingers_until(&self.timer, now, self.linger_us);
+            if self.state == State::Lingering {
+                self.timer.linger(self.linger_us);
             }
         }
     }
 
     /// A block came too early: one before it is missing.
-    fn missing(&mut self, now: Instant) {
+    fn missing(&mut self) {
         if self.gap || !self.is_waiting() {
             return;
         }
-        let again_at = match (self.gap_at, self.timer.srtt_us()) {
-            (Some(at), Some(srtt_us)) => at.after(srtt_us),
-            _ => now,
+        let wait_us = match (self.timer.ago[GAP].us(), self.timer.srtt_us()) {
+            (Some(us), Some(srtt_us)) => srtt_us.saturating_sub(us),
+            _ => 0,
         };
-        if again_at <= now {
-            (self.gap, self.gap_at, self.owes) = (true, Some(now), true);
+        if wait_us == 0 {
+            (self.gap, self.owes) = (true, true);
+            self.timer.ago[GAP] = Span::ZERO;
         } else {
-            self.timer.hasten(again_at);
+            self.timer.hasten(wait_us);
         }
     }
 
-    /// Something new came: how long it took, if it answers one acknowledgement.
-    fn measure(&mut self, now: Instant) {
-        if let Some(at) = self.timed.take() {
-            self.timer.measured(now.since(at));
-        }
+    /// Something new came. How long that took is measured, if it answers one acknowledgement.
+    fn moved(&mut self) {
+        let span = core::mem::replace(&mut self.timer.ago[TIMED], Span::NEVER);
+        self.timer.measured(span);
+        self.timer.moved();
     }
 
     /// The operation that storage is to do, for a file of this name and digest.
@@ -262,18 +262,20 @@ impl Inbound {
                 Some(Op::Store(Extent { offset: self.at, len: self.held.left.into() }))
             }
             State::Committing => Some(Op::Commit(digest.map(Digest::lent))),
-            State::Waiting | State::Lingering { .. } => None,
+            State::Waiting | State::Lingering => None,
         }
     }
 
-    /// What storage says.
-    pub(super) fn answer(&mut self, now: Instant, answer: Answer) -> Stored {
-        let next = match (self.state, answer) {
-            (State::Waiting | State::Lingering { .. }, _) => return Stored::Taken,
-            (_, Answer::Failed(fault)) => return Stored::Fault(fault),
-            (State::Creating { .. }, Answer::Refused(why)) => return Stored::Refused(why),
+    /// What storage says. How it ended, if it ends now.
+    pub(super) fn answer(&mut self, now: Instant, answer: Answer) -> Option<Fault> {
+        self.timer.advance(now);
+        self.state = match (self.state, answer) {
+            (State::Waiting | State::Lingering, _) => return None,
+            (_, Answer::Failed(fault)) => return Some(fault),
+            (State::Creating { .. }, Answer::Refused(_)) => return Some(Fault::Aborted),
             (State::Creating { holds }, Answer::Done) => {
-                (self.is_created, self.owes, self.answered_at) = (true, true, None);
+                (self.is_created, self.owes) = (true, true);
+                self.timer.ago[ANSWERED] = Span::NEVER;
                 if holds { self.hold() } else { State::Waiting }
             }
             (State::Storing, Answer::Kept(kept)) => {
@@ -281,7 +283,7 @@ impl Inbound {
                 let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(self.held.left);
                 if kept == 0 {
                     // It would be offered the same again, for ever.
-                    return Stored::Fault(StorageFault::Failed.into());
+                    return Some(StorageFault::Failed.into());
                 }
                 self.at = self.at.saturating_add(kept.into());
                 self.held.left = self.held.left.saturating_sub(kept);
@@ -289,49 +291,48 @@ impl Inbound {
             }
             (State::Committing, Answer::Done) => {
                 (self.owes, self.count) = (true, 0);
-                self.timer.restart(now);
-                State::Lingering { until: lingers_until(&self.timer, now, self.linger_us) }
+                State::Lingering
             }
-            _ => return Stored::Taken,
+            _ => return None,
         };
-        self.state = next;
-        if self.is_waiting() {
-            self.timer.restart(now);
+        match self.state {
+            State::Waiting => self.timer.restart(),
+            State::Lingering => {
+                self.timer.restart();
+                self.timer.linger(self.linger_us);
+            }
+            State::Creating { .. } | State::Storing | State::Committing => {}
         }
-        Stored::Taken
+        None
     }
-}
-
-/// Until when the last answer is repeated, if it is asked for again now.
-fn lingers_until(timer: &Timer, now: Instant, linger_us: u32) -> Instant {
-    let until = now.after(timer.rto_us().saturating_mul(4).max(linger_us.into()));
-    // A peer that asks for ever gets no answer for ever.
-    timer.gives_up_at().map_or(until, |at| at.min(until))
 }
 
 impl Engine for Inbound {
     fn sent(&mut self, now: Instant, count: usize) {
+        self.timer.advance(now);
         if count == 0 || !self.owes {
             return;
         }
-        if self.answered_at.is_none() || self.count > 0 {
-            self.timed = Some(now);
+        if self.timer.ago[ANSWERED] == Span::NEVER || self.count > 0 {
+            self.timer.ago[TIMED] = Span::ZERO;
         } else if self.timer.srtt_us().is_some() {
-            self.timed = None;
+            self.timer.ago[TIMED] = Span::NEVER;
         }
-        (self.owes, self.count, self.answered_at) = (false, 0, Some(now));
+        (self.owes, self.count) = (false, 0);
+        self.timer.ago[ANSWERED] = Span::ZERO;
         if self.is_waiting() {
-            self.timer.sent(now, 1);
+            self.timer.sent(1);
         }
     }
 
     fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
         match self.state {
-            State::Lingering { until } => (until <= now).then_some(Ok(())),
+            State::Lingering => self.timer.wake().is_due(now).then_some(Ok(())),
             State::Waiting => match self.timer.tick(now) {
                 Expired::No => None,
                 Expired::Again => {
-                    (self.owes, self.gap, self.timed) = (true, false, None);
+                    (self.owes, self.gap) = (true, false);
+                    self.timer.ago[TIMED] = Span::NEVER;
                     None
                 }
                 Expired::Over(fault) => Some(Err(fault)),
@@ -341,13 +342,30 @@ impl Engine for Inbound {
     }
 
     fn want(&self) -> Want {
-        let write = self.owed(0).is_some();
+        let quiet = Want { write: self.owed(0).is_some(), wake: self.timer.wake(), ..Want::READ };
         match self.state {
-            State::Waiting => Want { write, wake: self.timer.wake(), ..Want::READ },
-            State::Lingering { until } => {
-                Want { write, close: Close::WriteHalf, wake: Wake::At(until), ..Want::READ }
-            }
+            State::Waiting => quiet,
+            State::Lingering => Want { close: Close::WriteHalf, ..quiet },
             State::Creating { .. } | State::Storing | State::Committing => Want::FILE,
+        }
+    }
+}
+
+impl Run<Inbound> {
+    /// What the shell of a client is to do for it.
+    pub(super) fn op<'m>(&self, name: &'m [u8], digest: Option<&'m Digest>) -> Option<Op<'m>> {
+        match self {
+            Self::On(inbound) => inbound.op(name, digest),
+            Self::Over(_) => None,
+        }
+    }
+
+    /// What the shell of a client says.
+    pub(super) fn answer(&mut self, now: Instant, answer: Answer) {
+        if let Self::On(inbound) = self
+            && let Some(fault) = inbound.answer(now, answer)
+        {
+            self.end(Err(fault));
         }
     }
 }

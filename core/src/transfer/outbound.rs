@@ -10,8 +10,9 @@
 //! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
 
 use super::run::{Acked, Engine};
-use super::timer::{Expired, Timer};
+use super::timer::{Expired, Span, Timer};
 use crate::fault::Fault;
+use crate::file::Extent;
 use crate::time::Instant;
 use crate::want::Want;
 
@@ -34,16 +35,19 @@ pub(super) struct Outbound {
     /// `next <= high <= window`.
     next: u16,
     high: u16,
-    /// From which block on, counted from `base`, those of this round left for the first time, and when: the
-    /// acknowledgement of one of them is a measurement (Karn's rule).
-    timed: Option<(u16, Instant)>,
-    /// When the first block of this round left.
-    left_at: Instant,
+    /// From which block on, counted from `base`, those of this round left for the first time: the acknowledgement of
+    /// one of them is a measurement (Karn's rule).
+    fresh: u16,
     /// An acknowledgement without progress has begun a round from this base.
     is_rewound: bool,
     /// Block `base` is number 0: what begins the transfer (an OACK, a request) and not part of the file.
     greets: bool,
 }
+
+/// The first block of this round left.
+const ROUND: usize = 0;
+/// The first of the blocks left that did so for the first time.
+const TIMED: usize = 1;
 
 /// What the file looks like to its sender.
 #[derive(Clone, Copy, Debug)]
@@ -83,15 +87,14 @@ impl Outbound {
             window: cut.window,
             next: 0,
             high: 0,
-            timed: None,
-            left_at: Instant::ZERO,
+            fresh: 0,
             is_rewound: false,
             greets,
         }
     }
 
     /// What begins the transfer has its answer: the sizes that were agreed.
-    pub(super) fn agree(&mut self, block: u16, window: u16) {
+    pub(super) fn agree(&mut self, (block, window): (u16, u16)) {
         (self.block, self.window) = (block.into(), window);
     }
 
@@ -100,8 +103,14 @@ impl Outbound {
         self.greets
     }
 
-    pub(super) const fn timer(&self) -> &Timer {
-        &self.timer
+    pub(super) fn timer_at(&mut self, now: Instant) -> Timer {
+        self.timer.advance(now);
+        self.timer
+    }
+
+    /// The block that begins here, of a file that ends at `end`.
+    pub(super) fn extent(&self, offset: u64, end: u64) -> Extent {
+        Extent { offset, len: end.saturating_sub(offset).min(self.block.into()) }
     }
 
     /// The `nth` datagram that is owed.
@@ -128,7 +137,7 @@ impl Outbound {
     /// Begins a round: everything from the first block that is not acknowledged on is owed again.
     fn rewind(&mut self) {
         self.next = 0;
-        self.timed = None;
+        self.timer.ago[TIMED] = Span::NEVER;
     }
 
     /// The peer asks for the first datagram again.
@@ -139,10 +148,11 @@ impl Outbound {
 
     /// The block of this number, and all before it, came.
     pub(super) fn acknowledged(&mut self, now: Instant, number: u32) -> Acked {
+        self.timer.advance(now);
         let count = number.wrapping_sub(self.base).wrapping_add(1) & self.mask;
         match u16::try_from(count) {
-            Ok(0) => self.repeated(now),
-            Ok(count) if count <= self.high => return self.progress(now, count),
+            Ok(0) => self.repeated(),
+            Ok(count) if count <= self.high => return self.progress(count),
             // Old, or of a block that never left.
             _ => {}
         }
@@ -153,24 +163,23 @@ impl Outbound {
     /// it is to send each block twice from then on (RFC 1123, 4.2.3.1). In a window it says that a block was
     /// lost, if it is not a copy of the first one, which would have come sooner; and once it was believed, it is
     /// believed again when the timer would be due that was never doubled.
-    fn repeated(&mut self, now: Instant) {
+    fn repeated(&mut self) {
         let us = if self.is_rewound {
             self.timer.measured_rto_us()
         } else {
             // The round trip of this window may be a quick one.
             self.timer.srtt_us().map_or(self.timer.copies_until_us(), |us| us - (us >> 2))
         };
-        if self.window > 1 && self.next > 0 && now.since(self.left_at) >= us {
+        let is_late = self.timer.ago[ROUND].us().is_none_or(|ago_us| ago_us >= us);
+        if self.window > 1 && self.next > 0 && is_late {
             self.is_rewound = true;
             self.rewind();
         }
     }
 
-    fn progress(&mut self, now: Instant, count: u16) -> Acked {
-        if let Some((first, at)) = self.timed
-            && count > first
-        {
-            self.timer.measured(now.since(at));
+    fn progress(&mut self, count: u16) -> Acked {
+        if count > self.fresh {
+            self.timer.measured(self.timer.ago[TIMED]);
         }
         let blocks = if self.greets { count.saturating_sub(1) } else { count };
         self.at = self.at.wrapping_add(self.bytes(blocks));
@@ -178,26 +187,29 @@ impl Outbound {
         self.high = self.high.saturating_sub(count);
         (self.greets, self.is_rewound) = (false, false);
         self.rewind();
-        self.timer.moved(now);
+        self.timer.moved();
         if self.at > self.end && blocks > 0 { Acked::All } else { Acked::Some }
     }
 }
 
 impl Engine for Outbound {
     fn sent(&mut self, now: Instant, count: usize) {
+        self.timer.advance(now);
         let count = u16::try_from(count).unwrap_or(u16::MAX).min(self.window);
         if count == 0 {
             return;
         }
         if self.next == 0 {
-            self.left_at = now;
+            self.timer.ago[ROUND] = Span::ZERO;
         }
         self.next = self.next.saturating_add(count).min(self.window);
         if self.next > self.high {
-            self.timed.get_or_insert((self.high, now));
+            if self.timer.ago[TIMED] == Span::NEVER {
+                (self.timer.ago[TIMED], self.fresh) = (Span::ZERO, self.high);
+            }
             self.high = self.next;
         }
-        self.timer.sent(now, count);
+        self.timer.sent(count);
     }
 
     fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {

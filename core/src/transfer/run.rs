@@ -34,6 +34,14 @@ pub(super) enum Acked {
 }
 
 impl<E: Engine> Run<E> {
+    /// It begins, unless it is over before.
+    pub(super) fn new(engine: E, fits: Result<(), Fault>) -> Self {
+        match fits {
+            Ok(()) => Self::On(engine),
+            Err(fault) => Self::Over(End::new(Err(fault))),
+        }
+    }
+
     /// It is over, unless it was before.
     pub(super) fn end(&mut self, how: Result<(), Fault>) {
         if let Self::On(_) = self {
@@ -49,6 +57,14 @@ impl<E: Engine> Run<E> {
             Acked::All => self.end(Ok(())),
         }
         Heard::Taken
+    }
+
+    /// The receiver has heard a block: with a fault it is over.
+    pub(super) fn heard(&mut self, heard: Result<Heard, Fault>) -> Heard {
+        heard.unwrap_or_else(|fault| {
+            self.end(Err(fault));
+            Heard::Taken
+        })
     }
 
     pub(super) fn sent(&mut self, now: Instant, count: usize) {

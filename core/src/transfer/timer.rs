@@ -4,6 +4,28 @@ use crate::fault::Fault;
 use crate::rtt::{Bounds, Rtt};
 use crate::time::{Instant, Wake};
 
+/// A span of time in microseconds, up to an hour. In 64 bits each comparison of two instants would be 20 bytes of flash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Span(u32);
+
+impl Span {
+    /// Of what did not happen, or will not.
+    pub(super) const NEVER: Self = Self(u32::MAX);
+
+    const fn is_never(self) -> bool {
+        self.0 == u32::MAX
+    }
+
+    /// Its microseconds.
+    pub(super) fn us(self) -> Option<u32> {
+        (!self.is_never()).then_some(self.0)
+    }
+
+    /// Since what happens now.
+    pub(super) const ZERO: Self = Self(0);
+}
+
 /// How long a transfer waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -46,31 +68,38 @@ const UNMEASURED_MAX: u8 = 3;
 
 /// What stands for a round trip until one was measured, where a long wait would be worse than a datagram that is
 /// sent in vain.
-const UNMEASURED_US: u64 = 100_000;
+const UNMEASURED_US: u32 = 100_000;
 
 /// A datagram, or a copy of it, is no later than this.
-const COPIES_MAX_US: u64 = 1_000_000;
+const COPIES_MAX_US: u32 = 1_000_000;
 
 /// How long such an address is waited for.
 const UNANSWERED_US: u32 = 8_000_000;
 
-/// The one timer of a transfer.
+/// The credit of an address that has answered.
+const ANSWERED: u8 = u8::MAX;
+
+/// The one timer of a transfer, and how long ago things were.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Timer {
     rtt: Rtt<'static>,
+    /// The time of the last call. Other times are relative to it.
+    now: Instant,
     give_up_us: u32,
-    /// Datagrams that the address may still get before it has answered. `None` once it has, and for one that
+    /// Since something moved; never before something was sent.
+    idle: Span,
+    /// In how long to send again.
+    left: Span,
+    /// What its machine has a use for: since the last of each.
+    pub(super) ago: [Span; 3],
+    /// Datagrams that the address may still get before it has answered. [`ANSWERED`] once it has, and for one that
     /// was chosen by this end.
-    credit: Option<u8>,
-    /// When something moved last, once something was sent.
-    moved_at: Option<Instant>,
-    /// When to send again.
-    due: Option<Instant>,
-    /// The timer expired since something moved.
-    expired: bool,
+    credit: u8,
     /// Steps forward since the last measurement before which the timer had expired.
     unmeasured: u8,
+    /// The timer expired since something moved.
+    expired: bool,
     /// The other end has such a timer too, and it is to be first.
     is_second: bool,
 }
@@ -91,19 +120,21 @@ impl Timer {
     pub(super) const fn to_server(timing: &Timing) -> Self {
         Self {
             rtt: Rtt::new(timing.rto),
+            now: Instant::ZERO,
             give_up_us: timing.give_up_us,
-            credit: None,
-            moved_at: None,
-            due: None,
-            expired: false,
+            idle: Span::NEVER,
+            left: Span::NEVER,
+            ago: [Span::NEVER; 3],
+            credit: ANSWERED,
             unmeasured: 0,
+            expired: false,
             is_second: false,
         }
     }
 
     /// To an address from which a request came, perhaps.
     pub(super) const fn to_client(timing: &Timing) -> Self {
-        Self { credit: Some(UNANSWERED_MAX), ..Self::to_server(timing) }
+        Self { credit: UNANSWERED_MAX, ..Self::to_server(timing) }
     }
 
     /// The peer has named the timeout before the first measurement.
@@ -112,37 +143,56 @@ impl Timer {
         self
     }
 
+    /// The time of a call. A clock that steps back stands still until it is there again.
+    #[inline(never)]
+    pub(super) fn advance(&mut self, now: Instant) {
+        let us = u32::try_from(now.since(self.now)).unwrap_or(u32::MAX);
+        self.now = self.now.max(now);
+        self.idle.0 = self.idle.0.saturating_add(us);
+        for ago in &mut self.ago {
+            ago.0 = ago.0.saturating_add(us);
+        }
+        if !self.left.is_never() {
+            self.left.0 = self.left.0.saturating_sub(us);
+        }
+    }
+
     /// Whether the peer has shown that it gets what is sent to it.
     pub(super) const fn is_answered(&self) -> bool {
-        self.credit.is_none()
+        self.credit == ANSWERED
     }
 
     /// Whether another datagram may leave.
     pub(super) const fn may_send(&self) -> bool {
-        !matches!(self.credit, Some(0))
+        self.credit > 0
     }
 
     /// Whether the peer has stopped: what was sent again has no answer, for longer than a datagram is late.
-    pub(super) fn is_stuck(&self, now: Instant) -> bool {
-        self.expired && now.since(self.moved_at()) >= COPIES_MAX_US
+    pub(super) fn is_stuck(&self) -> bool {
+        self.expired && self.idle.0 >= COPIES_MAX_US
     }
 
     /// The request came again: it may be answered again.
     pub(super) fn asked_again(&mut self) {
-        self.credit = self.credit.map(|credit| credit.saturating_add(1).min(UNANSWERED_MAX));
+        if !self.is_answered() {
+            self.credit = UNANSWERED_MAX.min(self.credit.saturating_add(1));
+        }
     }
 
     /// So many datagrams left: the wait for their answer begins.
-    pub(super) fn sent(&mut self, now: Instant, count: u16) {
-        self.moved_at.get_or_insert(now);
-        let count = u8::try_from(count).unwrap_or(u8::MAX);
-        self.credit = self.credit.map(|credit| credit.saturating_sub(count));
-        self.arm(now);
+    pub(super) fn sent(&mut self, count: u16) {
+        if self.idle.is_never() {
+            self.idle = Span::ZERO;
+        }
+        if !self.is_answered() {
+            self.credit = self.credit.saturating_sub(u8::try_from(count).unwrap_or(u8::MAX));
+        }
+        self.arm();
     }
 
-    fn arm(&mut self, now: Instant) {
-        let us = self.rto_us();
-        self.due = Some(now.after(if self.is_second { us << 1 } else { us }));
+    fn arm(&mut self) {
+        // At most half of the range, as the bounds are.
+        self.left = Span(self.rtt.rto_us() << u8::from(self.is_second));
     }
 
     /// From now on the other end is to be the first to send again.
@@ -152,12 +202,13 @@ impl Timer {
 
     /// The peer gets what is sent to it, though nothing moved.
     pub(super) const fn heard(&mut self) {
-        self.credit = None;
+        self.credit = ANSWERED;
     }
 
     /// The peer answered something new, and more is expected of it.
-    pub(super) fn moved(&mut self, now: Instant) {
-        self.credit = None;
+    #[inline(never)]
+    pub(super) fn moved(&mut self) {
+        self.heard();
         if self.expired {
             if self.unmeasured < UNMEASURED_MAX {
                 self.rtt.forget_back_off();
@@ -166,35 +217,42 @@ impl Timer {
                 self.unmeasured = 0;
             }
         }
-        self.restart(now);
+        self.restart();
     }
 
     /// The peer may take as long as it likes from now on, as if something had moved.
-    pub(super) fn restart(&mut self, now: Instant) {
-        self.moved_at = Some(now);
-        self.arm(now);
+    pub(super) fn restart(&mut self) {
+        self.idle = Span::ZERO;
+        self.arm();
         self.expired = false;
     }
 
-    /// Not later than `at`.
-    pub(super) fn hasten(&mut self, at: Instant) {
-        self.due = self.due.map(|due| due.min(at));
+    /// In `us` at the latest.
+    pub(super) fn hasten(&mut self, us: u32) {
+        self.left = self.left.min(Span(us));
     }
 
-    /// A datagram that left once had its answer after so many microseconds.
-    pub(super) fn measured(&mut self, us: u64) {
-        self.rtt.measured(u32::try_from(us).unwrap_or(u32::MAX));
-        self.unmeasured = 0;
+    /// Only in `us`, and then nothing is sent again.
+    pub(super) fn linger(&mut self, us: u32) {
+        self.left = Span(us.max(self.rtt.rto_us().saturating_mul(4)));
+    }
+
+    /// A datagram that left once had its answer after this span, unless that is none.
+    pub(super) fn measured(&mut self, span: Span) {
+        if !span.is_never() {
+            self.rtt.measured(span.0);
+            self.unmeasured = 0;
+        }
     }
 
     /// The round trip, once one was measured.
-    pub(super) fn srtt_us(&self) -> Option<u64> {
-        self.rtt.srtt_us().map(u64::from)
+    pub(super) fn srtt_us(&self) -> Option<u32> {
+        self.rtt.srtt_us()
     }
 
     /// What comes sooner than this behind its answer is a copy of what was answered: no end sends again within a
     /// round trip, and none of ours within the shortest timeout.
-    pub(super) fn copies_until_us(&self) -> u64 {
+    pub(super) fn copies_until_us(&self) -> u32 {
         match self.srtt_us() {
             // No longer than a stock sender waits.
             Some(us) => us.max(self.measured_rto_us() >> 1).min(COPIES_MAX_US),
@@ -202,42 +260,37 @@ impl Timer {
         }
     }
 
-    /// The timeout now.
-    pub(super) fn rto_us(&self) -> u64 {
-        self.rtt.rto_us().into()
-    }
-
     /// The timeout as it was measured, without doubling.
-    pub(super) fn measured_rto_us(&self) -> u64 {
+    pub(super) fn measured_rto_us(&self) -> u32 {
         let mut rtt = self.rtt;
         rtt.forget_back_off();
-        rtt.rto_us().into()
+        rtt.rto_us()
     }
 
-    /// When something last moved.
-    pub(super) fn moved_at(&self) -> Instant {
-        self.moved_at.unwrap_or_default()
+    /// In how long it gives up, if nothing moves until then.
+    fn patience(&self) -> Span {
+        if self.idle.is_never() {
+            return Span::NEVER;
+        }
+        let most = if self.is_answered() { u32::MAX } else { UNANSWERED_US };
+        Span(self.give_up_us.min(most).saturating_sub(self.idle.0))
     }
 
-    /// When it gives up, if nothing moves until then.
-    pub(super) fn gives_up_at(&self) -> Option<Instant> {
-        let unanswered_us = self.credit.map_or(u32::MAX, |_| UNANSWERED_US);
-        self.moved_at.map(|at| at.after(self.give_up_us.min(unanswered_us).into()))
-    }
-
+    #[inline(never)]
     pub(super) fn wake(&self) -> Wake {
-        let at = |at: Option<Instant>| at.map_or(Wake::Never, Wake::At);
-        at(self.due).min(at(self.gives_up_at()))
+        let next = self.left.min(self.patience());
+        if next.is_never() { Wake::Never } else { Wake::At(self.now.after(next.0.into())) }
     }
 
     pub(super) fn tick(&mut self, now: Instant) -> Expired {
         if !self.wake().is_due(now) {
             return Expired::No;
         }
-        if self.gives_up_at().is_some_and(|at| at <= now) {
-            return Expired::Over(Fault::TimedOut { waited_us: now.since(self.moved_at()) });
+        self.advance(now);
+        if self.patience() == Span::ZERO {
+            return Expired::Over(Fault::TimedOut { waited_us: self.idle.0.into() });
         }
-        self.due = None;
+        self.left = Span::NEVER;
         self.expired = true;
         self.rtt.back_off();
         Expired::Again

@@ -5,11 +5,11 @@ mod text;
 pub use text::{Options, Writer};
 
 use byteorder::{ByteOrder, NetworkEndian};
-use zerocopy::IntoBytes;
 use zerocopy::byteorder::network_endian::U16;
 
-use crate::bytes::{first, put, until_nul};
+use crate::bytes::until_nul;
 use crate::fault::Peer;
+use crate::text::Text;
 
 /// Where the bytes of the file begin in a DATA.
 pub const DATA_AT: usize = size_of::<[U16; 2]>();
@@ -155,30 +155,42 @@ impl<'d> Packet<'d> {
     /// # Errors
     /// [`Peer::Truncated`] for a datagram that ends too early, [`Peer::Malformed`] for any other that is none.
     pub fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
-        let (_, rest) = number(datagram).ok_or(Peer::Truncated)?;
-        Ok(match Opcode::of(datagram).ok_or(Peer::Malformed)? {
-            op @ (Opcode::Read | Opcode::Write) => {
-                let is_write = op == Opcode::Write;
-                let (name, rest) = until_nul(rest).ok_or(Peer::Truncated)?;
-                let (mode, rest) = until_nul(rest).ok_or(Peer::Truncated)?;
-                let mode = [Mode::Octet, Mode::Netascii]
-                    .into_iter()
-                    .find(|known| mode.eq_ignore_ascii_case(known.name()))
-                    .ok_or(Peer::Malformed)?;
-                Self::Request(Request { is_write, name, mode, options: Options(rest) })
-            }
-            Opcode::Data => {
-                let (block, bytes) = number(rest).ok_or(Peer::Truncated)?;
-                Self::Data { block, bytes }
-            }
-            Opcode::Ack => Self::Ack { block: number(rest).ok_or(Peer::Truncated)?.0 },
-            Opcode::Error => {
-                let (code, rest) = number(rest).ok_or(Peer::Truncated)?;
-                let (text, _) = until_nul(rest).unwrap_or((rest, &[]));
-                Self::Error { code, text }
-            }
-            Opcode::OptionAck => Self::OptionAck(Options(rest)),
+        match Opcode::of(datagram) {
+            Some(Opcode::Read | Opcode::Write) => Request::parse(datagram).map(Self::Request),
+            _ => Self::parse_answer(datagram),
+        }
+    }
+
+    /// Reads a whole datagram, as one that takes no requests: they are malformed.
+    pub(crate) fn parse_answer(datagram: &'d [u8]) -> Result<Self, Peer> {
+        let (opcode, rest) = number(datagram).ok_or(Peer::Truncated)?;
+        if opcode == Opcode::OptionAck as u16 {
+            return Ok(Self::OptionAck(Options(rest)));
+        }
+        if !(Opcode::Data as u16..=Opcode::Error as u16).contains(&opcode) {
+            return Err(Peer::Malformed);
+        }
+        let (number, rest) = number(rest).ok_or(Peer::Truncated)?;
+        Ok(if opcode == Opcode::Data as u16 {
+            Self::Data { block: number, bytes: rest }
+        } else if opcode == Opcode::Ack as u16 {
+            Self::Ack { block: number }
+        } else {
+            Self::Error { code: number, text: until_nul(rest).map_or(rest, |(text, _)| text) }
         })
+    }
+}
+
+impl<'d> Request<'d> {
+    fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
+        let (opcode, rest) = number(datagram).ok_or(Peer::Truncated)?;
+        let (name, rest) = until_nul(rest).ok_or(Peer::Truncated)?;
+        let (mode, rest) = until_nul(rest).ok_or(Peer::Truncated)?;
+        let is = |known: Mode| mode.eq_ignore_ascii_case(known.name());
+        let mode = [Mode::Octet, Mode::Netascii].into_iter().find(|&known| is(known));
+        let mode = mode.ok_or(Peer::Malformed)?;
+        let is_write = opcode == Opcode::Write as u16;
+        Ok(Self { is_write, name, mode, options: Options(rest) })
     }
 }
 
@@ -207,11 +219,17 @@ pub fn numbered(opcode: Opcode, number: u16) -> [u8; 4] {
 /// assert_eq!(buf[..len], *b"\0\x05\0\x05no such transfer\0");
 /// ```
 pub fn error(code: ErrorCode, text: &str, to: &mut [u8]) -> usize {
-    let words = [Opcode::Error as u16, code as u16].map(U16::new);
-    let at = put(to, 0, words.as_bytes());
-    let room = to.len().saturating_sub(at.saturating_add(1));
-    let at = put(to, at, first(text.as_bytes(), room));
-    put(to, at, b"\0")
+    let mut text_of = Text::new(to, 0);
+    text_of.put(&numbered(Opcode::Error, code as u16));
+    text_of.put(text.as_bytes());
+    text_of.put(b"\0");
+    let (len, written) = (text_of.len(), text_of.written());
+    if len > written
+        && let Some(last) = to.last_mut()
+    {
+        *last = 0;
+    }
+    written
 }
 
 const _: () = assert!(DATA_AT == 4 && align_of::<[U16; 2]>() == 1);

@@ -18,11 +18,11 @@ pub const DATA_AT: usize = size_of::<[U32; 3]>();
 /// The longest datagram.
 pub const DATAGRAM_MAX: usize = DATA_AT + BLOCK_MAX;
 
-const PATH: u32 = 1;
-const DATA: u32 = 2;
-const EOT: u32 = 3;
-const ACK: u32 = 4;
-const ERROR: u32 = 5;
+pub(crate) const PATH: u32 = 1;
+pub(crate) const DATA: u32 = 2;
+pub(crate) const EOT: u32 = 3;
+pub(crate) const ACK: u32 = 4;
+pub(crate) const ERROR: u32 = 5;
 
 /// A datagram, borrowed from where it was received.
 ///
@@ -108,38 +108,40 @@ impl<'d> Packet<'d> {
     /// Writes it, and says how many bytes that took: `None` where it does not fit, or is none that
     /// [`parse`](Self::parse) takes.
     pub fn render(&self, to: &mut [u8]) -> Option<usize> {
-        let (kind, number, body, tail): (_, _, &[u8], &[u8]) = match *self {
-            // The path follows the kind: there is no number.
+        match *self {
             Self::Path(path) => {
                 let is_usable = path.len() < PATH_MAX && find(0, path).is_none();
-                return render(to, &PATH.to_be_bytes(), path, b"\0").filter(|_| is_usable);
+                render(to, &[PATH], Some(path)).filter(|_| is_usable)
             }
             Self::Data { seq, bytes } => {
-                let len = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= BLOCK_MAX)?;
-                let head = data_head(seq, len);
-                return render(to, head.as_bytes(), bytes, &[]).filter(|_| len > 0);
+                let len = u32::try_from(bytes.len()).ok()?;
+                let head = render(to, &[DATA, seq, len], None)?;
+                let all = put(to, head, bytes);
+                let is_usable = (1..=BLOCK_MAX).contains(&bytes.len());
+                (is_usable && all == head + bytes.len()).then_some(all)
             }
-            Self::Eot { seq } => (EOT, seq, &[], &[]),
-            Self::Ack { seq } => (ACK, seq, &[], &[]),
-            Self::Error { text, .. } if find(0, text).is_some() => return None,
-            Self::Error { code, text } => (ERROR, code, text, b"\0"),
-        };
-        render(to, [kind, number].map(U32::new).as_bytes(), body, tail)
+            Self::Eot { seq } => render(to, &[EOT, seq], None),
+            Self::Ack { seq } => render(to, &[ACK, seq], None),
+            Self::Error { text, .. } if find(0, text).is_some() => None,
+            Self::Error { code, text } => render(to, &[ERROR, code], Some(text)),
+        }
     }
 }
 
-/// What stands before the `len` bytes of a DATA.
-pub fn data_head(seq: u32, len: u32) -> [U32; 3] {
-    [DATA, seq, len].map(U32::new)
-}
-
-/// Three parts, one behind the other, if they fit.
+/// Numbers, and perhaps a text with its NUL behind them, if they fit.
 #[inline(never)]
-fn render(to: &mut [u8], head: &[u8], body: &[u8], nul: &[u8]) -> Option<usize> {
-    let at = put(to, 0, head);
-    let at = put(to, at, body);
-    let len = put(to, at, nul);
-    (len == head.len() + body.len() + nul.len()).then_some(len)
+pub(crate) fn render(to: &mut [u8], numbers: &[u32], text: Option<&[u8]>) -> Option<usize> {
+    let (mut at, mut len) = (0, 0);
+    for number in numbers {
+        at = put(to, at, U32::new(*number).as_bytes());
+        len += 4;
+    }
+    if let Some(text) = text {
+        at = put(to, at, text);
+        at = put(to, at, b"\0");
+        len += text.len() + 1;
+    }
+    (at == len).then_some(len)
 }
 
 /// A number, and nothing behind it.

@@ -164,16 +164,22 @@ pub fn unknown_transfer() -> &'static mut dyn Transfer {
 }
 
 /// The routines of the compiler that copy, clear and compare memory of any length: every program of some size has
-/// them, so they are no part of a machine.
+/// them, so they are no part of a machine. There is one for bytes, for words, and for pairs of words.
 pub fn compiler_routines() {
     let (to, from) = (lend::<64>(), lend::<64>());
+    keep((to == from).into());
+    move_any::<u8>();
+    move_any::<u32>();
+    move_any::<u64>();
+}
+
+fn move_any<T: Copy + Default>() {
+    let [to, from] = [(); 2].map(|()| load(0x4000_0018) as *mut T);
     let len = number() as usize;
-    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
-        keep((to == from).into());
-        to.fill(0);
-        // SAFETY: as for `lend`: two parts of RAM, of at least `len` bytes.
-        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from.as_ptr(), len) };
-    }
+    // SAFETY: as for `lend`: two parts of RAM, of at least `len` values.
+    unsafe { to.copy_from_nonoverlapping(from, len) };
+    // SAFETY: as above.
+    unsafe { core::slice::from_raw_parts_mut(from, len) }.fill(T::default());
 }
 
 /// Runs a transfer to its end: a datagram is what the port reads and writes at once.

@@ -142,7 +142,7 @@ impl Transfer for Breaker {
             TransferLaw::NoSpin => Want { write: true, ..want },
             TransferLaw::KeepsFirst => Want { read: true, ..want },
             TransferLaw::EndsInFault if self.waits_on => Want::READ,
-            TransferLaw::ClosesForward if want.close.is_done() && self.look() % 2 == 0 => {
+            TransferLaw::ClosesForward if want.close.is_done() && self.look().is_multiple_of(2) => {
                 Want::READ
             }
             _ => want,

@@ -1,115 +1,95 @@
 //! The client that reads a file.
 
-use super::super::inbound::{Arrived, Inbound, Stored};
+use super::super::inbound::Inbound;
 use super::super::run::Run;
 use super::super::timer::Timer;
-use super::offer::{Accepted, Asks};
-use super::{NUMBERS, Offer, ended, render_ack, render_word};
-use crate::fault::{Fault, Peer};
-use crate::file::{Answer, Digest, DigestKind, FileUser, Op};
+use super::offer::Request;
+use super::options::{Number, Options};
+use super::{NUMBERS, Offer, block, ended, render_ack, render_word};
+use crate::fault::Peer;
+use crate::file::{Answer, DigestKind, FileUser, Op};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::wire::tftp::{BLOCK_DEFAULT, DATA_AT, Mode, Packet};
+use crate::wire::tftp::{BLOCK_DEFAULT, Mode, Opcode, Packet};
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. `N` is the name of the file,
 /// lent or owned.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TftpGet<N> {
-    offer: Offer,
-    asks: Asks<N>,
-    /// The server answered, and this is the size of a block.
-    block: Option<u16>,
-    digest: Option<Digest>,
+    request: Request<N>,
+    /// The server answered: the options are what is agreed.
+    is_agreed: bool,
     run: Run<Inbound>,
 }
 
 impl<N: AsRef<[u8]>> TftpGet<N> {
-    /// Will ask for the file `name`. A name that fits into no request ends in [`Fault::Local`].
+    /// Will ask for the file `name`. A name that fits into no request ends in [`Fault::Local`](crate::fault::Fault).
     pub fn new(name: N, offer: Offer, timing: &Timing) -> Self {
         let inbound = Inbound::new(Timer::to_server(timing), timing.linger_us, NUMBERS);
-        let mut run = Run::On(inbound);
-        if let Err(fault) = Offer::fits(name.as_ref()) {
-            run.end(Err(fault));
-        }
-        let asks = Asks { is_write: false, name, size: 0, seek: 0, digest: None };
-        Self { offer, asks, block: None, digest: None, run }
+        let (request, fits) = Request::new(Opcode::Read, name, 0, &offer);
+        Self { request, is_agreed: false, run: Run::new(inbound, fits) }
     }
 
     /// Asks for the bytes from this one on. A server that does not know the option sends the file from its
     /// beginning: [`Head::offset`](crate::file::Head::offset) says which it is.
     #[must_use]
     pub fn seek(mut self, seek: u64) -> Self {
-        self.asks.seek = seek;
+        self.request.options.set(Number::Seek, Some(seek).filter(|&seek| seek > 0));
         self
     }
 
     /// Asks for a digest of the whole file, for [`Op::Commit`].
     #[must_use]
     pub fn digest(mut self, kind: DigestKind) -> Self {
-        self.asks.digest = Some((kind, None));
+        self.request.options.digest = Some((kind, None));
         self
     }
 
-    /// The server answered for the first time: what it agreed to.
-    fn agree(&mut self, accepted: Accepted) {
+    /// The server answered for the first time.
+    fn agree(&mut self, options: Options) {
         if let Run::On(inbound) = &mut self.run {
-            self.block = Some(accepted.block);
-            self.digest = accepted.digest;
-            inbound.agree(accepted.window, accepted.seek, accepted.size);
+            inbound.agree(options.cut().1, options.seek(), options.get(Number::Size));
         }
+        (self.request.options, self.is_agreed) = (options, true);
     }
 
-    fn data(&mut self, now: Instant, number: u16, bytes: &[u8]) -> Heard {
-        let max = match self.block {
-            Some(block) => block,
+    fn data(&mut self, now: Instant, number: u16, len: usize) -> Heard {
+        if !self.is_agreed {
             // A server without options, which sends blocks of 512 bytes. More than that is of one that did not
             // wait for its OACK to be acknowledged.
-            None if number == 1 && bytes.len() <= BLOCK_DEFAULT.into() => {
-                self.agree(Accepted::PLAIN);
-                BLOCK_DEFAULT
+            if number != 1 || len > BLOCK_DEFAULT.into() {
+                return Heard::Ignored;
             }
-            None => return Heard::Ignored,
-        };
+            self.agree(Options::NONE);
+        }
         let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
-        if bytes.len() > max.into() {
-            let claimed = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            self.run.end(Err(Peer::TooLong { claimed, max: max.into() }.into()));
-            return Heard::Taken;
-        }
-        match inbound.block(now, number.into(), bytes.len(), bytes.len() < max.into()) {
-            Arrived::Next if bytes.is_empty() => Heard::Taken,
-            Arrived::Next => Heard::Store { at: DATA_AT },
-            Arrived::Nothing => Heard::Ignored,
-            Arrived::Fault(fault) => {
-                self.run.end(Err(fault));
-                Heard::Taken
-            }
-        }
+        let heard = block(inbound, now, number, len, self.request.options.cut().0);
+        self.run.heard(heard)
     }
 }
 
 impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
-        match Packet::parse(datagram) {
-            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes),
-            Ok(Packet::OptionAck(options)) if self.block.is_none() => {
+        match Packet::parse_answer(datagram) {
+            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes.len()),
+            Ok(Packet::OptionAck(oack)) if !self.is_agreed => {
                 inbound.answered(now);
                 inbound.create();
-                match self.offer.accept(&self.asks, options) {
-                    Ok(accepted) => self.agree(accepted),
+                match self.request.options.accept(oack) {
+                    Ok(options) => self.agree(options),
                     Err(why) => self.run.end(Err(why.into())),
                 }
                 Heard::Taken
             }
             // The first acknowledgement was lost.
             Ok(Packet::OptionAck(_)) => {
-                inbound.block(now, 0, 0, false);
+                inbound.again(now);
                 Heard::Ignored
             }
             Ok(Packet::Error { code, text }) => {
-                let fault = if self.block.is_none() { Peer::Refused } else { Peer::Aborted };
+                let fault = if self.is_agreed { Peer::Aborted } else { Peer::Refused };
                 self.run.end(Err(fault.into()));
                 ended(datagram, code, text)
             }
@@ -122,12 +102,12 @@ impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
         match &self.run {
             Run::On(inbound) => {
                 let number = inbound.owed(nth)?;
-                if self.block.is_none() {
-                    return self.offer.render(&self.asks, head).map(Tx::head);
+                if !self.is_agreed {
+                    return self.request.render(head).map(Tx::head);
                 }
                 render_ack(number, head)
             }
-            Run::Over(end) => end.word().filter(|_| nth == 0).map(|word| render_word(word, head)),
+            Run::Over(end) => render_word(end, nth, head),
         }
     }
 
@@ -140,22 +120,14 @@ impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
 
 impl<N: AsRef<[u8]>> FileUser for TftpGet<N> {
     fn op(&self) -> Option<Op<'_>> {
-        match &self.run {
-            Run::On(inbound) => inbound.op(self.asks.name.as_ref(), self.digest.as_ref()),
-            Run::Over(_) => None,
-        }
+        self.run.op(self.request.name.as_ref(), self.request.options.told())
     }
 
     fn answer(&mut self, now: Instant, answer: Answer) {
-        let Run::On(inbound) = &mut self.run else { return };
-        match inbound.answer(now, answer) {
-            Stored::Taken => {}
-            Stored::Refused(_) => self.run.end(Err(Fault::Aborted)),
-            Stored::Fault(fault) => self.run.end(Err(fault)),
-        }
+        self.run.answer(now, answer);
     }
 
     fn text(&self) -> bool {
-        self.offer.mode == Mode::Netascii
+        self.request.mode == Mode::Netascii
     }
 }

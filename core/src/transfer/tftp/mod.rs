@@ -5,11 +5,10 @@
 //! hexadecimal: a reader asks with any value and is answered with the digest, a writer sends it along. Ends
 //! that do not know them leave them out.
 
-mod agreed;
-mod asked;
 mod config;
 mod get;
 mod offer;
+mod options;
 mod put;
 mod server;
 
@@ -22,15 +21,19 @@ pub use server::{NAME_MAX, TftpServer};
 /// The bits of a block number.
 const NUMBERS: u32 = 0xffff;
 
-use super::end::Word;
+use super::end::End;
+use super::inbound::Inbound;
 use super::{Heard, Tx};
 use crate::bytes::fill;
+use crate::fault::{Fault, Peer};
 use crate::file::Extent;
-use crate::wire::tftp::{Opcode, error, numbered};
+use crate::time::Instant;
+use crate::wire::tftp::{DATA_AT, Opcode, error, numbered};
 
-/// An ERROR.
-fn render_word(word: Word, head: &mut [u8]) -> Tx {
-    Tx::head(error(word.code, word.text, head))
+/// The last word, an ERROR.
+fn render_word(end: &End, nth: usize, head: &mut [u8]) -> Option<Tx> {
+    let word = end.word().filter(|_| nth == 0)?;
+    Some(Tx::head(error(word.code, word.text, head)))
 }
 
 /// An ACK.
@@ -39,8 +42,23 @@ fn render_ack(number: u32, head: &mut [u8]) -> Option<Tx> {
 }
 
 /// A DATA with this part of the file.
-fn render_data(number: u32, body: Extent, head: &mut [u8]) -> Option<Tx> {
+fn render_block(number: u32, body: Extent, head: &mut [u8]) -> Option<Tx> {
     render_numbered(Opcode::Data, number, head).map(|head| Tx { head, body })
+}
+
+/// A DATA of so many bytes came, where blocks have `block` bytes.
+fn block(
+    inbound: &mut Inbound,
+    now: Instant,
+    number: u16,
+    len: usize,
+    block: u16,
+) -> Result<Heard, Fault> {
+    if len > block.into() {
+        let claimed = u32::try_from(len).unwrap_or(u32::MAX);
+        return Err(Peer::TooLong { claimed, max: block.into() }.into());
+    }
+    inbound.block(now, number.into(), (DATA_AT, len), len < block.into())
 }
 
 fn render_numbered(opcode: Opcode, number: u32, head: &mut [u8]) -> Option<usize> {

@@ -3,21 +3,20 @@
 use heapless::Vec;
 
 use super::super::end::End;
-use super::super::inbound::{Arrived, Inbound, Stored};
+use super::super::inbound::Inbound;
 use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::{Engine, Run};
 use super::super::timer::Timer;
-use super::agreed::Agreed;
-use super::asked::Asked;
 use super::config::Config;
-use super::{NUMBERS, ended, render_ack, render_data, render_word};
+use super::options::{Number, Options};
+use super::{NUMBERS, block, ended, render_ack, render_block, render_word};
 use crate::crc::Crc32;
 use crate::fault::{Fault, Peer};
-use crate::file::{Answer, Digest, DigestKind, Extent, FileUser, Op, Refusal};
+use crate::file::{Answer, DigestKind, Extent, FileUser, Op, Refusal};
 use crate::time::Instant;
 use crate::transfer::{Heard, Transfer, Tx};
 use crate::want::Want;
-use crate::wire::tftp::{BLOCK_DEFAULT, DATA_AT, Mode, Opcode, Packet, Request};
+use crate::wire::tftp::{Mode, Opcode, Packet, Request, Writer};
 
 /// The longest name that a server takes, in bytes, if it has memory for it.
 pub const NAME_MAX: usize = 255;
@@ -28,8 +27,8 @@ pub struct TftpServer<const N: usize = NAME_MAX> {
     config: Config,
     name: Vec<u8, N>,
     mode: Mode,
-    asked: Asked,
-    agreed: Agreed,
+    /// What is asked for and, once that is known, what is granted.
+    options: Options,
     /// Tells the request from another one.
     request: u32,
     /// Of the file.
@@ -94,8 +93,7 @@ impl<const N: usize> TftpServer<N> {
             config,
             name: Vec::new(),
             mode: Mode::Octet,
-            asked: Asked::default(),
-            agreed: Agreed::default(),
+            options: Options::NONE,
             request: 0,
             size: 0,
             run: Run::On(Serving::Free),
@@ -140,7 +138,7 @@ impl<const N: usize> TftpServer<N> {
         };
         self.request = digest_of(datagram);
         self.mode = request.mode;
-        self.asked = Asked::parse(request.options);
+        (self.options, _) = Options::parse(request.options);
         self.accept(request)
     }
 
@@ -164,12 +162,12 @@ impl<const N: usize> TftpServer<N> {
         if !self.config.writes {
             return self.refuse(Refusal::ReadOnly);
         }
-        self.agreed = Agreed::with_writer(&self.asked, &self.config);
+        self.options.grant_writer(&self.config);
         let linger_us = self.config.timing.linger_us;
         let mut inbound = Inbound::new(self.timer(), linger_us, NUMBERS);
         // What is said of text is seldom its size as it travels.
-        let size = self.agreed.size.filter(|_| self.mode == Mode::Octet);
-        inbound.agree(self.window(), 0, size);
+        let size = self.options.get(Number::Size).filter(|_| self.mode == Mode::Octet);
+        inbound.agree(self.options.cut().1, 0, size);
         inbound.create();
         self.run = Run::On(Serving::Receiving(inbound));
         Heard::Taken
@@ -178,46 +176,37 @@ impl<const N: usize> TftpServer<N> {
     fn timer(&self) -> Timer {
         let timing = &self.config.timing;
         let timer = Timer::to_client(timing);
-        match self.agreed.timeout_us {
+        match self.options.get(Number::TimeoutUs).and_then(|us| u32::try_from(us).ok()) {
             Some(us) => timer.starting_at(timing, us),
             None => timer,
         }
     }
 
-    fn block(&self) -> u16 {
-        self.agreed.block.unwrap_or(BLOCK_DEFAULT)
-    }
-
-    fn window(&self) -> u16 {
-        self.agreed.window.unwrap_or(1)
-    }
-
     /// The file is open: what is done of what was asked, as far as that is known by now.
     fn opened(&mut self, size: u64) {
         self.size = size;
-        self.agreed = Agreed::with_reader(&self.asked, &self.config, size);
-        match self.asked.digest {
+        self.options.grant_reader(&self.config, size);
+        match self.options.digest.take() {
             Some((kind, _))
                 if self.config.digests.contains(kind) && size <= self.config.digest_max =>
             {
                 self.run = Run::On(Serving::Digesting { kind, at: 0 });
             }
-            _ => self.send(None),
+            _ => self.send(),
         }
     }
 
-    fn send(&mut self, digest: Option<Digest>) {
-        self.agreed.digest = digest;
-        let at = self.agreed.seek.unwrap_or(0);
-        let cut = Cut { at, end: self.end(), block: self.block(), window: self.window() };
-        let outbound = Outbound::new(self.timer(), NUMBERS, cut, !self.agreed.is_empty());
+    fn send(&mut self) {
+        let (block, window) = self.options.cut();
+        let cut = Cut { at: self.options.seek(), end: self.end(), block, window };
+        let outbound = Outbound::new(self.timer(), NUMBERS, cut, !self.options.is_empty());
         self.run = Run::On(Serving::Sending(outbound));
     }
 
     /// Behind the last byte that is sent.
     fn end(&self) -> u64 {
-        match self.agreed.length {
-            Some(length) => self.agreed.seek.unwrap_or(0).saturating_add(length).min(self.size),
+        match self.options.get(Number::Length) {
+            Some(length) => self.options.seek().saturating_add(length).min(self.size),
             None => self.size,
         }
     }
@@ -226,8 +215,8 @@ impl<const N: usize> TftpServer<N> {
     fn again(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         let Run::On(serving) = &mut self.run else { return Heard::Ignored };
         let timer = match serving {
-            Serving::Sending(outbound) => *outbound.timer(),
-            Serving::Receiving(inbound) => *inbound.timer(),
+            Serving::Sending(outbound) => outbound.timer_at(now),
+            Serving::Receiving(inbound) => inbound.timer_at(now),
             Serving::Free | Serving::Opening | Serving::Digesting { .. } => return Heard::Ignored,
         };
         let is_same = self.request == digest_of(datagram);
@@ -239,7 +228,7 @@ impl<const N: usize> TftpServer<N> {
                 Serving::Free | Serving::Opening | Serving::Digesting { .. } => {}
             }
             Heard::Taken
-        } else if is_same && !timer.is_stuck(now) {
+        } else if is_same && !timer.is_stuck() {
             // A copy that the network kept back.
             Heard::Ignored
         } else {
@@ -254,22 +243,17 @@ impl<const N: usize> TftpServer<N> {
         self.run.acknowledged(acked)
     }
 
-    fn data(&mut self, now: Instant, number: u16, bytes: &[u8]) -> Heard {
-        let block = self.block();
+    fn data(&mut self, now: Instant, number: u16, len: usize) -> Heard {
         let Run::On(Serving::Receiving(inbound)) = &mut self.run else { return Heard::Ignored };
-        let fault = if bytes.len() > block.into() {
-            let claimed = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            Peer::TooLong { claimed, max: block.into() }.into()
-        } else {
-            match inbound.block(now, number.into(), bytes.len(), bytes.len() < block.into()) {
-                Arrived::Next if bytes.is_empty() => return Heard::Taken,
-                Arrived::Next => return Heard::Store { at: DATA_AT },
-                Arrived::Nothing => return Heard::Ignored,
-                Arrived::Fault(fault) => fault,
-            }
-        };
-        self.run.end(Err(fault));
-        Heard::Taken
+        let heard = block(inbound, now, number, len, self.options.cut().0);
+        self.run.heard(heard)
+    }
+
+    /// The OACK.
+    fn render_oack(&self, head: &mut [u8]) -> Option<Tx> {
+        let mut writer = Writer::new(Opcode::OptionAck as u16, head);
+        self.options.write(&mut writer);
+        writer.finish().map(Tx::head)
     }
 
     /// The peer ended it. Before it took a block that is how a size is looked up.
@@ -296,7 +280,7 @@ impl<const N: usize> Transfer for TftpServer<N> {
         }
         match Packet::parse(datagram) {
             Ok(Packet::Ack { block }) => self.acknowledged(now, block),
-            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes),
+            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes.len()),
             Ok(Packet::Request(_)) => self.again(now, datagram),
             Ok(Packet::Error { code, text }) => {
                 self.peer_ended();
@@ -310,23 +294,22 @@ impl<const N: usize> Transfer for TftpServer<N> {
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         match &self.run {
             Run::On(Serving::Sending(outbound)) => match outbound.owed(nth)? {
-                Owed::Greeting => self.agreed.render(head).map(Tx::head),
+                Owed::Greeting => self.render_oack(head),
                 Owed::Block { number, at } => {
-                    let len = self.end().saturating_sub(at).min(self.block().into());
-                    render_data(number, Extent { offset: at, len }, head)
+                    render_block(number, outbound.extent(at, self.end()), head)
                 }
             },
             Run::On(Serving::Receiving(inbound)) => {
                 let number = inbound.owed(nth)?;
                 // With any block the client has shown that it has the OACK.
                 let has_oack = inbound.timer().is_answered();
-                if inbound.greets() && !has_oack && !self.agreed.is_empty() {
-                    return self.agreed.render(head).map(Tx::head);
+                if inbound.greets() && !has_oack && !self.options.is_empty() {
+                    return self.render_oack(head);
                 }
                 render_ack(number, head)
             }
             Run::On(Serving::Free | Serving::Opening | Serving::Digesting { .. }) => None,
-            Run::Over(end) => end.word().filter(|_| nth == 0).map(|word| render_word(word, head)),
+            Run::Over(end) => render_word(end, nth, head),
         }
     }
 
@@ -346,9 +329,7 @@ impl<const N: usize> FileUser for TftpServer<N> {
                 extent: Extent { offset: *at, len: self.size.saturating_sub(*at) },
             }),
             Run::On(Serving::Digesting { kind, .. }) => Some(Op::FinishDigest(*kind)),
-            Run::On(Serving::Receiving(inbound)) => {
-                inbound.op(&self.name, self.agreed.digest.as_ref())
-            }
+            Run::On(Serving::Receiving(inbound)) => inbound.op(&self.name, self.options.told()),
             Run::On(Serving::Free | Serving::Sending(_)) | Run::Over(_) => None,
         }
     }
@@ -367,15 +348,19 @@ impl<const N: usize> FileUser for TftpServer<N> {
             (Serving::Digesting { at, .. }, Answer::Digested(n)) if n > 0 => {
                 *at = at.saturating_add(n).min(size);
             }
-            (Serving::Digesting { .. }, Answer::Digest(digest)) => self.send(Some(digest)),
+            (Serving::Digesting { .. }, Answer::Digest(digest)) => {
+                self.options.digest = Some((digest.kind(), Some(digest)));
+                self.send();
+            }
             (Serving::Digesting { .. }, Answer::Failed(fault)) => self.run.end(Err(fault)),
-            (Serving::Receiving(inbound), answer) => match inbound.answer(now, answer) {
-                Stored::Taken => {}
-                Stored::Refused(why) => {
-                    let _ = self.refuse(why);
+            (Serving::Receiving(inbound), Answer::Refused(why)) if inbound.is_creating() => {
+                let _ = self.refuse(why);
+            }
+            (Serving::Receiving(inbound), answer) => {
+                if let Some(fault) = inbound.answer(now, answer) {
+                    self.run.end(Err(fault));
                 }
-                Stored::Fault(fault) => self.run.end(Err(fault)),
-            },
+            }
             _ => {}
         }
     }

@@ -1,14 +1,15 @@
 //! The client's end.
 
-use super::super::inbound::{Arrived, Inbound, Stored};
+use super::super::inbound::Inbound;
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::{ended, render_word};
-use crate::fault::{Fault, Limit, Peer};
+use crate::bytes::find;
+use crate::fault::{Limit, Peer};
 use crate::file::{Answer, FileUser, Op};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::wire::xfer::{DATA_AT, PATH_MAX, Packet};
+use crate::wire::xfer::{ACK, DATA_AT, PATH, PATH_MAX, Packet, render};
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. The protocol tells
 /// neither size nor digest: the file is whole when its EOT came, with the
@@ -21,30 +22,23 @@ pub struct XferClient<N> {
 }
 
 impl<N: AsRef<[u8]>> XferClient<N> {
-    /// Will ask for the file of this path. One that fits into no request ends in [`Fault::Local`].
+    /// Will ask for the file of this path. One that fits into no request ends in [`Fault::Local`](crate::fault::Fault::Local).
     pub fn new(path: N, timing: &Timing) -> Self {
         let inbound = Inbound::new(Timer::to_server(timing), timing.linger_us, u32::MAX);
-        let mut run = Run::On(inbound);
         let len = path.as_ref().len();
-        if len >= PATH_MAX || path.as_ref().contains(&0) {
-            let limit = Limit { need: len.saturating_add(1), have: PATH_MAX };
-            run.end(Err(limit.into()));
-        }
-        Self { path, run }
+        let fits = if len < PATH_MAX && find(0, path.as_ref()).is_none() {
+            Ok(())
+        } else {
+            Err(Limit { need: len.saturating_add(1), have: PATH_MAX }.into())
+        };
+        Self { path, run: Run::new(inbound, fits) }
     }
 
     /// DATA of so many bytes, or EOT.
     fn block(&mut self, now: Instant, seq: u32, len: usize) -> Heard {
         let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
-        match inbound.block(now, seq, len, len == 0) {
-            Arrived::Next if len == 0 => Heard::Taken,
-            Arrived::Next => Heard::Store { at: DATA_AT },
-            Arrived::Nothing => Heard::Ignored,
-            Arrived::Fault(fault) => {
-                self.run.end(Err(fault));
-                Heard::Taken
-            }
-        }
+        let heard = inbound.block(now, seq, (DATA_AT, len), len == 0);
+        self.run.heard(heard)
     }
 }
 
@@ -68,14 +62,14 @@ impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
         match &self.run {
             Run::On(inbound) => {
                 let seq = inbound.owed(nth)?;
-                let packet = if inbound.greets() {
-                    Packet::Path(self.path.as_ref())
+                let len = if inbound.greets() {
+                    render(head, &[PATH], Some(self.path.as_ref()))
                 } else {
-                    Packet::Ack { seq }
+                    render(head, &[ACK, seq], None)
                 };
-                packet.render(head).map(Tx::head)
+                len.map(Tx::head)
             }
-            Run::Over(end) => render_word(end.word().filter(|_| nth == 0)?, head),
+            Run::Over(end) => render_word(end, nth, head),
         }
     }
 
@@ -88,18 +82,10 @@ impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
 
 impl<N: AsRef<[u8]>> FileUser for XferClient<N> {
     fn op(&self) -> Option<Op<'_>> {
-        match &self.run {
-            Run::On(inbound) => inbound.op(self.path.as_ref(), None),
-            Run::Over(_) => None,
-        }
+        self.run.op(self.path.as_ref(), None)
     }
 
     fn answer(&mut self, now: Instant, answer: Answer) {
-        let Run::On(inbound) = &mut self.run else { return };
-        match inbound.answer(now, answer) {
-            Stored::Taken => {}
-            Stored::Refused(_) => self.run.end(Err(Fault::Aborted)),
-            Stored::Fault(fault) => self.run.end(Err(fault)),
-        }
+        self.run.answer(now, answer);
     }
 }

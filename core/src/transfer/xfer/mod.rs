@@ -11,14 +11,14 @@ mod server;
 pub use client::XferClient;
 pub use server::XferServer;
 
-use super::end::Word;
+use super::end::End;
 use super::{Heard, Tx};
-use crate::wire::xfer::Packet;
+use crate::wire::xfer::{ERROR, render};
 
-/// An ERROR.
-fn render_word(word: Word, head: &mut [u8]) -> Option<Tx> {
-    let packet = Packet::Error { code: word.code as u32, text: word.text.as_bytes() };
-    packet.render(head).map(Tx::head)
+/// The last word, an ERROR.
+fn render_word(end: &End, nth: usize, head: &mut [u8]) -> Option<Tx> {
+    let word = end.word().filter(|_| nth == 0)?;
+    render(head, &[ERROR, word.code as u32], Some(word.text.as_bytes())).map(Tx::head)
 }
 
 /// An ERROR that came: where its text is.

@@ -1,20 +1,18 @@
 //! The server's end.
 
 use heapless::Vec;
-use zerocopy::IntoBytes;
 
 use super::super::end::End;
 use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::{Engine, Run};
 use super::super::timer::Timer;
 use super::{ended, render_word};
-use crate::bytes::fill;
 use crate::fault::{Fault, Peer};
-use crate::file::{Answer, Extent, FileUser, Op, Refusal};
+use crate::file::{Answer, FileUser, Op, Refusal};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::want::Want;
-use crate::wire::xfer::{BLOCK_MAX, PATH_MAX, Packet, data_head};
+use crate::wire::xfer::{BLOCK_MAX, DATA, EOT, PATH_MAX, Packet, render};
 
 /// Sends one file to one client. `N` is the memory for the path in bytes; a longer one is refused.
 #[derive(Clone, Debug)]
@@ -109,11 +107,12 @@ impl<const N: usize> XferServer<N> {
     fn again(&mut self, now: Instant, path: &[u8]) -> Heard {
         let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
         let is_same = *path == *self.path;
-        if is_same && !outbound.timer().is_answered() {
+        let timer = outbound.timer_at(now);
+        if is_same && !timer.is_answered() {
             // The first block was lost, or is late.
             outbound.repeat();
             Heard::Taken
-        } else if is_same && !outbound.timer().is_stuck(now) {
+        } else if is_same && !timer.is_stuck() {
             // A copy that the network kept back.
             Heard::Ignored
         } else {
@@ -152,17 +151,14 @@ impl<const N: usize> Transfer for XferServer<N> {
         match &self.run {
             Run::On(Serving::Sending(outbound)) => {
                 let Owed::Block { number: seq, at } = outbound.owed(nth)? else { return None };
-                let len = self.size.saturating_sub(at).min(BLOCK_MAX as u64);
-                let Some(count) = u32::try_from(len).ok().filter(|&count| count > 0) else {
-                    return Packet::Eot { seq }.render(head).map(Tx::head);
-                };
-                let bytes = data_head(seq, count);
-                let head = Some(fill(head, bytes.as_bytes()));
-                head.filter(|&head| head == size_of_val(&bytes))
-                    .map(|head| Tx { head, body: Extent { offset: at, len } })
+                let body = outbound.extent(at, self.size);
+                match u32::try_from(body.len).unwrap_or_default() {
+                    0 => render(head, &[EOT, seq], None).map(Tx::head),
+                    len => render(head, &[DATA, seq, len], None).map(|head| Tx { head, body }),
+                }
             }
             Run::On(Serving::Free | Serving::Opening) => None,
-            Run::Over(end) => render_word(end.word().filter(|_| nth == 0)?, head),
+            Run::Over(end) => render_word(end, nth, head),
         }
     }
 
