@@ -12,16 +12,17 @@ fn byte_at(offset: usize) -> u8 {
 }
 
 /// Compares a file with what it has to be, and keeps nothing of it.
-pub(crate) struct Compared {
+#[derive(Debug)]
+pub struct Compared {
     size: usize,
     /// The byte that comes next.
-    pub(crate) next: usize,
+    pub next: usize,
     crc: Crc32,
 }
 
 impl Compared {
     /// For a file of `size` bytes.
-    pub(crate) const fn new(size: usize) -> Self {
+    pub const fn new(size: usize) -> Self {
         Self { size, next: 0, crc: Crc32::new() }
     }
 }
@@ -49,16 +50,19 @@ impl Storage for Compared {
                 let is_whole = is_same && self.next == self.size;
                 if is_whole { Answer::Done } else { Answer::Failed(Fault::Integrity) }
             }
-            Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
-                Answer::Failed(StorageFault::Unsupported.into())
-            }
+            Op::Open(_)
+            | Op::Examine
+            | Op::Read { .. }
+            | Op::Digest { .. }
+            | Op::FinishDigest(_)
+            | Op::Close => Answer::Failed(StorageFault::Unsupported.into()),
         }
     }
 }
 
 /// A number in decimal digits, in a file.
-#[derive(Default)]
-pub(crate) struct Number(pub(crate) u16);
+#[derive(Debug, Default)]
+pub struct Number(pub u16);
 
 impl Storage for Number {
     fn perform(&mut self, _: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
@@ -70,9 +74,12 @@ impl Storage for Number {
                 Answer::Kept(memory.len())
             }
             Op::Create(_) | Op::Commit(_) => Answer::Done,
-            Op::Open(_) | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
-                Answer::Failed(StorageFault::Unsupported.into())
-            }
+            Op::Open(_)
+            | Op::Examine
+            | Op::Read { .. }
+            | Op::Digest { .. }
+            | Op::FinishDigest(_)
+            | Op::Close => Answer::Failed(StorageFault::Unsupported.into()),
         }
     }
 }
