@@ -115,6 +115,7 @@ impl<'a> Asked<'a> {
             carrier: Carrier::new(socket, machine, datagram_max, until),
             verify: wishes.verify,
             decoder: url.is_text().then(Decoder::new),
+            blocks: Vec::new(),
             facts: Facts::of_transfer(url),
         };
         let plan = Plan { source: &source, target, limits, digest, part };
@@ -149,6 +150,8 @@ struct Talk {
     verify: bool,
     /// Of a file that travels as text.
     decoder: Option<Decoder>,
+    /// Bytes of the blocks of this turn that are to be written at once.
+    blocks: Vec<u8>,
     facts: Facts,
 }
 
@@ -200,33 +203,41 @@ impl From<Error> for Stop {
 impl Talk {
     /// Moves what it can, and waits for the rest.
     fn turn(&mut self, exchange: &mut Exchange<Waiting>, cx: &mut Context<Exchange<Waiting>>) {
+        let moved = self.advance(exchange, cx);
+        match moved.and_then(|over| self.write(exchange, cx).map(|()| over).map_err(Stop::from)) {
+            Ok(Some(outcome)) => exchange.over(cx, outcome),
+            Ok(None) | Err(Stop::Full) => {
+                if let (Some(server), Some(timer)) = (exchange.server, exchange.dialogue.timer) {
+                    self.carrier.wait(cx, server, timer);
+                }
+            }
+            Err(Stop::Again) => exchange.over(cx, Ok(Answer::Again)),
+            Err(Stop::Failed(error)) => {
+                let is_full = error.kind() == ErrorKind::StorageFull;
+                let why = if is_full { StorageFault::Full } else { StorageFault::Failed };
+                self.carrier.machine.abort(why.into());
+                exchange.over(cx, Err(error));
+            }
+        }
+    }
+
+    /// Moves what it can. The outcome, if it is over.
+    fn advance(
+        &mut self,
+        exchange: &mut Exchange<Waiting>,
+        cx: &mut Context<Exchange<Waiting>>,
+    ) -> std::result::Result<Option<Result<Answer>>, Stop> {
         loop {
             let step = self.carrier.step(&mut |_, _| Err(ErrorKind::Unsupported.into()));
             exchange.dialogue.is_answered = self.carrier.is_answered();
             match step {
-                Step::Storage => match self.store(exchange, cx) {
-                    Ok(()) => {}
-                    Err(Stop::Full) => break,
-                    Err(Stop::Again) => return exchange.over(cx, Ok(Answer::Again)),
-                    Err(Stop::Failed(error)) => {
-                        let is_full = error.kind() == ErrorKind::StorageFull;
-                        let why = if is_full { StorageFault::Full } else { StorageFault::Failed };
-                        self.carrier.machine.abort(why.into());
-                        return exchange.over(cx, Err(error));
-                    }
-                },
-                Step::Peer => break,
-                Step::Over(how) => {
-                    let outcome = match how {
-                        Ok(()) => Ok(Answer::Whole),
-                        Err(fault) => Err(self.carrier.error("get", &exchange.source, fault)),
-                    };
-                    return exchange.over(cx, outcome);
+                Step::Storage => self.store(exchange, cx)?,
+                Step::Peer => return Ok(None),
+                Step::Over(Ok(())) => return Ok(Some(Ok(Answer::Whole))),
+                Step::Over(Err(fault)) => {
+                    return Ok(Some(Err(self.carrier.error("get", &exchange.source, fault))));
                 }
             }
-        }
-        if let (Some(server), Some(timer)) = (exchange.server, exchange.dialogue.timer) {
-            self.carrier.wait(cx, server, timer);
         }
     }
 
@@ -253,16 +264,18 @@ impl Talk {
             Op::Store(extent) => {
                 let block = self.carrier.block();
                 match &mut self.decoder {
-                    None => exchange.keep(block, cx)?,
-                    Some(decoder) => exchange.keep(&text_of(decoder, block), cx)?,
+                    None => self.blocks.extend_from_slice(block),
+                    Some(decoder) => decode(decoder, block, &mut self.blocks),
+                }
+                if self.blocks.len() >= BLOCKS_MAX {
+                    self.write(exchange, cx)?;
                 }
                 file::Answer::Kept(extent.len as usize)
             }
             Op::Commit(digest) => {
                 let digest = digest.map(Digest::copied);
-                if let Some(byte) = self.decoder.as_mut().and_then(Decoder::finish) {
-                    exchange.keep(&[byte], cx)?;
-                }
+                self.blocks.extend(self.decoder.as_mut().and_then(Decoder::finish));
+                self.write(exchange, cx)?;
                 let source = exchange.source.clone();
                 exchange.store.commit(&source, digest)?;
                 // The server is told, and once more if it did not hear it.
@@ -282,6 +295,17 @@ impl Talk {
             file.answer(clock::now(), answer);
         }
         Ok(())
+    }
+
+    /// Writes the blocks. The last one is acknowledged after all of them are written.
+    fn write(
+        &mut self,
+        exchange: &mut Exchange<Waiting>,
+        cx: &mut Context<Exchange<Waiting>>,
+    ) -> Result<()> {
+        let written = exchange.keep(&self.blocks, cx);
+        self.blocks.clear();
+        written
     }
 
     /// The server has answered: what it sends.
@@ -307,12 +331,15 @@ impl Talk {
     }
 }
 
+/// Bytes of blocks that are written at once: a block would be a short write.
+const BLOCKS_MAX: usize = 1 << 16;
+
 /// A block of text as it is kept.
-fn text_of(decoder: &mut Decoder, block: &[u8]) -> Vec<u8> {
-    // The byte that the block before left.
-    let mut text = vec![0; block.len() + 1];
-    let moved = decoder.decode(block, &mut text);
+fn decode(decoder: &mut Decoder, block: &[u8], to: &mut Vec<u8>) {
+    let at = to.len();
+    // One more for the byte that the block before left.
+    to.resize(at + block.len() + 1, 0);
+    let moved = decoder.decode(block, &mut to[at..]);
     debug_assert_eq!(moved.read, block.len(), "there is room for all of it");
-    text.truncate(moved.written);
-    text
+    to.truncate(at + moved.written);
 }

@@ -29,6 +29,8 @@ pub(in crate::client) struct Carrier<M: Transfer + ?Sized> {
     batch: Batch,
     /// The datagram of the batch that comes next.
     next: usize,
+    /// Datagrams of this turn.
+    taken: usize,
     /// Where the block begins that storage is to keep, in the datagram before the next one.
     block_at: usize,
     /// Datagrams that are about to leave, and where each of them ends.
@@ -69,7 +71,8 @@ pub(in crate::client) type ReadAt<'f> = &'f mut dyn FnMut(Extent, &mut [u8]) -> 
 const RUN_COUNT: usize = 64;
 const RUN_BYTES: usize = 1 << 18;
 
-/// Datagrams that are taken before the loop looks at its other sources.
+/// Datagrams that are taken, at least, before the loop looks at its other sources. What is in the batch is taken in
+/// any case: nothing would report it.
 const TAKEN_MAX: usize = 256;
 
 impl<M: Transfer + ?Sized> Carrier<M> {
@@ -87,6 +90,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
             // One that is too long is seen to be so.
             batch: Batch::new(64, datagram_max + 1),
             next: usize::MAX,
+            taken: 0,
             block_at: 0,
             run: Vec::new(),
             ends: Vec::new(),
@@ -107,8 +111,9 @@ impl<M: Transfer + ?Sized> Carrier<M> {
         self.is_answered
     }
 
-    /// Waits in the loop, as the source `server`, and no longer than until `timer`.
-    pub(in crate::client) fn wait<S>(&self, cx: &mut Context<S>, server: Token, timer: Token) {
+    /// The turn is over. Waits in the loop, as the source `server`, and no longer than until `timer`.
+    pub(in crate::client) fn wait<S>(&mut self, cx: &mut Context<S>, server: Token, timer: Token) {
+        self.taken = 0;
         let limit = if self.is_answered { Wake::Never } else { Wake::At(self.until) };
         match self.machine.want().wake.min(limit) {
             Wake::Now => cx.arm_at(timer, clock::now()),
@@ -130,7 +135,6 @@ impl<M: Transfer + ?Sized> Carrier<M> {
     /// Moves what it can now.
     pub(in crate::client) fn step(&mut self, read: ReadAt<'_>) -> Step {
         self.is_full = false;
-        let mut taken = 0;
         loop {
             if self.failed.is_some() {
                 return Step::Over(Err(Fault::Aborted));
@@ -148,8 +152,8 @@ impl<M: Transfer + ?Sized> Carrier<M> {
                 return Step::Over(how);
             } else if want.file {
                 return Step::Storage;
-            } else if want.read && taken < TAKEN_MAX && self.receive() {
-                taken += 1;
+            } else if want.read && self.receive() {
+                self.taken += 1;
             } else if !self.is_answered && self.until <= clock::now() {
                 return Step::Over(Err(Fault::TimedOut { waited_us: self.span_us }));
             } else if want.wake.is_due(clock::now()) {
@@ -160,9 +164,12 @@ impl<M: Transfer + ?Sized> Carrier<M> {
         }
     }
 
-    /// Takes one datagram. False: there is none.
+    /// Takes one datagram. False: there is none, or it is the turn of others.
     fn receive(&mut self) -> bool {
         if self.batch.iter_mut().nth(self.next).is_none() {
+            if self.taken >= TAKEN_MAX {
+                return false;
+            }
             match self.batch.receive(&self.socket) {
                 Ok(_) => self.next = 0,
                 Err(Errno::EAGAIN | Errno::EINTR) => return false,
