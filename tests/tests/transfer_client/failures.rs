@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
 use windlass_tests::windlass;
 
 use crate::fake::{Fake, Place, ack, data, is_error, oack, play};
@@ -136,6 +137,35 @@ fn a_full_disk_is_told_to_both_ends() {
     });
     outcome.fails_with(1, &["write", "/dev/full", "No space left on device"]);
     place.is_empty();
+}
+
+#[test]
+fn a_client_that_is_ended_tells_the_server() {
+    for command in ["get", "put"] {
+        let (place, fake) = (Place::new(), Fake::new());
+        let client = if command == "get" {
+            place.get(&fake.url("a"), "--no-options")
+        } else {
+            fs::write(place.file(), [b'x'; 2000]).unwrap();
+            place.put(&fake.url("a"), "--no-options")
+        };
+        let running = client.start();
+        let (_, client) = fake.request();
+        let before = if command == "get" {
+            fake.says(client, &data(1, &[b'x'; 512]));
+            ack(1)
+        } else {
+            fake.says(client, &ack(0));
+            data(1, &[b'x'; 512])
+        };
+        assert_eq!(fake.hears(), before);
+        assert_eq!(running.end_by(Signal::SIGTERM), None, "{command} dies of the signal");
+        assert!(is_error(&fake.hears_after(&before), 0), "{command}");
+        if command == "get" {
+            assert!(!place.file().exists());
+            assert_eq!(place.names().len(), 2, "a part and its facts: {:?}", place.names());
+        }
+    }
 }
 
 #[test]
