@@ -32,7 +32,7 @@ pub(super) enum Score {
         /// Leave by this interface
         #[arg(long, value_name = "NAME")]
         interface: Option<String>,
-        /// Pass so many routers at most; to a group 1 is the default, and 0 stays on this host
+        /// The most routers that the datagram may pass; 0: it stays on this host [default: 1 to a group]
         #[arg(long, value_name = "N")]
         ttl: Option<u8>,
         /// Send it so often
@@ -52,7 +52,7 @@ pub(super) enum Score {
         /// Print a line of JSON for each
         #[arg(long)]
         json: bool,
-        /// End after so many scores
+        /// End after this number of scores
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
@@ -74,10 +74,10 @@ pub(super) enum Cast {
         /// The text; %d is the number of the datagram, %% a %, \n a line feed
         #[arg(long, value_name = "FMT", default_value = r"itcast %d\n", value_parser = Text::parse)]
         text: Text,
-        /// Pass so many routers at most [default: 1]
+        /// The most routers that the datagrams may pass [default: 1]
         #[arg(long, value_name = "N")]
         ttl: Option<u8>,
-        /// End after so many datagrams
+        /// End after this number of datagrams
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
@@ -89,7 +89,7 @@ pub(super) enum Cast {
         /// Join on this interface
         #[arg(long, value_name = "NAME")]
         interface: Option<String>,
-        /// End after so many datagrams
+        /// End after this number of datagrams
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },

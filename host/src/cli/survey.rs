@@ -117,7 +117,7 @@ impl<P: Copy> Survey<P> {
             found.push(Found { option, what: What::Taken { said, earlier, place } });
         };
         let Some(socket) = Socket::of(said) else { return };
-        // A wildcard excludes what came before it, and is excluded by it.
+        // A wildcard address excludes earlier addresses of its family, and they exclude it.
         let other = match socket {
             Socket::Ip(by, ip, port) => {
                 let family = Family::of(ip);

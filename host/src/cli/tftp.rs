@@ -9,7 +9,7 @@ pub(super) struct TftpAsks {
     /// tftp: ask for blocks of this size [default: 1428]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(8..=65464))]
     pub(super) blksize: Option<u16>,
-    /// tftp: ask for so many blocks at once, as far as the socket has room for them [default: 32]
+    /// tftp: ask for this number of blocks at once, as far as the socket has room for them [default: 32]
     #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) window: Option<u16>,
     /// tftp: ask for nothing beside the file, for servers that take no options

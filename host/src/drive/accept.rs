@@ -49,7 +49,7 @@ impl Acceptor {
         Self::new_of(Some(listener), max)
     }
 
-    /// Lets so many threads take from a datagram socket.
+    /// Lets this number of threads take from a datagram socket.
     pub(crate) fn share_among(&mut self, threads: usize) {
         if self.transport() == Some(Transport::Datagram) {
             self.max = threads;

@@ -323,7 +323,7 @@ impl<S> Context<S> {
 
     /// Starts the timeout that the watch of a descriptor has.
     fn start_timeout(&mut self, token: Token, watch: Watch) {
-        // Without a timeout it is 0: the next event must not start one that it had before.
+        // Without a timeout the delay is 0: the next event must not start an earlier timeout again.
         let delay_us = watch.timeout_us.map_or(0, NonZeroU64::get);
         if let Some(Source::Descriptor(descriptor)) = self.sources.get_mut(token) {
             descriptor.called.alarm.delay_us = delay_us;

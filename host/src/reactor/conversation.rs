@@ -18,7 +18,7 @@ pub(super) enum Step {
     Again,
     /// Nothing, until something happens.
     Wait,
-    /// Its budget is used up: the others first.
+    /// The budget of the turn is used up: other sources have their turn first.
     Yield,
 }
 
@@ -85,7 +85,7 @@ impl<S> Conversation<S, Context<S>> {
         } else if let Some(errno) =
             self.io.broken().filter(|_| self.io.readiness.has_ended() || !input.is_on)
         {
-            // The user wants no more of what came before it broke.
+            // The program does not read the input that came before the failure.
             self.fail(state, cx, errno);
         } else if !self.io.wants_input() || !self.io.readiness.is_readable() {
             return Step::Wait;

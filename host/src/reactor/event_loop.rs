@@ -129,7 +129,7 @@ impl<S> EventLoop<S> {
         if let Some(signals) = &mut self.context.signals {
             signals.renew().map_err(fail)?;
         }
-        // The helpers are the parent's threads: what they were asked has no answer here.
+        // The helpers are threads of the parent: their answers do not come to this process.
         self.context.buffers.stop_helpers();
         self.context.start_helpers();
         self.context.rebuild().map_err(fail)

@@ -20,7 +20,7 @@ pub(super) struct Entry {
 }
 
 impl Handlers {
-    /// Its source is gone.
+    /// Removes the entry of a source that was removed.
     pub(super) fn remove(&mut self, token: Token) {
         let Some(at) = self.by.iter().position(|entry| entry.token == token) else { return };
         let Entry { signal, .. } = self.by.swap_remove(at);

@@ -15,7 +15,7 @@ impl<S> Context<S> {
     /// A handler notes it, in whichever thread the kernel chooses, and this loop reads it from a
     /// descriptor: the callback may do what it likes. Nothing is blocked, so a program that is started
     /// meanwhile hears the signal as ever. A burst of one signal may make one call. When the last
-    /// listener of the process is removed the signal does what it did before.
+    /// listener of the process is removed, the signal has its earlier action again.
     ///
     /// # Errors
     /// `EINVAL` for SIGKILL and SIGSTOP; `EMFILE`, `ENFILE` for the first one.

@@ -10,7 +10,7 @@ pub(super) struct Silence {
     limit_us: u64,
     /// When something last moved, or began to be waited for; kept while there is a limit.
     since: Instant,
-    /// It was waited for when that was last asked.
+    /// Whether the direction was waited for at the end of the last call.
     is_awaited: bool,
     /// It counts anew from the end of this call.
     restarts: bool,

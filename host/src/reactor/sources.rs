@@ -58,7 +58,7 @@ pub(super) struct OnSignal<S, C> {
 }
 
 impl<S, C> Descriptor<S, C> {
-    /// It is not watched until it is armed.
+    /// Stops watching it until it is armed.
     pub(super) fn pause(&mut self, token: Token, kernel: &KernelSet) {
         if std::mem::replace(&mut self.watched.is_on, false) {
             // If it was closed, nothing is watched: as wanted.
@@ -186,7 +186,7 @@ impl<S, C> Source<S, C> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     priority: Priority,
-    /// It is counted among those that can fire.
+    /// Whether it is counted among the sources that can fire.
     pub(super) is_counted: bool,
 }
 

@@ -47,7 +47,7 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
     let mut buffers = Buffers::for_one(rules.clone()).watching(Box::new(overload));
     let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let line = shared.board.enter(worker.id());
-    // Of a datagram socket each worker answers what it receives.
+    // On a datagram socket each worker answers the datagrams that it receives.
     let port = || shared.listener.share().map(|socket| Port::new(socket, offer.responder()));
     let mut port = match shared.listener.transport() {
         Transport::Stream => None,

@@ -117,7 +117,7 @@ impl Spec {
                 }
                 (None, _) => None,
             };
-            // Of one that was inherited only now is known what it is.
+            // Only now is it known whether an inherited socket is one of streams or of datagrams.
             let transport = listener.as_ref().map(Listener::transport);
             if let Some(why) = transport.and_then(|by| spec.service.misfit(by, spec.model)) {
                 return Err(Error::new("serve on", &spec.address, why));

@@ -126,8 +126,8 @@ impl Stop {
         self.minds = what;
     }
 
-    /// Of the children that ended, reaps those that are not `ours`. One that is ours may come
-    /// before them: then call this again after its status was taken.
+    /// Reaps the children that have ended and are not `ours`. If a child that is `ours` comes before them in
+    /// the list of the kernel, call this again after its status was taken.
     pub(super) fn reap_strangers(&self, ours: impl Fn(i32) -> bool) {
         if self.reaps {
             process::reap_strangers(ours);

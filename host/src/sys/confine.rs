@@ -61,7 +61,7 @@ const NEWEST: ABI = ABI::V7;
 /// How many children try, one after another, if they are killed.
 const TRIES: u32 = 3;
 
-/// The exit status of a child that could not try. That of one that did is smaller.
+/// The exit status of a child that could not try the confinement. The status of a child that tried it is smaller.
 const EXHAUSTED: i32 = 0x80;
 
 impl Confinement {
@@ -166,7 +166,7 @@ impl Confinement {
 /// Why a right could not be given up.
 struct Failure {
     error: Error,
-    /// The process lacks descriptors or memory, and that says nothing of what the kernel can do.
+    /// The process lacks descriptors or memory, so it is not known what the kernel can do.
     is_exhausted: bool,
 }
 

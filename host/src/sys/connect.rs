@@ -80,7 +80,7 @@ pub(super) fn resolve(at: &HostPort) -> Result<Vec<SockaddrStorage>> {
     Ok(found.into_iter().map(canonical).map(SockaddrStorage::from).collect())
 }
 
-/// The name of an interface; of one that is gone, its number.
+/// The name of an interface; its number, if the interface is gone.
 fn zone_name(zone: u32) -> String {
     let name = if_indextoname(zone).ok().and_then(|name| name.into_string().ok());
     name.unwrap_or_else(|| zone.to_string())

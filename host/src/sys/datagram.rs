@@ -94,7 +94,8 @@ pub fn bind_to_device(fd: &impl AsFd, interface: &str) -> nix::Result<()> {
     socket::setsockopt(fd, sockopt::BindToDevice, &interface.into())
 }
 
-/// Asks for a receive buffer of so many bytes, as the kernel counts them, if it has less. How many it has.
+/// Asks for a receive buffer of this number of bytes, as the kernel counts them, if the socket has fewer. Returns
+/// the number that it has then.
 #[cfg(feature = "transfer")]
 pub fn make_receive_room(fd: &impl AsFd, bytes: usize) -> usize {
     let room = || socket::getsockopt(fd, sockopt::RcvBuf).unwrap_or(0);

@@ -96,7 +96,7 @@ impl Epoll {
     /// Watches `fd` for `interest`, reported as `trigger` says.
     ///
     /// # Errors
-    /// As [`add`](Self::add); `EEXIST` for one that is a member.
+    /// As [`add`](Self::add); `EEXIST`: the descriptor is a member already.
     pub fn join(
         &self,
         fd: impl AsFd,

@@ -1,4 +1,4 @@
-//! One error for the host: the operation, what it was done to, and the cause.
+//! The error type of the host: an operation, its target, and the cause.
 
 use std::{fmt, io};
 

@@ -26,7 +26,7 @@ pub enum Leads {
     Open,
 }
 
-/// Symbolic links that are followed, as many as the kernel follows (`path_resolution(7)`).
+/// The most symbolic links that are followed: as many as the kernel follows (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
 
 /// Follows the symbolic links at the end of `path`. The folders before it are for the kernel to follow.
@@ -105,7 +105,7 @@ pub fn open_own(path: &Path, how: &mut OpenOptions) -> io::Result<File> {
 /// done.
 ///
 /// # Errors
-/// `ENOSPC`, `EDQUOT`, `EFBIG`: so many bytes will not fit.
+/// `ENOSPC`, `EDQUOT`, `EFBIG`: the file system has no room for `len` bytes.
 pub fn reserve(file: &File, len: u64) -> io::Result<()> {
     let len = i64::try_from(len).map_err(|_| Errno::EFBIG)?;
     match fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, len) {

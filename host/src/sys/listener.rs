@@ -113,7 +113,7 @@ impl Listener {
         if listener.transport == Transport::Datagram
             && let Some(family) = datagram::family_of(&listener.fd)
         {
-            // On one that was made by another program; a Unix socket has none of it.
+            // Another program made the socket, and may not have set this option. A Unix socket does not have it.
             let _ = datagram::tell_destinations(&listener.fd, family);
         }
         Ok(listener)

@@ -20,8 +20,7 @@ impl SingleThreaded {
     /// Counts the threads of this process.
     ///
     /// # Errors
-    /// How many threads there are: a fork would copy the locks that the others hold, and never
-    /// their owners.
+    /// The process has other threads: a fork would copy the locks that they hold, and not the threads.
     pub fn check() -> Result<Self> {
         let tasks = std::fs::read_dir("/proc/self/task")
             .map_err(Error::of("count the threads in", "/proc/self/task"))?
@@ -48,7 +47,7 @@ pub enum Forked {
 pub struct Child(Pid);
 
 /// `fork(2)`. The child is killed when the parent ends. In it the signals that the parent catches are blocked
-/// until the child catches them itself: one that comes before waits.
+/// until the child catches them itself: a signal that comes before that waits.
 ///
 /// # Errors
 /// `EAGAIN` (`RLIMIT_NPROC`, or no pid is left), `ENOMEM`.

@@ -183,7 +183,7 @@ mod tests {
         let running = at("v1/windlass");
         let of = |name: &str| place(OsStr::new(name), Some(path.clone()), &running);
         assert_eq!(of("windlass"), Location::Search(path.clone()));
-        // The link is the name, and not what it leads to.
+        // The link is the name of the program; the file that it leads to may change.
         assert_eq!(search(OsStr::new("windlass"), &path), Some(at("bin/windlass")));
         let by_path = at("bin/windlass");
         assert_eq!(of(by_path.to_str().unwrap()), Location::Path(by_path));

@@ -1,4 +1,4 @@
-//! Signals as input: caught, and read from a descriptor; and what becomes of those that are not.
+//! Signals as input: caught, and read from a descriptor; and the default actions of the others.
 
 mod default;
 mod inbox;
@@ -75,7 +75,7 @@ impl Signals {
             Signal::SIGHUP => Came::Reload,
             Signal::SIGUSR1 => Came::Reopen,
             Signal::SIGUSR2 => Came::Upgrade,
-            // Of those that were added, the others ask for a stop.
+            // The other signals in the queue, SIGTERM and SIGINT, ask for a stop.
             _ => Came::Stop,
         })
     }

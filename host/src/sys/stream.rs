@@ -79,7 +79,7 @@ impl Stream {
         }
     }
 
-    /// One `recv(2)`, or one `read(2)` of what is no socket.
+    /// Makes one `recv(2)`, or one `read(2)` if it is not a socket.
     ///
     /// # Errors
     /// `ECONNRESET` and its kin: the connection is lost.
@@ -152,7 +152,7 @@ impl Stream {
     }
 
     /// Bytes that were sent and that the peer has not acknowledged, or not read from a Unix socket
-    /// (`SIOCOUTQ`). None of what is no socket.
+    /// (`SIOCOUTQ`). `None` if it is not a socket.
     pub fn unsent(&self) -> Option<u32> {
         let mut left: libc::c_int = 0;
         // SAFETY: SIOCOUTQ, which has the number of TIOCOUTQ, writes one integer, which outlives the call.

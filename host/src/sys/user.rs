@@ -71,7 +71,7 @@ impl User {
     pub fn assume(&self) -> Result<()> {
         self.may_be_assumed()?;
         if self.is_this_process() {
-            // A binary that takes over from one that has become it.
+            // The old binary had become that user before it started this one.
             return Ok(());
         }
         let refuse = |why: &'static str| Error::new("become user", &self.name, why);

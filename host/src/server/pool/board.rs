@@ -76,7 +76,7 @@ impl Board {
     pub(super) fn set_limits(&self, idle: usize, alive: usize) {
         let Pool { min_spare, max_spare, max_workers, .. } = self.limits;
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        // With as many as there may be, nothing can be done about too few.
+        // If there are as many workers as there may be, none can be started when too few are idle.
         let few = if alive < usize::from(max_workers) { i32::from(min_spare) } else { i32::MIN };
         self.counts[FEW].store(few, Ordering::Relaxed);
         self.counts[MANY].store(i32::from(max_spare), Ordering::Relaxed);
@@ -85,7 +85,7 @@ impl Board {
         self.counts[IDLE].swap(count(idle), Ordering::AcqRel);
     }
 
-    /// Whether every worker has a client, by what they have written.
+    /// Whether every worker has a client, as far as the workers have written it.
     pub(in crate::server) fn is_full(&self) -> bool {
         self.get(IDLE) <= 0
     }

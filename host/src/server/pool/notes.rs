@@ -30,7 +30,7 @@ impl Notes {
         Self { told: Line::default(), requests: 0, since: now }
     }
 
-    /// It is in another state from now on, and has finished so many connections more.
+    /// The worker is in another state from now on, and has finished `finished` more connections.
     pub(super) fn mark(&mut self, finished: u64, now: Instant) {
         self.requests += finished;
         self.since = now;

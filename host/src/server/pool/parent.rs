@@ -1,4 +1,4 @@
-//! The parent of a pool: what it does when the core decides something, and what it tells the core.
+//! The parent of a pool: it tells the core what happened, and does what the core decides.
 //!
 //! ```text
 //!   listener ─┐                                  ┌─▶ fork, kill
@@ -238,7 +238,7 @@ impl Parent for PoolParent {
                 Exit::Crash
             }
         };
-        // A worker that was killed is counted already, and one that was asked to end may.
+        // A worker that was killed is counted already, and a worker that was asked to end may end.
         let expected = match self.crew.pool.state(id) {
             Some(SlotState::Killed { .. }) => true,
             Some(SlotState::Quitting { .. }) => how == Exit::Clean,

@@ -152,8 +152,8 @@ impl Supervised {
     }
 }
 
-/// After which times a process that was replaced is killed, and one that was stopped: it ends by itself
-/// before. The supervisor times its own stop.
+/// The times after which a process that was replaced, and a process that was stopped, is killed. Both end by themselves
+/// before that. The supervisor times its own stop.
 fn timeouts(spec: &Spec) -> (u64, u64) {
     let [drain, grace] = [spec.drain_us, spec.grace_us].map(|us| us.saturating_add(SLACK_US));
     (drain, drain.max(grace))

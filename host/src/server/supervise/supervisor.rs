@@ -1,4 +1,4 @@
-//! The supervisor as the state of its event loop: what it does when the core decides something.
+//! The supervisor, as the state of its event loop: it does what the core decides.
 
 use tracing::{debug, error, info, warn};
 use windlass_core::pool::processes::{Action, Event, Exit, Notice, Signal, WorkerId};

@@ -7,7 +7,7 @@
 //!                 the first that is connected wins, and the others are closed
 //! ```
 //!
-//! No attempt is given up for another one: the slow one may be the only one that works.
+//! No attempt is given up when the next one starts: the slow address may be the only one that works.
 
 use std::collections::VecDeque;
 use std::fmt;

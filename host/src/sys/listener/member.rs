@@ -24,7 +24,7 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Makes the socket a member of a group; one that it is in already stays so.
+    /// Makes the socket a member of a group. If it is a member already, nothing changes.
     ///
     /// # Errors
     /// It is not the address of a group, there is no such interface, or no route leads to the group.

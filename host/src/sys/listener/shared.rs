@@ -17,7 +17,7 @@ impl Listener {
         let mut listener = Self::inherit(raw)?;
         listener.owner = if own { Owner::OldBinary } else { Owner::Other };
         match (configured, &listener.address) {
-            // The name that was given, not what it was resolved to.
+            // The configured name, and not the address that it was resolved to.
             (Address::Tcp(_) | Address::Udp(_), Address::Tcp(_) | Address::Udp(_)) => {
                 let real = std::mem::replace(&mut listener.address, configured.clone());
                 listener.address.set_port_of(&real);
@@ -64,7 +64,7 @@ impl Listener {
     /// Changes the backlog.
     ///
     /// # Errors
-    /// None that a listening socket could have. A datagram socket has no backlog, and keeps what it has.
+    /// `listen(2)` has no error for a listening socket. A datagram socket has no backlog, and is not changed.
     pub fn set_backlog(&self, backlog: u32) -> Result<()> {
         if self.transport == Transport::Datagram {
             return Ok(());

@@ -24,7 +24,7 @@ pub(super) enum Sized {
     TooLarge,
 }
 
-/// Looks whether `file` holds as many bytes as `says`, its `stat(2)`. A file with blocks on a disk does.
+/// Finds out whether `file` has as many bytes as its `stat(2)`, `says`, tells. A file with blocks on a disk has.
 ///
 /// # Errors
 /// It cannot be read, or there is no memory for a copy.

@@ -38,7 +38,7 @@ pub struct SignalQueue {
 
 type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
 
-/// How many queues have each signal, and what it did before.
+/// For each signal that is caught, the number of queues that have it, and its action before.
 static OLD_ACTIONS: Mutex<BTreeMap<i32, OldAction>> = Mutex::new(BTreeMap::new());
 
 struct OldAction {
