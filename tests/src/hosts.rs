@@ -1,7 +1,11 @@
 //! Two hosts on one link: network namespaces with a pair of virtual interfaces between them.
 
+use std::fs::File;
+use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 
+use nix::sched::{CloneFlags, setns};
 use nix::unistd::geteuid;
 
 use crate::optional::{has, skipped};
@@ -63,10 +67,32 @@ impl Hosts {
         on(&self.a, program)
     }
 
+    /// A UDP socket of host `a`, in this process.
+    pub fn udp_on_a(&self) -> UdpSocket {
+        udp_on(&self.a)
+    }
+
+    /// A UDP socket of host `b`, in this process.
+    pub fn udp_on_b(&self) -> UdpSocket {
+        udp_on(&self.b)
+    }
+
     /// The program runs on host `b`.
     pub fn on_b(&self, program: &str) -> Program {
         on(&self.b, program)
     }
+}
+
+/// A UDP socket of that host, for any process.
+#[track_caller]
+fn udp_on(host: &str) -> UdpSocket {
+    let network = File::open(format!("/run/netns/{host}")).expect("a network namespace");
+    // A thread may change its own; what it opens stays there.
+    let open = thread::spawn(move || {
+        setns(network, CloneFlags::CLONE_NEWNET).expect("enter the network namespace");
+        UdpSocket::bind("0.0.0.0:0").expect("bind")
+    });
+    open.join().expect("a socket")
 }
 
 fn on(host: &str, program: &str) -> Program {

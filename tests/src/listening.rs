@@ -1,4 +1,4 @@
-//! A `windlass score listen` or `windlass cast listen` of one's own.
+//! A `windlass score listen`, `cast listen` or `serve` of one's own, run by any program.
 
 use std::fs::{File, read_to_string};
 
@@ -24,11 +24,13 @@ impl Listening {
         let running = program.output(file("stdout")).errors(file("stderr")).start();
         let mut listening = Self { running, folder, address: String::new() };
         within(PATIENCE, "it listens", || {
-            let stderr = listening.read("stderr");
-            let line = stderr.lines().find_map(|line| line.strip_prefix("listening "));
-            let address = line.and_then(|line| line.split(',').next());
+            let said = listening.read("stdout") + &listening.read("stderr");
+            // The whole line, with its line feed.
+            let line = said.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let line = line.filter_map(|line| line.strip_prefix("listening ")).next();
+            let address = line.and_then(|line| line.trim_end().split([',', ' ']).next());
             address.unwrap_or_default().clone_into(&mut listening.address);
-            stderr.contains('\n') && !listening.address.is_empty()
+            !listening.address.is_empty()
         });
         listening
     }
@@ -70,6 +72,11 @@ impl Listening {
     /// What it has printed so far.
     pub fn printed(&self) -> String {
         self.read("stdout")
+    }
+
+    /// What it has said on standard error so far.
+    pub fn logged(&self) -> String {
+        self.read("stderr")
     }
 
     /// Sends it a signal, and waits for its end: the exit code, `None` when the signal killed it.

@@ -5,8 +5,18 @@
 //! - An interface that goes away and comes back is joined again; a host that leaves is in no group.
 //! - A reply leaves from the address that was asked, between hosts too.
 
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::IntoRawFd;
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
-use windlass_tests::{Hosts, Listening, PATIENCE, Program, within};
+use nix::sys::socket::{setsockopt, sockopt};
+use windlass::addr::Address;
+use windlass::reactor::{Context, Datagrams, EventLoop};
+use windlass::sys::listener::Listener;
+use windlass_tests::{
+    Feed, Hosts, Listening, Model, PATIENCE, Program, models, serve, skipped, within,
+};
 
 const WINDLASS: &str = env!("CARGO_BIN_EXE_windlass-under-test");
 
@@ -81,19 +91,7 @@ fn an_interface_that_comes_back_is_joined_again() {
     let ear = listen(hosts.on_b(WINDLASS), &words);
     // The server does so too.
     let serve = hosts.on_b(WINDLASS).words("serve score --model epoll --listen udp:0.0.0.0:0");
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = |name: &str| std::fs::File::create(folder.path().join(name)).expect("create");
-    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("read");
-    let serve = serve.words(&format!("--group {group} --interface vb"));
-    let server = serve.output(file("stdout")).errors(file("stderr")).start();
-    let mut port = String::new();
-    within(PATIENCE, "it listens", || {
-        let lines = read("stdout");
-        let address = lines.strip_prefix("listening ").and_then(|line| line.split(' ').next());
-        let found = address.and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
-        found.unwrap_or_default().clone_into(&mut port);
-        !port.is_empty()
-    });
+    let server = Listening::start(serve.words(&format!("--group {group} --interface vb")));
     for round in 0..3 {
         if round > 0 {
             hosts.disconnect();
@@ -105,14 +103,14 @@ fn an_interface_that_comes_back_is_joined_again() {
             send(hosts.on_a(WINDLASS), &to, &name, "--interface va");
             ear.printed().contains(&name)
         });
-        let to = format!("udp:{group}:{port}");
+        let to = format!("udp:{group}:{}", server.port());
         within(PATIENCE, "the server hears", || {
             send(hosts.on_a(WINDLASS), &to, &name, "--interface va");
-            read("stderr").contains(&format!("name={name}"))
+            server.logged().contains(&format!("name={name}"))
         });
     }
     ear.until_said("joined 239.77.3.3 on vb again");
-    assert!(read("stderr").contains("joined 239.77.3.3 on vb again"));
+    server.until_said("joined 239.77.3.3 on vb again");
     let groups = || {
         let told = hosts.on_b("ip").words("maddr show dev vb").run();
         String::from_utf8(told.stdout).expect("text")
@@ -144,24 +142,148 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
     let Some(hosts) = Hosts::new() else { return };
     let add = hosts.on_b("ip").words("addr add 192.0.2.77/24 dev vb").run();
     assert_eq!(add.code, Some(0), "{add}");
-    let folder = tempfile::tempdir().expect("a folder");
-    let stdout = folder.path().join("stdout");
     let serve = hosts.on_b(WINDLASS).words("serve upper --model prefork --listen udp:0.0.0.0:0");
-    let server = serve.output(std::fs::File::create(&stdout).expect("create")).start();
-    let mut port = String::new();
-    within(PATIENCE, "it listens", || {
-        let lines = std::fs::read_to_string(&stdout).expect("read");
-        let address = lines.strip_prefix("listening ").and_then(|line| line.split(' ').next());
-        let found = address.and_then(|address| address.rsplit_once(':')).map(|(_, port)| port);
-        found.unwrap_or_default().clone_into(&mut port);
-        !port.is_empty()
-    });
+    let server = Listening::start(serve);
     // A connected socket takes an answer from the address that it asked, and from no other.
     for asked in ["192.0.2.2", "192.0.2.77"] {
-        let talk = hosts.on_a(WINDLASS).words(&format!("talk udp:{asked}:{port}"));
-        let outcome = talk.feed(windlass_tests::Feed::Pipe(b"hello\n".to_vec())).run();
+        let talk = hosts.on_a(WINDLASS).words(&format!("talk udp:{asked}:{}", server.port()));
+        let outcome = talk.feed(Feed::Pipe(b"hello\n".to_vec())).run();
         outcome.succeeds();
         assert_eq!(outcome.stdout, b"HELLO\n");
     }
     assert_eq!(server.end_by(Signal::SIGTERM), Some(0));
+}
+
+/// A router says what is wrong with a path; the host that sent is told which router.
+#[test]
+fn what_a_router_says_is_told() {
+    let Some(hosts) = Hosts::new() else { return };
+    let run = |program: Program, words: &str| {
+        let outcome = program.words(words).run();
+        assert_eq!(outcome.code, Some(0), "{outcome}");
+    };
+    // Host b is a router. It knows no way to one network, and a narrow one to another.
+    run(hosts.on_a("ip"), "route add 198.51.100.0/24 via 192.0.2.2");
+    run(hosts.on_a("ip"), "route add 203.0.113.0/24 via 192.0.2.2");
+    run(hosts.on_b("ip"), "route add 203.0.113.0/24 via 192.0.2.1 mtu lock 1000");
+    run(hosts.on_b("sysctl"), "-q -w net.ipv4.ip_forward=1");
+    let talk = |to: &str, len: usize| {
+        let mut line = vec![b'x'; len];
+        line.push(b'\n');
+        hosts.on_a(WINDLASS).words("talk").arg(to).feed(Feed::Pipe(line)).run()
+    };
+    let nowhere = "udp:198.51.100.9:9";
+    talk(nowhere, 10).fails_with(1, &[nowhere, "unreachable; 192.0.2.2 says so"]);
+    let time = hosts.on_a(WINDLASS).words("time").arg(nowhere).run();
+    time.fails_with(1, &[nowhere, "unreachable; 192.0.2.2 says so"]);
+    let narrow = "udp:203.0.113.9:9";
+    let why = "Message too long; 192.0.2.2 says that the path takes 1000 bytes";
+    talk(narrow, 1200).fails_with(1, &[narrow, why]);
+    // The peer itself has nothing there: its own address is not said twice.
+    let closed = "udp:192.0.2.2:9";
+    talk(closed, 10).fails_with(1, &["talk to udp:192.0.2.2:9: Connection refused\n"]);
+}
+
+models!(a_slow_link_loses_no_answer: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll,
+    epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
+
+/// The link takes 8 Mbit/s, and the server's socket has room for a few answers at a time.
+fn a_slow_link_loses_no_answer(model: Model) {
+    let Some((_hosts, socket, client)) = slow_link() else { return };
+    let server = serve!("upper", model).inherit(socket).start();
+    for _ in 0..2 {
+        client.asks_and_is_answered();
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+#[test]
+fn a_slow_link_loses_no_answer_of_a_callback() {
+    let Some((_hosts, socket, client)) = slow_link() else { return };
+    let inherited = Address::Fd(socket.into_raw_fd());
+    let socket = Listener::bind(&inherited, 0).expect("a listener");
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| client.asks_and_is_answered());
+        let mut events = EventLoop::new().expect("a loop");
+        let answer = |datagrams: &mut Datagrams<'_>, (): &mut (), _: &mut Context<()>| {
+            for received in datagrams.batch.iter_mut() {
+                let len = received.len;
+                received.buf[..len].make_ascii_uppercase();
+                received.reply(len);
+            }
+        };
+        events.datagrams(socket, answer).expect("add");
+        while !asking.is_finished() {
+            events.run_once(&mut (), Some(Duration::from_millis(10))).expect("run");
+        }
+        asking.join().expect("all answers");
+    });
+}
+
+/// The kernel refuses to cut what is sent together into pieces that are longer than a packet of the path.
+#[test]
+fn a_narrow_path_loses_no_answer() {
+    let Some(hosts) = Hosts::new() else { return };
+    let narrow = "route replace 192.0.2.0/24 dev vb proto kernel scope link src 192.0.2.2 mtu 600";
+    let set = hosts.on_b("ip").words(narrow).run();
+    assert_eq!(set.code, Some(0), "{set}");
+    let (socket, client) = far(&hosts);
+    let server = serve!("upper", Model::Epoll).inherit(socket).start();
+    for _ in 0..2 {
+        client.asks_and_is_answered();
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+/// A client at the other end of a link.
+struct Far {
+    socket: UdpSocket,
+    at: SocketAddr,
+}
+
+/// Two hosts with a slow link between them, and the socket of a server that has little room.
+fn slow_link() -> Option<(Hosts, UdpSocket, Far)> {
+    let hosts = Hosts::new()?;
+    let queue = "qdisc add dev vb root tbf rate 8mbit burst 4k limit 4m";
+    if hosts.on_b("tc").words(queue).run().code != Some(0) {
+        skipped("this kernel has no token bucket filter");
+        return None;
+    }
+    let (server, client) = far(&hosts);
+    setsockopt(&server, sockopt::SndBuf, &1).expect("take room");
+    Some((hosts, server, client))
+}
+
+/// The socket of a server on one host, and a client on the other.
+fn far(hosts: &Hosts) -> (UdpSocket, Far) {
+    let server = hosts.udp_on_b();
+    let at = SocketAddr::new([192, 0, 2, 2].into(), server.local_addr().expect("a name").port());
+    let socket = hosts.udp_on_a();
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    for socket in [&server, &socket] {
+        setsockopt(socket, sockopt::RcvBufForce, &(1 << 20)).expect("make room");
+    }
+    (server, Far { socket, at })
+}
+
+impl Far {
+    #[track_caller]
+    fn asks_and_is_answered(&self) {
+        const QUESTIONS: usize = 64;
+        for n in 0..QUESTIONS {
+            let question = format!("{n:0>1000}x");
+            self.socket.send_to(question.as_bytes(), self.at).expect("send");
+        }
+        let mut buf = [0; 2000];
+        let mut answers: Vec<_> = (0..QUESTIONS)
+            .map(|_| {
+                let len = self.socket.recv(&mut buf).expect("an answer");
+                String::from_utf8(buf[..len].to_vec()).expect("text")
+            })
+            .collect();
+        // Several threads or processes answer in any order.
+        answers.sort_unstable();
+        let expected: Vec<_> = (0..QUESTIONS).map(|n| format!("{n:0>1000}X")).collect();
+        assert!(answers == expected);
+    }
 }

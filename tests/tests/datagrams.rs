@@ -8,9 +8,11 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
 use windlass_tests::{
     Feed, Model, PATIENCE, Random, Server, every_model, models, serve, windlass, within,
@@ -190,6 +192,34 @@ fn a_client_that_is_gone_hurts_no_other(model: Model) {
             assert_eq!(good.receive(), b"STILL THERE");
         }
     }
+}
+
+models!(errors_that_a_passed_socket_kept_wake_no_loop: iterative Iterative, select Select, poll Poll,
+    epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
+
+/// The program that passed the socket asked for errors (`IP_RECVERR`). While there are any the socket is ready.
+fn errors_that_a_passed_socket_kept_wake_no_loop(model: Model) {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    setsockopt(&socket, sockopt::Ipv4RecvErr, &true).expect("ask for errors");
+    let gone = UdpSocket::bind("127.0.0.1:0").expect("bind").local_addr().expect("a name");
+    for _ in 0..3 {
+        // The second one is told of the first.
+        let _ = socket.send_to(b"before", gone);
+    }
+    let server = serve!("upper", model).inherit(socket).start();
+    let at: SocketAddr = server.address()["udp:".len()..].parse().expect("an address");
+    for _ in 0..10 {
+        let gone = UdpSocket::bind("127.0.0.1:0").expect("bind");
+        gone.send_to(b"gone", at).expect("send");
+    }
+    let good = Client::of(server.address(), Path::new(""));
+    good.send(b"still there");
+    assert_eq!(good.receive(), b"STILL THERE");
+    let before = server.cpu_time();
+    // Not to wait for something: a second of being idle is what is measured.
+    thread::sleep(Duration::from_secs(1));
+    let used = server.cpu_time().saturating_sub(before);
+    assert!(used < Duration::from_millis(500), "{used:?} in a second without anything to do");
 }
 
 /// No state of a client is kept: ten thousand of them cost what one does.

@@ -1,6 +1,6 @@
 //! Memory and system calls that a server does not need, in the steady state and for idle connections.
 //!
-//! - Exchanging messages allocates nothing, under every event loop.
+//! - Exchanging messages allocates nothing, under every event loop; nor does a datagram, under `iterative` too.
 //! - Ten thousand idle connections cost at most 128 bytes of user memory each, and those of `files` at most 256
 //!   until they ask for a file.
 //! - A message costs one read, one write, and its share of a wait.
@@ -8,6 +8,7 @@
 //! The tests here take turns: they count what a process does, and need its descriptors.
 
 use std::cell::Cell;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -17,10 +18,12 @@ use nix::unistd::Pid;
 use windlass::addr::Address;
 use windlass::server::{Limits, Server, Service, Stop};
 use windlass::sys::listener::Listener;
-use windlass_tests::{Client, Counting, Descriptors, Model, Random, has, models, serve};
+use windlass_tests::{Client, Counting, Descriptors, Model, PATIENCE, Random, has, models, serve};
 
 models!(exchanging_messages_allocates_nothing:
     select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
+models!(answering_datagrams_allocates_nothing: iterative Iterative, select Select, poll Poll, epoll Epoll,
+    epoll_et EpollEt, reactor Reactor);
 models!(an_idle_connection_costs_at_most_128_bytes: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(a_client_of_files_costs_at_most_256_bytes_until_it_asks: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(a_message_costs_one_read_one_write_and_little_more: epoll Epoll, epoll_et EpollEt, reactor Reactor);
@@ -84,6 +87,52 @@ fn exchanging_messages_allocates_nothing(model: Model) {
     handle.stop();
     server.join().expect("the server's thread").expect("the server");
     assert_eq!(allocations, 0, "for 2000 messages");
+}
+
+fn answering_datagrams_allocates_nothing(model: Model) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let any: Address = "udp:127.0.0.1:0".parse().expect("an address");
+    let socket = Listener::bind(&any, 0).expect("bind");
+    let at = socket.address().socket_addr().expect("an address");
+    let (stop, handle) = Stop::by_handle(0).expect("an eventfd");
+    let clients: Vec<_> = (0..20).map(|_| client_of(at)).collect();
+    let ask = || {
+        for (n, client) in clients.iter().enumerate() {
+            client.send(&vec![b'x'; 10 * n]).expect("send");
+        }
+    };
+    let hear = || {
+        let mut buf = [0; 4096];
+        for (n, client) in clients.iter().enumerate() {
+            assert_eq!(client.recv(&mut buf).expect("an answer"), 10 * n);
+        }
+    };
+    // More than a turn takes is there before the server looks: its lists grow to their size.
+    (0..5).for_each(|_| ask());
+    let server = thread::spawn(move || {
+        WATCHED.set(true);
+        let how = Server::new(socket, Service::Upper, Limits::default(), stop).run(model);
+        WATCHED.set(false);
+        how
+    });
+    (0..5).for_each(|_| hear());
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    assert!(before > 0, "the server's thread is not watched");
+    for _ in 0..100 {
+        ask();
+        hear();
+    }
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    handle.stop();
+    server.join().expect("the server's thread").expect("the server");
+    assert_eq!(allocations, 0, "for 2000 datagrams");
+}
+
+fn client_of(at: SocketAddr) -> UdpSocket {
+    let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    client.connect(at).expect("connect");
+    client.set_read_timeout(Some(PATIENCE)).expect("set");
+    client
 }
 
 fn an_idle_connection_costs_at_most_128_bytes(model: Model) {

@@ -7,7 +7,6 @@ mod talk;
 pub(super) mod time;
 
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 pub use talk::talk;
@@ -23,8 +22,7 @@ use crate::standard;
 use crate::sys::connect::resolve_within;
 use crate::sys::datagram::{self, Datagrams, Peer, group};
 use crate::sys::listener::{Group, Listener};
-use crate::sys::ready::Interest;
-use crate::sys::{Errno, clock, poll};
+use crate::sys::{Errno, clock};
 
 /// How datagrams get where they go.
 #[derive(Debug, Clone, Default)]
@@ -90,16 +88,6 @@ impl Sender {
             set(&socket, to.ip(), ttl).map_err(failed)?;
         }
         Ok(Self { socket, to: Some(to), address: address.clone() })
-    }
-
-    /// Sends one datagram; waits for room, if there is none.
-    #[cfg(feature = "cli")]
-    fn send(&self, datagram: &[u8]) -> Result<()> {
-        while !self.try_send(datagram)? {
-            let soon = clock::now().after(NO_ROOM_US);
-            poll::wait(self.socket.as_fd(), Interest::WRITE, None, Some(soon));
-        }
-        Ok(())
     }
 
     /// Sends one datagram. False: there is no room for it now.

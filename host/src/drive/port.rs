@@ -13,7 +13,7 @@ use super::rules::RulesId;
 use super::turns::{Next, Turns};
 use crate::sys::Errno;
 use crate::sys::datagram::Peer;
-use crate::sys::datagram::batch::Sent;
+use crate::sys::datagram::batch::{Batch, Sent};
 use crate::sys::listener::Listener;
 use crate::sys::ready::{Interest, Ready};
 
@@ -24,6 +24,10 @@ pub struct Port {
     responder: Box<dyn Responder<Peer> + Send>,
     /// The last batch left datagrams, or an event reported some.
     readable: bool,
+    /// The last call failed.
+    failed: bool,
+    /// Replies for which the socket had no room, in a batch that is no other's meanwhile.
+    unsent: Option<Batch>,
     draining: bool,
     counts: Counts,
     /// The counts when dropped datagrams were logged last.
@@ -63,6 +67,8 @@ impl Port {
             socket,
             responder,
             readable: true,
+            failed: false,
+            unsent: None,
             draining: false,
             counts: Counts::default(),
             told: Counts::default(),
@@ -93,11 +99,16 @@ impl Port {
     fn answer(&mut self, now: Instant, buffers: &mut Buffers) {
         let batch = buffers.batch();
         match batch.receive(&self.socket) {
-            Ok(_) => self.readable = batch.is_full(),
+            Ok(_) => (self.readable, self.failed) = (batch.is_full(), false),
             Err(Errno::EINTR) => return,
-            // `EAGAIN`. Anything else is about the network: it is tried again when there is something.
-            Err(_) => {
+            Err(Errno::EAGAIN) => {
                 self.readable = false;
+                return;
+            }
+            // It is about something that was sent before, and there may be datagrams behind it. If it stays,
+            // an event is waited for.
+            Err(_) => {
+                self.readable = !std::mem::replace(&mut self.failed, true);
                 return;
             }
         }
@@ -113,10 +124,30 @@ impl Port {
                 Response::Malformed(_) => self.counts.malformed += 1,
             }
         }
-        let Sent { sent, lost, .. } = batch.reply(&self.socket);
+        self.counts.overflow = batch.overflow().into();
+        if !self.send(buffers.batch()) {
+            self.unsent = Some(buffers.take_batch());
+        }
+    }
+
+    /// Sends the replies of a batch. False: there is no room for all of them.
+    fn send(&mut self, batch: &mut Batch) -> bool {
+        let Sent { sent, lost, is_full, .. } = batch.reply(&self.socket);
         self.counts.replied += sent;
         self.counts.lost += lost;
-        self.counts.overflow = batch.overflow().into();
+        !is_full
+    }
+
+    /// Sends what there was no room for. False: there still is none.
+    fn send_rest(&mut self, buffers: &mut Buffers) -> bool {
+        let Some(mut batch) = self.unsent.take() else { return true };
+        let is_sent = self.send(&mut batch);
+        if is_sent {
+            buffers.give_back_batch(batch);
+        } else {
+            self.unsent = Some(batch);
+        }
+        is_sent
     }
 
     /// Logs the dropped datagrams, at most once a second.
@@ -145,12 +176,18 @@ impl Turns for Port {
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
         let mut left = BATCHES;
-        while self.readable && left > 0 {
+        // What the socket has no room to answer waits in its queue.
+        let mut has_room = self.send_rest(buffers);
+        while has_room && self.readable && left > 0 {
             left -= 1;
             self.answer(now, buffers);
+            has_room = self.unsent.is_none();
         }
         self.log_dropped(now);
         self.renew(now);
+        if !has_room {
+            return Next::Wait(Interest::WRITE);
+        }
         match (self.readable, self.draining) {
             (false, true) => {
                 let Counts { received, replied, malformed, too_long, lost, overflow } = self.counts;

@@ -69,9 +69,20 @@ impl<S> Context<S> {
             let why = "it is a stream socket: its clients are accepted";
             return Err(Error::new("receive datagrams on", socket.address(), why));
         }
-        let mut sent = Sent::default();
+        let (mut sent, mut unsent) = (Sent::default(), None::<Batch>);
         self.add(socket, Watch::READ, move |socket, state, cx, event| {
             if event == Event::TimedOut {
+                return;
+            }
+            // While there is no room for replies, nothing is received.
+            if let Some(mut batch) = unsent.take() {
+                sent = sent.and(batch.reply(socket));
+                if sent.is_full {
+                    unsent = Some(batch);
+                    return;
+                }
+                cx.buffers.give_back_batch(batch);
+                let _ = cx.watch(cx.current(), Watch::READ);
                 return;
             }
             // A call that panics keeps the batch, and the next one makes another.
@@ -84,7 +95,11 @@ impl<S> Context<S> {
             let mut datagrams = Datagrams { socket, batch: &mut batch, sent, error };
             callback(&mut datagrams, state, cx);
             sent = batch.reply(socket);
-            cx.buffers.give_back_batch(batch);
+            if sent.is_full && cx.watch(cx.current(), Watch::WRITE).is_ok() {
+                unsent = Some(batch);
+            } else {
+                cx.buffers.give_back_batch(batch);
+            }
         })
     }
 }

@@ -80,9 +80,11 @@ impl Server {
     ///
     /// A datagram socket is served too, if the service and the model can ([`Offer::misfit`]).
     pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
+        let offer = offer.into();
+        listener.tell_destinations(!offer.answers_from_its_port());
         Self {
             acceptor: Acceptor::new(listener, limits.max_connections),
-            offer: offer.into(),
+            offer,
             limits,
             stop,
             control: None,

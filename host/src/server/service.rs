@@ -254,6 +254,15 @@ impl Offer {
         service.misfit(transport, model)
     }
 
+    /// Whether it answers datagrams from the socket at which they arrive.
+    pub(super) fn answers_from_its_port(&self) -> bool {
+        match self {
+            Self::Time | Self::Upper | Self::Echo | Self::Score => true,
+            Self::Custom(custom) => custom.responder.is_some(),
+            Self::Files(_) | Self::Push { .. } | Self::Http { .. } => false,
+        }
+    }
+
     /// What answers the datagrams of a port.
     pub fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
         match self {

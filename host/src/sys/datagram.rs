@@ -2,11 +2,15 @@
 
 pub mod batch;
 mod client;
+mod control;
 #[cfg(feature = "transfer")]
 mod conversation;
+mod errors;
 pub mod group;
 mod peer;
+pub mod volley;
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::sys::socket::{
@@ -42,26 +46,48 @@ pub(super) fn bind_inet(at: &SockaddrStorage, shared: bool) -> nix::Result<Owned
         socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     }
     socket::bind(fd.as_raw_fd(), at)?;
-    tell_destinations(&fd, family)?;
+    prepare(&fd)?;
     group::only_joined(&fd, family)?;
     Ok(fd)
 }
 
-/// Each datagram comes with the address that it was sent to, so that its reply leaves from there, and with
-/// the number of those that the kernel had to drop.
-pub(super) fn tell_destinations(fd: &impl AsFd, family: AddressFamily) -> nix::Result<()> {
-    match family {
-        AddressFamily::Inet => socket::setsockopt(fd, sockopt::Ipv4PacketInfo, &true)?,
-        AddressFamily::Inet6 => socket::setsockopt(fd, sockopt::Ipv6RecvPacketInfo, &true)?,
-        _ => {}
+/// Each datagram comes with the address that it was sent to, and with the number of those that the kernel had
+/// to drop before it.
+///
+/// Errors of what was sent before are not kept for the socket (`IP_RECVERR`, which another program may have
+/// set): a client that is gone is no matter of the others, and the queue of errors would keep a loop awake.
+pub(super) fn prepare(fd: &impl AsFd) -> nix::Result<()> {
+    tell_destinations(fd, true)?;
+    match ip_of(fd) {
+        Some(IpAddr::V4(_)) => errors::keep(fd, AddressFamily::Inet, false)?,
+        Some(IpAddr::V6(_)) => errors::keep(fd, AddressFamily::Inet6, false)?,
+        None => {}
     }
     socket::setsockopt(fd, sockopt::RxqOvfl, &1)
 }
 
-/// The family of a socket.
-pub(super) fn family_of(fd: &impl AsFd) -> Option<AddressFamily> {
+/// Whether each datagram comes with the address that it was sent to. If not `always`, it does so only where the
+/// socket has several addresses: a reply leaves from the only one by itself, and a short answer is cheaper by a
+/// twentieth.
+pub(super) fn tell_destinations(fd: &impl AsFd, always: bool) -> nix::Result<()> {
+    match ip_of(fd) {
+        Some(IpAddr::V4(ip)) => {
+            let has_several = ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast();
+            socket::setsockopt(fd, sockopt::Ipv4PacketInfo, &(always || has_several))
+        }
+        Some(IpAddr::V6(ip)) => {
+            let has_several = ip.is_unspecified() || ip.is_multicast();
+            socket::setsockopt(fd, sockopt::Ipv6RecvPacketInfo, &(always || has_several))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The internet address that a socket is bound to.
+fn ip_of(fd: &impl AsFd) -> Option<IpAddr> {
     let name = socket::getsockname::<SockaddrStorage>(fd.as_fd().as_raw_fd()).ok()?;
-    name.family()
+    let v4 = name.as_sockaddr_in().map(|at| at.ip().into());
+    v4.or_else(|| name.as_sockaddr_in6().map(|at| at.ip().into()))
 }
 
 /// Whether something can be sent to this socket: it has a port, or a name.

@@ -110,11 +110,9 @@ impl Listener {
         if matches!(listener.address, Address::Tcp(_)) {
             let _ = socket::setsockopt(&listener.fd, sockopt::TcpNoDelay, &true);
         }
-        if listener.transport == Transport::Datagram
-            && let Some(family) = datagram::family_of(&listener.fd)
-        {
-            // Another program made the socket, and may not have set this option. A Unix socket does not have it.
-            let _ = datagram::tell_destinations(&listener.fd, family);
+        if listener.transport == Transport::Datagram {
+            // Another program made the socket, and may not have set these options. A Unix socket does not have them.
+            let _ = datagram::prepare(&listener.fd);
         }
         Ok(listener)
     }
@@ -153,6 +151,15 @@ impl Listener {
     /// Whether it was taken over and not adopted.
     pub fn is_of_old_binary(&self) -> bool {
         self.owner == Owner::OldBinary
+    }
+
+    /// Of a datagram socket with one address: whether each datagram comes with the address that it was sent to.
+    /// One that answers from this socket does not need it. It holds for every process that shares the socket.
+    pub fn tell_destinations(&self, always: bool) {
+        if self.transport == Transport::Datagram {
+            // As it was, if it fails: that is slower, and not wrong.
+            let _ = datagram::tell_destinations(&self.fd, always);
+        }
     }
 
     /// Closes this process's copy, and leaves the socket file, because another process goes on with it.

@@ -1,14 +1,18 @@
 //! Scores, sent and listened to.
 
+use std::os::fd::AsFd;
+
 use serde::Serialize;
 use windlass_core::wire::Score;
 
-use super::{Listening, Route, Sender, listen as hear};
+use super::{Listening, NO_ROOM_US, Route, Sender, listen as hear};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::{printable_bytes, printable_json};
 use crate::standard;
 use crate::sys::datagram::Peer;
+use crate::sys::ready::Interest;
+use crate::sys::{clock, poll};
 
 /// The score to send.
 #[derive(Debug, Clone)]
@@ -32,7 +36,10 @@ pub fn send(address: &Address, report: &Report, route: &Route, count: u64) -> Re
         .map_err(|_| Error::new("send a score to", address, NAME))?;
     let sender = Sender::open(address, route)?;
     for _ in 0..count {
-        sender.send(datagram)?;
+        while !sender.try_send(datagram)? {
+            let soon = clock::now().after(NO_ROOM_US);
+            poll::wait(sender.socket.as_fd(), Interest::WRITE, None, Some(soon));
+        }
     }
     standard::print("OK\n")
 }

@@ -135,9 +135,9 @@ impl Line {
     }
 
     fn receive(&mut self, socket: &Datagrams) -> Result<()> {
-        while let Some(len) =
-            socket.receive(&mut self.buf).map_err(Error::of("talk to", &self.address))?
-        {
+        let address = &self.address;
+        let failed = |errno| socket.explain(Error::new("talk to", address, errno));
+        while let Some(len) = socket.receive(&mut self.buf).map_err(failed)? {
             self.answers += 1;
             print_bytes(&self.buf[..len])?;
         }
@@ -163,7 +163,7 @@ impl Line {
                     break;
                 }
                 Err(errno) => {
-                    let error = Error::new("send to", &self.address, errno);
+                    let error = socket.explain(Error::new("send to", &self.address, errno));
                     return Err(if errno == Errno::EMSGSIZE {
                         error.and(format!("the line has {len} bytes"))
                     } else {

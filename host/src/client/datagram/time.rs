@@ -81,7 +81,7 @@ impl Asking {
     }
 
     fn turn(&mut self, socket: &Datagrams, cx: &mut Context<Self>) -> Result<Option<Stamp>> {
-        let failed = |errno| Error::new(OP, &self.address, errno);
+        let failed = |errno| socket.explain(Error::new(OP, &self.address, errno));
         let mut buf = [0; Stamp::MAX_LEN + 1];
         if let Some(len) = socket.receive(&mut buf).map_err(failed)? {
             let stamp = Stamp::parse(&buf[..len]);

@@ -105,7 +105,16 @@ impl Worker {
         buffers: &mut Buffers,
         pool: super::Pool,
     ) {
-        while port.turn(Ready::READ, clock::now(), buffers) == Next::Again {}
+        loop {
+            match port.turn(Ready::READ, clock::now(), buffers) {
+                Next::Again => {}
+                // Another worker may answer what comes meanwhile.
+                Next::Wait(interest) if interest.write => {
+                    wait(port.as_fd(), interest, None, None);
+                }
+                Next::Wait(_) | Next::Closed(_) => break,
+            }
+        }
         hold(pool.hold_us);
         let before = std::mem::replace(&mut self.served, port.counts().received);
         // Asked once, when the limit is passed.

@@ -6,6 +6,9 @@
 //!   kernel ◀──sendmmsg── │ reply  │        │ reply  │ …   from the address that was asked
 //! ```
 //!
+//! Replies of one length to one peer that stand together leave as one datagram, which the kernel cuts
+//! (`UDP_SEGMENT`): a busy client is answered in two thirds of the time.
+//!
 //! All memory is made once. The kernel gives pages to the buffers as they are filled: short datagrams cost one
 //! page for each place of the batch.
 
@@ -14,26 +17,9 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 
+use super::UDP_MAX;
+use super::control::{CONTROL, Control, Source, put, told};
 use super::peer::Peer;
-
-/// Room for what the kernel says beside a datagram: the longest destination (`in6_pktinfo`, 36 bytes with
-/// its header) and the count of those that it dropped.
-const CONTROL: usize = 96;
-
-/// Control data has to be aligned as its header is.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL]);
-
-/// The address that a datagram was sent to, in the form in which its reply names its source.
-#[derive(Clone, Copy, Default)]
-enum Source {
-    /// The kernel chooses.
-    #[default]
-    Any,
-    V4(libc::in_pktinfo),
-    V6(libc::in6_pktinfo),
-}
 
 /// Buffers for a number of datagrams, with their addresses.
 pub struct Batch {
@@ -48,6 +34,9 @@ pub struct Batch {
     asked: usize,
     /// As of the last datagram that came with the count.
     overflow: u32,
+    /// Replies of up to so many bytes are sent to one peer as one, which the kernel cuts (`UDP_SEGMENT`): what
+    /// a packet of the path cannot hold is not cut.
+    segment_max: usize,
 }
 
 /// What is known of a datagram in the batch.
@@ -82,9 +71,9 @@ impl Received<'_> {
         &self.buf[..self.len]
     }
 
-    /// The first `len` bytes of the buffer are to be sent back, with [`Batch::reply`].
+    /// The first `len` bytes of the buffer are to be sent back, with [`Batch::reply`]; to a peer with a name.
     pub fn reply(self, len: usize) {
-        *self.reply = Some(len.min(self.buf.len()));
+        *self.reply = self.peer.is_named().then_some(len.min(self.buf.len()));
     }
 }
 
@@ -97,6 +86,17 @@ pub struct Sent {
     pub lost: u64,
     /// Why the last of those that are lost is.
     pub why: Option<Errno>,
+    /// The socket has no room for the others: they are kept, and sent by the next call of [`Batch::reply`].
+    pub is_full: bool,
+}
+
+impl Sent {
+    /// What became of these and of those that were kept, together.
+    #[must_use]
+    pub fn and(self, later: Self) -> Self {
+        let Self { sent, lost, why, is_full } = later;
+        Self { sent: self.sent + sent, lost: self.lost + lost, why: why.or(self.why), is_full }
+    }
 }
 
 /// Datagrams for each call at most (`UIO_MAXIOV` of the kernel is 1024).
@@ -110,14 +110,15 @@ impl Batch {
     pub fn new(count: usize, size: usize) -> Self {
         let count = count.clamp(1, COUNT_MAX);
         Self {
-            memory: vec![0; count * size].into(),
+            memory: vec![0; count * stride(size)].into(),
             size,
             peers: vec![Peer::UNNAMED; count].into(),
-            controls: vec![Control([0; CONTROL]); count].into(),
+            controls: vec![Control::EMPTY; count].into(),
             places: vec![Place::default(); count].into(),
             received: 0,
             asked: 0,
             overflow: 0,
+            segment_max: SEGMENT_MAX,
         }
     }
 
@@ -128,9 +129,10 @@ impl Batch {
     pub fn receive(&mut self, socket: &impl AsFd) -> nix::Result<usize> {
         let count = (2 * self.received).max(COUNT_MIN).min(self.places.len());
         (self.asked, self.received) = (count, 0);
+        self.segment_max = SEGMENT_MAX;
         let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; COUNT_MAX];
         let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; COUNT_MAX];
-        let buffers = self.memory.chunks_exact_mut(self.size);
+        let buffers = buffers(&mut self.memory, self.size);
         let parts = buffers.zip(&mut self.peers).zip(&mut self.controls).take(count);
         for (((buf, peer), control), (vector, header)) in
             parts.zip(vectors.iter_mut().zip(&mut headers))
@@ -142,7 +144,7 @@ impl Batch {
             header.msg_hdr.msg_namelen = Peer::ROOM;
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_hdr.msg_control = control.as_mut_ptr();
             header.msg_hdr.msg_controllen = CONTROL;
         }
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
@@ -174,7 +176,7 @@ impl Batch {
 
     /// The datagrams that were received last.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = Received<'_>> {
-        let buffers = self.memory.chunks_exact_mut(self.size);
+        let buffers = buffers(&mut self.memory, self.size);
         let parts = buffers.zip(&self.peers).zip(&mut self.places).take(self.received);
         parts.map(|((buf, peer), Place { len, cut, reply, .. })| {
             let len = (*len).min(buf.len());
@@ -189,52 +191,122 @@ impl Batch {
     }
 
     /// Sends the replies, each from the address that its question was sent to. One that the kernel refuses
-    /// is lost, and the others are sent.
+    /// is lost, and the others are sent. While the socket has no room, all that are left are kept.
     pub fn reply(&mut self, socket: &impl AsFd) -> Sent {
+        let mut sent = Sent::default();
+        // Each time less is sent as one.
+        while let Some(too_long) = self.send(socket, &mut sent) {
+            self.segment_max = too_long - 1;
+        }
+        sent
+    }
+
+    /// Sends the replies that were not sent yet. The kernel refuses to cut into pieces of the returned length.
+    fn send(&mut self, socket: &impl AsFd, sent: &mut Sent) -> Option<usize> {
         let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; COUNT_MAX];
         let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; COUNT_MAX];
-        let mut count = 0;
-        let buffers = self.memory.chunks_exact_mut(self.size);
-        let parts = buffers.zip(&mut self.peers).zip(&mut self.controls).zip(&mut self.places);
-        for (((buf, peer), control), place) in parts.take(self.received) {
-            let Some(len) = place.reply.take().filter(|_| peer.is_named()) else { continue };
-            let vector = vectors[count]
-                .write(libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: len });
-            let header = headers[count].write(empty_header());
-            header.msg_hdr.msg_name = (&raw mut peer.name).cast();
-            header.msg_hdr.msg_namelen = peer.len;
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
-            header.msg_hdr.msg_controllen = place.source.write(control);
-            if header.msg_hdr.msg_controllen > 0 {
-                header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+        // The replies of each header.
+        let mut sizes = [0; COUNT_MAX];
+        let (mut count, mut first) = (0, 0);
+        while let Some(run) = self.next_run(first) {
+            let vectors = &mut vectors[run.first..run.end];
+            let parts = buffers(&mut self.memory, self.size).zip(&self.places);
+            let parts = parts.skip(run.first).zip(vectors.iter_mut());
+            for ((buf, _), vector) in parts.take(run.end - run.first) {
+                vector.write(libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: run.len });
             }
+            let control = &mut self.controls[run.first];
+            let mut control_len = self.places[run.first].source.write(control);
+            if vectors.len() > 1 {
+                let len = u16::try_from(run.len).unwrap_or(u16::MAX);
+                let (level, kind) = (libc::SOL_UDP, libc::UDP_SEGMENT);
+                control_len = put(control, control_len, level, kind, len);
+            }
+            let header = headers[count].write(empty_header());
+            header.msg_hdr.msg_name = (&raw mut self.peers[run.first].name).cast();
+            header.msg_hdr.msg_namelen = self.peers[run.first].len;
+            header.msg_hdr.msg_iov = vectors.as_mut_ptr().cast();
+            header.msg_hdr.msg_iovlen = vectors.len();
+            header.msg_hdr.msg_controllen = control_len;
+            if control_len > 0 {
+                header.msg_hdr.msg_control = control.as_mut_ptr();
+            }
+            (sizes[count], first) = (vectors.len(), run.end);
             count += 1;
         }
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
         let fd = socket.as_fd().as_raw_fd();
-        let (mut next, mut sent) = (0, Sent::default());
+        let mut next = 0;
         while next < count {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
             let left = (count - next) as libc::c_uint;
             // SAFETY: headers `next..count` were written above, and what they point to outlives the call.
             let taken = unsafe { libc::sendmmsg(fd, headers.add(next), left, flags) };
-            match Errno::result(taken) {
+            let done = match Errno::result(taken) {
                 Ok(taken) => {
-                    next += taken.unsigned_abs() as usize;
-                    sent.sent += u64::from(taken.unsigned_abs());
+                    let taken = taken.unsigned_abs() as usize;
+                    sent.sent += sizes[next..next + taken].iter().sum::<usize>() as u64;
+                    taken
                 }
-                Err(Errno::EINTR) => {}
-                // It is about the first one alone: the others may have another route.
+                Err(Errno::EINTR) => 0,
+                Err(Errno::EAGAIN) if self.peers.first().is_some_and(Peer::is_inet) => {
+                    sent.is_full = true;
+                    return None;
+                }
+                Err(Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO) if sizes[next] > 1 => {
+                    return self.places.iter().find_map(|place| place.reply);
+                }
+                // It is about this one alone: the others may have another route, and of a Unix socket it is
+                // the peer that has no room.
                 Err(errno) => {
-                    next += 1;
-                    sent.lost += 1;
+                    sent.lost += sizes[next] as u64;
                     sent.why = Some(errno);
+                    1
                 }
-            }
+            };
+            let replies = self.places.iter_mut().filter(|place| place.reply.is_some());
+            let gone = sizes[next..next + done].iter().sum();
+            replies.take(gone).for_each(|place| place.reply = None);
+            next += done;
         }
-        sent
+        None
     }
+
+    /// The next reply from place `from` on, with those right behind it that can be sent as one with it.
+    fn next_run(&mut self, from: usize) -> Option<Run> {
+        let mut places = self.places[..self.received].iter().enumerate().skip(from);
+        let (first, place, len) = places.find_map(|(nth, it)| Some((nth, it, it.reply?)))?;
+        let peer = &self.peers[first];
+        let is_cut = peer.is_inet() && (1..=self.segment_max).contains(&len);
+        let most = if is_cut { UDP_MAX / len } else { 1 };
+        let alike = self.places[first..self.received].iter().zip(&self.peers[first..]);
+        let is_alike = |(it, at): &(&Place, &Peer)| {
+            it.reply == Some(len) && it.source.is_same(place.source) && at.is_same(peer)
+        };
+        let end = first + alike.take(most).take_while(is_alike).count();
+        Some(Run { first, end, len })
+    }
+}
+
+/// Replies of `len` bytes each in the places `first..end`, to one peer.
+struct Run {
+    first: usize,
+    end: usize,
+    len: usize,
+}
+
+/// Longer ones would not fit into a packet of most networks, and the kernel does not cut them.
+const SEGMENT_MAX: usize = 1_452;
+
+/// From the beginning of one buffer to that of the next: each begins in another set of the caches. Those of a
+/// power of two would all begin in the same one, and drive each other out.
+const fn stride(size: usize) -> usize {
+    const LINE: usize = 64;
+    size.next_multiple_of(LINE) + LINE
+}
+
+fn buffers(memory: &mut [u8], size: usize) -> impl Iterator<Item = &mut [u8]> {
+    memory.chunks_exact_mut(stride(size)).map(move |buffer| &mut buffer[..size])
 }
 
 impl std::fmt::Debug for Batch {
@@ -248,68 +320,4 @@ impl std::fmt::Debug for Batch {
 fn empty_header() -> libc::mmsghdr {
     // SAFETY: it is numbers and pointers, and all of them may be zero.
     unsafe { std::mem::zeroed() }
-}
-
-/// What the kernel said beside a datagram: where it was sent to, and how many were dropped.
-fn told(header: &libc::msghdr) -> (Source, Option<u32>) {
-    let (mut source, mut overflow) = (Source::Any, None);
-    // SAFETY: the kernel filled the control data of this header, which says its length.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
-    while !next.is_null() {
-        // SAFETY: it is within the control data, as the macros of cmsg(3) have it; data may be unaligned.
-        unsafe {
-            let data = libc::CMSG_DATA(next);
-            match ((*next).cmsg_level, (*next).cmsg_type) {
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    let mut info = data.cast::<libc::in_pktinfo>().read_unaligned();
-                    // The route is looked up again for the reply. Of a broadcast or a group,
-                    // `ipi_spec_dst` is the address of this host.
-                    info.ipi_addr.s_addr = 0;
-                    source = Source::V4(info);
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let mut info = data.cast::<libc::in6_pktinfo>().read_unaligned();
-                    // A group is the source of nothing: the kernel chooses, on the same interface.
-                    if info.ipi6_addr.s6_addr[0] == 0xff {
-                        info.ipi6_addr.s6_addr = [0; 16];
-                    }
-                    source = Source::V6(info);
-                }
-                (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                    overflow = Some(data.cast::<u32>().read_unaligned());
-                }
-                _ => {}
-            }
-            next = libc::CMSG_NXTHDR(header, next);
-        }
-    }
-    (source, overflow)
-}
-
-impl Source {
-    /// Writes the control data that names it; how many bytes that is.
-    fn write(self, control: &mut Control) -> usize {
-        match self {
-            Self::Any => 0,
-            Self::V4(info) => put(control, libc::IPPROTO_IP, libc::IP_PKTINFO, info),
-            Self::V6(info) => put(control, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info),
-        }
-    }
-}
-
-fn put<T: Copy>(control: &mut Control, level: libc::c_int, kind: libc::c_int, value: T) -> usize {
-    const { assert!(size_of::<T>() + 32 <= CONTROL) };
-    let len = size_of::<T>() as libc::c_uint;
-    let mut header = empty_header().msg_hdr;
-    header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL;
-    // SAFETY: the control data is longer than one header and `T` with their padding.
-    unsafe {
-        let first = libc::CMSG_FIRSTHDR(&raw const header);
-        (*first).cmsg_level = level;
-        (*first).cmsg_type = kind;
-        (*first).cmsg_len = libc::CMSG_LEN(len) as usize;
-        libc::CMSG_DATA(first).cast::<T>().write_unaligned(value);
-        libc::CMSG_SPACE(len) as usize
-    }
 }

@@ -11,7 +11,7 @@ use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, UnixAddr}
 use nix::sys::stat::{FchmodatFlags, Mode, fchmodat};
 use windlass_core::time::Instant;
 
-use super::{group, new_socket};
+use super::{errors, group, new_socket};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::sys::connect::resolve_within;
@@ -77,6 +77,7 @@ pub fn open(to: SocketAddr) -> nix::Result<Datagrams> {
 fn connect_inet(at: SocketAddr) -> nix::Result<OwnedFd> {
     let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = new_socket(family)?;
+    errors::keep(&fd, family, true)?;
     socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(at))?;
     Ok(fd)
 }
@@ -138,6 +139,25 @@ impl Datagrams {
             Ok(len) => Ok(Some(len)),
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(None),
             Err(errno) => Err(errno),
+        }
+    }
+}
+
+impl Datagrams {
+    /// An error of sending or receiving, with what the network says about it: which host does not know the way,
+    /// how long a packet may be.
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        let peer = socket::getpeername::<SockaddrStorage>(self.fd.as_raw_fd()).ok();
+        let v4 = peer.as_ref().and_then(|at| at.as_sockaddr_in().map(|at| at.ip().into()));
+        let v6 = || peer.as_ref().and_then(|at| at.as_sockaddr_in6().map(|at| at.ip().into()));
+        let peer = v4.or_else(v6);
+        // The error is of the first of them.
+        let mut reports = std::iter::from_fn(|| errors::take(self));
+        let report = reports.next().and_then(|report| report.beyond(peer));
+        match report {
+            Some(report) => error.and(report),
+            None => error,
         }
     }
 }

@@ -110,7 +110,7 @@ pub fn set_unicast_ttl(fd: &impl AsFd, to: IpAddr, ttl: u8) -> nix::Result<()> {
     }
 }
 
-fn set<T: Copy>(
+pub(super) fn set<T: Copy>(
     fd: &impl AsFd,
     level: libc::c_int,
     name: libc::c_int,

@@ -35,6 +35,16 @@ impl Peer {
         inet(&self.storage()?)
     }
 
+    /// Whether it is an internet address.
+    pub(super) fn is_inet(&self) -> bool {
+        [libc::AF_INET, libc::AF_INET6].contains(&libc::c_int::from(self.name.ss_family))
+    }
+
+    /// Whether it is the same internet address.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.len == other.len && self.socket_addr() == other.socket_addr()
+    }
+
     /// Whether a datagram can be sent there: a Unix socket may have no name.
     pub fn is_named(&self) -> bool {
         self.len as usize > size_of::<libc::sa_family_t>()

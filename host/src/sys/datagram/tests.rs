@@ -67,6 +67,44 @@ fn many_datagrams_are_received_and_answered_in_one_call() {
     }
 }
 
+/// The kernel cuts what is sent together: nothing is mixed up, whatever stands between.
+#[test]
+fn replies_to_one_peer_arrive_one_by_one() {
+    let (listener, at) = port("udp:127.0.0.1:0");
+    let [one, other] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    for lens in [[100; 60], std::array::from_fn(|n| [7, 7, 7, 1400, 1400, 1500, 1500, 0, 0][n % 9])]
+    {
+        let datagrams: Vec<_> = (0..60_u8).map(|n| vec![n; lens[usize::from(n)]]).collect();
+        let mut batch = Batch::new(64, 2000);
+        let is_of_one = |n: usize| n % 20 < 15;
+        for (n, datagram) in datagrams.iter().enumerate() {
+            let client = if is_of_one(n) { &one } else { &other };
+            client.send_to(datagram, at).unwrap();
+        }
+        let mut sent = 0;
+        while let Ok(count) = batch.receive(&listener) {
+            // One of them is not answered.
+            for received in batch.iter_mut() {
+                let len = received.len;
+                if received.datagram().first() != Some(&33) {
+                    received.reply(len);
+                }
+            }
+            let replies = batch.reply(&listener);
+            assert_eq!((replies.lost, replies.is_full), (0, false));
+            sent += replies.sent;
+            assert!(replies.sent <= count as u64);
+        }
+        assert_eq!(sent, 59);
+        let mut buf = [0; 2000];
+        for (n, datagram) in datagrams.iter().enumerate().filter(|&(n, _)| n != 33) {
+            let client = if is_of_one(n) { &one } else { &other };
+            let len = client.recv(&mut buf).unwrap();
+            assert_eq!(&buf[..len], datagram, "{n}");
+        }
+    }
+}
+
 #[test]
 fn a_datagram_that_is_too_long_is_marked_and_the_longest_is_whole() {
     let (listener, at) = port("udp:127.0.0.1:0");
