@@ -26,8 +26,8 @@ impl Listening {
         within(PATIENCE, "it listens", || {
             let said = listening.read("stdout") + &listening.read("stderr");
             // The whole line, with its line feed.
-            let line = said.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-            let line = line.filter_map(|line| line.strip_prefix("listening ")).next();
+            let mut lines = said.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            let line = lines.find_map(|line| line.strip_prefix("listening "));
             let address = line.and_then(|line| line.trim_end().split([',', ' ']).next());
             address.unwrap_or_default().clone_into(&mut listening.address);
             !listening.address.is_empty()

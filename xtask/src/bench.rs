@@ -18,6 +18,7 @@ pub(crate) fn bench() -> Result<()> {
     step("models", || models(&windlass))?;
     step("memory of an idle connection", || memory(&windlass, &peers))?;
     step("connections", || connects(&windlass, &peers))?;
+    step("datagrams", || datagrams(&windlass, &peers))?;
     step("faults", || resilience(&windlass, &peers))?;
     step("a byte in a ring, ns per event", || ring(&peers))?;
     step("1,000,000 timers, ns per timer", || timers(&peers))?;
@@ -112,6 +113,39 @@ fn connects(windlass: &Path, peers: &Peers) -> Result<()> {
             command.args(["--", "--workers", workers]);
         }
         run(&mut command)?;
+    }
+    Ok(())
+}
+
+/// Datagrams: `upper` and `score listen` against plain loops in C, alone and as several processes on one socket.
+fn datagrams(windlass: &Path, peers: &Peers) -> Result<()> {
+    let upper = |name: &str, how: &str| {
+        format!("--peer={name}={} 0 {how}", peers.c.join("upper_udp_raw").display())
+    };
+    let (batches, epoll) = (upper("batches in C", ""), upper("by epoll in C", "epoll"));
+    let single = upper("one at a time in C", "single");
+    let score = format!("--peer=loop in C={} 0", peers.c.join("score_udp_raw").display());
+    let bench = |words: &str, peers: &[&String], options: &str| {
+        run(program(windlass)
+            .arg("bench")
+            .args(words.split_whitespace())
+            .args(peers)
+            .args(options.split_whitespace()))
+    };
+    bench("datagrams --rounds 5 --seconds 0.5", &[&batches, &epoll, &single], "")?;
+    bench("latency --rounds 5 --seconds 0.5", &[&single, &batches], "")?;
+    bench("batches --rounds 3 --seconds 0.5", &[&batches, &epoll, &single], "")?;
+    bench("flood --rounds 5 --seconds 0.4", &[&batches, &epoll], "")?;
+    bench("scores --rounds 5 --seconds 0.4", &[&score], "")?;
+    for workers in ["1", "2", "4"] {
+        let prefork = upper("prefork in C", workers);
+        let options =
+            format!("-- --min-spare {workers} --max-spare {workers} --max-workers {workers}");
+        bench(
+            "flood --models prefork --rates 1000000 --rounds 5 --seconds 0.4",
+            &[&prefork],
+            &options,
+        )?;
     }
     Ok(())
 }

@@ -21,7 +21,8 @@ pub(super) struct Done {
 
 impl Done {
     pub(super) fn cell(self) -> Cell {
-        Cell { per: 0.0, per_second: self.count as f64 / (self.us as f64 / 1e6) }
+        let per_second = self.count as f64 / (self.us as f64 / 1e6);
+        Cell { per_second, ..Cell::default() }
     }
 }
 

@@ -6,6 +6,7 @@
 //! runs every server once, so that a change of the machine's speed affects all of them, and the
 //! table has medians.
 
+mod asking;
 mod connects;
 mod files;
 mod load;
@@ -18,9 +19,10 @@ use std::path::Path;
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
-use crate::server::{Model, Service};
+use crate::server::Model;
 use crate::standard;
 use crate::sys::{account, process};
+use asking::{Asking, Flood};
 use connects::Connects;
 use files::{Fetches, Folder};
 use load::{Done, Messages};
@@ -40,6 +42,8 @@ pub struct Plan {
     pub peers: Vec<(String, String)>,
     /// Numbers of connections.
     pub connections: Vec<usize>,
+    /// Datagrams per second.
+    pub rates: Vec<usize>,
     /// Sizes of messages, in bytes.
     pub sizes: Vec<usize>,
     /// Seconds measured in each run.
@@ -62,13 +66,19 @@ pub fn run(plan: &Plan) -> Result<()> {
     process::raise_nofile();
     let kinds: Vec<Kind> = (plan.peers.iter())
         .map(|(name, command)| Kind::Peer { name: name.clone(), command: command.clone() })
-        .chain(plan.models.iter().map(|&model| Kind::Ours { model, options: plan.options.clone() }))
+        .chain(ours(plan))
         .collect();
     let sizes = match plan.question {
-        Question::Messages | Question::Syscalls | Question::Fairness | Question::Files => {
-            &plan.sizes[..]
-        }
-        Question::Connects | Question::Memory => &[0],
+        Question::Messages
+        | Question::Syscalls
+        | Question::Fairness
+        | Question::Files
+        | Question::Datagrams
+        | Question::Latency
+        | Question::Batches
+        | Question::Flood => &plan.sizes[..],
+        // `score` chooses its own.
+        Question::Connects | Question::Memory | Question::Scores => &[0],
     };
     let folder = match plan.question {
         Question::Files => Some(Folder::new()?),
@@ -77,49 +87,64 @@ pub fn run(plan: &Plan) -> Result<()> {
     let folder = folder.as_ref().map(Folder::path);
     let mut report = Report::new(plan.question);
     let progress = Progress::new();
-    for &connections in &plan.connections {
+    let loads = if plan.question.has_rate() { &plan.rates } else { &plan.connections };
+    for &load in loads {
         for &size in sizes {
             let mut cells: Vec<Vec<Cell>> = vec![Vec::new(); kinds.len()];
             for round in 0..plan.rounds {
                 for (kind, cells) in kinds.iter().zip(&mut cells) {
                     progress.show(&format!("round {} of {}: {kind}", round + 1, plan.rounds));
-                    cells.push(measure(plan, kind, folder, connections, size)?);
+                    cells.push(measure(plan, kind, folder, load, size)?);
                 }
             }
             progress.clear();
-            report.add(connections, size, &kinds, &cells);
+            report.add(load, size, &kinds, &cells);
         }
     }
     standard::print(&format!("{report}\n"))
 }
 
-/// One run of one server.
+/// Windlass itself, under each model; a listener has none.
+fn ours(plan: &Plan) -> Vec<Kind> {
+    if plan.question == Question::Scores {
+        return vec![Kind::Listener];
+    }
+    let model = |&model| Kind::Ours { model, options: plan.options.clone() };
+    plan.models.iter().map(model).collect()
+}
+
+/// One run of one server, with so many `connections`, or at that rate.
 fn measure(
     plan: &Plan,
     kind: &Kind,
     folder: Option<&Path>,
-    connections: usize,
+    load: usize,
     size: usize,
 ) -> Result<Cell> {
-    let service = match plan.question {
-        Question::Connects => Service::Time,
-        Question::Files => Service::Files,
-        Question::Messages | Question::Fairness | Question::Memory | Question::Syscalls => {
-            Service::Upper
-        }
-    };
     account::pin(SERVER_CPU);
-    let target = Target::start(kind, service, folder, plan.question == Question::Syscalls)?;
+    let target = Target::start(kind, plan.question, folder)?;
     account::pin(LOAD_CPU);
     let at = socket_address(&target.address)?;
     let us = (plan.seconds * 1e6) as u64;
     match plan.question {
         Question::Messages => {
-            let mut load = Messages::connect(at, connections, size, 1)?;
+            let mut load = Messages::connect(at, load, size, 1)?;
             timed(&target, us, |us| load.run(us))
         }
+        Question::Datagrams => {
+            let mut load = Asking::new(at, load, size)?;
+            timed(&target, us, |us| load.run(us))
+        }
+        Question::Latency => {
+            let mut load = Asking::new(at, load, size)?;
+            load.run(us / 4)?;
+            let done = load.run(us)?;
+            Ok(Cell { per: done.us as f64 * 1e3 / done.count as f64, ..done.cell() })
+        }
+        Question::Flood => flooded(&target, at, us, &Flood::of_text(at, load, size)?),
+        Question::Scores => flooded(&target, at, us, &Flood::of_scores(at, load)?),
         Question::Connects => {
-            let mut load = Connects::new(at, connections, target.speaks)?;
+            let mut load = Connects::new(at, load, target.speaks)?;
             timed(&target, us, |us| load.run(us))
         }
         Question::Files => {
@@ -127,7 +152,7 @@ fn measure(
             timed(&target, us, |us| load.run(us))
         }
         Question::Fairness => {
-            let mut load = Messages::connect(at, connections, size, 2)?;
+            let mut load = Messages::connect(at, load, size, 2)?;
             load.run(us / 4)?;
             let before = load.replies();
             let done = load.run(us)?;
@@ -141,17 +166,21 @@ fn measure(
             // The first connection allocates the table and the buffers, so it is not counted.
             Messages::connect(at, 1, 64, 1)?.run(50_000)?;
             let before = target.private_bytes()?;
-            let mut crowd = Messages::connect(at, connections, 64, 1)?;
+            let mut crowd = Messages::connect(at, load, 64, 1)?;
             // Each is answered once, so the server has certainly accepted it.
             crowd.answer_each()?;
             let bytes = target.private_bytes()?.saturating_sub(before);
-            Ok(Cell { per: bytes as f64 / connections as f64, per_second: 0.0 })
+            Ok(Cell { per: bytes as f64 / load as f64, ..Cell::default() })
         }
         Question::Syscalls => {
-            let mut load = Messages::connect(at, connections, size, 1)?;
+            let mut load = Messages::connect(at, load, size, 1)?;
             let done = load.run(us)?;
             drop(load);
-            Ok(Cell { per: target.traced_calls()? as f64 / done.count as f64, ..done.cell() })
+            traced(target, done)
+        }
+        Question::Batches => {
+            let done = Asking::new(at, load, size)?.run(us)?;
+            traced(target, done)
         }
     }
 }
@@ -165,9 +194,28 @@ fn timed(target: &Target, us: u64, mut load: impl FnMut(u64) -> Result<Done>) ->
     Ok(Cell { per: used as f64 / done.count as f64, ..done.cell() })
 }
 
+fn traced(target: Target, done: Done) -> Result<Cell> {
+    Ok(Cell { per: target.traced_calls()? as f64 / done.count as f64, ..done.cell() })
+}
+
+/// The server's CPU time per datagram that it received, and how many it did not.
+fn flooded(target: &Target, at: SocketAddr, us: u64, load: &Flood) -> Result<Cell> {
+    load.run(us / 4)?;
+    let (cpu, dropped) = (target.cpu_ns()?, account::dropped_at(at.port())?);
+    let done = load.run(us)?;
+    let lost = account::dropped_at(at.port())? - dropped;
+    let used = target.cpu_ns()?.saturating_sub(cpu);
+    let received = Done { count: done.count.saturating_sub(lost).max(1), ..done };
+    let (per, lost) =
+        (used as f64 / received.count as f64, 100.0 * lost as f64 / done.count as f64);
+    Ok(Cell { per, lost, ..received.cell() })
+}
+
 fn socket_address(address: &Address) -> Result<SocketAddr> {
-    let fail = "the load is for tcp addresses";
-    let Address::Tcp(at) = address else { return Err(Error::new("load", address, fail)) };
+    let fail = "the load is for addresses of TCP and UDP";
+    let (Address::Tcp(at) | Address::Udp(at)) = address else {
+        return Err(Error::new("load", address, fail));
+    };
     let mut found =
         (at.host.as_str(), at.port).to_socket_addrs().map_err(Error::of("resolve", address))?;
     found.next().ok_or_else(|| Error::new("load", address, fail))

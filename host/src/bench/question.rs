@@ -19,4 +19,40 @@ pub enum Question {
     Memory,
     /// System calls per message, as strace counts them.
     Syscalls,
+    /// CPU time and datagrams per second of `upper` over UDP, for clients that wait for each answer.
+    Datagrams,
+    /// The time from a lone datagram to its answer, under `upper` over UDP.
+    Latency,
+    /// System calls per datagram of `upper` over UDP, as strace counts them.
+    Batches,
+    /// CPU time per received datagram of `upper` over UDP, and lost datagrams, by the rate at which they are
+    /// sent.
+    Flood,
+    /// The same of `score listen`. A peer prints its `listening` line on standard error.
+    Scores,
+}
+
+impl Question {
+    /// Whether it is about datagrams.
+    pub(super) fn has_datagrams(self) -> bool {
+        match self {
+            Self::Datagrams | Self::Latency | Self::Batches | Self::Flood | Self::Scores => true,
+            Self::Messages
+            | Self::Connects
+            | Self::Files
+            | Self::Fairness
+            | Self::Memory
+            | Self::Syscalls => false,
+        }
+    }
+
+    /// Whether datagrams are sent at a rate.
+    pub(super) fn has_rate(self) -> bool {
+        matches!(self, Self::Flood | Self::Scores)
+    }
+
+    /// Whether strace counts the system calls.
+    pub(super) fn is_traced(self) -> bool {
+        matches!(self, Self::Syscalls | Self::Batches)
+    }
 }

@@ -16,6 +16,8 @@ pub(super) struct Cell {
     pub(super) per: f64,
     /// Messages or connections per second.
     pub(super) per_second: f64,
+    /// The part of all datagrams that was lost, in percent.
+    pub(super) lost: f64,
 }
 
 /// Prints on standard error what is being measured: in one line of a terminal, which is replaced by the
@@ -63,16 +65,14 @@ impl Report {
     pub(super) fn new(question: Question) -> Self {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header([
-            "connections",
-            "bytes",
-            "server",
-            unit(question),
-            "min–max",
-            "ratio",
-            "per second",
-        ]);
-        for column in [0, 1, 3, 4, 5, 6] {
+        let first = if question.has_rate() { "sent/s" } else { "connections" };
+        let mut header =
+            vec![first, "bytes", "server", unit(question), "min–max", "ratio", "per second"];
+        if question.has_rate() {
+            header.push("lost %");
+        }
+        table.set_header(&header);
+        for column in (0..header.len()).filter(|&column| column != 2) {
             if let Some(column) = table.column_mut(column) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -80,16 +80,11 @@ impl Report {
         Self { question, table }
     }
 
-    /// Adds a row for each server: medians, and ratios to the first one.
-    pub(super) fn add(
-        &mut self,
-        connections: usize,
-        size: usize,
-        kinds: &[Kind],
-        cells: &[Vec<Cell>],
-    ) {
+    /// Adds a row for each server: medians, and ratios to the first one. `load` is the number of connections,
+    /// or the rate.
+    pub(super) fn add(&mut self, load: usize, size: usize, kinds: &[Kind], cells: &[Vec<Cell>]) {
         let digits =
-            if matches!(self.question, Question::Fairness | Question::Syscalls) { 2 } else { 0 };
+            if self.question == Question::Fairness || self.question.is_traced() { 2 } else { 0 };
         let median_of = |cells: &[Cell], what: fn(&Cell) -> f64| {
             let mut values: Vec<f64> = cells.iter().map(what).collect();
             values.sort_by(f64::total_cmp);
@@ -100,15 +95,19 @@ impl Report {
             let per = median_of(cells, |cell| cell.per);
             let min = cells.iter().map(|cell| cell.per).fold(f64::MAX, f64::min);
             let max = cells.iter().map(|cell| cell.per).fold(0.0, f64::max);
-            self.table.add_row([
-                connections.to_string(),
+            let mut row = vec![
+                load.to_string(),
                 size.to_string(),
                 kind.to_string(),
                 format!("{per:.digits$}"),
                 format!("{min:.digits$}–{max:.digits$}"),
                 format!("{:.2}", per / first),
                 format!("{:.0}", median_of(cells, |cell| cell.per_second)),
-            ]);
+            ];
+            if self.question.has_rate() {
+                row.push(format!("{:.2}", median_of(cells, |cell| cell.lost)));
+            }
+            self.table.add_row(row);
         }
     }
 }
@@ -121,6 +120,9 @@ fn unit(question: Question) -> &'static str {
         Question::Files => "server ns/MiB",
         Question::Memory => "bytes/idle connection",
         Question::Syscalls => "system calls/message",
+        Question::Datagrams | Question::Flood | Question::Scores => "server ns/datagram",
+        Question::Latency => "ns/answer",
+        Question::Batches => "system calls/datagram",
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use super::question::Question;
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -15,8 +16,16 @@ use crate::sys::{account, clock, poll, process};
 /// The server to measure.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    Ours { model: Model, options: Vec<String> },
-    Peer { name: String, command: String },
+    Ours {
+        model: Model,
+        options: Vec<String>,
+    },
+    /// `windlass score listen`.
+    Listener,
+    Peer {
+        name: String,
+        command: String,
+    },
 }
 
 /// The request to a server under [`Question::Connects`](super::Question::Connects).
@@ -44,34 +53,9 @@ pub(super) struct Target {
 
 impl Target {
     /// Starts it on a port of its choosing, and waits until it listens.
-    pub(super) fn start(
-        kind: &Kind,
-        service: Service,
-        folder: Option<&Path>,
-        traced: bool,
-    ) -> Result<Self> {
-        let mut words: Vec<OsString> = match kind {
-            Kind::Ours { model, options } => {
-                let program = std::env::current_exe().map_err(Error::of("find", "this program"))?;
-                let mut words = vec![program.into_os_string()];
-                let fixed = ["serve", service.name(), "--listen", "tcp:127.0.0.1:0", "--model"];
-                words.extend(fixed.map(OsString::from));
-                words.push(model.name().into());
-                words.extend(options.iter().map(OsString::from));
-                if let Some(folder) = folder {
-                    words.extend(["--root".into(), folder.into()]);
-                }
-                words
-            }
-            Kind::Peer { command, .. } => {
-                let word = |word: &str| match folder {
-                    Some(folder) if word == "FOLDER" => folder.into(),
-                    Some(_) | None => word.into(),
-                };
-                command.split_whitespace().map(word).collect()
-            }
-        };
-        let trace = traced.then(|| {
+    pub(super) fn start(kind: &Kind, question: Question, folder: Option<&Path>) -> Result<Self> {
+        let mut words = words(kind, question, folder)?;
+        let trace = question.is_traced().then(|| {
             let name = format!("windlass-bench-{}.strace", std::process::id());
             std::env::temp_dir().join(name)
         });
@@ -85,23 +69,27 @@ impl Target {
         let mut command = Command::new(program);
         // The server also ends if this process is killed.
         account::end_with_us(&mut command);
-        let mut child = command
-            .args(args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(Error::of("start", printable(program)))?;
+        command.args(args).stdin(Stdio::null());
+        if question == Question::Scores {
+            command.stdout(Stdio::null()).stderr(Stdio::piped());
+        } else {
+            command.stdout(Stdio::piped()).stderr(Stdio::null());
+        }
+        let mut child = command.spawn().map_err(Error::of("start", printable(program)))?;
+        let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read>);
+        let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read>);
         let mut line = String::new();
-        let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
+        let read = stdout.or(stderr).map(|pipe| BufReader::new(pipe).read_line(&mut line));
         let service = line.split_whitespace().nth(2);
         let speaks = if service == Some("http") { Speaks::Http } else { Speaks::Ours };
         let address = line.split_whitespace().nth(1).and_then(|text| text.parse().ok());
+        let own_pid = || i32::try_from(child.id()).ok();
         let pid = line.split_whitespace().next_back().and_then(|text| text.parse().ok());
+        let pid = pid.or_else(own_pid);
         let (Some(address), Some(pid)) = (address, pid) else {
             let _ = child.kill();
             let _ = child.wait();
-            let silent = || Box::from("it printed no line `listening ADDR … pid PID`");
+            let silent = || Box::from("it printed no line `listening ADDR …`");
             let why: Cause = read.and_then(io::Result::err).map_or_else(silent, Cause::from);
             return Err(Error::new("start", kind, why));
         };
@@ -136,6 +124,50 @@ impl Target {
     }
 }
 
+/// The command.
+fn words(kind: &Kind, question: Question, folder: Option<&Path>) -> Result<Vec<OsString>> {
+    let service = match question {
+        Question::Connects => Service::Time,
+        Question::Files => Service::Files,
+        Question::Scores => Service::Score,
+        Question::Messages
+        | Question::Fairness
+        | Question::Memory
+        | Question::Syscalls
+        | Question::Datagrams
+        | Question::Latency
+        | Question::Batches
+        | Question::Flood => Service::Upper,
+    };
+    let address = if question.has_datagrams() { "udp:127.0.0.1:0" } else { "tcp:127.0.0.1:0" };
+    let this = || std::env::current_exe().map_err(Error::of("find", "this program"));
+    let of = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+    match kind {
+        Kind::Ours { model, options } => {
+            let mut words = vec![this()?.into_os_string()];
+            words.extend(of(&["serve", service.name(), "--listen", address]));
+            words.extend(of(&["--model", model.name()]));
+            words.extend(options.iter().map(OsString::from));
+            if let Some(folder) = folder {
+                words.extend(["--root".into(), folder.into()]);
+            }
+            Ok(words)
+        }
+        Kind::Listener => {
+            let mut words = vec![this()?.into_os_string()];
+            words.extend(of(&["score", "listen", address]));
+            Ok(words)
+        }
+        Kind::Peer { command, .. } => {
+            let word = |word: &str| match folder {
+                Some(folder) if word == "FOLDER" => folder.into(),
+                Some(_) | None => word.into(),
+            };
+            Ok(command.split_whitespace().map(word).collect())
+        }
+    }
+}
+
 impl Drop for Target {
     fn drop(&mut self) {
         // Twice: after the first signal the server would drain, which is not needed here.
@@ -161,6 +193,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Ours { model, .. } => f.write_str(model.name()),
+            Kind::Listener => f.write_str("score listen"),
             Kind::Peer { name, .. } => printable(name).fmt(f),
         }
     }

@@ -161,6 +161,9 @@ pub(super) struct Bench {
     /// Numbers of connections, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N")]
     pub(super) connections: Vec<NonZeroUsize>,
+    /// Datagrams per second, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(super) rates: Vec<NonZeroUsize>,
     /// Sizes of messages in bytes, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "N")]
     pub(super) sizes: Vec<NonZeroUsize>,

@@ -8,6 +8,9 @@ use crate::server::Model;
 use super::args::Bench;
 use super::outcome::Failure;
 
+/// Datagrams per second: the last is more than a server of one processor receives.
+const RATES: &[usize] = &[50_000, 100_000, 200_000, 400_000, 1_000_000];
+
 pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
     let question = args.question;
     let (models, connections, sizes): (&[Model], &[usize], &[usize]) = match question {
@@ -20,6 +23,11 @@ pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
             (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[50], &[1_000_000])
         }
         Question::Memory => (&[Model::Epoll, Model::Reactor, Model::Poll], &[10_000], &[]),
+        Question::Datagrams | Question::Batches | Question::Flood => {
+            (&[Model::Iterative, Model::Epoll, Model::Reactor], &[64], &[64])
+        }
+        Question::Latency => (&[Model::Iterative, Model::Epoll, Model::Reactor], &[1], &[64]),
+        Question::Scores => (&[], &[], &[]),
         Question::Syscalls => {
             (&[Model::Epoll, Model::EpollEt, Model::Reactor], &[64], &[64, 16_384])
         }
@@ -32,6 +40,7 @@ pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
         models: if args.models.is_empty() { models.to_vec() } else { args.models.clone() },
         peers: args.peer.clone(),
         connections: or(&args.connections, connections),
+        rates: or(&args.rates, RATES),
         sizes: or(&args.sizes, sizes),
         seconds: args.seconds.0 as f64 / 1e6,
         rounds: args.rounds.get(),

@@ -32,7 +32,19 @@ impl ValueEnum for Format {
 
 impl ValueEnum for Question {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Messages, Self::Connects, Self::Files, Self::Fairness, Self::Memory, Self::Syscalls]
+        &[
+            Self::Messages,
+            Self::Connects,
+            Self::Files,
+            Self::Fairness,
+            Self::Memory,
+            Self::Syscalls,
+            Self::Datagrams,
+            Self::Latency,
+            Self::Batches,
+            Self::Flood,
+            Self::Scores,
+        ]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -46,6 +58,13 @@ impl ValueEnum for Question {
             ),
             Self::Memory => ("memory", "private memory of an idle connection"),
             Self::Syscalls => ("syscalls", "system calls per message, counted by strace"),
+            Self::Datagrams => ("datagrams", "CPU time per datagram, under `upper` over UDP"),
+            Self::Latency => ("latency", "time from a lone datagram to its answer"),
+            Self::Batches => ("batches", "system calls per datagram, counted by strace"),
+            Self::Flood => {
+                ("flood", "CPU time per datagram and lost datagrams of `upper`, by rate")
+            }
+            Self::Scores => ("scores", "the same of `score listen`"),
         };
         Some(PossibleValue::new(name).help(help))
     }

@@ -109,6 +109,23 @@ pub fn unshared_bytes(pid: i32) -> Result<u64> {
     Ok(kib.sum::<u64>() * 1024)
 }
 
+/// Datagrams that the kernel has dropped because they found no room in the UDP sockets of an IPv4 port.
+///
+/// # Errors
+/// There is no `/proc`.
+pub fn dropped_at(port: u16) -> Result<u64> {
+    const PATH: &str = "/proc/net/udp";
+    let sockets = std::fs::read_to_string(PATH).map_err(Error::of("read", PATH))?;
+    // `sl local_address rem_address … drops`: addresses are hexadecimal.
+    let port = format!(":{port:04X}");
+    let dropped = sockets.lines().filter_map(|line| {
+        let mut fields = line.split_whitespace();
+        let is_it = fields.nth(1)?.ends_with(&port);
+        fields.next_back()?.parse::<u64>().ok().filter(|_| is_it)
+    });
+    Ok(dropped.sum())
+}
+
 /// Sends SIGTERM to the process of `command` when this one ends, however it ends.
 pub fn end_with_us(command: &mut Command) {
     let ask = || Ok(nix::sys::prctl::set_pdeathsig(Some(Signal::SIGTERM))?);
