@@ -7,6 +7,7 @@
 //!             ──▶  Pty               a program on a pseudo-terminal
 //!             ──▶  Capture           packets for `tshark`, and what it shows of them
 //!             ──▶  Client            the other end of a socket; every call has a deadline
+//!             ──▶  transfer          clients of `tftp` and `xfer`
 //!             ──▶  Lossy             a network that loses, doubles, delays and reorders datagrams
 //! ```
 //!
@@ -20,6 +21,7 @@
 #![allow(clippy::missing_panics_doc, reason = "whatever goes wrong here is the failure of a test")]
 
 pub mod proc;
+pub mod transfer;
 pub mod web;
 
 mod capture;

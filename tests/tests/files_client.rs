@@ -323,7 +323,7 @@ fn wrong_usage_is_told() {
         ("get files://localhost:1/.. -O", "ends in no name"),
         ("get files://localhost:1/x?y", "not a URL: byte 21"),
         ("serve files", "files needs --root DIR, or --push FILE"),
-        ("serve upper --root .", "--root is for files and http, and --push for files"),
+        ("serve upper --root .", "--root is for files, http, tftp and xfer, and --push for files"),
         ("serve files --push /", "--push is for a file"),
     ] {
         windlass!().words(words).run().fails_with(2, &[why]);

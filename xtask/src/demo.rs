@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::run::{Result, build_windlass, output, program, talk};
 
 /// The listeners of the built-in configuration, by service.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 10] = [
     "time tcp:",
     "upper tcp:",
     "upper unix:",
@@ -20,6 +20,8 @@ const SERVICES: [&str; 8] = [
     "echo tcp:",
     "files tcp:",
     "http tcp:",
+    "xfer udp:",
+    "tftp udp:",
     "score udp:",
 ];
 

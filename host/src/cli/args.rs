@@ -11,11 +11,12 @@ use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
 use super::get::Get;
 use super::keys::{
-    addresses, choice, field, group, mode, positive, seconds_of_a_request, socket, within_workers,
+    addresses, block_size, choice, field, group, mode, port_range, positive, seconds_of_a_request,
+    socket, within_workers,
 };
 use super::put::Put;
 use super::values::{
-    Micros, field_value, file_mode, interval, request_timeout, socket_path, workers,
+    Micros, PortRange, field_value, file_mode, interval, request_timeout, socket_path, workers,
 };
 use crate::addr::Address;
 use crate::bench::Question;
@@ -288,6 +289,24 @@ pub(super) struct Serve {
     #[arg(long, value_name = "VALUE", value_parser = field_value)]
     #[serde(deserialize_with = "field")]
     pub(super) cache_control: Option<String>,
+    /// tftp: take files too; each gets its name only when it is complete
+    #[arg(long)]
+    pub(super) allow_write: bool,
+    /// tftp: files that clients send may replace files that exist
+    #[arg(long, requires = "allow_write")]
+    pub(super) overwrite: bool,
+    /// tftp: the largest block, in bytes, for links that do not carry larger datagrams [default: 65464]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(8..=65464))]
+    #[serde(deserialize_with = "block_size")]
+    pub(super) max_blksize: Option<u16>,
+    /// tftp, xfer: the ports of transfers, for a firewall [default: any]
+    #[arg(long, value_name = "FIRST-LAST")]
+    #[serde(deserialize_with = "port_range")]
+    pub(super) port_range: Option<PortRange>,
+    /// tftp, xfer: serve all transfers at the port of the listener, for clients behind NAT and for
+    /// load balancers
+    #[arg(long, conflicts_with = "port_range")]
+    pub(super) single_port: bool,
     /// pool-static: workers [default: 5]
     #[arg(long, value_name = "N", value_parser = workers())]
     #[serde(deserialize_with = "within_workers")]
@@ -329,19 +348,32 @@ impl Serve {
         self.service.or(self.push.as_ref().map(|_| Service::Files))
     }
 
-    /// The options that are given and mean nothing to datagrams.
-    pub(super) fn of_connections(&self) -> impl Iterator<Item = &'static str> {
+    /// The options that are given and mean nothing to datagrams, or to transfers.
+    pub(super) fn of_connections(&self, of_transfers: bool) -> impl Iterator<Item = &'static str> {
         let options = [
-            ("max-connections", self.max_connections.is_some()),
-            ("idle-timeout", self.idle_timeout.is_some()),
+            ("max-connections", !of_transfers && self.max_connections.is_some()),
+            ("idle-timeout", !of_transfers && self.idle_timeout.is_some()),
             ("request-timeout", self.request_timeout.is_some()),
             ("min-rate", self.min_rate.is_some()),
             ("busy-timeout", self.busy_timeout.is_some()),
             ("backlog", self.backlog.is_some()),
-            ("max-threads", self.max_threads.is_some()),
-            ("queue", self.queue.is_some()),
+            ("max-threads", !of_transfers && self.max_threads.is_some()),
+            ("queue", !of_transfers && self.queue.is_some()),
         ];
         options.into_iter().filter(|&(_, given)| given).map(|(option, _)| option)
+    }
+
+    /// The options of transfers that are given, each with the services that it is for.
+    pub(super) fn of_transfers(&self) -> impl Iterator<Item = (&'static str, &'static [Service])> {
+        let (one, both) = (&[Service::Tftp][..], &[Service::Tftp, Service::Xfer][..]);
+        let options = [
+            ("allow-write", self.allow_write, one),
+            ("overwrite", self.overwrite, one),
+            ("max-blksize", self.max_blksize.is_some(), one),
+            ("port-range", self.port_range.is_some(), both),
+            ("single-port", self.single_port, both),
+        ];
+        options.into_iter().filter(|&(_, given, _)| given).map(|(option, _, of)| (option, of))
     }
 
     /// The options that are given and are not for `model`, each with the models that it is for.

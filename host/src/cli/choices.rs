@@ -9,7 +9,7 @@ use crate::server::{Model, Service};
 
 impl ValueEnum for Service {
     fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
+        Self::ALL
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

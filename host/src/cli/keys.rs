@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::values::{Micros, field_value, file_mode, request_limit, socket_file};
+use super::values::{Micros, PortRange, field_value, file_mode, request_limit, socket_file};
 use crate::addr::Address;
 use crate::printable::printable;
 use crate::server::WORKERS_MAX;
@@ -75,6 +75,22 @@ pub(super) fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D:
 /// The number of a group, by its name.
 pub(super) fn group<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     group_id(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// Bytes of a block of `tftp`.
+pub(super) fn block_size<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    match i64::deserialize(from)? {
+        bytes @ 8..=65464 => Ok(u16::try_from(bytes).ok()),
+        number => Err(D::Error::custom(format!("{number} is not from 8 to 65464"))),
+    }
+}
+
+/// Ports, as the command line has them.
+pub(super) fn port_range<'de, D>(from: D) -> Result<Option<PortRange>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    parse(&String::deserialize(from)?).map(Some)
 }
 
 /// A number from 1.

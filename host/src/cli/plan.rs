@@ -8,16 +8,15 @@ use std::path::Path;
 use tracing::info;
 
 use super::args::Serve;
-use super::values::Micros;
+use super::values::{Micros, PortRange};
 use crate::addr::{Address, Transport};
 use crate::printable::printable;
-use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, TimeLimits, Web};
+use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, Terms, TimeLimits, Web};
 use crate::sys::file::folder_of;
 use crate::sys::listener::{Access, Group};
 
-/// The built-in configuration: each service of streams, each under a model that
-/// suits it, on loopback.
-const BUILT_IN: [(Service, Model, &str); 8] = [
+/// The built-in configuration: each service, under a model that suits it, on loopback.
+const BUILT_IN: [(Service, Model, &str); 10] = [
     (Service::Time, Model::ThreadPool, "tcp:127.0.0.1:2333"),
     (Service::Upper, Model::Epoll, "tcp:127.0.0.1:9527"),
     (Service::Upper, Model::Poll, "unix:@windlass-upper"),
@@ -25,6 +24,8 @@ const BUILT_IN: [(Service, Model, &str); 8] = [
     (Service::Echo, Model::EpollEt, "tcp:127.0.0.1:7007"),
     (Service::Files, Model::PoolStatic, "tcp:127.0.0.1:2334"),
     (Service::Http, Model::Epoll, "tcp:127.0.0.1:8080"),
+    (Service::Xfer, Model::Fork, "udp:127.0.0.1:2334"),
+    (Service::Tftp, Model::Reactor, "udp:127.0.0.1:6969"),
     (Service::Score, Model::Iterative, "udp:127.0.0.1:2333"),
 ];
 
@@ -99,12 +100,16 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
                 wrong.push(Wrong { about: vec![option, "listen"], message });
             }
         }
+        if let Some(message) = misfit_of_single_port(serve, names, model) {
+            wrong.push(Wrong { about: vec!["single-port", "model"], message });
+        }
         specs.push(Spec {
             address,
             name: serve.name.clone(),
             service,
-            files: files.clone().filter(|_| matches!(service, Service::Files | Service::Http)),
+            files: files.clone().filter(|_| service.has_files()),
             web: web(serve),
+            terms: terms(serve),
             model,
             limits,
             control: serve.control.clone(),
@@ -119,9 +124,10 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
     }
     if !specs.is_empty() && specs.iter().all(|spec| is_of_datagrams(&spec.address)) {
         let Names(dashes) = names;
-        for option in serve.of_connections() {
-            let message =
-                format!("{dashes}{option} is about connections, and datagrams come without one");
+        let of_transfers = specs.iter().all(|spec| spec.service.is_of_transfers());
+        let what = if of_transfers { "transfers have none" } else { "datagrams come without one" };
+        for option in serve.of_connections(of_transfers) {
+            let message = format!("{dashes}{option} is about connections, and {what}");
             wrong.push(Wrong { about: vec![option, "listen"], message });
         }
     }
@@ -143,6 +149,23 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
     Plan { specs, wrong }
 }
 
+/// What clients of transfers may do.
+fn terms(serve: &Serve) -> Terms {
+    Terms {
+        allow_write: serve.allow_write,
+        overwrite: serve.overwrite,
+        max_blksize: serve.max_blksize.unwrap_or(Terms::DEFAULT.max_blksize),
+        ports: serve.port_range.map(|PortRange(first, last)| (first, last)),
+        single_port: serve.single_port,
+    }
+}
+
+/// Why `model` cannot serve all transfers at one port, if it is to.
+fn misfit_of_single_port(serve: &Serve, Names(dashes): Names, model: Model) -> Option<String> {
+    let why = model.misfit_of_single_port().filter(|_| serve.single_port)?;
+    Some(format!("{dashes}single-port: {why}"))
+}
+
 fn is_of_datagrams(address: &Address) -> bool {
     address.transport() == Some(Transport::Datagram)
 }
@@ -159,10 +182,9 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     let Some(service) = serve.service() else {
         let has_root = serve.root.is_some();
         if !has_root {
-            info!("the services files and http are not started: --root is not given");
+            info!("the services files, http, xfer and tftp are not started: --root is not given");
         }
-        let has_files = |of| matches!(of, Service::Files | Service::Http);
-        return built_in().filter(|&(of, ..)| !has_files(of) || has_root).collect();
+        return built_in().filter(|(of, ..)| !of.has_files() || has_root).collect();
     };
     let model = serve.model;
     if serve.listen.is_empty() {
@@ -210,21 +232,29 @@ fn files(serve: &Serve, Names(dashes): Names) -> Result<Option<Files>, Wrong> {
             let message = format!("files needs {dashes}root DIR, or {dashes}push FILE");
             return Err(Wrong { about: vec!["service", "root", "push"], message });
         }
-        Some(Service::Http) if root.is_none() => {
-            let message = format!("http needs {dashes}root DIR");
+        Some(service @ (Service::Http | Service::Tftp | Service::Xfer)) if root.is_none() => {
+            let message = format!("{} needs {dashes}root DIR", service.name());
             return Err(Wrong { about: vec!["service", "root"], message });
         }
-        Some(Service::Http) if push.is_some() => {
-            let message = format!("{dashes}push is for files, not for http");
+        Some(service @ (Service::Http | Service::Tftp | Service::Xfer)) if push.is_some() => {
+            let message = format!("{dashes}push is for files, not for {}", service.name());
             return Err(Wrong { about: vec!["push", "service"], message });
         }
-        Some(Service::Time | Service::Upper | Service::Echo | Service::Score)
-            if root.is_some() || push.is_some() =>
-        {
-            let message = format!("{dashes}root is for files and http, and {dashes}push for files");
+        Some(service) if !service.has_files() && (root.is_some() || push.is_some()) => {
+            let message = format!(
+                "{dashes}root is for files, http, tftp and xfer, and {dashes}push for files"
+            );
             return Err(Wrong { about: vec![option, "service"], message });
         }
         Some(_) | None => {}
+    }
+    let strange = |&(_, of): &(&str, &[Service])| {
+        serve.service().is_some_and(|service| !of.contains(&service))
+    };
+    if let Some((option, of)) = serve.of_transfers().find(strange) {
+        let of: Vec<_> = of.iter().map(|service| service.name()).collect();
+        let message = format!("{dashes}{option} is for {}", of.join(" and "));
+        return Err(Wrong { about: vec![option, "service"], message });
     }
     let (root, push) = match (root, push) {
         (Some(root), name) => (root, name.map(Path::as_os_str)),

@@ -36,6 +36,25 @@ impl FromStr for Micros {
     }
 }
 
+/// Ports: the first and the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PortRange(pub(super) u16, pub(super) u16);
+
+impl FromStr for PortRange {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ports = text.split_once('-').and_then(|(first, last)| {
+            Some((first.parse().ok().filter(|&port| port > 0)?, last.parse().ok()?))
+        });
+        match ports {
+            Some((first, last)) if first <= last => Ok(Self(first, last)),
+            Some(_) => Err("the first port is above the last one"),
+            None => Err("ports are written as FIRST-LAST, from 1 to 65535"),
+        }
+    }
+}
+
 /// The path of a socket file: the kernel has room for 107 bytes.
 pub(super) fn socket_path() -> impl TypedValueParser<Value = PathBuf> {
     clap::builder::PathBufValueParser::new().try_map(socket_file)

@@ -6,6 +6,8 @@ use tracing::{debug, enabled, info, warn};
 use windlass_core::time::{Instant, Wake};
 
 use super::job::Client;
+#[cfg(feature = "transfer")]
+use super::requests::{Door, Request, Requests};
 use crate::addr::{Address, Transport};
 use crate::sys::Errno;
 use crate::sys::listener::{Accepted, Listener};
@@ -27,6 +29,9 @@ pub struct Acceptor {
     exhausted: bool,
     /// The error of the resource that ran out, until the owner of the acceptor asks for it.
     news: Option<Errno>,
+    /// Takes the requests of a datagram listener, if each has a socket of its own.
+    #[cfg(feature = "transfer")]
+    requests: Option<Box<Requests>>,
     /// Connections refused since `refused_at`, and when that was last logged.
     refused: u64,
     refused_at: Option<Instant>,
@@ -49,9 +54,17 @@ impl Acceptor {
         Self::new_of(Some(listener), max)
     }
 
+    /// Of a datagram listener: takes requests while fewer than `max` are served. Each is a client, with a socket
+    /// of its own.
+    #[cfg(feature = "transfer")]
+    pub fn of_requests(listener: Listener, max: usize, door: Door) -> Self {
+        let requests = Some(Box::new(Requests::new(door)));
+        Self { requests, ..Self::new_of(Some(listener), max) }
+    }
+
     /// Lets this number of threads take from a datagram socket.
     pub(crate) fn share_among(&mut self, threads: usize) {
-        if self.transport() == Some(Transport::Datagram) {
+        if self.max == 1 && self.transport() == Some(Transport::Datagram) {
             self.max = threads;
         }
     }
@@ -68,6 +81,8 @@ impl Acceptor {
             resume: None,
             exhausted: false,
             news: None,
+            #[cfg(feature = "transfer")]
+            requests: None,
             refused: 0,
             refused_at: None,
         }
@@ -76,7 +91,10 @@ impl Acceptor {
     /// Moves the listener to a new acceptor, for another loop. This one is closed.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        Self::new_of(self.listener.take(), self.max)
+        let taken = Self::new_of(self.listener.take(), self.max);
+        #[cfg(feature = "transfer")]
+        let taken = Self { requests: self.requests.take(), ..taken };
+        taken
     }
 
     /// The listener itself, unless it was closed.
@@ -121,6 +139,8 @@ impl Acceptor {
                 }
                 Some(Client::Stream(stream))
             }
+            #[cfg(feature = "transfer")]
+            Accepted::Datagrams if self.requests.is_some() => self.next_request(now, live),
             Accepted::Datagrams => {
                 let socket = self.listener.as_ref()?.share();
                 if socket.is_err() {
@@ -147,6 +167,26 @@ impl Acceptor {
                     info!("the listener was shut down: no more clients");
                 }
                 self.close();
+                None
+            }
+        }
+    }
+
+    #[cfg(feature = "transfer")]
+    fn next_request(&mut self, now: Instant, live: usize) -> Option<Client> {
+        match self.requests.as_mut()?.next(self.listener.as_ref()?, now) {
+            Request::New(socket, request) => {
+                self.resume = None;
+                debug!(peer = %socket.peer(), live = live + 1, "a request");
+                Some(Client::Transfer { socket, request })
+            }
+            Request::Nothing => {
+                self.resume = None;
+                self.exhausted = false;
+                None
+            }
+            Request::Exhausted(errno) => {
+                self.pause("open a socket for a transfer", errno, now, live);
                 None
             }
         }

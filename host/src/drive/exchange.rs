@@ -11,9 +11,9 @@
 //! client brings a storage of its own, which may wait.
 
 mod folder;
+mod link;
 mod outcome;
 mod store;
-mod trouble;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,38 +24,32 @@ use windlass_core::time::{Instant, Wake};
 use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
 use windlass_core::want::Close;
 
-use self::outcome::{Counts, UNKNOWN_TID};
+use self::link::Link;
 pub use self::outcome::{Said, Told};
 use self::store::Store;
-use self::trouble::{fault_of, is_shut_down};
 use super::buffers::Buffers;
 use super::files::{Answer, Found};
 use super::rules::RulesId;
 use super::turns::{Next, Turns};
-use crate::sys::Errno;
+use crate::sys::datagram::Conversation;
 use crate::sys::datagram::batch::Batch;
-use crate::sys::datagram::{Conversation, Left};
 use crate::sys::ready::{Interest, Ready};
 
 /// A transfer and its socket.
 pub struct Exchange<'a> {
-    socket: Conversation,
+    link: Link,
     machine: Box<dyn Transfer + Send + 'a>,
     store: Store<'a>,
     /// Datagrams that were received and not taken yet.
     held: VecDeque<Box<[u8]>>,
     /// In the first one of them: where what storage has not kept of its block begins.
     block_at: Option<usize>,
-    readable: bool,
-    writable: bool,
-    /// An event reported an error, or that the socket was shut down.
-    troubled: bool,
     rules: RulesId,
     /// When it began, and when something new came last or storage did something.
     began: Instant,
     moved: Instant,
-    counts: Counts,
-    told: Told,
+    /// What ended this one: the request of another transfer.
+    next_request: Option<Box<[u8]>>,
     is_over: bool,
 }
 
@@ -78,6 +72,29 @@ impl Exchange<'static> {
     }
 }
 
+/// Datagrams of one peer that wait for its turn at most.
+const HELD_MAX: usize = 256;
+
+impl Exchange<'_> {
+    /// At a port that many peers share: a datagram of its peer came.
+    pub(super) fn deliver(&mut self, datagram: &[u8]) {
+        self.link.readable = false;
+        if self.held.len() < HELD_MAX {
+            self.held.push_back(datagram.into());
+        }
+    }
+
+    /// The address that the peer asked, at such a port.
+    pub(super) fn asked(&self) -> Option<std::net::IpAddr> {
+        self.link.socket.asked()
+    }
+
+    /// The request that ended it, once.
+    pub(super) fn take_next_request(&mut self) -> Option<Box<[u8]>> {
+        self.next_request.take()
+    }
+}
+
 impl<'a> Exchange<'a> {
     /// A client's, with its own storage: [`run_alone`](super::run_alone) runs it.
     pub fn asking(
@@ -96,35 +113,31 @@ impl<'a> Exchange<'a> {
         now: Instant,
     ) -> Self {
         Self {
-            socket,
+            link: Link::new(socket, store.is_own()),
             machine,
             store,
             held: VecDeque::new(),
             block_at: None,
-            readable: true,
-            writable: true,
-            troubled: false,
             rules: RulesId::default(),
             began: now,
             moved: now,
-            counts: Counts::default(),
-            told: Told::default(),
+            next_request: None,
             is_over: false,
         }
     }
 
     /// The peer: before its first answer, the address that was asked.
     pub fn peer(&self) -> std::net::SocketAddr {
-        self.socket.peer()
+        self.link.socket.peer()
     }
 
     /// What the peer, strangers and the network said.
     pub fn told(&self) -> &Told {
-        &self.told
+        &self.link.told
     }
 
     fn advance(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Next, Fault> {
-        self.look_for_trouble()?;
+        self.link.look_for_trouble()?;
         let mut budget = buffers.budget;
         loop {
             let mut want = self.machine.want();
@@ -134,7 +147,7 @@ impl<'a> Exchange<'a> {
                 debug_assert!(!want.wake.is_due(now), "a tick leaves nothing due");
             }
             let mut is_read_later = false;
-            if want.write && self.writable {
+            if want.write && self.link.writable && self.link.gone.is_none() {
                 if budget == 0 {
                     return Ok(self.rest(buffers));
                 }
@@ -173,7 +186,7 @@ impl<'a> Exchange<'a> {
                     budget = budget.saturating_sub(DATAGRAM_COST);
                     continue;
                 }
-                if self.readable {
+                if self.link.readable {
                     if budget == 0 {
                         return Ok(self.rest(buffers));
                     }
@@ -183,6 +196,9 @@ impl<'a> Exchange<'a> {
                     budget = budget.saturating_sub(cost?);
                     continue;
                 }
+            }
+            if let Some(fault) = self.link.gone {
+                return Err(fault);
             }
             let write = want.write && !is_read_later;
             return Ok(Next::Wait(Interest { read: want.read, write }));
@@ -206,24 +222,12 @@ impl<'a> Exchange<'a> {
         batch: &mut Batch,
         buffers: &mut Buffers,
     ) -> Result<usize, Fault> {
-        match batch.receive(&self.socket) {
-            Ok(_) => self.readable = batch.is_full(),
-            Err(Errno::EINTR) => return Ok(0),
-            Err(Errno::EAGAIN) => {
-                self.readable = false;
-                return Ok(0);
-            }
-            Err(errno) => {
-                self.network_said(errno)?;
-                return Ok(DATAGRAM_COST);
-            }
-        }
         let mut cost = DATAGRAM_COST;
+        if !self.link.receive(batch)? {
+            return Ok(cost);
+        }
         for received in batch.iter_mut() {
-            if !self.socket.is_of_peer(received.peer) {
-                self.counts.strangers += 1;
-                self.socket.send_to_stranger(UNKNOWN_TID, received.peer);
-                self.told.stranger.get_or_insert(*received.peer);
+            if !self.link.is_of_peer(&received) {
                 continue;
             }
             let datagram = received.datagram();
@@ -251,21 +255,27 @@ impl<'a> Exchange<'a> {
 
     /// Notes what came of a datagram. True: it has a block, which storage is to keep.
     fn hear(&mut self, now: Instant, heard: Heard, datagram: &[u8]) -> bool {
-        self.counts.heard += 1;
+        self.link.counts.heard += 1;
+        if let Heard::Taken | Heard::Store { .. } = heard {
+            self.moved = now;
+            self.link.moved(now);
+        }
         match heard {
-            Heard::Taken => self.moved = now,
+            Heard::Taken => {}
             Heard::Store { at } => {
-                self.moved = now;
                 self.block_at = Some(at);
                 return true;
             }
-            Heard::Ignored => self.counts.ignored += 1,
-            Heard::Malformed(_) => self.counts.malformed += 1,
+            Heard::Ignored => self.link.counts.ignored += 1,
+            Heard::Malformed(_) => self.link.counts.malformed += 1,
             Heard::Ended { code, at, len } => {
                 let text = datagram.get(at..at + len).unwrap_or_default();
-                self.told.said = Some(Said { code, text: text.into() });
+                self.link.told.said = Some(Said { code, text: text.into() });
             }
-            Heard::Replaced => self.counts.replaced = true,
+            Heard::Replaced => {
+                self.link.counts.replaced = true;
+                self.next_request = Some(datagram.into());
+            }
         }
         false
     }
@@ -287,7 +297,7 @@ impl<'a> Exchange<'a> {
         let Found::Now(answer) = done else { return Found::Later };
         let cost = match answer {
             FileAnswer::Kept(n) => {
-                self.counts.bytes += n as u64;
+                self.link.counts.bytes += n as u64;
                 self.block_at = Some(at + n);
                 n
             }
@@ -306,42 +316,10 @@ impl<'a> Exchange<'a> {
         };
         let ends = layout.ends();
         debug_assert!(!ends.is_empty(), "what is owed fits, and is read whole");
-        let Left { count, why } = self.socket.send(&buffers.input[..layout.valid], ends);
-        self.counts.sent += count as u64;
+        let count = self.link.send(&buffers.input[..layout.valid], ends)?;
         self.machine.sent(now, count);
-        match why {
-            None => {}
-            Some(Errno::EAGAIN) => self.writable = false,
-            Some(errno) => {
-                self.network_said(errno)?;
-                // This one is lost, as others are on their way.
-                self.machine.sent(now, 1);
-            }
-        }
-        let bytes = count.checked_sub(1).map_or(0, |last| ends[last]);
+        let bytes = count.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
         Ok(Found::Now(bytes + DATAGRAM_COST))
-    }
-
-    /// What an event reported beside input and room.
-    fn look_for_trouble(&mut self) -> Result<(), Fault> {
-        if !std::mem::take(&mut self.troubled) {
-            return Ok(());
-        }
-        match self.socket.take_error() {
-            Some(errno) => self.network_said(errno),
-            None if is_shut_down(&self.socket) => Err(Fault::Aborted),
-            None => Ok(()),
-        }
-    }
-
-    fn network_said(&mut self, errno: Errno) -> Result<(), Fault> {
-        let can_tell = self.store.is_own() && self.counts.heard == 0;
-        let Some(fault) = fault_of(errno, can_tell) else {
-            self.counts.lost += 1;
-            return Ok(());
-        };
-        self.told.errno = Some(errno);
-        Err(fault)
     }
 
     /// When storage will have taken too long.
@@ -361,7 +339,7 @@ impl<'a> Exchange<'a> {
             && let Some(tx) = self.machine.render(now, 0, &mut head)
             && tx.body.len == 0
         {
-            let _ = self.socket.send(&head[..tx.head], &[tx.head]);
+            let _ = self.link.socket.send(&head[..tx.head], &[tx.head]);
             self.machine.sent(now, 1);
         }
     }
@@ -372,8 +350,10 @@ impl<'a> Exchange<'a> {
             self.machine.abort(fault);
         }
         self.say_last_word(now);
+        self.link.counts.replaced |= self.link.socket.line().is_ended();
         if !std::mem::replace(&mut self.is_over, true) {
-            self.store.log(self.socket.peer(), how, &self.counts, now.since(self.began));
+            self.store.log(self.link.socket.peer(), how, &self.link.counts, now.since(self.began));
+            self.store.close();
         }
         Next::Closed(how)
     }
@@ -381,9 +361,7 @@ impl<'a> Exchange<'a> {
 
 impl Turns for Exchange<'_> {
     fn note(&mut self, ready: Ready) {
-        self.readable |= ready.read || ready.hup;
-        self.writable |= ready.write || ready.dead;
-        self.troubled |= ready.dead;
+        self.link.note(ready);
     }
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
@@ -436,7 +414,7 @@ impl Drop for Exchange<'_> {
 
 impl AsFd for Exchange<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.link.socket.as_fd()
     }
 }
 

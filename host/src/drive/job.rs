@@ -15,9 +15,15 @@ use windlass_core::stream::Read;
 use windlass_core::time::Instant;
 
 use super::connection::Connection;
+#[cfg(feature = "transfer")]
+use super::exchange::Exchange;
 use super::port::Port;
 use super::rules::RulesId;
+#[cfg(feature = "transfer")]
+use super::single_port::SinglePort;
 use super::turns::Turns;
+#[cfg(feature = "transfer")]
+use crate::sys::datagram::Conversation;
 use crate::sys::datagram::Peer;
 use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
@@ -29,6 +35,14 @@ pub enum Client {
     Stream(Stream),
     /// All that arrives at a datagram socket.
     Port(Listener),
+    /// A datagram that asks for a transfer, and a socket for it.
+    #[cfg(feature = "transfer")]
+    Transfer {
+        /// Connected to the client.
+        socket: Conversation,
+        /// The datagram.
+        request: Box<[u8]>,
+    },
 }
 
 /// A client that is being served: a model gives it turns, or waits for it, until it is over.
@@ -37,12 +51,37 @@ pub enum Job {
     Stream(Connection),
     /// A datagram socket and its responder.
     Port(Box<Port>),
+    /// A transfer and its socket.
+    #[cfg(feature = "transfer")]
+    Transfer(Box<Exchange<'static>>),
+    /// A datagram socket, and all transfers at it.
+    #[cfg(feature = "transfer")]
+    SinglePort(Box<SinglePort>),
 }
 
 impl Client {
-    /// A client that another process of this server accepted and passed to this one.
-    pub(crate) fn passed(fd: OwnedFd) -> Self {
-        Self::Stream(Stream::of_socket(fd))
+    /// A client that another process of this server accepted and passed to this one, with what
+    /// [`note`](Self::note) said of it.
+    pub(crate) fn passed(fd: OwnedFd, note: &[u8]) -> Option<Self> {
+        if note.is_empty() {
+            return Some(Self::Stream(Stream::of_socket(fd)));
+        }
+        #[cfg(feature = "transfer")]
+        return Some(Self::Transfer {
+            socket: Conversation::passed(fd).ok()?,
+            request: note.into(),
+        });
+        #[cfg(not(feature = "transfer"))]
+        None
+    }
+
+    /// What a process needs beside the descriptor that is passed: the request of a transfer.
+    pub(crate) fn note(&self) -> &[u8] {
+        match self {
+            Self::Stream(_) | Self::Port(_) => &[],
+            #[cfg(feature = "transfer")]
+            Self::Transfer { request, .. } => request,
+        }
     }
 
     /// Whether it can be served by another process as if it had just been accepted.
@@ -50,6 +89,8 @@ impl Client {
         match self {
             Self::Stream(stream) => stream.is_untouched(),
             Self::Port(_) => true,
+            #[cfg(feature = "transfer")]
+            Self::Transfer { socket, .. } => socket.is_untouched(),
         }
     }
 
@@ -69,6 +110,9 @@ impl Client {
                 stream.shutdown_write();
             }
             Self::Port(_) => {}
+            // It asks again.
+            #[cfg(feature = "transfer")]
+            Self::Transfer { .. } => {}
         }
     }
 }
@@ -82,6 +126,12 @@ impl Job {
     /// A datagram socket and its responder.
     pub fn port(socket: Listener, responder: Box<dyn Responder<Peer> + Send>) -> Self {
         Self::Port(Box::new(Port::new(socket, responder)))
+    }
+
+    /// A transfer and its socket.
+    #[cfg(feature = "transfer")]
+    pub fn transfer(exchange: Exchange<'static>) -> Self {
+        Self::Transfer(Box::new(exchange))
     }
 
     /// Whether it is a port, which never ends by itself.
@@ -104,6 +154,10 @@ impl Deref for Job {
         match self {
             Self::Stream(connection) => connection,
             Self::Port(port) => &**port,
+            #[cfg(feature = "transfer")]
+            Self::Transfer(exchange) => &**exchange,
+            #[cfg(feature = "transfer")]
+            Self::SinglePort(port) => &**port,
         }
     }
 }
@@ -113,6 +167,10 @@ impl DerefMut for Job {
         match self {
             Self::Stream(connection) => connection,
             Self::Port(port) => &mut **port,
+            #[cfg(feature = "transfer")]
+            Self::Transfer(exchange) => &mut **exchange,
+            #[cfg(feature = "transfer")]
+            Self::SinglePort(port) => &mut **port,
         }
     }
 }
@@ -128,6 +186,8 @@ impl AsFd for Client {
         match self {
             Self::Stream(stream) => stream.as_fd(),
             Self::Port(socket) => socket.as_fd(),
+            #[cfg(feature = "transfer")]
+            Self::Transfer { socket, .. } => socket.as_fd(),
         }
     }
 }

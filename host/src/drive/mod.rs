@@ -23,7 +23,11 @@ mod outlet;
 mod pace;
 mod port;
 mod readiness;
+#[cfg(feature = "transfer")]
+mod requests;
 mod rules;
+#[cfg(feature = "transfer")]
+mod single_port;
 mod table;
 #[cfg(feature = "transfer")]
 mod text;
@@ -43,8 +47,18 @@ pub use jobs::{After, Jobs};
 pub(crate) use linger::{LINGER_US, Last, discard};
 pub use port::{Counts, Port};
 pub(crate) use readiness::Readiness;
+#[cfg(feature = "transfer")]
+pub use requests::Door;
+#[cfg(feature = "transfer")]
+pub(crate) use requests::{NOTE_MAX, Request, Requests};
 pub use rules::{REQUEST_MAX_US, Rules, RulesId, TimeLimits};
+#[cfg(feature = "transfer")]
+pub use single_port::{PortTerms, SinglePort};
 pub use table::{Entry, Table};
 #[cfg(feature = "transfer")]
 pub(crate) use text::TextFile;
 pub use turns::{Next, Turns};
+
+/// Bytes that a process needs of a client beside its descriptor, at most.
+#[cfg(not(feature = "transfer"))]
+pub(crate) const NOTE_MAX: usize = 0;

@@ -47,6 +47,8 @@ impl<S> Context<S> {
             let incoming = match incoming {
                 Incoming::Client(Client::Stream(stream)) => Incoming::Client(stream),
                 Incoming::Client(Client::Port(_)) => return,
+                #[cfg(feature = "transfer")]
+                Incoming::Client(Client::Transfer { .. }) => return,
                 Incoming::Exhausted(errno) => Incoming::Exhausted(errno),
             };
             callback(state, cx, incoming);

@@ -83,7 +83,7 @@ impl Server {
         let offer = offer.into();
         listener.tell_destinations(!offer.answers_from_its_port());
         Self {
-            acceptor: Acceptor::new(listener, limits.max_connections),
+            acceptor: offer.acceptor(listener, limits.max_connections),
             offer,
             limits,
             stop,

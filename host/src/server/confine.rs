@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::Model;
 use super::common::Server;
 use crate::error::Result;
-use crate::sys::confine::{self, Confinement};
+use crate::sys::confine::{self, Confinement, Needs};
 use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
 
@@ -16,20 +17,32 @@ use crate::sys::root::Root;
 pub(super) enum Sandbox {
     /// Workers are not confined (`--no-sandbox`).
     Off,
-    /// Not prepared yet, for workers that serve this folder, if there is one.
-    Wanted(Option<Arc<Root>>),
+    /// Not prepared yet, for workers that need this.
+    Wanted(Wanted),
     /// Prepared and tried.
     Made(Confinement),
+}
+
+/// What workers need.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// The folder that they serve, if there is one.
+    root: Option<Arc<Root>>,
+    /// Clients may send files.
+    writes: bool,
+    /// They open the sockets of their clients.
+    sockets: bool,
 }
 
 impl Sandbox {
     /// Prepares it before the first worker. This takes descriptors and a process, which may be missing
     /// at the moment: then that worker is not started, and the next one tries again.
     pub(super) fn prepare(&mut self, alone: &SingleThreaded) -> Result<()> {
-        let Self::Wanted(root) = self else { return Ok(()) };
+        let Self::Wanted(Wanted { root, writes, sockets }) = self else { return Ok(()) };
         let lists = root.as_ref().is_some_and(|root| root.lists());
         let root = root.as_ref().map(|root| root.as_fd());
-        let confinement = Confinement::prepare(root, lists, alone)?;
+        let needs = Needs { root, lists, writes: *writes, sockets: *sockets };
+        let confinement = Confinement::prepare(needs, alone)?;
         let in_force = confinement.in_force();
         if !in_force.is_nothing() {
             info!("workers are confined: {in_force}");
@@ -52,12 +65,16 @@ impl Sandbox {
 
 impl Server {
     /// The confinement for the workers of a pool.
-    pub(super) fn sandbox(&self) -> Sandbox {
+    pub(super) fn sandbox(&self, model: Model) -> Sandbox {
         if !self.limits.sandbox {
             warn!("workers are not confined (--no-sandbox)");
             return Sandbox::Off;
         }
-        Sandbox::Wanted(self.offer.root().cloned())
+        Sandbox::Wanted(Wanted {
+            root: self.offer.root().cloned(),
+            writes: self.offer.writes(),
+            sockets: model == Model::Prefork && self.offer.opens_sockets(),
+        })
     }
 
     /// For `fork`, which has no time for more in each child: the parent gives up new privileges,

@@ -28,14 +28,18 @@ mod confine;
 mod confine;
 #[cfg(feature = "status")]
 mod control;
+mod custom;
 mod hub;
 mod live_clients;
+mod misfit;
 mod model;
 mod ready;
 mod service;
 #[cfg(feature = "supervise")]
 mod spec;
 mod stop;
+#[cfg(feature = "transfer")]
+mod transfers;
 mod web;
 
 pub mod epoll;
@@ -61,12 +65,15 @@ pub mod fuzz {
 }
 
 pub use common::{Limits, Server};
+pub use custom::Custom;
 pub use model::Model;
 pub use pool::{Pool, WORKERS_MAX};
-pub use service::{Custom, Offer, Service};
+pub use service::{Offer, Service};
 #[cfg(feature = "supervise")]
 pub use spec::{Claimed, Files, Opened, Spec};
 pub use stop::{Stop, StopHandle};
+#[cfg(feature = "transfer")]
+pub use transfers::{Terms, Transfers};
 pub use web::Web;
 pub use windlass_core::pool::Policy;
 

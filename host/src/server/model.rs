@@ -79,6 +79,24 @@ impl Model {
         Some(format!("{name} gives {gives}, and {service} on datagrams has no client to give"))
     }
 
+    /// Why it cannot serve all transfers at one port; `None`: it can.
+    #[cfg(feature = "transfer")]
+    pub(crate) fn misfit_of_single_port(self) -> Option<String> {
+        match self {
+            Self::Select | Self::Poll | Self::Epoll | Self::EpollEt | Self::Reactor => None,
+            Self::Iterative
+            | Self::Fork
+            | Self::Thread
+            | Self::ThreadPool
+            | Self::PoolStatic
+            | Self::Prefork => Some(format!(
+                "{} serves each client apart, and all clients of one port share its socket; a loop can \
+                 (select, poll, epoll, epoll-et, reactor)",
+                self.name()
+            )),
+        }
+    }
+
     /// The role of the process that has the listener, in its title and its log.
     pub fn part(self) -> String {
         let parent = if matches!(self, Self::PoolStatic | Self::Prefork) { " parent" } else { "" };

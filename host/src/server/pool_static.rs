@@ -15,14 +15,14 @@ use windlass_core::pool::processes::Policy;
 
 use super::pool::{self, Pool, PoolParent, QueueWatch, Setup, Waiting, Worker};
 use super::{Model, Offer, Server};
-use crate::drive::{Acceptor, Buffers, Rules};
+use crate::drive::{Buffers, Rules};
 use crate::error::Result;
 use crate::reactor::Incoming;
 
 pub(super) fn serve(server: Server) -> Result<()> {
     let Setup { listener, offer, pool, rules, terms } = Setup::of(server, Model::PoolStatic)?;
     let (waiting, copy) = (Waiting::new()?, listener.share()?);
-    let of_workers = waiting.clone();
+    let (of_workers, acceptor) = (waiting.clone(), offer.acceptor(listener, usize::MAX));
     let work = move |worker: Worker| work(worker, &offer, pool, &rules, &of_workers);
     pool::run(terms, Policy::fixed(pool.workers), work, |events, parent| {
         // The core says when there is room; streams of the loop are the control socket's.
@@ -31,7 +31,7 @@ pub(super) fn serve(server: Server) -> Result<()> {
                 parent.accepted(cx, client);
             }
         };
-        let listener = events.accept_with(Acceptor::new(listener, usize::MAX), accept)?;
+        let listener = events.accept_with(acceptor, accept)?;
         // Until a worker can take a client.
         events.disarm(listener);
         parent.listener = Some(listener);

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use windlass_core::pool::processes::Policy;
 
-use super::pool::{self, Pool, Setup, Shared, Worker};
+use super::pool::{self, Arrived, Arriving, Pool, Setup, Shared, Worker};
 use super::{Model, Offer, Server};
 use crate::addr::Transport;
-use crate::drive::{Buffers, Client, Port, Rules, Turns};
+use crate::drive::{Buffers, Client, Rules, Turns};
 use crate::error::Result;
 use crate::sys::listener::Accepted;
 use crate::sys::quit;
@@ -47,12 +47,10 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
     let mut buffers = Buffers::for_one(rules.clone()).watching(Box::new(overload));
     let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let line = shared.board.enter(worker.id());
-    // On a datagram socket each worker answers the datagrams that it receives.
-    let port = || shared.listener.share().map(|socket| Port::new(socket, offer.responder()));
-    let mut port = match shared.listener.transport() {
+    let mut arriving = match shared.listener.transport() {
         Transport::Stream => None,
-        Transport::Datagram => match port() {
-            Ok(port) => Some(port),
+        Transport::Datagram => match Arriving::at(&shared.listener, offer) {
+            Ok(arriving) => Some(arriving),
             Err(_) => return pool::NO_RESOURCES,
         },
     };
@@ -65,13 +63,20 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
                 worker.serve(Client::Stream(stream), offer, &mut buffers, pool);
                 line.idle();
             }
-            Accepted::Datagrams => {
-                if let Some(port) = &mut port {
+            Accepted::Datagrams => match arriving.as_mut().map(|it| it.next(&shared.listener)) {
+                Some(Arrived::Client(client)) => {
+                    line.busy();
+                    worker.serve(client, offer, &mut buffers, pool);
+                    line.idle();
+                }
+                Some(Arrived::Datagrams(port)) => {
                     line.busy();
                     worker.answer(port, &mut buffers, pool);
                     line.idle();
                 }
-            }
+                Some(Arrived::NoResources) => return pool::NO_RESOURCES,
+                Some(Arrived::Nothing) | None => {}
+            },
             // A signal came, a second passed without a client, or another worker was faster.
             Accepted::Empty => {}
             Accepted::Exhausted(_) => return pool::NO_RESOURCES,
@@ -79,7 +84,7 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
             Accepted::Closed => return 0,
         }
     }
-    if let Some(port) = &mut port {
+    if let Some(port) = arriving.as_mut().and_then(Arriving::port) {
         port.drain();
         worker.answer(port, &mut buffers, pool);
     }

@@ -3,23 +3,30 @@
 use std::sync::Arc;
 
 use tracing::info;
-use windlass_core::fault::Fault;
-use windlass_core::responder::{Responder, Response, ScoreReceiver, TimeResponder};
+use windlass_core::responder::{Responder, ScoreReceiver, TimeResponder};
 use windlass_core::session::files::REQUEST_MAX;
-use windlass_core::session::{Consumed, Echo, FilesServer, Out, Session, TimeServer, Upper};
+use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
 use windlass_core::time::Instant;
+#[cfg(feature = "transfer")]
+use windlass_core::transfer::Transfer;
 use windlass_core::transform::{Unchanged, Uppercase};
-use windlass_core::want::Want;
 use windlass_core::wire::Score;
 
 use super::Model;
+use super::custom::Custom;
+use super::misfit::Misfit;
+#[cfg(feature = "transfer")]
+use super::transfers::{Terms, Transfers, is_tftp_request, is_xfer_request};
 use super::web::Web;
 use crate::addr::Transport;
 use crate::digest::OFFERED;
-use crate::drive::{Client, Job, Rules, TimeLimits};
+use crate::drive::{Acceptor, Client, Job, Rules, TimeLimits};
+#[cfg(feature = "transfer")]
+use crate::drive::{Door, Exchange, PortTerms, SinglePort};
 use crate::printable::words;
 use crate::sys::clock;
 use crate::sys::datagram::Peer;
+use crate::sys::listener::Listener;
 use crate::sys::root::Root;
 
 /// A service.
@@ -37,12 +44,28 @@ pub enum Service {
     Http,
     /// Reports in datagrams, which are counted and logged.
     Score,
+    /// Files over datagrams, as TFTP has it.
+    #[cfg(feature = "transfer")]
+    Tftp,
+    /// Files over datagrams, block by block.
+    #[cfg(feature = "transfer")]
+    Xfer,
 }
 
 impl Service {
     /// All services, in the order of the built-in configuration.
-    pub const ALL: [Self; 6] =
-        [Self::Time, Self::Upper, Self::Echo, Self::Files, Self::Http, Self::Score];
+    pub const ALL: &[Self] = &[
+        Self::Time,
+        Self::Upper,
+        Self::Echo,
+        Self::Files,
+        Self::Http,
+        #[cfg(feature = "transfer")]
+        Self::Xfer,
+        #[cfg(feature = "transfer")]
+        Self::Tftp,
+        Self::Score,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
@@ -53,7 +76,25 @@ impl Service {
             Self::Files => "files",
             Self::Http => "http",
             Self::Score => "score",
+            #[cfg(feature = "transfer")]
+            Self::Tftp => "tftp",
+            #[cfg(feature = "transfer")]
+            Self::Xfer => "xfer",
         }
+    }
+
+    /// Whether each client has a transfer, with a socket of its own.
+    pub const fn is_of_transfers(self) -> bool {
+        match self {
+            Self::Time | Self::Upper | Self::Echo | Self::Files | Self::Http | Self::Score => false,
+            #[cfg(feature = "transfer")]
+            Self::Tftp | Self::Xfer => true,
+        }
+    }
+
+    /// Whether it has the files of a folder.
+    pub const fn has_files(self) -> bool {
+        matches!(self, Self::Files | Self::Http) || self.is_of_transfers()
     }
 
     /// Why it cannot be served under `model` to what arrives by `transport`; `None`: it can.
@@ -63,6 +104,10 @@ impl Service {
             (Transport::Stream, Self::Score) => {
                 Some(format!("{name} is served on datagrams (udp:HOST:PORT, unix-dgram:PATH)"))
             }
+            (Transport::Stream, _) if self.is_of_transfers() => {
+                Some(format!("{name} is served on datagrams (udp:HOST:PORT)"))
+            }
+            (Transport::Datagram, _) if self.is_of_transfers() => None,
             (Transport::Datagram, Self::Files | Self::Http) => {
                 Some(format!("{name} is served on streams, and this is a datagram address"))
             }
@@ -120,62 +165,14 @@ pub enum Offer {
     },
     /// Reports in datagrams, which are counted and logged.
     Score,
+    /// Files over datagrams, as TFTP has it.
+    #[cfg(feature = "transfer")]
+    Tftp(Transfers),
+    /// Files over datagrams, block by block.
+    #[cfg(feature = "transfer")]
+    Xfer(Transfers),
     /// The program's own sessions.
     Custom(Custom),
-}
-
-/// The program's own service: its name, and the function that makes a session.
-///
-/// ```
-/// use windlass::server::Offer;
-/// use windlass_core::session::Upper;
-///
-/// // Any `Session` runs under every model.
-/// let offer = Offer::custom("shout", Upper::new);
-/// assert_eq!(offer.name(), "shout");
-/// ```
-#[derive(Clone)]
-pub struct Custom {
-    name: Arc<str>,
-    root: Option<Arc<Root>>,
-    open: Arc<dyn Fn() -> Box<dyn Session + Send> + Send + Sync>,
-    responder: Option<Arc<MakeResponder>>,
-}
-
-type MakeResponder = dyn Fn() -> Box<dyn Responder<Peer> + Send> + Send + Sync;
-
-impl Custom {
-    /// A service called `name`; `open` makes the session for each client. It is called in the thread or
-    /// the process that serves the client.
-    pub fn new<S: Session + Send + 'static>(
-        name: &str,
-        open: impl Fn() -> S + Send + Sync + 'static,
-    ) -> Self {
-        let open = Arc::new(move || -> Box<dyn Session + Send> { Box::new(open()) });
-        Self { name: name.into(), root: None, open, responder: None }
-    }
-
-    /// On datagrams too: `make` makes the responder of each thread or process that answers them.
-    #[must_use]
-    pub fn with_responder<R: Responder<Peer> + Send + 'static>(
-        self,
-        make: impl Fn() -> R + Send + Sync + 'static,
-    ) -> Self {
-        Self { responder: Some(Arc::new(move || Box::new(make()))), ..self }
-    }
-
-    /// Adds the folder of the files that the sessions send.
-    #[must_use]
-    pub fn with_root(self, root: Root) -> Self {
-        Self { root: Some(Arc::new(root)), ..self }
-    }
-}
-
-impl std::fmt::Debug for Custom {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Custom");
-        shown.field("name", &self.name).field("root", &self.root).finish_non_exhaustive()
-    }
 }
 
 impl Offer {
@@ -211,6 +208,10 @@ impl Offer {
             Self::Files(_) | Self::Push { .. } => Service::Files.name(),
             Self::Http { .. } => Service::Http.name(),
             Self::Score => Service::Score.name(),
+            #[cfg(feature = "transfer")]
+            Self::Tftp(_) => Service::Tftp.name(),
+            #[cfg(feature = "transfer")]
+            Self::Xfer(_) => Service::Xfer.name(),
             Self::Custom(custom) => &custom.name,
         }
     }
@@ -220,17 +221,109 @@ impl Offer {
         match self {
             Self::Time | Self::Upper | Self::Echo | Self::Score => None,
             Self::Push { root, .. } => Some(root),
+            #[cfg(feature = "transfer")]
+            Self::Tftp(transfers) | Self::Xfer(transfers) => transfers.root.as_ref(),
             Self::Files(root) | Self::Http { root, .. } | Self::Custom(Custom { root, .. }) => {
                 root.as_ref()
             }
         }
     }
 
+    /// Whether clients may send files to the folder.
+    #[cfg(feature = "sandbox")]
+    pub(super) fn writes(&self) -> bool {
+        #[cfg(feature = "transfer")]
+        if let Self::Tftp(transfers) = self {
+            return transfers.terms.allow_write;
+        }
+        false
+    }
+
+    /// Whether each client has a socket that is opened for it.
+    #[cfg(feature = "sandbox")]
+    pub(super) fn opens_sockets(&self) -> bool {
+        #[cfg(feature = "transfer")]
+        return self.door().is_some();
+        #[cfg(not(feature = "transfer"))]
+        false
+    }
+
+    /// What accepts its clients, so many at a time.
+    pub fn acceptor(&self, listener: Listener, max: usize) -> Acceptor {
+        #[cfg(feature = "transfer")]
+        if let Some(door) = self.door() {
+            return Acceptor::of_requests(listener, max, door);
+        }
+        Acceptor::new(listener, max)
+    }
+
+    /// How requests for transfers are taken, if each has a socket of its own.
+    #[cfg(feature = "transfer")]
+    pub(super) fn door(&self) -> Option<Door> {
+        let (is_request, transfers): (fn(&[u8]) -> bool, _) = match self {
+            Self::Tftp(transfers) => (is_tftp_request, transfers),
+            Self::Xfer(transfers) => (is_xfer_request, transfers),
+            Self::Time
+            | Self::Upper
+            | Self::Echo
+            | Self::Files(_)
+            | Self::Push { .. }
+            | Self::Http { .. }
+            | Self::Score
+            | Self::Custom(_) => return None,
+        };
+        // With a single port all that arrives is one client.
+        let door = Door { is_request, ports: transfers.terms.ports };
+        Some(door).filter(|_| !transfers.terms.single_port)
+    }
+
     /// Starts to serve a client.
     pub fn open(&self, client: Client, now: Instant) -> Job {
         match client {
             Client::Stream(stream) => Job::stream(stream, self.session(), now),
-            Client::Port(socket) => Job::port(socket, self.responder()),
+            Client::Port(socket) => self.port(socket),
+            #[cfg(feature = "transfer")]
+            Client::Transfer { socket, request } => {
+                let (machine, overwrite) = self.machine();
+                Job::transfer(Exchange::serving(socket, machine, request, overwrite, now))
+            }
+        }
+    }
+
+    /// What serves all that arrives at a datagram socket.
+    fn port(&self, socket: Listener) -> Job {
+        #[cfg(feature = "transfer")]
+        if let Self::Tftp(transfers) | Self::Xfer(transfers) = self {
+            let offer = self.clone();
+            let terms = PortTerms {
+                is_request: if let Self::Tftp(_) = self {
+                    is_tftp_request
+                } else {
+                    is_xfer_request
+                },
+                make: Box::new(move || offer.machine().0),
+                overwrite: transfers.terms.overwrite,
+                max: transfers.max,
+            };
+            return Job::SinglePort(Box::new(SinglePort::new(socket, terms)));
+        }
+        Job::port(socket, self.responder())
+    }
+
+    /// What serves one request, and whether it may replace a file.
+    #[cfg(feature = "transfer")]
+    fn machine(&self) -> (Box<dyn Transfer + Send>, bool) {
+        match self {
+            Self::Tftp(transfers) => (transfers.tftp(), transfers.terms.overwrite),
+            Self::Xfer(transfers) => (transfers.xfer(), false),
+            Self::Time
+            | Self::Upper
+            | Self::Echo
+            | Self::Files(_)
+            | Self::Push { .. }
+            | Self::Http { .. }
+            | Self::Score
+            | Self::Custom(_) => (Transfers::new(None, Terms::DEFAULT).xfer(), false),
         }
     }
 
@@ -243,6 +336,14 @@ impl Offer {
             Self::Files(_) | Self::Push { .. } => Service::Files,
             Self::Http { .. } => Service::Http,
             Self::Score => Service::Score,
+            #[cfg(feature = "transfer")]
+            Self::Tftp(transfers) | Self::Xfer(transfers) => {
+                let single = transfers.terms.single_port;
+                if let Some(why) = model.misfit_of_single_port().filter(|_| single) {
+                    return Some(why);
+                }
+                if let Self::Tftp(_) = self { Service::Tftp } else { Service::Xfer }
+            }
             Self::Custom(Custom { name, responder, .. }) => {
                 return match (transport, responder) {
                     (Transport::Stream, _) => None,
@@ -260,6 +361,8 @@ impl Offer {
             Self::Time | Self::Upper | Self::Echo | Self::Score => true,
             Self::Custom(custom) => custom.responder.is_some(),
             Self::Files(_) | Self::Push { .. } | Self::Http { .. } => false,
+            #[cfg(feature = "transfer")]
+            Self::Tftp(_) | Self::Xfer(_) => false,
         }
     }
 
@@ -274,6 +377,8 @@ impl Offer {
             Self::Files(_) | Self::Push { .. } | Self::Http { .. } | Self::Custom(_) => {
                 Box::new(Misfit)
             }
+            #[cfg(feature = "transfer")]
+            Self::Tftp(_) | Self::Xfer(_) => Box::new(Misfit),
         }
     }
 
@@ -289,6 +394,8 @@ impl Offer {
             }
             Self::Http { web, .. } => Box::new(web.session()),
             Self::Score => Box::new(Misfit),
+            #[cfg(feature = "transfer")]
+            Self::Tftp(_) | Self::Xfer(_) => Box::new(Misfit),
             Self::Custom(custom) => (custom.open)(),
         }
     }
@@ -296,30 +403,6 @@ impl Offer {
     /// The limits of its clients, derived from `limits`.
     pub fn rules(&self, limits: TimeLimits) -> Rules {
         Rules { limits, root: self.root().cloned() }
-    }
-}
-
-/// What a service is where it cannot be served ([`Offer::misfit`]): a server refuses to start before it meets
-/// a client.
-struct Misfit;
-
-impl Session for Misfit {
-    fn input(&mut self, _: Instant, bytes: &mut [u8], _: &mut Out<'_>) -> Consumed {
-        Consumed::bytes(bytes.len())
-    }
-
-    fn eof(&mut self, _: Instant) {}
-
-    fn want(&self) -> Want {
-        Want::done(Ok(()))
-    }
-
-    fn abort(&mut self, _: Fault) {}
-}
-
-impl Responder<Peer> for Misfit {
-    fn datagram(&mut self, _: Instant, _: &Peer, _: &mut [u8], _: usize) -> Response {
-        Response::NoReply
     }
 }
 
@@ -343,6 +426,10 @@ impl From<Service> for Offer {
             Service::Files => Self::Files(None),
             Service::Http => Self::Http { root: None, web: Arc::default() },
             Service::Score => Self::Score,
+            #[cfg(feature = "transfer")]
+            Service::Tftp => Self::Tftp(Transfers::new(None, Terms::DEFAULT)),
+            #[cfg(feature = "transfer")]
+            Service::Xfer => Self::Xfer(Transfers::new(None, Terms::DEFAULT)),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use tracing::warn;
 
 use super::{Limits, Model, Offer, Service, Web};
+#[cfg(feature = "transfer")]
+use super::{Terms, Transfers};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -25,10 +27,13 @@ pub struct Spec {
     pub name: Option<String>,
     /// The service.
     pub service: Service,
-    /// The files of `files` and of `http`.
+    /// The files of `files`, `http`, `tftp` and `xfer`.
     pub files: Option<Files>,
     /// What `http` serves beside them.
     pub web: Web,
+    /// What clients of `tftp` and `xfer` may do.
+    #[cfg(feature = "transfer")]
+    pub terms: Terms,
     /// The model.
     pub model: Model,
     /// The limits.
@@ -186,6 +191,16 @@ impl Spec {
         let folder = Root::open(root)?;
         if self.service == Service::Http {
             return Ok(Offer::http(folder, self.web.clone()));
+        }
+        #[cfg(feature = "transfer")]
+        if self.service.is_of_transfers() {
+            let mut transfers = Transfers::new(Some(folder), self.terms);
+            transfers.give_up_us = self.limits.time.idle_us;
+            transfers.max = transfers.max.min(self.limits.max_connections);
+            return Ok(match self.service {
+                Service::Xfer => Offer::Xfer(transfers),
+                _ => Offer::Tftp(transfers),
+            });
         }
         let name = push.as_deref().map(OsStr::as_bytes);
         if let Some(name) = name {

@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::Server;
+use super::{Model, Server};
 use crate::error::Result;
 use crate::sys::process::SingleThreaded;
 
@@ -25,7 +25,7 @@ impl Sandbox {
 impl Server {
     /// The confinement for the workers of a pool.
     #[expect(clippy::unused_self, reason = "as with the feature")]
-    pub(super) fn sandbox(&self) -> Sandbox {
+    pub(super) fn sandbox(&self, _: Model) -> Sandbox {
         warn!("workers are not confined: this program is built without the feature `sandbox`");
         Sandbox
     }

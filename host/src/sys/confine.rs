@@ -14,7 +14,9 @@ mod filter;
 /// `seccompiler` does not know the system calls of other machines.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 mod filter {
-    pub(super) fn compile(_: bool) -> Result<Option<super::BpfProgram>, seccompiler::BackendError> {
+    pub(super) fn compile(
+        _: &super::Needs<'_>,
+    ) -> Result<Option<super::BpfProgram>, seccompiler::BackendError> {
         Ok(None)
     }
 }
@@ -23,8 +25,8 @@ use std::fmt;
 use std::os::fd::BorrowedFd;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, LandlockStatus, PathBeneath, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath, RestrictionStatus,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -41,6 +43,20 @@ pub struct Confinement {
     /// `None` if the list of system calls is not known.
     filter: Option<BpfProgram>,
     in_force: InForce,
+}
+
+/// What a worker needs beside what is open.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs<'a> {
+    /// A folder or a file (`O_PATH` will do): the files in it can be opened for reading. Without one no file
+    /// can be opened.
+    pub root: Option<BorrowedFd<'a>>,
+    /// The names in its folders.
+    pub lists: bool,
+    /// New files in that folder.
+    pub writes: bool,
+    /// UDP sockets of its own.
+    pub sockets: bool,
 }
 
 /// The parts of a [`Confinement`] that this kernel enforces.
@@ -65,20 +81,13 @@ const TRIES: u32 = 3;
 const EXHAUSTED: i32 = 0x80;
 
 impl Confinement {
-    /// Prepares, and tries in a child what this kernel enforces. With a `root`, a descriptor of a
-    /// folder or a file (`O_PATH` will do), the files in it can be opened for reading; without one,
-    /// no file can be opened. With `lists`, its folders can be read too.
+    /// Prepares, and tries in a child what this kernel enforces.
     ///
     /// # Errors
     /// No descriptor is left, or no process; or the child was killed, several times.
-    pub fn prepare(
-        root: Option<BorrowedFd<'_>>,
-        lists: bool,
-        alone: &SingleThreaded,
-    ) -> Result<Self> {
-        let ruleset = ruleset(root, lists).map_err(Error::of("prepare", "Landlock"))?;
-        let filter =
-            filter::compile(root.is_some(), lists).map_err(Error::of("compile", "a filter"))?;
+    pub fn prepare(needs: Needs<'_>, alone: &SingleThreaded) -> Result<Self> {
+        let ruleset = ruleset(needs).map_err(Error::of("prepare", "Landlock"))?;
+        let filter = filter::compile(needs).map_err(Error::of("compile", "a filter"))?;
         let mut this = Self { ruleset, filter, in_force: InForce::default() };
         this.in_force = this.try_out(alone)?;
         Ok(this)
@@ -200,21 +209,25 @@ pub fn give_up_new_privileges() -> std::result::Result<(), Errno> {
     prctl::set_no_new_privs()
 }
 
-fn ruleset(
-    root: Option<BorrowedFd<'_>>,
-    lists: bool,
-) -> std::result::Result<RulesetCreated, RulesetError> {
-    let read =
-        if lists { AccessFs::ReadFile | AccessFs::ReadDir } else { AccessFs::ReadFile.into() };
+fn ruleset(needs: Needs<'_>) -> std::result::Result<RulesetCreated, RulesetError> {
     let ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    match root {
-        Some(root) => ruleset.add_rule(PathBeneath::new(root, read)),
-        None => Ok(ruleset),
+    let Some(root) = needs.root else { return Ok(ruleset) };
+    let mut access = BitFlags::from(AccessFs::ReadFile);
+    if needs.lists {
+        access |= AccessFs::ReadDir;
     }
+    if needs.writes {
+        access |= AccessFs::ReadDir
+            | AccessFs::WriteFile
+            | AccessFs::MakeReg
+            | AccessFs::RemoveFile
+            | AccessFs::Truncate;
+    }
+    ruleset.add_rule(PathBeneath::new(root, access))
 }
 
 fn abi_of(status: &RestrictionStatus) -> u8 {

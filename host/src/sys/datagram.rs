@@ -20,7 +20,7 @@ use nix::sys::socket::{
 
 pub use client::{Datagrams, connect, connect_to_send, open};
 #[cfg(feature = "transfer")]
-pub use conversation::{Conversation, Left};
+pub use conversation::{Conversation, Left, Line};
 pub use peer::Peer;
 
 /// The longest datagram of UDP over IPv4, in bytes: 65,535 less the headers. IPv6 takes 20 more.

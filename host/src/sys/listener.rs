@@ -167,6 +167,15 @@ impl Listener {
         self.owned_path = None;
     }
 
+    /// The socket alone, for one that serves on it. Its file, if it has one, is for the holder of the original.
+    pub fn into_fd(mut self) -> OwnedFd {
+        (self.owned_path, self.membership, self.unserved) = (None, None, Vec::new());
+        self.address = Address::Fd(self.fd.as_raw_fd());
+        let this = std::mem::ManuallyDrop::new(self);
+        // SAFETY: `this` is not used any more, and its other fields own nothing.
+        unsafe { std::ptr::read(&raw const this.fd) }
+    }
+
     /// In a forked child that exits soon: closes its copy of the socket and frees nothing, since
     /// each page that is written to would be copied first.
     pub fn close_copy(self) {

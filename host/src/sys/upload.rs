@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, renameat2};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -66,21 +66,15 @@ impl Upload {
         {
             return Err(Refusal::NoRoom);
         }
-        let flags = OFlag::O_WRONLY
-            | OFlag::O_CREAT
-            | OFlag::O_EXCL
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_CLOEXEC
-            | OFlag::O_NOCTTY;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_CLOEXEC;
+        let how = OpenHow::new()
+            .flags(flags | OFlag::O_NOFOLLOW | OFlag::O_NOCTTY)
+            .mode(Mode::from_bits_truncate(0o666))
+            .resolve(ResolveFlag::RESOLVE_BENEATH);
         loop {
             let nth = NEXT.fetch_add(1, Ordering::Relaxed);
             let part = format!(".windlass-{}-{nth}.part", std::process::id()).into_bytes();
-            match nix::fcntl::openat(
-                &folder,
-                part.as_slice(),
-                flags,
-                Mode::from_bits_truncate(0o666),
-            ) {
+            match openat2(&folder, part.as_slice(), how) {
                 Ok(file) => {
                     let (name, file) = (name.to_vec(), Arc::new(File::from(file)));
                     return Ok(Self { folder, name, part: Some(part), file, overwrite });

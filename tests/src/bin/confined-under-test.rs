@@ -28,7 +28,7 @@ use nix::sys::socket::{SockFlag, accept4};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid};
 use windlass::sys::clock;
-use windlass::sys::confine::Confinement;
+use windlass::sys::confine::{Confinement, Needs};
 use windlass::sys::process::SingleThreaded;
 use windlass::sys::read_file::read_at;
 use windlass::sys::root::{Opened, Root};
@@ -53,7 +53,8 @@ fn main() {
 
 fn confine(root: Option<BorrowedFd<'_>>) {
     let alone = SingleThreaded::check().expect("one thread");
-    let confinement = Confinement::prepare(root, false, &alone).expect("prepared");
+    let confinement =
+        Confinement::prepare(Needs { root, ..Needs::default() }, &alone).expect("prepared");
     if let Some(lacking) = confinement.in_force().lacking().next() {
         eprintln!("this kernel lacks {lacking}");
         exit(LACKING);

@@ -1,7 +1,7 @@
 //! Configurations, and what is wrong with them.
 
 use super::*;
-use crate::server::{Files, Limits, Model, Service, Web};
+use crate::server::{Files, Limits, Model, Service, Terms, Web};
 use crate::sys::listener::Access;
 
 fn read(text: &str) -> Result<Vec<Spec>, Vec<String>> {
@@ -21,6 +21,7 @@ fn what_is_left_out_is_as_on_the_command_line() {
         service: Service::Upper,
         files: None,
         web: Web::default(),
+        terms: Terms::DEFAULT,
         model: Model::Epoll,
         limits: Limits::default(),
         control: None,
@@ -305,7 +306,7 @@ fn files_are_looked_for() {
         (files("push = '/'"), "file:4:1: push is for a file, by its name"),
         (
             format!("{ONE}root = '/proc'"),
-            "file:4:1: root is for files and http, and push for files",
+            "file:4:1: root is for files, http, tftp and xfer, and push for files",
         ),
     ] {
         let errors = read(&text).unwrap_err();

@@ -217,6 +217,10 @@ impl Folder {
         FileAnswer::Refused(why)
     }
 
+    pub(super) fn close(&mut self) {
+        (self.file, self.upload) = (None, None);
+    }
+
     /// One line about a transfer that is over.
     pub(super) fn log(
         &self,

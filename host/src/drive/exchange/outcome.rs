@@ -35,8 +35,6 @@ pub(super) struct Counts {
     /// Of those that came: of no use, or not of the protocol.
     pub(super) ignored: u64,
     pub(super) malformed: u64,
-    /// Of another address.
-    pub(super) strangers: u64,
     /// That the network did not take.
     pub(super) lost: u64,
     /// Bytes of the file.

@@ -183,6 +183,14 @@ impl<'a> Store<'a> {
         Ok(Found::Now(layout))
     }
 
+    /// It is over: a file that is not whole is removed, also by a process that ends without cleaning up.
+    pub(super) fn close(&mut self) {
+        self.late = Late::Nothing;
+        if let Files::Folder(folder) = &mut self.files {
+            folder.close();
+        }
+    }
+
     /// One line about a transfer that is over, of a server.
     pub(super) fn log(
         &self,

@@ -30,6 +30,9 @@ pub(in crate::server) enum Report {
 const NONE: Conn = Conn { index: 0, generation: 0 };
 
 impl Order {
+    /// Bytes of an order. What is behind them is a note about the connection.
+    pub(in crate::server) const LEN: usize = size_of::<Bytes>();
+
     pub(in crate::server) fn to_bytes(self) -> Bytes {
         match self {
             Self::Serve(conn) => pack(b'S', conn),

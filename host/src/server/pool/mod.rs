@@ -1,5 +1,6 @@
 //! What the two process pools share: the parent, which does what the core decides, and the worker.
 
+mod arriving;
 mod board;
 #[cfg_attr(
     not(feature = "status"),
@@ -14,6 +15,7 @@ mod setup;
 mod usage;
 mod worker;
 
+pub(super) use arriving::{Arrived, Arriving};
 pub(super) use parent::{LOOK_EVERY, PoolParent, run};
 pub(super) use queue::{QueueWatch, Waiting};
 pub(super) use setup::{Setup, Shared};

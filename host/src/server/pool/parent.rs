@@ -317,7 +317,8 @@ impl PoolParent {
             return Pass::Broken;
         };
         process.notes.mark(0, now);
-        match process.channel.send(&Order::Serve(conn).to_bytes(), Some(copy.as_fd())) {
+        let order = [&Order::Serve(conn).to_bytes(), copy.note()].concat();
+        match process.channel.send(&order, Some(copy.as_fd())) {
             Ok(Write::Moved(_)) => Pass::Sent,
             Ok(Write::WouldBlock | Write::Interrupted | Write::Nothing)
             | Err(Errno::ETOOMANYREFS) => Pass::WouldBlock,

@@ -47,7 +47,7 @@ pub(in crate::server) struct Shared {
 
 impl Setup {
     pub(in crate::server) fn of(mut server: Server, model: Model) -> Result<Self> {
-        let (sandbox, rules) = (server.sandbox(), server.rules());
+        let (sandbox, rules) = (server.sandbox(model), server.rules());
         let listener = server.acceptor.take().into_listener();
         let listener =
             listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use windlass_core::pool::processes::{Conn, WorkerId};
 use windlass_core::stream::Write;
 
-use crate::drive::{Buffers, Client, Next, Port, Turns, run_alone};
+use crate::drive::{Buffers, Client, NOTE_MAX, Next, Port, Turns, run_alone};
 use crate::server::Offer;
 use crate::server::children::{Order, Report};
 use crate::server::common::log_end;
@@ -56,7 +56,7 @@ impl Worker {
 
     /// Waits for the next order.
     pub(in crate::server) fn next_task(&self) -> Task {
-        let mut buf = [0; 8];
+        let mut buf = [0; Order::LEN + NOTE_MAX];
         loop {
             let (len, fd) = match self.channel.wait(&mut buf) {
                 Ok(Received::Message { len, fd }) => (len, fd),
@@ -67,9 +67,13 @@ impl Worker {
                 // The parent has ended.
                 Ok(Received::Eof) | Err(_) => return Task::Quit,
             };
-            match (Order::from_bytes(&buf[..len]), fd) {
+            let (order, note) = buf[..len].split_at(len.min(Order::LEN));
+            match (Order::from_bytes(order), fd) {
                 (Some(Order::Serve(conn)), Some(fd)) => {
-                    return Task::Serve(conn, Client::passed(fd));
+                    if let Some(client) = Client::passed(fd, note) {
+                        return Task::Serve(conn, client);
+                    }
+                    self.report(Report::Returned(conn));
                 }
                 // It came without its descriptor; the parent has a copy.
                 (Some(Order::Serve(conn)), None) => self.report(Report::Returned(conn)),

@@ -18,12 +18,18 @@ use libc::{
     SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev,
     c_long,
 };
+use libc::{
+    SYS_bind, SYS_connect, SYS_fstatfs, SYS_fsync, SYS_pwrite64, SYS_renameat2, SYS_setsockopt,
+    SYS_socket, SYS_unlinkat,
+};
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch,
 };
+
+use super::Needs;
 
 /// Whatever their arguments are.
 const ALWAYS: [c_long; 49] = [
@@ -99,21 +105,38 @@ const OPENING: [c_long; 3] = [SYS_openat2, SYS_newfstatat, SYS_memfd_create];
 /// With folders to list.
 const LISTING: [c_long; 1] = [SYS_getdents64];
 
-/// The filter, for a worker that opens files or for one that does not. None on a machine with
+/// With files to receive.
+const WRITING: [c_long; 5] = [SYS_pwrite64, SYS_fsync, SYS_fstatfs, SYS_renameat2, SYS_unlinkat];
+
+/// With sockets of datagrams to open.
+const ADDRESSING: [c_long; 2] = [SYS_bind, SYS_connect];
+
+/// The filter, for what a worker needs. None on a machine with
 /// numbers that `seccompiler` does not know.
-pub(super) fn compile(opens_files: bool, lists: bool) -> Result<Option<BpfProgram>, BackendError> {
+pub(super) fn compile(needs: Needs<'_>) -> Result<Option<BpfProgram>, BackendError> {
     let Ok(arch) = TargetArch::try_from(std::env::consts::ARCH) else { return Ok(None) };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     // No rule: whatever the arguments are.
     let mut always = |calls: &[c_long]| rules.extend(calls.iter().map(|&call| (call, Vec::new())));
     always(&ALWAYS);
     always(&OLD);
-    if opens_files {
+    if needs.root.is_some() {
         always(&OPENING);
     }
-    if lists {
+    if needs.lists {
         always(&LISTING);
     }
+    if needs.writes {
+        always(&WRITING);
+    }
+    if needs.sockets {
+        always(&ADDRESSING);
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        rules.insert(SYS_socket, one_of(1, &[kind])?);
+    }
+    // The mark of a socket that was passed.
+    let mark = vec![is(1, libc::SOL_SOCKET)?, is(2, libc::SO_RCVTIMEO)?];
+    rules.insert(SYS_setsockopt, vec![SeccompRule::new(mark)?]);
     // Memory that can be written to is never run.
     let not_executable = || is_clear(2, libc::PROT_EXEC);
     rules.insert(SYS_mmap, vec![SeccompRule::new(vec![not_executable()?])?]);

@@ -13,6 +13,7 @@
 //! page for each place of the batch.
 
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
@@ -62,6 +63,8 @@ pub struct Received<'b> {
     pub len: usize,
     /// The sender sent more than this: the datagram was cut.
     pub cut: bool,
+    /// The address of this host that it was sent to, or from which it is answered if it was sent to many.
+    pub asked: Option<IpAddr>,
     reply: &'b mut Option<usize>,
 }
 
@@ -178,9 +181,9 @@ impl Batch {
     pub fn iter_mut(&mut self) -> impl Iterator<Item = Received<'_>> {
         let buffers = buffers(&mut self.memory, self.size);
         let parts = buffers.zip(&self.peers).zip(&mut self.places).take(self.received);
-        parts.map(|((buf, peer), Place { len, cut, reply, .. })| {
+        parts.map(|((buf, peer), Place { len, cut, reply, source })| {
             let len = (*len).min(buf.len());
-            Received { peer, buf, len, cut: *cut, reply }
+            Received { peer, buf, len, cut: *cut, asked: source.address(), reply }
         })
     }
 

@@ -1,6 +1,8 @@
 //! What is said beside a datagram (cmsg(3)): the address that it was sent to, and how many were dropped; where
 //! its reply is to leave from, and into how many it is to be cut.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 /// Control data of one datagram. It has to be aligned as its header is.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
@@ -65,6 +67,16 @@ impl Control {
 }
 
 impl Source {
+    /// The address, if it is one.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        let address: IpAddr = match self {
+            Self::Any => return None,
+            Self::V4(info) => Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
+            Self::V6(info) => Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
+        };
+        Some(address).filter(|address| !address.is_unspecified())
+    }
+
     /// Writes the control data that names it; how many bytes that is.
     pub(super) fn write(self, control: &mut Control) -> usize {
         match self {

@@ -1,0 +1,143 @@
+//! The socket of a transfer, and what the network says: most of it is about one datagram.
+
+use std::os::fd::AsFd;
+
+use windlass_core::fault::{Fault, Peer as PeerFault};
+use windlass_core::time::Instant;
+
+use super::outcome::{Counts, Told, UNKNOWN_TID};
+use crate::sys::Errno;
+use crate::sys::datagram::batch::{Batch, Received};
+use crate::sys::datagram::{Conversation, Left};
+use crate::sys::poll::{Woken, wait};
+use crate::sys::ready::{Interest, Ready};
+
+/// The socket of a transfer, with all that is known of it without a system call.
+pub(super) struct Link {
+    pub(super) socket: Conversation,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The network says that the peer is gone.
+    pub(super) gone: Option<Fault>,
+    /// An event reported an error, or that the socket was shut down.
+    troubled: bool,
+    /// The caller is a client, which is told at once that it has no network.
+    is_client: bool,
+    pub(super) counts: Counts,
+    pub(super) told: Told,
+}
+
+impl Link {
+    pub(super) fn new(socket: Conversation, is_client: bool) -> Self {
+        Self {
+            // Of a shared socket another one receives.
+            readable: !socket.is_shared(),
+            socket,
+            writable: true,
+            gone: None,
+            troubled: false,
+            is_client,
+            counts: Counts::default(),
+            told: Told::default(),
+        }
+    }
+
+    pub(super) fn note(&mut self, ready: Ready) {
+        self.readable |= ready.read || ready.hup;
+        self.writable |= ready.write || ready.dead;
+        self.troubled |= ready.dead;
+    }
+
+    /// What an event reported beside input and room.
+    pub(super) fn look_for_trouble(&mut self) -> Result<(), Fault> {
+        if !std::mem::take(&mut self.troubled) {
+            return Ok(());
+        }
+        match self.socket.take_error() {
+            Some(errno) => self.network_said(errno),
+            None if self.is_shut_down() => Err(Fault::Aborted),
+            None => Ok(()),
+        }
+    }
+
+    /// Receives a batch. False: there is none.
+    pub(super) fn receive(&mut self, batch: &mut Batch) -> Result<bool, Fault> {
+        match batch.receive(&self.socket) {
+            Ok(_) => {
+                self.readable = batch.is_full();
+                return Ok(true);
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => {
+                self.readable = false;
+                // For select(2) a socket that was shut down is readable.
+                if self.is_shut_down() {
+                    return Err(Fault::Aborted);
+                }
+            }
+            Err(errno) => self.network_said(errno)?,
+        }
+        Ok(false)
+    }
+
+    /// Whether a datagram is the peer's. A stranger is told that it is not.
+    pub(super) fn is_of_peer(&mut self, received: &Received<'_>) -> bool {
+        let is_of_peer = self.socket.is_of_peer(received.peer);
+        if !is_of_peer {
+            self.socket.send_to_stranger(UNKNOWN_TID, received.peer);
+            self.told.stranger.get_or_insert(*received.peer);
+        }
+        is_of_peer
+    }
+
+    /// Sends a run of datagrams. Returns how many left, or were lost on their way.
+    pub(super) fn send(&mut self, run: &[u8], ends: &[usize]) -> Result<usize, Fault> {
+        if self.counts.sent == 0 && !self.is_client {
+            self.socket.set_answer(run.get(..ends.first().copied().unwrap_or(0)));
+        }
+        let Left { count, why } = self.socket.send(run, ends);
+        self.counts.sent += count as u64;
+        match why {
+            None => {}
+            Some(Errno::EAGAIN) => self.writable = false,
+            Some(errno) => {
+                self.network_said(errno)?;
+                return Ok(count + 1);
+            }
+        }
+        Ok(count)
+    }
+
+    /// The peer answered something new.
+    pub(super) fn moved(&mut self, now: Instant) {
+        self.socket.line().note_progress(now);
+        if self.counts.heard == 2 {
+            // The first datagram was the request: it has the answer to that.
+            self.socket.set_answer(None);
+        }
+    }
+
+    fn network_said(&mut self, errno: Errno) -> Result<(), Fault> {
+        match errno {
+            // Its last datagrams may wait to be received: it leaves behind its last acknowledgement.
+            Errno::ECONNREFUSED => {
+                self.told.errno = Some(errno);
+                (self.gone, self.readable) = (Some(PeerFault::Reset.into()), true);
+            }
+            Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EPERM
+                if self.is_client && self.counts.heard == 0 =>
+            {
+                self.told.errno = Some(errno);
+                return Err(Fault::Aborted);
+            }
+            _ => self.counts.lost += 1,
+        }
+        Ok(())
+    }
+
+    /// Whether this process has shut the socket down: the server stops, or the peer asks for something else.
+    fn is_shut_down(&self) -> bool {
+        let woken = wait(self.socket.as_fd(), Interest::NONE, None, Some(Instant::ZERO));
+        matches!(woken, Woken::Ready(ready) if ready.dead)
+    }
+}

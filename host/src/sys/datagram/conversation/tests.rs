@@ -1,0 +1,104 @@
+//! Conversations over loopback: runs of datagrams, errors of the network, what processes see of each other.
+
+use std::net::UdpSocket;
+
+use super::*;
+
+/// A conversation, and the plain socket at its other end.
+fn pair() -> (Conversation, UdpSocket) {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    peer.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let at = "127.0.0.1:0".parse().unwrap();
+    let ours = Conversation::with_client(at, peer.local_addr().unwrap()).unwrap();
+    (ours, peer)
+}
+
+fn lengths(peer: &UdpSocket, count: usize) -> Vec<usize> {
+    let mut buf = vec![0; 70_000];
+    (0..count).map(|_| peer.recv(&mut buf).unwrap()).collect()
+}
+
+#[test]
+fn a_run_leaves_as_its_datagrams_however_they_are_sent() {
+    for segments in [true, false] {
+        for lens in [&[5][..], &[7, 7, 7, 3], &[7, 9, 9, 9, 2, 9], &[0, 0, 4], &[20_000; 4]] {
+            let (mut ours, peer) = pair();
+            ours.segments = segments;
+            let mut end = 0;
+            let ends: Vec<_> = lens.iter().map(|len| (end += len, end).1).collect();
+            let left = ours.send(&vec![1; end], &ends);
+            assert_eq!(left, Left { count: lens.len(), why: None });
+            assert_eq!(lengths(&peer, lens.len()), lens);
+        }
+    }
+}
+
+#[test]
+fn runs_of_equal_datagrams() {
+    assert_eq!(equal(0, &[5, 10, 15, 17, 22]), 4);
+    assert_eq!(equal(3, &[5, 10]), 1);
+    assert_eq!(equal(0, &[1; 100].map(|_| 7)), 2, "an empty one ends it");
+    let ends: Vec<_> = (1..=100).map(|nth| nth * 1000).collect();
+    assert_eq!(equal(0, &ends), 64);
+    let ends: Vec<_> = (1..=64).map(|nth| nth * 1432).collect();
+    assert_eq!(equal(0, &ends), RUN_MAX / 1432);
+}
+
+#[test]
+fn a_peer_that_is_gone_is_reported() {
+    let (mut ours, peer) = pair();
+    drop(peer);
+    assert_eq!(ours.send(b"a", &[1]).why, None);
+    assert_eq!(ours.take_error(), Some(Errno::ECONNREFUSED));
+    assert_eq!(ours.take_error(), None);
+    // Before the first answer too.
+    let vacant = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut ours = Conversation::with_server(vacant).unwrap();
+    assert_eq!(ours.send(b"a", &[1]).why, None);
+    assert_eq!(ours.take_error(), Some(Errno::ECONNREFUSED));
+    assert_eq!(ours.take_error(), None);
+}
+
+#[test]
+fn the_first_answer_of_the_host_decides() {
+    let (asked, other) =
+        (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    let stranger = Peer::from("127.0.0.2:69".parse::<SocketAddr>().unwrap());
+    let mut ours = Conversation::with_server(asked.local_addr().unwrap()).unwrap();
+    assert!(!ours.is_of_peer(&stranger));
+    let from = other.local_addr().unwrap();
+    assert!(ours.is_of_peer(&from.into()));
+    assert_eq!(ours.peer(), from);
+    assert!(!ours.is_of_peer(&asked.local_addr().unwrap().into()));
+    assert_eq!(ours.send(b"a", &[1]).count, 1);
+    assert_eq!(other.recv(&mut [0; 9]).unwrap(), 1);
+}
+
+#[test]
+fn what_a_process_sent_shows_in_the_other_one() {
+    let (ours, peer) = pair();
+    let copy = ours.as_fd().try_clone_to_owned().unwrap();
+    let mut theirs = Conversation::passed(copy).unwrap();
+    assert_eq!(theirs.peer(), peer.local_addr().unwrap());
+    assert!(ours.is_untouched());
+    theirs.send(b"a", &[1]);
+    assert!(!ours.is_untouched());
+}
+
+#[test]
+fn an_answer_is_repeated_until_the_peer_has_it_and_a_line_ends_everywhere() {
+    let (ours, peer) = pair();
+    let line = Arc::downgrade(ours.line()).upgrade().unwrap();
+    assert!(!line.repeat());
+    ours.set_answer(Some(b"hello"));
+    assert!(line.repeat());
+    assert_eq!(lengths(&peer, 1), [5]);
+    ours.set_answer(None);
+    assert!(!line.repeat());
+    line.end();
+    assert!(line.is_ended());
+    let mut ours = ours;
+    assert_eq!(ours.send(b"a", &[1]), Left { count: 0, why: Some(Errno::EPIPE) });
+    peer.set_nonblocking(true).unwrap();
+    assert!(peer.recv(&mut [0; 9]).is_err());
+}

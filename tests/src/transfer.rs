@@ -1,0 +1,160 @@
+//! Clients of `tftp` and `xfer`: one that runs the core's machine over a real socket, and one that says what a
+//! test tells it to.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use windlass::drive::{Buffers, Exchange, Rules, Said, run_alone};
+use windlass::sys::clock;
+use windlass::sys::datagram::Conversation;
+use windlass_core::fault::{Fault, StorageFault};
+use windlass_core::file::{Answer, Op, Storage};
+use windlass_core::time::Instant;
+use windlass_core::transfer::Transfer;
+
+use crate::PATIENCE;
+
+/// A file in memory, at the client's end of a transfer.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// Its bytes.
+    pub file: Vec<u8>,
+    /// All of it came.
+    pub whole: bool,
+}
+
+impl Storage for Memory {
+    fn perform(&mut self, _: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        match op {
+            Op::Create(_) => Answer::Done,
+            Op::Store(extent) => {
+                assert_eq!(extent.offset, self.file.len() as u64, "in order");
+                self.file.extend_from_slice(memory);
+                Answer::Kept(memory.len())
+            }
+            Op::Commit(_) => {
+                self.whole = true;
+                Answer::Done
+            }
+            Op::Read { extent, .. } => {
+                let from = usize::try_from(extent.offset).expect("an offset");
+                memory.copy_from_slice(&self.file[from..from + memory.len()]);
+                Answer::Read(memory.len())
+            }
+            Op::Open(_) | Op::Examine | Op::Close | Op::Digest { .. } | Op::FinishDigest(_) => {
+                Answer::Failed(StorageFault::Unsupported.into())
+            }
+        }
+    }
+}
+
+/// How a transfer ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// As its machine has it.
+    pub how: Result<(), Fault>,
+    /// The file, of a reader.
+    pub memory: Memory,
+    /// The last words of the server.
+    pub said: Option<Said>,
+}
+
+/// Runs a client's machine against the server at `address` (`udp:HOST:PORT`).
+#[track_caller]
+pub fn transfer(
+    address: &str,
+    machine: Box<dyn Transfer + Send + '_>,
+    mut memory: Memory,
+) -> Ended {
+    let at: SocketAddr = address.trim_start_matches("udp:").parse().expect("an address");
+    let socket = Conversation::with_server(at).expect("a socket");
+    let mut exchange = Exchange::asking(socket, machine, &mut memory, clock::now());
+    let how = run_alone(&mut exchange, &mut Buffers::for_one(Rules::default()));
+    let said = exchange.told().said.clone();
+    drop(exchange);
+    Ended { how, memory, said }
+}
+
+/// A client that says what the test tells it to.
+#[derive(Debug)]
+pub struct Asker {
+    socket: UdpSocket,
+    server: SocketAddr,
+}
+
+impl Asker {
+    /// Of the server at `address` (`udp:HOST:PORT`).
+    #[track_caller]
+    pub fn of(address: &str) -> Self {
+        let server: SocketAddr = address.trim_start_matches("udp:").parse().expect("an address");
+        let any = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+        let socket = UdpSocket::bind(any).expect("bind");
+        socket.set_read_timeout(Some(PATIENCE)).expect("set");
+        Self { socket, server }
+    }
+
+    /// Sends a request.
+    #[track_caller]
+    pub fn ask(&self, request: &[u8]) {
+        self.say(request, self.server);
+    }
+
+    /// Sends a datagram.
+    #[track_caller]
+    pub fn say(&self, datagram: &[u8], to: SocketAddr) {
+        assert_eq!(self.socket.send_to(datagram, to).expect("send"), datagram.len());
+    }
+
+    /// The next datagram, and where it came from.
+    #[track_caller]
+    pub fn hear(&self) -> (Vec<u8>, SocketAddr) {
+        let mut buf = vec![0; 0xffff];
+        let (len, from) = self.socket.recv_from(&mut buf).expect("an answer");
+        buf.truncate(len);
+        (buf, from)
+    }
+
+    /// What has come by now.
+    pub fn heard(&self) -> Vec<Vec<u8>> {
+        self.socket.set_nonblocking(true).expect("set");
+        let mut all = Vec::new();
+        let mut buf = vec![0; 0xffff];
+        while let Ok((len, _)) = self.socket.recv_from(&mut buf) {
+            all.push(buf[..len].to_vec());
+        }
+        self.socket.set_nonblocking(false).expect("set");
+        all
+    }
+
+    /// The address of the server.
+    pub fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// Its own address.
+    pub fn own(&self) -> SocketAddr {
+        self.socket.local_addr().expect("an address")
+    }
+}
+
+/// A request of TFTP: `opcode` 1 reads, 2 writes; options as `blksize=1428 tsize=0`.
+pub fn request(opcode: u8, name: &str, mode: &str, options: &str) -> Vec<u8> {
+    let mut request = vec![0, opcode];
+    let options = options.split_whitespace().flat_map(|option| option.split('='));
+    for word in [name, mode].into_iter().chain(options) {
+        request.extend(word.bytes());
+        request.push(0);
+    }
+    request
+}
+
+/// An ACK of TFTP.
+pub fn ack(block: u16) -> [u8; 4] {
+    let [high, low] = block.to_be_bytes();
+    [0, 4, high, low]
+}
+
+/// A DATA of TFTP.
+pub fn data(block: u16, bytes: &[u8]) -> Vec<u8> {
+    let [high, low] = block.to_be_bytes();
+    [&[0, 3, high, low], bytes].concat()
+}

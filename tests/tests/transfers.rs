@@ -1,0 +1,206 @@
+//! `tftp` and `xfer`, read and written, under every model.
+//!
+//! - Every combination works, or is refused with its reason and exit code 2.
+//! - Each transfer has a port of its own, or all have the listener's; replies leave from the address that was asked.
+//! - A worker that dies with a request it has not answered: another one answers it.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use windlass_core::fault::Peer;
+use windlass_core::transfer::Timing;
+use windlass_core::transfer::tftp::{Offer, TftpGet, TftpPut};
+use windlass_core::transfer::xfer::XferClient;
+use windlass_tests::transfer::{Asker, Ended, Memory, ack, request, transfer};
+use windlass_tests::{
+    Model, PATIENCE, Random, Server, every_model, models, proc, serve, windlass, within,
+};
+
+every_model!(files_are_read, files_are_written, a_single_port_serves_all_or_is_refused);
+
+/// A folder with a file of so many bytes.
+fn place(len: usize) -> (tempfile::TempDir, Vec<u8>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = Random::new(13).bytes(len);
+    fs::write(folder.path().join("file"), &bytes).expect("write");
+    (folder, bytes)
+}
+
+fn start(service: &'static str, model: Model, root: &Path, args: &str) -> Server {
+    let root = format!("--root {} {args}", root.display());
+    serve!(service, model).listen("udp:127.0.0.1:0").args(&root).start()
+}
+
+#[track_caller]
+fn logs(server: &Server, words: &str) {
+    within(PATIENCE, words, || server.stderr().contains(words));
+}
+
+fn get(address: &str, name: &str, offer: Offer) -> Ended {
+    let machine = Box::new(TftpGet::new(name.as_bytes(), offer, &Timing::CLIENT));
+    transfer(address, machine, Memory::default())
+}
+
+fn put(address: &str, name: &str, file: &[u8], offer: Offer) -> Ended {
+    let len = file.len() as u64;
+    let machine = Box::new(TftpPut::new(name.as_bytes(), len, offer, &Timing::CLIENT));
+    transfer(address, machine, Memory { file: file.into(), whole: false })
+}
+
+fn get_by_xfer(address: &str, name: &str) -> Ended {
+    transfer(
+        address,
+        Box::new(XferClient::new(name.as_bytes(), &Timing::CLIENT)),
+        Memory::default(),
+    )
+}
+
+#[track_caller]
+fn came(ended: &Ended, file: &[u8]) {
+    assert_eq!(ended.how, Ok(()), "{:?}", ended.said);
+    assert!(ended.memory.whole && ended.memory.file == file, "the same bytes");
+}
+
+fn files_are_read(model: Model) {
+    let (folder, file) = place(100_000);
+    let server = start("tftp", model, folder.path(), "");
+    for offer in [Offer::DEFAULT, Offer::NONE] {
+        came(&get(server.address(), "file", offer), &file);
+        came(&get(server.address(), "/file", offer), &file);
+    }
+    let refused = get(server.address(), "none", Offer::DEFAULT);
+    assert_eq!(refused.how, Err(Peer::Refused.into()));
+    assert_eq!(refused.said.expect("an ERROR").code, 1);
+    logs(&server, "refused: there is no such file");
+    assert_eq!(server.stop().code, Some(0));
+
+    let server = start("xfer", model, folder.path(), "");
+    came(&get_by_xfer(server.address(), "file"), &file);
+    assert_eq!(get_by_xfer(server.address(), "none").how, Err(Peer::Refused.into()));
+    assert_eq!(server.stop().code, Some(0));
+}
+
+fn files_are_written(model: Model) {
+    let (folder, file) = place(70_000);
+    // The last answer is repeated for 10 s, in which an iterative server serves that client.
+    let server = start("tftp", model, folder.path(), "--allow-write");
+    assert_eq!(put(server.address(), "new", &file, Offer::DEFAULT).how, Ok(()));
+    assert_eq!(fs::read(folder.path().join("new")).expect("a file"), file);
+    if model != Model::Iterative {
+        let refused = put(server.address(), "new", &file, Offer::NONE);
+        assert_eq!(refused.how, Err(Peer::Refused.into()));
+        assert_eq!(refused.said.expect("an ERROR").code, 6);
+        let outside = put(server.address(), "../new", b"x", Offer::NONE);
+        assert_eq!(outside.said.expect("an ERROR").code, 2);
+    }
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 2, "nothing else is left");
+    drop(server);
+
+    let server = start("tftp", model, folder.path(), "");
+    let refused = put(server.address(), "other", b"x", Offer::NONE);
+    assert_eq!(refused.said.expect("an ERROR").code, 2);
+    assert_eq!(server.stop().code, Some(0));
+}
+
+fn a_single_port_serves_all_or_is_refused(model: Model) {
+    let (folder, file) = place(100_000);
+    if matches!(
+        model,
+        Model::Iterative
+            | Model::Fork
+            | Model::Thread
+            | Model::ThreadPool
+            | Model::PoolStatic
+            | Model::Prefork
+    ) {
+        let outcome = windlass!("serve", "tftp", "--single-port", "--model", model.name())
+            .words("--root")
+            .arg(folder.path())
+            .run();
+        return outcome.fails_with(2, &["--single-port", model.name(), "share its socket"]);
+    }
+    let server = start("tftp", model, folder.path(), "--single-port --allow-write");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| came(&get(server.address(), "file", Offer::DEFAULT), &file));
+        }
+    });
+    assert_eq!(put(server.address(), "new", &file, Offer::DEFAULT).how, Ok(()));
+    assert_eq!(fs::read(folder.path().join("new")).expect("a file"), file);
+    let asker = Asker::of(server.address());
+    asker.ask(&request(1, "file", "octet", ""));
+    assert_eq!(asker.hear().1, asker.server());
+}
+
+models!(a_transfer_has_a_port_of_its_own_at_the_address_that_was_asked: fork Fork, epoll Epoll,
+    pool_static PoolStatic, prefork Prefork);
+
+fn a_transfer_has_a_port_of_its_own_at_the_address_that_was_asked(model: Model) {
+    let (folder, _) = place(5);
+    let root = format!("--root {}", folder.path().display());
+    for (wildcard, asked) in [("udp:0.0.0.0:0", "127.0.0.9"), ("udp:[::]:0", "::1")] {
+        let server = serve!("tftp", model).listen(wildcard).args(&root).start();
+        let (_, port) = server.address().rsplit_once(':').expect("a port");
+        let ip: IpAddr = asked.parse().expect("an address");
+        let at = SocketAddr::new(ip, port.parse().expect("a number"));
+        let asker = Asker::of(&at.to_string());
+        asker.ask(&request(1, "file", "octet", ""));
+        let (answer, from) = asker.hear();
+        assert_eq!(answer[..4], [0, 3, 0, 1]);
+        assert_eq!(from.ip(), ip);
+        assert_ne!(from.port(), at.port());
+        // Errors too.
+        let asker = Asker::of(&at.to_string());
+        asker.ask(&request(1, "none", "octet", ""));
+        let (answer, from) = asker.hear();
+        assert_eq!((&answer[..4], from.ip()), (&[0, 5, 0, 1][..], ip));
+    }
+}
+
+#[test]
+fn ports_are_of_the_range_that_is_given() {
+    let (folder, file) = place(5_000);
+    // A range that is free, as far as anything says.
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let first = free.local_addr().expect("an address").port().min(65_000);
+    drop(free);
+    let range = format!("--port-range {first}-{}", first + 9);
+    let server = start("tftp", Model::Epoll, folder.path(), &range);
+    for _ in 0..12 {
+        let asker = Asker::of(server.address());
+        asker.ask(&request(1, "file", "octet", ""));
+        let (answer, from) = asker.hear();
+        assert_eq!(answer[..4], [0, 3, 0, 1]);
+        assert!((first..first + 10).contains(&from.port()), "{from}");
+        asker.say(&[0, 5, 0, 0, 0], from);
+    }
+    came(&get(server.address(), "file", Offer::DEFAULT), &file);
+}
+
+#[test]
+fn a_worker_that_dies_with_a_request_is_replaced_and_another_one_answers() {
+    let (folder, file) = place(50_000);
+    let server = start("tftp", Model::PoolStatic, folder.path(), "--workers 1 -v");
+    let worker = server.workers()[0];
+    kill(Pid::from_raw(worker), Signal::SIGSTOP).expect("stop it");
+    within(PATIENCE, "it is stopped", || proc::is_stopped(worker));
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| get(server.address(), "file", Offer::DEFAULT));
+        logs(&server, "a request");
+        kill(Pid::from_raw(worker), Signal::SIGKILL).expect("kill it");
+        came(&client.join().expect("a client"), &file);
+    });
+    logs(&server, "is served again");
+    // One that has answered is not begun anew.
+    let asker = Asker::of(server.address());
+    asker.ask(&request(1, "file", "octet", "blksize=1000"));
+    let (_, from) = asker.hear();
+    asker.say(&ack(0), from);
+    assert_eq!(asker.hear().0[..4], [0, 3, 0, 1]);
+    kill(Pid::from_raw(server.workers()[0]), Signal::SIGKILL).expect("kill it");
+    logs(&server, "a connection was lost with its worker");
+    came(&get(server.address(), "file", Offer::DEFAULT), &file);
+}
