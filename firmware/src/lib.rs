@@ -7,6 +7,7 @@
 //! - [`board`]: the UART and the timer of a board: `mps2` (Cortex-M4), `microbit` (Cortex-M0) or
 //!   `virt` (RISC-V), by the target. To add a board, write one such file.
 //! - `ether`, with the feature of that name: the network port of the MPS2 board, and a bad network.
+//! - `embassy`, likewise: the clock of Embassy, and ports for the driver of the core.
 //! - [`cpu`]: the first instruction, sleep, and what the debugger shows.
 //!
 //! The boards are those of QEMU. What an image prints goes to semihosting, so on real hardware a debugger
@@ -16,6 +17,8 @@
 pub mod board;
 pub mod clock;
 pub mod cpu;
+#[cfg(feature = "embassy")]
+pub mod embassy;
 #[cfg(feature = "ether")]
 pub mod ether;
 pub mod port;

@@ -1,17 +1,20 @@
-//! Runs the image that downloads files over Ethernet, with its servers: the TFTP server of QEMU, one on
+//! Runs the images that download files over Ethernet, with their servers: the TFTP server of QEMU, one on
 //! this host, and `windlass serve files`.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use nix::unistd::geteuid;
 
-use crate::run::{Result, captured, cargo, program, root, run, skip, within};
+use crate::run::{Result, captured, captured_beside, cargo, program, root, run, skip, within};
 
 const TARGET: &str = "thumbv7em-none-eabihf";
 const QEMU: &str = "qemu-system-arm";
@@ -22,21 +25,23 @@ const DOWNLOADS_MAX: Duration = Duration::from_secs(300);
 /// How long a server may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
 
+/// Runs both images: downloads on a bad network one after another, and under Embassy at once.
 pub(crate) fn ether(windlass: &Path) -> Result<()> {
-    let dir = root().join("firmware");
-    run(cargo()
-        .current_dir(&dir)
-        .args(["build", "--profile", "fast", "--locked", "--bin", "ether", "--features", "ether"])
-        .args(["--target", TARGET])
-        .env_remove("CARGO_TARGET_DIR"))?;
-    let image = dir.join("target").join(TARGET).join("fast/ether");
-    let fail = |error: std::io::Error| format!("the files for the board: {error}");
+    let (downloads, embassy) = (build("ether")?, build("embassy")?);
+    let fail = |error: io::Error| format!("the files for the board: {error}");
     let folder = tempfile::tempdir().map_err(fail)?;
     // The TFTP server changes to another user.
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).map_err(fail)?;
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).map_err(fail);
     write("image", &file(256 * 1024))?;
     write("small", &file(64 * 1024))?;
+    // The time on the board is the number of its instructions.
+    let exact = ["-icount", "shift=5,sleep=off"];
+    verdict(
+        "TFTP from QEMU",
+        captured(emulator(&downloads, folder.path()).args(exact), DOWNLOADS_MAX),
+    )?;
+
     let (_files, port) = Server::files(windlass, folder.path())?;
     write("files", port.as_bytes())?;
     let (_tftp, port) = match Server::tftp(folder.path())? {
@@ -44,20 +49,75 @@ pub(crate) fn ether(windlass: &Path) -> Result<()> {
         None => (None, 0),
     };
     write("tftp", port.to_string().as_bytes())?;
+    verdict(
+        "files from this host",
+        captured(&mut emulator(&downloads, folder.path()), DOWNLOADS_MAX),
+    )?;
+    let mut embassy = emulator(&embassy, folder.path());
+    embassy.args(exact);
+    at_once(embassy)
+}
+
+/// Builds an image, and returns its path.
+fn build(image: &str) -> Result<PathBuf> {
+    let dir = root().join("firmware");
+    run(cargo()
+        .current_dir(&dir)
+        .args(["build", "--profile", "fast", "--locked", "--bin", image, "--features", image])
+        .args(["--target", TARGET])
+        .env_remove("CARGO_TARGET_DIR"))?;
+    Ok(dir.join("target").join(TARGET).join("fast").join(image))
+}
+
+/// The board with an image, and the network that has these files, without its serial ports.
+fn emulator(image: &Path, folder: &Path) -> Command {
     let mut qemu = program(QEMU);
     qemu.args(["-machine", "mps2-an386", "-display", "none", "-monitor", "none"]);
-    qemu.args(["-serial", "null", "-semihosting-config", "enable=on,target=native"]);
-    // The time on the board is the number of its instructions.
-    qemu.args(["-icount", "shift=5,sleep=off", "-nic"]);
-    qemu.arg(format!("user,model=lan9118,tftp={}", folder.path().display()));
-    let (text, status) = captured(qemu.arg("-kernel").arg(image), DOWNLOADS_MAX)
-        .map_err(|error| format!("{QEMU}: {error}"))?;
+    qemu.args(["-semihosting-config", "enable=on,target=native"]);
+    qemu.arg("-nic")
+        .arg(format!("user,model=lan9118,tftp={}", folder.display()))
+        .arg("-kernel")
+        .arg(image);
+    qemu
+}
+
+/// Prints what a board printed, and takes its exit status for a verdict.
+fn verdict(what: &str, ended: io::Result<(String, Option<ExitStatus>)>) -> Result<()> {
+    let (text, status) = ended.map_err(|error| format!("{QEMU}: {error}"))?;
     print!("{text}");
     match status {
         Some(status) if status.success() => Ok(()),
-        Some(status) => Err(format!("files over Ethernet: {status}")),
-        None => Err("files over Ethernet: the board hung".to_owned()),
+        Some(status) => Err(format!("{what}: {status}")),
+        None => Err(format!("{what}: the board hung")),
     }
+}
+
+/// Runs the image of Embassy, and converses with its UART meanwhile.
+fn at_once(mut qemu: Command) -> Result<()> {
+    let text: Vec<u8> = (0..=255).cycle().take(16 * 1024).collect();
+    let fail = |error: io::Error| format!("the UART of the board: {error}");
+    // The UART is a socket, which QEMU has for its standard input.
+    let (mut uart, theirs) = UnixStream::pair().map_err(fail)?;
+    uart.set_read_timeout(Some(DOWNLOADS_MAX)).map_err(fail)?;
+    uart.set_write_timeout(Some(DOWNLOADS_MAX)).map_err(fail)?;
+    let mut sending = uart.try_clone().map_err(fail)?;
+    qemu.args(["-chardev", "socket,id=uart,fd=0", "-serial", "chardev:uart"]);
+    let mut answer = vec![0; text.len()];
+    thread::scope(|scope| {
+        // The command has a copy of the socket; it is dropped when QEMU has ended, and ends the conversation.
+        let board = scope
+            .spawn(move || captured_beside(&mut qemu, OwnedFd::from(theirs).into(), DOWNLOADS_MAX));
+        let sender = scope.spawn(|| sending.write_all(&text));
+        let received = uart.read_exact(&mut answer);
+        let _ = sender.join();
+        let ended = board.join().map_err(|_| "a thread panicked".to_owned())?;
+        verdict("sessions and a transfer at once", ended)?;
+        received.map_err(fail)
+    })?;
+    if answer != text.to_ascii_uppercase() {
+        return Err("the UART of the board: no answer in capitals".to_owned());
+    }
+    Ok(())
 }
 
 /// The bytes of the files. The image has the same rule.
@@ -72,7 +132,7 @@ struct Server(Child);
 impl Server {
     /// `windlass serve files`, and its port.
     fn files(windlass: &Path, folder: &Path) -> Result<(Self, String)> {
-        let fail = |error: std::io::Error| format!("windlass serve files: {error}");
+        let fail = |error: io::Error| format!("windlass serve files: {error}");
         let mut child = program(windlass)
             .args(["serve", "files", "--model", "epoll", "--listen", "tcp:127.0.0.1:0", "--root"])
             .arg(folder)
@@ -103,7 +163,7 @@ impl Server {
             skip("TFTP from a server on this host", "its server needs root")?;
             return Ok(None);
         }
-        let fail = |error: std::io::Error| format!("{}: {error}", path.display());
+        let fail = |error: io::Error| format!("{}: {error}", path.display());
         // A port that was free a moment ago.
         let probe = UdpSocket::bind(("127.0.0.1", 0)).and_then(|socket| socket.local_addr());
         let port = probe.map_err(fail)?.port();

@@ -83,8 +83,17 @@ pub(crate) fn captured(
     command: &mut Command,
     limit: Duration,
 ) -> io::Result<(String, Option<ExitStatus>)> {
+    captured_beside(command, Stdio::null(), limit)
+}
+
+/// The same with this standard input.
+pub(crate) fn captured_beside(
+    command: &mut Command,
+    stdin: Stdio,
+    limit: Duration,
+) -> io::Result<(String, Option<ExitStatus>)> {
     let mut file = tempfile::tempfile()?;
-    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
+    command.stdin(stdin).stdout(file.try_clone()?).stderr(file.try_clone()?);
     let mut child = command.spawn()?;
     let ((), hung) = within(limit, &child, || until_ended(&child));
     let status = child.wait()?;
