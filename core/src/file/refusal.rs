@@ -20,6 +20,8 @@ pub enum Refusal {
     Busy,
     /// The server could not read the file.
     Failed,
+    /// The file is larger than what the server sends in the form that was asked for.
+    TooLarge,
     /// There is a file of this name already, and it may not be replaced.
     Exists,
     /// The file is larger than the room that is left.
@@ -39,6 +41,7 @@ impl Refusal {
             Self::NotAllowed => "the file may not be read",
             Self::Busy => "the server is out of resources, try again later",
             Self::Failed => "the server cannot read the file",
+            Self::TooLarge => "the file is too large to be sent in this form",
             Self::Exists => "there is a file of this name already",
             Self::NoRoom => "there is no room for the file",
             Self::ReadOnly => "the file may not be written",

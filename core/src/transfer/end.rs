@@ -35,7 +35,9 @@ impl End {
             | Refusal::NotAFile
             | Refusal::NotAllowed
             | Refusal::ReadOnly => ErrorCode::Access,
-            Refusal::TooLong | Refusal::Busy | Refusal::Failed => ErrorCode::Undefined,
+            Refusal::TooLong | Refusal::TooLarge | Refusal::Busy | Refusal::Failed => {
+                ErrorCode::Undefined
+            }
             Refusal::NotFound => ErrorCode::NotFound,
             Refusal::Exists => ErrorCode::Exists,
             Refusal::NoRoom => ErrorCode::Full,

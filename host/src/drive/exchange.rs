@@ -13,6 +13,7 @@
 mod folder;
 mod link;
 mod outcome;
+mod sent_text;
 mod store;
 
 use std::collections::VecDeque;
@@ -198,7 +199,9 @@ impl<'a> Exchange<'a> {
                 }
             }
             if let Some(fault) = self.link.gone {
-                return Err(fault);
+                // The peer of a whole transfer has heard so, and has left.
+                let is_whole = want.close == Close::WriteHalf;
+                return if is_whole { Ok(Next::Closed(Ok(()))) } else { Err(fault) };
             }
             let write = want.write && !is_read_later;
             return Ok(Next::Wait(Interest { read: want.read, write }));

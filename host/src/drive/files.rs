@@ -18,6 +18,8 @@ use windlass_core::fault::Fault;
 use windlass_core::file::{Digest, DigestKind, Facts, Refusal};
 
 use super::helpers::{Helpers, Ticket};
+#[cfg(feature = "transfer")]
+use super::text::TextFile;
 use crate::digest::Hasher;
 use crate::printable::words;
 use crate::sys::read_file::{is_in_memory, read_at, read_cached};
@@ -58,6 +60,9 @@ pub enum Answer {
     Opened(Opened),
     /// The bytes of a file from this offset on; fewer than requested if it ends there.
     Read(u64, Result<Vec<u8>, Errno>),
+    /// A file that is sent as text, or the refusal for the peer.
+    #[cfg(feature = "transfer")]
+    Translated(Result<TextFile, Refusal>),
     /// A place for a file that comes, or the refusal for the peer.
     #[cfg(feature = "transfer")]
     Created(Result<Upload, Refusal>),
@@ -286,7 +291,7 @@ impl OpenFile {
 }
 
 /// Copies bytes to several places, one behind the other. Returns how many there was room for.
-fn scatter(mut bytes: &[u8], into: &mut [IoSliceMut<'_>]) -> usize {
+pub(super) fn scatter(mut bytes: &[u8], into: &mut [IoSliceMut<'_>]) -> usize {
     let all = bytes.len();
     for place in into {
         let n = place.len().min(bytes.len());
@@ -296,7 +301,7 @@ fn scatter(mut bytes: &[u8], into: &mut [IoSliceMut<'_>]) -> usize {
     all - bytes.len()
 }
 
-fn unreadable(errno: Errno) -> Fault {
+pub(super) fn unreadable(errno: Errno) -> Fault {
     warn!("read a file that is being sent: {}; the connection is cut", errno.desc());
     Fault::Aborted
 }

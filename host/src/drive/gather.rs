@@ -92,16 +92,25 @@ impl<'b> Gather<'b> {
     /// Reads the parts. Returns how many bytes of the buffer are valid: up to where the page cache
     /// has no more, and at least `least` bytes of the file.
     pub(super) fn read(
-        mut self,
+        self,
         file: &mut OpenFile,
         least: usize,
         waits: Waits<'_>,
+    ) -> Result<Found<usize>, Fault> {
+        self.fill(|offset, runs| file.read(offset, runs, least, waits))
+    }
+
+    /// Fills the parts by `read`, from this offset of the file on. Returns how many bytes of the buffer are
+    /// valid.
+    pub(super) fn fill(
+        mut self,
+        read: impl FnOnce(u64, &mut [IoSliceMut<'b>]) -> Result<Found<usize>, Fault>,
     ) -> Result<Found<usize>, Fault> {
         let runs = &mut self.runs[..self.used];
         if runs.is_empty() {
             return Ok(Found::Now(self.len));
         }
-        let Found::Now(mut read) = file.read(self.offset, runs, least, waits)? else {
+        let Found::Now(mut read) = read(self.offset, runs)? else {
             return Ok(Found::Later);
         };
         for (run, start) in runs.iter().zip(self.starts) {

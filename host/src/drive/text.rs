@@ -8,7 +8,7 @@ use windlass_core::transfer::netascii::Encoder;
 
 /// A file with bytes that are translated on their way. It is longer there than on the disk.
 #[derive(Debug)]
-pub(crate) struct TextFile {
+pub struct TextFile {
     file: File,
     /// Bytes of it as it travels.
     len: u64,

@@ -59,6 +59,7 @@ impl Status {
             Refusal::TooLong | Refusal::NotFound => Self::NotFound,
             Refusal::NotAFile
             | Refusal::NotAllowed
+            | Refusal::TooLarge
             | Refusal::Exists
             | Refusal::NoRoom
             | Refusal::ReadOnly => Self::Forbidden,

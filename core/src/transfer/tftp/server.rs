@@ -188,7 +188,9 @@ impl<const N: usize> TftpServer<N> {
         self.options.grant_reader(&self.config, size);
         match self.options.digest.take() {
             Some((kind, _))
-                if self.config.digests.contains(kind) && size <= self.config.digest_max =>
+                // A digest is that of a file, and text is translated on its way.
+                if self.mode == Mode::Octet
+                    && self.config.digests.contains(kind) && size <= self.config.digest_max =>
             {
                 self.run = Run::On(Serving::Digesting { kind, at: 0 });
             }

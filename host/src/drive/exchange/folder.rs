@@ -12,6 +12,7 @@ use windlass_core::transfer::netascii::Decoder;
 use super::super::files::{self, Answer, Found, Late, OpenFile, Waits};
 use super::super::gather::Gather;
 use super::outcome::Counts;
+use super::sent_text::SentText;
 use crate::digest::Hasher;
 use crate::printable::words;
 use crate::sys::root::Root;
@@ -21,6 +22,8 @@ use crate::sys::upload::Upload;
 pub(super) struct Folder {
     overwrite: bool,
     file: Option<OpenFile>,
+    /// In place of the file, if it is sent as text.
+    text: Option<Box<SentText>>,
     upload: Option<Upload>,
     /// Of what was kept, if the peer told a digest.
     digest: Option<Hasher>,
@@ -40,6 +43,7 @@ impl Folder {
         Self {
             overwrite,
             file: None,
+            text: None,
             upload: None,
             digest: None,
             decoder: Decoder::new(),
@@ -58,9 +62,10 @@ impl Folder {
         first: usize,
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
-        match &mut self.file {
-            Some(file) => gather.read(file, first.max(1), waits),
-            None => Ok(Found::Now(gather.len())),
+        match (&mut self.file, &self.text) {
+            (Some(file), _) => gather.read(file, first.max(1), waits),
+            (None, Some(text)) => gather.fill(|offset, runs| text.read(offset, runs, waits)),
+            (None, None) => Ok(Found::Now(gather.len())),
         }
     }
 
@@ -133,17 +138,22 @@ impl Folder {
     ) -> Found<FileAnswer> {
         self.name = name.into();
         let opened = if text {
-            // The size of a text as it travels takes a look at all of it.
-            Err(Refusal::NotAllowed)
+            let Found::Now(opened) = SentText::open(root, name, waits) else { return Found::Later };
+            opened.map(|text| {
+                let size = text.len();
+                self.text = Some(Box::new(text));
+                size
+            })
         } else {
-            match files::open(root, name, waits) {
-                Found::Now(opened) => opened,
-                Found::Later => return Found::Later,
-            }
+            let Found::Now(opened) = files::open(root, name, waits) else { return Found::Later };
+            opened.map(|(file, size)| {
+                self.file = Some(file);
+                size
+            })
         };
         Found::Now(match opened {
-            Ok((file, size)) => {
-                (self.file, self.size) = (Some(file), Some(size));
+            Ok(size) => {
+                self.size = Some(size);
                 FileAnswer::Opened(size)
             }
             Err(why) => self.refuse(why),
@@ -218,7 +228,7 @@ impl Folder {
     }
 
     pub(super) fn close(&mut self) {
-        (self.file, self.upload) = (None, None);
+        (self.file, self.text, self.upload) = (None, None, None);
     }
 
     /// One line about a transfer that is over.

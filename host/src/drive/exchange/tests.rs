@@ -168,6 +168,26 @@ fn files_arrive_whole_in_blocks_and_windows_of_any_size() {
 }
 
 #[test]
+fn a_text_is_translated_on_its_way() {
+    for helpers in [false, true] {
+        for (block, window) in [(None, None), (Some(1428), Some(8)), (Some(9), Some(2))] {
+            for lines in [0, 1, 50, 4000] {
+                let mut server = Server::new(helpers);
+                fs::write(server.path().join("file"), "a line\n\r".repeat(lines)).unwrap();
+                let offer = Offer { block, window, mode: Mode::Netascii, ..Offer::DEFAULT };
+                let (how, memory) = get(&mut server, b"file", offer);
+                assert_eq!((how, server.how), (Ok(()), Some(Ok(()))));
+                assert!(memory.whole && memory.file == "a line\r\n\r\0".repeat(lines).as_bytes());
+            }
+        }
+    }
+    let mut server = Server::new(true);
+    fs::File::create(server.path().join("file")).unwrap().set_len((16 << 20) + 1).unwrap();
+    let offer = Offer { mode: Mode::Netascii, ..Offer::DEFAULT };
+    assert_eq!(get(&mut server, b"file", offer).0, Err(PeerFault::Refused.into()));
+}
+
+#[test]
 fn a_refusal_reaches_the_client() {
     let mut server = Server::new(false);
     let mut memory = Memory::default();
