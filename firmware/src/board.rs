@@ -4,12 +4,15 @@
 //! - `start`: starts the counter and UART 0 with their interrupts, and returns the UART, a
 //!   [`Port`](crate::port::Port);
 //! - `ticks`: the counter, which counts up;
-//! - `alarm`: an interrupt after so many ticks.
+//! - `alarm`: an interrupt after so many ticks;
+//! - `psram`, of `mps2` alone, with the feature `updater`: memory for a simulated flash.
 
 #[cfg(board = "microbit")]
 mod microbit;
 #[cfg(board = "mps2")]
 mod mps2;
+#[cfg(all(board = "mps2", feature = "updater"))]
+mod psram;
 #[cfg(board = "virt")]
 mod virt;
 
@@ -17,5 +20,7 @@ mod virt;
 pub use microbit::{NAME, TICKS_PER_US, alarm, start, ticks};
 #[cfg(board = "mps2")]
 pub use mps2::{NAME, TICKS_PER_US, alarm, start, ticks};
+#[cfg(all(board = "mps2", feature = "updater"))]
+pub use psram::psram;
 #[cfg(board = "virt")]
 pub use virt::{NAME, TICKS_PER_US, alarm, start, ticks};

@@ -1,6 +1,6 @@
 //! The processor: the first instruction, sleep, and semihosting.
 //!
-//! Each has the same four items. `sleep` returns after an interrupt; at once if one came since the last
+//! Each has the same items. `sleep` returns after an interrupt; at once if one came since the last
 //! call. Between that check and WFI no handler can run, since interrupts are off; WFI wakes for a pending
 //! one all the same, and its handler runs as soon as they are on again.
 
@@ -13,6 +13,9 @@ mod kind;
 #[path = "cpu/riscv.rs"]
 mod kind;
 
+mod host;
+
+pub use host::{arguments, exit};
 pub use kind::*;
 
 /// An interrupt came since the last sleep, so there may be something to do.

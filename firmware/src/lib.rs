@@ -8,6 +8,7 @@
 //!   `virt` (RISC-V), by the target. To add a board, write one such file.
 //! - `ether`, with the feature of that name: the network port of the MPS2 board, and a bad network.
 //! - `embassy`, likewise: the clock of Embassy, and ports for the driver of the core.
+//! - `line`, with the feature `updater`: a UART with the rate and the faults of a real line.
 //! - [`cpu`]: the first instruction, sleep, and what the debugger shows.
 //!
 //! The boards are those of QEMU. What an image prints goes to semihosting, so on real hardware a debugger
@@ -21,6 +22,8 @@ pub mod cpu;
 pub mod embassy;
 #[cfg(feature = "ether")]
 pub mod ether;
+#[cfg(feature = "updater")]
+pub mod line;
 pub mod port;
 pub mod received;
 pub mod register;

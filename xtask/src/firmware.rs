@@ -13,6 +13,7 @@ use crate::ether::ether;
 use crate::run::{
     Result, build_windlass, captured, cargo, has, program, root, run, skip, talk, within,
 };
+use crate::update;
 
 /// A board of QEMU, and the limits of its image.
 struct Board {
@@ -53,6 +54,9 @@ const BOARDS: [Board; 3] = [
 /// The largest static memory of an image, in bytes.
 const RAM_MAX: u64 = 192;
 
+/// The largest flash of the updater, in bytes, with the simulated flash and line and the texts for the debugger.
+const UPDATER_MAX: u64 = 22 * 1024;
+
 /// How long a board may take to boot, and an image that ends by itself to end. It takes about a second.
 const BOARD_MAX: Duration = Duration::from_secs(60);
 
@@ -81,6 +85,7 @@ fn firmware_of(board: &Board, windlass: &Path) -> Result<()> {
     }
     if name == "mps2-an386" {
         stack(board)?;
+        updater(board, windlass)?;
         ether(windlass)?;
     }
     for (what, text) in conversations() {
@@ -95,12 +100,27 @@ fn firmware_of(board: &Board, windlass: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds an image, and returns its path.
+/// Builds the updater, and runs it.
+fn updater(board: &Board, windlass: &Path) -> Result<()> {
+    let image = build(board, "updater")?;
+    let (flash, ram) = sizes(&image)?;
+    println!("the updater: {flash} bytes of flash, {ram} bytes of RAM");
+    if flash > UPDATER_MAX || ram > RAM_MAX {
+        return Err(format!(
+            "the updater: more than {UPDATER_MAX} bytes of flash or {RAM_MAX} of RAM"
+        ));
+    }
+    update::updates(&image, windlass)
+}
+
+/// Builds an image, and returns its path. The features are named like the images that need them.
 fn build(board: &Board, image: &str) -> Result<PathBuf> {
+    let features = if image == "updater" { image } else { "" };
     let dir = root().join("firmware");
     run(cargo()
         .current_dir(&dir)
         .args(["build", "--release", "--locked", "--bin", image, "--target", board.target])
+        .args(["--features", features])
         .env_remove("CARGO_TARGET_DIR"))?;
     Ok(dir.join("target").join(board.target).join("release").join(image))
 }

@@ -20,6 +20,7 @@ mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod tidy;
 mod units;
+mod update;
 mod words;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use cortex_m_semihosting::debug;
 
 pub use cortex_m::asm::wfi as wait_for_interrupt;
 pub use cortex_m_rt::entry;
+pub(super) use cortex_m_semihosting as semihosting;
 pub use cortex_m_semihosting::hprintln as say;
 
 /// Ends QEMU with success.

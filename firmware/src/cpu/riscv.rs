@@ -6,6 +6,7 @@ use riscv_semihosting::debug;
 
 pub use riscv::asm::wfi as wait_for_interrupt;
 pub use riscv_rt::entry;
+pub(super) use riscv_semihosting as semihosting;
 pub use riscv_semihosting::hprintln as say;
 
 /// Ends QEMU with success.
