@@ -31,6 +31,8 @@ pub(in crate::client) struct Carrier<M: Transfer + ?Sized> {
     next: usize,
     /// Datagrams of this turn.
     taken: usize,
+    /// The last call in this turn found fewer than it had places for.
+    is_drained: bool,
     /// Where the block begins that storage is to keep, in the datagram before the next one.
     block_at: usize,
     /// Datagrams that are about to leave, and where each of them ends.
@@ -91,6 +93,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
             batch: Batch::new(64, datagram_max + 1),
             next: usize::MAX,
             taken: 0,
+            is_drained: false,
             block_at: 0,
             run: Vec::new(),
             ends: Vec::new(),
@@ -113,7 +116,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
 
     /// The turn is over. Waits in the loop, as the source `server`, and no longer than until `timer`.
     pub(in crate::client) fn wait<S>(&mut self, cx: &mut Context<S>, server: Token, timer: Token) {
-        self.taken = 0;
+        (self.taken, self.is_drained) = (0, false);
         let limit = if self.is_answered { Wake::Never } else { Wake::At(self.until) };
         match self.machine.want().wake.min(limit) {
             Wake::Now => cx.arm_at(timer, clock::now()),
@@ -167,11 +170,11 @@ impl<M: Transfer + ?Sized> Carrier<M> {
     /// Takes one datagram. False: there is none, or it is the turn of others.
     fn receive(&mut self) -> bool {
         if self.batch.iter_mut().nth(self.next).is_none() {
-            if self.taken >= TAKEN_MAX {
+            if self.taken >= TAKEN_MAX || self.is_drained {
                 return false;
             }
             match self.batch.receive(&self.socket) {
-                Ok(_) => self.next = 0,
+                Ok(_) => (self.next, self.is_drained) = (0, !self.batch.is_full()),
                 Err(Errno::EAGAIN | Errno::EINTR) => return false,
                 Err(errno) => self.report(errno),
             }
