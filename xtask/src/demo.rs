@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use windlass_lossy::{self as lossy, Lossy};
 
 use crate::run::{Result, build_windlass, output, program, talk};
 
@@ -42,6 +43,7 @@ pub(crate) fn demo() -> Result<()> {
     move_a_file(&windlass, &server)?;
     fetch_a_file(&windlass, &server)?;
     fetch_by_http(&windlass, &server)?;
+    fetch_by_tftp(&windlass, &server)?;
     server.stop()?;
     println!(
         "\nEverything answered, and the server is gone. Now you: windlass serve, windlass talk …"
@@ -124,9 +126,7 @@ fn report_scores(windlass: &Path, server: &Server) -> Result<()> {
 
 /// The input is the program itself, ten times: some megabytes.
 fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
-    let program =
-        std::fs::read(windlass).map_err(|error| format!("{}: {error}", windlass.display()))?;
-    let file = program.repeat(10);
+    let file = read(windlass)?.repeat(10);
     let mut capitals = file.clone();
     capitals.make_ascii_uppercase();
     println!();
@@ -155,15 +155,7 @@ fn move_a_file(windlass: &Path, server: &Server) -> Result<()> {
 fn fetch_a_file(windlass: &Path, server: &Server) -> Result<()> {
     let address = server.address("files tcp:")?;
     let url = format!("files://{}/windlass", address.trim_start_matches("tcp:"));
-    let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
-    let file = folder.path().join("windlass");
-    println!("\n$ windlass get {url} -o windlass --verify");
-    output(program(windlass).args(["get", &url, "--verify", "-o"]).arg(&file))?;
-    let read =
-        |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    if read(&file)? != read(windlass)? {
-        return Err(format!("{url} is another file"));
-    }
+    fetch(windlass, &["get", &url, "--verify"], windlass)?;
     println!("the same bytes, and the same BLAKE3 at both ends");
     Ok(())
 }
@@ -172,24 +164,61 @@ fn fetch_a_file(windlass: &Path, server: &Server) -> Result<()> {
 fn fetch_by_http(windlass: &Path, server: &Server) -> Result<()> {
     let address = server.address("http tcp:")?;
     let url = format!("http://{}/windlass", address.trim_start_matches("tcp:"));
+    fetch(windlass, &["get", &url], windlass)?;
+    println!("the same bytes");
+    fetch_with_curl(&["--noproxy", "*", &url], windlass)
+}
+
+/// Downloads the program by TFTP, with curl too where it is installed, and then over a network that loses one
+/// datagram of twenty in each direction.
+fn fetch_by_tftp(windlass: &Path, server: &Server) -> Result<()> {
+    let address = server.address("tftp udp:")?.trim_start_matches("udp:");
+    let url = format!("tftp://{address}/windlass");
+    fetch(windlass, &["get", &url, "--verify"], windlass)?;
+    println!("the same bytes, and the same BLAKE3 at both ends");
+    fetch_with_curl(&["--tftp-blksize", "1428", &url], windlass)?;
+
+    let to = address.parse().map_err(|error| format!("{address}: {error}"))?;
+    let lossy = Lossy::start("127.0.0.1:0", to, 1, [lossy::Path::losing(50); 2]);
+    let lossy = lossy.map_err(|error| format!("a network that loses datagrams: {error}"))?;
+    println!("\nthe same over a network that loses 5 % of all datagrams");
+    let url = format!("tftp://{}/windlass", lossy.address());
+    let begin = Instant::now();
+    fetch(windlass, &["get", &url], windlass)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let [there, back] = lossy.counts();
+    println!(
+        "the same bytes, in {seconds:.1} s; {} of {} datagrams were lost",
+        there.lost + back.lost,
+        there.sent + back.sent
+    );
+    Ok(())
+}
+
+fn fetch_with_curl(words: &[&str], windlass: &Path) -> Result<()> {
+    let curl = Path::new("curl");
+    if program(curl).arg("--version").output().is_ok() {
+        fetch(curl, &[&["-sS"], words].concat(), windlass)?;
+        println!("the same bytes");
+    }
+    Ok(())
+}
+
+/// Runs a client that writes to the file behind `-o`, and compares what came with `original`.
+fn fetch(client: &Path, words: &[&str], original: &Path) -> Result<()> {
+    let name = client.file_name().unwrap_or_default().to_string_lossy();
+    println!("\n$ {name} {} -o windlass", words.join(" "));
     let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
     let file = folder.path().join("windlass");
-    let read =
-        |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    println!("\n$ windlass get {url} -o windlass");
-    output(program(windlass).args(["get", &url, "-o"]).arg(&file))?;
-    let mut clients = vec![read(&file)?];
-    let curl = program(Path::new("curl")).args(["-sS", "--noproxy", "*", &url]).output();
-    if let Ok(answer) = curl {
-        println!("$ curl {url}");
-        clients.push(answer.stdout);
+    output(program(client).args(words).arg("-o").arg(&file))?;
+    if read(&file)? != read(original)? {
+        return Err(format!("{name} {} got another file", words.join(" ")));
     }
-    let original = read(windlass)?;
-    if clients.iter().any(|got| *got != original) {
-        return Err(format!("{url} is another file"));
-    }
-    println!("the same bytes");
     Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The running server. Dropping it ends it.
