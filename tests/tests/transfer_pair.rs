@@ -123,7 +123,7 @@ fn copies_of_datagrams_draw_no_copies() {
 
 /// The answer that would end it is lost, and the client has left: each end knows that the file is whole.
 #[test]
-fn a_transfer_whose_last_answers_are_lost_is_whole() {
+fn a_transfer_is_whole_though_its_last_answers_are_lost() {
     let pair = Pair::new("tftp");
     // The third datagram of the client acknowledges the only block.
     for lose in [&[3][..], &[2], &[1, 3]] {
