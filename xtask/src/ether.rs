@@ -1,5 +1,5 @@
 //! Runs the images that download files over Ethernet, with their servers: the TFTP server of QEMU, one on
-//! this host, and `windlass serve files`.
+//! this host, and services of windlass.
 
 use std::fs::{self, Permissions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -42,8 +42,14 @@ pub(crate) fn ether(windlass: &Path) -> Result<()> {
         captured(emulator(&downloads, folder.path()).args(exact), DOWNLOADS_MAX),
     )?;
 
-    let (_files, port) = Server::files(windlass, folder.path())?;
-    write("files", port.as_bytes())?;
+    let mut servers = Vec::new();
+    for (name, service, kind) in
+        [("files", "files", "tcp"), ("own", "tftp", "udp"), ("xfer", "xfer", "udp")]
+    {
+        let (server, port) = Server::windlass(windlass, service, kind, folder.path())?;
+        servers.push(server);
+        write(name, port.as_bytes())?;
+    }
     let (_tftp, port) = match Server::tftp(folder.path())? {
         Some((server, port)) => (Some(server), port),
         None => (None, 0),
@@ -130,12 +136,18 @@ fn file(len: u32) -> Vec<u8> {
 struct Server(Child);
 
 impl Server {
-    /// `windlass serve files`, and its port.
-    fn files(windlass: &Path, folder: &Path) -> Result<(Self, String)> {
-        let fail = |error: io::Error| format!("windlass serve files: {error}");
+    /// `windlass serve`, and its port.
+    fn windlass(
+        windlass: &Path,
+        service: &str,
+        kind: &str,
+        folder: &Path,
+    ) -> Result<(Self, String)> {
+        let fail = |error: io::Error| format!("windlass serve {service}: {error}");
         let mut child = program(windlass)
-            .args(["serve", "files", "--model", "epoll", "--listen", "tcp:127.0.0.1:0", "--root"])
+            .args(["serve", service, "--model", "epoll", "--root"])
             .arg(folder)
+            .args(["--listen", &format!("{kind}:127.0.0.1:0")])
             .stdout(Stdio::piped())
             .spawn()
             .map_err(fail)?;
@@ -149,7 +161,7 @@ impl Server {
         let address = line.split(' ').nth(1).and_then(|address| address.rsplit_once(':'));
         match address {
             Some((_, port)) => Ok((server, port.to_owned())),
-            None => Err(format!("windlass serve files: no address, but {line:?}")),
+            None => Err(format!("windlass serve {service}: no address, but {line:?}")),
         }
     }
 

@@ -18,6 +18,7 @@ use windlass_core::session::files::{FilesClient, Options, Request};
 use windlass_core::sim::Path;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
+use windlass_core::transfer::xfer::XferClient;
 use windlass_firmware::cpu::{self, entry, say};
 use windlass_firmware::ether::Ether;
 use windlass_firmware::ether::files::{Compared, Number};
@@ -39,11 +40,16 @@ enum From {
     /// The TFTP server of QEMU. It answers every ACK with the next block, so it has no use for a network
     /// that loses blocks.
     Qemu,
-    /// A TFTP server on the host.
+    /// A TFTP server of others on the host.
     Tftp,
-    /// The service `files` on the host.
+    /// Services of windlass on the host.
+    Own,
+    Xfer,
     Files,
 }
+
+/// A window is half of the receive buffer.
+const OFFER: Offer = Offer { window: Some(3), ..Offer::DEFAULT };
 
 /// The sizes of the files in bytes.
 const IMAGE: usize = 256 * 1024;
@@ -60,7 +66,7 @@ const BAD: Path = Path { duplicate: 50, reorder: 50, reorder_us: 3000, ..loses(5
 /// A download from a host at rest takes a tenth of this time.
 const HOST_MS: u64 = 60_000;
 
-const TRIALS: [Trial; 7] = [
+const TRIALS: [Trial; 10] = [
     Trial {
         what: "TFTP from QEMU, 256 KiB",
         from: From::Qemu,
@@ -80,15 +86,33 @@ const TRIALS: [Trial; 7] = [
         most_ms: 6000,
     },
     Trial {
-        what: "TFTP, 256 KiB, 20 % lost",
+        what: "TFTP from tftp-hpa, 256 KiB, 20 % lost",
         from: From::Tftp,
         ways: [loses(200); 2],
         most_ms: HOST_MS,
     },
     Trial {
-        what: "TFTP, 256 KiB, 5 % each lost, doubled and late",
+        what: "TFTP from tftp-hpa, 256 KiB, 5 % each lost, doubled and late",
         from: From::Tftp,
         ways: [BAD; 2],
+        most_ms: HOST_MS,
+    },
+    Trial {
+        what: "TFTP in windows, 256 KiB, 5 % lost",
+        from: From::Own,
+        ways: [loses(50); 2],
+        most_ms: HOST_MS,
+    },
+    Trial {
+        what: "TFTP in windows, 256 KiB, 20 % lost",
+        from: From::Own,
+        ways: [loses(200); 2],
+        most_ms: HOST_MS,
+    },
+    Trial {
+        what: "xfer, 64 KiB, 20 % lost",
+        from: From::Xfer,
+        ways: [loses(200); 2],
         most_ms: HOST_MS,
     },
     Trial {
@@ -117,7 +141,7 @@ fn main() -> ! {
     };
     let mut is_right = true;
     let qemu = IpEndpoint::new(HOST, 69);
-    let [tftp, files] = [&b"tftp"[..], b"files"].map(|name| {
+    let [tftp, own, xfer, files] = [&b"tftp"[..], b"own", b"xfer", b"files"].map(|name| {
         let mut port = Number::default();
         let mut get = TftpGet::new(name, Offer::DEFAULT, &Timing::CLIENT);
         let found = net.transfer(&mut get, &mut port, qemu);
@@ -127,17 +151,23 @@ fn main() -> ! {
         let server = match trial.from {
             From::Qemu => Some(qemu).filter(|_| files.is_none()),
             From::Tftp => tftp,
+            From::Own => own,
+            From::Xfer => xfer,
             From::Files => files,
         };
         let Some(server) = server else { continue };
         let [inward, outward] = trial.ways;
         net.ether.becomes(inward, outward);
         let (lost, begun) = (net.ether.lost(), clock::now());
-        let size = if matches!(trial.from, From::Files) { SMALL } else { IMAGE };
-        let mut file = Compared::new(size);
+        let is_small = matches!(trial.from, From::Xfer | From::Files);
+        let mut file = Compared::new(if is_small { SMALL } else { IMAGE });
         let how = match trial.from {
-            From::Qemu | From::Tftp => {
-                let mut get = TftpGet::new(b"image", Offer::DEFAULT, &Timing::CLIENT);
+            From::Qemu | From::Tftp | From::Own => {
+                let mut get = TftpGet::new(b"image", OFFER, &Timing::CLIENT);
+                net.transfer(&mut get, &mut file, server)
+            }
+            From::Xfer => {
+                let mut get = XferClient::new(b"small", &Timing::CLIENT);
                 net.transfer(&mut get, &mut file, server)
             }
             From::Files => {
