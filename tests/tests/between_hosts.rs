@@ -4,6 +4,8 @@
 //! - A broadcast reaches the other host: that of the network, and where no route is, that of the interface.
 //! - An interface that goes away and comes back is joined again; a host that leaves is in no group.
 //! - A reply leaves from the address that was asked, between hosts too.
+//! - A slow or narrow link loses no answer, and what a router says is told.
+//! - The other end may be a program in Python.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::IntoRawFd;
@@ -15,7 +17,7 @@ use windlass::addr::Address;
 use windlass::reactor::{Context, Datagrams, EventLoop};
 use windlass::sys::listener::Listener;
 use windlass_tests::{
-    Feed, Hosts, Listening, Model, PATIENCE, Program, models, serve, skipped, within,
+    Feed, Hosts, Listening, Model, PATIENCE, Program, has, models, serve, skipped, within,
 };
 
 const WINDLASS: &str = env!("CARGO_BIN_EXE_windlass-under-test");
@@ -286,4 +288,94 @@ impl Far {
         let expected: Vec<_> = (0..QUESTIONS).map(|n| format!("{n:0>1000}X")).collect();
         assert!(answers == expected);
     }
+}
+
+/// The queue of the link is short: what it has no room for is told by an error (`ENOBUFS`), and sent again.
+#[test]
+fn a_short_queue_loses_no_line() {
+    let Some(hosts) = Hosts::new() else { return };
+    if hosts.on_a("tc").words("qdisc add dev va root tbf rate 8mbit burst 4k limit 6k").run().code
+        != Some(0)
+    {
+        skipped("this kernel has no token bucket filter");
+        return;
+    }
+    let server = hosts.on_b(WINDLASS).words("serve upper --model epoll --listen udp:192.0.2.2:0");
+    let server = Listening::start(server);
+    let text = ("x".repeat(999) + "\n").repeat(64);
+    let talk = hosts.on_a(WINDLASS).words("talk").arg(server.address());
+    let outcome = talk.feed(Feed::Pipe(text.clone().into_bytes())).run();
+    outcome.succeeds();
+    assert!(outcome.stdout == text.to_ascii_uppercase().into_bytes());
+}
+
+/// A program in Python that sends a score: to a group by an interface, or to all.
+const SENDER: &str = "
+import socket, struct, sys
+to, port, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton('192.0.2.1'))
+s.sendto(struct.pack('!II', 83, 86) + name.encode() + b'\\0', (to, port))
+";
+
+/// A program in Python that prints the first datagram that it receives, in hexadecimal; in a group or not.
+const RECEIVER: &str = "
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(('', 0))
+if len(sys.argv) > 1:
+    member = socket.inet_aton(sys.argv[1]) + socket.inet_aton('192.0.2.2')
+    s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+print('listening udp:0.0.0.0:%d' % s.getsockname()[1], flush=True)
+print(s.recv(1000).hex(), flush=True)
+";
+
+/// As the programs of the notes do it: one end is ours, and the other one is not.
+#[test]
+fn foreign_ends_send_and_receive_to_all_and_to_a_group() {
+    let Some(hosts) = Hosts::new() else { return };
+    if !has("python3") {
+        return;
+    }
+    let group = "239.77.3.9";
+    for (to, joined, ours) in [("192.0.2.255", "", "--broadcast"), (group, group, "--interface va")]
+    {
+        let group_of_ours = if joined.is_empty() {
+            String::new()
+        } else {
+            format!("--group {joined} --interface vb")
+        };
+        let ear = listen(hosts.on_b(WINDLASS), &format!("udp:0.0.0.0:0 --count 1 {group_of_ours}"));
+        let sender = hosts.on_a("python3").arg("-c").arg(SENDER).arg(to).arg(ear.port());
+        sender.arg("Mike").run().succeeds();
+        assert!(ear.ends().0.ends_with(" Mike 83 86\n"));
+        let receiver = hosts.on_b("python3").arg("-c").arg(RECEIVER).words(joined);
+        let receiver = Listening::start(receiver);
+        send(hosts.on_a(WINDLASS), &format!("udp:{to}:{}", receiver.port()), "Mike", ours);
+        assert!(receiver.ends().0.ends_with("\n00000053000000564d696b6500\n"));
+    }
+}
+
+/// The address of a link has the link behind a percent sign.
+#[test]
+fn an_address_of_the_link_names_the_link() {
+    let Some(hosts) = Hosts::new() else { return };
+    let told = hosts.on_b("ip").words("-6 -o addr show dev vb scope link").run();
+    let told = String::from_utf8(told.stdout).expect("text");
+    let own =
+        told.split_whitespace().find_map(|word| word.strip_suffix("/64")).expect("an address");
+    let ear = listen(hosts.on_b(WINDLASS), "udp:[::]:0");
+    within(PATIENCE, "it hears", || {
+        send(hosts.on_a(WINDLASS), &format!("udp:[{own}%va]:{}", ear.port()), "linked", "");
+        ear.printed().contains("linked")
+    });
+    let server = hosts.on_b(WINDLASS).words("serve upper --model epoll --listen udp:[::]:0");
+    let server = Listening::start(server);
+    let talk = hosts.on_a(WINDLASS).words(&format!("talk udp:[{own}%va]:{}", server.port()));
+    let outcome = talk.feed(Feed::Pipe(b"hello\n".to_vec())).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, b"HELLO\n");
+    let nowhere = hosts.on_a(WINDLASS).words(&format!("score send udp:[{own}%nope]:9 --name x"));
+    nowhere.words(SCORE).run().fails_with(1, &["nope", "No such device"]);
 }

@@ -302,6 +302,39 @@ fn a_socket_that_was_passed_is_served() {
     assert_eq!(client.receive(), b"PASSED");
 }
 
+/// The group is the address itself.
+#[test]
+fn the_address_of_a_group_is_joined() {
+    let server =
+        serve!("score", Model::Epoll).listen("udp:239.77.2.2:0").args("--interface lo").start();
+    let send = windlass!("score", "send", server.address(), "--name", "Mike");
+    send.words("--math 1 --chinese 2 --interface lo --ttl 0").run().succeeds();
+    logs(&server, "name=Mike math=1 chinese=2");
+    let none = windlass!("serve", "score", "--listen", "udp:0.0.0.0:0", "--group");
+    none.arg("127.0.0.1")
+        .run()
+        .fails_with(1, &["127.0.0.1", "not the address of a multicast group"]);
+}
+
+/// A server that is too slow says so, and how many were lost.
+#[test]
+fn what_the_kernel_dropped_is_in_the_log() {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    setsockopt(&socket, sockopt::RcvBuf, &1).expect("take room");
+    let server = serve!("upper", Model::Epoll).inherit(socket).start();
+    let client = Client::of(server.address(), Path::new(""));
+    server.signal_group(Signal::SIGSTOP);
+    for _ in 0..100 {
+        client.send(&[b'x'; 1000]);
+    }
+    server.signal_group(Signal::SIGCONT);
+    // The number comes with the next one that is not dropped.
+    within(PATIENCE, "it is told", || {
+        client.send(b"next");
+        server.stderr().contains("datagrams were dropped malformed=0 too_long=0 lost=0 overflow=")
+    });
+}
+
 #[test]
 fn a_group_is_served() {
     let args = "--group 239.77.2.1 --interface lo";

@@ -118,7 +118,7 @@ fn names(folder: PathBuf) -> Vec<String> {
 fn what_cannot_be_sent_is_one_line() {
     let base =
         |to: &str| windlass!("score", "send", to, "--name", "Mike").words("--math 1 --chinese 2");
-    let long = "x".repeat(496);
+    let long_name = "x".repeat(496);
     base("udp:127.255.255.255:9").run().fails_with(1, &["Permission denied", "--broadcast"]);
     base("udp:127.0.0.1:9")
         .words("--interface nope")
@@ -129,9 +129,19 @@ fn what_cannot_be_sent_is_one_line() {
         .run()
         .fails_with(1, &["nope", "No such device"]);
     base("udp:127.0.0.1:9").words("--ttl 300").run().fails_with(2, &["--ttl", "300"]);
+    base("udp:127.0.0.1:9").words("--ttl 0").run().fails_with(1, &["a TTL of 0 is for multicast"]);
+    base("udp:127.0.0.1:0").run().fails_with(1, &["port 0"]);
+    for option in ["--ttl 3", "--interface lo", "--broadcast"] {
+        let word = option.split(' ').next().expect("a word");
+        base("unix-dgram:/nowhere").words(option).run().fails_with(2, &[word, "udp:HOST:PORT"]);
+    }
+    let long = "x".repeat(70_000);
+    let cast = windlass!("cast", "send", "239.77.1.9:9", "--text", &long);
+    let cast = cast.words("--interface lo --ttl 0 --count 1").run();
+    cast.fails_with(1, &["Message too long", "it has 70000 bytes"]);
     base("tcp:127.0.0.1:9").run().fails_with(1, &["datagram"]);
     base("unix-dgram:/nowhere/at/all").run().fails_with(1, &["No such file"]);
-    let named = windlass!("score", "send", "udp:127.0.0.1:9", "--name", &long);
+    let named = windlass!("score", "send", "udp:127.0.0.1:9", "--name", &long_name);
     named.words("--math 1 --chinese 2").run().fails_with(1, &["495 bytes"]);
     let allowed = base("udp:127.255.255.255:9").words("--broadcast").run();
     allowed.succeeds();
@@ -148,7 +158,11 @@ fn what_cannot_be_heard_is_one_line() {
     let taken = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let at = format!("udp:{}", taken.local_addr().expect("a name"));
     base(&at).run().fails_with(1, &["in use"]);
+    base("udp:0.0.0.0:0").words("--group ff02::1").run().fails_with(1, &["same version of IP"]);
+    base("udp:[::]:0").words("--group 239.0.0.2").run().fails_with(1, &["same version of IP"]);
+    base("unix-dgram:/tmp/never").words("--interface lo").run().fails_with(2, &["--interface"]);
     windlass!("cast", "send", "127.0.0.1:9").run().fails_with(1, &["multicast"]);
+    windlass!("cast", "listen", "127.0.0.1:0").run().fails_with(1, &["multicast"]);
     windlass!("cast", "send", "--text", "%d %d").run().fails_with(2, &["one number"]);
 }
 

@@ -1,6 +1,7 @@
 //! Services on datagrams under a configuration: with other listeners, through reloads, upgrades and kills.
 
 use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -112,4 +113,36 @@ fn sockets_of_datagrams_are_passed_by_a_service_manager() {
     asked.send(b"later").expect("send");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
     assert_eq!(socket.recv(&mut [0; 10]).expect("it came"), 5);
+}
+
+/// The socket file goes on with the next process, and with the next binary.
+#[test]
+fn a_unix_datagram_socket_stays_through_reloads_and_upgrades() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    let address = format!("unix-dgram:{}", path.display());
+    let text = |service: &str| listener(service, "epoll", &address, "");
+    let (mut supervised, _) = supervise!(&text("upper")).serving(1);
+    let client = UnixDatagram::bind(folder.path().join("client")).expect("bind");
+    client.connect(&path).expect("connect");
+    client.set_read_timeout(Some(PATIENCE)).expect("set");
+    let asks = |expected: &[u8]| {
+        let mut buf = [0; 100];
+        client.send(b"hello").expect("send");
+        let len = client.recv(&mut buf).expect("an answer");
+        assert_eq!(&buf[..len], expected);
+    };
+    asks(b"HELLO");
+    supervised.reload(&text("echo"));
+    supervised.until_logged("the port is closed", 1);
+    asks(b"hello");
+    supervised.signal(Signal::SIGUSR2);
+    within(PATIENCE, "there is a successor", || !supervised.successors().is_empty());
+    assert_eq!(supervised.wait(), Some(0));
+    asks(b"hello");
+    assert!(path.exists());
+    for pid in supervised.successors() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    within(PATIENCE, "the last one takes it away", || !path.exists());
 }

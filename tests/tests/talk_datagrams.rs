@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::Signal;
-use windlass_tests::{Feed, PATIENCE, windlass, within};
+use windlass_tests::{Feed, Model, PATIENCE, Program, has, serve, windlass, within};
 
 /// A server that answers `count` datagrams in capitals.
 fn upper(count: usize) -> (String, JoinHandle<Vec<Vec<u8>>>) {
@@ -39,6 +39,28 @@ fn each_line_is_a_datagram() {
     assert_eq!(outcome.stdout, b"HELLO\nWORLD\n\nLAST");
     let heard = server.join().expect("a server");
     assert_eq!(heard, [&b"hello\n"[..], b"world\n", b"\n", b"last"]);
+}
+
+/// `socat` as the server of `talk`, and as the client of `serve`.
+#[test]
+fn socat_is_talked_to_and_talks() {
+    if !has("socat") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socat");
+    let listen = format!("UNIX-RECVFROM:{},fork", path.display());
+    let _socat = Program::new("socat").arg(listen).arg("SYSTEM:tr a-z A-Z").start();
+    within(PATIENCE, "socat listens", || path.exists());
+    let talk = windlass!("talk", format!("unix-dgram:{}", path.display()));
+    let outcome = talk.feed(Feed::Pipe(b"hello".to_vec())).run();
+    outcome.succeeds();
+    assert_eq!(outcome.stdout, b"HELLO");
+    let server = serve!("upper", Model::Epoll).listen("udp:127.0.0.1:0").start();
+    let to = server.address().replace("udp:", "UDP4:");
+    let feed = Feed::Pipe(b"hello\n".to_vec());
+    let socat = Program::new("socat").words("-t 5 -").arg(to).feed(feed).run();
+    assert_eq!((socat.code, socat.stdout.as_slice()), (Some(0), &b"HELLO\n"[..]), "{socat}");
 }
 
 #[test]

@@ -231,7 +231,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "NAME", requires = "listen", value_parser = group_id)]
     #[serde(deserialize_with = "group")]
     pub(super) socket_group: Option<u32>,
-    /// udp:HOST:PORT: receive the datagrams of this multicast group
+    /// udp:HOST:PORT: receive the datagrams of this multicast group; HOST may be a group itself
     #[arg(long, value_name = "ADDR", requires = "listen")]
     pub(super) group: Option<IpAddr>,
     /// udp:HOST:PORT: the interface of the group; without --group, of all datagrams

@@ -98,14 +98,33 @@ pub(super) enum Cast {
 pub(super) fn score(what: Score) -> Result<(), Failure> {
     let done = match what {
         Score::Send { address, name, math, chinese, broadcast, interface, ttl, count } => {
+            let given = [
+                ("--broadcast", broadcast),
+                ("--interface", interface.is_some()),
+                ("--ttl", ttl.is_some()),
+            ];
+            are_of_udp(&address, given)?;
             let report = Report { name, math, chinese };
             score::send(&address, &report, &Route { interface, broadcast, ttl }, count)
         }
         Score::Listen { address, group, interface, json, count } => {
+            let given = [("--group", group.is_some()), ("--interface", interface.is_some())];
+            are_of_udp(&address, given)?;
             score::listen(&Listening { address, group, interface, count }, json)
         }
     };
     done.map_err(Failure::from)
+}
+
+/// A Unix socket has no groups and no interfaces.
+fn are_of_udp<const N: usize>(address: &Address, given: [(&str, bool); N]) -> Result<(), Failure> {
+    let given = given.into_iter().find(|&(_, is_given)| is_given);
+    match (address, given) {
+        (Address::Udp(_), _) | (_, None) => Ok(()),
+        (_, Some((option, _))) => {
+            Err(Failure::Usage(format!("{option} is for udp:HOST:PORT, not for {address}")))
+        }
+    }
 }
 
 pub(super) fn cast(what: Cast) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
 
@@ -103,6 +104,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
         if let Some(message) = misfit_of_single_port(serve, names, model) {
             wrong.push(Wrong { about: vec!["single-port", "model"], message });
         }
+        let group = group_of(serve, &address);
         specs.push(Spec {
             address,
             name: serve.name.clone(),
@@ -115,8 +117,8 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             control: serve.control.clone(),
             user: serve.user.clone(),
             access: Access { mode: serve.mode, group: serve.socket_group },
-            group: group_of(serve),
-            interface: serve.interface.clone().filter(|_| group_of(serve).is_none()),
+            interface: serve.interface.clone().filter(|_| group.is_none()),
+            group,
             backlog: serve.backlog.unwrap_or(1024),
             grace_us: grace.0,
             drain_us: drain.0,
@@ -170,8 +172,12 @@ fn is_of_datagrams(address: &Address) -> bool {
     address.transport() == Some(Transport::Datagram)
 }
 
-fn group_of(serve: &Serve) -> Option<Group> {
-    serve.group.map(|address| Group { address, interface: serve.interface.clone() })
+/// The group that is named, or that the address is one of.
+fn group_of(serve: &Serve, address: &Address) -> Option<Group> {
+    let own = address.socket_addr().map(|at| at.ip()).filter(IpAddr::is_multicast);
+    let own = own.filter(|_| is_of_datagrams(address));
+    let group = serve.group.or(own);
+    group.map(|address| Group { address, interface: serve.interface.clone() })
 }
 
 fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {

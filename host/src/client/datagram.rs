@@ -70,6 +70,12 @@ impl Sender {
         // Of several addresses of a name the first: nothing would say which of them heard it.
         let to = resolve_within(at, deadline)?.first().copied();
         let to = to.ok_or_else(|| failed(Errno::EADDRNOTAVAIL))?;
+        if to.port() == 0 {
+            return Err(Error::new("send to", address, "nothing receives at port 0"));
+        }
+        if route.ttl == Some(0) && !to.ip().is_multicast() {
+            return Err(Error::new("send to", address, "a TTL of 0 is for multicast groups"));
+        }
         let socket = datagram::open(to).map_err(failed)?;
         if route.broadcast {
             datagram::allow_broadcast(&socket).map_err(failed)?;

@@ -79,9 +79,7 @@ pub fn send(
     count: Option<u64>,
 ) -> Result<()> {
     let address = Address::Udp(to.clone());
-    if !address.socket_addr().is_some_and(|at| at.ip().is_multicast()) {
-        return Err(Error::new("send to", address, "it is not the address of a multicast group"));
-    }
+    check(&address, "send to")?;
     let mut events = EventLoop::new()?;
     on_ending_signals(&mut events, |_: &mut Caster, cx, _| cx.exit())?;
     let sender = Sender::open(&address, route)?;
@@ -132,10 +130,18 @@ impl Caster {
 /// # Errors
 /// The socket cannot be opened, there is no such group or interface, or standard output fails.
 pub fn listen(what: &Listening) -> Result<()> {
+    check(&what.address, "listen to")?;
     hear(what, UDP_MAX, |_, datagram| {
         let text = datagram.strip_suffix(b"\n").unwrap_or(datagram);
         Some(format!("{}\n", printable_bytes(text)))
     })
+}
+
+fn check(address: &Address, op: &'static str) -> Result<()> {
+    match address.socket_addr() {
+        Some(at) if at.ip().is_multicast() => Ok(()),
+        _ => Err(Error::new(op, address, "it is not the address of a multicast group")),
+    }
 }
 
 /// Where the notes have the group.

@@ -3,6 +3,7 @@
 use std::io::stdin;
 use std::time::Duration;
 
+use super::NO_ROOM_US;
 use crate::addr::Address;
 use crate::client::{on_ending_signals, standard, unreadable};
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<Option<Signal>> {
         line.forgiven = line.sent;
         cx.activate(line.socket);
     });
+    let room = events.timer(|line: &mut Line, cx| cx.activate(line.socket));
     let mut line = Line {
         address: address.clone(),
         socket,
@@ -53,6 +55,7 @@ pub fn talk(address: &Address, timeout_us: u64) -> Result<Option<Signal>> {
         answers: 0,
         forgiven: 0,
         pace,
+        room,
         at_end: false,
         buf: vec![0; UDP_MAX],
         outcome: Ok(()),
@@ -83,6 +86,8 @@ struct Line {
     /// As many as were sent when [`PACE`] was over last.
     forgiven: u64,
     pace: Token,
+    /// While there is no room.
+    room: Token,
     /// Standard input has ended.
     at_end: bool,
     buf: Vec<u8>,
@@ -160,6 +165,7 @@ impl Line {
                 }
                 Ok(false) => {
                     is_full = true;
+                    cx.arm_after(self.room, Duration::from_micros(NO_ROOM_US));
                     break;
                 }
                 Err(errno) => {
@@ -178,8 +184,6 @@ impl Line {
                 format!("a line is longer than a datagram, which has {UDP_MAX} bytes at most");
             return Err(Error::new("send to", &self.address, long));
         }
-        let watch = if is_full { Watch::BOTH } else { Watch::READ };
-        cx.watch(self.socket, watch)?;
         if let Some(input) = cx.stream(self.input) {
             input.set_reading(!is_full && !waits);
         }

@@ -33,6 +33,11 @@ impl Listener {
         if !group.address.is_multicast() {
             return Err(Error::new("join", &group, "it is not the address of a multicast group"));
         }
+        let own = self.socket_address().and_then(|address| address.socket_addr());
+        if own.is_some_and(|at| at.is_ipv4() != group.address.is_ipv4()) {
+            let why = "the group and the address are not of the same version of IP";
+            return Err(Error::new("join", &group, why));
+        }
         let on = group.number().map_err(failed)?;
         match join(&self.fd, group.address, on) {
             Ok(()) | Err(Errno::EADDRINUSE) => {}
