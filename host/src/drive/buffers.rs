@@ -51,9 +51,8 @@ const DATAGRAM_MAX: usize = 65_535;
 /// How the wait of a loop reports a ready connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reports {
-    /// As long as it is ready: level-triggered. A connection that used up its budget waits like any
-    /// other, and is reported again at once: its turn never ends with
-    /// [`Again`](super::Next::Again).
+    /// As long as it is ready: level-triggered. A job that used up its budget waits like any other, and is
+    /// reported again at once ([`Turns::rest`](super::Turns::rest)).
     WhileReady,
     /// When it becomes ready: edge-triggered. Bytes that a turn leaves need another turn.
     OnChange,
@@ -205,11 +204,6 @@ impl Buffers {
     /// Takes it back.
     pub(crate) fn give_back_batch(&mut self, batch: Batch) {
         self.batch = Some(batch);
-    }
-
-    /// Whether what a turn leaves is reported again.
-    pub(super) fn reports_while_ready(&self) -> bool {
-        self.reports == Reports::WhileReady
     }
 
     /// Whether the time limits of a busy server may apply.

@@ -16,7 +16,7 @@ use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::want::Close;
 
-use super::buffers::{Buffers, Reports};
+use super::buffers::Buffers;
 use super::files::{Answer, Late};
 use super::linger::{self, LINGER_US, Last};
 use super::outlet::Outlet;
@@ -59,18 +59,6 @@ impl<S: Session + ?Sized> Connection<S> {
     /// The session.
     pub fn session(&self) -> &S {
         &self.session
-    }
-
-    /// The budget is used up. Returns the interest that a level-triggered wait reports at once if
-    /// there is more to do: room for output, also if the next step is for its file. Until then the
-    /// connection counts as not ready.
-    fn rest(&mut self) -> Next {
-        let want = self.session.want();
-        let write = want.write || want.file;
-        if write {
-            self.outlet.readiness.set_writable(false);
-        }
-        Next::Wait(Interest { read: !write, write })
     }
 
     /// Whether the connection is closed now because of a time limit.
@@ -326,9 +314,6 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
             }
             // Also after `Again`: a peer that sends faster than a turn reads has no more time.
             Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, &limits, buffers) {
-                false if next == Next::Again && buffers.reports == Reports::WhileReady => {
-                    Ok(self.rest())
-                }
                 false => Ok(next),
                 true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
                 true if self.awaits_file() => Err(StorageFault::Stalled.into()),
@@ -340,6 +325,17 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
             self.session.abort(fault);
             Next::Closed(Err(fault))
         })
+    }
+
+    /// There is room for output as a rule, and it is the next step also for a file. Until the wait has reported
+    /// it, the connection counts as not ready.
+    fn rest(&mut self) -> Option<Interest> {
+        let want = self.session.want();
+        let write = want.write || want.file;
+        if write {
+            self.outlet.readiness.set_writable(false);
+        }
+        Some(Interest { read: !write, write })
     }
 
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {

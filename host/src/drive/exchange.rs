@@ -150,7 +150,7 @@ impl<'a> Exchange<'a> {
             let mut is_read_later = false;
             if want.write && self.link.writable && self.link.gone.is_none() {
                 if budget == 0 {
-                    return Ok(self.rest(buffers));
+                    return Ok(Next::Again);
                 }
                 if let Found::Now(cost) = self.send(now, buffers)? {
                     budget = budget.saturating_sub(cost);
@@ -163,7 +163,7 @@ impl<'a> Exchange<'a> {
             }
             if want.file {
                 if budget == 0 {
-                    return Ok(self.rest(buffers));
+                    return Ok(Next::Again);
                 }
                 let mut held = self.held.front_mut().map(std::mem::take);
                 let kept = self.store(now, held.as_deref().unwrap_or_default(), buffers);
@@ -189,7 +189,7 @@ impl<'a> Exchange<'a> {
                 }
                 if self.link.readable {
                     if budget == 0 {
-                        return Ok(self.rest(buffers));
+                        return Ok(Next::Again);
                     }
                     let mut batch = buffers.take_batch();
                     let cost = self.receive(now, &mut batch, buffers);
@@ -205,16 +205,6 @@ impl<'a> Exchange<'a> {
             }
             let write = want.write && !is_read_later;
             return Ok(Next::Wait(Interest { read: want.read, write }));
-        }
-    }
-
-    /// The budget is used up.
-    fn rest(&self, buffers: &Buffers) -> Next {
-        if buffers.reports_while_ready() {
-            // There is room as a rule, so that this is reported at once.
-            Next::Wait(Interest { read: self.machine.want().read, write: true })
-        } else {
-            Next::Again
         }
     }
 
@@ -377,6 +367,11 @@ impl Turns for Exchange<'_> {
             Ok(Next::Closed(how)) => self.end(now, how),
             next => next.unwrap_or_else(|fault| self.end(now, Err(fault))),
         }
+    }
+
+    /// There is room as a rule.
+    fn rest(&mut self) -> Option<Interest> {
+        Some(Interest { read: self.machine.want().read, write: true })
     }
 
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {

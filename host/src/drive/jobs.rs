@@ -7,7 +7,7 @@ use tracing::debug;
 use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Reports};
 use super::files::Answer;
 use super::job::Job;
 use super::table::{Entry, Table};
@@ -69,9 +69,7 @@ impl Jobs {
     /// before: then the caller has to give it.
     pub fn note(&mut self, token: Token, ready: Ready) -> bool {
         let Some(job) = self.table.get_mut(token) else {
-            if token == Token::HELPERS {
-                self.answers.extend(self.buffers.answers());
-            }
+            self.rung(token);
             return false;
         };
         job.note(ready);
@@ -83,12 +81,14 @@ impl Jobs {
         self.table.take_turn(token);
         self.buffers.begin_turn(token);
         let Some(Entry { thing: job, mark, .. }) = self.table.entry(token) else {
-            if token == Token::HELPERS {
-                self.answers.extend(self.buffers.answers());
-            }
+            self.rung(token);
             return After::Same;
         };
-        match job.turn(ready, now, &mut self.buffers) {
+        let mut next = job.turn(ready, now, &mut self.buffers);
+        if next == Next::Again && self.buffers.reports == Reports::WhileReady {
+            next = job.rest().map_or(Next::Again, Next::Wait);
+        }
+        match next {
             Next::Wait(interest) => {
                 let was = std::mem::replace(mark, interest);
                 if let Some(at) = job.deadline(&self.buffers) {
@@ -104,6 +104,13 @@ impl Jobs {
                 self.table.remove(token);
                 After::Gone(how)
             }
+        }
+    }
+
+    /// Takes the answers of the helpers, if their bell has rung.
+    fn rung(&mut self, token: Token) {
+        if token == Token::HELPERS {
+            self.answers.extend(self.buffers.answers());
         }
     }
 

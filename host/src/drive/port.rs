@@ -194,10 +194,13 @@ impl Turns for Port {
                 info!(received, replied, malformed, too_long, lost, overflow, "the port is closed");
                 Next::Closed(Ok(()))
             }
-            (true, false) if buffers.reports_while_ready() => Next::Wait(Interest::READ),
             (true, _) => Next::Again,
             (false, false) => Next::Wait(Interest::READ),
         }
+    }
+
+    fn rest(&mut self) -> Option<Interest> {
+        (!self.draining).then_some(Interest::READ)
     }
 
     /// When the next log line is due, or the next check of the group.

@@ -188,11 +188,15 @@ impl Turns for SinglePort {
         if self.draining && self.transfers.is_empty() {
             return Next::Closed(Ok(()));
         }
-        let write = !self.eager.is_empty();
-        if (self.readable || write) && !buffers.reports_while_ready() {
-            return Next::Again;
+        if self.readable || !self.eager.is_empty() {
+            Next::Again
+        } else {
+            Next::Wait(Interest::READ)
         }
-        Next::Wait(Interest { read: true, write })
+    }
+
+    fn rest(&mut self) -> Option<Interest> {
+        Some(Interest { read: true, write: !self.eager.is_empty() })
     }
 
     fn deadline(&self, _: &Buffers) -> Option<Instant> {

@@ -30,6 +30,12 @@ pub trait Turns: AsFd {
     /// Moves as many bytes as possible, and says what it needs next. It never waits.
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next;
 
+    /// The interest that a level-triggered wait reports at once, after a turn that used up the budget: it waits as
+    /// the other jobs do. `None`: it has to have another turn.
+    fn rest(&mut self) -> Option<Interest> {
+        Some(Interest::READ)
+    }
+
     /// When it wants a turn without an event.
     fn deadline(&self, buffers: &Buffers) -> Option<Instant>;
 
