@@ -337,6 +337,36 @@ fn a_file_is_replaced_only_where_that_is_allowed() {
 }
 
 #[test]
+fn a_text_is_sent_with_cr_lf_and_its_size_is_that_of_what_travels() {
+    let (folder, _) = place(1);
+    fs::write(folder.path().join("text"), b"abcdefg\nx\r").expect("write");
+    let server = start(Model::Epoll, folder.path(), "");
+    let asker = Asker::of(server.address());
+    asker.ask(&request(1, "text", "netascii", "blksize=8 tsize=0"));
+    let (answer, from) = asker.hear();
+    assert_eq!(answer, b"\0\x06tsize\x0012\0blksize\x008\0");
+    asker.say(&ack(0), from);
+    while asker.hear().0 != data(1, b"abcdefg\r") {}
+    asker.say(&ack(1), from);
+    while asker.hear().0 != data(2, b"\nx\r\0") {}
+}
+
+#[test]
+fn a_window_fits_into_half_of_a_receive_buffer() {
+    let (folder, _) = place(1);
+    let server = start(Model::Epoll, folder.path(), "--max-blksize 8192");
+    for (options, granted) in [
+        ("blksize=1428 windowsize=64", "blksize\x001428\0windowsize\x0064\0"),
+        ("blksize=65464 windowsize=64", "blksize\x008192\0windowsize\x0013\0"),
+        ("windowsize=65535", "windowsize\x0064\0"),
+    ] {
+        let asker = Asker::of(server.address());
+        asker.ask(&request(1, "file", "octet", options));
+        assert_eq!(asker.hear().0, [b"\0\x06", granted.as_bytes()].concat());
+    }
+}
+
+#[test]
 fn a_server_that_stops_tells_its_clients_and_one_that_waits_for_them_sends_to_the_end() {
     let (folder, file) = place(1000);
     let server = start(Model::Epoll, folder.path(), "");

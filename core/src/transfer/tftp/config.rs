@@ -14,6 +14,9 @@ pub struct Config {
     pub block_max: u16,
     /// Blocks of a window at most.
     pub window_max: u16,
+    /// Bytes of the blocks of a window at most, of either end: half of what a socket has room for. A larger window
+    /// overflows the buffer that it arrives in, and is sent again and again.
+    pub window_bytes: u32,
     /// It takes files too.
     pub writes: bool,
     /// The digests that the shell can make or compare.
@@ -23,11 +26,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads only, blocks of any size, windows of up to 64, digests of files of up to 1 GiB.
+    /// Reads only, blocks of any size, windows of up to 64 blocks and of half of the buffer that Linux gives a socket,
+    /// digests of files of up to 1 GiB.
     pub const DEFAULT: Self = Self {
         timing: Timing::SERVER,
         block_max: BLOCK_MAX,
         window_max: 64,
+        window_bytes: 212_992 / 2,
         writes: false,
         digests: Digests::ALL,
         digest_max: 1 << 30,

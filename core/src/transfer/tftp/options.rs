@@ -161,8 +161,10 @@ impl Options {
     fn cap(&mut self, config: &Config) {
         let block = self.get(Number::Block).map(|block| block.min(config.block_max.into()));
         self.set(Number::Block, block);
-        let window_max = config.window_max.clamp(1, WINDOW_MAX);
-        let window = self.get(Number::Window).map(|window| window.min(window_max.into()));
+        let block = block.unwrap_or(BLOCK_DEFAULT.into()).max(1);
+        let fits = u64::from(config.window_bytes).checked_div(block).unwrap_or(1).max(1);
+        let window_max = fits.min(config.window_max.clamp(1, WINDOW_MAX).into());
+        let window = self.get(Number::Window).map(|window| window.min(window_max));
         self.set(Number::Window, window);
     }
 

@@ -17,6 +17,7 @@ pub(in crate::server) enum Arriving {
 }
 
 /// What has arrived.
+#[cfg_attr(not(feature = "transfer"), expect(dead_code, reason = "there are ports alone"))]
 pub(in crate::server) enum Arrived<'a> {
     /// A client.
     Client(Client),
