@@ -5,7 +5,7 @@
 //!   [`Port`](crate::port::Port);
 //! - `ticks`: the counter, which counts up;
 //! - `alarm`: an interrupt after so many ticks;
-//! - `psram`, of `mps2` alone, with the feature `updater`: memory for a simulated flash.
+//! - of `mps2` alone, with the feature `updater`: `psram`, memory for a simulated flash, and `second`, UART 1.
 
 #[cfg(board = "microbit")]
 mod microbit;
@@ -13,6 +13,8 @@ mod microbit;
 mod mps2;
 #[cfg(all(board = "mps2", feature = "updater"))]
 mod psram;
+#[cfg(all(board = "mps2", feature = "updater"))]
+mod second;
 #[cfg(board = "virt")]
 mod virt;
 
@@ -22,5 +24,7 @@ pub use microbit::{NAME, TICKS_PER_US, alarm, start, ticks};
 pub use mps2::{NAME, TICKS_PER_US, alarm, start, ticks};
 #[cfg(all(board = "mps2", feature = "updater"))]
 pub use psram::psram;
+#[cfg(all(board = "mps2", feature = "updater"))]
+pub use second::{SecondUart, second};
 #[cfg(board = "virt")]
 pub use virt::{NAME, TICKS_PER_US, alarm, start, ticks};

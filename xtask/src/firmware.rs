@@ -55,7 +55,7 @@ const BOARDS: [Board; 3] = [
 const RAM_MAX: u64 = 192;
 
 /// The largest flash of the updater, in bytes, with the simulated flash and line and the texts for the debugger.
-const UPDATER_MAX: u64 = 22 * 1024;
+const UPDATER_MAX: u64 = 28 * 1024;
 
 /// How long a board may take to boot, and an image that ends by itself to end. It takes about a second.
 const BOARD_MAX: Duration = Duration::from_secs(60);

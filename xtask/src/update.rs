@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   image ── UART 0 ── windlass bridge ── windlass serve files
+//!     │ └─── UART 1 ── windlass bridge ── windlass serve time
 //!     │ flash: a file that is the PSRAM of the board, and stays when the board starts again
 //! ```
 //!
@@ -16,7 +17,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 use windlass_lossy::Random;
@@ -80,6 +81,13 @@ fn is_within(what: &str, ms: u64, most: u64) -> Result<()> {
     }
 }
 
+/// Whether the board printed the time of some moment in the last ten minutes.
+fn has_the_time(log: &str) -> bool {
+    let printed = log.lines().find_map(|line| line.strip_prefix("updater: time ")?.parse().ok());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    printed.is_some_and(|printed: u64| printed <= now && printed + 600 > now)
+}
+
 /// What happens to an update at a page.
 enum Deed {
     EndServer,
@@ -110,6 +118,20 @@ impl<'a> Scene<'a> {
 
     fn flash(&self) -> PathBuf {
         self.folder.path().join("flash")
+    }
+
+    /// Starts a server in the folder, and returns it with its address.
+    fn server(&self, args: &[&str]) -> Result<(Program, String)> {
+        let mut server = program(self.windlass);
+        server.arg("serve").args(args).args(["--listen", "tcp:127.0.0.1:0"]);
+        server.current_dir(self.folder.path());
+        server.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut server = Program(server.spawn().map_err(text)?);
+        let line = server.first_line(|child| &mut child.stdout)?;
+        match line.split(' ').nth(1) {
+            Some(address) => Ok((server, address.to_owned())),
+            None => Err(format!("the updater: a server that does not listen: {line:?}")),
+        }
     }
 
     /// The server has a new image. Returns its bytes.
@@ -169,6 +191,9 @@ impl<'a> Scene<'a> {
         let (said, ms) = said.split_once(" after ").unwrap_or_default();
         if said != verdict || ended != Some(code) {
             return Err(format!("{what}: not {verdict}, but exit code {ended:?}\n{log}"));
+        }
+        if verdict == "updated" && !has_the_time(&log) {
+            return Err(format!("{what}: the board did not get the time\n{log}"));
         }
         let seconds = begin.elapsed().as_secs_f64();
         println!("updater: {what}: {said} after {ms} of the board, {seconds:.1} s");
@@ -239,24 +264,23 @@ struct Device {
     /// What the image has printed.
     log: String,
     monitor: BufReader<UnixStream>,
+    /// The server of the image.
     server: Program,
-    bridge: Option<Program>,
+    /// The bridges, and the server of the time.
+    others: Vec<Program>,
 }
 
 impl Device {
     /// Starts the server, the board and the bridge, and then the processor of the board.
     fn start(scene: &Scene<'_>, args: &str) -> Result<Self> {
-        let mut server = program(scene.windlass);
-        server.args(["serve", "files", "--listen", "tcp:127.0.0.1:0", "--root"]).arg(scene.root());
-        server.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut server = Program(server.spawn().map_err(text)?);
-        let address = server.first_line(|child| &mut child.stdout)?;
-        let address =
-            address.split(' ').nth(1).ok_or("the server does not say where it listens")?;
+        let (server, files) = scene.server(&["files", "--root", "root"])?;
+        let (clock, time) = scene.server(&["time"])?;
 
         let path = |name| scene.folder.path().join(name);
-        let (uart, qmp) = (path("uart"), path("qmp"));
-        let _ = (fs::remove_file(&uart), fs::remove_file(&qmp));
+        let (uarts, qmp) = ([path("uart0"), path("uart1")], path("qmp"));
+        for socket in uarts.iter().chain([&qmp]) {
+            let _ = fs::remove_file(socket);
+        }
         let listener = UnixListener::bind(&qmp).map_err(text)?;
         let words: Vec<_> = args.split(' ').map(|word| format!(",arg={word}")).collect();
         let mut qemu = program("qemu-system-arm");
@@ -267,7 +291,9 @@ impl Device {
         ));
         qemu.args(["-display", "none", "-monitor", "none", "-S", "-icount", "shift=5,sleep=off"]);
         qemu.arg("-qmp").arg(format!("unix:{}", qmp.display()));
-        qemu.arg("-serial").arg(format!("unix:{},server=on,wait=off", uart.display()));
+        for uart in &uarts {
+            qemu.arg("-serial").arg(format!("unix:{},server=on,wait=off", uart.display()));
+        }
         qemu.arg("-semihosting-config");
         qemu.arg(format!("enable=on,target=native,arg=updater{}", words.concat()));
         qemu.arg("-kernel").arg(scene.image);
@@ -282,23 +308,25 @@ impl Device {
             log: String::new(),
             monitor: BufReader::new(monitor),
             server,
-            bridge: None,
+            others: vec![clock],
         };
         // The greeting. With the answer to the first command, all sockets of the emulator are there.
         device.reply()?;
         device.command("qmp_capabilities")?;
-        let mut bridge = program(scene.windlass);
-        bridge.arg("bridge").arg(format!("unix:{}", uart.display())).arg(address);
         // A line that damages bytes has short packets, and is to be repaired soon.
         let is_bad = args.contains(" 10 ");
         let (payload, latency) = if is_bad { ("24", "0.005") } else { ("128", "0.05") };
-        bridge.args(["--payload", payload, "--latency", latency]);
-        bridge.stdin(Stdio::null()).stderr(Stdio::piped());
-        let mut bridge = Program(bridge.spawn().map_err(text)?);
-        let line = bridge.first_line(|child| &mut child.stderr)?;
-        device.bridge = Some(bridge);
-        if !line.contains("the line is open") {
-            return Err(device.fault(&format!("the bridge: {line}")));
+        for (uart, address) in uarts.iter().zip([files, time]) {
+            let mut bridge = program(scene.windlass);
+            bridge.arg("bridge").arg(format!("unix:{}", uart.display())).arg(address);
+            bridge.args(["--payload", payload, "--latency", latency]);
+            bridge.stdin(Stdio::null()).stderr(Stdio::piped());
+            let mut bridge = Program(bridge.spawn().map_err(text)?);
+            let line = bridge.first_line(|child| &mut child.stderr)?;
+            device.others.push(bridge);
+            if !line.contains("the line is open") {
+                return Err(device.fault(&format!("the bridge: {line}")));
+            }
         }
         device.command("cont")?;
         Ok(device)

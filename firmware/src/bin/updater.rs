@@ -1,5 +1,6 @@
 //! A device that updates itself over a UART: it requests the image that its first argument names, from the
-//! server at the other end of a link, and ends with a verdict.
+//! server at the other end of a link, and ends with a verdict. After an update it gets the time, from a server at
+//! the other end of UART 1.
 //!
 //! The second argument is how many of a thousand bytes the line drops and how many it changes, the third the seed
 //! of that, and the fourth, if there is one, the number of an operation in which the flash is worn out.
@@ -10,9 +11,10 @@ use core::panic::PanicInfo;
 
 use windlass_core::driver::{Error, Linked, blocking};
 use windlass_core::fault::{Fault, StorageFault};
+use windlass_core::file::Storage;
 use windlass_core::frame::link::{Link, Timing};
 use windlass_core::pump::Pump;
-use windlass_core::session::FilesClient;
+use windlass_core::session::{FilesClient, Session, TimeClient};
 use windlass_firmware::cpu::{self, entry, say};
 use windlass_firmware::line::{BAUD, Line, Spinning};
 use windlass_firmware::port::Port;
@@ -60,7 +62,17 @@ fn main() -> ! {
         }
         Err(_) => Verdict::FlashFailed,
     };
-    say!("updater: {} after {} ms", verdict, clock::now().as_micros() / 1000);
+    let ms = clock::now().as_micros() / 1000;
+    if verdict == Verdict::Updated {
+        let mut client = TimeClient::new();
+        let mut line = Line::new(board::second(), damaged, seed.into());
+        let how = over_a_link(&mut client, &mut (), &mut line, damaged > 0);
+        match client.stamp() {
+            Some(stamp) => say!("updater: time {}", stamp.0),
+            None => say!("updater: no time: {:?}", how),
+        }
+    }
+    say!("updater: {} after {} ms", verdict, ms);
     cpu::exit(code(verdict))
 }
 
@@ -88,7 +100,18 @@ fn update(
         return Verdict::Broken(Fault::Storage(StorageFault::Failed));
     };
     let mut client = FilesClient::new(request.get(..len).unwrap_or_default(), [0; 96]);
+    let how = over_a_link(&mut client, updater, uart, is_bad);
+    while let Ok(Some(_)) = updater.settle(clock::now()) {}
+    updater.verdict(how)
+}
 
+/// Runs a session to its end over a link that this end opens.
+fn over_a_link(
+    session: &mut impl Session,
+    storage: &mut impl Storage,
+    uart: &mut Line<impl Port>,
+    is_bad: bool,
+) -> Result<(), Fault> {
     let (mut rx, mut tx, mut on_its_way) = ([0; 128], [0; 64], [0; 32]);
     let (mut link_rx, mut link_tx) = ([0; Link::rx_len(PAYLOAD)], [0; Link::tx_len(PAYLOAD)]);
     let (mut short_rx, mut short_tx) = ([0; Link::rx_len(SHORT)], [0; Link::tx_len(SHORT)]);
@@ -102,13 +125,11 @@ fn update(
     };
     let mut link = opened.with_timing(if is_bad { &SHORT_TIMING } else { &TIMING });
     let mut linked = Linked::new(pump, &mut link, &mut on_its_way);
-    let how = blocking::run(&mut linked, &mut client, updater, uart, &mut Spinning);
-    let how = how.map_err(|error| match error {
+    let how = blocking::run(&mut linked, session, storage, uart, &mut Spinning);
+    how.map_err(|error| match error {
         Error::Session(fault) => fault,
         Error::Port(never) => match never {},
-    });
-    while let Ok(Some(_)) = updater.settle(clock::now()) {}
-    updater.verdict(how)
+    })
 }
 
 /// The exit code of a verdict.

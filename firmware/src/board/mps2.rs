@@ -62,15 +62,20 @@ impl Port for Uart {
     }
 
     fn write(&mut self, bytes: &[u8]) -> usize {
-        let room = bytes.iter().take_while(|&&byte| {
-            let is_free = STATE.load() & TX_FULL == 0;
-            if is_free {
-                DATA.store(byte.into());
-            }
-            is_free
-        });
-        room.count()
+        send([DATA, STATE], bytes)
     }
+}
+
+/// Sends bytes from the front while the UART has room, and returns their number.
+pub(super) fn send([data, state]: [Register; 2], bytes: &[u8]) -> usize {
+    let room = bytes.iter().take_while(|&&byte| {
+        let is_free = state.load() & TX_FULL == 0;
+        if is_free {
+            data.store(byte.into());
+        }
+        is_free
+    });
+    room.count()
 }
 
 extern "C" fn on_receive() {
