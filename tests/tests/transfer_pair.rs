@@ -153,6 +153,20 @@ fn a_download_goes_on_over_tftp() {
 }
 
 #[test]
+fn text_is_the_same_at_both_ends() {
+    let pair = Pair::new("tftp");
+    let text = "a line\nand\ranother\r\n\n".repeat(3000);
+    fs::write(pair.root("text"), &text).unwrap();
+    let lossy = pair.lossy(1, [Path::losing(20); 2]);
+    let url = format!("tftp://{}/sent;mode=netascii", lossy.address());
+    windlass!("put", pair.root("text"), url).words("--window 4").run().succeeds();
+    pair.get(lossy.address(), "sent;mode=netascii", "").succeeds();
+    for copy in [pair.root("sent"), pair.here()] {
+        assert!(fs::read(copy).unwrap() == text.as_bytes(), "another text");
+    }
+}
+
+#[test]
 fn zones_lead_to_a_server_on_another_host() {
     let Some(hosts) = windlass_tests::Hosts::new() else { return };
     let folder = tempfile::tempdir().unwrap();
