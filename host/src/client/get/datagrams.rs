@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use tracing::debug;
 use windlass_core::fault::StorageFault;
@@ -281,6 +282,7 @@ impl Talk {
                 // The server is told, and once more if it did not hear it.
                 exchange.lingers = true;
                 exchange.end(cx, Ok(Answer::Whole));
+                cx.after(LINGER_MAX, |exchange, cx| exchange.over(cx, Ok(Answer::Whole)));
                 file::Answer::Done
             }
             // Only a sender has these operations.
@@ -330,6 +332,9 @@ impl Talk {
         Ok(Beginning { length, from, facts: self.facts.clone() })
     }
 }
+
+/// How long the last answer is repeated at most: as long as a server without a measured round trip waits for it.
+const LINGER_MAX: Duration = Duration::from_millis(1200);
 
 /// Bytes of blocks that are written at once: a block would be a short write.
 const BLOCKS_MAX: usize = 1 << 16;

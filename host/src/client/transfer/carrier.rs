@@ -294,7 +294,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
 /// A transfer that is given up: the peer is told, once, so that it need not wait.
 impl<M: Transfer + ?Sized> Drop for Carrier<M> {
     fn drop(&mut self) {
-        if self.is_answered && !self.is_over {
+        if self.is_answered && self.machine.want().close != Close::WriteHalf {
             self.machine.abort(Fault::Aborted);
             let _ = self.send(&mut |_, _| Err(io::ErrorKind::Unsupported.into()));
         }
