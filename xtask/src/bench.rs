@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::bench_http::http;
 use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
 
 /// How often the programs of a loop take turns.
@@ -15,6 +16,7 @@ pub(crate) fn bench() -> Result<()> {
     let peers = Peers::build()?;
     step("messages", || messages(&windlass, &peers))?;
     step("files", || files(&windlass, &peers))?;
+    step("http", || http(&windlass, &peers.rust))?;
     step("models", || models(&windlass))?;
     step("memory of an idle connection", || memory(&windlass, &peers))?;
     step("connections", || connects(&windlass, &peers))?;

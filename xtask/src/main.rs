@@ -2,6 +2,7 @@
 
 mod bare;
 mod bench;
+mod bench_http;
 mod ci;
 mod circles;
 mod demo;

@@ -7,6 +7,7 @@ use tracing::warn;
 use super::backlog::Spare;
 use super::files::Answer;
 use super::helpers::Helpers;
+use super::kept::Kept;
 use super::rules::{Rules, RulesId, TimeLimits};
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::Token;
@@ -21,6 +22,8 @@ pub struct Buffers {
     /// The buffer that a session renders into.
     pub(super) output: Box<[u8]>,
     pub(super) spare: Spare,
+    /// Small files that were sent lately.
+    pub(super) kept: Kept,
     /// For datagrams that are received together; there once any are.
     batch: Option<Batch>,
     /// Bytes that a connection may read in one turn before the others have theirs.
@@ -78,6 +81,7 @@ impl Buffers {
             input: vec![0; input],
             output: vec![0; output].into_boxed_slice(),
             spare: Spare::default(),
+            kept: Kept::default(),
             batch: None,
             budget: BUDGET,
             rules: Vec::new(),

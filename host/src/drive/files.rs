@@ -18,6 +18,7 @@ use windlass_core::fault::Fault;
 use windlass_core::file::{Digest, DigestKind, Facts, Refusal};
 
 use super::helpers::{Helpers, Ticket};
+use super::kept::Kept;
 #[cfg(feature = "transfer")]
 use super::text::TextFile;
 use crate::digest::Hasher;
@@ -77,7 +78,7 @@ type Opened = Result<root::Opened, Refusal>;
 /// A file that is being sent.
 #[derive(Debug)]
 pub(super) struct OpenFile {
-    file: Arc<File>,
+    source: Source,
     how: How,
     /// The digest of the bytes sent so far, if there is one, and its end.
     digest: Option<Hasher>,
@@ -88,6 +89,14 @@ pub(super) struct OpenFile {
     stamp: Option<Stamp>,
     /// The peer was told the version.
     promised: bool,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug)]
+enum Source {
+    File(Arc<File>),
+    /// All of them in memory, of the version that the file had when it was requested.
+    Memory(Arc<[u8]>),
 }
 
 /// How a file is read.
@@ -117,12 +126,47 @@ impl Late {
     }
 }
 
-/// Opens the file of this name.
-pub(super) fn open(
+/// The same as [`open`], from memory if the file is there.
+pub(super) fn open_or_kept(
+    kept: &mut Kept,
     root: Option<&Arc<Root>>,
     name: &[u8],
     Waits { late, helpers }: Waits<'_>,
 ) -> Found<Result<(OpenFile, u64), Refusal>> {
+    let at_once = helpers.is_some();
+    if matches!(late, Late::Nothing)
+        && let Some((content, stamp)) = root.and_then(|root| kept.find(root, name, at_once))
+    {
+        return Found::Now(Ok(OpenFile::in_memory(content, stamp)));
+    }
+    let Found::Now(opened) = look_up(root, name, Waits { late, helpers }) else {
+        return Found::Later;
+    };
+    let small = opened.as_ref().ok().and_then(|opened| kept.keep(name, opened, at_once));
+    Found::Now(match small {
+        Some((content, stamp)) => Ok(OpenFile::in_memory(content, stamp)),
+        None => opened.map(|opened| OpenFile::opened(opened, at_once)),
+    })
+}
+
+/// Opens the file of this name.
+pub(super) fn open(
+    root: Option<&Arc<Root>>,
+    name: &[u8],
+    waits: Waits<'_>,
+) -> Found<Result<(OpenFile, u64), Refusal>> {
+    let at_once = waits.helpers.is_some();
+    match look_up(root, name, waits) {
+        Found::Now(opened) => Found::Now(opened.map(|opened| OpenFile::opened(opened, at_once))),
+        Found::Later => Found::Later,
+    }
+}
+
+fn look_up(
+    root: Option<&Arc<Root>>,
+    name: &[u8],
+    Waits { late, helpers }: Waits<'_>,
+) -> Found<Opened> {
     let opened = match (late.take(), root, helpers) {
         (Some(Answer::Opened(opened)), ..) => opened,
         (_, None, _) => Err(Refusal::Failed),
@@ -141,17 +185,33 @@ pub(super) fn open(
         Ok(opened) => debug!(%name, size = opened.size, "a file is sent"),
         Err(refusal) => debug!(%name, "a file is refused: {refusal}"),
     }
-    let how = if helpers.is_some() { How::IfCached } else { How::AtOnce };
-    Found::Now(opened.map(|root::Opened { file, size, stamp }| {
-        let file = Arc::new(file);
-        let (digest, digested_to) = (None, 0);
-        (OpenFile { file, how, digest, digested_to, by_hand: false, stamp, promised: false }, size)
-    }))
+    Found::Now(opened)
 }
 
 impl OpenFile {
-    pub(super) fn file(&self) -> &File {
-        &self.file
+    fn new(source: Source, how: How, stamp: Option<Stamp>) -> Self {
+        let (digest, digested_to) = (None, 0);
+        Self { source, how, digest, digested_to, by_hand: false, stamp, promised: false }
+    }
+
+    /// A file that was opened, and its size. `has_helpers`: the job must not wait for it.
+    fn opened(opened: root::Opened, has_helpers: bool) -> (Self, u64) {
+        let how = if has_helpers { How::IfCached } else { How::AtOnce };
+        (Self::new(Source::File(Arc::new(opened.file)), how, opened.stamp), opened.size)
+    }
+
+    /// A file with all its bytes in memory, and its size.
+    fn in_memory(content: Arc<[u8]>, stamp: Stamp) -> (Self, u64) {
+        let size = content.len() as u64;
+        (Self::new(Source::Memory(content), How::AtOnce, Some(stamp)), size)
+    }
+
+    /// The open file. One in memory is not sent by `sendfile(2)`.
+    pub(super) fn file(&self) -> Result<&Arc<File>, Fault> {
+        match &self.source {
+            Source::File(file) => Ok(file),
+            Source::Memory(_) => Err(Fault::Aborted),
+        }
     }
 
     /// What is known about its version, which is then a promise: the last bytes are sent only if the file
@@ -163,12 +223,12 @@ impl OpenFile {
 
     /// Whether it has to be looked at before its last bytes are sent.
     pub(super) fn is_promised(&self) -> bool {
-        self.promised && self.stamp.is_some()
+        self.promised && self.stamp.is_some() && matches!(self.source, Source::File(_))
     }
 
     /// Whether it still has the version that was promised. What was read before may be sent then.
     pub(super) fn keep_promise(&self) -> Result<(), Fault> {
-        if !self.is_promised() || Stamp::look(&self.file).ok() == self.stamp {
+        if !self.is_promised() || Stamp::look(self.file()?).ok() == self.stamp {
             return Ok(());
         }
         warn!("a file was changed while it was sent; the connection is cut");
@@ -184,13 +244,20 @@ impl OpenFile {
         least: usize,
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
+        if let Source::Memory(content) = &self.source {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+            return match scatter(&content[from..], into) {
+                n if n >= least.max(1) => Ok(Found::Now(n)),
+                _ => Err(shorter()),
+            };
+        }
         let room = |into: &[IoSliceMut<'_>]| into.iter().map(|place| place.len()).sum();
         let (read, is_cached) = match waits.late.take() {
             Some(Answer::Read(at, read)) if at == offset => {
                 (read.map(|bytes| scatter(&bytes, into)), false)
             }
             _ => match self.read_cached(offset, into) {
-                None => return Ok(self.ask(offset, room(into), waits)),
+                None => return self.ask(offset, room(into), waits),
                 Some(read) => (read, self.how == How::IfCached),
             },
         };
@@ -198,7 +265,7 @@ impl OpenFile {
             0 => Err(shorter()),
             n if n >= least => Ok(Found::Now(n)),
             // The rest of it is not in the page cache, or the file ends.
-            _ if is_cached => Ok(self.ask(offset, room(into), waits)),
+            _ if is_cached => self.ask(offset, room(into), waits),
             _ => Err(shorter()),
         }
     }
@@ -219,7 +286,7 @@ impl OpenFile {
                 match self.read_cached(offset + at as u64, &mut [IoSliceMut::new(&mut [0])]) {
                     Some(read) => drop(read.map_err(unreadable)?),
                     None if cached > 0 => return Ok(Found::Now(cached)),
-                    None => return Ok(self.ask(offset, wanted, waits)),
+                    None => return self.ask(offset, wanted, waits),
                 }
             }
             cached += step;
@@ -230,7 +297,10 @@ impl OpenFile {
     /// Whether the next bytes have to be read into a buffer, because no call moves them from the
     /// file to a socket.
     pub(super) fn is_read(&self, late: &Late) -> bool {
-        self.by_hand || self.how == How::Later || matches!(late, Late::Came(_))
+        self.by_hand
+            || self.how == How::Later
+            || matches!(late, Late::Came(_))
+            || matches!(self.source, Source::Memory(_))
     }
 
     /// The bytes that can be read without waiting; `None` if there are none.
@@ -239,21 +309,27 @@ impl OpenFile {
         offset: u64,
         into: &mut [IoSliceMut<'_>],
     ) -> Option<Result<usize, Errno>> {
+        let Source::File(file) = &self.source else { return None };
         if self.how == How::IfCached {
-            match read_cached(&self.file, offset, into) {
+            match read_cached(file, offset, into) {
                 Err(Errno::EAGAIN) => return None,
                 Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
-                    self.how = if is_in_memory(&self.file) { How::AtOnce } else { How::Later };
+                    self.how = if is_in_memory(file) { How::AtOnce } else { How::Later };
                 }
                 read => return Some(read),
             }
         }
-        (self.how == How::AtOnce).then(|| read_at(&self.file, offset, into))
+        (self.how == How::AtOnce).then(|| read_at(file, offset, into))
     }
 
     /// Asks a helper to read. Only a loop with helpers gets here.
-    fn ask(&self, offset: u64, len: usize, Waits { late, helpers }: Waits<'_>) -> Found<usize> {
-        let (file, len) = (Arc::clone(&self.file), len.min(BLOCK));
+    fn ask(
+        &self,
+        offset: u64,
+        len: usize,
+        Waits { late, helpers }: Waits<'_>,
+    ) -> Result<Found<usize>, Fault> {
+        let (file, len) = (Arc::clone(self.file()?), len.min(BLOCK));
         let work = move || {
             let mut bytes = vec![0; len];
             let read = read_at(&file, offset, &mut [IoSliceMut::new(&mut bytes)]);
@@ -269,7 +345,7 @@ impl OpenFile {
             Some(helpers) => Late::Asked(helpers.ask(work)),
             None => Late::Came(work()),
         };
-        Found::Later
+        Ok(Found::Later)
     }
 
     /// Digests bytes of the file from `offset` on.

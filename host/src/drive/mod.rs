@@ -18,6 +18,7 @@ mod gather;
 mod helpers;
 mod job;
 mod jobs;
+mod kept;
 mod linger;
 mod outlet;
 mod pace;

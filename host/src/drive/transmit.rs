@@ -62,9 +62,10 @@ pub(super) fn perform(
     match user.op() {
         Some(Op::Open(name)) => {
             let backlog = outlet.backlog.get_or_insert_with(|| buffers.spare.take());
-            let root = buffers.rules(rules).root.as_ref();
-            let waits = Waits { late: &mut backlog.late, helpers: buffers.helpers.as_ref() };
-            let answer = match files::open(root, name, waits) {
+            let Buffers { rules: all, helpers, kept, .. } = buffers;
+            let root = all[usize::from(rules.0)].root.as_ref();
+            let waits = Waits { late: &mut backlog.late, helpers: helpers.as_ref() };
+            let answer = match files::open_or_kept(kept, root, name, waits) {
                 Found::Later => return Ok(Did::Later),
                 Found::Now(Ok((file, size))) => {
                     backlog.file = Some(file);
@@ -172,7 +173,7 @@ fn send_extent(
     let Found::Now(wanted) = file.cached(extent.offset, wanted, waits)? else {
         return Ok(Did::Later);
     };
-    let sent = match send_file(stream, file.file(), extent.offset, wanted) {
+    let sent = match send_file(stream, file.file()?, extent.offset, wanted) {
         Err(Errno::EINVAL | Errno::ENOSYS) => {
             file.by_hand = true;
             return Ok(Did::Moved(0));

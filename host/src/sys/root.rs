@@ -44,6 +44,9 @@ pub struct Opened {
     pub stamp: Option<Stamp>,
 }
 
+/// The page of a folder.
+const PAGE: &[u8] = b"index.html";
+
 /// `RESOLVE_CACHED`: what takes more than a look into the kernel's cache of names is `EAGAIN`.
 const RESOLVE_CACHED: u64 = 0x20;
 
@@ -96,6 +99,25 @@ impl Root {
         })
     }
 
+    /// The version of the file of this name, which is not opened. `at_once`: only if that is known without
+    /// waiting, as for [`file_at_once`](Self::file_at_once).
+    pub fn stamp(&self, name: &[u8], at_once: bool) -> Option<Stamp> {
+        let here = ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::from_bits_retain(RESOLVE_CACHED);
+        let more = if at_once { here } else { ResolveFlag::empty() };
+        let page;
+        let name = if self.pages.is_some() && matches!(name, [] | [.., b'/']) {
+            page = [name, PAGE].concat();
+            &page
+        } else {
+            name
+        };
+        if !is_usable(name) || (at_once && !self.is_local) {
+            return None;
+        }
+        let stat = stat_of_file(self.beneath(name, OFlag::O_PATH, more).ok()?).ok()?;
+        Some(Stamp::of(&stat))
+    }
+
     /// The same, if it is known without waiting for a disk, a process or another host.
     pub fn file_at_once(&self, name: &[u8]) -> Option<std::result::Result<Opened, Refusal>> {
         // Before Linux 5.12 the second flag is unknown.
@@ -144,7 +166,7 @@ impl Root {
         folder: &[u8],
         more: ResolveFlag,
     ) -> std::result::Result<Opened, Why> {
-        match self.find_file(&[folder, b"index.html"].concat(), more) {
+        match self.find_file(&[folder, PAGE].concat(), more) {
             Err(Why::Failed(Errno::ENOENT)) if pages.lists => {
                 if !more.is_empty() {
                     // To read a folder can take time.

@@ -14,6 +14,7 @@ use super::clock::Calendar;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     size: u64,
+    device: u64,
     inode: u64,
     /// The last change of content or attributes, in nanoseconds since 1970. No program can set it.
     changed_ns: u64,
@@ -35,6 +36,7 @@ impl Stamp {
         let part = u64::try_from(stat.st_ctime_nsec).unwrap_or(0);
         Self {
             size: u64::try_from(stat.st_size).unwrap_or(0),
+            device: stat.st_dev,
             inode: stat.st_ino,
             changed_ns: whole.saturating_mul(SECOND_NS).saturating_add(part),
             modified: stat.st_mtime,

@@ -2,7 +2,7 @@
 //!
 //! Writes a small configuration to a directory of its own, starts the server in the foreground, and
 //! prints the `listening` line when it answers. Apache's workers are 5 to 10 spare ones of 20 at
-//! most, nginx's are as many as are asked for (2); with a folder, nginx serves its files. The end
+//! most, nginx's are as many as are asked for (2). With a folder both serve its files, and keep connections. The end
 //! of the server or of this program ends both.
 
 use std::error::Error;
@@ -36,8 +36,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(dir.join("www/index.html"), "1600000000\n")?;
     let here = dir.display();
     let (config, command) = match name.as_str() {
-        "apache" => (apache(&dir, port, each), format!("apache2 -f {here}/conf -D FOREGROUND")),
-        "nginx" => (nginx(&dir, port, workers, folder.map(String::as_str)), format!("nginx -p {here} -c {here}/conf")),
+        "apache" => (
+            apache(&dir, port, each, folder.map(String::as_str)),
+            format!("apache2 -f {here}/conf -D FOREGROUND"),
+        ),
+        "nginx" => (
+            nginx(&dir, port, workers, folder.map(String::as_str)),
+            format!("nginx -p {here} -c {here}/conf"),
+        ),
         _ => return Err(usage.into()),
     };
     fs::write(dir.join("conf"), config)?;
@@ -72,15 +78,21 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// The configuration of Apache's documentation for prefork, without what this service does not need.
-fn apache(dir: &Path, port: u16, each: u32) -> String {
+fn apache(dir: &Path, port: u16, each: u32, folder: Option<&str>) -> String {
     let here = dir.display();
+    let content = match folder {
+        Some(folder) => format!(
+            "DocumentRoot {folder}\nKeepAlive On\nMaxKeepAliveRequests 0\nEnableSendfile On\n"
+        ),
+        None => format!("DocumentRoot {here}/www\nKeepAlive Off\n"),
+    };
     format!(
         "ServerRoot {here}\nServerName localhost\nListen 127.0.0.1:{port}\nListenBacklog 1024\n\
          PidFile {here}/pid\nErrorLog {here}/error\nUser www-data\nGroup www-data\n\
          LoadModule mpm_prefork_module {MODULES}/mod_mpm_prefork.so\n\
          LoadModule authz_core_module {MODULES}/mod_authz_core.so\n\
          LoadModule dir_module {MODULES}/mod_dir.so\n\
-         DocumentRoot {here}/www\nDirectoryIndex index.html\nKeepAlive Off\n\
+         DirectoryIndex index.html\n{content}\
          StartServers 5\nMinSpareServers 5\nMaxSpareServers 10\nMaxRequestWorkers 20\n\
          ServerLimit 20\nMaxConnectionsPerChild {each}\n"
     )
@@ -94,12 +106,16 @@ fn nginx(dir: &Path, port: u16, workers: u32, folder: Option<&str>) -> String {
     // Other users may not be able to read the folder.
     let user = if folder.is_some() { "user root;\n" } else { "" };
     let location = match folder {
-        Some(folder) => format!("root {folder}; sendfile on; tcp_nopush on;"),
+        Some(folder) => format!(
+            "root {folder}; sendfile on; tcp_nopush on; keepalive_timeout 75; \
+             keepalive_requests 1000000000;"
+        ),
         None => "location / { return 200 \"1600000000\\n\"; }".to_owned(),
     };
+    let alive = if folder.is_some() { "" } else { "keepalive_timeout 0;\n" };
     format!(
         "{user}daemon off;\nworker_processes {workers};\npid {here}/pid;\nerror_log {here}/error;\n\
-         events {{ worker_connections 8192; }}\nhttp {{\naccess_log off;\nkeepalive_timeout 0;\n\
+         events {{ worker_connections 8192; }}\nhttp {{\naccess_log off;\n{alive}\
          {temp}server {{ listen 127.0.0.1:{port} backlog=1024;\n\
          {location} }} }}\n"
     )
