@@ -347,6 +347,7 @@ impl<'a> Exchange<'a> {
         if !std::mem::replace(&mut self.is_over, true) {
             self.store.log(self.link.socket.peer(), how, &self.link.counts, now.since(self.began));
             self.store.close();
+            self.link.socket.line().set_over();
         }
         Next::Closed(how)
     }

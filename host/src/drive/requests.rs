@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use windlass_core::time::Instant;
@@ -43,6 +44,8 @@ struct Asked {
     digest: u64,
     at: Instant,
     line: Weak<Line>,
+    /// Its transfer is over, in this process.
+    over: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Requests {
@@ -112,7 +115,12 @@ impl Requests {
                 Ok(socket) => {
                     self.remember(
                         from,
-                        Asked { digest, at: now, line: Arc::downgrade(socket.line()) },
+                        Asked {
+                            digest,
+                            at: now,
+                            line: Arc::downgrade(socket.line()),
+                            over: socket.line().over(),
+                        },
                     );
                     return Request::New(socket, request);
                 }
@@ -136,7 +144,10 @@ impl Requests {
             }
             return false;
         }
-        let Some(line) = line else { return now.since(before.at) < COPY_US };
+        let Some(line) = line else {
+            let is_over = before.over.load(Ordering::Relaxed);
+            return !is_over && now.since(before.at) < COPY_US;
+        };
         if line.repeat() || now.since(line.moved().max(before.at)) < COPY_US {
             return true;
         }

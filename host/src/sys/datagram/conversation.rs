@@ -55,13 +55,14 @@ pub struct Line {
     /// When the peer answered something new, in microseconds.
     moved_us: AtomicU64,
     ended: AtomicBool,
+    over: Arc<AtomicBool>,
 }
 
 impl Line {
     /// Of a socket.
     pub fn new(fd: OwnedFd) -> Self {
         let (answer, moved_us) = (Mutex::new(None), AtomicU64::new(0));
-        Self { fd, answer, moved_us, ended: AtomicBool::new(false) }
+        Self { fd, answer, moved_us, ended: AtomicBool::new(false), over: Arc::default() }
     }
 
     /// The peer asked the same again: it gets the same answer, from the same port. False: it has an answer.
@@ -87,6 +88,16 @@ impl Line {
     pub fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
+    }
+
+    /// The conversation is over, in this process.
+    pub fn set_over(&self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is over, for an acceptor that outlives it. Of another process it does not tell.
+    pub fn over(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.over)
     }
 
     /// Whether this process ended it.
