@@ -28,7 +28,7 @@ pub(super) enum Kind {
     },
 }
 
-/// The request to a server under [`Question::Connects`](super::Question::Connects).
+/// The request to a server under [`Question::Connects`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaks {
     /// None: the server sends the time.

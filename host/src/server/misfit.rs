@@ -8,7 +8,7 @@ use windlass_core::want::Want;
 
 use crate::sys::datagram::Peer;
 
-/// What a service is where it cannot be served ([`Offer::misfit`]): a server refuses to start before it meets
+/// What a service is where it cannot be served ([`Service::misfit`](super::Service::misfit)): a server refuses to start before it meets
 /// a client.
 pub(super) struct Misfit;
 

@@ -60,7 +60,7 @@ pub(in crate::client) struct Carrier<M: Transfer + ?Sized> {
 pub(in crate::client) enum Step {
     /// The answer to an operation on the file.
     Storage,
-    /// Its socket, and [`Carrier::wake`].
+    /// Its socket, and the time: [`Carrier::wait`].
     Peer,
     /// Nothing: it is over.
     Over(Result<(), Fault>),
