@@ -64,6 +64,7 @@ pub(crate) fn miri() -> Result<()> {
         // this program would keep it on stable.
         run(program("cargo")
             .args(["+nightly", "miri", "test", "--package", "windlass-core", "--lib"])
+            .args(["--features", "transfer"])
             .args(["--target", target])
             .env_remove("CARGO")
             .env_remove("RUSTC")

@@ -5,10 +5,10 @@
 //!                                           └──kept, the last one──▶ Committing ─▶ Lingering ─▶ over
 //! ```
 //!
-//! An acknowledgement is owed at the end of a window, once for each gap, and again when nothing comes. The
-//! sender repeats what it has no acknowledgement of: a block that came before is answered again, but not so
-//! soon that it may be a copy that the network made. So no sender, of whatever kind, is driven to send twice
-//! for ever.
+//! An acknowledgement is owed at the end of a window, once for each gap in what the sender sends, and again when
+//! nothing comes. The sender repeats what it has no acknowledgement of: a block that came before is answered again, but
+//! not so soon that it may be a copy that the network made. So no sender, of whatever kind, is driven to send twice for
+//! ever.
 
 use super::Heard;
 use super::run::{Engine, Run};
@@ -41,8 +41,8 @@ pub(super) struct Inbound {
     greets: bool,
     /// Storage has a place for the file.
     is_created: bool,
-    /// A block is missing, which was told.
-    gap: bool,
+    /// A block is missing, which was told; how far ahead of `last` the one is that came last. 0 for no gap.
+    gap: u32,
     state: State,
 }
 
@@ -53,6 +53,9 @@ const ANSWERED: usize = 0;
 const TIMED: usize = 1;
 /// A missing block was told of.
 const GAP: usize = 2;
+
+/// With the missing one so many blocks begin a round of the sender.
+const NEAR: u32 = 3;
 
 /// The block that the shell holds for storage.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +97,7 @@ impl Inbound {
             owes: true,
             greets: true,
             is_created: false,
-            gap: false,
+            gap: 0,
             state: State::Waiting,
         }
     }
@@ -176,7 +179,7 @@ impl Inbound {
                 self.behind();
             } else if ahead <= self.window.into() {
                 self.timer.heard();
-                self.missing();
+                self.missing(ahead);
             }
             return Ok(Heard::Ignored);
         }
@@ -204,7 +207,7 @@ impl Inbound {
     fn whole(&mut self) -> State {
         self.last = self.held.number;
         self.greets = false;
-        self.gap = false;
+        self.gap = 0;
         if self.held.is_last {
             return State::Committing;
         }
@@ -226,8 +229,14 @@ impl Inbound {
     }
 
     /// A block came too early: one before it is missing.
-    fn missing(&mut self) {
-        if self.gap || !self.is_waiting() {
+    fn missing(&mut self, ahead: u32) {
+        // Back near the missing one the sender has begun again, and it is missing again. Others are late.
+        let is_anew = ahead < self.gap && ahead <= NEAR;
+        if self.gap > 0 && !is_anew {
+            self.gap = ahead;
+            return;
+        }
+        if !self.is_waiting() {
             return;
         }
         let wait_us = match (self.timer.ago[GAP].us(), self.timer.srtt_us()) {
@@ -235,7 +244,7 @@ impl Inbound {
             _ => 0,
         };
         if wait_us == 0 {
-            (self.gap, self.owes) = (true, true);
+            (self.gap, self.owes) = (ahead, true);
             self.timer.ago[GAP] = Span::ZERO;
         } else {
             self.timer.hasten(wait_us);
@@ -331,7 +340,7 @@ impl Engine for Inbound {
             State::Waiting => match self.timer.tick(now) {
                 Expired::No => None,
                 Expired::Again => {
-                    (self.owes, self.gap) = (true, false);
+                    (self.owes, self.gap) = (true, 0);
                     self.timer.ago[TIMED] = Span::NEVER;
                     None
                 }

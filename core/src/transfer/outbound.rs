@@ -6,6 +6,10 @@
 //!               base               + next       + window
 //! ```
 //!
+//! What was sent behind a lost block is sent again. So after a loss a round has fewer blocks than the window. Its
+//! receiver would wait for the rest of the window, but tells at once of a gap (RFC 7440, 4): so such a round ends with
+//! a block out of order, which is the question for an acknowledgement.
+//!
 //! Block numbers here count from the first block of the transfer and wrap at 2^32; on the wire they are cut to
 //! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
 
@@ -31,10 +35,14 @@ pub(super) struct Outbound {
     /// Bytes of a block.
     block: u32,
     window: u16,
-    /// Blocks from `base` on that have left in this round, and that have ever left. Invariant:
-    /// `next <= high <= window`.
+    /// Blocks of a round: fewer than the window after a loss.
+    burst: u16,
+    /// Datagrams that have left in this round.
     next: u16,
+    /// Blocks from `base` on that have ever left, with all before them. At most `window`.
     high: u16,
+    /// How often the timer has expired in such rounds since something moved.
+    expired: u8,
     /// From which block on, counted from `base`, those of this round left for the first time: the acknowledgement of
     /// one of them is a measurement (Karn's rule).
     fresh: u16,
@@ -71,6 +79,15 @@ pub(super) enum Owed {
     Block { number: u32, at: u64 },
 }
 
+/// The shortest round after a loss.
+const BURST_MIN: u16 = 8;
+
+/// A path with such a round trip is long: in less, more blocks are sent than a round has.
+const LONG_US: u32 = 10_000;
+
+/// A receiver that is silent so often waits for a whole window.
+const SILENT: u8 = 3;
+
 /// More than this could not be told from numbers that have wrapped.
 pub(super) const WINDOW_MAX: u16 = 0x7fff;
 
@@ -85,8 +102,10 @@ impl Outbound {
             end: cut.end,
             block: cut.block.into(),
             window: cut.window,
+            burst: cut.window,
             next: 0,
             high: 0,
+            expired: 0,
             fresh: 0,
             is_rewound: false,
             greets,
@@ -95,7 +114,7 @@ impl Outbound {
 
     /// What begins the transfer has its answer: the sizes that were agreed.
     pub(super) fn agree(&mut self, (block, window): (u16, u16)) {
-        (self.block, self.window) = (block.into(), window);
+        (self.block, self.window, self.burst) = (block.into(), window, window);
     }
 
     /// Whether what begins the transfer has no answer yet.
@@ -117,16 +136,41 @@ impl Outbound {
     pub(super) fn owed(&self, nth: usize) -> Option<Owed> {
         let nth = u16::try_from(nth).ok()?.checked_add(self.next)?;
         // One datagram to an address that has not answered.
-        let window = if self.greets || !self.timer.is_answered() { 1 } else { self.window };
-        if nth >= window || !self.timer.may_send() {
+        let is_first = self.greets || !self.timer.is_answered();
+        let round = if is_first { 1 } else { self.round() };
+        if !self.timer.may_send() {
             return None;
         }
+        let ahead = if nth < round {
+            nth
+        } else if nth == round && !is_first && self.asks() {
+            nth.saturating_add(1)
+        } else {
+            return None;
+        };
         if self.greets {
             return Some(Owed::Greeting);
         }
-        let at = self.at.wrapping_add(self.bytes(nth));
-        let number = self.base.wrapping_add(nth.into()) & self.mask;
+        let at = self.starts_at(ahead);
+        let number = self.base.wrapping_add(ahead.into()) & self.mask;
         (nth == 0 || at <= self.end).then_some(Owed::Block { number, at })
+    }
+
+    /// Whether a round that is shorter than the window ends with a block out of order: its receiver misses the one
+    /// before it, and acknowledges at once what came. Otherwise it would wait for the rest of the window.
+    const fn asks(&self) -> bool {
+        self.burst < self.window
+    }
+
+    /// Blocks of this round, in order. There has to be one to ask with, or the round is up to the last block.
+    fn round(&self) -> u16 {
+        let next = self.burst.saturating_add(1);
+        if self.asks() && self.starts_at(next) > self.end { next } else { self.burst }
+    }
+
+    /// Where a block is in the file, by how many are before it from `base` on.
+    fn starts_at(&self, ahead: u16) -> u64 {
+        self.at.wrapping_add(self.bytes(ahead))
     }
 
     /// Bytes of so many blocks: less than 2^31, as 2^15 blocks of 2^16 bytes are.
@@ -173,19 +217,39 @@ impl Outbound {
         let is_late = self.timer.ago[ROUND].us().is_none_or(|ago_us| ago_us >= us);
         if self.window > 1 && self.next > 0 && is_late {
             self.is_rewound = true;
+            self.lost(0);
             self.rewind();
         }
+    }
+
+    /// Of a round so many blocks came before one was lost. All behind them have to be sent again, so the next rounds
+    /// are shorter, up to the first ones without a loss; but only on a path that is known to be short, since on a long
+    /// one a round costs more than its blocks do.
+    fn lost(&mut self, count: u16) {
+        let is_short = self.timer.srtt_us().is_some_and(|us| us < LONG_US);
+        self.limit(if is_short { count.saturating_mul(4).max(BURST_MIN) } else { self.window });
+    }
+
+    /// Sets the length of a round. Too near to the window there is no block out of order that its receiver takes for
+    /// one of the window.
+    fn limit(&mut self, burst: u16) {
+        self.burst = if burst.saturating_add(2) > self.window { self.window } else { burst };
     }
 
     fn progress(&mut self, count: u16) -> Acked {
         if count > self.fresh {
             self.timer.measured(self.timer.ago[TIMED]);
         }
+        if count < self.next.min(self.round()) {
+            self.lost(count);
+        } else {
+            self.limit(self.burst.saturating_mul(2));
+        }
         let blocks = if self.greets { count.saturating_sub(1) } else { count };
-        self.at = self.at.wrapping_add(self.bytes(blocks));
+        self.at = self.starts_at(blocks);
         self.base = self.base.wrapping_add(count.into());
         self.high = self.high.saturating_sub(count);
-        (self.greets, self.is_rewound) = (false, false);
+        (self.greets, self.is_rewound, self.expired) = (false, false, 0);
         self.rewind();
         self.timer.moved();
         if self.at > self.end && blocks > 0 { Acked::All } else { Acked::Some }
@@ -203,11 +267,12 @@ impl Engine for Outbound {
             self.timer.ago[ROUND] = Span::ZERO;
         }
         self.next = self.next.saturating_add(count).min(self.window);
-        if self.next > self.high {
+        let in_order = self.next.min(self.round());
+        if in_order > self.high {
             if self.timer.ago[TIMED] == Span::NEVER {
                 (self.timer.ago[TIMED], self.fresh) = (Span::ZERO, self.high);
             }
-            self.high = self.next;
+            self.high = in_order;
         }
         self.timer.sent(count);
     }
@@ -216,6 +281,13 @@ impl Engine for Outbound {
         match self.timer.tick(now) {
             Expired::No => None,
             Expired::Again => {
+                if self.asks() {
+                    self.expired = self.expired.saturating_add(1);
+                    if self.expired >= SILENT {
+                        // It does not say what it misses.
+                        self.burst = self.window;
+                    }
+                }
                 self.rewind();
                 None
             }

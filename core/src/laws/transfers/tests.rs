@@ -21,12 +21,13 @@ fn server() -> TftpServer<16> {
 
 #[test]
 fn xfer_keeps_the_laws() {
+    if cfg!(miri) {
+        return;
+    }
     let make =
         || (XferClient::new(b"image", &Timing::CLIENT), XferServer::<16>::new(Timing::SERVER));
     transfers::<0, _, _>(make, 1).unwrap();
-    if !cfg!(miri) {
-        transfers::<2500, _, _>(make, 1).unwrap();
-    }
+    transfers::<2500, _, _>(make, 1).unwrap();
 }
 
 #[test]
@@ -162,6 +163,9 @@ impl Transfer for Breaker {
 
 #[test]
 fn each_law_catches_its_breaker() {
+    if cfg!(miri) {
+        return;
+    }
     for breaks in [
         TransferLaw::Completes,
         TransferLaw::EndsInFault,

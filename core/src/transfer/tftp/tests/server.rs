@@ -40,6 +40,65 @@ fn without_options_the_first_block_leaves_at_once_and_whole_again_when_it_is_los
     rig.is_silent();
 }
 
+/// The numbers of the blocks that leave.
+fn numbers(rig: &mut Rig<TftpServer>) -> Vec<u8> {
+    rig.says().iter().map(|datagram| datagram[3]).collect()
+}
+
+#[test]
+fn after_a_loss_rounds_are_shorter_and_end_with_a_question_until_all_of_one_came() {
+    let mut rig = asked(8 * 100, &rrq(b"blksize\x008\0windowsize\x0032\0"));
+    rig.says_one();
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(0)), Heard::Taken);
+    assert_eq!(numbers(&mut rig), (1..=32).collect::<Vec<_>>());
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(3)), Heard::Taken, "block 4 was lost");
+    let round = |first, last| (first..=last).chain([last + 2]).collect::<Vec<_>>();
+    assert_eq!(numbers(&mut rig), round(4, 15), "four times as many as came");
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(17)), Heard::Taken, "it has left before");
+    assert_eq!(numbers(&mut rig), round(18, 41));
+    rig.waits(100);
+    assert_eq!(
+        rig.hears(&ack(43)),
+        Heard::Ignored,
+        "one out of order is none that can be acknowledged"
+    );
+    assert_eq!(rig.hears(&ack(41)), Heard::Taken);
+    assert_eq!(numbers(&mut rig), (42..=73).collect::<Vec<_>>(), "the window");
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(73)), Heard::Taken);
+    assert_eq!(numbers(&mut rig), (74..=101).collect::<Vec<_>>());
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(75)), Heard::Taken);
+    assert_eq!(numbers(&mut rig), round(76, 83));
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(83)), Heard::Taken);
+    assert_eq!(numbers(&mut rig), round(84, 99));
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(92)), Heard::Taken);
+    assert_eq!(numbers(&mut rig), (93..=101).collect::<Vec<_>>(), "the last one asks by itself");
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(101)), Heard::Taken);
+    assert_eq!(rig.how(), Some(Ok(())));
+}
+
+#[test]
+fn a_receiver_that_does_not_tell_what_it_misses_gets_the_window() {
+    let mut rig = asked(8 * 100, &rrq(b"blksize\x008\0windowsize\x0032\0"));
+    rig.says_one();
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(0)), Heard::Taken);
+    assert_eq!(numbers(&mut rig).len(), 32);
+    rig.waits(100);
+    assert_eq!(rig.hears(&ack(1)), Heard::Taken);
+    for sent in [9, 9, 9, 32] {
+        assert_eq!(numbers(&mut rig).len(), sent);
+        rig.waits_for_its_timer();
+    }
+}
+
 #[test]
 fn sizes_around_a_block_have_the_right_last_block() {
     for (size, last) in [(0, 0), (1, 1), (511, 511), (512, 0), (513, 1), (1024, 0)] {
