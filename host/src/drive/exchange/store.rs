@@ -25,7 +25,7 @@ pub(super) struct Store<'a> {
 /// Where the files are.
 enum Files<'a> {
     /// In the folder of the rules.
-    Folder(Folder),
+    Folder(Box<Folder>),
     /// Where its owner keeps them. It may wait for them.
     Own(&'a mut (dyn Storage + Send)),
 }
@@ -52,7 +52,7 @@ impl Layout {
 impl<'a> Store<'a> {
     /// Files of the folder in the rules; one that is there may be replaced with `overwrite`.
     pub(super) fn folder(overwrite: bool) -> Self {
-        Self::new(Files::Folder(Folder::new(overwrite)))
+        Self::new(Files::Folder(Box::new(Folder::new(overwrite))))
     }
 
     /// The caller's storage.
