@@ -46,7 +46,9 @@ pub(crate) fn deny() -> Result<()> {
     run(cargo().args(["deny", "--log-level", "error", "check", "bans", "licenses", "sources"]))?;
     let fetched = cargo().args(["deny", "fetch", "db"]).output();
     if !fetched.is_ok_and(|output| output.status.success()) {
-        return skip("advisories", "the database of RustSec cannot be fetched from github.com");
+        // Not a failure on any machine: `.ci/run` installs tools, and cannot install a network.
+        println!("skipped: advisories: the database of RustSec cannot be fetched from github.com");
+        return Ok(());
     }
     run(cargo().args(["deny", "--log-level", "error", "check", "advisories"]))
 }

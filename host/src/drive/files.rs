@@ -150,6 +150,7 @@ pub(super) fn open_or_kept(
 }
 
 /// Opens the file of this name.
+#[cfg(any(feature = "transfer", test))]
 pub(super) fn open(
     root: Option<&Arc<Root>>,
     name: &[u8],

@@ -60,6 +60,10 @@ impl Arriving {
     }
 
     /// The port, if it is one.
+    #[cfg_attr(
+        not(feature = "transfer"),
+        expect(clippy::unnecessary_wraps, reason = "with transfers it may be none")
+    )]
     pub(in crate::server) fn port(&mut self) -> Option<&mut Port> {
         match self {
             Self::Port(port) => Some(port),
