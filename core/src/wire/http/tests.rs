@@ -9,7 +9,7 @@ use std::string::String;
 use std::vec::Vec;
 
 fn written(write: impl Fn(&mut Text<'_>)) -> String {
-    let mut room = [0; 200];
+    let mut room = [0; 600];
     let mut text = Text::new(&mut room, 0);
     write(&mut text);
     let len = text.len();
