@@ -56,7 +56,7 @@ pub use rules::{REQUEST_MAX_US, Rules, RulesId, TimeLimits};
 #[cfg(feature = "transfer")]
 pub use single_port::{PortTerms, SinglePort};
 pub use table::{Entry, Table};
-#[cfg(feature = "transfer")]
+#[cfg(feature = "get")]
 pub(crate) use text::TextFile;
 pub use turns::{Next, Turns};
 

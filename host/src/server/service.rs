@@ -231,6 +231,10 @@ impl Offer {
 
     /// Whether clients may send files to the folder.
     #[cfg(feature = "sandbox")]
+    #[cfg_attr(
+        not(feature = "transfer"),
+        expect(clippy::unused_self, reason = "it is about transfers")
+    )]
     pub(super) fn writes(&self) -> bool {
         #[cfg(feature = "transfer")]
         if let Self::Tftp(transfers) = self {
@@ -241,6 +245,10 @@ impl Offer {
 
     /// Whether each client has a socket that is opened for it.
     #[cfg(feature = "sandbox")]
+    #[cfg_attr(
+        not(feature = "transfer"),
+        expect(clippy::unused_self, reason = "it is about transfers")
+    )]
     pub(super) fn opens_sockets(&self) -> bool {
         #[cfg(feature = "transfer")]
         return self.door().is_some();
