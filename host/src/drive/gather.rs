@@ -24,8 +24,9 @@ pub(super) struct Gather<'b> {
     /// The offset of each run in the buffer.
     starts: [usize; RUNS_MAX],
     used: usize,
-    /// The offset of the first run in the file.
+    /// The offset of the first run in the file, and of what follows the last one.
     offset: u64,
+    next: u64,
 }
 
 impl<'b> Gather<'b> {
@@ -37,6 +38,7 @@ impl<'b> Gather<'b> {
             starts: [0; RUNS_MAX],
             used: 0,
             offset: 0,
+            next: 0,
         }
     }
 
@@ -51,10 +53,11 @@ impl<'b> Gather<'b> {
         self.rest.len()
     }
 
-    /// Whether there is a place for one more part, if it has any byte.
-    #[cfg(feature = "transfer")]
+    /// Whether there is a place for one more part, if it has any byte: one call reads them all, so each part has to
+    /// follow the one before it in the file.
     pub(super) fn fits(&self, extent: Extent) -> bool {
-        extent.len == 0 || self.used < RUNS_MAX
+        let follows = self.used == 0 || extent.offset == self.next;
+        extent.len == 0 || (self.used < RUNS_MAX && follows)
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -73,15 +76,16 @@ impl<'b> Gather<'b> {
         self.used > 0
     }
 
-    /// Makes room for a part of the file, or for its beginning. Returns false if there are too many
-    /// parts.
+    /// Makes room for a part of the file, or for its beginning. Returns false if the part does not
+    /// [fit](Self::fits).
     pub(super) fn part(&mut self, extent: Extent) -> bool {
-        if self.used == RUNS_MAX {
+        if self.used == RUNS_MAX || !self.fits(extent) {
             return false;
         }
         if self.used == 0 {
             self.offset = extent.offset;
         }
+        self.next = extent.offset.saturating_add(extent.len);
         self.starts[self.used] = self.len;
         let room = self.room(usize::try_from(extent.len).unwrap_or(usize::MAX));
         self.runs[self.used] = IoSliceMut::new(room);
@@ -184,5 +188,18 @@ mod tests {
         let mut gather = Gather::new(&mut buf);
         let laid = (0..100).take_while(|&offset| gather.part(Extent { offset, len: 1 })).count();
         assert_eq!((laid, gather.len()), (RUNS_MAX, RUNS_MAX));
+    }
+
+    /// A sender may owe a block out of order: that one is for the next layout.
+    #[test]
+    fn a_part_from_elsewhere_in_the_file_is_not_laid_out() {
+        let mut buf = [0; 64];
+        let mut gather = Gather::new(&mut buf);
+        assert!(gather.part(Extent { offset: 8, len: 4 }));
+        for offset in [0, 8, 11, 13] {
+            assert!(!gather.part(Extent { offset, len: 4 }), "at {offset}");
+        }
+        assert!(gather.part(Extent { offset: 12, len: 4 }));
+        assert_eq!(gather.len(), 8);
     }
 }
