@@ -86,8 +86,8 @@ pub enum Op<'m> {
     /// The open file is not needed any more, and the session goes on without it. [`Answer::Done`]. A
     /// session that is over need not ask for it.
     Close,
-    /// Make a place for a file that is about to arrive. [`Answer::Done`], or [`Answer::Refused`] if a peer
-    /// sends it unasked.
+    /// Make a place for a file that is about to arrive. [`Answer::Done`]; or [`Answer::Refused`], for example
+    /// because there is no room for it, or a file of its name: a peer that sends it unasked is told.
     Create(Head<'m>),
     /// Keep these bytes of the file, or the first of them. [`Answer::Kept`].
     Store(Extent),

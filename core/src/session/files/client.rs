@@ -143,6 +143,8 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesClient<'_, B> {
     fn answer(&mut self, _: Instant, answer: Answer) {
         match (&self.state, answer) {
             (State::At(Found::Answered(_)), Answer::Done) => self.state = State::At(Found::More),
+            // There is no room for the file, or its name is taken.
+            (State::At(Found::Answered(_)), Answer::Refused(_)) => self.abort(Fault::Aborted),
             (State::At(Found::Body(len)), Answer::Kept(kept)) if kept > 0 => {
                 debug_assert!(kept <= *len, "more was kept than was offered");
                 self.receiver.consume(kept.min(*len));

@@ -96,6 +96,13 @@ fn what_storage_cannot_do_ends_it() {
 }
 
 #[test]
+fn a_place_that_is_refused_ends_it() {
+    let mut client = at(&FILE[..5]);
+    client.answer(NOW, Answer::Refused(crate::file::Refusal::NoRoom));
+    assert_eq!(client.want(), Want::done(Err(Fault::Aborted)));
+}
+
+#[test]
 fn a_refusal_has_a_reason() {
     let client = at(b"\0\0\0\0\0\0\0\x02no");
     assert_eq!(client.want(), Want::done(Err(Peer::Refused.into())));
