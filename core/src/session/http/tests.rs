@@ -232,8 +232,8 @@ fn a_connection_lasts_as_both_ends_want() {
 fn requests_are_answered_in_their_order() {
     let one = b"GET /a HTTP/1.1\r\nHost: h\r\nRange: bytes=0-1\r\n\r\nHEAD /b HTTP/1.1\r\nHost: h\r\n\r\n";
     let alone = run(&mut server(), one, 1000, Some(facts())).0;
-    let times = if cfg!(miri) { 2 } else { 50 };
-    for step in [1, 7, 1000] {
+    let (times, least) = if cfg!(miri) { (2, 100) } else { (50, 1) };
+    for step in [least, 7.max(least), 1000] {
         let mut server = server();
         let (answers, closed) = run(&mut server, &one.repeat(times), step, Some(facts()));
         assert_eq!((answers == alone.repeat(times), closed), (true, false), "by {step}");
@@ -275,6 +275,10 @@ fn a_request_that_takes_too_long_is_told_so() {
 
 #[test]
 fn the_server_keeps_the_laws() {
+    // A head is rendered anew for each piece of it: in an interpreter that takes half an hour.
+    if cfg!(miri) {
+        return;
+    }
     let requests = [
         "GET /a.txt HTTP/1.1\r\nHost: h\r\nRange: bytes=3-5\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
@@ -294,9 +298,6 @@ fn the_server_keeps_the_laws() {
             let make = || HttpServer::new([0; 64], TestSite);
             lab.check(make, request.as_bytes())
                 .unwrap_or_else(|broken| panic!("{request}: {broken}"));
-            if cfg!(miri) {
-                return;
-            }
         }
     }
 }
