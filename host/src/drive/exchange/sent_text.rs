@@ -1,6 +1,6 @@
 //! A file that is sent as text: it is translated where it is read, by a helper if there are any.
 
-use std::io::IoSliceMut;
+use std::io::{ErrorKind, IoSliceMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use windlass_core::fault::Fault;
@@ -60,8 +60,11 @@ impl SentText {
             let mut bytes = vec![0; room];
             // A read that panicked leaves a place in the file, which the next read checks.
             let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
-            let read = text.read_at(offset, &mut bytes);
-            read.map(|()| bytes).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+            match text.read_at(offset, &mut bytes) {
+                Ok(()) => Ok(bytes),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(Vec::new()),
+                Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+            }
         };
         let bytes = match (late.take(), helpers) {
             (Some(Answer::Read(at, read)), _) if at == offset => read,
@@ -73,7 +76,7 @@ impl SentText {
         };
         match bytes {
             // The file ends before it did.
-            Err(Errno::UnknownErrno) => Err(shorter()),
+            Ok(bytes) if bytes.len() < room => Err(shorter()),
             Err(errno) => Err(unreadable(errno)),
             Ok(bytes) => Ok(Found::Now(scatter(&bytes, into))),
         }
