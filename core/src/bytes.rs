@@ -13,6 +13,16 @@ pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     return bytes.iter().position(|&other| other == byte);
 }
 
+/// The value of a hexadecimal digit, of either case.
+pub(crate) const fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
 /// Copies from the front of `from` as many bytes as fit into `to`, and returns their number.
 pub(crate) fn fill(to: &mut [u8], from: &[u8]) -> usize {
     let n = to.len().min(from.len());

@@ -1,5 +1,7 @@
 //! Digests: they show whether the received bytes of a file are those that were sent.
 
+use crate::bytes::hex_digit;
+
 /// The kind of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -46,20 +48,11 @@ impl Digest {
         let mut len = 0;
         for pair in digits.chunks(2) {
             let &[high, low] = pair else { return None };
-            *bytes.get_mut(len)? = value_of(high)? << 4 | value_of(low)?;
+            *bytes.get_mut(len)? = hex_digit(high)? << 4 | hex_digit(low)?;
             len += 1;
         }
         let kind = if len == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
         Digest::from_bytes(kind, bytes.get(..len)?).map(Digest::copied)
-    }
-}
-
-const fn value_of(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }
 

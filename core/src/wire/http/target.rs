@@ -2,7 +2,7 @@
 
 use super::fields::is_host;
 use super::word::{Bad, is_word};
-use crate::bytes::{find, first};
+use crate::bytes::{find, first, hex_digit};
 use crate::text::Text;
 
 /// A path after it was decoded in place.
@@ -56,7 +56,7 @@ pub fn path(bytes: &mut [u8]) -> Result<Path, Bad> {
                 let mut value = 0;
                 for at in [1, 2] {
                     let digit = bytes.get(read.saturating_add(at)).copied();
-                    value = value << 4 | hex(digit.ok_or(Bad::Syntax)?).ok_or(Bad::Syntax)?;
+                    value = value << 4 | hex_digit(digit.ok_or(Bad::Syntax)?).ok_or(Bad::Syntax)?;
                 }
                 read = read.saturating_add(2);
                 match value {
@@ -90,15 +90,6 @@ pub fn path(bytes: &mut [u8]) -> Result<Path, Bad> {
             *slot = byte;
         }
         (read, written) = (read.saturating_add(1), written.saturating_add(1));
-    }
-}
-
-const fn hex(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
     }
 }
 
