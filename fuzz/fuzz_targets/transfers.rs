@@ -89,9 +89,7 @@ impl Watched<'_> {
                 let (len, at) = self.held;
                 let left = usize::try_from(extent.len).unwrap();
                 assert!((1..=len - at).contains(&left), "of the datagram that is held");
-                let kept = left.min(1 + usize::from(number));
-                self.held.1 += kept;
-                Answer::Kept(kept)
+                Answer::Kept(left.min(1 + usize::from(number)))
             }
             Op::Commit(_) => {
                 self.is_committed = number < 250;
@@ -107,6 +105,9 @@ impl Watched<'_> {
             252.. => Answer::Failed(StorageFault::Failed.into()),
             _ => well,
         };
+        if let Answer::Kept(kept) = answer {
+            self.held.1 += kept;
+        }
         file.answer(self.now, answer);
     }
 

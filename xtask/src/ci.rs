@@ -1,15 +1,33 @@
 //! The checks before a change lands; CI runs the same ones.
 
-use crate::run::{Result, cargo, program, run, skip, step};
+use std::thread;
+use std::time::Duration;
+
+use crate::run::{Result, captured, cargo, program, run, skip, step};
 use crate::{bare, demo, device, firmware, fuzz, library, publish, size, suites, tidy, units};
 
 /// How long the workers of a process pool are killed at random. `cargo xtask test` does so for a few
 /// seconds.
 const STORM_OF_A_MINUTE: (&str, &str) = ("WINDLASS_STORM_SECONDS", "60");
 
-/// Runs every check.
+/// How long Miri may take for one target.
+const MIRI_MAX: Duration = Duration::from_mins(40);
+
+/// Runs every check. Miri is one slow thread, so it runs beside all that follow the tests.
 pub(crate) fn ci() -> Result<()> {
     step("test", || suites::run_all(&[STORM_OF_A_MINUTE]))?;
+    thread::scope(|scope| {
+        let beside = scope.spawn(|| step("miri", miri));
+        let others = others();
+        let miri = beside.join().map_err(|_| "miri: its thread panicked".to_owned())?;
+        others.and(miri)
+    })?;
+    println!("\nall steps passed");
+    Ok(())
+}
+
+/// The checks that do not care what else runs.
+fn others() -> Result<()> {
     step("format", || run(cargo().args(["fmt", "--all", "--check"])))?;
     step("clippy", || {
         run(cargo()
@@ -40,11 +58,8 @@ pub(crate) fn ci() -> Result<()> {
     step("sizes", size::size)?;
     step("examples for devices", device::examples)?;
     step("firmware", firmware::firmware)?;
-    step("miri", miri)?;
     step("fuzz", fuzz::all)?;
-    step("demo", demo::demo)?;
-    println!("\nall steps passed");
-    Ok(())
+    step("demo", demo::demo)
 }
 
 /// Runs the tests that need only stable Rust and a C linker.
@@ -68,7 +83,8 @@ pub(crate) fn miri() -> Result<()> {
     {
         // The command `cargo` is rustup's, which knows `+nightly`; the variables of the cargo that runs
         // this program would keep it on stable.
-        run(program("cargo")
+        let mut command = program("cargo");
+        command
             .args(["+nightly", "miri", "test", "--package", "windlass-core", "--lib"])
             .args(["--features", "transfer"])
             .args(["--target", target])
@@ -80,7 +96,14 @@ pub(crate) fn miri() -> Result<()> {
             // Random tests in an interpreter: two cases each. Isolation would hide the clock that
             // seeds them.
             .env("PROPTEST_CASES", "2")
-            .env("MIRIFLAGS", "-Zmiri-disable-isolation"))?;
+            .env("MIRIFLAGS", "-Zmiri-disable-isolation");
+        let (text, status) =
+            captured(&mut command, MIRI_MAX).map_err(|error| format!("cargo: {error}"))?;
+        if !status.is_some_and(|status| status.success()) {
+            return Err(format!("{text}\n{target} failed"));
+        }
+        let result = text.lines().find(|line| line.starts_with("test result: "));
+        println!("miri, {target}: {}", result.unwrap_or("no result"));
     }
     Ok(())
 }
