@@ -123,6 +123,61 @@ fn the_same_request_is_answered_again_and_another_one_ends_the_first(model: Mode
     assert_eq!(asker.hear(), (data(2, &file[100..200]), other));
 }
 
+models!(a_stranger_is_told_so_and_the_transfer_goes_on: iterative Iterative, fork Fork, thread Thread,
+    select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, thread_pool ThreadPool,
+    pool_static PoolStatic, prefork Prefork);
+
+fn a_stranger_is_told_so_and_the_transfer_goes_on(model: Model) {
+    let (folder, file) = place(1300);
+    let server = start(model, folder.path(), "");
+    let asker = Asker::of(server.address());
+    asker.ask(&request(1, "file", "octet", ""));
+    let (first, from) = asker.hear();
+    let stranger = Asker::of(server.address());
+    // An ERROR and noise draw nothing, or two ends could tell each other for ever.
+    for silent in [&b"\0\x05\0\x05unknown\0"[..], b"", b"noise"] {
+        stranger.say(silent, from);
+    }
+    for said in [&ack(1)[..], &data(1, b"x"), &request(1, "file", "octet", "")] {
+        stranger.say(said, from);
+        let (answer, by) = stranger.hear();
+        assert_eq!((&answer[..4], by), (&b"\0\x05\0\x05"[..], from));
+    }
+    // One that is gone when it is told.
+    let gone = Asker::of(server.address());
+    gone.say(&ack(1), from);
+    drop(gone);
+    let mut at = first;
+    for block in 1..=3 {
+        assert_eq!(at, data(block, file.chunks(512).nth(block as usize - 1).expect("a block")));
+        asker.say(&ack(block), from);
+        // Each may come again where the timer was due.
+        while block < 3 && at[..4] != data(block + 1, b"") {
+            at = asker.hear().0;
+        }
+    }
+    assert_eq!(stranger.heard(), Vec::<Vec<u8>>::new());
+    logs(&server, "sent peer");
+    assert!(!server.stderr().contains("not sent"), "{}", server.stderr());
+}
+
+models!(at_a_single_port_a_client_that_is_gone_frees_its_place_at_once: select Select, poll Poll, epoll Epoll,
+    epoll_et EpollEt, reactor Reactor);
+
+fn at_a_single_port_a_client_that_is_gone_frees_its_place_at_once(model: Model) {
+    let (folder, file) = place(5000);
+    let server = start(model, folder.path(), "--single-port --max-connections 1");
+    for _ in 0..3 {
+        let asker = Asker::of(server.address());
+        asker.ask(&request(1, "file", "octet", "blksize=512 windowsize=4"));
+        asker.say(&ack(0), asker.hear().1);
+        let own = asker.own();
+        drop(asker);
+        logs(&server, &format!("not sent peer={own}"));
+        serves(&server, &file);
+    }
+}
+
 #[test]
 fn three_copies_of_an_ack_draw_one_block() {
     let (folder, file) = place(1500);

@@ -26,12 +26,13 @@ use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
 use windlass_core::want::Close;
 
 use self::link::Link;
-pub use self::outcome::{Said, Told};
+pub use self::outcome::{Said, Told, to_stranger};
 use self::store::Store;
 use super::buffers::Buffers;
 use super::files::{Answer, Found};
 use super::rules::RulesId;
 use super::turns::{Next, Turns};
+use crate::sys::Errno;
 use crate::sys::datagram::Conversation;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::{Interest, Ready};
@@ -83,6 +84,12 @@ impl Exchange<'_> {
         if self.held.len() < HELD_MAX {
             self.held.push_back(datagram.into());
         }
+    }
+
+    /// At such a port: what the network says of what was sent to its peer. It has a turn next.
+    pub(super) fn network_said(&mut self, errno: Errno) {
+        // A server's is not ended by the others.
+        let _ = self.link.network_said(errno);
     }
 
     /// The address that the peer asked, at such a port.

@@ -38,7 +38,7 @@ pub enum Client {
     /// A datagram that asks for a transfer, and a socket for it.
     #[cfg(feature = "transfer")]
     Transfer {
-        /// Connected to the client.
+        /// Of the client alone.
         socket: Conversation,
         /// The datagram.
         request: Box<[u8]>,
@@ -67,20 +67,25 @@ impl Client {
             return Some(Self::Stream(Stream::of_socket(fd)));
         }
         #[cfg(feature = "transfer")]
-        return Some(Self::Transfer {
-            socket: Conversation::passed(fd).ok()?,
-            request: note.into(),
-        });
+        {
+            let end = note.iter().position(|&byte| byte == 0)?;
+            let peer = std::str::from_utf8(&note[..end]).ok()?.parse().ok()?;
+            let socket = Conversation::passed(fd, peer);
+            Some(Self::Transfer { socket, request: note[end + 1..].into() })
+        }
         #[cfg(not(feature = "transfer"))]
         None
     }
 
-    /// What a process needs beside the descriptor that is passed: the request of a transfer.
-    pub(crate) fn note(&self) -> &[u8] {
+    /// What a process needs beside the descriptor that is passed: of a transfer, the address of the client as
+    /// text, a NUL, and the request.
+    pub(crate) fn note(&self) -> Vec<u8> {
         match self {
-            Self::Stream(_) | Self::Port(_) => &[],
+            Self::Stream(_) | Self::Port(_) => Vec::new(),
             #[cfg(feature = "transfer")]
-            Self::Transfer { request, .. } => request,
+            Self::Transfer { socket, request } => {
+                [socket.peer().to_string().as_bytes(), b"\0", request].concat()
+            }
         }
     }
 

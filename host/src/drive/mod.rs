@@ -42,7 +42,7 @@ pub(crate) use buffers::{BUDGET, READ_SIZE};
 pub use buffers::{Buffers, Overload, Reports};
 pub use connection::Connection;
 #[cfg(feature = "transfer")]
-pub use exchange::{Exchange, Said, Told};
+pub use exchange::{Exchange, Said, Told, to_stranger};
 pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
 pub(crate) use linger::{LINGER_US, Last, discard};

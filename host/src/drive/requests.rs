@@ -4,7 +4,7 @@
 //!   listener ──▶ datagram ─┬─ no request: dropped
 //!                          ├─ the peer asked the same a moment ago: answered again, from the same port
 //!                          ├─ the peer asks for something else: its transfer ends
-//!                          └─▶ socket: bind to the address that was asked, connect to the peer
+//!                          └─▶ a socket for the peer, bound to the address that was asked
 //! ```
 
 use std::collections::HashMap;
@@ -66,7 +66,10 @@ pub(crate) enum Request {
 }
 
 /// The longest request, in bytes.
-pub(crate) const NOTE_MAX: usize = 1500;
+const REQUEST_MAX: usize = 1500;
+
+/// The longest request with the text of an address.
+pub(crate) const NOTE_MAX: usize = REQUEST_MAX + 64;
 
 /// Peers that are remembered at most.
 const KNOWN_MAX: usize = 4096;
@@ -83,7 +86,7 @@ impl Requests {
     pub(crate) fn new(door: Door) -> Self {
         Self {
             door,
-            batch: Batch::new(1, NOTE_MAX),
+            batch: Batch::new(1, REQUEST_MAX),
             known: HashMap::new(),
             hasher: RandomState::new(),
             next_port: 0,
@@ -148,7 +151,7 @@ impl Requests {
             let is_over = before.over.load(Ordering::Relaxed);
             return !is_over && now.since(before.at) < COPY_US;
         };
-        if line.repeat() || now.since(line.moved().max(before.at)) < COPY_US {
+        if line.repeat(from) || now.since(line.moved().max(before.at)) < COPY_US {
             return true;
         }
         // It has begun anew, in the middle of the transfer.

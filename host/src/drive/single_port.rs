@@ -5,8 +5,7 @@
 //!                          └── a request, and there is room: a new one
 //! ```
 //!
-//! For clients behind NAT and for load balancers, which know one port of the server. The kernel does not tell
-//! which peer an error of the network is about, so a peer that is gone is given up by its timer.
+//! For clients behind NAT and for load balancers, which know one port of the server.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +24,7 @@ use super::table::Table;
 use super::turns::{Next, Turns};
 use crate::sys::Errno;
 use crate::sys::datagram::batch::Batch;
-use crate::sys::datagram::{Conversation, Line};
+use crate::sys::datagram::{Conversation, Line, take_error};
 use crate::sys::listener::Listener;
 use crate::sys::ready::{Interest, Ready, Token};
 
@@ -61,6 +60,7 @@ const BATCHES: usize = 4;
 impl SinglePort {
     /// Serves what arrives at `socket`.
     pub fn new(socket: Listener, terms: PortTerms) -> Self {
+        socket.keep_errors(true);
         Self {
             line: Arc::new(Line::new(socket.into_fd())),
             terms,
@@ -79,8 +79,10 @@ impl SinglePort {
         match batch.receive(&*self.line) {
             Ok(_) => self.readable = batch.is_full(),
             Err(Errno::EINTR) => return,
-            Err(_) => {
-                self.readable = false;
+            Err(errno) => {
+                // Behind an error of the network there may be datagrams.
+                self.readable = errno != Errno::EAGAIN;
+                self.network_said(now, buffers);
                 return;
             }
         }
@@ -104,6 +106,17 @@ impl SinglePort {
         }
         for token in touched {
             self.give_turn(token, now, buffers);
+        }
+    }
+
+    /// A peer that is gone frees its place at once.
+    fn network_said(&mut self, now: Instant, buffers: &mut Buffers) {
+        while let Some((errno, peer)) = take_error(&*self.line) {
+            let Some(&token) = self.peers.get(&peer) else { continue };
+            if let Some(exchange) = self.transfers.get_mut(token) {
+                exchange.network_said(errno);
+                self.give_turn(token, now, buffers);
+            }
         }
     }
 

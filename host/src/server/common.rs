@@ -82,6 +82,8 @@ impl Server {
     pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
         let offer = offer.into();
         listener.tell_destinations(!offer.answers_from_its_port());
+        // The last process that served at this socket may have asked for them.
+        listener.keep_errors(false);
         Self {
             acceptor: offer.acceptor(listener, limits.max_connections),
             offer,

@@ -10,9 +10,10 @@ pub mod group;
 mod peer;
 pub mod volley;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike,
     SockaddrStorage, sockopt,
@@ -58,12 +59,26 @@ pub(super) fn bind_inet(at: &SockaddrStorage, shared: bool) -> nix::Result<Owned
 /// set): a client that is gone is no matter of the others, and the queue of errors would keep a loop awake.
 pub(super) fn prepare(fd: &impl AsFd) -> nix::Result<()> {
     tell_destinations(fd, true)?;
-    match ip_of(fd) {
-        Some(IpAddr::V4(_)) => errors::keep(fd, AddressFamily::Inet, false)?,
-        Some(IpAddr::V6(_)) => errors::keep(fd, AddressFamily::Inet6, false)?,
-        None => {}
-    }
+    keep_errors(fd, false)?;
     socket::setsockopt(fd, sockopt::RxqOvfl, &1)
+}
+
+/// Whether the network's errors are kept.
+pub(super) fn keep_errors(fd: &impl AsFd, on: bool) -> nix::Result<()> {
+    match ip_of(fd) {
+        Some(IpAddr::V4(_)) => errors::keep(fd, AddressFamily::Inet, on),
+        Some(IpAddr::V6(_)) => errors::keep(fd, AddressFamily::Inet6, on),
+        None => Ok(()),
+    }
+}
+
+/// An error of the network that was kept, and where the datagram was sent to that it is about.
+#[cfg(feature = "transfer")]
+pub fn take_error(fd: &impl AsFd) -> Option<(Errno, SocketAddr)> {
+    // The next call would report the last one once more.
+    let _ = socket::getsockopt(fd, sockopt::SocketError);
+    let mut reports = std::iter::from_fn(|| errors::take(fd));
+    reports.find_map(|report| Some((report.errno, report.to?)))
 }
 
 /// Whether each datagram comes with the address that it was sent to. If not `always`, it does so only where the

@@ -162,6 +162,15 @@ impl Listener {
         }
     }
 
+    /// Of a datagram socket: whether the network's errors are kept for [`datagram::take_error`]. They have to be
+    /// taken then, or every wait for the socket returns at once. It holds for every process that shares the socket.
+    pub fn keep_errors(&self, on: bool) {
+        if self.transport == Transport::Datagram {
+            // Without them a peer that is gone is given up by a timer.
+            let _ = datagram::keep_errors(&self.fd, on);
+        }
+    }
+
     /// Closes this process's copy, and leaves the socket file, because another process goes on with it.
     pub fn give_up(mut self) {
         self.owned_path = None;

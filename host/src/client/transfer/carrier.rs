@@ -11,10 +11,9 @@ use windlass_core::file::Extent;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
 use windlass_core::want::Close;
-use windlass_core::wire::tftp::{ErrorCode, error};
 
 use super::said::Shown;
-use crate::drive::Said;
+use crate::drive::{Said, to_stranger};
 use crate::error::Error;
 use crate::reactor::{Context, Token, Watch};
 use crate::status::brief;
@@ -173,23 +172,21 @@ impl<M: Transfer + ?Sized> Carrier<M> {
             if self.taken >= TAKEN_MAX || self.is_drained {
                 return false;
             }
-            match self.batch.receive(&self.socket) {
-                Ok(_) => (self.next, self.is_drained) = (0, !self.batch.is_full()),
-                Err(Errno::EAGAIN | Errno::EINTR) => return false,
+            match self.socket.receive(&mut self.batch) {
+                Ok(()) => (self.next, self.is_drained) = (0, !self.batch.is_full()),
+                Err(Errno::EAGAIN) => return false,
                 Err(errno) => self.report(errno),
             }
         }
         let Some(received) = self.batch.iter_mut().nth(self.next) else { return true };
         self.next += 1;
         if !self.socket.is_of_peer(received.peer) {
+            if let Some(word) = to_stranger(received.datagram()) {
+                self.socket.send_to_stranger(word, received.peer);
+            }
             // A server that took two copies of the request for two has two ports.
-            let same_host =
-                received.peer.socket_addr().map(|at| at.ip()) == Some(self.socket.peer().ip());
-            if self.is_answered && same_host {
-                let mut word = [0; 64];
-                let len = error(ErrorCode::UnknownTid, "no such transfer", &mut word);
-                self.socket.send_to_stranger(&word[..len], received.peer);
-            } else if !same_host {
+            let host = received.peer.socket_addr().map(|at| at.ip());
+            if host != Some(self.socket.peer().ip()) {
                 self.stranger = received.peer.socket_addr();
             }
             return true;
@@ -251,7 +248,6 @@ impl<M: Transfer + ?Sized> Carrier<M> {
     /// The network says that a datagram did not arrive. Before the first answer that counts; later only the peer
     /// itself can say that it is gone, and a link that is down for a while may come up again.
     fn report(&mut self, errno: Errno) {
-        let _ = self.socket.take_error();
         if self.machine.want().close == Close::WriteHalf {
             // It has the last answer, and is gone.
             self.is_over = true;

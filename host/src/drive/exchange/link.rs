@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use windlass_core::fault::{Fault, Peer as PeerFault};
 use windlass_core::time::Instant;
 
-use super::outcome::{Counts, Told, UNKNOWN_TID};
+use super::outcome::{Counts, Told, to_stranger};
 use crate::sys::Errno;
 use crate::sys::datagram::batch::{Batch, Received};
 use crate::sys::datagram::{Conversation, Left};
@@ -62,12 +62,11 @@ impl Link {
 
     /// Receives a batch. False: there is none.
     pub(super) fn receive(&mut self, batch: &mut Batch) -> Result<bool, Fault> {
-        match batch.receive(&self.socket) {
-            Ok(_) => {
+        match self.socket.receive(batch) {
+            Ok(()) => {
                 self.readable = batch.is_full();
                 return Ok(true);
             }
-            Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => {
                 self.readable = false;
                 // For select(2) a socket that was shut down is readable.
@@ -84,7 +83,9 @@ impl Link {
     pub(super) fn is_of_peer(&mut self, received: &Received<'_>) -> bool {
         let is_of_peer = self.socket.is_of_peer(received.peer);
         if !is_of_peer {
-            self.socket.send_to_stranger(UNKNOWN_TID, received.peer);
+            if let Some(word) = to_stranger(received.datagram()) {
+                self.socket.send_to_stranger(word, received.peer);
+            }
             self.told.stranger.get_or_insert(*received.peer);
         }
         is_of_peer
@@ -117,12 +118,14 @@ impl Link {
         }
     }
 
-    fn network_said(&mut self, errno: Errno) -> Result<(), Fault> {
+    /// The network says so of what was sent to the peer.
+    pub(super) fn network_said(&mut self, errno: Errno) -> Result<(), Fault> {
         match errno {
             // Its last datagrams may wait to be received: it leaves behind its last acknowledgement.
             Errno::ECONNREFUSED => {
                 self.told.errno = Some(errno);
-                (self.gone, self.readable) = (Some(PeerFault::Reset.into()), true);
+                self.gone = Some(PeerFault::Reset.into());
+                self.readable = !self.socket.is_shared();
             }
             Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EPERM
                 if self.is_client && self.counts.heard == 0 =>

@@ -1,5 +1,7 @@
 //! What became of a transfer.
 
+use windlass_core::wire::{tftp, xfer};
+
 use crate::sys::Errno;
 use crate::sys::datagram::Peer;
 
@@ -12,8 +14,15 @@ pub struct Said {
     pub text: Box<[u8]>,
 }
 
-/// ERROR 5 of TFTP, for a stranger.
-pub(super) const UNKNOWN_TID: &[u8] = b"\0\x05\0\x05unknown transfer\0";
+/// What a stranger is told: ERROR 5, in the protocol that it speaks. Nothing for noise; nor for an ERROR, or two
+/// ends would tell each other for ever.
+pub fn to_stranger(datagram: &[u8]) -> Option<&'static [u8]> {
+    match (tftp::Opcode::of(datagram), xfer::Packet::parse(datagram)) {
+        (Some(tftp::Opcode::Error), _) | (None, Ok(xfer::Packet::Error { .. }) | Err(_)) => None,
+        (Some(_), _) => Some(b"\0\x05\0\x05unknown transfer\0"),
+        (None, Ok(_)) => Some(b"\0\0\0\x05\0\0\0\x05unknown transfer\0"),
+    }
+}
 
 /// What was told of a transfer, beside its blocks.
 #[derive(Debug, Clone, Default)]
@@ -41,4 +50,25 @@ pub(super) struct Counts {
     pub(super) bytes: u64,
     /// The peer asked for something else.
     pub(super) replaced: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_told_in_its_protocol_and_no_error_is_answered() {
+        let at_xfer = xfer::Packet::Ack { seq: 7 };
+        let mut buf = [0; 20];
+        let len = at_xfer.render(&mut buf).unwrap();
+        let word = to_stranger(&buf[..len]).unwrap();
+        assert!(matches!(xfer::Packet::parse(word), Ok(xfer::Packet::Error { code: 5, .. })));
+        assert_eq!(to_stranger(word), None);
+        let word = to_stranger(b"\0\x04\0\x07").unwrap();
+        assert!(matches!(tftp::Packet::parse(word), Ok(tftp::Packet::Error { code: 5, .. })));
+        assert_eq!(to_stranger(word), None);
+        for noise in [&b""[..], b"\0", b"\0\0\0\x09", &[9; 600]] {
+            assert_eq!(to_stranger(noise), None);
+        }
+    }
 }

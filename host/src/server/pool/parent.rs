@@ -317,7 +317,7 @@ impl PoolParent {
             return Pass::Broken;
         };
         process.notes.mark(0, now);
-        let order = [&Order::Serve(conn).to_bytes(), copy.note()].concat();
+        let order = [&Order::Serve(conn).to_bytes()[..], &copy.note()].concat();
         match process.channel.send(&order, Some(copy.as_fd())) {
             Ok(Write::Moved(_)) => Pass::Sent,
             Ok(Write::WouldBlock | Write::Interrupted | Write::Nothing)

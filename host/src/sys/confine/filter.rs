@@ -19,8 +19,8 @@ use libc::{
     c_long,
 };
 use libc::{
-    SYS_bind, SYS_connect, SYS_fstatfs, SYS_fsync, SYS_pwrite64, SYS_renameat2, SYS_setsockopt,
-    SYS_socket, SYS_unlinkat,
+    SYS_bind, SYS_fstatfs, SYS_fsync, SYS_pwrite64, SYS_renameat2, SYS_setsockopt, SYS_socket,
+    SYS_unlinkat,
 };
 use seccompiler::SeccompCmpArgLen::Dword;
 use seccompiler::SeccompCmpOp::{Eq, MaskedEq};
@@ -109,7 +109,7 @@ const LISTING: [c_long; 1] = [SYS_getdents64];
 const WRITING: [c_long; 5] = [SYS_pwrite64, SYS_fsync, SYS_fstatfs, SYS_renameat2, SYS_unlinkat];
 
 /// With sockets of datagrams to open.
-const ADDRESSING: [c_long; 2] = [SYS_bind, SYS_connect];
+const ADDRESSING: [c_long; 1] = [SYS_bind];
 
 /// The filter, for what a worker needs. None on a machine with
 /// numbers that `seccompiler` does not know.
@@ -134,9 +134,14 @@ pub(super) fn compile(needs: Needs<'_>) -> Result<Option<BpfProgram>, BackendErr
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         rules.insert(SYS_socket, one_of(1, &[kind])?);
     }
-    // The mark of a socket that was passed.
-    let mark = vec![is(1, libc::SOL_SOCKET)?, is(2, libc::SO_RCVTIMEO)?];
-    rules.insert(SYS_setsockopt, vec![SeccompRule::new(mark)?]);
+    let set = |level, name| SeccompRule::new(vec![is(1, level)?, is(2, name)?]);
+    // The mark of a socket that was passed; whether errors of the network are kept.
+    let options = vec![
+        set(libc::SOL_SOCKET, libc::SO_RCVTIMEO)?,
+        set(libc::IPPROTO_IP, libc::IP_RECVERR)?,
+        set(libc::IPPROTO_IPV6, libc::IPV6_RECVERR)?,
+    ];
+    rules.insert(SYS_setsockopt, options);
     // Memory that can be written to is never run.
     let not_executable = || is_clear(2, libc::PROT_EXEC);
     rules.insert(SYS_mmap, vec![SeccompRule::new(vec![not_executable()?])?]);

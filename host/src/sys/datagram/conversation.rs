@@ -1,27 +1,28 @@
 //! A UDP socket for one peer: a transfer's own socket.
 //!
 //! ```text
-//!   server   bind to the address that was asked ─▶ connect to the client
-//!   client   ask ─▶ the first answer, of any port of that host ─▶ connect to it
+//!   server   bind to the address that was asked ─▶ the client that asked
+//!   client   ask ─▶ the first answer, of any port of that host
 //! ```
 //!
-//! Of a connected socket the kernel keeps strangers away, and tells at once that the peer is gone.
+//! The socket is not connected: the kernel would answer a stranger with an ICMP error, and RFC 1350 has an ERROR
+//! for it. So the source of each datagram is compared here, and the network's errors are kept with the address
+//! that each is about (`IP_RECVERR`).
 
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    self, AddressFamily, ControlMessage, MsgFlags, SockaddrStorage, getpeername, sendmsg, sockopt,
-};
-
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use windlass_core::time::Instant;
 
-use super::{Peer, group, new_socket};
+use super::batch::Batch;
+use super::control::{Control, Source, put};
+use super::{Peer, errors, group, new_socket};
 
 /// A UDP socket for one peer.
 #[derive(Debug)]
@@ -38,8 +39,8 @@ pub struct Conversation {
 /// How its datagrams find the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// The socket is connected.
-    Connected,
+    /// The peer is known.
+    Own,
     /// The first answer of the host decides.
     Asking,
     /// Many peers share the socket. What is sent leaves from the address that was asked.
@@ -66,10 +67,11 @@ impl Line {
     }
 
     /// The peer asked the same again: it gets the same answer, from the same port. False: it has an answer.
-    pub fn repeat(&self) -> bool {
+    pub fn repeat(&self, peer: SocketAddr) -> bool {
         let answer = self.lock();
         if let Some(answer) = &*answer {
-            let _ = socket::send(self.fd.as_raw_fd(), answer, FLAGS);
+            let to = SockaddrStorage::from(peer);
+            let _ = socket::sendto(self.fd.as_raw_fd(), answer, &to, FLAGS);
         }
         answer.is_some()
     }
@@ -144,9 +146,9 @@ impl Conversation {
     /// the address any more.
     pub fn with_client(at: SocketAddr, peer: SocketAddr) -> nix::Result<Self> {
         let fd = new_socket(family_of(peer))?;
+        errors::keep(&fd, family_of(peer), true)?;
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(at))?;
-        socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(peer))?;
-        Ok(Self::of(Line::new(fd).into(), peer, Way::Connected))
+        Ok(Self::of(Line::new(fd).into(), peer, Way::Own))
     }
 
     /// With a server that answers from any port of its address: the first answer decides.
@@ -155,20 +157,14 @@ impl Conversation {
     /// `EMFILE`, `ENFILE`, `ENOBUFS`; no IPv6 on this host.
     pub fn with_server(asked: SocketAddr) -> nix::Result<Self> {
         let fd = new_socket(family_of(asked))?;
+        errors::keep(&fd, family_of(asked), true)?;
         group::only_joined(&fd, family_of(asked))?;
-        let this = Self::of(Line::new(fd).into(), asked, Way::Asking);
-        this.tell_errors(true)?;
-        Ok(this)
+        Ok(Self::of(Line::new(fd).into(), asked, Way::Asking))
     }
 
-    /// A connected socket that another process passed.
-    ///
-    /// # Errors
-    /// `ENOTCONN`: it is not connected. `EAFNOSUPPORT`: it is none of UDP.
-    pub fn passed(fd: OwnedFd) -> nix::Result<Self> {
-        let name = getpeername::<SockaddrStorage>(fd.as_raw_fd())?;
-        let peer = super::peer::inet(&name).ok_or(Errno::EAFNOSUPPORT)?;
-        Ok(Self { marks: true, ..Self::of(Line::new(fd).into(), peer, Way::Connected) })
+    /// A socket of [`with_client`](Self::with_client) that another process passed.
+    pub fn passed(fd: OwnedFd, peer: SocketAddr) -> Self {
+        Self { marks: true, ..Self::of(Line::new(fd).into(), peer, Way::Own) }
     }
 
     /// Whether other peers have the same socket, which another one receives from.
@@ -208,16 +204,24 @@ impl Conversation {
     /// the peer.
     pub fn is_of_peer(&mut self, from: &Peer) -> bool {
         let Some(from) = from.socket_addr() else { return false };
-        if self.way == Way::Connected {
-            return from == self.peer;
+        if self.way == Way::Asking && from.ip() == self.peer.ip() {
+            (self.peer, self.way) = (from, Way::Own);
         }
-        let connects = from.ip() == self.peer.ip()
-            && socket::connect(self.line.fd.as_raw_fd(), &SockaddrStorage::from(from)).is_ok();
-        if connects {
-            let _ = self.tell_errors(false);
-            (self.peer, self.way) = (from, Way::Connected);
+        self.way != Way::Asking && is_same(from, self.peer)
+    }
+
+    /// Receives what is there, into `batch`.
+    ///
+    /// # Errors
+    /// `EAGAIN`: there is none. What the network says of what was sent to the peer.
+    pub fn receive(&self, batch: &mut Batch) -> nix::Result<()> {
+        loop {
+            match batch.receive(self).map_err(|errno| self.about_peer(errno)) {
+                Ok(_) => return Ok(()),
+                Err(None | Some(Errno::EINTR)) => {}
+                Err(Some(errno)) => return Err(errno),
+            }
         }
-        connects
     }
 
     /// Sends datagrams that stand one behind the other in `run`; `ends` says where each of them ends.
@@ -231,31 +235,22 @@ impl Conversation {
         let mut left = Left { count: 0, why: None };
         while left.count < ends.len() {
             let (begin, rest) = (begin_of(ends, left.count), &ends[left.count..]);
-            let sent = match equal(begin, rest) {
-                count if count > 1 && self.segments => {
-                    let len = ends[left.count] - begin;
-                    let run = &run[begin..rest[count - 1]];
-                    match u16::try_from(len)
-                        .map_err(|_| Errno::EMSGSIZE)
-                        .and_then(|len| self.send_parts(run, Some(len)))
-                    {
-                        // One that is longer than the link takes, or a device without checksums.
-                        Err(Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO | Errno::EOPNOTSUPP) => {
-                            self.segments = false;
-                            continue;
-                        }
-                        sent => sent.map(|()| count),
-                    }
-                }
-                _ if rest.len() == 1 || self.way != Way::Connected => {
-                    self.send_parts(&run[begin..rest[0]], None).map(|()| 1)
-                }
-                _ => self.send_many(run, begin, &rest[..rest.len().min(COUNT_MAX)]),
+            let count = if self.segments { equal(begin, rest) } else { 1 };
+            let sent = if count > 1 {
+                self.send_as_one(&run[begin..rest[count - 1]], rest[0] - begin).map(|()| count)
+            } else {
+                self.send_many(run, begin, &rest[..rest.len().min(COUNT_MAX)])
             };
-            match sent {
+            match sent.map_err(|errno| self.about_peer(errno)) {
                 Ok(count) => left.count += count,
-                Err(Errno::EINTR) => {}
-                Err(errno) => return Left { why: Some(errno), ..left },
+                Err(None | Some(Errno::EINTR)) => {}
+                // A part that is longer than the link takes, or a device without checksums.
+                Err(Some(Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO | Errno::EOPNOTSUPP))
+                    if count > 1 =>
+                {
+                    self.segments = false;
+                }
+                Err(why) => return Left { why, ..left },
             }
         }
         left
@@ -269,45 +264,50 @@ impl Conversation {
         }
     }
 
-    /// The error that the network reported last, if there is one.
+    /// What the network said last of what was sent to the peer, if it said anything.
     pub fn take_error(&self) -> Option<Errno> {
         let error = socket::getsockopt(&self.line.fd, sockopt::SocketError).unwrap_or(0);
-        if self.way == Way::Asking {
-            // The kernel keeps a report beside the error, and reports it until it is taken.
-            let _ = self.tell_errors(false);
-            let _ = self.tell_errors(true);
-        }
-        (error != 0).then(|| Errno::from_raw(error))
+        self.about_peer(Errno::from_raw(error)).filter(|&errno| errno != Errno::UnknownErrno)
     }
 
-    /// One datagram, or a run that the kernel cuts into datagrams of `len` bytes.
-    fn send_parts(&self, run: &[u8], len: Option<u16>) -> nix::Result<()> {
-        let fd = self.line.fd.as_raw_fd();
-        if self.way == Way::Connected && len.is_none() {
-            return socket::send(fd, run, FLAGS).map(drop);
+    /// An error of a call may be one of the network, about a datagram that was sent before: then those that were
+    /// kept say which. `None`: to a stranger.
+    fn about_peer(&self, errno: Errno) -> Option<Errno> {
+        if self.is_shared() {
+            // Another one takes what was kept. A socket without a peer refuses no datagram itself.
+            return Some(errno).filter(|&errno| errno != Errno::ECONNREFUSED);
         }
-        let to = (self.way != Way::Connected).then(|| SockaddrStorage::from(self.peer));
-        let parts = [std::io::IoSlice::new(run)];
-        let cut = len.as_ref().map(ControlMessage::UdpGsoSegments);
-        let (v4, v6) = match self.asked() {
-            Some(IpAddr::V4(ip)) => (Some(source_v4(ip)), None),
-            Some(IpAddr::V6(ip)) => (None, Some(source_v6(ip, self.peer))),
-            None => (None, None),
-        };
-        let from = v4.as_ref().map(ControlMessage::Ipv4PacketInfo);
-        let from = from.or_else(|| v6.as_ref().map(ControlMessage::Ipv6PacketInfo));
-        match (cut, from) {
-            (Some(cut), Some(from)) => sendmsg(fd, &parts, &[cut, from], FLAGS, to.as_ref()),
-            (Some(one), None) | (None, Some(one)) => {
-                sendmsg(fd, &parts, &[one], FLAGS, to.as_ref())
+        let (mut kept, mut found) = (false, None);
+        while let Some(report) = errors::take(&self.line.fd) {
+            kept = true;
+            if report.to.is_some_and(|to| is_same(to, self.peer)) {
+                found = found.or(Some(report.errno));
             }
-            (None, None) => sendmsg(fd, &parts, &[], FLAGS, to.as_ref()),
         }
-        .map(drop)
+        if kept { found } else { Some(errno) }
+    }
+
+    /// A run that the kernel cuts into datagrams of `len` bytes.
+    fn send_as_one(&self, run: &[u8], len: usize) -> nix::Result<()> {
+        let len = u16::try_from(len).map_err(|_| Errno::EMSGSIZE)?;
+        let mut control = Control::EMPTY;
+        let at = self.source().write(&mut control);
+        let control_len = put(&mut control, at, libc::SOL_UDP, libc::UDP_SEGMENT, len);
+        let mut to = Peer::from(self.peer);
+        let mut vector =
+            libc::iovec { iov_base: run.as_ptr().cast_mut().cast(), iov_len: run.len() };
+        let header = Self::header(&mut to, &mut vector, (&mut control, control_len));
+        // SAFETY: the header points to what outlives the call, and the kernel only reads it.
+        let sent =
+            unsafe { libc::sendmsg(self.line.fd.as_raw_fd(), &raw const header, FLAGS.bits()) };
+        Errno::result(sent).map(drop)
     }
 
     /// `sendmmsg(2)`: how many of them left.
     fn send_many(&self, run: &[u8], mut begin: usize, ends: &[usize]) -> nix::Result<usize> {
+        let mut control = Control::EMPTY;
+        let control_len = self.source().write(&mut control);
+        let mut to = Peer::from(self.peer);
         let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; COUNT_MAX];
         let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; COUNT_MAX];
         for (&end, (vector, header)) in ends.iter().zip(vectors.iter_mut().zip(&mut headers)) {
@@ -316,10 +316,8 @@ impl Conversation {
             // The kernel reads from it only.
             let base = part.as_ptr().cast_mut().cast();
             let vector = vector.write(libc::iovec { iov_base: base, iov_len: part.len() });
-            // SAFETY: it is numbers and pointers, and all of them may be zero.
-            let header = header.write(unsafe { std::mem::zeroed() });
-            header.msg_hdr.msg_iov = vector;
-            header.msg_hdr.msg_iovlen = 1;
+            let msg_hdr = Self::header(&mut to, vector, (&mut control, control_len));
+            header.write(libc::mmsghdr { msg_hdr, msg_len: 0 });
         }
         let count = ends.len().min(COUNT_MAX) as libc::c_uint;
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
@@ -329,14 +327,34 @@ impl Conversation {
         Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
     }
 
-    /// Whether the kernel reports errors of the network before the socket is connected too.
-    fn tell_errors(&self, on: bool) -> nix::Result<()> {
-        if self.peer.is_ipv4() {
-            socket::setsockopt(&self.line.fd, sockopt::Ipv4RecvErr, &on)
-        } else {
-            socket::setsockopt(&self.line.fd, sockopt::Ipv6RecvErr, &on)
+    /// The header of a datagram to the peer.
+    fn header(
+        to: &mut Peer,
+        vector: &mut libc::iovec,
+        (control, control_len): (&mut Control, usize),
+    ) -> libc::msghdr {
+        // SAFETY: it is numbers and pointers, and all of them may be zero.
+        let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+        header.msg_name = (&raw mut to.name).cast();
+        header.msg_namelen = to.len;
+        header.msg_iov = vector;
+        header.msg_iovlen = 1;
+        header.msg_controllen = control_len;
+        if control_len > 0 {
+            header.msg_control = control.as_mut_ptr();
         }
+        header
     }
+
+    /// The address that its datagrams leave from, where the kernel would choose another one.
+    fn source(&self) -> Source {
+        self.asked().map_or(Source::Any, |ip| Source::of(ip, self.peer))
+    }
+}
+
+/// Whether both are one address: what the kernel says of a flow does not matter.
+fn is_same(one: SocketAddr, other: SocketAddr) -> bool {
+    (one.ip(), one.port()) == (other.ip(), other.port())
 }
 
 impl AsFd for Line {
@@ -349,17 +367,6 @@ impl AsFd for Conversation {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.line.fd.as_fd()
     }
-}
-
-fn source_v4(ip: Ipv4Addr) -> libc::in_pktinfo {
-    let none = libc::in_addr { s_addr: 0 };
-    let own = libc::in_addr { s_addr: u32::from(ip).to_be() };
-    libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: none }
-}
-
-fn source_v6(ip: Ipv6Addr, peer: SocketAddr) -> libc::in6_pktinfo {
-    let link = if let SocketAddr::V6(peer) = peer { peer.scope_id() } else { 0 };
-    libc::in6_pktinfo { ipi6_addr: libc::in6_addr { s6_addr: ip.octets() }, ipi6_ifindex: link }
 }
 
 fn family_of(at: SocketAddr) -> AddressFamily {

@@ -1,13 +1,14 @@
 //! What the network says about datagrams that were sent (`IP_RECVERR`, ip(7)): an ICMP message, or a limit of
 //! this host.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage};
 
 use super::group::set;
+use super::peer::Peer;
 
 /// Keeps such messages for the socket until they are [taken](take), or not. Without it a connected socket
 /// hears only that the port is closed, and not that no route leads there.
@@ -24,6 +25,8 @@ pub(super) fn keep(fd: &impl AsFd, family: AddressFamily, on: bool) -> nix::Resu
 pub(super) struct Report {
     /// What it means.
     pub(super) errno: Errno,
+    /// Where the datagram was sent to.
+    pub(super) to: Option<SocketAddr>,
     /// The host that says so; `None`: this one.
     pub(super) by: Option<IpAddr>,
     /// The longest packet that the path takes, in bytes, if it is about that.
@@ -39,14 +42,18 @@ struct Control([u8; CONTROL]);
 /// The next message that was kept.
 pub(super) fn take(fd: &impl AsFd) -> Option<Report> {
     let mut control = Control([0; CONTROL]);
+    let mut to = Peer::UNNAMED;
     // SAFETY: it is numbers and pointers, and all of them may be zero.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_name = (&raw mut to.name).cast();
+    header.msg_namelen = Peer::ROOM;
     header.msg_control = control.0.as_mut_ptr().cast();
     header.msg_controllen = CONTROL;
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
-    // SAFETY: the header points to control data that outlives the call, and to nothing else.
+    // SAFETY: the header points to a name and to control data that outlive the call, and to nothing else.
     let received = unsafe { libc::recvmsg(fd.as_fd().as_raw_fd(), &raw mut header, flags) };
     Errno::result(received).ok()?;
+    to.len = header.msg_namelen.min(Peer::ROOM);
     // SAFETY: the kernel filled the control data, and the header says how much.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
     while !next.is_null() {
@@ -57,7 +64,7 @@ pub(super) fn take(fd: &impl AsFd) -> Option<Report> {
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
         ) {
             // SAFETY: such a part holds this struct, and an address behind it.
-            return Some(unsafe { read(libc::CMSG_DATA(next).cast()) });
+            return Some(unsafe { read(to.socket_addr(), libc::CMSG_DATA(next).cast()) });
         }
         // SAFETY: both are of this header.
         next = unsafe { libc::CMSG_NXTHDR(&raw const header, next) };
@@ -67,7 +74,7 @@ pub(super) fn take(fd: &impl AsFd) -> Option<Report> {
 
 /// # Safety
 /// It is what the kernel wrote behind the header of such a message.
-unsafe fn read(error: *const libc::sock_extended_err) -> Report {
+unsafe fn read(to: Option<SocketAddr>, error: *const libc::sock_extended_err) -> Report {
     // SAFETY: the kernel wrote all of it, and as long an address as any behind it, or one of no family.
     let (kept, offender) = unsafe {
         let offender = error.add(1).cast::<libc::sockaddr>();
@@ -77,7 +84,7 @@ unsafe fn read(error: *const libc::sock_extended_err) -> Report {
     let v4 = offender.as_ref().and_then(|at| at.as_sockaddr_in().map(|at| at.ip().into()));
     let v6 = || offender.as_ref().and_then(|at| at.as_sockaddr_in6().map(|at| at.ip().into()));
     let mtu = (errno == Errno::EMSGSIZE).then_some(kept.ee_info);
-    Report { errno, by: v4.or_else(v6), mtu }
+    Report { errno, to, by: v4.or_else(v6), mtu }
 }
 
 impl Report {

@@ -4,6 +4,12 @@ use std::net::UdpSocket;
 
 use super::*;
 
+impl Conversation {
+    fn local_addr(&self) -> SocketAddr {
+        UdpSocket::from(self.as_fd().try_clone_to_owned().unwrap()).local_addr().unwrap()
+    }
+}
+
 /// A conversation, and the plain socket at its other end.
 fn pair() -> (Conversation, UdpSocket) {
     let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -60,6 +66,24 @@ fn a_peer_that_is_gone_is_reported() {
 }
 
 #[test]
+fn what_the_network_says_of_a_stranger_is_no_matter_of_the_peer() {
+    let (mut ours, peer) = pair();
+    let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    ours.send_to_stranger(b"go away", &gone.into());
+    assert_eq!(ours.send(b"a", &[1]), Left { count: 1, why: None });
+    ours.send_to_stranger(b"go away", &gone.into());
+    assert_eq!(ours.take_error(), None);
+    assert_eq!(lengths(&peer, 1), [1]);
+    peer.send_to(b"b", ours.local_addr()).unwrap();
+    ours.send_to_stranger(b"go away", &gone.into());
+    let mut batch = Batch::new(4, 100);
+    // The error comes first, and the datagram is behind it.
+    assert_eq!(ours.receive(&mut batch), Ok(()));
+    assert_eq!(batch.iter_mut().next().unwrap().datagram(), b"b");
+    assert_eq!(ours.receive(&mut batch), Err(Errno::EAGAIN));
+}
+
+#[test]
 fn the_first_answer_of_the_host_decides() {
     let (asked, other) =
         (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
@@ -76,10 +100,9 @@ fn the_first_answer_of_the_host_decides() {
 
 #[test]
 fn what_a_process_sent_shows_in_the_other_one() {
-    let (ours, peer) = pair();
+    let (ours, _peer) = pair();
     let copy = ours.as_fd().try_clone_to_owned().unwrap();
-    let mut theirs = Conversation::passed(copy).unwrap();
-    assert_eq!(theirs.peer(), peer.local_addr().unwrap());
+    let mut theirs = Conversation::passed(copy, ours.peer());
     assert!(ours.is_untouched());
     theirs.send(b"a", &[1]);
     assert!(!ours.is_untouched());
@@ -89,12 +112,12 @@ fn what_a_process_sent_shows_in_the_other_one() {
 fn an_answer_is_repeated_until_the_peer_has_it_and_a_line_ends_everywhere() {
     let (ours, peer) = pair();
     let line = Arc::downgrade(ours.line()).upgrade().unwrap();
-    assert!(!line.repeat());
+    assert!(!line.repeat(ours.peer()));
     ours.set_answer(Some(b"hello"));
-    assert!(line.repeat());
+    assert!(line.repeat(ours.peer()));
     assert_eq!(lengths(&peer, 1), [5]);
     ours.set_answer(None);
-    assert!(!line.repeat());
+    assert!(!line.repeat(ours.peer()));
     line.end();
     assert!(line.is_ended());
     let mut ours = ours;
