@@ -124,6 +124,12 @@ impl Server {
         self.stderr.text()
     }
 
+    /// Waits until the log has these words.
+    #[track_caller]
+    pub fn logs(&self, words: &str) {
+        within(PATIENCE, words, || self.stderr().contains(words));
+    }
+
     /// Sends a signal to all of its process group, as a terminal does on Ctrl-C.
     pub fn signal_group(&self, signal: Signal) {
         let _ = killpg(Pid::from_raw(self.pid), signal);

@@ -9,9 +9,19 @@ use windlass::sys::datagram::Conversation;
 use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer, Op, Storage};
 use windlass_core::time::Instant;
-use windlass_core::transfer::Transfer;
+use windlass_core::transfer::tftp::{Offer, TftpGet, TftpPut};
+use windlass_core::transfer::{Timing, Transfer};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, Random};
+
+/// A folder with a file `file` of so many bytes, and these.
+#[track_caller]
+pub fn place(len: usize) -> (tempfile::TempDir, Vec<u8>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bytes = Random::new(13).bytes(len);
+    std::fs::write(folder.path().join("file"), &bytes).expect("write");
+    (folder, bytes)
+}
 
 /// A file in memory, at the client's end of a transfer.
 #[derive(Debug, Default)]
@@ -72,6 +82,30 @@ pub fn transfer(
     let said = exchange.told().said.clone();
     drop(exchange);
     Ended { how, memory, said }
+}
+
+/// Fetches a file by TFTP.
+#[track_caller]
+pub fn get(address: &str, name: &str, offer: Offer) -> Ended {
+    let machine = Box::new(TftpGet::new(name.as_bytes(), offer, &Timing::CLIENT));
+    transfer(address, machine, Memory::default())
+}
+
+/// Stores a file by TFTP.
+#[track_caller]
+pub fn put(address: &str, name: &str, file: &[u8], offer: Offer) -> Ended {
+    let len = file.len() as u64;
+    let machine = Box::new(TftpPut::new(name.as_bytes(), len, offer, &Timing::CLIENT));
+    transfer(address, machine, Memory { file: file.into(), whole: false })
+}
+
+impl Ended {
+    /// This file came whole.
+    #[track_caller]
+    pub fn came(&self, file: &[u8]) {
+        assert_eq!(self.how, Ok(()), "{:?}", self.said);
+        assert!(self.memory.whole && self.memory.file == file, "the same bytes");
+    }
 }
 
 /// A client that says what the test tells it to.

@@ -9,34 +9,13 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::Path;
 
-use windlass_core::transfer::Timing;
-use windlass_core::transfer::tftp::{Offer, TftpGet};
-use windlass_tests::transfer::{Asker, Memory, ack, data, request, transfer};
+use windlass_core::transfer::tftp::Offer;
+use windlass_tests::transfer::{Asker, ack, data, get, place, request};
 use windlass_tests::{Model, PATIENCE, Random, Server, models, serve, within};
-
-/// A folder with a file of so many bytes.
-fn place(len: usize) -> (tempfile::TempDir, Vec<u8>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let bytes = Random::new(14).bytes(len);
-    fs::write(folder.path().join("file"), &bytes).expect("write");
-    (folder, bytes)
-}
 
 fn start(model: Model, root: &Path, args: &str) -> Server {
     let root = format!("--root {} {args}", root.display());
     serve!("tftp", model).listen("udp:127.0.0.1:0").args(&root).start()
-}
-
-#[track_caller]
-fn logs(server: &Server, words: &str) {
-    within(PATIENCE, words, || server.stderr().contains(words));
-}
-
-#[track_caller]
-fn serves(server: &Server, file: &[u8]) {
-    let machine = Box::new(TftpGet::new(b"file", Offer::DEFAULT, &Timing::CLIENT));
-    let ended = transfer(server.address(), machine, Memory::default());
-    assert_eq!((ended.how, ended.memory.file == file), (Ok(()), true));
 }
 
 #[test]
@@ -58,7 +37,7 @@ fn requests_as_boot_loaders_write_them() {
     assert_eq!(answer, b"\0\x06tsize\x00600\0blksize\x001468\0");
     // A look at the size is no failure, and the next request is served.
     asker.say(b"\0\x05\0\x08no need\0", from);
-    logs(&server, "the peer asked for the size");
+    server.logs("the peer asked for the size");
     let same = request(1, "file", "octet", "TSIZE=0 timeout=6 BLKSIZE=1468 multicast=x blksize=7");
     for again in [same, request(1, "file", "octet", "blksize=1468")] {
         asker.ask(&again);
@@ -91,93 +70,6 @@ fn a_request_to_a_broadcast_address_is_answered_from_this_host() {
     assert!(from.ip().is_loopback(), "{from}");
 }
 
-models!(the_same_request_is_answered_again_and_another_one_ends_the_first: thread Thread, select Select,
-    poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
-
-fn the_same_request_is_answered_again_and_another_one_ends_the_first(model: Model) {
-    let (folder, file) = place(600);
-    let server = start(model, folder.path(), "");
-    let asker = Asker::of(server.address());
-    asker.ask(&request(1, "file", "octet", ""));
-    let (first, from) = asker.hear();
-    for _ in 0..5 {
-        asker.ask(&request(1, "file", "octet", ""));
-        assert_eq!(asker.hear(), (first.clone(), from), "the same, from the same port");
-    }
-    // Another one, from the same port.
-    asker.ask(&request(1, "file", "octet", "blksize=100"));
-    let (answer, other) = loop {
-        // Copies of the first answer may be on their way.
-        let (answer, from) = asker.hear();
-        if answer != first {
-            break (answer, from);
-        }
-    };
-    assert_eq!(answer, b"\0\x06blksize\x00100\0");
-    assert_ne!(other, from);
-    asker.say(&ack(0), other);
-    assert_eq!(asker.hear(), (data(1, &file[..100]), other));
-    // The first one is gone: its port answers nothing.
-    asker.say(&ack(1), from);
-    asker.say(&ack(1), other);
-    assert_eq!(asker.hear(), (data(2, &file[100..200]), other));
-}
-
-models!(a_stranger_is_told_so_and_the_transfer_goes_on: iterative Iterative, fork Fork, thread Thread,
-    select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, thread_pool ThreadPool,
-    pool_static PoolStatic, prefork Prefork);
-
-fn a_stranger_is_told_so_and_the_transfer_goes_on(model: Model) {
-    let (folder, file) = place(1300);
-    let server = start(model, folder.path(), "");
-    let asker = Asker::of(server.address());
-    asker.ask(&request(1, "file", "octet", ""));
-    let (first, from) = asker.hear();
-    let stranger = Asker::of(server.address());
-    // An ERROR and noise draw nothing, or two ends could tell each other for ever.
-    for silent in [&b"\0\x05\0\x05unknown\0"[..], b"", b"noise"] {
-        stranger.say(silent, from);
-    }
-    for said in [&ack(1)[..], &data(1, b"x"), &request(1, "file", "octet", "")] {
-        stranger.say(said, from);
-        let (answer, by) = stranger.hear();
-        assert_eq!((&answer[..4], by), (&b"\0\x05\0\x05"[..], from));
-    }
-    // One that is gone when it is told.
-    let gone = Asker::of(server.address());
-    gone.say(&ack(1), from);
-    drop(gone);
-    let mut at = first;
-    for block in 1..=3 {
-        assert_eq!(at, data(block, file.chunks(512).nth(block as usize - 1).expect("a block")));
-        asker.say(&ack(block), from);
-        // Each may come again where the timer was due.
-        while block < 3 && at[..4] != data(block + 1, b"") {
-            at = asker.hear().0;
-        }
-    }
-    assert_eq!(stranger.heard(), Vec::<Vec<u8>>::new());
-    logs(&server, "sent peer");
-    assert!(!server.stderr().contains("not sent"), "{}", server.stderr());
-}
-
-models!(at_a_single_port_a_client_that_is_gone_frees_its_place_at_once: select Select, poll Poll, epoll Epoll,
-    epoll_et EpollEt, reactor Reactor);
-
-fn at_a_single_port_a_client_that_is_gone_frees_its_place_at_once(model: Model) {
-    let (folder, file) = place(5000);
-    let server = start(model, folder.path(), "--single-port --max-connections 1");
-    for _ in 0..3 {
-        let asker = Asker::of(server.address());
-        asker.ask(&request(1, "file", "octet", "blksize=512 windowsize=4"));
-        asker.say(&ack(0), asker.hear().1);
-        let own = asker.own();
-        drop(asker);
-        logs(&server, &format!("not sent peer={own}"));
-        serves(&server, &file);
-    }
-}
-
 #[test]
 fn three_copies_of_an_ack_draw_one_block() {
     let (folder, file) = place(1500);
@@ -194,7 +86,7 @@ fn three_copies_of_an_ack_draw_one_block() {
     let (next, _) = asker.hear();
     assert!([data(2, &file[512..1024]), data(3, &file[1024..])].contains(&next));
     asker.say(&ack(3), from);
-    logs(&server, "sent peer");
+    server.logs("sent peer");
 }
 
 #[test]
@@ -207,7 +99,7 @@ fn a_first_block_that_was_lost_is_sent_again_whole_and_no_address_gets_more_than
         let first = asker.hear().0;
         assert_eq!(asker.hear().0, first);
         let gone = format!("peer={} name=file", asker.own());
-        logs(&server, &gone);
+        server.logs(&gone);
         let more = asker.heard();
         assert!(more.len() <= 1 && more.iter().all(|again| *again == first), "{}", more.len());
         if options.is_empty() {
@@ -271,10 +163,10 @@ fn bad_requests_get_an_error_that_says_nothing_of_the_host_and_others_get_nothin
         let (answer, from) = asker.hear();
         assert_eq!(answer, data(1, &file), "{options}: as if it were not there");
         asker.say(&ack(1), from);
-        logs(&server, &format!("sent peer={}", asker.own()));
+        server.logs(&format!("sent peer={}", asker.own()));
     }
     assert_eq!(asker.heard(), Vec::<Vec<u8>>::new());
-    serves(&server, &file);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
 }
 
 #[test]
@@ -295,16 +187,16 @@ fn acks_of_blocks_that_never_left_and_a_peer_that_goes_away_at_any_step_hurt_no_
         let own = asker.own();
         drop(asker);
         // The kernel answers the next datagram with an error: the place is free at once.
-        logs(&server, &format!("not sent peer={own}"));
+        server.logs(&format!("not sent peer={own}"));
     }
-    serves(&server, &file);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
 }
 
 #[test]
 fn ten_thousand_addresses_that_never_answer_cost_bounded_memory_and_no_other_client() {
     let (folder, file) = place(300_000);
     let server = start(Model::Epoll, folder.path(), "");
-    serves(&server, &file);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
     let before = server.private_memory();
     let ask = request(1, "file", "octet", "blksize=65464 windowsize=65535 tsize=0");
     let to = server.address().trim_start_matches("udp:").to_owned();
@@ -314,7 +206,7 @@ fn ten_thousand_addresses_that_never_answer_cost_bounded_memory_and_no_other_cli
         let socket = UdpSocket::bind((format!("127.77.{high}.{low}"), 0)).expect("bind");
         let _ = socket.send_to(&ask, &to);
     }
-    serves(&server, &file);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
     let grown = server.private_memory().saturating_sub(before);
     assert!(grown < 20_000_000, "{grown} bytes more");
 }
@@ -323,7 +215,7 @@ fn ten_thousand_addresses_that_never_answer_cost_bounded_memory_and_no_other_cli
 fn sixteen_requests_with_the_largest_options_cost_less_than_a_mebibyte() {
     let (folder, file) = place(70_000_000);
     let server = start(Model::Epoll, folder.path(), "");
-    serves(&server, &file);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
     let before = server.private_memory();
     let askers: Vec<_> = (0..16).map(|_| Asker::of(server.address())).collect();
     for asker in &askers {
@@ -362,7 +254,7 @@ fn nothing_is_visible_until_it_is_whole(model: Model) {
     asker.say(&data(1, &[7; 512]), from);
     assert_eq!(asker.hear().0, ack(1));
     asker.say(b"\0\x05\0\x03no room\0", from);
-    logs(&server, "not received");
+    server.logs("not received");
     let listed = || fs::read_dir(folder.path()).expect("a folder").count();
     within(PATIENCE, "the part is gone", || listed() == 2);
     // One with another size than was said.
@@ -433,7 +325,7 @@ fn a_server_that_stops_tells_its_clients_and_one_that_waits_for_them_sends_to_th
     asker.ask(&request(1, "file", "octet", ""));
     let (_, from) = asker.hear();
     server.signal(nix::sys::signal::Signal::SIGTERM);
-    logs(&server, "stopping");
+    server.logs("stopping");
     asker.say(&ack(1), from);
     while asker.hear().0 != data(2, &file[512..]) {}
     asker.say(&ack(2), from);

@@ -12,42 +12,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_core::fault::Peer;
 use windlass_core::transfer::Timing;
-use windlass_core::transfer::tftp::{Offer, TftpGet, TftpPut};
+use windlass_core::transfer::tftp::Offer;
 use windlass_core::transfer::xfer::XferClient;
-use windlass_tests::transfer::{Asker, Ended, Memory, ack, request, transfer};
-use windlass_tests::{
-    Model, PATIENCE, Random, Server, every_model, models, proc, serve, windlass, within,
-};
+use windlass_tests::transfer::{Asker, Ended, Memory, ack, get, place, put, request, transfer};
+use windlass_tests::{Model, PATIENCE, Server, every_model, models, proc, serve, windlass, within};
 
 every_model!(files_are_read, files_are_written, a_single_port_serves_all_or_is_refused);
-
-/// A folder with a file of so many bytes.
-fn place(len: usize) -> (tempfile::TempDir, Vec<u8>) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let bytes = Random::new(13).bytes(len);
-    fs::write(folder.path().join("file"), &bytes).expect("write");
-    (folder, bytes)
-}
 
 fn start(service: &'static str, model: Model, root: &Path, args: &str) -> Server {
     let root = format!("--root {} {args}", root.display());
     serve!(service, model).listen("udp:127.0.0.1:0").args(&root).start()
-}
-
-#[track_caller]
-fn logs(server: &Server, words: &str) {
-    within(PATIENCE, words, || server.stderr().contains(words));
-}
-
-fn get(address: &str, name: &str, offer: Offer) -> Ended {
-    let machine = Box::new(TftpGet::new(name.as_bytes(), offer, &Timing::CLIENT));
-    transfer(address, machine, Memory::default())
-}
-
-fn put(address: &str, name: &str, file: &[u8], offer: Offer) -> Ended {
-    let len = file.len() as u64;
-    let machine = Box::new(TftpPut::new(name.as_bytes(), len, offer, &Timing::CLIENT));
-    transfer(address, machine, Memory { file: file.into(), whole: false })
 }
 
 fn get_by_xfer(address: &str, name: &str) -> Ended {
@@ -58,27 +32,21 @@ fn get_by_xfer(address: &str, name: &str) -> Ended {
     )
 }
 
-#[track_caller]
-fn came(ended: &Ended, file: &[u8]) {
-    assert_eq!(ended.how, Ok(()), "{:?}", ended.said);
-    assert!(ended.memory.whole && ended.memory.file == file, "the same bytes");
-}
-
 fn files_are_read(model: Model) {
     let (folder, file) = place(100_000);
     let server = start("tftp", model, folder.path(), "");
     for offer in [Offer::DEFAULT, Offer::NONE] {
-        came(&get(server.address(), "file", offer), &file);
-        came(&get(server.address(), "/file", offer), &file);
+        get(server.address(), "file", offer).came(&file);
+        get(server.address(), "/file", offer).came(&file);
     }
     let refused = get(server.address(), "none", Offer::DEFAULT);
     assert_eq!(refused.how, Err(Peer::Refused.into()));
     assert_eq!(refused.said.expect("an ERROR").code, 1);
-    logs(&server, "refused: there is no such file");
+    server.logs("refused: there is no such file");
     assert_eq!(server.stop().code, Some(0));
 
     let server = start("xfer", model, folder.path(), "");
-    came(&get_by_xfer(server.address(), "file"), &file);
+    get_by_xfer(server.address(), "file").came(&file);
     assert_eq!(get_by_xfer(server.address(), "none").how, Err(Peer::Refused.into()));
     assert_eq!(server.stop().code, Some(0));
 }
@@ -125,7 +93,7 @@ fn a_single_port_serves_all_or_is_refused(model: Model) {
     let server = start("tftp", model, folder.path(), "--single-port --allow-write");
     std::thread::scope(|scope| {
         for _ in 0..8 {
-            scope.spawn(|| came(&get(server.address(), "file", Offer::DEFAULT), &file));
+            scope.spawn(|| get(server.address(), "file", Offer::DEFAULT).came(&file));
         }
     });
     assert_eq!(put(server.address(), "new", &file, Offer::DEFAULT).how, Ok(()));
@@ -177,7 +145,7 @@ fn ports_are_of_the_range_that_is_given() {
         assert!((first..first + 10).contains(&from.port()), "{from}");
         asker.say(&[0, 5, 0, 0, 0], from);
     }
-    came(&get(server.address(), "file", Offer::DEFAULT), &file);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
 }
 
 #[test]
@@ -189,11 +157,11 @@ fn a_worker_that_dies_with_a_request_is_replaced_and_another_one_answers() {
     within(PATIENCE, "it is stopped", || proc::is_stopped(worker));
     std::thread::scope(|scope| {
         let client = scope.spawn(|| get(server.address(), "file", Offer::DEFAULT));
-        logs(&server, "a request");
+        server.logs("a request");
         kill(Pid::from_raw(worker), Signal::SIGKILL).expect("kill it");
-        came(&client.join().expect("a client"), &file);
+        client.join().expect("a client").came(&file);
     });
-    logs(&server, "is served again");
+    server.logs("is served again");
     // One that has answered is not begun anew.
     let asker = Asker::of(server.address());
     asker.ask(&request(1, "file", "octet", "blksize=1000"));
@@ -201,6 +169,6 @@ fn a_worker_that_dies_with_a_request_is_replaced_and_another_one_answers() {
     asker.say(&ack(0), from);
     assert_eq!(asker.hear().0[..4], [0, 3, 0, 1]);
     kill(Pid::from_raw(server.workers()[0]), Signal::SIGKILL).expect("kill it");
-    logs(&server, "a connection was lost with its worker");
-    came(&get(server.address(), "file", Offer::DEFAULT), &file);
+    server.logs("a connection was lost with its worker");
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
 }

@@ -18,6 +18,7 @@ mod store;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer as FileAnswer, Op, Storage};
@@ -30,6 +31,7 @@ pub use self::outcome::{Said, Told, to_stranger};
 use self::store::Store;
 use super::buffers::Buffers;
 use super::files::{Answer, Found};
+use super::peers::{Mark, Peers};
 use super::rules::RulesId;
 use super::turns::{Next, Turns};
 use crate::sys::Errno;
@@ -78,6 +80,13 @@ impl Exchange<'static> {
 const HELD_MAX: usize = 256;
 
 impl Exchange<'_> {
+    /// Other processes see in `peers` that its peer is served.
+    #[must_use]
+    pub fn known_to(mut self, peers: &Arc<Peers>) -> Self {
+        self.link.mark = peers.mark(self.peer());
+        self
+    }
+
     /// At a port that many peers share: a datagram of its peer came.
     pub(super) fn deliver(&mut self, datagram: &[u8]) {
         self.link.readable = false;
@@ -350,11 +359,11 @@ impl<'a> Exchange<'a> {
             self.machine.abort(fault);
         }
         self.say_last_word(now);
-        self.link.counts.replaced |= self.link.socket.line().is_ended();
         if !std::mem::replace(&mut self.is_over, true) {
+            self.link.counts.replaced |= self.link.mark.as_ref().is_some_and(Mark::is_replaced);
             self.store.log(self.link.socket.peer(), how, &self.link.counts, now.since(self.began));
             self.store.close();
-            self.link.socket.line().set_over();
+            self.link.mark.iter().for_each(Mark::set_over);
         }
         Next::Closed(how)
     }

@@ -22,6 +22,8 @@ mod kept;
 mod linger;
 mod outlet;
 mod pace;
+#[cfg(feature = "transfer")]
+mod peers;
 mod port;
 mod readiness;
 #[cfg(feature = "transfer")]
@@ -46,6 +48,8 @@ pub use exchange::{Exchange, Said, Told, to_stranger};
 pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
 pub(crate) use linger::{LINGER_US, Last, discard};
+#[cfg(feature = "transfer")]
+pub use peers::Peers;
 pub use port::{Counts, Port};
 pub(crate) use readiness::Readiness;
 #[cfg(feature = "transfer")]

@@ -7,51 +7,40 @@
 //!                          └─▶ a socket for the peer, bound to the address that was asked
 //! ```
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use windlass_core::time::Instant;
 
+use super::peers::{Peers, Seen};
 use crate::sys::Errno;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::datagram::{Conversation, Line};
 use crate::sys::listener::Listener;
 
 /// How the requests of a listener are taken.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Door {
     /// Whether a datagram is a request. Others are dropped.
     pub is_request: fn(&[u8]) -> bool,
     /// The ports of transfers, the first and the last; without them the kernel chooses.
     pub ports: Option<(u16, u16)>,
+    /// The peers that are served, by any process.
+    pub peers: Arc<Peers>,
 }
 
 /// Takes the requests of one listener.
 pub(crate) struct Requests {
     door: Door,
     batch: Batch,
-    /// The last request of each peer.
-    known: HashMap<SocketAddr, Asked>,
-    hasher: RandomState,
+    /// The socket that this process opened for the peer of each line of `peers`.
+    sockets: Vec<Weak<Line>>,
     next_port: u16,
-}
-
-/// A request of a peer.
-struct Asked {
-    digest: u64,
-    at: Instant,
-    line: Weak<Line>,
-    /// Its transfer is over, in this process.
-    over: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        (f.debug_struct("Requests").field("door", &self.door).field("known", &self.known.len()))
-            .finish_non_exhaustive()
+        f.debug_struct("Requests").field("door", &self.door).finish_non_exhaustive()
     }
 }
 
@@ -71,11 +60,7 @@ const REQUEST_MAX: usize = 1500;
 /// The longest request with the text of an address.
 pub(crate) const NOTE_MAX: usize = REQUEST_MAX + 64;
 
-/// Peers that are remembered at most.
-const KNOWN_MAX: usize = 4096;
-
-/// A copy of a request is no later than this, in microseconds: as long as the transfer goes on in a process
-/// that this one does not see.
+/// While a transfer has moved in this time, in microseconds, its request is a copy that the network kept back.
 const COPY_US: u64 = 1_000_000;
 
 /// Datagrams in a row that are no new request, before other descriptors have their turn.
@@ -84,13 +69,7 @@ const PASSED_OVER_MAX: u32 = 64;
 impl Requests {
     /// Takes requests in this way.
     pub(crate) fn new(door: Door) -> Self {
-        Self {
-            door,
-            batch: Batch::new(1, REQUEST_MAX),
-            known: HashMap::new(),
-            hasher: RandomState::new(),
-            next_port: 0,
-        }
+        Self { door, batch: Batch::new(1, REQUEST_MAX), sockets: Vec::new(), next_port: 0 }
     }
 
     /// The next request, with a socket for its transfer.
@@ -108,67 +87,45 @@ impl Requests {
             if cut || !(self.door.is_request)(request) {
                 continue;
             }
-            let digest = self.hasher.hash_one(request);
             let request: Box<[u8]> = request.into();
             let Some(from) = peer.socket_addr() else { continue };
-            if self.is_known(from, digest, now) {
+            let peers = Arc::clone(&self.door.peers);
+            let seen = peers.look(from, &request);
+            if self.is_copy(from, &seen, now) || !peers.take(&seen, now) {
                 continue;
+            }
+            // What it was served ends: at once in this process, and in another one at its next turn.
+            if let Some(socket) = self.socket(&seen) {
+                socket.end();
             }
             match self.open(asked, from) {
                 Ok(socket) => {
-                    self.remember(
-                        from,
-                        Asked {
-                            digest,
-                            at: now,
-                            line: Arc::downgrade(socket.line()),
-                            over: socket.line().over(),
-                        },
-                    );
+                    if self.sockets.len() <= seen.index {
+                        self.sockets.resize(seen.index + 1, Weak::new());
+                    }
+                    self.sockets[seen.index] = Arc::downgrade(socket.line());
                     return Request::New(socket, request);
                 }
                 Err(errno @ (Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)) => {
+                    peers.give_back(&seen);
                     return Request::Exhausted(errno);
                 }
                 // All ports are taken, or the address is gone: the peer asks again.
-                Err(_) => {}
+                Err(_) => peers.give_back(&seen),
             }
         }
         Request::Nothing
     }
 
-    /// Whether the peer has asked this before, and is being served. If it asked something else, that ends.
-    fn is_known(&mut self, from: SocketAddr, digest: u64, now: Instant) -> bool {
-        let Some(before) = self.known.get(&from) else { return false };
-        let line = before.line.upgrade();
-        if before.digest != digest {
-            if let Some(line) = line {
-                line.end();
-            }
-            return false;
-        }
-        let Some(line) = line else {
-            let is_over = before.over.load(Ordering::Relaxed);
-            return !is_over && now.since(before.at) < COPY_US;
-        };
-        if line.repeat(from) || now.since(line.moved().max(before.at)) < COPY_US {
-            return true;
-        }
-        // It has begun anew, in the middle of the transfer.
-        line.end();
-        false
+    /// Whether the peer is served what it asks. If nothing moves there, it has begun anew.
+    fn is_copy(&self, from: SocketAddr, seen: &Seen, now: Instant) -> bool {
+        let is_repeated = || self.socket(seen).is_some_and(|socket| socket.repeat(from));
+        seen.is_same && (is_repeated() || now.since(seen.moved) < COPY_US)
     }
 
-    fn remember(&mut self, from: SocketAddr, asked: Asked) {
-        if self.known.len() >= KNOWN_MAX {
-            let now = asked.at;
-            let counts = |it: &Asked| it.line.strong_count() > 0 || now.since(it.at) < COPY_US;
-            self.known.retain(|_, asked| counts(asked));
-            if self.known.len() >= KNOWN_MAX {
-                self.known.clear();
-            }
-        }
-        self.known.insert(from, asked);
+    /// The socket that the peer has, if this process opened it.
+    fn socket(&self, seen: &Seen) -> Option<Arc<Line>> {
+        self.sockets.get(seen.index).filter(|_| seen.is_served).and_then(Weak::upgrade)
     }
 
     fn open(&mut self, asked: Option<IpAddr>, from: SocketAddr) -> Result<Conversation, Errno> {

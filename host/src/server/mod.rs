@@ -29,6 +29,8 @@ mod confine;
 #[cfg(feature = "status")]
 mod control;
 mod custom;
+#[cfg(feature = "transfer")]
+mod door;
 mod hub;
 mod live_clients;
 mod misfit;

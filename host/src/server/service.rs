@@ -8,7 +8,6 @@ use windlass_core::session::files::REQUEST_MAX;
 use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
 use windlass_core::time::Instant;
 #[cfg(feature = "transfer")]
-use windlass_core::transfer::Transfer;
 use windlass_core::transform::{Unchanged, Uppercase};
 use windlass_core::wire::Score;
 
@@ -22,7 +21,7 @@ use crate::addr::Transport;
 use crate::digest::OFFERED;
 use crate::drive::{Acceptor, Client, Job, Rules, TimeLimits};
 #[cfg(feature = "transfer")]
-use crate::drive::{Door, Exchange, PortTerms, SinglePort};
+use crate::drive::{Exchange, PortTerms, SinglePort};
 use crate::printable::words;
 use crate::sys::clock;
 use crate::sys::datagram::Peer;
@@ -265,26 +264,6 @@ impl Offer {
         Acceptor::new(listener, max)
     }
 
-    /// How requests for transfers are taken, if each has a socket of its own.
-    #[cfg(feature = "transfer")]
-    pub(super) fn door(&self) -> Option<Door> {
-        let (is_request, transfers): (fn(&[u8]) -> bool, _) = match self {
-            Self::Tftp(transfers) => (is_tftp_request, transfers),
-            Self::Xfer(transfers) => (is_xfer_request, transfers),
-            Self::Time
-            | Self::Upper
-            | Self::Echo
-            | Self::Files(_)
-            | Self::Push { .. }
-            | Self::Http { .. }
-            | Self::Score
-            | Self::Custom(_) => return None,
-        };
-        // With a single port all that arrives is one client.
-        let door = Door { is_request, ports: transfers.terms.ports };
-        Some(door).filter(|_| !transfers.terms.single_port)
-    }
-
     /// Starts to serve a client.
     pub fn open(&self, client: Client, now: Instant) -> Job {
         match client {
@@ -293,7 +272,11 @@ impl Offer {
             #[cfg(feature = "transfer")]
             Client::Transfer { socket, request } => {
                 let (machine, overwrite) = self.machine();
-                Job::transfer(Exchange::serving(socket, machine, request, overwrite, now))
+                let exchange = Exchange::serving(socket, machine, request, overwrite, now);
+                Job::transfer(match self.transfers() {
+                    Some(transfers) => exchange.known_to(&transfers.peers),
+                    None => exchange,
+                })
             }
         }
     }
@@ -316,23 +299,6 @@ impl Offer {
             return Job::SinglePort(Box::new(SinglePort::new(socket, terms)));
         }
         Job::port(socket, self.responder())
-    }
-
-    /// What serves one request, and whether it may replace a file.
-    #[cfg(feature = "transfer")]
-    fn machine(&self) -> (Box<dyn Transfer + Send>, bool) {
-        match self {
-            Self::Tftp(transfers) => (transfers.tftp(), transfers.terms.overwrite),
-            Self::Xfer(transfers) => (transfers.xfer(), false),
-            Self::Time
-            | Self::Upper
-            | Self::Echo
-            | Self::Files(_)
-            | Self::Push { .. }
-            | Self::Http { .. }
-            | Self::Score
-            | Self::Custom(_) => (Transfers::new(None, Terms::DEFAULT).xfer(), false),
-        }
     }
 
     /// Why it cannot be served under `model` to what arrives by `transport`; `None`: it can.

@@ -9,6 +9,7 @@ use windlass_core::wire::tftp::{BLOCK_MAX, Opcode};
 use windlass_core::wire::xfer::Packet;
 
 use crate::digest::OFFERED;
+use crate::drive::Peers;
 use crate::sys::root::Root;
 
 /// A folder of files, sent and received over datagrams.
@@ -22,6 +23,8 @@ pub struct Transfers {
     pub max: usize,
     /// A transfer on which nothing moves for this time is given up, in microseconds.
     pub give_up_us: Option<u64>,
+    /// The peers that are served, by any process.
+    pub(super) peers: Arc<Peers>,
 }
 
 /// What clients may do, and how large their datagrams may be.
@@ -62,7 +65,8 @@ const SINGLE_PORT_MAX: usize = 4096;
 impl Transfers {
     /// The files of this folder, or none.
     pub fn new(root: Option<Root>, terms: Terms) -> Self {
-        Self { root: root.map(Arc::new), terms, max: SINGLE_PORT_MAX, give_up_us: None }
+        let (root, peers) = (root.map(Arc::new), Arc::new(Peers::new()));
+        Self { root, terms, max: SINGLE_PORT_MAX, give_up_us: None, peers }
     }
 
     fn timing(&self) -> Timing {

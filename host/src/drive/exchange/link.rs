@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use windlass_core::fault::{Fault, Peer as PeerFault};
 use windlass_core::time::Instant;
 
+use super::super::peers::Mark;
 use super::outcome::{Counts, Told, to_stranger};
 use crate::sys::Errno;
 use crate::sys::datagram::batch::{Batch, Received};
@@ -17,6 +18,8 @@ pub(super) struct Link {
     pub(super) socket: Conversation,
     pub(super) readable: bool,
     pub(super) writable: bool,
+    /// Where other processes see that the peer is served here, of a server's.
+    pub(super) mark: Option<Mark>,
     /// The network says that the peer is gone.
     pub(super) gone: Option<Fault>,
     /// An event reported an error, or that the socket was shut down.
@@ -34,6 +37,7 @@ impl Link {
             readable: !socket.is_shared(),
             socket,
             writable: true,
+            mark: None,
             gone: None,
             troubled: false,
             is_client,
@@ -48,8 +52,12 @@ impl Link {
         self.troubled |= ready.dead;
     }
 
-    /// What an event reported beside input and room.
+    /// What an event reported beside input and room, and what another process has to say.
     pub(super) fn look_for_trouble(&mut self) -> Result<(), Fault> {
+        if self.mark.as_ref().is_some_and(Mark::is_replaced) {
+            self.counts.replaced = true;
+            return Err(PeerFault::Aborted.into());
+        }
         if !std::mem::take(&mut self.troubled) {
             return Ok(());
         }
@@ -111,7 +119,9 @@ impl Link {
 
     /// The peer answered something new.
     pub(super) fn moved(&mut self, now: Instant) {
-        self.socket.line().note_progress(now);
+        if let Some(mark) = &self.mark {
+            mark.note_progress(now);
+        }
         if self.counts.heard == 2 {
             // The first datagram was the request: it has the answer to that.
             self.socket.set_answer(None);

@@ -12,13 +12,11 @@
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
-use windlass_core::time::Instant;
 
 use super::batch::Batch;
 use super::control::{Control, Source, put};
@@ -53,17 +51,12 @@ pub struct Line {
     fd: OwnedFd,
     /// The first answer, until the peer has shown that it has it.
     answer: Mutex<Option<Box<[u8]>>>,
-    /// When the peer answered something new, in microseconds.
-    moved_us: AtomicU64,
-    ended: AtomicBool,
-    over: Arc<AtomicBool>,
 }
 
 impl Line {
     /// Of a socket.
     pub fn new(fd: OwnedFd) -> Self {
-        let (answer, moved_us) = (Mutex::new(None), AtomicU64::new(0));
-        Self { fd, answer, moved_us, ended: AtomicBool::new(false), over: Arc::default() }
+        Self { fd, answer: Mutex::new(None) }
     }
 
     /// The peer asked the same again: it gets the same answer, from the same port. False: it has an answer.
@@ -76,35 +69,9 @@ impl Line {
         answer.is_some()
     }
 
-    /// The peer answered something new.
-    pub fn note_progress(&self, now: Instant) {
-        self.moved_us.store(now.as_micros(), Ordering::Relaxed);
-    }
-
-    /// When the peer answered something new, as far as this process knows.
-    pub fn moved(&self) -> Instant {
-        Instant::from_micros(self.moved_us.load(Ordering::Relaxed))
-    }
-
-    /// The peer asks for something else: the conversation ends, in whatever process it is.
+    /// The peer asks for something else: the conversation ends, in whatever process has the socket.
     pub fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
         let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
-    }
-
-    /// The conversation is over, in this process.
-    pub fn set_over(&self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it is over, for an acceptor that outlives it. Of another process it does not tell.
-    pub fn over(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.over)
-    }
-
-    /// Whether this process ended it.
-    pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {

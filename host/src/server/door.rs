@@ -1,0 +1,55 @@
+//! How requests for transfers are taken, and what serves one.
+
+use std::sync::Arc;
+
+use windlass_core::transfer::Transfer;
+
+use super::service::Offer;
+use super::transfers::{Terms, Transfers, is_tftp_request, is_xfer_request};
+use crate::drive::Door;
+
+impl Offer {
+    /// How requests for transfers are taken, if each has a socket of its own.
+    pub(super) fn door(&self) -> Option<Door> {
+        let (is_request, transfers): (fn(&[u8]) -> bool, _) = match self {
+            Self::Tftp(transfers) => (is_tftp_request, transfers),
+            Self::Xfer(transfers) => (is_xfer_request, transfers),
+            Self::Time
+            | Self::Upper
+            | Self::Echo
+            | Self::Files(_)
+            | Self::Push { .. }
+            | Self::Http { .. }
+            | Self::Score
+            | Self::Custom(_) => return None,
+        };
+        // With a single port all that arrives is one client.
+        let (ports, peers) = (transfers.terms.ports, Arc::clone(&transfers.peers));
+        let door = Door { is_request, ports, peers };
+        Some(door).filter(|_| !transfers.terms.single_port)
+    }
+
+    pub(super) fn transfers(&self) -> Option<&Transfers> {
+        if let Self::Tftp(transfers) | Self::Xfer(transfers) = self {
+            Some(transfers)
+        } else {
+            None
+        }
+    }
+
+    /// What serves one request, and whether it may replace a file.
+    pub(super) fn machine(&self) -> (Box<dyn Transfer + Send>, bool) {
+        match self {
+            Self::Tftp(transfers) => (transfers.tftp(), transfers.terms.overwrite),
+            Self::Xfer(transfers) => (transfers.xfer(), false),
+            Self::Time
+            | Self::Upper
+            | Self::Echo
+            | Self::Files(_)
+            | Self::Push { .. }
+            | Self::Http { .. }
+            | Self::Score
+            | Self::Custom(_) => (Transfers::new(None, Terms::DEFAULT).xfer(), false),
+        }
+    }
+}
