@@ -2,7 +2,9 @@
 //!
 //! A thing has its deadline, and most deadlines are extended before they come: an idle timeout with
 //! every message. So extending one costs nothing here: its entry in the heap then comes up too
-//! early, and is put back at the right time when it comes up. A deadline that was cancelled leaves
+//! early, and is put back at the right time when it comes up, or a little before: the kernel sets a
+//! timer for each wait, and one that is nearer than its next tick it sets in the hardware, which costs
+//! a virtual machine as much as a whole datagram. A deadline that was cancelled leaves
 //! its entry behind. Entries that no longer count are removed when they are the greater part: that
 //! is constant time for each, and the heap is at most twice as long as the table, whatever was
 //! added and removed.
@@ -80,18 +82,29 @@ impl Deadlines {
         }
     }
 
-    /// The first entry that `counts`. It may be too early, never too late.
-    pub(super) fn first(&mut self, mut counts: impl FnMut(At, u32) -> bool) -> Option<At> {
-        for _ in 0..ENTRIES_MIN {
-            let top = self.0.peek_mut()?;
+    /// The first entry that counts, as `look` tells; one that it calls due may be too early, never too late.
+    pub(super) fn first(&mut self, mut look: impl FnMut(At, u32) -> Entry) -> Option<At> {
+        let mut stale = 0;
+        while stale < ENTRIES_MIN {
+            let mut top = self.0.peek_mut()?;
             let Reverse((at, index)) = *top;
-            if counts(at, index) {
-                return Some(at);
+            match look(at, index) {
+                Entry::Due => return Some(at),
+                Entry::Early(later) => *top = Reverse((later, index)),
+                Entry::Stale => {
+                    PeekMut::pop(top);
+                    stale += 1;
+                }
             }
-            PeekMut::pop(top);
         }
         // Very many were cancelled: to look at all entries costs less than to take them one by one.
-        self.0.retain(|&Reverse((at, index))| counts(at, index));
+        let entries = std::mem::take(&mut self.0).into_vec().into_iter();
+        let counting = entries.filter_map(|Reverse((at, index))| match look(at, index) {
+            Entry::Due => Some(Reverse((at, index))),
+            Entry::Early(later) => Some(Reverse((later, index))),
+            Entry::Stale => None,
+        });
+        self.0 = counting.collect();
         self.0.peek().map(|&Reverse((at, _))| at)
     }
 

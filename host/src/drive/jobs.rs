@@ -142,8 +142,8 @@ impl Jobs {
     }
 
     /// When to ask for [`expired`](Self::expired) next.
-    pub fn wake(&mut self) -> Wake {
-        self.table.wake(|job| job.deadline(&self.buffers))
+    pub fn wake(&mut self, now: Instant) -> Wake {
+        self.table.wake(now, |job| job.deadline(&self.buffers))
     }
 
     /// The socket of a job.

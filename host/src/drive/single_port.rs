@@ -182,7 +182,7 @@ impl SinglePort {
         while let Some((token, _)) = self.transfers.expired(now, |it| it.deadline(buffers)) {
             self.give_turn(token, now, buffers);
         }
-        self.wake = self.transfers.wake(|it| it.deadline(buffers));
+        self.wake = self.transfers.wake(now, |it| it.deadline(buffers));
     }
 }
 

@@ -12,6 +12,9 @@ use windlass_core::time::{Instant, Wake};
 use super::deadlines::{At, Deadlines, Entry as Heaped, at};
 use crate::sys::ready::Token;
 
+/// A wait of less than this, in microseconds, may be shorter than the tick of the kernel.
+const SOON_US: u64 = 8_000;
+
 /// The things of one loop by token. `M` is a note of the loop for each thing, in bytes that a slot has
 /// to spare.
 pub struct Table<T, M = ()> {
@@ -213,18 +216,28 @@ impl<T, M> Table<T, M> {
         Some((Token { index, generation }, Instant::from_micros(at.get())))
     }
 
-    /// When to ask for [`expired`](Self::expired) next. It may be too early, never too late.
-    pub fn wake(&mut self, deadline: impl Fn(&T) -> Option<Instant>) -> Wake {
-        let counts = |entry, index: u32| {
+    /// When to ask for [`expired`](Self::expired) next. It is never too late, and too early only where that is not
+    /// soon after `now`.
+    pub fn wake(&mut self, now: Instant, deadline: impl Fn(&T) -> Option<Instant>) -> Wake {
+        let soon = at(now.after(SOON_US));
+        let look = |entry, index: u32| {
             let slot = &mut self.slots[index as usize];
-            let is_armed = slot.armed == Some(entry);
-            let has_one = is_armed && slot.thing.as_ref().and_then(&deadline).is_some();
-            if is_armed && !has_one {
-                slot.armed = None;
+            if slot.armed != Some(entry) {
+                return Heaped::Stale;
             }
-            has_one
+            match slot.thing.as_ref().and_then(&deadline).map(at) {
+                Some(later) if later > entry && entry < soon => {
+                    slot.armed = Some(later);
+                    Heaped::Early(later)
+                }
+                Some(_) => Heaped::Due,
+                None => {
+                    slot.armed = None;
+                    Heaped::Stale
+                }
+            }
         };
-        let first = self.deadlines.first(counts);
+        let first = self.deadlines.first(look);
         first.map_or(Wake::Never, |at| Wake::At(Instant::from_micros(at.get())))
     }
 

@@ -176,7 +176,8 @@ impl<S> Context<S> {
             || self.kernel.always().iter().any(|&file| self.is_watched(file))
             // A run without anything to wait for ends instead.
             || self.is_idle() && limit == Wake::Never;
-        let wake = self.sources.table.wake(|source| source.deadline(&self.buffers));
+        let now = self.now();
+        let wake = self.sources.table.wake(now, |source| source.deadline(&self.buffers));
         match wake.min(limit) {
             _ if in_a_hurry => Some(0),
             Wake::Now => Some(0),

@@ -36,7 +36,7 @@ impl Hub {
 
     /// How long to wait, in microseconds.
     pub(super) fn wait_us(&mut self) -> Option<u64> {
-        let wake = self.jobs.wake();
+        let wake = self.jobs.wake(self.now);
         wake.min(self.server.acceptor.wake(self.now)).min(self.server.stop.wake()).wait_us(self.now)
     }
 

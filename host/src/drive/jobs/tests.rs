@@ -153,7 +153,7 @@ fn edge_triggered_a_used_up_budget_gives_another_turn() {
     assert_eq!(after, After::Again);
     assert_eq!(table.turn(token, Ready::NONE, T0), After::Again);
     assert_eq!(table.turn(token, Ready::NONE, T0), After::Changed(Interest::READ));
-    assert_eq!(table.wake(), Wake::At(T0.after(2 * SECOND)));
+    assert_eq!(table.wake(T0), Wake::At(T0.after(2 * SECOND)));
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn level_triggered_a_used_up_budget_waits_for_input() {
     let listed: Vec<_> = table.iter().map(|(token, _, interest)| (token, interest)).collect();
     assert_eq!(listed, [(token, Interest::READ)]);
     let until = T0.after(2 * SECOND);
-    assert_eq!(table.wake(), Wake::At(until), "a client that sends no more could stay for ever");
+    assert_eq!(table.wake(T0), Wake::At(until), "a client that sends no more could stay for ever");
     assert_eq!(table.expired(until), Some(token));
     assert!(matches!(table.turn(token, Ready::NONE, until), After::Gone(_)));
 }
@@ -187,7 +187,7 @@ fn a_turn_is_promised_once() {
 fn a_due_job_is_returned_once() {
     let mut table = table(Some(5 * SECOND));
     let opened: Vec<_> = (0..3).map(|i| open(&mut table, T0.after(i))).collect();
-    assert_eq!(table.wake(), Wake::At(T0.after(5 * SECOND)));
+    assert_eq!(table.wake(T0), Wake::At(T0.after(5 * SECOND)));
     assert_eq!(table.expired(T0.after(5 * SECOND - 1)), None);
     let now = T0.after(5 * SECOND + 1);
     assert_eq!(table.expired(now), Some(opened[0].0));
@@ -195,7 +195,7 @@ fn a_due_job_is_returned_once() {
     assert_eq!(table.expired(now), None);
     assert!(matches!(table.turn(opened[0].0, Ready::NONE, now), After::Gone(_)));
     assert!(matches!(table.turn(opened[1].0, Ready::NONE, now), After::Gone(_)));
-    assert_eq!(table.wake(), Wake::At(T0.after(5 * SECOND + 2)));
+    assert_eq!(table.wake(T0), Wake::At(T0.after(5 * SECOND + 2)));
     assert_eq!(table.len(), 1);
 }
 
@@ -211,7 +211,7 @@ fn a_job_due_for_two_reasons_is_returned_once() {
     let (token, _) = table.open(Job::stream(ours, Box::new(Waker { now: T0, want }), T0), T0);
     say(&peer, b"x");
     assert_eq!(table.turn(token, READ, T0.after(1)), After::Same);
-    assert_eq!(table.wake(), Wake::At(T0.after(SECOND + 1)));
+    assert_eq!(table.wake(T0), Wake::At(T0.after(SECOND + 1)));
     let late = T0.after(10 * SECOND);
     assert_eq!(table.expired(late), Some(token));
     assert_eq!(table.expired(late), None);
@@ -224,13 +224,13 @@ fn activity_moves_a_deadline() {
     say(&peer, b"x");
     assert_eq!(table.turn(token, READ, T0.after(3 * SECOND)), After::Same);
     assert_eq!(table.expired(T0.after(5 * SECOND)), None);
-    assert_eq!(table.wake(), Wake::At(T0.after(8 * SECOND)));
+    assert_eq!(table.wake(T0), Wake::At(T0.after(8 * SECOND)));
     assert_eq!(table.expired(T0.after(8 * SECOND - 1)), None);
     assert_eq!(table.expired(T0.after(8 * SECOND)), Some(token));
     // Input that came with it is in time.
     say(&peer, b"x");
     assert_eq!(table.turn(token, READ, T0.after(8 * SECOND)), After::Same);
-    assert_eq!(table.wake(), Wake::At(T0.after(13 * SECOND)));
+    assert_eq!(table.wake(T0), Wake::At(T0.after(13 * SECOND)));
     assert_eq!(table.expired(T0.after(13 * SECOND)), Some(token));
     assert!(matches!(table.turn(token, Ready::NONE, T0.after(13 * SECOND)), After::Gone(_)));
 }
@@ -243,7 +243,7 @@ fn the_wake_of_a_session_is_a_deadline() {
     let (token, _) = table.open(Job::stream(ours, Box::new(Waker { now: T0, want }), T0), T0);
     for i in 1..=10 {
         let due = T0.after(i * SECOND);
-        assert_eq!(table.wake(), Wake::At(due));
+        assert_eq!(table.wake(T0), Wake::At(due));
         assert_eq!(table.expired(due), Some(token));
         assert_eq!(table.turn(token, Ready::NONE, due), After::Same);
     }

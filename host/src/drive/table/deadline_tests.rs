@@ -40,7 +40,7 @@ impl Rig {
     }
 
     fn wake(&mut self) -> Wake {
-        self.table.wake(|deadline| *deadline)
+        self.table.wake(Instant::ZERO, |deadline| *deadline)
     }
 
     /// All that have expired at `now`, in order.
@@ -64,6 +64,17 @@ fn the_earliest_goes_first() {
     assert_eq!(rig.expired(at(9)), []);
     assert_eq!(rig.expired(at(30)), [(1, at(10)), (2, at(20)), (0, at(30))]);
     assert_eq!(rig.wake(), Wake::At(at(99)));
+}
+
+#[test]
+fn a_wait_is_not_cut_short_for_a_deadline_that_moved() {
+    let mut rig = Rig::new(2);
+    for (index, us) in [(0, 100), (1, 2 * SOON_US), (0, 3 * SOON_US), (1, 4 * SOON_US)] {
+        rig.set(index, at(us));
+    }
+    assert_eq!(rig.wake(), Wake::At(at(2 * SOON_US)), "that is not soon: it may be too early");
+    assert_eq!(rig.table.wake(at(SOON_US + 1), |it| *it), Wake::At(at(3 * SOON_US)));
+    assert_eq!(rig.expired(at(4 * SOON_US)), [(0, at(3 * SOON_US)), (1, at(4 * SOON_US))]);
 }
 
 #[test]
@@ -173,7 +184,11 @@ proptest! {
             }
             let earliest = model.values().min();
             match rig.wake() {
-                Wake::At(wake) => prop_assert!(earliest.is_some_and(|&at| wake <= at)),
+                Wake::At(wake) => {
+                    prop_assert!(earliest.is_some_and(|&at| wake <= at));
+                    let is_soon = wake < Instant::ZERO.after(SOON_US);
+                    prop_assert!(!is_soon || Some(&wake) == earliest);
+                }
                 Wake::Never => prop_assert!(earliest.is_none()),
                 Wake::Now => prop_assert!(false),
             }
