@@ -13,6 +13,12 @@ pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
     return bytes.iter().position(|&other| other == byte);
 }
 
+/// Whether both are the same word, in any case. A function of its own: on a device it is one loop.
+#[inline(never)]
+pub(crate) const fn is_word(word: &[u8], other: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(other)
+}
+
 /// The value of a hexadecimal digit, of either case.
 pub(crate) const fn hex_digit(digit: u8) -> Option<u8> {
     match digit {
@@ -21,6 +27,24 @@ pub(crate) const fn hex_digit(digit: u8) -> Option<u8> {
         b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     }
+}
+
+/// The hexadecimal digits of a byte, in lower case.
+pub(crate) fn hex(byte: u8) -> [u8; 2] {
+    let digit = |value| if value < 10 { b'0' + value } else { b'a' - 10 + value };
+    [digit(byte >> 4), digit(byte & 15)]
+}
+
+/// Whether these are the hexadecimal digits of as many bytes as there is room for. The room has them then.
+#[inline(never)]
+pub(crate) fn unhex(digits: &[u8], bytes: &mut [u8]) -> bool {
+    for (nth, &digit) in digits.iter().enumerate() {
+        let (Some(slot), Some(value)) = (bytes.get_mut(nth / 2), hex_digit(digit)) else {
+            return false;
+        };
+        *slot = *slot << 4 | value;
+    }
+    digits.len() == bytes.len().saturating_mul(2)
 }
 
 /// Copies from the front of `from` as many bytes as fit into `to`, and returns their number.
@@ -59,8 +83,18 @@ pub(crate) fn split(bytes: &[u8], n: usize) -> (&[u8], &[u8]) {
     bytes.split_at_checked(n).unwrap_or((bytes, &[]))
 }
 
+/// Copies `from` to `to[at..]`, and returns the end of the copy, if there is room for all of it.
+#[cfg(feature = "transfer")]
+#[inline(never)]
+pub(crate) fn append(to: &mut [u8], at: usize, from: &[u8]) -> Option<usize> {
+    let end = at.checked_add(from.len())?;
+    fill(to.get_mut(at..end)?, from);
+    Some(end)
+}
+
 /// What is before the first NUL, and what is behind it.
 #[cfg(feature = "transfer")]
+#[inline(never)]
 pub(crate) fn until_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = find(0, bytes)?;
     Some((first(bytes, at), after(bytes, at.saturating_add(1))))
@@ -81,6 +115,31 @@ mod tests {
         assert_eq!((after(b"ab", 1), after(b"ab", 3)), (&b"b"[..], &b""[..]));
         assert_eq!(split(b"ab", 1), (&b"a"[..], &b"b"[..]));
         assert_eq!(split(b"ab", 3), (&b"ab"[..], &b""[..]));
+    }
+
+    #[test]
+    fn digits_there_and_back() {
+        let mut room = [0x55; 2];
+        for byte in 0..=255 {
+            let [high, low] = hex(byte);
+            assert!(unhex(&[b'0', b'F', high, low], &mut room), "{byte}");
+            assert_eq!(room, [15, byte]);
+        }
+        for digits in [&b""[..], b"000", b"00000", b"000000", b"00 0", b"-000"] {
+            assert!(!unhex(digits, &mut room), "{}", digits.escape_ascii());
+        }
+    }
+
+    #[cfg(feature = "transfer")]
+    #[test]
+    fn all_of_it_is_appended_or_nothing() {
+        let mut to = [0; 3];
+        assert_eq!((append(&mut to, 1, b"yz"), &to), (Some(3), b"\0yz"));
+        assert_eq!(
+            (append(&mut to, 2, b"ab"), append(&mut to, 4, b""), &to),
+            (None, None, b"\0yz")
+        );
+        assert_eq!(append(&mut to, usize::MAX, b"ab"), None);
     }
 
     #[cfg(feature = "transfer")]

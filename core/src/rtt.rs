@@ -59,9 +59,8 @@ impl<'b> Rtt<'b> {
 
     /// An estimator without a measurement, with this timeout before the first one.
     pub fn starting_at(bounds: &'b Bounds, initial_us: u32) -> Self {
-        let mut rtt = Self::new(bounds);
-        rtt.set(initial_us);
-        rtt
+        let rtt = Self::new(bounds);
+        Self { rto_us: rtt.bounded(initial_us), ..rtt }
     }
 
     /// An acknowledgement arrived `us` microseconds after its packet was sent.
@@ -84,15 +83,22 @@ impl<'b> Rtt<'b> {
 
     /// No acknowledgement arrived in time: the next timeout is twice as long.
     pub fn back_off(&mut self) {
-        self.set(self.rto_us << 1);
+        self.rto_us = self.bounded(self.rto_us << 1);
     }
 
     /// Sets the timeout as the last measurement has it, if there is one. RFC 6298 keeps a doubled timeout until
     /// the next measurement, because the path may have become slower. So do not call this after every
     /// packet that was sent twice.
     pub fn forget_back_off(&mut self) {
-        if self.srtt_8 != 0 {
-            self.set((self.srtt_8 >> 3) + self.rttvar_4.max(GRANULARITY_US));
+        self.rto_us = self.measured_rto_us();
+    }
+
+    /// The timeout as the last measurement has it, in microseconds; the current one before the first measurement.
+    #[inline(never)]
+    pub fn measured_rto_us(&self) -> u32 {
+        match self.srtt_us() {
+            Some(srtt_us) => self.bounded(srtt_us + self.rttvar_4.max(GRANULARITY_US)),
+            None => self.rto_us,
         }
     }
 
@@ -106,9 +112,8 @@ impl<'b> Rtt<'b> {
         (self.srtt_8 != 0).then_some(self.srtt_8 >> 3)
     }
 
-    #[inline(never)]
-    fn set(&mut self, rto_us: u32) {
-        self.rto_us = rto_us.max(self.bounds.min_us).min(self.bounds.max_us);
+    fn bounded(&self, rto_us: u32) -> u32 {
+        rto_us.max(self.bounds.min_us).min(self.bounds.max_us)
     }
 }
 

@@ -38,11 +38,11 @@ const IMAGES: [(&str, &str, &str, u64); 22] = [
     ("routines", "empty", "*the compiler's `memcpy`, `memset`, `memcmp`*", 2048),
     ("score", "routines", "`score`, sent and received", 512),
     ("transfer_loop", "routines", "*the loop of a transfer, and flash with CRC-32*", 1536),
-    ("xfer_client", "transfer_loop", "`xfer` client", 4352),
-    ("xfer_server", "transfer_loop", "`xfer` server", 4736),
-    ("tftp_get", "transfer_loop", "TFTP client that reads, with options, windows and digest", 7168),
-    ("tftp_put", "transfer_loop", "TFTP client that writes", 6144),
-    ("tftp_server", "transfer_loop", "TFTP server, both directions", 11520),
+    ("xfer_client", "transfer_loop", "`xfer` client", 3072),
+    ("xfer_server", "transfer_loop", "`xfer` server", 3840),
+    ("tftp_get", "transfer_loop", "TFTP client that reads, with options, windows and digest", 5632),
+    ("tftp_put", "transfer_loop", "TFTP client that writes", 5120),
+    ("tftp_server", "transfer_loop", "TFTP server, both directions", 9728),
 ];
 
 /// The bytes that the link layer may add to an image.

@@ -1,6 +1,6 @@
 //! Digests: they show whether the received bytes of a file are those that were sent.
 
-use crate::bytes::hex_digit;
+use crate::bytes::{hex, unhex};
 
 /// The kind of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +45,10 @@ impl Digest {
     /// The digest in these hexadecimal digits: their number tells the kind.
     pub(crate) fn from_hex(digits: &[u8]) -> Option<Self> {
         let mut bytes = [0; 32];
-        let mut len = 0;
-        for pair in digits.chunks(2) {
-            let &[high, low] = pair else { return None };
-            *bytes.get_mut(len)? = hex_digit(high)? << 4 | hex_digit(low)?;
-            len += 1;
-        }
-        let kind = if len == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
-        Digest::from_bytes(kind, bytes.get(..len)?).map(Digest::copied)
+        let bytes = bytes.get_mut(..digits.len() / 2)?;
+        let kind = if bytes.len() == 4 { DigestKind::Crc32 } else { DigestKind::Blake3 };
+        let are_digits = unhex(digits, bytes);
+        Digest::from_bytes(kind, bytes).filter(|_| are_digits).map(Digest::copied)
     }
 }
 
@@ -91,8 +87,7 @@ impl<B: AsRef<[u8]>> Digest<B> {
     /// Its bytes in hexadecimal, as options carry them, two digits at a time.
     pub(crate) fn hex(&self, mut put: impl FnMut(&[u8; 2])) {
         for byte in self.bytes(&mut [0; 4]) {
-            put(&[byte >> 4, byte & 15]
-                .map(|digit| if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
+            put(&hex(*byte));
         }
     }
 }

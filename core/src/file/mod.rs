@@ -38,6 +38,11 @@ pub struct Extent {
     pub len: u64,
 }
 
+impl Extent {
+    /// Nothing of the file.
+    pub(crate) const NONE: Self = Self { offset: 0, len: 0 };
+}
+
 /// What a peer announces about a file before it sends the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head<'m> {

@@ -11,27 +11,27 @@
 //! ever.
 
 use super::Heard;
-use super::run::{Engine, Run};
-use super::timer::{Expired, Span, Timer};
+use super::run::{Engine, Phase, Run, mask};
+use super::timer::{Span, Timer};
 use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Digest, Extent, Head, Op};
 use crate::time::Instant;
-use crate::want::{Close, Want};
 
 /// The receiver of both protocols.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Inbound {
-    timer: Timer,
+pub(super) struct Inbound<const OPTIONS: bool> {
     linger_us: u32,
-    /// The bits of a number that travel.
-    mask: u32,
     /// The number of the last block that was kept with all before it, and the first byte behind it.
     last: u32,
     at: u64,
     /// Bytes of the whole file, if the peer said.
     size: Option<u64>,
-    held: Held,
+    /// The block that the shell holds for storage, if it is not `last`; how many bytes of it are not kept; and
+    /// whether it is the last one of the file.
+    held: u32,
+    left: u32,
+    holds_end: bool,
     window: u16,
     /// Blocks that came in order since the last acknowledgement left.
     count: u16,
@@ -57,41 +57,31 @@ const GAP: usize = 2;
 /// With the missing one so many blocks begin a round of the sender.
 const NEAR: u32 = 3;
 
-/// The block that the shell holds for storage.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-struct Held {
-    number: u32,
-    /// Bytes of it that are not kept.
-    left: u32,
-    is_last: bool,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     /// Waits for the peer.
     Waiting,
+    /// The file is whole: the last answer is repeated until the timer is due.
+    Lingering,
     /// The shell finds a place for the file, before a block is held or with the first one.
-    Creating { holds: bool },
+    Creating,
     /// The shell keeps what is left of the block.
     Storing,
     /// The shell makes the file valid.
     Committing,
-    /// The file is whole: the last answer is repeated until the timer is due.
-    Lingering,
 }
 
-impl Inbound {
-    pub(super) const fn new(timer: Timer, linger_us: u32, mask: u32) -> Self {
+impl<const OPTIONS: bool> Inbound<OPTIONS> {
+    pub(super) const fn new(linger_us: u32) -> Self {
         Self {
-            timer,
             linger_us,
-            mask,
             last: 0,
             at: 0,
             size: None,
-            held: Held { number: 0, left: 0, is_last: false },
+            held: 0,
+            left: 0,
+            holds_end: false,
             window: 1,
             count: 0,
             owes: true,
@@ -107,15 +97,14 @@ impl Inbound {
         (self.window, self.at, self.size) = (window, at, size);
     }
 
-    /// The shell is to find a place for the file before any block comes.
-    pub(super) fn create(&mut self) {
-        self.state = State::Creating { holds: false };
+    /// Blocks in a window.
+    const fn window(&self) -> u16 {
+        if OPTIONS { self.window } else { 1 }
     }
 
-    /// The peer answered what begins the transfer.
-    pub(super) fn answered(&mut self, now: Instant) {
-        self.timer.advance(now);
-        self.moved();
+    /// The shell is to find a place for the file before any block comes.
+    pub(super) fn create(&mut self) {
+        self.state = State::Creating;
     }
 
     /// Whether nothing was kept yet.
@@ -123,258 +112,245 @@ impl Inbound {
         self.greets
     }
 
-    /// Whether the shell is to hold a block.
-    pub(super) const fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting)
-    }
-
     /// Whether the shell finds a place for the file.
-    pub(super) const fn is_creating(&self) -> bool {
-        matches!(self.state, State::Creating { .. })
-    }
-
-    pub(super) const fn timer(&self) -> &Timer {
-        &self.timer
-    }
-
-    pub(super) fn timer_at(&mut self, now: Instant) -> Timer {
-        self.timer.advance(now);
-        self.timer
+    pub(super) fn is_creating(&self) -> bool {
+        self.state == State::Creating
     }
 
     /// The answer to what begins the transfer came again.
-    pub(super) fn again(&mut self, now: Instant) {
-        self.timer.advance(now);
+    pub(super) fn again(&mut self, timer: &mut Timer) {
         if self.greets {
-            self.behind();
+            self.behind(timer);
         }
     }
 
     /// The number of the block that is to be acknowledged.
-    pub(super) fn owed(&self, nth: usize) -> Option<u32> {
-        let is_quiet = matches!(self.state, State::Waiting | State::Lingering);
-        (nth == 0 && self.owes && is_quiet && self.timer.may_send()).then_some(self.last)
+    pub(super) fn owed(&self, timer: &Timer) -> Option<u32> {
+        let is_quiet = self.phase() != Phase::Storing;
+        (self.owes && is_quiet && timer.may_send()).then_some(self.last)
     }
 
     /// The peer asks again for what begins the transfer.
-    pub(super) fn repeat(&mut self) {
-        self.timer.asked_again();
+    pub(super) fn repeat(&mut self, timer: &mut Timer) {
+        timer.asked_again();
         self.owes = true;
     }
 
     /// A block of so many bytes came, which begins at this byte of its datagram.
     pub(super) fn block(
         &mut self,
-        now: Instant,
+        timer: &mut Timer,
         number: u32,
         (at, len): (usize, usize),
         is_last: bool,
     ) -> Result<Heard, Fault> {
-        self.timer.advance(now);
-        let ahead = number.wrapping_sub(self.last) & self.mask;
+        let mask = mask(OPTIONS);
+        let ahead = number.wrapping_sub(self.last) & mask;
         // Some senders go from the last number to 1: where one block is on its way it cannot be another one.
-        let wraps_to_1 = number == 1 && self.last == self.mask && self.window == 1;
+        let wraps_to_1 = OPTIONS && number == 1 && self.last == mask && self.window() == 1;
         if ahead != 1 && !wraps_to_1 {
-            if ahead == 0 || ahead > self.mask >> 1 {
-                self.behind();
-            } else if ahead <= self.window.into() {
-                self.timer.heard();
-                self.missing(ahead);
+            if ahead == 0 || ahead > mask >> 1 {
+                self.behind(timer);
+            } else if ahead <= self.window().into() {
+                timer.heard();
+                self.missing(timer, ahead);
             }
             return Ok(Heard::Ignored);
         }
-        if !self.is_waiting() {
+        if self.state != State::Waiting {
             return Ok(Heard::Ignored);
         }
-        let end = self.at.saturating_add(len as u64);
-        if self.size.is_some_and(|size| if is_last { end != size } else { end > size }) {
-            return Err(Peer::WrongSize.into());
+        if OPTIONS {
+            let end = self.at.saturating_add(len as u64);
+            if self.size.is_some_and(|size| if is_last { end != size } else { end > size }) {
+                return Err(Peer::WrongSize.into());
+            }
         }
-        self.timer.is_second();
-        self.moved();
+        timer.is_second();
+        moved(timer);
         self.owes = false;
-        self.held = Held { number, left: u32::try_from(len).unwrap_or(u32::MAX), is_last };
-        self.state = if self.is_created { self.hold() } else { State::Creating { holds: true } };
+        self.held = number;
+        self.left = u32::try_from(len).unwrap_or(u32::MAX);
+        self.holds_end = is_last;
+        self.state = State::Creating;
+        if self.is_created {
+            self.hold();
+        }
         Ok(if len > 0 { Heard::Store { at } } else { Heard::Taken })
     }
 
-    /// A block is to be kept, or is empty.
-    fn hold(&mut self) -> State {
-        if self.held.left > 0 { State::Storing } else { self.whole() }
-    }
-
-    /// All of the block is kept.
-    fn whole(&mut self) -> State {
-        self.last = self.held.number;
+    /// The next step with the held block: it is to be kept or, if nothing of it is left, all of it is.
+    #[inline(never)]
+    fn hold(&mut self) {
+        if self.left > 0 {
+            self.state = State::Storing;
+            return;
+        }
+        self.last = self.held;
         self.greets = false;
         self.gap = 0;
-        if self.held.is_last {
-            return State::Committing;
+        if self.holds_end {
+            self.state = State::Committing;
+            return;
         }
         self.count = self.count.saturating_add(1);
-        self.owes = self.count >= self.window;
-        State::Waiting
+        self.owes = self.count >= self.window();
+        self.state = State::Waiting;
     }
 
     /// A block came that was kept before.
-    fn behind(&mut self) {
-        let Some(us) = self.timer.ago[ANSWERED].us() else { return };
+    fn behind(&mut self, timer: &mut Timer) {
+        let Some(us) = timer.ago[ANSWERED].us() else { return };
         // With new blocks since the acknowledgement the next one is near.
-        if self.count == 0 && us >= self.timer.copies_until_us() {
+        if self.count == 0 && us >= timer.copies_until_us() {
             self.owes = true;
             if self.state == State::Lingering {
-                self.timer.linger(self.linger_us);
+                timer.linger(self.linger_us);
             }
         }
     }
 
     /// A block came too early: one before it is missing.
-    fn missing(&mut self, ahead: u32) {
+    fn missing(&mut self, timer: &mut Timer, ahead: u32) {
         // Back near the missing one the sender has begun again, and it is missing again. Others are late.
         let is_anew = ahead < self.gap && ahead <= NEAR;
         if self.gap > 0 && !is_anew {
             self.gap = ahead;
             return;
         }
-        if !self.is_waiting() {
+        if self.state != State::Waiting {
             return;
         }
-        let wait_us = match (self.timer.ago[GAP].us(), self.timer.srtt_us()) {
+        let wait_us = match (timer.ago[GAP].us(), timer.srtt_us()) {
             (Some(us), Some(srtt_us)) => srtt_us.saturating_sub(us),
             _ => 0,
         };
         if wait_us == 0 {
             (self.gap, self.owes) = (ahead, true);
-            self.timer.ago[GAP] = Span::ZERO;
+            timer.ago[GAP] = Span::ZERO;
         } else {
-            self.timer.hasten(wait_us);
+            timer.hasten(wait_us);
         }
     }
 
-    /// Something new came. How long that took is measured, if it answers one acknowledgement.
-    fn moved(&mut self) {
-        let span = core::mem::replace(&mut self.timer.ago[TIMED], Span::NEVER);
-        self.timer.measured(span);
-        self.timer.moved();
-    }
-
     /// The operation that storage is to do, for a file of this name and digest.
-    pub(super) fn op<'m>(&self, name: &'m [u8], digest: Option<&'m Digest>) -> Option<Op<'m>> {
+    pub(super) fn op<'m>(
+        &self,
+        name: &'m [u8],
+        digest: Option<Digest<&'m [u8; 32]>>,
+    ) -> Option<Op<'m>> {
         match self.state {
-            State::Creating { .. } => Some(Op::Create(Head {
+            State::Creating => Some(Op::Create(Head {
                 name,
-                size: self.size,
+                size: if OPTIONS { self.size } else { None },
                 offset: self.at,
-                digest: digest.map(Digest::kind),
+                digest: digest.map(|digest| digest.kind()),
             })),
-            State::Storing => {
-                Some(Op::Store(Extent { offset: self.at, len: self.held.left.into() }))
-            }
-            State::Committing => Some(Op::Commit(digest.map(Digest::lent))),
+            State::Storing => Some(Op::Store(Extent { offset: self.at, len: self.left.into() })),
+            State::Committing => Some(Op::Commit(digest)),
             State::Waiting | State::Lingering => None,
         }
     }
 
-    /// What storage says. How it ended, if it ends now.
-    pub(super) fn answer(&mut self, now: Instant, answer: Answer) -> Option<Fault> {
-        self.timer.advance(now);
-        self.state = match (self.state, answer) {
-            (State::Waiting | State::Lingering, _) => return None,
-            (_, Answer::Failed(fault)) => return Some(fault),
-            (State::Creating { .. }, Answer::Refused(_)) => return Some(Fault::Aborted),
-            (State::Creating { holds }, Answer::Done) => {
+    /// What storage says.
+    pub(super) fn answer(&mut self, timer: &mut Timer, answer: Answer) -> Result<(), Fault> {
+        match (self.state, answer) {
+            (State::Waiting | State::Lingering, _) => return Ok(()),
+            (_, Answer::Failed(fault)) => return Err(fault),
+            (State::Creating, Answer::Refused(_)) => return Err(Fault::Aborted),
+            (State::Creating, Answer::Done) => {
                 (self.is_created, self.owes) = (true, true);
-                self.timer.ago[ANSWERED] = Span::NEVER;
-                if holds { self.hold() } else { State::Waiting }
+                timer.ago[ANSWERED] = Span::NEVER;
+                if self.held == self.last {
+                    self.state = State::Waiting;
+                } else {
+                    self.hold();
+                }
             }
             (State::Storing, Answer::Kept(kept)) => {
-                debug_assert!(kept <= self.held.left as usize, "more was kept than was offered");
-                let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(self.held.left);
+                debug_assert!(kept <= self.left as usize, "more was kept than was offered");
+                let kept = u32::try_from(kept).unwrap_or(u32::MAX).min(self.left);
                 if kept == 0 {
                     // It would be offered the same again, for ever.
-                    return Some(StorageFault::Failed.into());
+                    return Err(StorageFault::Failed.into());
                 }
                 self.at = self.at.saturating_add(kept.into());
-                self.held.left = self.held.left.saturating_sub(kept);
-                self.hold()
+                self.left -= kept;
+                self.hold();
             }
             (State::Committing, Answer::Done) => {
                 (self.owes, self.count) = (true, 0);
-                State::Lingering
+                self.state = State::Lingering;
             }
-            _ => return None,
-        };
-        match self.state {
-            State::Waiting => self.timer.restart(),
-            State::Lingering => {
-                self.timer.restart();
-                self.timer.linger(self.linger_us);
-            }
-            State::Creating { .. } | State::Storing | State::Committing => {}
+            _ => return Ok(()),
         }
-        None
+        if self.phase() != Phase::Storing {
+            timer.restart();
+        }
+        if self.state == State::Lingering {
+            timer.linger(self.linger_us);
+        }
+        Ok(())
     }
 }
 
-impl Engine for Inbound {
-    fn sent(&mut self, now: Instant, count: usize) {
-        self.timer.advance(now);
-        if count == 0 || !self.owes {
+/// Something new came. How long that took is measured, if it answers one acknowledgement.
+pub(super) fn moved(timer: &mut Timer) {
+    timer.measure(TIMED);
+    timer.moved();
+}
+
+impl<const OPTIONS: bool> Engine for Inbound<OPTIONS> {
+    fn phase(&self) -> Phase {
+        match self.state {
+            State::Waiting => Phase::Talking,
+            State::Lingering => Phase::Lingering,
+            State::Creating | State::Storing | State::Committing => Phase::Storing,
+        }
+    }
+
+    fn owes(&self, timer: &Timer) -> bool {
+        self.owed(timer).is_some()
+    }
+
+    fn sent(&mut self, timer: &mut Timer, _: usize) {
+        if !self.owes {
             return;
         }
-        if self.timer.ago[ANSWERED] == Span::NEVER || self.count > 0 {
-            self.timer.ago[TIMED] = Span::ZERO;
-        } else if self.timer.srtt_us().is_some() {
-            self.timer.ago[TIMED] = Span::NEVER;
+        if timer.ago[ANSWERED] == Span::NEVER || self.count > 0 {
+            timer.ago[TIMED] = Span::ZERO;
+        } else if timer.srtt_us().is_some() {
+            timer.ago[TIMED] = Span::NEVER;
         }
         (self.owes, self.count) = (false, 0);
-        self.timer.ago[ANSWERED] = Span::ZERO;
-        if self.is_waiting() {
-            self.timer.sent(1);
+        timer.ago[ANSWERED] = Span::ZERO;
+        if self.state == State::Waiting {
+            timer.sent(1);
         }
     }
 
-    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
-        match self.state {
-            State::Lingering => self.timer.wake().is_due(now).then_some(Ok(())),
-            State::Waiting => match self.timer.tick(now) {
-                Expired::No => None,
-                Expired::Again => {
-                    (self.owes, self.gap) = (true, 0);
-                    self.timer.ago[TIMED] = Span::NEVER;
-                    None
-                }
-                Expired::Over(fault) => Some(Err(fault)),
-            },
-            State::Creating { .. } | State::Storing | State::Committing => None,
-        }
-    }
-
-    fn want(&self) -> Want {
-        let quiet = Want { write: self.owed(0).is_some(), wake: self.timer.wake(), ..Want::READ };
-        match self.state {
-            State::Waiting => quiet,
-            State::Lingering => Want { close: Close::WriteHalf, ..quiet },
-            State::Creating { .. } | State::Storing | State::Committing => Want::FILE,
-        }
+    fn expired(&mut self, timer: &mut Timer) {
+        (self.owes, self.gap) = (true, 0);
+        timer.ago[TIMED] = Span::NEVER;
     }
 }
 
-impl Run<Inbound> {
+impl<const OPTIONS: bool> Run<Inbound<OPTIONS>> {
     /// What the shell of a client is to do for it.
-    pub(super) fn op<'m>(&self, name: &'m [u8], digest: Option<&'m Digest>) -> Option<Op<'m>> {
-        match self {
-            Self::On(inbound) => inbound.op(name, digest),
-            Self::Over(_) => None,
-        }
+    pub(super) fn op<'m>(
+        &self,
+        name: &'m [u8],
+        digest: Option<Digest<&'m [u8; 32]>>,
+    ) -> Option<Op<'m>> {
+        if self.ended().is_some() { None } else { self.engine.op(name, digest) }
     }
 
     /// What the shell of a client says.
     pub(super) fn answer(&mut self, now: Instant, answer: Answer) {
-        if let Self::On(inbound) = self
-            && let Some(fault) = inbound.answer(now, answer)
+        if self.hears(now)
+            && let Err(fault) = self.engine.answer(&mut self.timer, answer)
         {
-            self.end(Err(fault));
+            self.fail(fault);
         }
     }
 }

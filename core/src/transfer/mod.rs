@@ -97,7 +97,7 @@ pub struct Tx {
 impl Tx {
     /// Nothing of the file.
     const fn head(head: usize) -> Self {
-        Self { head, body: Extent { offset: 0, len: 0 } }
+        Self { head, body: Extent::NONE }
     }
 }
 

@@ -13,20 +13,14 @@
 //! Block numbers here count from the first block of the transfer and wrap at 2^32; on the wire they are cut to
 //! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
 
-use super::run::{Acked, Engine};
-use super::timer::{Expired, Span, Timer};
-use crate::fault::Fault;
+use super::run::{Acked, Engine, Phase, mask};
+use super::timer::{Span, Timer};
 use crate::file::Extent;
-use crate::time::Instant;
-use crate::want::Want;
 
 /// The sender of both protocols. With a window of one block it is stop-and-wait.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Outbound {
-    timer: Timer,
-    /// The bits of a number that travel.
-    mask: u32,
+pub(super) struct Outbound<const OPTIONS: bool> {
     /// The number of the first block that is not acknowledged, and its first byte.
     base: u32,
     at: u64,
@@ -91,16 +85,14 @@ const SILENT: u8 = 3;
 /// More than this could not be told from numbers that have wrapped.
 pub(super) const WINDOW_MAX: u16 = 0x7fff;
 
-impl Outbound {
+impl<const OPTIONS: bool> Outbound<OPTIONS> {
     /// Begins with block 1, or with what begins the transfer as block 0.
-    pub(super) fn new(timer: Timer, mask: u32, cut: Cut, greets: bool) -> Self {
+    pub(super) const fn new(cut: Cut, greets: bool) -> Self {
         Self {
-            timer,
-            mask,
-            base: u32::from(!greets),
+            base: if greets { 0 } else { 1 },
             at: cut.at,
             end: cut.end,
-            block: cut.block.into(),
+            block: cut.block as u32,
             window: cut.window,
             burst: cut.window,
             next: 0,
@@ -119,12 +111,17 @@ impl Outbound {
 
     /// Whether what begins the transfer has no answer yet.
     pub(super) const fn greets(&self) -> bool {
-        self.greets
+        OPTIONS && self.greets
     }
 
-    pub(super) fn timer_at(&mut self, now: Instant) -> Timer {
-        self.timer.advance(now);
-        self.timer
+    /// Blocks that may be on their way at once.
+    const fn window(&self) -> u16 {
+        if OPTIONS { self.window } else { 1 }
+    }
+
+    /// Blocks of a round that is not cut short by the end of the file.
+    const fn burst(&self) -> u16 {
+        if OPTIONS { self.burst } else { 1 }
     }
 
     /// The block that begins here, of a file that ends at `end`.
@@ -133,12 +130,12 @@ impl Outbound {
     }
 
     /// The `nth` datagram that is owed.
-    pub(super) fn owed(&self, nth: usize) -> Option<Owed> {
+    pub(super) fn owed(&self, timer: &Timer, nth: usize) -> Option<Owed> {
         let nth = u16::try_from(nth).ok()?.checked_add(self.next)?;
         // One datagram to an address that has not answered.
-        let is_first = self.greets || !self.timer.is_answered();
+        let is_first = self.greets() || !timer.is_answered();
         let round = if is_first { 1 } else { self.round() };
-        if !self.timer.may_send() {
+        if !timer.may_send() {
             return None;
         }
         let ahead = if nth < round {
@@ -148,24 +145,24 @@ impl Outbound {
         } else {
             return None;
         };
-        if self.greets {
+        if self.greets() {
             return Some(Owed::Greeting);
         }
         let at = self.starts_at(ahead);
-        let number = self.base.wrapping_add(ahead.into()) & self.mask;
+        let number = self.base.wrapping_add(ahead.into()) & mask(OPTIONS);
         (nth == 0 || at <= self.end).then_some(Owed::Block { number, at })
     }
 
     /// Whether a round that is shorter than the window ends with a block out of order: its receiver misses the one
     /// before it, and acknowledges at once what came. Otherwise it would wait for the rest of the window.
     const fn asks(&self) -> bool {
-        self.burst < self.window
+        self.burst() < self.window()
     }
 
     /// Blocks of this round, in order. There has to be one to ask with, or the round is up to the last block.
     fn round(&self) -> u16 {
-        let next = self.burst.saturating_add(1);
-        if self.asks() && self.starts_at(next) > self.end { next } else { self.burst }
+        let next = self.burst().saturating_add(1);
+        if self.asks() && self.starts_at(next) > self.end { next } else { self.burst() }
     }
 
     /// Where a block is in the file, by how many are before it from `base` on.
@@ -179,27 +176,26 @@ impl Outbound {
     }
 
     /// Begins a round: everything from the first block that is not acknowledged on is owed again.
-    fn rewind(&mut self) {
+    fn rewind(&mut self, timer: &mut Timer) {
         self.next = 0;
-        self.timer.ago[TIMED] = Span::NEVER;
+        timer.ago[TIMED] = Span::NEVER;
     }
 
     /// The peer asks for the first datagram again.
-    pub(super) fn repeat(&mut self) {
-        self.timer.asked_again();
-        self.rewind();
+    pub(super) fn repeat(&mut self, timer: &mut Timer) {
+        timer.asked_again();
+        self.rewind(timer);
     }
 
     /// The block of this number, and all before it, came.
-    pub(super) fn acknowledged(&mut self, now: Instant, number: u32) -> Acked {
-        self.timer.advance(now);
-        let count = number.wrapping_sub(self.base).wrapping_add(1) & self.mask;
-        match u16::try_from(count) {
-            Ok(0) => self.repeated(),
-            Ok(count) if count <= self.high => return self.progress(count),
-            // Old, or of a block that never left.
-            _ => {}
+    pub(super) fn acknowledged(&mut self, timer: &mut Timer, number: u32) -> Acked {
+        let count = number.wrapping_sub(self.base).wrapping_add(1) & mask(OPTIONS);
+        if count == 0 {
+            self.repeated(timer);
+        } else if count <= self.high.into() {
+            return self.progress(timer, u16::try_from(count).unwrap_or(u16::MAX));
         }
+        // Old, or of a block that never left.
         Acked::Nothing
     }
 
@@ -207,95 +203,94 @@ impl Outbound {
     /// it is to send each block twice from then on (RFC 1123, 4.2.3.1). In a window it says that a block was
     /// lost, if it is not a copy of the first one, which would have come sooner; and once it was believed, it is
     /// believed again when the timer would be due that was never doubled.
-    fn repeated(&mut self) {
+    fn repeated(&mut self, timer: &mut Timer) {
+        if self.window() == 1 || self.next == 0 {
+            return;
+        }
         let us = if self.is_rewound {
-            self.timer.measured_rto_us()
+            timer.measured_rto_us()
         } else {
             // The round trip of this window may be a quick one.
-            self.timer.srtt_us().map_or(self.timer.copies_until_us(), |us| us - (us >> 2))
+            timer.srtt_us().map_or(timer.copies_until_us(), |us| us - (us >> 2))
         };
-        let is_late = self.timer.ago[ROUND].us().is_none_or(|ago_us| ago_us >= us);
-        if self.window > 1 && self.next > 0 && is_late {
+        if timer.ago[ROUND].us().is_none_or(|ago_us| ago_us >= us) {
             self.is_rewound = true;
-            self.lost(0);
-            self.rewind();
+            self.lost(timer, 0);
+            self.rewind(timer);
         }
     }
 
     /// Of a round so many blocks came before one was lost. All behind them have to be sent again, so the next rounds
     /// are shorter, up to the first ones without a loss; but only on a path that is known to be short, since on a long
     /// one a round costs more than its blocks do.
-    fn lost(&mut self, count: u16) {
-        let is_short = self.timer.srtt_us().is_some_and(|us| us < LONG_US);
-        self.limit(if is_short { count.saturating_mul(4).max(BURST_MIN) } else { self.window });
+    fn lost(&mut self, timer: &Timer, count: u16) {
+        let is_short = timer.srtt_us().is_some_and(|us| us < LONG_US);
+        self.limit(if is_short { count.saturating_mul(4).max(BURST_MIN) } else { self.window() });
     }
 
     /// Sets the length of a round. Too near to the window there is no block out of order that its receiver takes for
     /// one of the window.
     fn limit(&mut self, burst: u16) {
-        self.burst = if burst.saturating_add(2) > self.window { self.window } else { burst };
+        let window = self.window();
+        self.burst = if burst.saturating_add(2) > window { window } else { burst };
     }
 
-    fn progress(&mut self, count: u16) -> Acked {
+    fn progress(&mut self, timer: &mut Timer, count: u16) -> Acked {
         if count > self.fresh {
-            self.timer.measured(self.timer.ago[TIMED]);
+            timer.measure(TIMED);
         }
-        if count < self.next.min(self.round()) {
-            self.lost(count);
-        } else {
-            self.limit(self.burst.saturating_mul(2));
+        if OPTIONS {
+            if count < self.next.min(self.round()) {
+                self.lost(timer, count);
+            } else {
+                self.limit(self.burst().saturating_mul(2));
+            }
         }
-        let blocks = if self.greets { count.saturating_sub(1) } else { count };
+        let blocks = if self.greets() { count.saturating_sub(1) } else { count };
         self.at = self.starts_at(blocks);
         self.base = self.base.wrapping_add(count.into());
         self.high = self.high.saturating_sub(count);
         (self.greets, self.is_rewound, self.expired) = (false, false, 0);
-        self.rewind();
-        self.timer.moved();
+        self.rewind(timer);
+        timer.moved();
         if self.at > self.end && blocks > 0 { Acked::All } else { Acked::Some }
     }
 }
 
-impl Engine for Outbound {
-    fn sent(&mut self, now: Instant, count: usize) {
-        self.timer.advance(now);
-        let count = u16::try_from(count).unwrap_or(u16::MAX).min(self.window);
-        if count == 0 {
-            return;
-        }
+impl<const OPTIONS: bool> Engine for Outbound<OPTIONS> {
+    fn phase(&self) -> Phase {
+        Phase::Talking
+    }
+
+    fn owes(&self, timer: &Timer) -> bool {
+        self.owed(timer, 0).is_some()
+    }
+
+    fn sent(&mut self, timer: &mut Timer, count: usize) {
+        let window = self.window();
+        let count = u16::try_from(count).unwrap_or(u16::MAX).min(window);
         if self.next == 0 {
-            self.timer.ago[ROUND] = Span::ZERO;
+            timer.ago[ROUND] = Span::ZERO;
         }
-        self.next = self.next.saturating_add(count).min(self.window);
+        self.next = self.next.saturating_add(count).min(window);
         let in_order = self.next.min(self.round());
         if in_order > self.high {
-            if self.timer.ago[TIMED] == Span::NEVER {
-                (self.timer.ago[TIMED], self.fresh) = (Span::ZERO, self.high);
+            if timer.ago[TIMED] == Span::NEVER {
+                (timer.ago[TIMED], self.fresh) = (Span::ZERO, self.high);
             }
             self.high = in_order;
         }
-        self.timer.sent(count);
+        timer.sent(count);
     }
 
-    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
-        match self.timer.tick(now) {
-            Expired::No => None,
-            Expired::Again => {
-                if self.asks() {
-                    self.expired = self.expired.saturating_add(1);
-                    if self.expired >= SILENT {
-                        // It does not say what it misses.
-                        self.burst = self.window;
-                    }
-                }
-                self.rewind();
-                None
+    fn expired(&mut self, timer: &mut Timer) {
+        if self.asks() {
+            self.expired = self.expired.saturating_add(1);
+            if self.expired >= SILENT {
+                // It does not say what it misses.
+                self.burst = self.window();
             }
-            Expired::Over(fault) => Some(Err(fault)),
         }
-    }
-
-    fn want(&self) -> Want {
-        Want { write: self.owed(0).is_some(), wake: self.timer.wake(), ..Want::READ }
+        self.rewind(timer);
     }
 }

@@ -1,25 +1,59 @@
 //! A transfer that goes on, or is over.
 
+use core::fmt;
+
 use super::Heard;
 use super::end::End;
+use super::timer::{Expired, Timer};
 use crate::fault::Fault;
-use crate::time::Instant;
-use crate::want::Want;
+use crate::time::{Instant, Wake};
+use crate::want::{Close, Want};
 
-/// What moves the blocks.
+/// What moves the blocks. What a protocol has no use for costs a device nothing: `OPTIONS` of both engines is `true`
+/// for TFTP, with its windows, its sizes and its block numbers of 16 bits, and `false` for `xfer`, which has none of
+/// them and numbers of 32 bits.
 pub(super) trait Engine {
-    fn sent(&mut self, now: Instant, count: usize);
-    /// How it ended, if it ends now.
-    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>>;
-    fn want(&self) -> Want;
+    fn phase(&self) -> Phase;
+    /// Whether a datagram is owed.
+    fn owes(&self, timer: &Timer) -> bool;
+    /// So many datagrams left, at least one.
+    fn sent(&mut self, timer: &mut Timer, count: usize);
+    /// No answer came in time.
+    fn expired(&mut self, timer: &mut Timer);
 }
 
-/// An engine, or how it ended.
-#[derive(Clone, Copy, Debug)]
+/// What an engine waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// The peer.
+    Talking,
+    /// Nothing: the file is whole, and the last answer is repeated until the timer is due.
+    Lingering,
+    /// The storage.
+    Storing,
+}
+
+/// The bits of a block number that travel.
+pub(super) const fn mask(options: bool) -> u32 {
+    if options { 0xffff } else { u32::MAX }
+}
+
+/// An engine with its timer, and how it ended.
+#[derive(Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) enum Run<E> {
-    On(E),
-    Over(End),
+pub(super) struct Run<E> {
+    pub(super) timer: Timer,
+    pub(super) engine: E,
+    is_over: bool,
+    /// How, if it is over. Until then, well.
+    end: End,
+}
+
+/// Where it was when it ended does not matter any more: those that ended alike are alike.
+impl<E: fmt::Debug> fmt::Debug for Run<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_over { self.end.fmt(f) } else { write!(f, "{:?} {:?}", self.timer, self.engine) }
+    }
 }
 
 /// What came of an acknowledgement.
@@ -34,18 +68,31 @@ pub(super) enum Acked {
 }
 
 impl<E: Engine> Run<E> {
-    /// It begins, unless it is over before.
-    pub(super) fn new(engine: E, fits: Result<(), Fault>) -> Self {
-        match fits {
-            Ok(()) => Self::On(engine),
-            Err(fault) => Self::Over(End::new(Err(fault))),
-        }
+    pub(super) const fn new(timer: Timer, engine: E) -> Self {
+        Self { timer, engine, is_over: false, end: End::WELL }
+    }
+
+    /// Whether it takes datagrams. The time of this call is told to the timer.
+    pub(super) fn hears(&mut self, now: Instant) -> bool {
+        self.timer.advance(now);
+        !self.is_over
+    }
+
+    /// How it ended.
+    pub(super) const fn ended(&self) -> Option<&End> {
+        if self.is_over { Some(&self.end) } else { None }
     }
 
     /// It is over, unless it was before.
-    pub(super) fn end(&mut self, how: Result<(), Fault>) {
-        if let Self::On(_) = self {
-            *self = Self::Over(End::new(how));
+    #[inline(never)]
+    pub(super) fn fail(&mut self, fault: Fault) {
+        self.finish(End::failed(fault));
+    }
+
+    /// It is over, unless it was before.
+    pub(super) fn finish(&mut self, end: End) {
+        if !self.is_over {
+            (self.is_over, self.end) = (true, end);
         }
     }
 
@@ -54,7 +101,7 @@ impl<E: Engine> Run<E> {
         match acked {
             Acked::Nothing => return Heard::Ignored,
             Acked::Some => {}
-            Acked::All => self.end(Ok(())),
+            Acked::All => self.is_over = true,
         }
         Heard::Taken
     }
@@ -62,31 +109,54 @@ impl<E: Engine> Run<E> {
     /// The receiver has heard a block: with a fault it is over.
     pub(super) fn heard(&mut self, heard: Result<Heard, Fault>) -> Heard {
         heard.unwrap_or_else(|fault| {
-            self.end(Err(fault));
+            self.fail(fault);
             Heard::Taken
         })
     }
 
     pub(super) fn sent(&mut self, now: Instant, count: usize) {
-        match self {
-            Self::On(engine) => engine.sent(now, count),
-            Self::Over(end) => end.told(count),
+        self.timer.advance(now);
+        if count == 0 {
+            return;
+        }
+        if self.is_over {
+            self.end.text = b"";
+        } else {
+            self.engine.sent(&mut self.timer, count);
         }
     }
 
     pub(super) fn tick(&mut self, now: Instant) {
-        if let Self::On(engine) = self
-            && let Some(how) = engine.tick(now)
-        {
-            self.end(how);
+        let phase = self.engine.phase();
+        if self.is_over || phase == Phase::Storing {
+            return;
+        }
+        match self.timer.tick(now) {
+            Expired::No => {}
+            _ if phase == Phase::Lingering => self.is_over = true,
+            Expired::Again => self.engine.expired(&mut self.timer),
+            Expired::Over(fault) => self.fail(fault),
         }
     }
 
     pub(super) fn want(&self) -> Want {
-        match self {
-            Self::On(engine) => engine.want(),
-            Self::Over(end) => end.want(),
+        let (mut close, mut wake) = (Close::Open, Wake::Never);
+        let (mut read, mut write, mut file) = (false, false, false);
+        if self.is_over {
+            (write, close) = (!self.end.text.is_empty(), Close::Done(self.end.how));
+        } else {
+            match self.engine.phase() {
+                Phase::Storing => file = true,
+                phase => {
+                    (read, write) = (true, self.engine.owes(&self.timer));
+                    wake = self.timer.wake();
+                    if phase == Phase::Lingering {
+                        close = Close::WriteHalf;
+                    }
+                }
+            }
         }
+        Want { read, write, file, close, wake }
     }
 }
 
@@ -107,7 +177,7 @@ macro_rules! forward {
         }
 
         fn abort(&mut self, why: crate::fault::Fault) {
-            self.run.end(Err(why));
+            self.run.fail(why);
         }
     };
 }

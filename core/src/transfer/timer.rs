@@ -22,6 +22,11 @@ impl Span {
         (!self.is_never()).then_some(self.0)
     }
 
+    /// Its microseconds; from now on it is of what did not happen.
+    fn take(&mut self) -> Option<u32> {
+        core::mem::replace(self, Self::NEVER).us()
+    }
+
     /// Since what happens now.
     pub(super) const ZERO: Self = Self(0);
 }
@@ -79,6 +84,11 @@ const UNANSWERED_US: u32 = 8_000_000;
 /// The credit of an address that has answered.
 const ANSWERED: u8 = u8::MAX;
 
+/// When to send again.
+const AGAIN: usize = 0;
+/// When to give up.
+const PATIENCE: usize = 1;
+
 /// The one timer of a transfer, and how long ago things were.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -87,10 +97,10 @@ pub(super) struct Timer {
     /// The time of the last call. Other times are relative to it.
     now: Instant,
     give_up_us: u32,
-    /// Since something moved; never before something was sent.
-    idle: Span,
-    /// In how long to send again.
-    left: Span,
+    /// How long the peer may be silent: less than that as long as it has not answered.
+    limit_us: u32,
+    /// In how long to send again, and in how long to give up. Never before something was sent.
+    left: [Span; 2],
     /// What its machine has a use for: since the last of each.
     pub(super) ago: [Span; 3],
     /// Datagrams that the address may still get before it has answered. [`ANSWERED`] once it has, and for one that
@@ -122,8 +132,8 @@ impl Timer {
             rtt: Rtt::new(timing.rto),
             now: Instant::ZERO,
             give_up_us: timing.give_up_us,
-            idle: Span::NEVER,
-            left: Span::NEVER,
+            limit_us: timing.give_up_us,
+            left: [Span::NEVER; 2],
             ago: [Span::NEVER; 3],
             credit: ANSWERED,
             unmeasured: 0,
@@ -133,28 +143,31 @@ impl Timer {
     }
 
     /// To an address from which a request came, perhaps.
-    pub(super) const fn to_client(timing: &Timing) -> Self {
-        Self { credit: UNANSWERED_MAX, ..Self::to_server(timing) }
+    pub(super) fn to_client(timing: &Timing) -> Self {
+        let limit_us = timing.give_up_us.min(UNANSWERED_US);
+        Self { limit_us, credit: UNANSWERED_MAX, ..Self::to_server(timing) }
     }
 
     /// The peer has named the timeout before the first measurement.
-    pub(super) fn starting_at(mut self, timing: &Timing, us: u32) -> Self {
+    pub(super) fn start_at(&mut self, timing: &Timing, us: u32) {
         self.rtt = Rtt::starting_at(timing.rto, us);
-        self
     }
 
-    /// The time of a call. A clock that steps back stands still until it is there again.
+    /// The time of a call. A clock that steps back stands still until it is there again: `false`.
     #[inline(never)]
-    pub(super) fn advance(&mut self, now: Instant) {
-        let us = u32::try_from(now.since(self.now)).unwrap_or(u32::MAX);
-        self.now = self.now.max(now);
-        self.idle.0 = self.idle.0.saturating_add(us);
+    pub(super) fn advance(&mut self, now: Instant) -> bool {
+        let Some(us) = now.as_micros().checked_sub(self.now.as_micros()) else { return false };
+        self.now = now;
+        let us = u32::try_from(us).unwrap_or(u32::MAX);
         for ago in &mut self.ago {
             ago.0 = ago.0.saturating_add(us);
         }
-        if !self.left.is_never() {
-            self.left.0 = self.left.0.saturating_sub(us);
+        for left in &mut self.left {
+            if !left.is_never() {
+                left.0 = left.0.saturating_sub(us);
+            }
         }
+        true
     }
 
     /// Whether the peer has shown that it gets what is sent to it.
@@ -169,7 +182,7 @@ impl Timer {
 
     /// Whether the peer has stopped: what was sent again has no answer, for longer than a datagram is late.
     pub(super) fn is_stuck(&self) -> bool {
-        self.expired && self.idle.0 >= COPIES_MAX_US
+        self.expired && self.limit_us.saturating_sub(self.left[PATIENCE].0) >= COPIES_MAX_US
     }
 
     /// The request came again: it may be answered again.
@@ -181,9 +194,7 @@ impl Timer {
 
     /// So many datagrams left: the wait for their answer begins.
     pub(super) fn sent(&mut self, count: u16) {
-        if self.idle.is_never() {
-            self.idle = Span::ZERO;
-        }
+        self.left[PATIENCE] = self.left[PATIENCE].min(Span(self.limit_us));
         if !self.is_answered() {
             self.credit = self.credit.saturating_sub(u8::try_from(count).unwrap_or(u8::MAX));
         }
@@ -192,7 +203,7 @@ impl Timer {
 
     fn arm(&mut self) {
         // At most half of the range, as the bounds are.
-        self.left = Span(self.rtt.rto_us() << u8::from(self.is_second));
+        self.left[AGAIN] = Span(self.rtt.rto_us() << u8::from(self.is_second));
     }
 
     /// From now on the other end is to be the first to send again.
@@ -201,14 +212,17 @@ impl Timer {
     }
 
     /// The peer gets what is sent to it, though nothing moved.
-    pub(super) const fn heard(&mut self) {
-        self.credit = ANSWERED;
+    pub(super) fn heard(&mut self) {
+        if !self.left[PATIENCE].is_never() {
+            self.left[PATIENCE].0 += self.give_up_us - self.limit_us;
+        }
+        (self.credit, self.limit_us) = (ANSWERED, self.give_up_us);
     }
 
     /// The peer answered something new, and more is expected of it.
     #[inline(never)]
     pub(super) fn moved(&mut self) {
-        self.heard();
+        (self.credit, self.limit_us) = (ANSWERED, self.give_up_us);
         if self.expired {
             if self.unmeasured < UNMEASURED_MAX {
                 self.rtt.forget_back_off();
@@ -221,26 +235,29 @@ impl Timer {
     }
 
     /// The peer may take as long as it likes from now on, as if something had moved.
+    #[inline(never)]
     pub(super) fn restart(&mut self) {
-        self.idle = Span::ZERO;
+        self.left[PATIENCE] = Span(self.limit_us);
         self.arm();
         self.expired = false;
     }
 
     /// In `us` at the latest.
     pub(super) fn hasten(&mut self, us: u32) {
-        self.left = self.left.min(Span(us));
+        self.left[AGAIN] = self.left[AGAIN].min(Span(us));
     }
 
     /// Only in `us`, and then nothing is sent again.
+    #[inline(never)]
     pub(super) fn linger(&mut self, us: u32) {
-        self.left = Span(us.max(self.rtt.rto_us().saturating_mul(4)));
+        self.left[AGAIN] = Span(us.max(self.rtt.rto_us().saturating_mul(4)));
     }
 
-    /// A datagram that left once had its answer after this span, unless that is none.
-    pub(super) fn measured(&mut self, span: Span) {
-        if !span.is_never() {
-            self.rtt.measured(span.0);
+    /// A datagram that left once, when this began, had its answer. It is measured once.
+    #[inline(never)]
+    pub(super) fn measure(&mut self, which: usize) {
+        if let Some(us) = self.ago.get_mut(which).and_then(Span::take) {
+            self.rtt.measured(us);
             self.unmeasured = 0;
         }
     }
@@ -262,35 +279,26 @@ impl Timer {
 
     /// The timeout as it was measured, without doubling.
     pub(super) fn measured_rto_us(&self) -> u32 {
-        let mut rtt = self.rtt;
-        rtt.forget_back_off();
-        rtt.rto_us()
-    }
-
-    /// In how long it gives up, if nothing moves until then.
-    fn patience(&self) -> Span {
-        if self.idle.is_never() {
-            return Span::NEVER;
-        }
-        let most = if self.is_answered() { u32::MAX } else { UNANSWERED_US };
-        Span(self.give_up_us.min(most).saturating_sub(self.idle.0))
+        self.rtt.measured_rto_us()
     }
 
     #[inline(never)]
     pub(super) fn wake(&self) -> Wake {
-        let next = self.left.min(self.patience());
+        let next = self.left[AGAIN].min(self.left[PATIENCE]);
         if next.is_never() { Wake::Never } else { Wake::At(self.now.after(next.0.into())) }
     }
 
     pub(super) fn tick(&mut self, now: Instant) -> Expired {
-        if !self.wake().is_due(now) {
+        if !self.advance(now) {
             return Expired::No;
         }
-        self.advance(now);
-        if self.patience() == Span::ZERO {
-            return Expired::Over(Fault::TimedOut { waited_us: self.idle.0.into() });
+        if self.left[PATIENCE] == Span::ZERO {
+            return Expired::Over(Fault::TimedOut { waited_us: self.limit_us.into() });
         }
-        self.left = Span::NEVER;
+        if self.left[AGAIN] > Span::ZERO {
+            return Expired::No;
+        }
+        self.left[AGAIN] = Span::NEVER;
         self.expired = true;
         self.rtt.back_off();
         Expired::Again

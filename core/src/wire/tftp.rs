@@ -7,9 +7,8 @@ pub use text::{Options, Writer};
 use byteorder::{ByteOrder, NetworkEndian};
 use zerocopy::byteorder::network_endian::U16;
 
-use crate::bytes::until_nul;
+use crate::bytes::{put, until_nul};
 use crate::fault::Peer;
-use crate::text::Text;
 
 /// Where the bytes of the file begin in a DATA.
 pub const DATA_AT: usize = size_of::<[U16; 2]>();
@@ -219,17 +218,15 @@ pub fn numbered(opcode: Opcode, number: u16) -> [u8; 4] {
 /// assert_eq!(buf[..len], *b"\0\x05\0\x05no such transfer\0");
 /// ```
 pub fn error(code: ErrorCode, text: &str, to: &mut [u8]) -> usize {
-    let mut text_of = Text::new(to, 0);
-    text_of.put(&numbered(Opcode::Error, code as u16));
-    text_of.put(text.as_bytes());
-    text_of.put(b"\0");
-    let (len, written) = (text_of.len(), text_of.written());
-    if len > written
+    let at = put(to, 0, &numbered(Opcode::Error, code as u16));
+    let at = put(to, at, text.as_bytes());
+    let len = put(to, at, b"\0");
+    if len == at
         && let Some(last) = to.last_mut()
     {
         *last = 0;
     }
-    written
+    len
 }
 
 const _: () = assert!(DATA_AT == 4 && align_of::<[U16; 2]>() == 1);

@@ -3,7 +3,7 @@
 use zerocopy::byteorder::network_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::bytes::{find, put, until_nul};
+use crate::bytes::{append, find, until_nul};
 use crate::fault::Peer;
 
 /// The bytes of a path with its NUL at most.
@@ -71,19 +71,33 @@ impl<'d> Packet<'d> {
     /// [`Peer::Truncated`] for one that ends too early, [`Peer::TooLong`] for a path or a block that is too
     /// long, [`Peer::Malformed`] for another kind and for bytes that do not belong there.
     pub fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
-        let (kind, rest) = U32::ref_from_prefix(datagram).map_err(|_| Peer::Truncated)?;
-        match kind.get() {
-            PATH => {
+        match number(datagram)? {
+            (PATH, rest) => {
                 let (path, behind) = until_nul(rest).ok_or(Peer::Truncated)?;
                 if path.len() >= PATH_MAX {
                     return Err(too_long(path.len(), PATH_MAX - 1));
                 }
                 if behind.is_empty() { Ok(Self::Path(path)) } else { Err(Peer::Malformed) }
             }
+            _ => Self::parse_answer(datagram),
+        }
+    }
+
+    /// Reads a whole datagram, as one that takes no requests: they are malformed.
+    pub(crate) fn parse_answer(datagram: &'d [u8]) -> Result<Self, Peer> {
+        let (kind, rest) = number(datagram)?;
+        if !(DATA..=ERROR).contains(&kind) {
+            return Err(Peer::Malformed);
+        }
+        let (number_of, rest) = number(rest)?;
+        match kind {
+            ERROR => {
+                let (text, _) = until_nul(rest).unwrap_or((rest, &[]));
+                Ok(Self::Error { code: number_of, text })
+            }
             DATA => {
-                let ([seq, len], bytes) =
-                    <[U32; 2]>::ref_from_prefix(rest).map_err(|_| Peer::Truncated)?;
-                let len = usize::try_from(len.get()).unwrap_or(usize::MAX);
+                let (len, bytes) = number(rest)?;
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
                 if len > BLOCK_MAX {
                     Err(too_long(len, BLOCK_MAX))
                 } else if bytes.len() < len {
@@ -91,17 +105,12 @@ impl<'d> Packet<'d> {
                 } else if bytes.len() > len || len == 0 {
                     Err(Peer::Malformed)
                 } else {
-                    Ok(Self::Data { seq: seq.get(), bytes })
+                    Ok(Self::Data { seq: number_of, bytes })
                 }
             }
-            EOT => Ok(Self::Eot { seq: number(rest)? }),
-            ACK => Ok(Self::Ack { seq: number(rest)? }),
-            ERROR => {
-                let (code, rest) = U32::ref_from_prefix(rest).map_err(|_| Peer::Truncated)?;
-                let (text, _) = until_nul(rest).unwrap_or((rest, &[]));
-                Ok(Self::Error { code: code.get(), text })
-            }
-            _ => Err(Peer::Malformed),
+            _ if !rest.is_empty() => Err(Peer::Malformed),
+            EOT => Ok(Self::Eot { seq: number_of }),
+            _ => Ok(Self::Ack { seq: number_of }),
         }
     }
 
@@ -111,43 +120,38 @@ impl<'d> Packet<'d> {
         match *self {
             Self::Path(path) => {
                 let is_usable = path.len() < PATH_MAX && find(0, path).is_none();
-                render(to, &[PATH], Some(path)).filter(|_| is_usable)
+                put_text(to, &[U32::new(PATH)], path).filter(|_| is_usable)
             }
             Self::Data { seq, bytes } => {
-                let len = u32::try_from(bytes.len()).ok()?;
-                let head = render(to, &[DATA, seq, len], None)?;
-                let all = put(to, head, bytes);
-                let is_usable = (1..=BLOCK_MAX).contains(&bytes.len());
-                (is_usable && all == head + bytes.len()).then_some(all)
+                let head =
+                    put_numbers(to, &[DATA, seq, u32::try_from(bytes.len()).ok()?].map(U32::new))?;
+                append(to, head, bytes).filter(|_| (1..=BLOCK_MAX).contains(&bytes.len()))
             }
-            Self::Eot { seq } => render(to, &[EOT, seq], None),
-            Self::Ack { seq } => render(to, &[ACK, seq], None),
+            Self::Eot { seq } => put_numbers(to, &[U32::new(EOT), U32::new(seq)]),
+            Self::Ack { seq } => put_numbers(to, &[U32::new(ACK), U32::new(seq)]),
             Self::Error { text, .. } if find(0, text).is_some() => None,
-            Self::Error { code, text } => render(to, &[ERROR, code], Some(text)),
+            Self::Error { code, text } => put_text(to, &[U32::new(ERROR), U32::new(code)], text),
         }
     }
 }
 
-/// Numbers, and perhaps a text with its NUL behind them, if they fit.
-#[inline(never)]
-pub(crate) fn render(to: &mut [u8], numbers: &[u32], text: Option<&[u8]>) -> Option<usize> {
-    let (mut at, mut len) = (0, 0);
-    for number in numbers {
-        at = put(to, at, U32::new(*number).as_bytes());
-        len += 4;
-    }
-    if let Some(text) = text {
-        at = put(to, at, text);
-        at = put(to, at, b"\0");
-        len += text.len() + 1;
-    }
-    (at == len).then_some(len)
+/// Writes numbers, if they fit.
+pub(crate) fn put_numbers(to: &mut [u8], numbers: &[U32]) -> Option<usize> {
+    append(to, 0, numbers.as_bytes())
 }
 
-/// A number, and nothing behind it.
-fn number(bytes: &[u8]) -> Result<u32, Peer> {
+/// Writes numbers, and a text with its NUL behind them, if they fit.
+#[inline(never)]
+pub(crate) fn put_text(to: &mut [u8], numbers: &[U32], text: &[u8]) -> Option<usize> {
+    let at = put_numbers(to, numbers)?;
+    let at = append(to, at, text)?;
+    append(to, at, b"\0")
+}
+
+/// A number at the front, and what is behind it.
+fn number(bytes: &[u8]) -> Result<(u32, &[u8]), Peer> {
     let (number, behind) = U32::ref_from_prefix(bytes).map_err(|_| Peer::Truncated)?;
-    if behind.is_empty() { Ok(number.get()) } else { Err(Peer::Malformed) }
+    Ok((number.get(), behind))
 }
 
 fn too_long(claimed: usize, max: usize) -> Peer {

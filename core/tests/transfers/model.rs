@@ -338,31 +338,31 @@ fn tftp() -> TftpServer<8> {
 fn stop_and_wait_of_xfer() {
     let setting =
         Setting { fresh: || XferServer::<8>::new(TIMING), file: b"whole", is_upload: false };
-    search(XferClient::new(b"image", &TIMING), &setting, 10_796, 11);
+    search(XferClient::new(b"image", &TIMING), &setting, 9_333, 11);
 }
 
 #[test]
 fn stop_and_wait_of_a_download() {
     let setting = Setting { fresh: tftp, file: b"0123456789a", is_upload: false };
-    search(TftpGet::new(b"image", offer(None), &TIMING), &setting, 57_207, 11);
+    search(TftpGet::new(b"image", offer(None), &TIMING), &setting, 51_027, 11);
 }
 
 #[test]
 fn stop_and_wait_of_an_upload() {
     let setting = Setting { fresh: tftp, file: b"0123456789a", is_upload: true };
     let client = TftpPut::new(b"image", 11, offer(None), &TIMING);
-    search(client, &setting, 20_106, 11);
+    search(client, &setting, 18_077, 11);
 }
 
 #[test]
 fn a_window_of_two_blocks_of_a_download() {
     let setting = Setting { fresh: tftp, file: long(), is_upload: false };
-    search(TftpGet::new(b"image", offer(Some(2)), &TIMING), &setting, 184_382, 10);
+    search(TftpGet::new(b"image", offer(Some(2)), &TIMING), &setting, 152_261, 10);
 }
 
 #[test]
 fn a_window_of_two_blocks_of_an_upload() {
     let setting = Setting { fresh: tftp, file: long(), is_upload: true };
     let client = TftpPut::new(b"image", setting.file.len() as u64, offer(Some(2)), &TIMING);
-    search(client, &setting, 79_636, 9);
+    search(client, &setting, 65_352, 9);
 }

@@ -30,7 +30,7 @@ impl Answer {
     pub(super) const NONE: Self = Self {
         status: Status::Ok,
         date: None,
-        part: Extent { offset: 0, len: 0 },
+        part: Extent::NONE,
         size: 0,
         facts: Facts { version: None, modified: None, is_settled: false },
         head: 0,

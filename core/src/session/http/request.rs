@@ -1,11 +1,11 @@
 //! A request after its head is complete: what it asks for, or why it is refused.
 
 use super::status::Status;
-use crate::bytes::{after, find, first, first_mut};
+use crate::bytes::{after, find, first, first_mut, is_word};
 use crate::file::Facts;
 use crate::wire::http::{
     Bad, Body, Fields, Method, Range, RequestLine, Tag, Version, date as date_of, has_token,
-    is_host, is_word, path, range, reference,
+    is_host, path, range, reference,
 };
 
 /// A request, by places in the memory that has its head.

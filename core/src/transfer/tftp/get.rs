@@ -1,11 +1,11 @@
 //! The client that reads a file.
 
-use super::super::inbound::Inbound;
+use super::super::inbound::{Inbound, moved};
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::Request;
 use super::options::{Number, Options};
-use super::{NUMBERS, Offer, block, ended, render_ack, render_word};
+use super::{Offer, block, ended, render_numbered, render_word};
 use crate::fault::Peer;
 use crate::file::{Answer, DigestKind, FileUser, Op};
 use crate::time::Instant;
@@ -20,15 +20,18 @@ pub struct TftpGet<N> {
     request: Request<N>,
     /// The server answered: the options are what is agreed.
     is_agreed: bool,
-    run: Run<Inbound>,
+    run: Run<Inbound<true>>,
 }
 
 impl<N: AsRef<[u8]>> TftpGet<N> {
     /// Will ask for the file `name`. A name that fits into no request ends in [`Fault::Local`](crate::fault::Fault).
     pub fn new(name: N, offer: Offer, timing: &Timing) -> Self {
-        let inbound = Inbound::new(Timer::to_server(timing), timing.linger_us, NUMBERS);
-        let (request, fits) = Request::new(Opcode::Read, name, 0, &offer);
-        Self { request, is_agreed: false, run: Run::new(inbound, fits) }
+        let mut run = Run::new(Timer::to_server(timing), Inbound::new(timing.linger_us));
+        let request = Request::new(Opcode::Read, name, 0, &offer);
+        if let Err(fault) = request.check() {
+            run.fail(fault);
+        }
+        Self { request, is_agreed: false, run }
     }
 
     /// Asks for the bytes from this one on. A server that does not know the option sends the file from its
@@ -42,55 +45,58 @@ impl<N: AsRef<[u8]>> TftpGet<N> {
     /// Asks for a digest of the whole file, for [`Op::Commit`].
     #[must_use]
     pub fn digest(mut self, kind: DigestKind) -> Self {
-        self.request.options.digest = Some((kind, None));
+        self.request.options.ask_digest(Some(kind));
         self
     }
 
     /// The server answered for the first time.
-    fn agree(&mut self, options: Options) {
-        if let Run::On(inbound) = &mut self.run {
-            inbound.agree(options.cut().1, options.seek(), options.get(Number::Size));
-        }
-        (self.request.options, self.is_agreed) = (options, true);
+    #[inline(never)]
+    fn agree(&mut self) {
+        let options = &self.request.options;
+        let (_, window) = options.cut();
+        self.run.engine.agree(window, options.seek(), options.get(Number::Size));
+        self.is_agreed = true;
     }
 
-    fn data(&mut self, now: Instant, number: u16, len: usize) -> Heard {
+    fn data(&mut self, number: u16, len: usize) -> Heard {
         if !self.is_agreed {
             // A server without options, which sends blocks of 512 bytes. More than that is of one that did not
             // wait for its OACK to be acknowledged.
             if number != 1 || len > BLOCK_DEFAULT.into() {
                 return Heard::Ignored;
             }
-            self.agree(Options::NONE);
+            self.request.options = Options::NONE;
+            self.agree();
         }
-        let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
-        let heard = block(inbound, now, number, len, self.request.options.cut().0);
+        let (most, _) = self.request.options.cut();
+        let heard = block(&mut self.run.engine, &mut self.run.timer, number, len, most);
         self.run.heard(heard)
     }
 }
 
 impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
-        let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
+        if !self.run.hears(now) {
+            return Heard::Ignored;
+        }
         match Packet::parse_answer(datagram) {
-            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes.len()),
+            Ok(Packet::Data { block, bytes }) => self.data(block, bytes.len()),
             Ok(Packet::OptionAck(oack)) if !self.is_agreed => {
-                inbound.answered(now);
-                inbound.create();
+                moved(&mut self.run.timer);
+                self.run.engine.create();
                 match self.request.options.accept(oack) {
-                    Ok(options) => self.agree(options),
-                    Err(why) => self.run.end(Err(why.into())),
+                    Ok(()) => self.agree(),
+                    Err(why) => self.run.fail(why.into()),
                 }
                 Heard::Taken
             }
             // The first acknowledgement was lost.
             Ok(Packet::OptionAck(_)) => {
-                inbound.again(now);
+                self.run.engine.again(&mut self.run.timer);
                 Heard::Ignored
             }
             Ok(Packet::Error { code, text }) => {
-                let fault = if self.is_agreed { Peer::Aborted } else { Peer::Refused };
-                self.run.end(Err(fault.into()));
+                self.run.fail(if self.is_agreed { Peer::Aborted } else { Peer::Refused }.into());
                 ended(datagram, code, text)
             }
             Ok(Packet::Request(_) | Packet::Ack { .. }) => Heard::Ignored,
@@ -99,16 +105,19 @@ impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     }
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
-        match &self.run {
-            Run::On(inbound) => {
-                let number = inbound.owed(nth)?;
-                if !self.is_agreed {
-                    return self.request.render(head).map(Tx::head);
-                }
-                render_ack(number, head)
+        let len = if nth > 0 {
+            None
+        } else if let Some(end) = self.run.ended() {
+            render_word(end, head)
+        } else {
+            let number = self.run.engine.owed(&self.run.timer)?;
+            if self.is_agreed {
+                render_numbered(Opcode::Ack, number, head)
+            } else {
+                self.request.render(head)
             }
-            Run::Over(end) => render_word(end, nth, head),
-        }
+        };
+        len.map(Tx::head)
     }
 
     super::super::run::forward!();

@@ -18,38 +18,32 @@ pub use offer::Offer;
 pub use put::TftpPut;
 pub use server::{NAME_MAX, TftpServer};
 
-/// The bits of a block number.
-const NUMBERS: u32 = 0xffff;
-
+use super::Heard;
 use super::end::End;
 use super::inbound::Inbound;
-use super::{Heard, Tx};
-use crate::bytes::fill;
+use super::timer::Timer;
+use crate::bytes::append;
 use crate::fault::{Fault, Peer};
-use crate::file::Extent;
-use crate::time::Instant;
-use crate::wire::tftp::{DATA_AT, Opcode, error, numbered};
+use crate::wire::tftp::{DATA_AT, Opcode, Writer, numbered};
 
 /// The last word, an ERROR.
-fn render_word(end: &End, nth: usize, head: &mut [u8]) -> Option<Tx> {
-    let word = end.word().filter(|_| nth == 0)?;
-    Some(Tx::head(error(word.code, word.text, head)))
+fn render_word(end: &End, head: &mut [u8]) -> Option<usize> {
+    let mut writer = Writer::new(Opcode::Error as u16, head);
+    writer.put(&[0, end.code]);
+    writer.word(end.text);
+    writer.finish().filter(|_| !end.text.is_empty())
 }
 
-/// An ACK.
-fn render_ack(number: u32, head: &mut [u8]) -> Option<Tx> {
-    render_numbered(Opcode::Ack, number, head).map(Tx::head)
-}
-
-/// A DATA with this part of the file.
-fn render_block(number: u32, body: Extent, head: &mut [u8]) -> Option<Tx> {
-    render_numbered(Opcode::Data, number, head).map(|head| Tx { head, body })
+/// An ACK, or what stands before the bytes of a DATA.
+fn render_numbered(opcode: Opcode, number: u32, head: &mut [u8]) -> Option<usize> {
+    let [low, high, ..] = number.to_le_bytes();
+    append(head, 0, &numbered(opcode, u16::from_le_bytes([low, high])))
 }
 
 /// A DATA of so many bytes came, where blocks have `block` bytes.
 fn block(
-    inbound: &mut Inbound,
-    now: Instant,
+    inbound: &mut Inbound<true>,
+    timer: &mut Timer,
     number: u16,
     len: usize,
     block: u16,
@@ -58,13 +52,7 @@ fn block(
         let claimed = u32::try_from(len).unwrap_or(u32::MAX);
         return Err(Peer::TooLong { claimed, max: block.into() }.into());
     }
-    inbound.block(now, number.into(), (DATA_AT, len), len < block.into())
-}
-
-fn render_numbered(opcode: Opcode, number: u32, head: &mut [u8]) -> Option<usize> {
-    let [low, high, ..] = number.to_le_bytes();
-    let bytes = numbered(opcode, u16::from_le_bytes([low, high]));
-    Some(fill(head, &bytes)).filter(|&len| len == bytes.len())
+    inbound.block(timer, number.into(), (DATA_AT, len), len < block.into())
 }
 
 /// An ERROR that came: where its text is.

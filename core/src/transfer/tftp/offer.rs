@@ -65,19 +65,16 @@ pub(super) struct Request<N> {
 
 impl<N: AsRef<[u8]>> Request<N> {
     /// To read or write the file of this name, of so many bytes.
-    ///
-    /// Beside it, how it ends at once if the name fits into no request.
-    pub(super) fn new(
-        opcode: Opcode,
-        name: N,
-        size: u64,
-        offer: &Offer,
-    ) -> (Self, Result<(), Fault>) {
-        let need = name.as_ref().len();
-        let have = find(0, name.as_ref()).unwrap_or(need).min(NAME_MAX);
-        let is_usable = have > 0 && have == need;
-        let fits = if is_usable { Ok(()) } else { Err(Limit { need, have }.into()) };
-        (Self { opcode, name, mode: offer.mode, options: offer.options(size) }, fits)
+    pub(super) fn new(opcode: Opcode, name: N, size: u64, offer: &Offer) -> Self {
+        Self { opcode, name, mode: offer.mode, options: offer.options(size) }
+    }
+
+    /// Whether its name fits into a request.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let name = self.name.as_ref();
+        let have = find(0, name).unwrap_or(name.len()).min(NAME_MAX);
+        let is_usable = have > 0 && have == name.len();
+        if is_usable { Ok(()) } else { Err(Limit { need: name.len(), have }.into()) }
     }
 
     /// Writes it.

@@ -2,12 +2,13 @@
 
 use super::super::outbound::WINDOW_MAX;
 use super::config::Config;
+use crate::bytes::{fill, hex, is_word, unhex, until_nul};
 use crate::decimal;
 use crate::fault::Peer;
 use crate::file::{Digest, DigestKind};
 use crate::wire::tftp::{self, BLOCK_DEFAULT, BLOCK_MAX, BLOCK_MIN, Writer};
 
-/// An option with a number for a value.
+/// An option with a number for a value, by its place in [`NAMES`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Number {
     /// Bytes of the file. A reader asks with any number.
@@ -24,42 +25,41 @@ pub(super) enum Number {
     Length,
 }
 
-/// The name of each, the least number and the largest one, if there is a largest. The bounds of `utimeout` are those of
-/// tftp-hpa.
-const NUMBERS: [(&[u8], u32, u32); 6] = [
-    (b"tsize", 0, UNLIMITED),
-    (b"blksize", BLOCK_MIN as u32, BLOCK_MAX as u32),
-    (b"windowsize", 1, u16::MAX as u32),
-    (b"utimeout", 10_000, 255_000_000),
-    (b"seek", 0, UNLIMITED),
-    (b"rsize", 0, UNLIMITED),
-];
+/// The names of the options: behind the numbers those that carry a digest. One text of words takes less flash than their
+/// places and lengths.
+const NAMES: &[u8] = b"tsize\0blksize\0windowsize\0utimeout\0seek\0rsize\0x-blake3\0x-crc32\0";
 
-const UNLIMITED: u32 = u32::MAX;
+/// How many of them are numbers.
+const NUMBERS: usize = 6;
+
+/// The least and the largest number of those from [`Number::Block`] on that have bounds. Those of `utimeout` are of
+/// tftp-hpa.
+const BOUNDS: [(u32, u32); 3] =
+    [(BLOCK_MIN as u32, BLOCK_MAX as u32), (1, u16::MAX as u32), (10_000, 255_000_000)];
+
+/// The bits of the digests.
+const BLAKE3: u8 = 1 << 6;
+const CRC32: u8 = 1 << 7;
+const DIGESTS: u8 = BLAKE3 | CRC32;
 
 /// What is asked for, or agreed. In a request an option that is unknown or absurd is as if it were not there; of two
-/// alike the first counts.
+/// alike the first counts, and so it does of two digests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Options {
-    numbers: [u64; NUMBERS.len()],
-    /// A bit for each number that is there.
+    /// 0 for each that is not there.
+    numbers: [u64; NUMBERS],
+    /// A bit for each option that is there.
     has: u8,
-    /// A digest of the whole file is asked for, or told.
-    pub(super) digest: Option<(DigestKind, Option<Digest>)>,
-}
-
-/// The name of the option that carries a digest of this kind.
-const fn name_of(kind: DigestKind) -> &'static [u8] {
-    match kind {
-        DigestKind::Blake3 => b"x-blake3",
-        DigestKind::Crc32 => b"x-crc32",
-    }
+    /// The digest of the whole file is told, and not only asked for. It is at the front.
+    is_told: bool,
+    digest: [u8; 32],
 }
 
 impl Options {
     /// None.
-    pub(super) const NONE: Self = Self { numbers: [0; NUMBERS.len()], has: 0, digest: None };
+    pub(super) const NONE: Self =
+        Self { numbers: [0; NUMBERS], has: 0, is_told: false, digest: [0; 32] };
 
     /// Reads them, and says whether all were options that there are.
     pub(super) fn parse(options: tftp::Options<'_>) -> (Self, bool) {
@@ -72,54 +72,58 @@ impl Options {
 
     #[inline(never)]
     fn take(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
-        let mut bit = 1;
-        for ((known, least, most), slot) in NUMBERS.into_iter().zip(&mut self.numbers) {
-            if is(known) {
-                let is_free = self.has & bit == 0;
-                let number = decimal::parse(value).filter(|&number| {
-                    number >= least.into() && (most == UNLIMITED || number <= most.into())
-                });
-                let Some(number) = number else { return false };
-                if is_free {
-                    (*slot, self.has) = (number, self.has | bit);
-                }
-                return true;
+        let (mut names, mut which) = (NAMES, 0);
+        loop {
+            let Some((known, behind)) = until_nul(names) else { return false };
+            if is_word(name, known) {
+                break;
             }
-            bit <<= 1;
+            (names, which) = (behind, which + 1);
         }
-        for kind in [DigestKind::Blake3, DigestKind::Crc32] {
-            if is(name_of(kind)) {
-                let told = Digest::from_hex(value).filter(|digest| digest.kind() == kind);
-                self.digest = self.digest.or(Some((kind, told)));
-                return true;
+        let bit = 1 << which;
+        let Some(slot) = self.numbers.get_mut(which) else {
+            if self.has & DIGESTS == 0 {
+                self.has |= bit;
+                let len = self.digest_len();
+                self.is_told = self.digest.get_mut(..len).is_some_and(|room| unhex(value, room));
             }
+            return true;
+        };
+        let bounds = BOUNDS.get(which.wrapping_sub(Number::Block as usize));
+        let number = decimal::parse(value).filter(|&number| {
+            bounds.is_none_or(|&(least, most)| number >= least.into() && number <= most.into())
+        });
+        let Some(number) = number else { return false };
+        if self.has & bit == 0 {
+            (*slot, self.has) = (number, self.has | bit);
         }
-        false
+        true
     }
 
     /// Writes them.
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
-        let mut has = self.has;
-        for ((name, ..), number) in NUMBERS.into_iter().zip(self.numbers) {
-            if has & 1 != 0 {
-                writer.number(name, Some(number));
+        let (mut names, mut has) = (NAMES, self.has);
+        let mut numbers = self.numbers.iter();
+        while let Some((name, behind)) = until_nul(names) {
+            let number = numbers.next();
+            if has & 1 == 0 {
+            } else if let Some(&number) = number {
+                writer.number(name, number);
+            } else {
+                writer.word(name);
+                let len = if self.is_told { self.digest_len() } else { 0 };
+                for &byte in self.digest.iter().take(len) {
+                    writer.put(&hex(byte));
+                }
+                writer.word(if self.is_told { b"" } else { b"0" });
             }
-            has >>= 1;
-        }
-        if let Some((kind, told)) = &self.digest {
-            writer.word(name_of(*kind));
-            match told {
-                Some(digest) => digest.hex(|digits| writer.put(digits)),
-                None => writer.put(b"0"),
-            }
-            writer.word(b"");
+            (names, has) = (behind, has >> 1);
         }
     }
 
     /// Whether there are none.
     pub(super) const fn is_empty(&self) -> bool {
-        self.has == 0 && self.digest.is_none()
+        self.has == 0
     }
 
     pub(super) fn get(&self, which: Number) -> Option<u64> {
@@ -130,21 +134,28 @@ impl Options {
 
     pub(super) fn set(&mut self, which: Number, number: Option<u64>) {
         let at = which as usize;
-        if let (Some(number), Some(slot)) = (number, self.numbers.get_mut(at)) {
-            *slot = number;
-            self.has |= 1 << at;
-        } else {
-            self.has &= !(1 << at);
+        if let Some(slot) = self.numbers.get_mut(at) {
+            *slot = number.unwrap_or(0);
+        }
+        self.has &= !(1 << at);
+        self.has |= u8::from(number.is_some()) << at;
+    }
+
+    /// A number that is there is no larger from now on.
+    fn lower(&mut self, which: Number, most: u64) {
+        if let Some(slot) = self.numbers.get_mut(which as usize) {
+            *slot = most.min(*slot);
         }
     }
 
     /// Bytes of a block, and blocks of a window.
+    #[inline(never)]
     pub(super) fn cut(&self) -> (u16, u16) {
-        let small = |which, default| {
-            self.get(which).map_or(default, |number| u16::try_from(number).unwrap_or(default))
+        let small = |which, default| match self.get(which) {
+            Some(number) => u16::try_from(number).unwrap_or(default),
+            None => default,
         };
-        let window: u16 = small(Number::Window, 1);
-        (small(Number::Block, BLOCK_DEFAULT), window.min(WINDOW_MAX))
+        (small(Number::Block, BLOCK_DEFAULT), small(Number::Window, 1).min(WINDOW_MAX))
     }
 
     /// The first byte that is sent.
@@ -152,20 +163,56 @@ impl Options {
         self.get(Number::Seek).unwrap_or(0)
     }
 
+    /// The kind of the digest that is asked for or told.
+    pub(super) const fn digest_kind(&self) -> Option<DigestKind> {
+        match self.has & DIGESTS {
+            0 => None,
+            BLAKE3 => Some(DigestKind::Blake3),
+            _ => Some(DigestKind::Crc32),
+        }
+    }
+
+    /// Bytes of the digest.
+    const fn digest_len(&self) -> usize {
+        if self.has & CRC32 != 0 { 4 } else { 32 }
+    }
+
+    /// Asks for a digest, or for none.
+    pub(super) fn ask_digest(&mut self, kind: Option<DigestKind>) {
+        self.is_told = false;
+        self.has &= !DIGESTS;
+        self.has |= match kind {
+            None => 0,
+            Some(DigestKind::Blake3) => BLAKE3,
+            Some(DigestKind::Crc32) => CRC32,
+        };
+    }
+
+    /// Tells the digest.
+    pub(super) fn tell_digest(&mut self, digest: &Digest) {
+        self.ask_digest(Some(digest.kind()));
+        self.is_told = true;
+        self.digest = [0; 32];
+        fill(&mut self.digest, digest.bytes(&mut [0; 4]));
+    }
+
     /// The digest that was told.
-    pub(super) fn told(&self) -> Option<&Digest> {
-        self.digest.as_ref()?.1.as_ref()
+    pub(super) fn told(&self) -> Option<Digest<&[u8; 32]>> {
+        Some(match self.digest_kind().filter(|_| self.is_told)? {
+            DigestKind::Blake3 => Digest::Blake3(&self.digest),
+            DigestKind::Crc32 => {
+                Digest::Crc32(u32::from_be_bytes(*self.digest.first_chunk().unwrap_or(&[0; 4])))
+            }
+        })
     }
 
     /// What a server grants to any peer.
     fn cap(&mut self, config: &Config) {
-        let block = self.get(Number::Block).map(|block| block.min(config.block_max.into()));
-        self.set(Number::Block, block);
-        let block = block.unwrap_or(BLOCK_DEFAULT.into()).max(1);
-        let fits = u64::from(config.window_bytes).checked_div(block).unwrap_or(1).max(1);
-        let window_max = fits.min(config.window_max.clamp(1, WINDOW_MAX).into());
-        let window = self.get(Number::Window).map(|window| window.min(window_max));
-        self.set(Number::Window, window);
+        self.lower(Number::Block, config.block_max.into());
+        let (block, _) = self.cut();
+        let fits = config.window_bytes / u32::from(block.max(1));
+        let most = fits.max(1).min(config.window_max.clamp(1, WINDOW_MAX).into());
+        self.lower(Number::Window, most.into());
     }
 
     /// What a server grants to a peer that reads a file of so many bytes. The digest is another matter.
@@ -175,9 +222,10 @@ impl Options {
         let told = self.get(Number::Size).map(|_| size).filter(|&size| size > 0);
         self.set(Number::Size, told);
         // A copy that is longer than the file is of another one: it begins anew.
-        self.set(Number::Seek, self.get(Number::Seek).filter(|&seek| seek <= size));
-        let rest = size.saturating_sub(self.seek());
-        self.set(Number::Length, self.get(Number::Length).map(|length| length.min(rest)));
+        if self.seek() > size {
+            self.set(Number::Seek, None);
+        }
+        self.lower(Number::Length, size.saturating_sub(self.seek()));
     }
 
     /// What a server grants to a peer that writes a file. A size of 0 is one that it does not know.
@@ -186,42 +234,32 @@ impl Options {
         self.set(Number::Size, self.get(Number::Size).filter(|&size| size > 0));
         self.set(Number::Seek, None);
         self.set(Number::Length, None);
-        self.digest =
-            self.digest.filter(|(kind, told)| told.is_some() && config.digests.contains(*kind));
+        let is_compared = |told: Digest<_>| config.digests.contains(told.kind());
+        if !self.told().is_some_and(is_compared) {
+            self.ask_digest(None);
+        }
     }
 
-    /// Reads an OACK to these options.
+    /// Takes an OACK to these options: from now on they are what is agreed.
     ///
     /// # Errors
     /// [`Peer::Options`] for an option that was not asked for, or one that the server may not change so.
-    pub(super) fn accept(&self, oack: tftp::Options<'_>) -> Result<Self, Peer> {
+    pub(super) fn accept(&mut self, oack: tftp::Options<'_>) -> Result<(), Peer> {
         let (given, mut is_right) = Self::parse(oack);
-        let mut bit = 1;
-        for (number, asked) in given.numbers.into_iter().zip(self.numbers) {
-            let is_granted = match bit {
-                _ if given.has & bit == 0 => true,
-                _ if self.has & bit == 0 => false,
-                SIZE => true,
-                BLOCK | WINDOW => number <= asked,
-                _ => number == asked,
-            };
-            is_right &= is_granted;
-            bit <<= 1;
+        is_right &= given.has & !self.has == 0;
+        // The size may be any.
+        for (which, (number, asked)) in given.numbers.iter().zip(&self.numbers).enumerate().skip(1)
+        {
+            let may_be_less = which <= Number::Window as usize || given.has & (1 << which) == 0;
+            is_right &= number == asked || (number < asked && may_be_less);
         }
-        is_right &= match (&given.digest, &self.digest) {
-            (None, _) => true,
-            (Some((kind, Some(digest))), Some((asked, told))) => {
-                kind == asked && told.as_ref().is_none_or(|told| told == digest)
-            }
-            _ => false,
-        };
-        if is_right { Ok(given) } else { Err(Peer::Options) }
+        if given.has & DIGESTS != 0 {
+            is_right &= given.is_told && (!self.is_told || given.digest == self.digest);
+        }
+        *self = given;
+        if is_right { Ok(()) } else { Err(Peer::Options) }
     }
 }
-
-const SIZE: u8 = 1 << Number::Size as u8;
-const BLOCK: u8 = 1 << Number::Block as u8;
-const WINDOW: u8 = 1 << Number::Window as u8;
 
 #[cfg(test)]
 mod tests {
@@ -275,8 +313,9 @@ mod tests {
         assert!(!is_clean);
         assert_eq!([Block, TimeoutUs].map(|n| is.get(n)), [Some(65464), Some(10_000)]);
         assert_eq!([Seek, Length].map(|n| is.get(n)), [Some(7), Some(9)]);
-        assert_eq!(parsed(b"X-Crc32\x000\0").0.digest, Some((DigestKind::Crc32, None)));
-        let told = Some((DigestKind::Crc32, Some(Digest::Crc32(0xcbf4_3926))));
-        assert_eq!(parsed(b"x-crc32\0cbf43926\0").0.digest, told);
+        let (asked, _) = parsed(b"X-Crc32\x000\0");
+        assert_eq!((asked.digest_kind(), asked.told()), (Some(DigestKind::Crc32), None));
+        let (told, _) = parsed(b"x-crc32\0cbf43926\0x-blake3\x000\0");
+        assert_eq!(told.told(), Some(Digest::Crc32(0xcbf4_3926)));
     }
 }

@@ -5,9 +5,9 @@ use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::Request;
 use super::options::Options;
-use super::{NUMBERS, Offer, ended, render_block, render_word};
+use super::{Offer, ended, render_numbered, render_word};
 use crate::fault::Peer;
-use crate::file::{Digest, FileUser};
+use crate::file::{Digest, Extent, FileUser};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::wire::tftp::{BLOCK_DEFAULT, Opcode, Packet};
@@ -19,7 +19,7 @@ pub struct TftpPut<N> {
     request: Request<N>,
     size: u64,
     compares: Option<bool>,
-    run: Run<Outbound>,
+    run: Run<Outbound<true>>,
 }
 
 impl<N: AsRef<[u8]>> TftpPut<N> {
@@ -27,15 +27,18 @@ impl<N: AsRef<[u8]>> TftpPut<N> {
     /// [`Fault::Local`](crate::fault::Fault::Local).
     pub fn new(name: N, size: u64, offer: Offer, timing: &Timing) -> Self {
         let cut = Cut { at: 0, end: size, block: BLOCK_DEFAULT, window: 1 };
-        let outbound = Outbound::new(Timer::to_server(timing), NUMBERS, cut, true);
-        let (request, fits) = Request::new(Opcode::Write, name, size, &offer);
-        Self { request, size, compares: None, run: Run::new(outbound, fits) }
+        let mut run = Run::new(Timer::to_server(timing), Outbound::new(cut, true));
+        let request = Request::new(Opcode::Write, name, size, &offer);
+        if let Err(fault) = request.check() {
+            run.fail(fault);
+        }
+        Self { request, size, compares: None, run }
     }
 
     /// Tells the digest of the file, which a server that knows the option compares.
     #[must_use]
     pub fn digest(mut self, digest: Digest) -> Self {
-        self.request.options.digest = Some((digest.kind(), Some(digest)));
+        self.request.options.tell_digest(&digest);
         self
     }
 
@@ -44,54 +47,65 @@ impl<N: AsRef<[u8]>> TftpPut<N> {
         self.compares
     }
 
-    /// A block is acknowledged or, as number 0, what was offered.
-    fn acknowledged(&mut self, now: Instant, number: u16, agreed: Options) -> Heard {
-        let Run::On(outbound) = &mut self.run else { return Heard::Ignored };
-        if outbound.greets() && number == 0 {
-            outbound.agree(agreed.cut());
-            self.compares = Some(agreed.digest.is_some());
-        }
-        let acked = outbound.acknowledged(now, number.into());
+    /// A block is acknowledged or, as number 0, what was offered: then with the options that are agreed.
+    fn acknowledged(&mut self, number: u16) -> Heard {
+        let acked = self.run.engine.acknowledged(&mut self.run.timer, number.into());
         self.run.acknowledged(acked)
+    }
+
+    /// The server answered for the first time.
+    fn agree(&mut self) -> Heard {
+        let options = &self.request.options;
+        self.compares = Some(options.digest_kind().is_some());
+        self.run.engine.agree(options.cut());
+        self.acknowledged(0)
     }
 }
 
 impl<N: AsRef<[u8]>> Transfer for TftpPut<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
-        let Run::On(outbound) = &mut self.run else { return Heard::Ignored };
+        if !self.run.hears(now) {
+            return Heard::Ignored;
+        }
+        let greets = self.run.engine.greets();
         match Packet::parse_answer(datagram) {
-            Ok(Packet::Ack { block }) => self.acknowledged(now, block, Options::NONE),
-            Ok(Packet::OptionAck(oack)) if outbound.greets() => {
-                match self.request.options.accept(oack) {
-                    Ok(agreed) => self.acknowledged(now, 0, agreed),
-                    Err(why) => {
-                        self.run.end(Err(why.into()));
-                        Heard::Taken
-                    }
-                }
+            Ok(Packet::Ack { block: 0 }) if greets => {
+                self.request.options = Options::NONE;
+                self.agree()
             }
+            Ok(Packet::Ack { block }) => self.acknowledged(block),
+            Ok(Packet::OptionAck(oack)) if greets => match self.request.options.accept(oack) {
+                Ok(()) => self.agree(),
+                Err(why) => {
+                    self.run.fail(why.into());
+                    Heard::Taken
+                }
+            },
             Ok(Packet::Error { code, text }) => {
-                let fault = if outbound.greets() { Peer::Refused } else { Peer::Aborted };
-                self.run.end(Err(fault.into()));
+                self.run.fail(if greets { Peer::Refused } else { Peer::Aborted }.into());
                 ended(datagram, code, text)
             }
             // The server acknowledges nothing again.
-            Ok(Packet::OptionAck(_)) => self.acknowledged(now, 0, Options::NONE),
+            Ok(Packet::OptionAck(_)) => self.acknowledged(0),
             Ok(Packet::Request(_) | Packet::Data { .. }) => Heard::Ignored,
             Err(why) => Heard::Malformed(why),
         }
     }
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
-        match &self.run {
-            Run::On(outbound) => match outbound.owed(nth)? {
-                Owed::Greeting => self.request.render(head).map(Tx::head),
+        let mut body = Extent::NONE;
+        let len = if let Some(end) = self.run.ended() {
+            if nth > 0 { None } else { render_word(end, head) }
+        } else {
+            match self.run.engine.owed(&self.run.timer, nth)? {
+                Owed::Greeting => self.request.render(head),
                 Owed::Block { number, at } => {
-                    render_block(number, outbound.extent(at, self.size), head)
+                    body = self.run.engine.extent(at, self.size);
+                    render_numbered(Opcode::Data, number, head)
                 }
-            },
-            Run::Over(end) => render_word(end, nth, head),
-        }
+            }
+        };
+        len.map(|head| Tx { head, body })
     }
 
     super::super::run::forward!();

@@ -5,17 +5,16 @@ use heapless::Vec;
 use super::super::end::End;
 use super::super::inbound::Inbound;
 use super::super::outbound::{Cut, Outbound, Owed};
-use super::super::run::{Engine, Run};
+use super::super::run::{Engine, Phase, Run};
 use super::super::timer::Timer;
 use super::config::Config;
 use super::options::{Number, Options};
-use super::{NUMBERS, block, ended, render_ack, render_block, render_word};
+use super::{block, ended, render_numbered, render_word};
 use crate::crc::Crc32;
-use crate::fault::{Fault, Peer};
+use crate::fault::Peer;
 use crate::file::{Answer, DigestKind, Extent, FileUser, Op, Refusal};
 use crate::time::Instant;
 use crate::transfer::{Heard, Transfer, Tx};
-use crate::want::Want;
 use crate::wire::tftp::{Mode, Opcode, Packet, Request, Writer};
 
 /// The longest name that a server takes, in bytes, if it has memory for it.
@@ -54,34 +53,41 @@ enum Serving {
     /// The shell digests the file, from this byte on.
     Digesting { kind: DigestKind, at: u64 },
     /// The file leaves.
-    Sending(Outbound),
+    Sending(Outbound<true>),
     /// The file comes.
-    Receiving(Inbound),
+    Receiving(Inbound<true>),
 }
 
 impl Engine for Serving {
-    fn sent(&mut self, now: Instant, count: usize) {
+    fn phase(&self) -> Phase {
         match self {
-            Self::Sending(outbound) => outbound.sent(now, count),
-            Self::Receiving(inbound) => inbound.sent(now, count),
+            Self::Free | Self::Sending(_) => Phase::Talking,
+            Self::Opening | Self::Digesting { .. } => Phase::Storing,
+            Self::Receiving(inbound) => inbound.phase(),
+        }
+    }
+
+    fn owes(&self, timer: &Timer) -> bool {
+        match self {
+            Self::Sending(outbound) => outbound.owes(timer),
+            Self::Receiving(inbound) => inbound.owes(timer),
+            Self::Free | Self::Opening | Self::Digesting { .. } => false,
+        }
+    }
+
+    fn sent(&mut self, timer: &mut Timer, count: usize) {
+        match self {
+            Self::Sending(outbound) => outbound.sent(timer, count),
+            Self::Receiving(inbound) => inbound.sent(timer, count),
             Self::Free | Self::Opening | Self::Digesting { .. } => {}
         }
     }
 
-    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
+    fn expired(&mut self, timer: &mut Timer) {
         match self {
-            Self::Sending(outbound) => outbound.tick(now),
-            Self::Receiving(inbound) => inbound.tick(now),
-            Self::Free | Self::Opening | Self::Digesting { .. } => None,
-        }
-    }
-
-    fn want(&self) -> Want {
-        match self {
-            Self::Free => Want::READ,
-            Self::Opening | Self::Digesting { .. } => Want::FILE,
-            Self::Sending(outbound) => outbound.want(),
-            Self::Receiving(inbound) => inbound.want(),
+            Self::Sending(outbound) => outbound.expired(timer),
+            Self::Receiving(inbound) => inbound.expired(timer),
+            Self::Free | Self::Opening | Self::Digesting { .. } => {}
         }
     }
 }
@@ -96,7 +102,7 @@ impl<const N: usize> TftpServer<N> {
             options: Options::NONE,
             request: 0,
             size: 0,
-            run: Run::On(Serving::Free),
+            run: Run::new(Timer::to_client(&config.timing), Serving::Free),
         }
     }
 
@@ -108,31 +114,30 @@ impl<const N: usize> TftpServer<N> {
 
     /// Whether a file was offered, and not asked for.
     pub const fn is_write(&self) -> bool {
-        matches!(self.run, Run::On(Serving::Receiving(_)))
+        matches!(self.run.engine, Serving::Receiving(_))
     }
 
     fn refuse(&mut self, why: Refusal) -> Heard {
-        self.run = Run::Over(End::refused(why));
+        self.run.finish(End::refused(why));
         Heard::Taken
     }
 
     /// The first datagram.
-    fn begin(&mut self, datagram: &[u8]) -> Heard {
-        let (is_request, packet) = (
-            matches!(Opcode::of(datagram), Some(Opcode::Read | Opcode::Write)),
-            Packet::parse(datagram),
-        );
+    fn begin(&mut self, datagram: &[u8], packet: Result<Packet<'_>, Peer>) -> Heard {
         let request = match packet {
             Ok(Packet::Request(request)) => request,
             // A stray packet of a transfer that is over draws nothing.
             Ok(_) => {
-                self.run = Run::Over(End::silent(Peer::Malformed.into()));
+                self.run.finish(End::silent(Peer::Malformed.into()));
                 return Heard::Ignored;
             }
             Err(why) => {
-                let fault = why.into();
-                self.run =
-                    Run::Over(if is_request { End::new(Err(fault)) } else { End::silent(fault) });
+                let is_request = matches!(Opcode::of(datagram), Some(Opcode::Read | Opcode::Write));
+                self.run.finish(if is_request {
+                    End::failed(why.into())
+                } else {
+                    End::silent(why.into())
+                });
                 return Heard::Malformed(why);
             }
         };
@@ -155,30 +160,29 @@ impl<const N: usize> TftpServer<N> {
             Ok(name) => self.name = name,
             Err(_) => return self.refuse(Refusal::TooLong),
         }
+        self.start();
         if !request.is_write {
-            self.run = Run::On(Serving::Opening);
+            self.run.engine = Serving::Opening;
             return Heard::Taken;
         }
         if !self.config.writes {
             return self.refuse(Refusal::ReadOnly);
         }
         self.options.grant_writer(&self.config);
-        let linger_us = self.config.timing.linger_us;
-        let mut inbound = Inbound::new(self.timer(), linger_us, NUMBERS);
+        let mut inbound = Inbound::new(self.config.timing.linger_us);
         // What is said of text is seldom its size as it travels.
         let size = self.options.get(Number::Size).filter(|_| self.mode == Mode::Octet);
         inbound.agree(self.options.cut().1, 0, size);
         inbound.create();
-        self.run = Run::On(Serving::Receiving(inbound));
+        self.run.engine = Serving::Receiving(inbound);
         Heard::Taken
     }
 
-    fn timer(&self) -> Timer {
-        let timing = &self.config.timing;
-        let timer = Timer::to_client(timing);
-        match self.options.get(Number::TimeoutUs).and_then(|us| u32::try_from(us).ok()) {
-            Some(us) => timer.starting_at(timing, us),
-            None => timer,
+    /// The timer, as the peer has asked for it.
+    fn start(&mut self) {
+        if let Some(us) = self.options.get(Number::TimeoutUs).and_then(|us| u32::try_from(us).ok())
+        {
+            self.run.timer.start_at(&self.config.timing, us);
         }
     }
 
@@ -186,13 +190,15 @@ impl<const N: usize> TftpServer<N> {
     fn opened(&mut self, size: u64) {
         self.size = size;
         self.options.grant_reader(&self.config, size);
-        match self.options.digest.take() {
-            Some((kind, _))
+        let asked = self.options.digest_kind();
+        self.options.ask_digest(None);
+        match asked {
+            Some(kind)
                 // A digest is that of a file, and text is translated on its way.
                 if self.mode == Mode::Octet
                     && self.config.digests.contains(kind) && size <= self.config.digest_max =>
             {
-                self.run = Run::On(Serving::Digesting { kind, at: 0 });
+                self.run.engine = Serving::Digesting { kind, at: 0 };
             }
             _ => self.send(),
         }
@@ -201,8 +207,7 @@ impl<const N: usize> TftpServer<N> {
     fn send(&mut self) {
         let (block, window) = self.options.cut();
         let cut = Cut { at: self.options.seek(), end: self.end(), block, window };
-        let outbound = Outbound::new(self.timer(), NUMBERS, cut, !self.options.is_empty());
-        self.run = Run::On(Serving::Sending(outbound));
+        self.run.engine = Serving::Sending(Outbound::new(cut, !self.options.is_empty()));
     }
 
     /// Behind the last byte that is sent.
@@ -214,19 +219,17 @@ impl<const N: usize> TftpServer<N> {
     }
 
     /// A request while one is served.
-    fn again(&mut self, now: Instant, datagram: &[u8]) -> Heard {
-        let Run::On(serving) = &mut self.run else { return Heard::Ignored };
-        let timer = match serving {
-            Serving::Sending(outbound) => outbound.timer_at(now),
-            Serving::Receiving(inbound) => inbound.timer_at(now),
-            Serving::Free | Serving::Opening | Serving::Digesting { .. } => return Heard::Ignored,
-        };
+    fn again(&mut self, datagram: &[u8]) -> Heard {
+        let Run { timer, engine, .. } = &mut self.run;
+        if !matches!(engine, Serving::Sending(_) | Serving::Receiving(_)) {
+            return Heard::Ignored;
+        }
         let is_same = self.request == digest_of(datagram);
         if is_same && !timer.is_answered() {
             // The answer was lost, or is late.
-            match serving {
-                Serving::Sending(outbound) => outbound.repeat(),
-                Serving::Receiving(inbound) => inbound.repeat(),
+            match engine {
+                Serving::Sending(outbound) => outbound.repeat(timer),
+                Serving::Receiving(inbound) => inbound.repeat(timer),
                 Serving::Free | Serving::Opening | Serving::Digesting { .. } => {}
             }
             Heard::Taken
@@ -234,35 +237,38 @@ impl<const N: usize> TftpServer<N> {
             // A copy that the network kept back.
             Heard::Ignored
         } else {
-            self.run = Run::Over(End::silent(Peer::Aborted.into()));
+            self.run.fail(Peer::Aborted.into());
             Heard::Replaced
         }
     }
 
-    fn acknowledged(&mut self, now: Instant, number: u16) -> Heard {
-        let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
-        let acked = outbound.acknowledged(now, number.into());
+    fn acknowledged(&mut self, number: u16) -> Heard {
+        let Run { timer, engine: Serving::Sending(outbound), .. } = &mut self.run else {
+            return Heard::Ignored;
+        };
+        let acked = outbound.acknowledged(timer, number.into());
         self.run.acknowledged(acked)
     }
 
-    fn data(&mut self, now: Instant, number: u16, len: usize) -> Heard {
-        let Run::On(Serving::Receiving(inbound)) = &mut self.run else { return Heard::Ignored };
-        let heard = block(inbound, now, number, len, self.options.cut().0);
+    fn data(&mut self, number: u16, len: usize) -> Heard {
+        let Run { timer, engine: Serving::Receiving(inbound), .. } = &mut self.run else {
+            return Heard::Ignored;
+        };
+        let heard = block(inbound, timer, number, len, self.options.cut().0);
         self.run.heard(heard)
     }
 
     /// The OACK.
-    fn render_oack(&self, head: &mut [u8]) -> Option<Tx> {
+    fn render_oack(&self, head: &mut [u8]) -> Option<usize> {
         let mut writer = Writer::new(Opcode::OptionAck as u16, head);
         self.options.write(&mut writer);
-        writer.finish().map(Tx::head)
+        writer.finish()
     }
 
     /// The peer ended it. Before it took a block that is how a size is looked up.
     fn peer_ended(&mut self) {
-        let is_probe =
-            matches!(&self.run, Run::On(Serving::Sending(outbound)) if outbound.greets());
-        self.run.end(Err(if is_probe { Peer::Declined } else { Peer::Aborted }.into()));
+        let is_probe = matches!(&self.run.engine, Serving::Sending(outbound) if outbound.greets());
+        self.run.fail(if is_probe { Peer::Declined } else { Peer::Aborted }.into());
     }
 }
 
@@ -275,15 +281,17 @@ fn digest_of(request: &[u8]) -> u32 {
 
 impl<const N: usize> Transfer for TftpServer<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
-        match &self.run {
-            Run::Over(_) => return Heard::Ignored,
-            Run::On(Serving::Free) => return self.begin(datagram),
-            Run::On(_) => {}
+        if !self.run.hears(now) {
+            return Heard::Ignored;
         }
-        match Packet::parse(datagram) {
-            Ok(Packet::Ack { block }) => self.acknowledged(now, block),
-            Ok(Packet::Data { block, bytes }) => self.data(now, block, bytes.len()),
-            Ok(Packet::Request(_)) => self.again(now, datagram),
+        let packet = Packet::parse(datagram);
+        if let Serving::Free = self.run.engine {
+            return self.begin(datagram, packet);
+        }
+        match packet {
+            Ok(Packet::Ack { block }) => self.acknowledged(block),
+            Ok(Packet::Data { block, bytes }) => self.data(block, bytes.len()),
+            Ok(Packet::Request(_)) => self.again(datagram),
             Ok(Packet::Error { code, text }) => {
                 self.peer_ended();
                 ended(datagram, code, text)
@@ -294,25 +302,31 @@ impl<const N: usize> Transfer for TftpServer<N> {
     }
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
-        match &self.run {
-            Run::On(Serving::Sending(outbound)) => match outbound.owed(nth)? {
+        let timer = &self.run.timer;
+        let mut body = Extent::NONE;
+        let len = match &self.run.engine {
+            _ if self.run.ended().is_some() => {
+                self.run.ended().filter(|_| nth == 0).and_then(|end| render_word(end, head))
+            }
+            Serving::Sending(outbound) => match outbound.owed(timer, nth)? {
                 Owed::Greeting => self.render_oack(head),
                 Owed::Block { number, at } => {
-                    render_block(number, outbound.extent(at, self.end()), head)
+                    body = outbound.extent(at, self.end());
+                    render_numbered(Opcode::Data, number, head)
                 }
             },
-            Run::On(Serving::Receiving(inbound)) => {
-                let number = inbound.owed(nth)?;
+            Serving::Receiving(inbound) => {
+                let number = inbound.owed(timer).filter(|_| nth == 0)?;
                 // With any block the client has shown that it has the OACK.
-                let has_oack = inbound.timer().is_answered();
-                if inbound.greets() && !has_oack && !self.options.is_empty() {
-                    return self.render_oack(head);
+                if inbound.greets() && !timer.is_answered() && !self.options.is_empty() {
+                    self.render_oack(head)
+                } else {
+                    render_numbered(Opcode::Ack, number, head)
                 }
-                render_ack(number, head)
             }
-            Run::On(Serving::Free | Serving::Opening | Serving::Digesting { .. }) => None,
-            Run::Over(end) => render_word(end, nth, head),
-        }
+            Serving::Free | Serving::Opening | Serving::Digesting { .. } => None,
+        };
+        len.map(|head| Tx { head, body })
     }
 
     super::super::run::forward!();
@@ -324,22 +338,28 @@ impl<const N: usize> Transfer for TftpServer<N> {
 
 impl<const N: usize> FileUser for TftpServer<N> {
     fn op(&self) -> Option<Op<'_>> {
-        match &self.run {
-            Run::On(Serving::Opening) => Some(Op::Open(&self.name)),
-            Run::On(Serving::Digesting { kind, at }) if *at < self.size => Some(Op::Digest {
+        if self.run.ended().is_some() {
+            return None;
+        }
+        match &self.run.engine {
+            Serving::Opening => Some(Op::Open(&self.name)),
+            Serving::Digesting { kind, at } if *at < self.size => Some(Op::Digest {
                 kind: *kind,
                 extent: Extent { offset: *at, len: self.size.saturating_sub(*at) },
             }),
-            Run::On(Serving::Digesting { kind, .. }) => Some(Op::FinishDigest(*kind)),
-            Run::On(Serving::Receiving(inbound)) => inbound.op(&self.name, self.options.told()),
-            Run::On(Serving::Free | Serving::Sending(_)) | Run::Over(_) => None,
+            Serving::Digesting { kind, .. } => Some(Op::FinishDigest(*kind)),
+            Serving::Receiving(inbound) => inbound.op(&self.name, self.options.told()),
+            Serving::Free | Serving::Sending(_) => None,
         }
     }
 
     fn answer(&mut self, now: Instant, answer: Answer) {
+        if !self.run.hears(now) {
+            return;
+        }
         let size = self.size;
-        let Run::On(serving) = &mut self.run else { return };
-        match (serving, answer) {
+        let Run { timer, engine, .. } = &mut self.run;
+        match (engine, answer) {
             (Serving::Opening, Answer::Opened(size)) => self.opened(size),
             (Serving::Opening, Answer::Refused(why)) => {
                 let _ = self.refuse(why);
@@ -351,16 +371,16 @@ impl<const N: usize> FileUser for TftpServer<N> {
                 *at = at.saturating_add(n).min(size);
             }
             (Serving::Digesting { .. }, Answer::Digest(digest)) => {
-                self.options.digest = Some((digest.kind(), Some(digest)));
+                self.options.tell_digest(&digest);
                 self.send();
             }
-            (Serving::Digesting { .. }, Answer::Failed(fault)) => self.run.end(Err(fault)),
+            (Serving::Digesting { .. }, Answer::Failed(fault)) => self.run.fail(fault),
             (Serving::Receiving(inbound), Answer::Refused(why)) if inbound.is_creating() => {
                 let _ = self.refuse(why);
             }
             (Serving::Receiving(inbound), answer) => {
-                if let Some(fault) = inbound.answer(now, answer) {
-                    self.run.end(Err(fault));
+                if let Err(fault) = inbound.answer(timer, answer) {
+                    self.run.fail(fault);
                 }
             }
             _ => {}

@@ -4,12 +4,14 @@ use super::super::inbound::Inbound;
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::{ended, render_word};
+use zerocopy::byteorder::network_endian::U32;
+
 use crate::bytes::find;
 use crate::fault::{Limit, Peer};
 use crate::file::{Answer, FileUser, Op};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::wire::xfer::{ACK, DATA_AT, PATH, PATH_MAX, Packet, render};
+use crate::wire::xfer::{ACK, DATA_AT, PATH, PATH_MAX, Packet, put_numbers, put_text};
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. The protocol tells
 /// neither size nor digest: the file is whole when its EOT came, with the
@@ -18,59 +20,55 @@ use crate::wire::xfer::{ACK, DATA_AT, PATH, PATH_MAX, Packet, render};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct XferClient<N> {
     path: N,
-    run: Run<Inbound>,
+    run: Run<Inbound<false>>,
 }
 
 impl<N: AsRef<[u8]>> XferClient<N> {
     /// Will ask for the file of this path. One that fits into no request ends in [`Fault::Local`](crate::fault::Fault::Local).
     pub fn new(path: N, timing: &Timing) -> Self {
-        let inbound = Inbound::new(Timer::to_server(timing), timing.linger_us, u32::MAX);
+        let mut run = Run::new(Timer::to_server(timing), Inbound::new(timing.linger_us));
         let len = path.as_ref().len();
-        let fits = if len < PATH_MAX && find(0, path.as_ref()).is_none() {
-            Ok(())
-        } else {
-            Err(Limit { need: len.saturating_add(1), have: PATH_MAX }.into())
-        };
-        Self { path, run: Run::new(inbound, fits) }
-    }
-
-    /// DATA of so many bytes, or EOT.
-    fn block(&mut self, now: Instant, seq: u32, len: usize) -> Heard {
-        let Run::On(inbound) = &mut self.run else { return Heard::Ignored };
-        let heard = inbound.block(now, seq, (DATA_AT, len), len == 0);
-        self.run.heard(heard)
+        if len >= PATH_MAX || find(0, path.as_ref()).is_some() {
+            run.fail(Limit { need: len.saturating_add(1), have: PATH_MAX }.into());
+        }
+        Self { path, run }
     }
 }
 
 impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
-        let Run::On(inbound) = &self.run else { return Heard::Ignored };
-        match Packet::parse(datagram) {
-            Ok(Packet::Data { seq, bytes }) => self.block(now, seq, bytes.len()),
-            Ok(Packet::Eot { seq }) => self.block(now, seq, 0),
-            Ok(Packet::Error { code, text }) => {
-                let fault = if inbound.greets() { Peer::Refused } else { Peer::Aborted };
-                self.run.end(Err(fault.into()));
-                ended(datagram, code, text)
-            }
-            Ok(Packet::Path(_) | Packet::Ack { .. }) => Heard::Ignored,
-            Err(why) => Heard::Malformed(why),
+        if !self.run.hears(now) {
+            return Heard::Ignored;
         }
+        let (seq, len) = match Packet::parse_answer(datagram) {
+            Ok(Packet::Data { seq, bytes }) => (seq, bytes.len()),
+            Ok(Packet::Eot { seq }) => (seq, 0),
+            Ok(Packet::Error { code, text }) => {
+                let is_begun = !self.run.engine.greets();
+                self.run.fail(if is_begun { Peer::Aborted } else { Peer::Refused }.into());
+                return ended(datagram, code, text);
+            }
+            Ok(Packet::Path(_) | Packet::Ack { .. }) => return Heard::Ignored,
+            Err(why) => return Heard::Malformed(why),
+        };
+        let heard = self.run.engine.block(&mut self.run.timer, seq, (DATA_AT, len), len == 0);
+        self.run.heard(heard)
     }
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
-        match &self.run {
-            Run::On(inbound) => {
-                let seq = inbound.owed(nth)?;
-                let len = if inbound.greets() {
-                    render(head, &[PATH], Some(self.path.as_ref()))
-                } else {
-                    render(head, &[ACK, seq], None)
-                };
-                len.map(Tx::head)
+        let len = if nth > 0 {
+            None
+        } else if let Some(end) = self.run.ended() {
+            render_word(end, head)
+        } else {
+            let seq = self.run.engine.owed(&self.run.timer)?;
+            if self.run.engine.greets() {
+                put_text(head, &[U32::new(PATH)], self.path.as_ref())
+            } else {
+                put_numbers(head, &[U32::new(ACK), U32::new(seq)])
             }
-            Run::Over(end) => render_word(end, nth, head),
-        }
+        };
+        len.map(Tx::head)
     }
 
     super::super::run::forward!();

@@ -11,14 +11,16 @@ mod server;
 pub use client::XferClient;
 pub use server::XferServer;
 
+use zerocopy::byteorder::network_endian::U32;
+
+use super::Heard;
 use super::end::End;
-use super::{Heard, Tx};
-use crate::wire::xfer::{ERROR, render};
+use crate::wire::xfer::{ERROR, put_text};
 
 /// The last word, an ERROR.
-fn render_word(end: &End, nth: usize, head: &mut [u8]) -> Option<Tx> {
-    let word = end.word().filter(|_| nth == 0)?;
-    render(head, &[ERROR, word.code as u32], Some(word.text.as_bytes())).map(Tx::head)
+fn render_word(end: &End, head: &mut [u8]) -> Option<usize> {
+    let numbers = [U32::new(ERROR), U32::new(end.code.into())];
+    put_text(head, &numbers, end.text).filter(|_| !end.text.is_empty())
 }
 
 /// An ERROR that came: where its text is.

@@ -1,23 +1,22 @@
 //! The server's end.
 
 use heapless::Vec;
+use zerocopy::byteorder::network_endian::U32;
 
 use super::super::end::End;
 use super::super::outbound::{Cut, Outbound, Owed};
-use super::super::run::{Engine, Run};
+use super::super::run::{Engine, Phase, Run};
 use super::super::timer::Timer;
 use super::{ended, render_word};
-use crate::fault::{Fault, Peer};
+use crate::fault::Peer;
 use crate::file::{Answer, FileUser, Op, Refusal};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
-use crate::want::Want;
-use crate::wire::xfer::{BLOCK_MAX, DATA, EOT, PATH_MAX, Packet, render};
+use crate::wire::xfer::{BLOCK_MAX, DATA, EOT, PATH_MAX, Packet, put_numbers};
 
 /// Sends one file to one client. `N` is the memory for the path in bytes; a longer one is refused.
 #[derive(Clone, Debug)]
 pub struct XferServer<const N: usize = PATH_MAX> {
-    timing: Timing,
     path: Vec<u8, N>,
     /// Of the file.
     size: u64,
@@ -40,28 +39,27 @@ enum Serving {
     /// The shell opens the file.
     Opening,
     /// The file leaves.
-    Sending(Outbound),
+    Sending(Outbound<false>),
 }
 
 impl Engine for Serving {
-    fn sent(&mut self, now: Instant, count: usize) {
+    fn phase(&self) -> Phase {
+        if let Self::Opening = self { Phase::Storing } else { Phase::Talking }
+    }
+
+    fn owes(&self, timer: &Timer) -> bool {
+        if let Self::Sending(outbound) = self { outbound.owes(timer) } else { false }
+    }
+
+    fn sent(&mut self, timer: &mut Timer, count: usize) {
         if let Self::Sending(outbound) = self {
-            outbound.sent(now, count);
+            outbound.sent(timer, count);
         }
     }
 
-    fn tick(&mut self, now: Instant) -> Option<Result<(), Fault>> {
-        match self {
-            Self::Free | Self::Opening => None,
-            Self::Sending(outbound) => outbound.tick(now),
-        }
-    }
-
-    fn want(&self) -> Want {
-        match self {
-            Self::Free => Want::READ,
-            Self::Opening => Want::FILE,
-            Self::Sending(outbound) => outbound.want(),
+    fn expired(&mut self, timer: &mut Timer) {
+        if let Self::Sending(outbound) = self {
+            outbound.expired(timer);
         }
     }
 }
@@ -69,7 +67,8 @@ impl Engine for Serving {
 impl<const N: usize> XferServer<N> {
     /// Waits for a request.
     pub fn new(timing: Timing) -> Self {
-        Self { timing, path: Vec::new(), size: 0, run: Run::On(Serving::Free) }
+        let run = Run::new(Timer::to_client(&timing), Serving::Free);
+        Self { path: Vec::new(), size: 0, run }
     }
 
     /// The path that was asked for. Empty before the request came.
@@ -78,68 +77,67 @@ impl<const N: usize> XferServer<N> {
     }
 
     /// The first datagram.
-    fn begin(&mut self, datagram: &[u8]) -> Heard {
-        let refusal = match Packet::parse(datagram) {
+    fn begin(&mut self, packet: Result<Packet<'_>, Peer>) -> Heard {
+        let (end, heard) = match packet {
             Ok(Packet::Path(path)) => match Vec::from_slice(path) {
                 Ok(path) if !path.is_empty() => {
                     self.path = path;
-                    self.run = Run::On(Serving::Opening);
+                    self.run.engine = Serving::Opening;
                     return Heard::Taken;
                 }
-                Ok(_) => Refusal::BadName,
-                Err(_) => Refusal::TooLong,
+                Ok(_) => (End::refused(Refusal::BadName), Heard::Taken),
+                Err(_) => (End::refused(Refusal::TooLong), Heard::Taken),
             },
             // A stray packet of a transfer that is over draws nothing.
-            Ok(_) => {
-                self.run = Run::Over(End::silent(Peer::Malformed.into()));
-                return Heard::Ignored;
-            }
-            Err(why) => {
-                self.run = Run::Over(End::silent(why.into()));
-                return Heard::Malformed(why);
-            }
+            Ok(_) => (End::silent(Peer::Malformed.into()), Heard::Ignored),
+            Err(why) => (End::silent(why.into()), Heard::Malformed(why)),
         };
-        self.run = Run::Over(End::refused(refusal));
-        Heard::Taken
+        self.run.finish(end);
+        heard
     }
 
     /// A request while one is served.
-    fn again(&mut self, now: Instant, path: &[u8]) -> Heard {
-        let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
+    fn again(&mut self, path: &[u8]) -> Heard {
+        let Run { timer, engine: Serving::Sending(outbound), .. } = &mut self.run else {
+            return Heard::Ignored;
+        };
         let is_same = *path == *self.path;
-        let timer = outbound.timer_at(now);
         if is_same && !timer.is_answered() {
             // The first block was lost, or is late.
-            outbound.repeat();
+            outbound.repeat(timer);
             Heard::Taken
         } else if is_same && !timer.is_stuck() {
             // A copy that the network kept back.
             Heard::Ignored
         } else {
-            self.run = Run::Over(End::silent(Peer::Aborted.into()));
+            self.run.fail(Peer::Aborted.into());
             Heard::Replaced
         }
     }
 
-    fn acknowledged(&mut self, now: Instant, seq: u32) -> Heard {
-        let Run::On(Serving::Sending(outbound)) = &mut self.run else { return Heard::Ignored };
-        let acked = outbound.acknowledged(now, seq);
+    fn acknowledged(&mut self, seq: u32) -> Heard {
+        let Run { timer, engine: Serving::Sending(outbound), .. } = &mut self.run else {
+            return Heard::Ignored;
+        };
+        let acked = outbound.acknowledged(timer, seq);
         self.run.acknowledged(acked)
     }
 }
 
 impl<const N: usize> Transfer for XferServer<N> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
-        match &self.run {
-            Run::Over(_) => return Heard::Ignored,
-            Run::On(Serving::Free) => return self.begin(datagram),
-            Run::On(_) => {}
+        if !self.run.hears(now) {
+            return Heard::Ignored;
         }
-        match Packet::parse(datagram) {
-            Ok(Packet::Ack { seq }) => self.acknowledged(now, seq),
-            Ok(Packet::Path(path)) => self.again(now, path),
+        let packet = Packet::parse(datagram);
+        if let Serving::Free = self.run.engine {
+            return self.begin(packet);
+        }
+        match packet {
+            Ok(Packet::Ack { seq }) => self.acknowledged(seq),
+            Ok(Packet::Path(path)) => self.again(path),
             Ok(Packet::Error { code, text }) => {
-                self.run.end(Err(Peer::Aborted.into()));
+                self.run.fail(Peer::Aborted.into());
                 ended(datagram, code, text)
             }
             Ok(Packet::Data { .. } | Packet::Eot { .. }) => Heard::Ignored,
@@ -148,17 +146,21 @@ impl<const N: usize> Transfer for XferServer<N> {
     }
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
-        match &self.run {
-            Run::On(Serving::Sending(outbound)) => {
-                let Owed::Block { number: seq, at } = outbound.owed(nth)? else { return None };
-                let body = outbound.extent(at, self.size);
-                match u32::try_from(body.len).unwrap_or_default() {
-                    0 => render(head, &[EOT, seq], None).map(Tx::head),
-                    len => render(head, &[DATA, seq, len], None).map(|head| Tx { head, body }),
-                }
+        if nth > 0 {
+            return None;
+        }
+        if let Some(end) = self.run.ended() {
+            return render_word(end, head).map(Tx::head);
+        }
+        let Serving::Sending(outbound) = &self.run.engine else { return None };
+        let Owed::Block { number, at } = outbound.owed(&self.run.timer, 0)? else { return None };
+        let body = outbound.extent(at, self.size);
+        match u32::try_from(body.len).unwrap_or_default() {
+            0 => put_numbers(head, &[U32::new(EOT), U32::new(number)]).map(Tx::head),
+            len => {
+                let head = put_numbers(head, &[U32::new(DATA), U32::new(number), U32::new(len)])?;
+                Some(Tx { head, body })
             }
-            Run::On(Serving::Free | Serving::Opening) => None,
-            Run::Over(end) => render_word(end, nth, head),
         }
     }
 
@@ -171,26 +173,27 @@ impl<const N: usize> Transfer for XferServer<N> {
 
 impl<const N: usize> FileUser for XferServer<N> {
     fn op(&self) -> Option<Op<'_>> {
-        match &self.run {
-            Run::On(Serving::Opening) => Some(Op::Open(&self.path)),
-            Run::On(Serving::Free | Serving::Sending(_)) | Run::Over(_) => None,
+        match self.run {
+            Run { engine: Serving::Opening, .. } if self.run.ended().is_none() => {
+                Some(Op::Open(&self.path))
+            }
+            _ => None,
         }
     }
 
     fn answer(&mut self, _: Instant, answer: Answer) {
-        let Run::On(Serving::Opening) = self.run else { return };
-        self.run = match answer {
+        let Serving::Opening = self.run.engine else { return };
+        match answer {
             Answer::Opened(size) => {
                 self.size = size;
                 // The EOT is the block behind the last byte: of no byte, and at the end of a whole block.
                 let end = size.saturating_add(BLOCK_MAX as u64 - 1) & !(BLOCK_MAX as u64 - 1);
                 let cut = Cut { at: 0, end, block: 1024, window: 1 };
-                let timer = Timer::to_client(&self.timing);
-                Run::On(Serving::Sending(Outbound::new(timer, u32::MAX, cut, false)))
+                self.run.engine = Serving::Sending(Outbound::new(cut, false));
             }
-            Answer::Refused(why) => Run::Over(End::refused(why)),
-            Answer::Failed(_) => Run::Over(End::refused(Refusal::Failed)),
-            _ => return,
-        };
+            Answer::Refused(why) => self.run.finish(End::refused(why)),
+            Answer::Failed(_) => self.run.finish(End::refused(Refusal::Failed)),
+            _ => {}
+        }
     }
 }

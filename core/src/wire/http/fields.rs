@@ -1,7 +1,7 @@
 //! The fields behind the first line of a request, and what they say about its body and its host.
 
-use super::word::{Bad, is_token, is_word, trim};
-use crate::bytes::{after, find, first};
+use super::word::{Bad, is_token, trim};
+use crate::bytes::{after, find, first, is_word};
 use crate::decimal;
 
 /// The fields of a head: an iterator over the lines behind the first one. A line that is no field ends

@@ -25,7 +25,6 @@ pub use word::Bad;
 
 pub(crate) use date::put_date;
 pub(crate) use target::put_path;
-pub(crate) use word::is_word;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The part of a file that a request asks for.
 
-use super::word::{is_word, trim};
-use crate::bytes::{after, find, first};
+use super::word::trim;
+use crate::bytes::{after, find, first, is_word};
 use crate::decimal;
 
 /// The part of a file that a request asks for.

@@ -1,8 +1,8 @@
 //! The target of a request: its path, decoded to the name of a file, and its query.
 
 use super::fields::is_host;
-use super::word::{Bad, is_word};
-use crate::bytes::{find, first, hex_digit};
+use super::word::Bad;
+use crate::bytes::{find, first, hex_digit, is_word};
 use crate::text::Text;
 
 /// A path after it was decoded in place.

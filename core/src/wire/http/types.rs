@@ -1,6 +1,6 @@
 //! The media types of files, by the end of their names.
 
-use super::word::is_word;
+use crate::bytes::is_word;
 
 /// The types of files that are served most, by the part of the name behind its last dot.
 ///

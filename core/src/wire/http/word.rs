@@ -20,12 +20,6 @@ pub(crate) const fn is_token(byte: u8) -> bool {
         || byte.is_ascii_alphanumeric()
 }
 
-/// Whether both are the same word, in any case. A function of its own: on a device it is one loop.
-#[inline(never)]
-pub(crate) const fn is_word(word: &[u8], other: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(other)
-}
-
 /// Without the spaces and tabs around it.
 pub(crate) const fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {

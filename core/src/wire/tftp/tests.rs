@@ -71,12 +71,11 @@ fn requests_come_in_any_case_filled_up_and_cut() {
 fn what_does_not_fit_is_told() {
     let mut to = [0; 14];
     let mut writer = Writer::new(6, &mut to);
-    writer.number(b"tsize", None);
-    writer.number(b"tsize", Some(12345));
+    writer.number(b"tsize", 12345);
     assert_eq!(writer.finish(), Some(14));
     assert_eq!(&to, b"\0\x06tsize\x0012345\0");
     let mut writer = Writer::new(6, &mut to);
-    writer.number(b"tsize", Some(123_456));
+    writer.number(b"tsize", 123_456);
     assert_eq!(writer.finish(), None);
     let mut cut = [1; 8];
     assert_eq!(error(ErrorCode::Access, "not for you", &mut cut), 8);
@@ -101,7 +100,7 @@ proptest! {
         let mut to = [0; 1024];
         let mut writer = Writer::new(6, &mut to);
         for (name, value) in &pairs {
-            writer.number(name.as_bytes(), Some(*value));
+            writer.number(name.as_bytes(), *value);
         }
         let len = writer.finish().unwrap();
         let Ok(Packet::OptionAck(options)) = Packet::parse(&to[..len]) else { panic!("no OACK") };

@@ -1,7 +1,7 @@
 //! The words of requests and OACKs: texts that end with NUL.
 
-use crate::bytes::until_nul;
-use crate::text::Text;
+use crate::bytes::{append, until_nul};
+use crate::decimal::{self, DIGITS_MAX};
 
 /// The options of a request or an OACK: pairs of words, read one by one.
 ///
@@ -31,48 +31,46 @@ impl<'d> Options<'d> {
 /// Writes words into lent bytes.
 #[derive(Debug)]
 pub struct Writer<'b> {
-    room: usize,
-    text: Text<'b>,
+    to: &'b mut [u8],
+    /// How many bytes are written, if all of them fit.
+    len: Option<usize>,
 }
 
 #[cfg(feature = "defmt")]
 impl defmt::Format for Writer<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "Writer {{ room: {=usize}, len: {=usize} }}", self.room, self.text.len());
+        defmt::write!(f, "Writer {{ room: {=usize}, len: {} }}", self.to.len(), self.len);
     }
 }
 
 impl<'b> Writer<'b> {
     /// Begins with the opcode.
     pub fn new(opcode: u16, to: &'b mut [u8]) -> Self {
-        let room = to.len();
-        let mut text = Text::new(to, 0);
-        text.put(&opcode.to_be_bytes());
-        Self { room, text }
+        let len = append(to, 0, &opcode.to_be_bytes());
+        Self { to, len }
     }
 
     /// A part of a word.
+    #[inline(never)]
     pub fn put(&mut self, part: &[u8]) {
-        self.text.put(part);
+        self.len = self.len.and_then(|len| append(self.to, len, part));
     }
 
     /// A word, or the rest of it, and its NUL.
+    #[inline(never)]
     pub fn word(&mut self, word: &[u8]) {
-        self.text.put(word);
-        self.text.put(&[0]);
+        self.put(word);
+        self.put(b"\0");
     }
 
-    /// An option with a number for a value, if there is one.
-    pub fn number(&mut self, name: &[u8], number: Option<u64>) {
-        if let Some(number) = number {
-            self.word(name);
-            self.text.number(number, 0);
-            self.word(b"");
-        }
+    /// An option with a number for a value.
+    pub fn number(&mut self, name: &[u8], number: u64) {
+        self.word(name);
+        self.word(decimal::render(number, &mut [0; DIGITS_MAX]));
     }
 
     /// How many bytes were written, if all of them fit.
-    pub fn finish(self) -> Option<usize> {
-        Some(self.text.len()).filter(|&len| len <= self.room)
+    pub const fn finish(self) -> Option<usize> {
+        self.len
     }
 }
