@@ -50,6 +50,7 @@ mod digest;
 pub mod drive;
 #[cfg(feature = "log")]
 pub mod log;
+pub mod network;
 pub mod printable;
 pub mod reactor;
 pub mod role;

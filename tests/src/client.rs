@@ -1,14 +1,16 @@
 //! A client with a limit on every wait.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddrV4, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::sys::socket::{self, MsgFlags, setsockopt, sockopt};
+use nix::sys::socket::{
+    self, AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, setsockopt, sockopt,
+};
 use windlass::addr::Address;
 
 use crate::PATIENCE;
@@ -49,17 +51,25 @@ impl Client {
             Address::Tcp(at) => {
                 let mut all = (at.host.as_str(), at.port).to_socket_addrs()?;
                 let one = all.next().ok_or(ErrorKind::NotFound)?;
-                let stream = TcpStream::connect_timeout(&one, PATIENCE)?;
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Socket::Tcp(stream)
+                Socket::tcp(TcpStream::connect_timeout(&one, PATIENCE)?)?
             }
             Address::Unix(path) => Socket::unix(&SocketAddr::from_pathname(path)?)?,
             Address::UnixAbstract(name) => Socket::unix(&SocketAddr::from_abstract_name(name)?)?,
             other => panic!("{other} is not the address of a stream"),
         };
         Ok(Self(socket))
+    }
+
+    /// Connects to an IPv4 address from another address of this host.
+    #[track_caller]
+    pub fn connect_from(source: [u8; 4], address: &str) -> Self {
+        let at: SocketAddrV4 = address.trim_start_matches("tcp:").parse().expect("an IPv4 address");
+        let (family, kind) = (AddressFamily::Inet, SockType::Stream);
+        let fd = socket::socket(family, kind, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+        let from = SocketAddrV4::new(source.into(), 0);
+        socket::bind(fd.as_raw_fd(), &SockaddrIn::from(from)).expect("bind");
+        socket::connect(fd.as_raw_fd(), &SockaddrIn::from(at)).expect("connect");
+        Self(Socket::tcp(fd.into()).expect("options"))
     }
 
     /// Sends all of `bytes`.
@@ -264,6 +274,13 @@ pub(crate) fn assert_same(found: &[u8], expected: &[u8]) {
 }
 
 impl Socket {
+    fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self::Tcp(stream))
+    }
+
     fn unix(at: &SocketAddr) -> io::Result<Self> {
         let stream = UnixStream::connect_addr(at)?;
         stream.set_read_timeout(Some(PATIENCE))?;

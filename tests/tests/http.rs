@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::thread;
 
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
 use windlass_tests::web::{Answer, ask};
@@ -27,6 +28,7 @@ every_model!(
     pipelined_requests_are_answered_in_order,
     a_refusal_is_received_whatever_follows,
     no_descriptor_stays_behind,
+    a_server_that_stops_says_that_the_connection_ends,
 );
 every_concurrent_model!(
     a_slow_head_is_told_so_and_holds_up_no_one_else,
@@ -387,5 +389,21 @@ fn clients_at_once_have_their_files() {
                 });
             }
         });
+    }
+}
+
+/// Without that, a client would send its next request into a connection that is closed under it.
+fn a_server_that_stops_says_that_the_connection_ends(model: Model) {
+    let place = Place::new();
+    for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
+        let server = place.serve(model, "");
+        let mut client = server.connect();
+        assert_eq!(get(&mut client, "/1000", &[]).field("Connection"), None);
+        server.signal(signal);
+        server.until_refused();
+        let last = get(&mut client, "/1000", &[]);
+        assert_eq!((last.status, last.field("Connection")), (200, Some("close")), "{signal}");
+        assert_eq!(client.rest(), b"");
+        assert_eq!(server.wait().code, Some(0));
     }
 }

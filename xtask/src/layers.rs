@@ -66,6 +66,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
     (
         "host/src/",
         &[
+            ("network", &[]),
             ("printable", &[]),
             ("addr", &["printable"]),
             ("sys", &["addr", "error", "printable"]),
@@ -73,7 +74,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("digest", &[]),
             ("role", &["sys"]),
             ("log", &["role", "sys", "printable", "standard"]),
-            ("drive", &["digest", "sys", "addr", "error", "printable"]),
+            ("drive", &["digest", "sys", "addr", "network", "error", "printable"]),
             ("reactor", &["drive", "sys", "addr", "error", "printable"]),
             ("status", &["printable"]),
             (
@@ -108,6 +109,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
                     "reactor",
                     "sys",
                     "addr",
+                    "network",
                     "error",
                     "printable",
                     "standard",

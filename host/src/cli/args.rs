@@ -1,27 +1,27 @@
 //! The commands and options, and their help. No code here acts on them.
 
 use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use serde::Deserialize;
 
+use super::bench::Bench;
 use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
 use super::get::Get;
 use super::keys::{
-    addresses, block_size, choice, field, group, mode, port_range, positive, seconds_of_a_request,
-    socket, within_workers,
+    addresses, block_size, bytes_per_second, choice, field, group, mode, networks, places,
+    port_range, positive, seconds_of_a_request, socket, within_workers,
 };
 use super::put::Put;
 use super::values::{
     Micros, PortRange, field_value, file_mode, interval, request_timeout, socket_path, workers,
 };
 use crate::addr::Address;
-use crate::bench::Question;
 use crate::log::Format;
-use crate::server::{Model, Service};
+use crate::network::Network;
+use crate::server::{Admission, Model, Service};
 use crate::sys::user::group_id;
 
 /// Windlass: serves and moves lines, files and the time, under eleven Linux server models.
@@ -149,42 +149,6 @@ pub(super) enum FifoEnd {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Bench {
-    /// What to measure
-    #[arg(default_value = "messages")]
-    pub(super) question: Question,
-    /// Models of windlass to measure, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "MODEL")]
-    pub(super) models: Vec<Model>,
-    /// Another server to measure, which prints a `listening` line; ratios are to the first one
-    #[arg(long, value_name = "NAME=COMMAND", value_parser = peer)]
-    pub(super) peer: Vec<(String, String)>,
-    /// Numbers of connections, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "N")]
-    pub(super) connections: Vec<NonZeroUsize>,
-    /// Datagrams per second, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "N")]
-    pub(super) rates: Vec<NonZeroUsize>,
-    /// Sizes of messages in bytes, separated by commas
-    #[arg(long, value_delimiter = ',', value_name = "N")]
-    pub(super) sizes: Vec<NonZeroUsize>,
-    /// Seconds measured in each run
-    #[arg(long, value_name = "SECS", default_value = "1")]
-    pub(super) seconds: Micros,
-    /// Runs of each server, in turns; the table has the medians
-    #[arg(long, value_name = "N", default_value = "5")]
-    pub(super) rounds: NonZeroUsize,
-    /// Options of `windlass serve` for the measured models, after --
-    #[arg(last = true)]
-    pub(super) server_options: Vec<String>,
-}
-
-fn peer(text: &str) -> Result<(String, String), &'static str> {
-    let (name, command) = text.split_once('=').ok_or("a peer is NAME=COMMAND")?;
-    Ok((name.to_owned(), command.to_owned()))
-}
-
-#[derive(Debug, clap::Args)]
 pub(super) struct ServeAll {
     /// Serve the listeners of this TOML file; SIGHUP reads it again
     #[arg(long, value_name = "FILE", conflicts_with = "Serve")]
@@ -241,6 +205,28 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) max_connections: Option<u32>,
+    /// Serve clients of these networks alone; may be repeated [default: all]
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "networks")]
+    pub(super) allow: Vec<Network>,
+    /// Do not serve clients of these networks, also if --allow has them: --deny comes first
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "networks")]
+    pub(super) deny: Vec<Network>,
+    /// Connections or transfers of one client at a time, in all processes together; a further one is refused.
+    /// A client is an IPv4 address, or an IPv6 network of 64 bits [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(Admission::PER_CLIENT_MAX)))]
+    #[serde(deserialize_with = "places")]
+    pub(super) max_per_client: Option<u32>,
+    /// Bytes per second of a connection or transfer at most [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(i64::from(Admission::RATE_MIN)..))]
+    #[serde(deserialize_with = "bytes_per_second")]
+    pub(super) rate: Option<u32>,
+    /// Bytes per second of all connections, transfers and replies of one client at most
+    /// [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(i64::from(Admission::RATE_MIN)..))]
+    #[serde(deserialize_with = "bytes_per_second")]
+    pub(super) client_rate: Option<u32>,
     /// Close a connection on which no byte moves for this time; 0: no limit [default: 60]
     #[arg(long, value_name = "SECS")]
     pub(super) idle_timeout: Option<Micros>,
@@ -352,6 +338,8 @@ impl Serve {
     pub(super) fn of_connections(&self, of_transfers: bool) -> impl Iterator<Item = &'static str> {
         let options = [
             ("max-connections", !of_transfers && self.max_connections.is_some()),
+            ("max-per-client", !of_transfers && self.max_per_client.is_some()),
+            ("rate", !of_transfers && self.rate.is_some()),
             ("idle-timeout", !of_transfers && self.idle_timeout.is_some()),
             ("request-timeout", self.request_timeout.is_some()),
             ("min-rate", self.min_rate.is_some()),
@@ -359,6 +347,17 @@ impl Serve {
             ("backlog", self.backlog.is_some()),
             ("max-threads", !of_transfers && self.max_threads.is_some()),
             ("queue", !of_transfers && self.queue.is_some()),
+        ];
+        options.into_iter().filter(|&(_, given)| given).map(|(option, _)| option)
+    }
+
+    /// The options that are given and are about clients with an internet address.
+    pub(super) fn of_internet(&self) -> impl Iterator<Item = &'static str> {
+        let options = [
+            ("allow", !self.allow.is_empty()),
+            ("deny", !self.deny.is_empty()),
+            ("max-per-client", self.max_per_client.is_some()),
+            ("client-rate", self.client_rate.is_some()),
         ];
         options.into_iter().filter(|&(_, given)| given).map(|(option, _)| option)
     }

@@ -1,12 +1,48 @@
-//! `windlass bench`: from options to a plan.
+//! `windlass bench`: its options, and the plan that they make.
 
 use std::num::NonZeroUsize;
 
 use crate::bench::{self, Plan, Question};
 use crate::server::Model;
 
-use super::args::Bench;
 use super::outcome::Failure;
+use super::values::Micros;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Bench {
+    /// What to measure
+    #[arg(default_value = "messages")]
+    pub(super) question: Question,
+    /// Models of windlass to measure, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "MODEL")]
+    pub(super) models: Vec<Model>,
+    /// Another server to measure, which prints a `listening` line; ratios are to the first one
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = peer)]
+    pub(super) peer: Vec<(String, String)>,
+    /// Numbers of connections, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(super) connections: Vec<NonZeroUsize>,
+    /// Datagrams per second, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(super) rates: Vec<NonZeroUsize>,
+    /// Sizes of messages in bytes, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(super) sizes: Vec<NonZeroUsize>,
+    /// Seconds measured in each run
+    #[arg(long, value_name = "SECS", default_value = "1")]
+    pub(super) seconds: Micros,
+    /// Runs of each server, in turns; the table has the medians
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(super) rounds: NonZeroUsize,
+    /// Options of `windlass serve` for the measured models, after --
+    #[arg(last = true)]
+    pub(super) server_options: Vec<String>,
+}
+
+fn peer(text: &str) -> Result<(String, String), &'static str> {
+    let (name, command) = text.split_once('=').ok_or("a peer is NAME=COMMAND")?;
+    Ok((name.to_owned(), command.to_owned()))
+}
 
 /// Datagrams per second: the last is more than a server of one processor receives.
 const RATES: &[usize] = &[50_000, 100_000, 200_000, 400_000, 1_000_000];

@@ -10,8 +10,9 @@ use serde::de::{Deserializer, Error};
 
 use super::values::{Micros, PortRange, field_value, file_mode, request_limit, socket_file};
 use crate::addr::Address;
+use crate::network::Network;
 use crate::printable::printable;
-use crate::server::WORKERS_MAX;
+use crate::server::{Admission, WORKERS_MAX};
 use crate::sys::user::group_id;
 
 /// A service or a model, by its name.
@@ -30,6 +31,17 @@ where
 
 /// Reads one address, or an array of them.
 pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Address>, D::Error> {
+    one_or_many(from)
+}
+
+/// Reads one network, or an array of them.
+pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Network>, D::Error> {
+    one_or_many(from)
+}
+
+fn one_or_many<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected an address, or an array of addresses")]
     enum Texts {
@@ -110,16 +122,38 @@ where
     at_most(from, u64::from(WORKERS_MAX))
 }
 
+/// The places of a client.
+pub(super) fn places<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    at_most(from, u64::from(Admission::PER_CLIENT_MAX))
+}
+
+/// A rate.
+pub(super) fn bytes_per_second<'de, D>(from: D) -> Result<Option<u32>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    between(from, u64::from(Admission::RATE_MIN), u64::MAX)
+}
+
 fn at_most<'de, T, D>(from: D, most: u64) -> Result<Option<T>, D::Error>
+where
+    T: TryFrom<u64>,
+    D: Deserializer<'de>,
+{
+    between(from, 1, most)
+}
+
+fn between<'de, T, D>(from: D, least: u64, most: u64) -> Result<Option<T>, D::Error>
 where
     T: TryFrom<u64>,
     D: Deserializer<'de>,
 {
     let number = i64::deserialize(from)?;
     let most = most.min(u64::MAX >> (64 - 8 * size_of::<T>()));
-    let fits = u64::try_from(number).ok().filter(|number| (1..=most).contains(number));
+    let fits = u64::try_from(number).ok().filter(|number| (least..=most).contains(number));
     let value = fits.and_then(|number| T::try_from(number).ok());
-    value.map(Some).ok_or_else(|| D::Error::custom(format!("{number} is not from 1 to {most}")))
+    let wrong = || D::Error::custom(format!("{number} is not from {least} to {most}"));
+    value.map(Some).ok_or_else(wrong)
 }
 
 impl<'de> Deserialize<'de> for Micros {

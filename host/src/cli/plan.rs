@@ -12,7 +12,9 @@ use super::args::Serve;
 use super::values::{Micros, PortRange};
 use crate::addr::{Address, Transport};
 use crate::printable::printable;
-use crate::server::{Files, Limits, Model, Policy, Pool, Service, Spec, Terms, TimeLimits, Web};
+use crate::server::{
+    Admission, Files, Limits, Model, Policy, Pool, Service, Spec, Terms, TimeLimits, Web,
+};
 use crate::sys::file::folder_of;
 use crate::sys::listener::{Access, Group};
 
@@ -114,6 +116,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             terms: terms(serve),
             model,
             limits,
+            admission: admission(serve),
             control: serve.control.clone(),
             user: serve.user.clone(),
             access: Access { mode: serve.mode, group: serve.socket_group },
@@ -133,6 +136,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             wrong.push(Wrong { about: vec![option, "listen"], message });
         }
     }
+    wrong.extend(strangers_to_unix(serve, names, &specs));
     wrong.extend(strangers_to_http(serve, names, &specs));
     let is_file = |spec: &Spec, path| matches!(&spec.address, Address::Unix(at) if at == path);
     if let Some(path) = &serve.control
@@ -149,6 +153,22 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
         wrong.push(Wrong { about: vec!["control", "listen"], message });
     }
     Plan { specs, wrong }
+}
+
+/// Which clients are served, and how much each of them may have.
+fn admission(serve: &Serve) -> Admission {
+    Admission {
+        allow: serve.allow.clone(),
+        deny: serve.deny.clone(),
+        per_client: serve.max_per_client,
+        rate: serve.rate.and_then(NonZeroU32::new),
+        client_rate: serve.client_rate.and_then(NonZeroU32::new),
+    }
+}
+
+/// Whether it is a Unix socket. What is inherited may be a socket of any kind.
+fn has_local_clients(address: &Address) -> bool {
+    matches!(address, Address::Unix(_) | Address::UnixAbstract(_) | Address::UnixDatagram(_))
 }
 
 /// What clients of transfers may do.
@@ -222,6 +242,19 @@ fn strangers_to_http(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec
     let message = |option| format!("{dashes}{option} is for http");
     let wrong = |(option, _)| Wrong { about: vec![option, "service"], message: message(option) };
     options.into_iter().filter(is_given).map(wrong).collect()
+}
+
+/// The options about internet addresses that are given, if no listener has clients with one.
+fn strangers_to_unix(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec<Wrong> {
+    if specs.is_empty() || !specs.iter().all(|spec| has_local_clients(&spec.address)) {
+        return Vec::new();
+    }
+    let why = "is about internet addresses, and clients of a Unix socket have none";
+    let wrong = |option| Wrong {
+        about: vec![option, "listen"],
+        message: format!("{dashes}{option} {why}"),
+    };
+    serve.of_internet().map(wrong).collect()
 }
 
 /// What `http` serves beside plain files.

@@ -3,6 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use tracing::warn;
+use windlass_core::file::Refusal;
 
 use super::backlog::Spare;
 use super::files::Answer;
@@ -30,6 +31,10 @@ pub struct Buffers {
     pub(super) budget: usize,
     pub(super) rules: Vec<Rules>,
     pub(super) reports: Reports,
+    /// Bytes of one call at most, for a connection with a rate.
+    pub(super) most: usize,
+    /// Files are refused for this reason: the client of this turn has as much as it may have.
+    pub(super) refusal: Option<Refusal>,
     /// For a loop that must not wait for a file.
     pub(super) helpers: Option<Helpers<Answer>>,
     /// For a loop with connections that keep others from being served.
@@ -86,6 +91,8 @@ impl Buffers {
             budget: BUDGET,
             rules: Vec::new(),
             reports,
+            most: usize::MAX,
+            refusal: None,
             helpers: None,
             overload: None,
         };

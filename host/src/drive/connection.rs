@@ -189,7 +189,9 @@ impl<S: Session + ?Sized> Connection<S> {
         limits: &TimeLimits,
         buffers: &mut Buffers,
     ) -> Result<usize, Fault> {
-        let Buffers { input, output, spare, .. } = buffers;
+        let Buffers { input, output, spare, most, .. } = buffers;
+        let room = input.len().min(*most);
+        let input = &mut input[..room];
         let read = self.outlet.stream.recv(input).map_err(self.outlet.lost(now))?;
         self.outlet.readiness.did_read(read, input.len());
         match read {
@@ -359,6 +361,14 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
         {
             backlog.late = Late::Came(answer);
         }
+    }
+
+    fn rested(&mut self, now: Instant) {
+        self.outlet.last_moved = now;
+    }
+
+    fn dismiss(&mut self) {
+        linger::leave(&self.outlet.stream);
     }
 
     fn abort(&mut self, why: Fault) {

@@ -38,6 +38,7 @@ use crate::sys::Errno;
 use crate::sys::datagram::Conversation;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::{Interest, Ready};
+use crate::sys::traffic;
 
 /// A transfer and its socket.
 pub struct Exchange<'a> {
@@ -90,6 +91,7 @@ impl Exchange<'_> {
     /// At a port that many peers share: a datagram of its peer came.
     pub(super) fn deliver(&mut self, datagram: &[u8]) {
         self.link.readable = false;
+        traffic::did_receive(datagram.len());
         if self.held.len() < HELD_MAX {
             self.held.push_back(datagram.into());
         }
@@ -240,6 +242,7 @@ impl<'a> Exchange<'a> {
                 continue;
             }
             let datagram = received.datagram();
+            traffic::did_receive(datagram.len());
             cost += DATAGRAM_COST + datagram.len();
             if !self.held.is_empty() || !self.machine.want().read {
                 self.held.push_back(datagram.into());
@@ -411,6 +414,15 @@ impl Turns for Exchange<'_> {
 
     fn came(&mut self, answer: Answer) {
         self.store.came(answer);
+    }
+
+    fn rested(&mut self, now: Instant) {
+        self.moved = now;
+    }
+
+    fn dismiss(&mut self) {
+        self.is_over = true;
+        self.link.mark.iter().for_each(Mark::set_over);
     }
 
     fn abort(&mut self, why: Fault) {

@@ -11,12 +11,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use windlass_core::responder::Responder;
 use windlass_core::session::Session;
-use windlass_core::stream::Read;
 use windlass_core::time::Instant;
 
 use super::connection::Connection;
 #[cfg(feature = "transfer")]
 use super::exchange::Exchange;
+use super::gated::Gated;
+use super::linger;
 use super::port::Port;
 use super::rules::RulesId;
 #[cfg(feature = "transfer")]
@@ -49,6 +50,8 @@ pub enum Client {
 pub enum Job {
     /// A connection and its session.
     Stream(Connection),
+    /// A connection or a transfer that came through a gate.
+    Gated(Box<Gated<Self>>),
     /// A datagram socket and its responder.
     Port(Box<Port>),
     /// A transfer and its socket.
@@ -103,17 +106,7 @@ impl Client {
     /// dropped next.
     pub(super) fn turn_away(&self) {
         match self {
-            Self::Stream(stream) => {
-                // Input left unread would turn the end into a reset: input that has arrived is read
-                // first.
-                let mut buf = [0; 4096];
-                for _ in 0..16 {
-                    if !matches!(stream.recv(&mut buf), Ok(Read::Moved(_))) {
-                        break;
-                    }
-                }
-                stream.shutdown_write();
-            }
+            Self::Stream(stream) => linger::leave(stream),
             Self::Port(_) => {}
             // It asks again.
             #[cfg(feature = "transfer")]
@@ -158,6 +151,7 @@ impl Deref for Job {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Stream(connection) => connection,
+            Self::Gated(gated) => &**gated,
             Self::Port(port) => &**port,
             #[cfg(feature = "transfer")]
             Self::Transfer(exchange) => &**exchange,
@@ -171,6 +165,7 @@ impl DerefMut for Job {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
             Self::Stream(connection) => connection,
+            Self::Gated(gated) => &mut **gated,
             Self::Port(port) => &mut **port,
             #[cfg(feature = "transfer")]
             Self::Transfer(exchange) => &mut **exchange,

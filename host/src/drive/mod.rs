@@ -14,6 +14,8 @@ mod deadlines;
 #[cfg(feature = "transfer")]
 mod exchange;
 mod files;
+mod gate;
+mod gated;
 mod gather;
 mod helpers;
 mod job;
@@ -45,6 +47,9 @@ pub use buffers::{Buffers, Overload, Reports};
 pub use connection::Connection;
 #[cfg(feature = "transfer")]
 pub use exchange::{Exchange, Said, Told, to_stranger};
+pub use gate::Admission;
+pub(crate) use gate::Gate;
+pub(crate) use gated::{Gated, Pass};
 pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
 pub(crate) use linger::{LINGER_US, Last, discard};

@@ -19,6 +19,8 @@ use windlass_core::transfer::Transfer;
 use super::buffers::Buffers;
 use super::exchange::Exchange;
 use super::files::Answer;
+use super::gate::Gate;
+use super::gated::{Gated, Pass};
 use super::rules::RulesId;
 use super::table::Table;
 use super::turns::{Next, Turns};
@@ -32,7 +34,7 @@ use crate::sys::ready::{Interest, Ready, Token};
 pub struct SinglePort {
     line: Arc<Line>,
     terms: PortTerms,
-    transfers: Table<Exchange<'static>>,
+    transfers: Table<Gated<Box<Exchange<'static>>>>,
     peers: HashMap<SocketAddr, Token>,
     /// Those that want a turn as soon as there is room to send.
     eager: Vec<Token>,
@@ -52,6 +54,8 @@ pub struct PortTerms {
     pub overwrite: bool,
     /// Transfers at once.
     pub max: usize,
+    /// Which clients are served.
+    pub(crate) gate: Option<Arc<Gate>>,
 }
 
 /// The number of batches in one turn.
@@ -93,7 +97,7 @@ impl SinglePort {
             let token = match known.filter(|&token| self.transfers.get(token).is_some()) {
                 Some(token) => {
                     if let Some(exchange) = self.transfers.get_mut(token) {
-                        exchange.deliver(received.datagram());
+                        exchange.job_mut().deliver(received.datagram());
                     }
                     Some(token)
                 }
@@ -114,7 +118,7 @@ impl SinglePort {
         while let Some((errno, peer)) = take_error(&*self.line) {
             let Some(&token) = self.peers.get(&peer) else { continue };
             if let Some(exchange) = self.transfers.get_mut(token) {
-                exchange.network_said(errno);
+                exchange.job_mut().network_said(errno);
                 self.give_turn(token, now, buffers);
             }
         }
@@ -133,7 +137,13 @@ impl SinglePort {
         }
         let socket = Conversation::at_port(Arc::clone(&self.line), asked, peer);
         let (machine, overwrite) = ((self.terms.make)(), self.terms.overwrite);
-        let mut exchange = Exchange::serving(socket, machine, request, overwrite, now);
+        let exchange = Exchange::serving(socket, machine, request, overwrite, now);
+        let pass = self
+            .terms
+            .gate
+            .as_ref()
+            .map_or(Pass::Free, |gate| Pass::of(gate, Some(peer.ip()), true, now));
+        let mut exchange = Gated::new(Box::new(exchange), pass);
         exchange.set_rules(self.rules);
         let token = self.transfers.insert(exchange, ());
         self.peers.insert(peer, token);
@@ -153,6 +163,7 @@ impl SinglePort {
             }
             Next::Again => self.eager.push(token),
             Next::Closed(_) => {
+                let exchange = exchange.job_mut();
                 let (peer, asked) = (exchange.peer(), exchange.asked());
                 let next = exchange.take_next_request();
                 self.transfers.remove(token);

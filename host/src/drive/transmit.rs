@@ -61,6 +61,10 @@ pub(super) fn perform(
     }
     match user.op() {
         Some(Op::Open(name)) => {
+            if let Some(why) = buffers.refusal {
+                user.answer(now, Answer::Refused(why));
+                return Ok(Did::Moved(0));
+            }
             let backlog = outlet.backlog.get_or_insert_with(|| buffers.spare.take());
             let Buffers { rules: all, helpers, kept, .. } = buffers;
             let root = all[usize::from(rules.0)].root.as_ref();
@@ -168,7 +172,7 @@ fn send_extent(
     // The last bytes are copied, so that the file can be looked at between their copy and their way out.
     let last = if file.is_promised() { LAST } else { 0 };
     let wanted = at_most(extent.len).saturating_sub(last);
-    let wanted = wanted.min(budget.saturating_mul(SEND_FILE_FACTOR));
+    let wanted = wanted.min(budget.saturating_mul(SEND_FILE_FACTOR)).min(buffers.most);
     let waits = Waits { late, helpers: buffers.helpers.as_ref() };
     let Found::Now(wanted) = file.cached(extent.offset, wanted, waits)? else {
         return Ok(Did::Later);
@@ -196,7 +200,9 @@ fn send_frames(
     now: Instant,
     buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
-    let Buffers { input, helpers, .. } = buffers;
+    let Buffers { input, helpers, most, .. } = buffers;
+    let room = input.len().min(*most);
+    let input = &mut input[..room];
     let laid = lay_out(user, input);
     let mut len = laid.len();
     if laid.has_parts() {

@@ -48,6 +48,12 @@ pub trait Turns: AsFd {
     /// What a helper was asked for it is done. It has a turn next.
     fn came(&mut self, answer: Answer);
 
+    /// This side held it back until now: that time does not count as the peer's.
+    fn rested(&mut self, _now: Instant) {}
+
+    /// It is not served, and is dropped next: the peer sees a clean end, or nothing.
+    fn dismiss(&mut self) {}
+
     /// The server stops. What ends by itself goes on; what never does finishes with what has arrived, in its
     /// next turn, and is over then. Whether it is of that kind.
     fn drain(&mut self) -> bool {

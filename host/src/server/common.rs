@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use tracing::{debug, warn};
 use windlass_core::fault::Fault;
@@ -12,6 +13,7 @@ use super::pool::Pool;
 use super::ready::WhenReady;
 use super::service::Offer;
 use super::stop::Stop;
+use super::web::Ending;
 use crate::addr::Address;
 use crate::drive::{Acceptor, Buffers, Client, Reports, Rules, TimeLimits, Woken};
 use crate::error::Result;
@@ -20,6 +22,7 @@ use crate::sys::event::Event;
 use crate::sys::listener::Listener;
 use crate::sys::poll::wait_for_input;
 use crate::sys::ready::Interest;
+use crate::sys::shared::Flag;
 
 /// The limits of a server. A peer can reach them but not exceed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +82,20 @@ impl Server {
     /// A server that offers a service to every client of `listener`, until `stop` says so.
     ///
     /// A datagram socket is served too, if the service and the model can ([`Offer::misfit`]).
-    pub fn new(listener: Listener, offer: impl Into<Offer>, limits: Limits, stop: Stop) -> Self {
-        let offer = offer.into();
+    pub fn new(
+        listener: Listener,
+        offer: impl Into<Offer>,
+        limits: Limits,
+        mut stop: Stop,
+    ) -> Self {
+        let mut offer = offer.into();
+        // Without memory for the flag, connections end without notice.
+        if offer.announces_ends()
+            && let Ok(flag) = Flag::new().map(Arc::new)
+        {
+            stop.tell(Arc::clone(&flag));
+            offer = offer.ending(Ending::Once(flag));
+        }
         listener.tell_destinations(!offer.answers_from_its_port());
         // The last process that served at this socket may have asked for them.
         listener.keep_errors(false);

@@ -14,6 +14,7 @@ impl Offer {
         let (is_request, transfers): (fn(&[u8]) -> bool, _) = match self {
             Self::Tftp(transfers) => (is_tftp_request, transfers),
             Self::Xfer(transfers) => (is_xfer_request, transfers),
+            Self::Limited(limited) => return limited.offer.door(),
             Self::Time
             | Self::Upper
             | Self::Echo
@@ -42,6 +43,7 @@ impl Offer {
         match self {
             Self::Tftp(transfers) => (transfers.tftp(), transfers.terms.overwrite),
             Self::Xfer(transfers) => (transfers.xfer(), false),
+            Self::Limited(limited) => limited.offer.machine(),
             Self::Time
             | Self::Upper
             | Self::Echo

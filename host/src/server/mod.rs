@@ -32,11 +32,14 @@ mod custom;
 #[cfg(feature = "transfer")]
 mod door;
 mod hub;
+mod lazy;
+mod limited;
 mod live_clients;
 mod misfit;
 mod model;
 mod ready;
 mod service;
+mod services;
 #[cfg(feature = "supervise")]
 mod spec;
 mod stop;
@@ -70,7 +73,8 @@ pub use common::{Limits, Server};
 pub use custom::Custom;
 pub use model::Model;
 pub use pool::{Pool, WORKERS_MAX};
-pub use service::{Offer, Service};
+pub use service::{Limited, Offer};
+pub use services::Service;
 #[cfg(feature = "supervise")]
 pub use spec::{Claimed, Files, Opened, Spec};
 pub use stop::{Stop, StopHandle};
@@ -79,7 +83,7 @@ pub use transfers::{Terms, Transfers};
 pub use web::Web;
 pub use windlass_core::pool::Policy;
 
-pub use crate::drive::{REQUEST_MAX_US, TimeLimits};
+pub use crate::drive::{Admission, REQUEST_MAX_US, TimeLimits};
 
 use crate::error::{Error, Result};
 

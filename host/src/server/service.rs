@@ -1,139 +1,39 @@
-//! The services by name, and the session that each client of one gets.
+//! The offer of a listener: a service, what its sessions need, and the job that each client gets.
 
 use std::sync::Arc;
 
 use tracing::info;
 use windlass_core::responder::{Responder, ScoreReceiver, TimeResponder};
-use windlass_core::session::files::REQUEST_MAX;
 use windlass_core::session::{Echo, FilesServer, Session, TimeServer, Upper};
 use windlass_core::time::Instant;
-#[cfg(feature = "transfer")]
 use windlass_core::transform::{Unchanged, Uppercase};
 use windlass_core::wire::Score;
 
 use super::Model;
 use super::custom::Custom;
+use super::lazy::LazyMemory;
+use super::limited::{Answers, pass};
 use super::misfit::Misfit;
+use super::services::Service;
 #[cfg(feature = "transfer")]
 use super::transfers::{Terms, Transfers, is_tftp_request, is_xfer_request};
-use super::web::Web;
+use super::web::{Ending, Web};
 use crate::addr::Transport;
 use crate::digest::OFFERED;
-use crate::drive::{Acceptor, Client, Job, Rules, TimeLimits};
+use crate::drive::{Acceptor, Admission, Client, Gate, Gated, Job, Pass, Rules, TimeLimits};
 #[cfg(feature = "transfer")]
 use crate::drive::{Exchange, PortTerms, SinglePort};
+use crate::error::Result;
 use crate::printable::words;
 use crate::sys::clock;
 use crate::sys::datagram::Peer;
 use crate::sys::listener::Listener;
 use crate::sys::root::Root;
 
-/// A service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Service {
-    /// The time, once, in decimal.
-    Time,
-    /// Every byte back, in capitals.
-    Upper,
-    /// Every byte back.
-    Echo,
-    /// A file, in frames.
-    Files,
-    /// The files of a folder, by HTTP.
-    Http,
-    /// Reports in datagrams, which are counted and logged.
-    Score,
-    /// Files over datagrams, as TFTP has it.
-    #[cfg(feature = "transfer")]
-    Tftp,
-    /// Files over datagrams, block by block.
-    #[cfg(feature = "transfer")]
-    Xfer,
-}
-
 impl Service {
-    /// All services, in the order of the built-in configuration.
-    pub const ALL: &[Self] = &[
-        Self::Time,
-        Self::Upper,
-        Self::Echo,
-        Self::Files,
-        Self::Http,
-        #[cfg(feature = "transfer")]
-        Self::Xfer,
-        #[cfg(feature = "transfer")]
-        Self::Tftp,
-        Self::Score,
-    ];
-
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Time => "time",
-            Self::Upper => "upper",
-            Self::Echo => "echo",
-            Self::Files => "files",
-            Self::Http => "http",
-            Self::Score => "score",
-            #[cfg(feature = "transfer")]
-            Self::Tftp => "tftp",
-            #[cfg(feature = "transfer")]
-            Self::Xfer => "xfer",
-        }
-    }
-
-    /// Whether each client has a transfer, with a socket of its own.
-    pub const fn is_of_transfers(self) -> bool {
-        match self {
-            Self::Time | Self::Upper | Self::Echo | Self::Files | Self::Http | Self::Score => false,
-            #[cfg(feature = "transfer")]
-            Self::Tftp | Self::Xfer => true,
-        }
-    }
-
-    /// Whether it has the files of a folder.
-    pub const fn has_files(self) -> bool {
-        matches!(self, Self::Files | Self::Http) || self.is_of_transfers()
-    }
-
-    /// Why it cannot be served under `model` to what arrives by `transport`; `None`: it can.
-    pub fn misfit(self, transport: Transport, model: Model) -> Option<String> {
-        let name = self.name();
-        match (transport, self) {
-            (Transport::Stream, Self::Score) => {
-                Some(format!("{name} is served on datagrams (udp:HOST:PORT, unix-dgram:PATH)"))
-            }
-            (Transport::Stream, _) if self.is_of_transfers() => {
-                Some(format!("{name} is served on datagrams (udp:HOST:PORT)"))
-            }
-            (Transport::Datagram, _) if self.is_of_transfers() => None,
-            (Transport::Datagram, Self::Files | Self::Http) => {
-                Some(format!("{name} is served on streams, and this is a datagram address"))
-            }
-            (Transport::Stream, _) => None,
-            (Transport::Datagram, _) => model.misfit_of_datagrams(name),
-        }
-    }
-
     /// A session without configuration; for `files` and `http`, one that refuses every request.
     pub fn session(self) -> Box<dyn Session + Send> {
         Offer::from(self).session()
-    }
-}
-
-/// The memory for the name of a file, which a connection gets only when it sends a request.
-#[derive(Debug, Default)]
-struct LazyMemory(Option<Box<[u8; REQUEST_MAX]>>);
-
-impl AsRef<[u8]> for LazyMemory {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_deref().map_or(&[], |memory| memory)
-    }
-}
-
-impl AsMut<[u8]> for LazyMemory {
-    fn as_mut(&mut self) -> &mut [u8] {
-        &mut self.0.get_or_insert_with(|| Box::new([0; REQUEST_MAX]))[..]
     }
 }
 
@@ -161,6 +61,8 @@ pub enum Offer {
         root: Option<Arc<Root>>,
         /// What is served beside plain files.
         web: Arc<Web>,
+        /// When an answer is the last of its connection.
+        ending: Ending,
     },
     /// Reports in datagrams, which are counted and logged.
     Score,
@@ -172,6 +74,17 @@ pub enum Offer {
     Xfer(Transfers),
     /// The program's own sessions.
     Custom(Custom),
+    /// One of the others, to the clients that are admitted.
+    Limited(Limited),
+}
+
+/// An offer to some clients, with limits for each of them.
+#[derive(Debug, Clone)]
+pub struct Limited {
+    gate: Arc<Gate>,
+    pub(super) offer: Arc<Offer>,
+    /// The same for a client that is refused: the answer is the last.
+    last: Arc<Offer>,
 }
 
 impl Offer {
@@ -195,7 +108,23 @@ impl Offer {
     /// `http`: the files of a folder.
     pub fn http(root: Root, web: Web) -> Self {
         let root = root.with_pages(web.pages());
-        Self::Http { root: Some(Arc::new(root)), web: Arc::new(web) }
+        let (root, web) = (Some(Arc::new(root)), Arc::new(web));
+        Self::Http { root, web, ending: Ending::default() }
+    }
+
+    /// The same to the clients that `terms` admit. Clients of `before`, an earlier offer at the same listener, are
+    /// counted on.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn limited(self, terms: Admission, before: Option<&Self>) -> Result<Self> {
+        let before = before.and_then(|offer| match offer {
+            Self::Limited(limited) => Some(&*limited.gate),
+            _ => None,
+        });
+        let gate = Arc::new(Gate::new(terms, before)?);
+        let last = Arc::new(self.clone().ending(Ending::Always));
+        Ok(Self::Limited(Limited { gate, offer: Arc::new(self), last }))
     }
 
     /// The name of the service in the status document.
@@ -212,6 +141,7 @@ impl Offer {
             #[cfg(feature = "transfer")]
             Self::Xfer(_) => Service::Xfer.name(),
             Self::Custom(custom) => &custom.name,
+            Self::Limited(limited) => limited.offer.name(),
         }
     }
 
@@ -220,6 +150,7 @@ impl Offer {
         match self {
             Self::Time | Self::Upper | Self::Echo | Self::Score => None,
             Self::Push { root, .. } => Some(root),
+            Self::Limited(limited) => limited.offer.root(),
             #[cfg(feature = "transfer")]
             Self::Tftp(transfers) | Self::Xfer(transfers) => transfers.root.as_ref(),
             Self::Files(root) | Self::Http { root, .. } | Self::Custom(Custom { root, .. }) => {
@@ -238,6 +169,9 @@ impl Offer {
         #[cfg(feature = "transfer")]
         if let Self::Tftp(transfers) = self {
             return transfers.terms.allow_write;
+        }
+        if let Self::Limited(limited) = self {
+            return limited.offer.writes();
         }
         false
     }
@@ -266,9 +200,12 @@ impl Offer {
 
     /// Starts to serve a client.
     pub fn open(&self, client: Client, now: Instant) -> Job {
+        if let Self::Limited(limited) = self {
+            return limited.open(client, now);
+        }
         match client {
             Client::Stream(stream) => Job::stream(stream, self.session(), now),
-            Client::Port(socket) => self.port(socket),
+            Client::Port(socket) => self.port(socket, None),
             #[cfg(feature = "transfer")]
             Client::Transfer { socket, request } => {
                 let (machine, overwrite) = self.machine();
@@ -281,8 +218,38 @@ impl Offer {
         }
     }
 
+    /// Whether a request of a client can be refused, and the client hears it.
+    pub(super) fn refuses_requests(&self) -> bool {
+        matches!(self, Self::Files(_) | Self::Push { .. } | Self::Http { .. })
+    }
+
+    /// Whether its answers say when the connection ends.
+    pub(super) fn announces_ends(&self) -> bool {
+        match self {
+            Self::Http { .. } => true,
+            Self::Limited(limited) => limited.offer.announces_ends(),
+            _ => false,
+        }
+    }
+
+    /// The same offer, of which answers say that the connection ends.
+    pub(super) fn ending(self, ending: Ending) -> Self {
+        match self {
+            Self::Http { root, web, .. } => Self::Http { root, web, ending },
+            Self::Limited(Limited { gate, offer, last }) => {
+                let offer = Arc::new((*offer).clone().ending(ending));
+                Self::Limited(Limited { gate, offer, last })
+            }
+            other => other,
+        }
+    }
+
     /// What serves all that arrives at a datagram socket.
-    fn port(&self, socket: Listener) -> Job {
+    #[cfg_attr(
+        not(feature = "transfer"),
+        expect(unused_variables, reason = "it is about transfers")
+    )]
+    fn port(&self, socket: Listener, gate: Option<&Arc<Gate>>) -> Job {
         #[cfg(feature = "transfer")]
         if let Self::Tftp(transfers) | Self::Xfer(transfers) = self {
             let offer = self.clone();
@@ -295,6 +262,7 @@ impl Offer {
                 make: Box::new(move || offer.machine().0),
                 overwrite: transfers.terms.overwrite,
                 max: transfers.max,
+                gate: gate.cloned(),
             };
             return Job::SinglePort(Box::new(SinglePort::new(socket, terms)));
         }
@@ -318,6 +286,7 @@ impl Offer {
                 }
                 if let Self::Tftp(_) = self { Service::Tftp } else { Service::Xfer }
             }
+            Self::Limited(limited) => return limited.offer.misfit(transport, model),
             Self::Custom(Custom { name, responder, .. }) => {
                 return match (transport, responder) {
                     (Transport::Stream, _) => None,
@@ -334,6 +303,7 @@ impl Offer {
         match self {
             Self::Time | Self::Upper | Self::Echo | Self::Score => true,
             Self::Custom(custom) => custom.responder.is_some(),
+            Self::Limited(limited) => limited.offer.answers_from_its_port(),
             Self::Files(_) | Self::Push { .. } | Self::Http { .. } => false,
             #[cfg(feature = "transfer")]
             Self::Tftp(_) | Self::Xfer(_) => false,
@@ -348,6 +318,7 @@ impl Offer {
             Self::Echo => Box::new(Unchanged),
             Self::Custom(Custom { responder: Some(make), .. }) => make(),
             Self::Score => Box::new(ScoreReceiver::new(log_score)),
+            Self::Limited(limited) => limited.responder(),
             Self::Files(_) | Self::Push { .. } | Self::Http { .. } | Self::Custom(_) => {
                 Box::new(Misfit)
             }
@@ -366,17 +337,37 @@ impl Offer {
             Self::Push { name, .. } => {
                 Box::new(FilesServer::pushing(LazyMemory::default(), name).offering(OFFERED))
             }
-            Self::Http { web, .. } => Box::new(web.session()),
+            Self::Http { web, ending, .. } => Box::new(web.session(ending)),
             Self::Score => Box::new(Misfit),
             #[cfg(feature = "transfer")]
             Self::Tftp(_) | Self::Xfer(_) => Box::new(Misfit),
             Self::Custom(custom) => (custom.open)(),
+            Self::Limited(limited) => limited.offer.session(),
         }
     }
 
     /// The limits of its clients, derived from `limits`.
     pub fn rules(&self, limits: TimeLimits) -> Rules {
         Rules { limits, root: self.root().cloned() }
+    }
+}
+
+impl Limited {
+    fn open(&self, client: Client, now: Instant) -> Job {
+        let client = match client {
+            Client::Port(socket) if self.offer.answers_from_its_port() => {
+                return Job::port(socket, self.responder());
+            }
+            Client::Port(socket) => return self.offer.port(socket, Some(&self.gate)),
+            client => client,
+        };
+        let pass = pass(&self.gate, &client, self.offer.refuses_requests(), now);
+        let offer = if let Pass::Refused { .. } = pass { &self.last } else { &self.offer };
+        Job::Gated(Box::new(Gated::new(offer.open(client, now), pass)))
+    }
+
+    fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
+        Box::new(Answers { gate: Arc::clone(&self.gate), inner: self.offer.responder() })
     }
 }
 
@@ -398,7 +389,9 @@ impl From<Service> for Offer {
             Service::Upper => Self::Upper,
             Service::Echo => Self::Echo,
             Service::Files => Self::Files(None),
-            Service::Http => Self::Http { root: None, web: Arc::default() },
+            Service::Http => {
+                Self::Http { root: None, web: Arc::default(), ending: Ending::default() }
+            }
             Service::Score => Self::Score,
             #[cfg(feature = "transfer")]
             Service::Tftp => Self::Tftp(Transfers::new(None, Terms::DEFAULT)),

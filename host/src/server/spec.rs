@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tracing::warn;
 
-use super::{Limits, Model, Offer, Service, Web};
+use super::{Admission, Limits, Model, Offer, Service, Web};
 #[cfg(feature = "transfer")]
 use super::{Terms, Transfers};
 use crate::addr::Address;
@@ -38,6 +38,8 @@ pub struct Spec {
     pub model: Model,
     /// The limits.
     pub limits: Limits,
+    /// Which clients are served, and how much each of them may have.
+    pub admission: Admission,
     /// The control socket, if the model has one.
     pub control: Option<PathBuf>,
     /// The user that serves it.
@@ -143,7 +145,7 @@ impl Spec {
     /// The first one that could not be opened.
     pub fn open(places: Vec<Claimed>, inherited: &mut Inherited) -> Result<Vec<Opened>> {
         let mut open = |Claimed { spec, listener }: Claimed| {
-            let offer = spec.offer()?;
+            let offer = spec.limited(spec.offer()?, None)?;
             let listener = listener.map_or_else(|| spec.bind(), Ok)?;
             let path = spec.control.clone().map(Address::Unix);
             let passed = path.map(|path| inherited.claim(&path, None)).transpose()?;
@@ -209,6 +211,15 @@ impl Spec {
             folder.file(name).map_err(Error::of("push", printable(&shown)))?;
         }
         Ok(Offer::files(folder, name))
+    }
+
+    /// The offer to the clients that are served. Those of `before`, an earlier offer at the same listener, are
+    /// counted on.
+    pub(super) fn limited(&self, offer: Offer, before: Option<&Offer>) -> Result<Offer> {
+        if self.admission == Admission::default() {
+            return Ok(offer);
+        }
+        offer.limited(self.admission.clone(), before)
     }
 
     pub(super) fn bind(&self) -> Result<Listener> {

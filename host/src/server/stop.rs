@@ -12,6 +12,7 @@ use crate::sys::event::Event;
 use crate::sys::poll;
 use crate::sys::process;
 use crate::sys::ready::Interest;
+use crate::sys::shared::Flag;
 use crate::sys::signals::{Came, Signals};
 
 /// After the first order a server accepts no more clients, and serves those that it has for its grace.
@@ -26,6 +27,8 @@ pub struct Stop {
     minds: Asked,
     /// Whether all children of this process are the server's.
     reaps: bool,
+    /// Set with the first order, for all processes of the server.
+    flag: Option<Arc<Flag>>,
 }
 
 /// Other requests by signals.
@@ -86,7 +89,7 @@ impl Stop {
 
     fn new(source: Source, grace_us: u64, drain_us: u64) -> Self {
         let (source, state, minds) = (Arc::new(source), State::Running, Asked::default());
-        Self { source, grace_us, drain_us, state, minds, reaps: false }
+        Self { source, grace_us, drain_us, state, minds, reaps: false, flag: None }
     }
 
     /// The whole process belongs to the server: children that it did not start are orphans of the
@@ -113,6 +116,11 @@ impl Stop {
     /// The longest time that connections may have after the first order, in microseconds.
     pub(super) fn longest_us(&self) -> u64 {
         self.grace_us.max(self.drain_us)
+    }
+
+    /// Sets `flag` with the first order.
+    pub(super) fn tell(&mut self, flag: Arc<Flag>) {
+        self.flag = Some(flag);
     }
 
     /// Changes the time that connections have after an order.
@@ -177,6 +185,7 @@ impl Stop {
 
     /// Handles one order.
     pub(super) fn request(&mut self, now: Instant) {
+        self.raise_flag();
         let end = now.after(self.grace_us);
         self.state = match self.state {
             State::Running => {
@@ -197,8 +206,15 @@ impl Stop {
     /// It ends when its connections have ended, and without hurry.
     pub(super) fn retire(&mut self, now: Instant) {
         if self.state == State::Running {
+            self.raise_flag();
             info!(drain_ms = self.drain_us / 1000, "draining: no new connections");
             self.state = State::Draining { until: now.after(self.drain_us), retiring: true };
+        }
+    }
+
+    fn raise_flag(&self) {
+        if let Some(flag) = &self.flag {
+            flag.set();
         }
     }
 

@@ -10,6 +10,7 @@ use windlass_core::wire::http::TYPES;
 
 use crate::sys::clock;
 use crate::sys::root::Pages;
+use crate::sys::shared::Flag;
 
 /// What a site of `http` serves beside plain files.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,16 +30,40 @@ impl Web {
     }
 
     /// A session of it.
-    pub(super) fn session(self: &Arc<Self>) -> HttpServer<Head, Shared> {
-        HttpServer::new(Head::default(), Shared(Arc::clone(self)))
+    pub(super) fn session(self: &Arc<Self>, ending: &Ending) -> HttpServer<Head, Shared> {
+        let shared = Shared { web: Arc::clone(self), ending: ending.clone() };
+        HttpServer::new(Head::default(), shared)
     }
+}
+
+/// When an answer says that its connection ends behind it.
+#[derive(Debug, Clone, Default)]
+pub enum Ending {
+    /// If the client asked for that.
+    #[default]
+    Asked,
+    /// Always.
+    Always,
+    /// Once this is set, in all processes of the server.
+    Once(Arc<Flag>),
 }
 
 /// A site, as each of its sessions has it.
 #[derive(Debug)]
-pub(super) struct Shared(Arc<Web>);
+pub(super) struct Shared {
+    web: Arc<Web>,
+    ending: Ending,
+}
 
 impl Site for Shared {
+    fn closes(&self) -> bool {
+        match &self.ending {
+            Ending::Asked => false,
+            Ending::Always => true,
+            Ending::Once(flag) => flag.is_set(),
+        }
+    }
+
     fn unix_time(&self, _: Instant) -> Option<u32> {
         u32::try_from(clock::stamp().0).ok()
     }
@@ -48,11 +73,11 @@ impl Site for Shared {
     }
 
     fn cache_control(&self) -> Option<&str> {
-        self.0.cache_control.as_deref()
+        self.web.cache_control.as_deref()
     }
 
     fn dot_files(&self) -> bool {
-        self.0.dotfiles
+        self.web.dotfiles
     }
 }
 

@@ -23,6 +23,7 @@ pub use client::{Datagrams, connect, connect_to_send, open};
 #[cfg(feature = "transfer")]
 pub use conversation::{Conversation, Left, Line};
 pub use peer::Peer;
+pub(super) use peer::inet;
 
 /// The longest datagram of UDP over IPv4, in bytes: 65,535 less the headers. IPv6 takes 20 more.
 pub const UDP_MAX: usize = 65_507;

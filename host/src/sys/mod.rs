@@ -41,6 +41,7 @@ pub mod signals;
 pub mod stamp;
 pub mod stream;
 pub mod title;
+pub mod traffic;
 #[cfg(feature = "transfer")]
 pub mod upload;
 pub mod user;

@@ -184,6 +184,11 @@ pub fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
 }
 
+/// Whether no process has this id any more. A process that may not be signalled is there.
+pub fn is_gone(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+}
+
 /// In a forked child: the kernel kills it when the parent ends, however it ends. To be asked for again after
 /// a change of user, which the kernel takes as a withdrawal. False when the parent has ended before.
 pub fn die_with_parent(parent: u32) -> bool {

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -60,9 +61,33 @@ impl<T: Sync> Drop for Shared<T> {
     }
 }
 
+/// Something that becomes true once, for a process and the children that it forks.
+#[derive(Debug)]
+pub struct Flag(Shared<AtomicBool>);
+
+impl Flag {
+    /// It is not set.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn new() -> Result<Self> {
+        Shared::new(1).map(Self)
+    }
+
+    /// From now on it is set.
+    pub fn set(&self) {
+        self.0[0].store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is set.
+    pub fn is_set(&self) -> bool {
+        self.0[0].load(Ordering::Relaxed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
 

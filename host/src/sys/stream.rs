@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{IoSlice, IsTerminal};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -20,8 +21,10 @@ use nix::unistd;
 use windlass_core::stream::{Read, Write};
 use windlass_core::time::Instant;
 
+use super::datagram::inet;
 use super::poll::{Woken, wait};
 use super::ready::Interest;
+use super::traffic;
 
 /// A stream of bytes. Dropping it closes this end.
 #[derive(Debug)]
@@ -89,7 +92,10 @@ impl Stream {
             received => received,
         };
         match received {
-            Ok(count) => Ok(Read::count(count)),
+            Ok(count) => {
+                traffic::did_receive(count);
+                Ok(Read::count(count))
+            }
             Err(Errno::EINTR) => Ok(Read::Interrupted),
             Err(Errno::EAGAIN) => Ok(Read::WouldBlock),
             Err(errno) => Err(errno),
@@ -171,6 +177,11 @@ impl Stream {
         let _ = socket::shutdown(self.0.as_raw_fd(), Shutdown::Both);
     }
 
+    /// The peer's internet address, if it has one.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        inet(&self.peer()?)
+    }
+
     /// The peer's address, for the log.
     pub fn peer(&self) -> Option<SockaddrStorage> {
         socket::getpeername(self.0.as_raw_fd()).ok()
@@ -229,7 +240,10 @@ impl Stream {
 /// The result of a nonblocking write.
 pub(super) fn outcome(sent: Result<usize, Errno>) -> Result<Write, Errno> {
     match sent {
-        Ok(count) => Ok(Write::count(count)),
+        Ok(count) => {
+            traffic::did_send(count);
+            Ok(Write::count(count))
+        }
         Err(Errno::EINTR) => Ok(Write::Interrupted),
         Err(Errno::EAGAIN) => Ok(Write::WouldBlock),
         Err(errno) => Err(errno),

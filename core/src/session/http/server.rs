@@ -116,6 +116,7 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
     fn answer_with(&mut self, now: Instant, status: Status) {
         self.answer.status = status;
         self.answer.date = self.site.unix_time(now);
+        self.request.keeps &= !self.site.closes();
         let mut text = Text::new(&mut [], 0);
         self.answer.write(&self.request, self.memory.as_ref(), &self.site, &mut text);
         (self.answer.head, self.answer.sent) = (text.len() as u64, 0);

@@ -25,6 +25,12 @@ pub trait Site {
     fn dot_files(&self) -> bool {
         false
     }
+
+    /// Whether the answer that begins is the last of its connection, whatever the client asked for: a server
+    /// that stops says so instead of closing connections with a request on its way.
+    fn closes(&self) -> bool {
+        false
+    }
 }
 
 /// Media types are unknown, and there is no clock.
@@ -45,6 +51,10 @@ impl<S: Site + ?Sized> Site for &S {
 
     fn dot_files(&self) -> bool {
         (**self).dot_files()
+    }
+
+    fn closes(&self) -> bool {
+        (**self).closes()
     }
 }
 

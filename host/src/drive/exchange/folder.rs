@@ -222,6 +222,16 @@ impl Folder {
         Found::Now(committed.map_or_else(FileAnswer::Failed, |()| FileAnswer::Done))
     }
 
+    /// The client has as much as it may have, so its request is refused.
+    pub(super) fn turn_away(&mut self, op: Op<'_>, why: Refusal) -> FileAnswer {
+        match op {
+            Op::Open(name) => self.name = name.into(),
+            Op::Create(head) => (self.name, self.is_upload) = (head.name.into(), true),
+            _ => {}
+        }
+        self.refuse(why)
+    }
+
     fn refuse(&mut self, why: Refusal) -> FileAnswer {
         self.refused = Some(why);
         FileAnswer::Refused(why)

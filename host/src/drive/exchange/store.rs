@@ -99,6 +99,9 @@ impl<'a> Store<'a> {
         }
         let answer = match &mut self.files {
             Files::Folder(folder) => {
+                if let Some(why) = buffers.refusal {
+                    return Found::Now(folder.turn_away(op, why));
+                }
                 let root = buffers.rules(rules).root.clone();
                 let waits = Waits { late: &mut self.late, helpers: buffers.helpers.as_ref() };
                 match folder.perform(op, text, block, root.as_ref(), &mut buffers.input, waits) {
@@ -133,7 +136,7 @@ impl<'a> Store<'a> {
         if let Late::Asked(_) = self.late {
             return Ok(Found::Later);
         }
-        let Buffers { input, helpers, .. } = buffers;
+        let Buffers { input, helpers, most, .. } = buffers;
         let mut head = [0; HEAD_MAX];
         let mut layout = Layout { ends: [0; COUNT_MAX], count: 0, valid: 0 };
         match &mut self.files {
@@ -144,7 +147,9 @@ impl<'a> Store<'a> {
                         machine.render(now, layout.count, &mut head)
                 {
                     let body_len = len_of(body);
-                    if gather.left() < len.saturating_add(body_len) || !gather.fits(body) {
+                    let whole = len.saturating_add(body_len);
+                    let is_too_much = layout.count > 0 && gather.len() + whole > *most;
+                    if gather.left() < whole || !gather.fits(body) || is_too_much {
                         break;
                     }
                     gather.head(len, |room| {

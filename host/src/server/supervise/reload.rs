@@ -166,7 +166,8 @@ impl Supervisor {
             let why = "a descriptor is inherited at the start, and not later";
             return Err(Error::new("listen on", &spec.address, why));
         }
-        let offer = spec.offer()?;
+        let before = key.and_then(|key| self.get(key)).map(|it| &it.offer);
+        let offer = spec.limited(spec.offer()?, before)?;
         let user = spec.user.as_deref().map(User::look_up).transpose()?;
         let target = match key {
             Some(key) => Target::Existing(key),

@@ -11,9 +11,9 @@ use libc::{
     SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_exit, SYS_exit_group, SYS_fadvise64,
     SYS_fcntl, SYS_fstat, SYS_futex, SYS_getdents64, SYS_getpeername, SYS_getpid, SYS_getppid,
     SYS_getrandom, SYS_getsockname, SYS_getsockopt, SYS_gettid, SYS_gettimeofday, SYS_ioctl,
-    SYS_lseek, SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap,
-    SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv, SYS_preadv2,
-    SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_restart_syscall,
+    SYS_kill, SYS_lseek, SYS_madvise, SYS_memfd_create, SYS_mmap, SYS_mprotect, SYS_mremap,
+    SYS_munmap, SYS_nanosleep, SYS_newfstatat, SYS_openat2, SYS_ppoll, SYS_pread64, SYS_preadv,
+    SYS_preadv2, SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmmsg, SYS_recvmsg, SYS_restart_syscall,
     SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_yield, SYS_sendfile,
     SYS_sendmmsg, SYS_sendmsg, SYS_sendto, SYS_shutdown, SYS_sigaltstack, SYS_write, SYS_writev,
     c_long,
@@ -142,6 +142,8 @@ pub(super) fn compile(needs: Needs<'_>) -> Result<Option<BpfProgram>, BackendErr
         set(libc::IPPROTO_IPV6, libc::IPV6_RECVERR)?,
     ];
     rules.insert(SYS_setsockopt, options);
+    // Whether a process is there; no signal is sent.
+    rules.insert(SYS_kill, one_of(1, &[0])?);
     // Memory that can be written to is never run.
     let not_executable = || is_clear(2, libc::PROT_EXEC);
     rules.insert(SYS_mmap, vec![SeccompRule::new(vec![not_executable()?])?]);

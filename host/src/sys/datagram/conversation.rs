@@ -21,6 +21,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use super::batch::Batch;
 use super::control::{Control, Source, put};
 use super::{Peer, errors, group, new_socket};
+use crate::sys::traffic;
 
 /// A UDP socket for one peer.
 #[derive(Debug)]
@@ -209,7 +210,10 @@ impl Conversation {
                 self.send_many(run, begin, &rest[..rest.len().min(COUNT_MAX)])
             };
             match sent.map_err(|errno| self.about_peer(errno)) {
-                Ok(count) => left.count += count,
+                Ok(count) => {
+                    left.count += count;
+                    traffic::did_send(ends[left.count - 1] - begin);
+                }
                 Err(None | Some(Errno::EINTR)) => {}
                 // A part that is longer than the link takes, or a device without checksums.
                 Err(Some(Errno::EINVAL | Errno::EMSGSIZE | Errno::EIO | Errno::EOPNOTSUPP))

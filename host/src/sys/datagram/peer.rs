@@ -52,7 +52,7 @@ impl Peer {
 }
 
 /// The internet address, if it is one.
-pub(super) fn inet(name: &SockaddrStorage) -> Option<SocketAddr> {
+pub(in crate::sys) fn inet(name: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = name.as_sockaddr_in().map(|at| SocketAddr::V4((*at).into()));
     v4.or_else(|| name.as_sockaddr_in6().map(|at| SocketAddr::V6((*at).into())))
 }

@@ -1,0 +1,199 @@
+//! A connection at a gate: whether it is served, and how fast it is sent what it asks for.
+//!
+//! ```text
+//!   Waiting ──▶ admitted ──▶ Open ──── turns of the job, as many bytes as its rate allows
+//!      │                       └──▶ held: nothing leaves until what left is paid
+//!      ├──▶ Full, and its service has a word for that ──▶ Refusing: it hears it, within 250 ms
+//!      └──▶ denied, or nothing can be said ──▶ closed
+//! ```
+
+use std::net::IpAddr;
+use std::ops::DerefMut;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use windlass_core::fault::Fault;
+use windlass_core::file::Refusal;
+use windlass_core::time::Instant;
+
+use super::buffers::Buffers;
+use super::files::Answer;
+use super::gate::{Gate, Guest, Verdict};
+use super::rules::RulesId;
+use super::turns::{Next, Turns};
+use crate::sys::ready::{Interest, Ready};
+use crate::sys::traffic;
+
+/// A job of a client that came through a gate. `J` is a box, or what is one for any kind of job.
+pub struct Gated<J> {
+    job: J,
+    pass: Pass,
+    /// Nothing leaves before this.
+    held_until: Option<Instant>,
+}
+
+/// What a client came through with.
+pub(crate) enum Pass {
+    /// There is no gate.
+    #[cfg(feature = "transfer")]
+    Free,
+    /// It is served.
+    Guest(Guest),
+    /// Its request is refused; it has until then to send it.
+    Refused {
+        /// What it hears.
+        why: Refusal,
+        /// The end of its time.
+        until: Instant,
+    },
+    /// It is closed at once.
+    Denied,
+}
+
+impl Pass {
+    /// That of a client with this address. `has_word`: its service has an answer for a client that has as much
+    /// as it may have.
+    pub(crate) fn of(
+        gate: &Arc<Gate>,
+        address: Option<IpAddr>,
+        has_word: bool,
+        now: Instant,
+    ) -> Self {
+        match gate.admit(address) {
+            Verdict::Welcome(guest) => Self::Guest(guest),
+            Verdict::Full if has_word => {
+                Self::Refused { why: Refusal::Busy, until: now.after(REFUSED_US) }
+            }
+            Verdict::Full | Verdict::Denied => Self::Denied,
+        }
+    }
+}
+
+/// How long a client that is refused has for its request, in microseconds: it is on its way with the
+/// connection as a rule, and the client has no claim to more.
+const REFUSED_US: u64 = 250_000;
+
+impl<J: DerefMut<Target: Turns>> Gated<J> {
+    /// A job of a client that has this.
+    pub(crate) fn new(job: J, pass: Pass) -> Self {
+        Self { job, pass, held_until: None }
+    }
+
+    /// The job, to change it.
+    #[cfg(feature = "transfer")]
+    pub(crate) fn job_mut(&mut self) -> &mut J::Target {
+        &mut self.job
+    }
+
+    /// A turn of a client that is served.
+    fn serve(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
+        let Pass::Guest(guest) = &mut self.pass else { return Next::Closed(Err(Fault::Denied)) };
+        if let Some(until) = self.held_until {
+            self.job.note(ready);
+            if until > now && !ready.dead {
+                return Next::Wait(Interest::NONE);
+            }
+            self.held_until = None;
+            // The time was not the peer's.
+            self.job.rested(now);
+        }
+        if let Some(until) = guest.held_until(now) {
+            // Another connection of the client has used it up.
+            self.held_until = Some(until);
+            return Next::Wait(Interest::NONE);
+        }
+        let (sent, received) = (traffic::sent(), traffic::received());
+        let most = guest.bytes_of_a_turn();
+        let (budget, was) = (buffers.budget, buffers.most);
+        (buffers.budget, buffers.most) = (budget.min(most), was.min(most));
+        let next = self.job.turn(ready, now, buffers);
+        (buffers.budget, buffers.most) = (budget, was);
+        // An upload is limited too; of an echo it is one way that counts.
+        let sent = traffic::sent().wrapping_sub(sent);
+        let moved = traffic::received().wrapping_sub(received).max(sent);
+        if moved > 0 {
+            guest.charge(now, moved);
+        }
+        match (next, guest.held_until(now)) {
+            (Next::Closed(how), _) => {
+                guest.leave();
+                Next::Closed(how)
+            }
+            (Next::Wait(_) | Next::Again, Some(until)) => {
+                self.held_until = Some(until);
+                Next::Wait(Interest::NONE)
+            }
+            (next, None) => next,
+        }
+    }
+}
+
+impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
+    fn note(&mut self, ready: Ready) {
+        self.job.note(ready);
+    }
+
+    fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
+        match self.pass {
+            #[cfg(feature = "transfer")]
+            Pass::Free => self.job.turn(ready, now, buffers),
+            Pass::Guest(_) => self.serve(ready, now, buffers),
+            Pass::Refused { why, until } if now < until => {
+                let before = buffers.refusal.replace(why);
+                let next = self.job.turn(ready, now, buffers);
+                buffers.refusal = before;
+                next
+            }
+            Pass::Refused { .. } | Pass::Denied => {
+                self.job.dismiss();
+                Next::Closed(Err(Fault::Denied))
+            }
+        }
+    }
+
+    fn rest(&mut self) -> Option<Interest> {
+        self.job.rest()
+    }
+
+    fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
+        match self.pass {
+            #[cfg(feature = "transfer")]
+            Pass::Free => self.job.deadline(buffers),
+            Pass::Guest(_) => self.held_until.or_else(|| self.job.deadline(buffers)),
+            Pass::Refused { until, .. } => {
+                self.job.deadline(buffers).map_or(Some(until), |at| Some(at.min(until)))
+            }
+            Pass::Denied => Some(Instant::ZERO),
+        }
+    }
+
+    fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
+        self.job.look_every_us(buffers)
+    }
+
+    fn set_rules(&mut self, rules: RulesId) {
+        self.job.set_rules(rules);
+    }
+
+    fn came(&mut self, answer: Answer) {
+        self.job.came(answer);
+    }
+
+    fn rested(&mut self, now: Instant) {
+        self.job.rested(now);
+    }
+
+    fn drain(&mut self) -> bool {
+        self.job.drain()
+    }
+
+    fn abort(&mut self, why: Fault) {
+        self.job.abort(why);
+    }
+}
+
+impl<J: DerefMut<Target: Turns>> AsFd for Gated<J> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.job.as_fd()
+    }
+}
