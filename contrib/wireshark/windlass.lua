@@ -21,7 +21,7 @@ local XFER_ERRORS = {
     [0] = "Undefined", [1] = "NotFound", [2] = "Access", [3] = "Full", [4] = "Illegal", [5] = "UnknownTid",
     [6] = "Exists", [8] = "Options",
 }
-local LINK_KINDS = { [1] = "OPEN", [2] = "DATA", [3] = "END", [4] = "ACK", [5] = "RESET" }
+local LINK_KINDS = { [1] = "OPEN", [2] = "DATA", [3] = "END", [4] = "ACK", [5] = "RESET", [6] = "REPORT" }
 local DIGESTS = { blake3 = 32, crc32 = 4 } -- bytes behind the end of the file
 
 -- What all of them need ------------------------------------------------------------------------------------------
@@ -676,7 +676,7 @@ local function dissect_packet(coded, pinfo, root, line, key)
     if ack then tree:add(link_fields.ack, ack):set_generated() end
     if note.acked then tree:add(link_fields.acked, note.acked):set_generated() end
     local text = (kind or "Unknown") .. " " .. tvb(1, 1):uint()
-    if payload and (kind == "DATA" or kind == "END") then text = text .. ", " .. payload:len() .. " bytes" end
+    if payload and (kind == "DATA" or kind == "END" or kind == "REPORT") then text = text .. ", " .. payload:len() .. " bytes" end
     if note.first then
         tree:add(link_fields.first, note.first):set_generated()
         tree:add_proto_expert_info(link_again)

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -16,11 +16,12 @@ use windlass_core::crc::Crc32;
 use windlass_core::driver::Linked;
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::file::{Answer, Digest, DigestKind, Op, Storage};
-use windlass_core::frame::link::{Link, Timing};
+use windlass_core::frame::link::{self, Link, Timing};
 use windlass_core::pump::{Need, Pump};
 use windlass_core::session::files::{Options, Request};
 use windlass_core::session::{FilesClient, Session, TimeClient};
 use windlass_core::time::Instant;
+use windlass_core::wire::Score;
 use windlass_tests::{Model, PATIENCE, Program, Random, Running, Server, serve, windlass};
 
 const TIMING: Timing = Timing::of_line(115_200, 24, 5_000);
@@ -160,13 +161,18 @@ struct Scene {
 
 /// A bridge on a Unix socket, to a server at `server`.
 fn bridged(server: &str, damaged: usize) -> Scene {
+    bridged_with(server, damaged, "")
+}
+
+/// The same with these options.
+fn bridged_with(server: &str, damaged: usize, options: &str) -> Scene {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("line");
     let listener = UnixListener::bind(&path).expect("listen");
     let log = folder.path().join("log");
     let line = format!("unix:{}", path.display());
     let bridge = windlass!("bridge", line, server).words("--payload 24 --latency 0.005");
-    let bridge = bridge.errors(File::create(&log).expect("create")).start();
+    let bridge = bridge.words(options).errors(File::create(&log).expect("create")).start();
     let (stream, _) = listener.accept().expect("accept");
     stream.set_nonblocking(true).expect("fcntl");
     let line = Line::new(File::from(OwnedFd::from(stream)), damaged);
@@ -245,6 +251,34 @@ fn a_server_that_is_lost_ends_the_link() {
         assert!(is_told, "{fault:?}");
         lost.join().expect("it ends");
     });
+}
+
+#[test]
+fn reports_go_on_as_datagrams_beside_a_link() {
+    let (server, image, _folder) = files();
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    receiver.set_read_timeout(Some(PATIENCE)).expect("setsockopt");
+    let to = receiver.local_addr().expect("an address");
+    let mut scene = bridged_with(server.address(), 0, &format!("--reports udp:{to}"));
+    let report = |line: &mut Line, name: &[u8]| {
+        let (mut memory, mut score) = ([0; 64], [0; 32]);
+        let score = Score::render(1, 2, name, &mut score).expect("a score");
+        let packet = link::report(&mut memory, score).expect("a packet").to_vec();
+        line.file.write_all(&packet).expect("write to the line");
+        packet
+    };
+    let mut damaged = report(&mut scene.line, b"first");
+    damaged[9] ^= 4;
+    scene.line.file.write_all(&damaged).expect("write to the line");
+    let (fault, disk) = scene.line.fetch(usize::MAX);
+    assert_eq!((fault, disk.bytes == image), (None, true));
+    report(&mut scene.line, b"second");
+    for name in [&b"first"[..], b"second"] {
+        let mut datagram = [0; 64];
+        let len = receiver.recv(&mut datagram).expect("a report");
+        let score = Score::parse(&datagram[..len]).expect("a score");
+        assert_eq!((score.math(), score.chinese(), score.name()), (1, 2, name));
+    }
 }
 
 #[test]

@@ -11,6 +11,10 @@ pub(super) struct Bridge {
     line: Line,
     /// The server: tcp:HOST:PORT, unix:PATH or unix:@NAME
     server: Address,
+    /// Send each report of the device, a packet beside the link, as a datagram to this address: udp:HOST:PORT or
+    /// unix-dgram:PATH
+    #[arg(long, value_name = "ADDRESS")]
+    reports: Option<Address>,
     /// Bits per second of the line
     #[arg(long, value_name = "N", default_value = "115200", value_parser = clap::value_parser!(u32).range(50..=50_000_000))]
     baud: u32,
@@ -33,5 +37,5 @@ pub(super) fn bridge(args: &Bridge) -> Result<()> {
         // Longer than the link waits for an answer.
         answer_us: u32::try_from(args.latency.0).unwrap_or(u32::MAX),
     };
-    bridge::bridge(&args.line, &args.server, pace, args.timeout.0)
+    bridge::bridge(&args.line, &args.server, args.reports.as_ref(), pace, args.timeout.0)
 }

@@ -1,13 +1,17 @@
 //! A device on a line, to a server: the link layer on one side, a connection on the other.
 //!
 //! ```text
-//!   device ══ UART, damaged bytes ══ Link ── bytes of the stream ── connection ── server
+//!   device ══ UART, damaged bytes ══╦══ Link ── bytes of the stream ── connection ── server
+//!                                   ╚══ packets with reports ── datagrams ── server of reports
 //! ```
 //!
 //! One process serves one line, for as long as the line lasts, one conversation after another: when the device
 //! opens a link, the bridge connects to the server. The bridge has no queue. It reads from the server into the
 //! packet that is being filled, and takes a payload from the link when the server has taken it, so a slow end
 //! makes the other end wait.
+//!
+//! A report is a packet beside the link, at any time: its payload goes on as a datagram. Like a datagram it may be
+//! lost, and nothing answers it.
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -16,13 +20,14 @@ use std::str::FromStr;
 
 use tracing::{debug, info, warn};
 use windlass_core::fault::{Fault, Peer};
-use windlass_core::frame::link::{Link, PAYLOAD_MAX, Timing};
+use windlass_core::frame::link::{Decoder, Link, PAYLOAD_MAX, PacketStep, REPORT, Timing};
 use windlass_core::stream::{Read, Write};
 
 use crate::addr::{Address, AddressError};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::connect::connect;
+use crate::sys::datagram::{self, Datagrams};
 use crate::sys::poll::PollSet;
 use crate::sys::ready::{Interest, Token};
 use crate::sys::stream::Stream;
@@ -68,11 +73,23 @@ pub struct Pace {
     pub answer_us: u32,
 }
 
-/// Bridges a line and the server at `server` until the line ends. Connecting takes `timeout_us` at most.
+/// Bridges a line and the server at `server` until the line ends. Connecting takes `timeout_us` at most. Reports go
+/// to the datagram socket at `reports`, or nowhere.
 ///
 /// # Errors
-/// The line cannot be opened, or fails.
-pub fn bridge(line: &Line, server: &Address, pace: Pace, timeout_us: u64) -> Result<()> {
+/// The line or the socket for reports cannot be opened, or the line fails.
+pub fn bridge(
+    line: &Line,
+    server: &Address,
+    reports: Option<&Address>,
+    pace: Pace,
+    timeout_us: u64,
+) -> Result<()> {
+    let mut memory = [0; Link::rx_len(PAYLOAD_MAX)];
+    let mut reports = match reports {
+        Some(to) => Some(Reports::open(to, &mut memory, timeout_us)?),
+        None => None,
+    };
     let stream = match line {
         Line::Serial(path) => serial::open(path, pace.baud)?,
         Line::Socket(address) => connect(address, clock::now().after(timeout_us))?,
@@ -84,7 +101,8 @@ pub fn bridge(line: &Line, server: &Address, pace: Pace, timeout_us: u64) -> Res
         let mut tx = [0; Link::tx_len(PAYLOAD_MAX)];
         let listening = Link::listen(&mut rx, &mut tx).with_timing(&timing);
         let to = || connect(server, clock::now().after(timeout_us));
-        let ended = converse(&stream, listening, to).map_err(Error::of("use the line", line))?;
+        let ended = converse(&stream, listening, reports.as_mut(), to)
+            .map_err(Error::of("use the line", line))?;
         match ended {
             Ok(()) => debug!(%line, "a conversation has ended"),
             Err(Fault::Peer(Peer::Truncated)) => {
@@ -104,12 +122,13 @@ pub fn bridge(line: &Line, server: &Address, pace: Pace, timeout_us: u64) -> Res
 fn converse(
     port: &Stream,
     mut link: Link<'_>,
+    mut reports: Option<&mut Reports<'_>>,
     to: impl Fn() -> Result<Stream>,
 ) -> std::result::Result<std::result::Result<(), Fault>, Errno> {
     let mut server = None;
     let mut polled = PollSet::new();
     loop {
-        from_line(port, &mut link)?;
+        from_line(port, &mut link, reports.as_deref_mut())?;
         let waits = server.as_mut().map(|server: &mut Server| server.turn(&mut link));
         let is_full = to_line(port, &mut link)?;
         if let Some(how) = link.over() {
@@ -138,10 +157,20 @@ fn converse(
 }
 
 /// What arrived on the line, and the time, for the link.
-fn from_line(port: &Stream, link: &mut Link<'_>) -> std::result::Result<(), Errno> {
+fn from_line(
+    port: &Stream,
+    link: &mut Link<'_>,
+    reports: Option<&mut Reports<'_>>,
+) -> std::result::Result<(), Errno> {
     let mut bytes = [0; 512];
     match port.recv(&mut bytes)? {
-        Read::Moved(count) => link.input(clock::now(), &bytes[..count.get()]),
+        Read::Moved(count) => {
+            let came = &bytes[..count.get()];
+            if let Some(reports) = reports {
+                reports.pass_on(came);
+            }
+            link.input(clock::now(), came);
+        }
         Read::Interrupted | Read::WouldBlock => link.input(clock::now(), &[]),
         Read::Eof => link.eof(),
     }
@@ -162,6 +191,38 @@ fn to_line(port: &Stream, link: &mut Link<'_>) -> std::result::Result<bool, Errn
             Write::Nothing => {
                 link.eof();
                 return Ok(false);
+            }
+        }
+    }
+}
+
+/// The reports among the packets of a line.
+struct Reports<'m> {
+    decoder: Decoder<'m>,
+    socket: Datagrams,
+    to: Address,
+}
+
+impl<'m> Reports<'m> {
+    fn open(to: &Address, memory: &'m mut [u8], timeout_us: u64) -> Result<Self> {
+        let socket = datagram::connect_to_send(to, clock::now().after(timeout_us))?;
+        Ok(Self { decoder: Decoder::new(memory), socket, to: to.clone() })
+    }
+
+    /// Sends the report of each packet that ends in these bytes. One that cannot be sent is lost.
+    fn pass_on(&mut self, mut bytes: &[u8]) {
+        loop {
+            match self.decoder.feed(bytes) {
+                PacketStep::Packet { packet, rest } => {
+                    if packet.kind == REPORT
+                        && let Err(errno) = self.socket.send(packet.payload)
+                    {
+                        warn!("cannot send a report to {}: {}", self.to, errno.desc());
+                    }
+                    bytes = rest;
+                }
+                PacketStep::Bad { rest, .. } => bytes = rest,
+                PacketStep::More => return,
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use windlass_core::frame::link::{Decoder, Link, PAYLOAD_MAX, PacketStep};
+use windlass_core::frame::link::{Decoder, Link, PAYLOAD_MAX, PacketStep, REPORT};
 use windlass_core::session::files::NAME_MAX;
 use windlass_core::time::Instant;
 use windlass_core::wire::tftp::ErrorCode;
@@ -77,7 +77,15 @@ fn the_tables_are_those_of_the_core() {
     ];
     is_table("XFER_ERRORS", codes.map(|code| (format!("{code:?}"), code as u16)));
     let [open, answer, data, end, reset] = opening();
-    let kinds = [("OPEN", open), ("ACK", answer), ("DATA", data), ("END", end), ("RESET", reset)];
+    let report = (REPORT, 0);
+    let kinds = [
+        ("OPEN", open),
+        ("ACK", answer),
+        ("DATA", data),
+        ("END", end),
+        ("RESET", reset),
+        ("REPORT", report),
+    ];
     is_table("LINK_KINDS", kinds.map(|(name, (kind, _))| (name, kind & 0x7f)));
 }
 

@@ -10,7 +10,8 @@
 //!
 //! Below, packets: [`seal`] makes one for the line and [`Decoder`] finds them in the received
 //! bytes. A packet is COBS-coded between zero bytes and has a CRC-32, so a damaged packet is
-//! detected, and the next zero ends it. That is enough for reports that may be lost.
+//! detected, and the next zero ends it. That is enough for reports that may be lost: [`report`] makes one,
+//! and an end of a [`Link`] on the same line ignores it.
 //!
 //! Above, [`Link`]: one end of a reliable stream in both directions, with one packet in flight in each
 //! (stop-and-wait). A session runs over it as over a socket. Every byte arrives once and in order, or the
@@ -77,7 +78,7 @@ mod packet;
 
 pub use decode::{Decoder, PacketStep};
 pub use end::{Link, Timing};
-pub use packet::{Bad, OVERHEAD, PAYLOAD_MAX, Packet, seal};
+pub use packet::{Bad, OVERHEAD, PAYLOAD_MAX, Packet, REPORT, report, seal};
 
 #[cfg(test)]
 pub(crate) mod sim;

@@ -11,6 +11,7 @@
 //! The checksum includes that first zero, so no loop has an exception for it. A byte is decoded and
 //! added to the checksum when it arrives, one byte at a time.
 
+use crate::bytes::fill;
 use crate::crc::Crc32;
 
 /// The largest payload in bytes. A packet then has 254 bytes, and the distances fit in a byte.
@@ -112,6 +113,27 @@ pub fn seal(memory: &mut [u8], kind: u8, seq: u8, len: usize) -> Option<&[u8]> {
         distance = distance.wrapping_add(1);
     }
     Some(line)
+}
+
+/// The kind of a packet that is beside a link: its payload is a datagram, such as a
+/// [`Score`](crate::wire::Score). Nothing answers it, and it may be lost.
+pub const REPORT: u8 = 6;
+
+/// Makes a packet for the line of a datagram, which is copied into `memory`. Returns the bytes to send. `None` if
+/// `memory` has not [`OVERHEAD`] bytes more than the datagram, or the datagram is longer than [`PAYLOAD_MAX`].
+///
+/// ```
+/// use windlass_core::frame::link::{OVERHEAD, report};
+/// use windlass_core::wire::Score;
+/// let mut memory = [0; 13 + OVERHEAD];
+/// let mut score = [0; 13];
+/// let line = report(&mut memory, Score::render(83, 86, b"Mike", &mut score)?).unwrap();
+/// assert_eq!((line.len(), line[0], line[21]), (22, 0, 0));
+/// # Ok::<(), windlass_core::fault::Limit>(())
+/// ```
+pub fn report<'m>(memory: &'m mut [u8], datagram: &[u8]) -> Option<&'m [u8]> {
+    fill(memory.get_mut(HEAD..)?, datagram);
+    seal(memory, REPORT, 0, datagram.len())
 }
 
 /// Bytes in front of a payload once they are decoded: the first zero, kind and number.
