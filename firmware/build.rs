@@ -25,6 +25,7 @@ fn main() {
         println!("cargo::rustc-link-arg-bins=-Tmemory.x");
     }
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
     println!("cargo::rerun-if-changed=boards");
     println!("cargo::rerun-if-changed=device.x");
 }

@@ -13,6 +13,9 @@ static TICKS: Mutex<RefCell<Ticks>> =
 /// The counter is read at least so often, in microseconds: in each half of its period.
 const LONGEST_US: u32 = (1 << 31) / board::TICKS_PER_US;
 
+// Each line of the log begins with it.
+defmt::timestamp!("{=u64:us}", now().as_micros());
+
 /// The time since boot.
 pub fn now() -> Instant {
     critical_section::with(|cs| TICKS.borrow_ref_mut(cs).now(board::ticks()))

@@ -1,10 +1,16 @@
-//! The processor: the first instruction, sleep, and semihosting.
+//! The processor: the first instruction, sleep, and what the program that runs the image tells it and is told:
+//! semihosting, as Arm defines it for every processor.
 //!
-//! Each has the same items. `sleep` returns after an interrupt; at once if one came since the last
+//! Each processor has the same items. `sleep` returns after an interrupt; at once if one came since the last
 //! call. Between that check and WFI no handler can run, since interrupts are off; WFI wakes for a pending
 //! one all the same, and its handler runs as soon as they are on again.
 
+use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+// The log of every image.
+use defmt_semihosting as _;
+pub use semihosting::experimental::env::args;
 
 #[cfg(target_arch = "arm")]
 #[path = "cpu/cortex_m.rs"]
@@ -13,9 +19,6 @@ mod kind;
 #[path = "cpu/riscv.rs"]
 mod kind;
 
-mod host;
-
-pub use host::{arguments, exit};
 pub use kind::*;
 
 /// An interrupt came since the last sleep, so there may be something to do.
@@ -34,4 +37,16 @@ pub fn sleep() {
         }
         NOTED.store(false, Ordering::Relaxed);
     });
+}
+
+/// Ends QEMU with this exit code.
+pub fn exit(code: u8) -> ! {
+    critical_section::with(|_| semihosting::process::exit(code.into()))
+}
+
+/// Ends QEMU with a failure, so that a script sees it.
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    defmt::println!("{}", defmt::Display2Format(info));
+    exit(1)
 }

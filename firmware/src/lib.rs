@@ -9,10 +9,10 @@
 //! - `ether`, with the feature of that name: the network port of the MPS2 board, and a bad network.
 //! - `embassy`, likewise: the clock of Embassy, and ports for the driver of the core.
 //! - `line`, with the feature `updater`: a UART with the rate and the faults of a real line.
-//! - [`cpu`]: the first instruction, sleep, and what the debugger shows.
+//! - [`cpu`]: the first instruction, sleep, arguments and exit code.
 //!
-//! The boards are those of QEMU. What an image prints goes to semihosting, so on real hardware a debugger
-//! has to be attached.
+//! The boards are those of QEMU. What an image prints is a log of defmt, which goes to semihosting: on real
+//! hardware a debugger has to be attached.
 #![no_std]
 
 pub mod board;

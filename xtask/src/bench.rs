@@ -12,7 +12,7 @@ use crate::run::{Result, build_windlass, cargo, has, output, program, root, run,
 const ROUNDS: usize = 5;
 
 pub(crate) fn bench() -> Result<()> {
-    let windlass = build_windlass()?;
+    let windlass = build_windlass("release")?;
     let peers = Peers::build()?;
     step("messages", || messages(&windlass, &peers))?;
     step("files", || files(&windlass, &peers))?;

@@ -57,7 +57,7 @@ fn others() -> Result<()> {
     step("bare metal", bare::bare)?;
     step("sizes", size::size)?;
     step("examples for devices", device::examples)?;
-    step("firmware", firmware::firmware)?;
+    step("firmware", || firmware::firmware(""))?;
     step("fuzz", fuzz::all)?;
     step("demo", demo::demo)
 }

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn demo() -> Result<()> {
     println!("building windlass …");
-    let windlass = build_windlass()?;
+    let windlass = build_windlass("release")?;
     let mut server = Server::start(&windlass)?;
     println!("\n$ windlass serve --root target/release");
     for line in &server.lines {

@@ -1,221 +1,227 @@
-//! Builds the images of three boards, boots them under QEMU and talks to them with `windlass talk`.
+//! Builds the images of three boards, runs them under QEMU with what they talk to, and compares flash, RAM, stack and
+//! time with limits.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use object::{Object, ObjectSection, SectionFlags, elf};
 
 use crate::bare::is_installed;
-use crate::ether::ether;
-use crate::run::{
-    Result, build_windlass, captured, cargo, has, program, root, run, skip, talk, within,
-};
-use crate::update;
+use crate::emulator::{Emulator, Machine};
+use crate::jobs::{self, Job};
+use crate::run::{Result, build_windlass, cargo, has, root, run, skip, talk};
+use crate::scene::{Flash, Updated};
+use crate::{ether, update};
 
-/// A board of QEMU, and the limits of its image.
+/// A board of QEMU, and the limits of its images. If an image has to grow, raise the limit in the commit that needs it.
 struct Board {
+    name: &'static str,
     target: &'static str,
-    qemu: &'static str,
-    /// The Debian package with that program.
-    package: &'static str,
-    machine: &'static [&'static str],
-    /// The largest flash of the image, in bytes. If the image has to grow, raise it in the commit that
-    /// needs it.
+    machine: &'static Machine,
+    /// The largest flash of the line server, in bytes.
     flash_max: u64,
+    /// The largest flash of the updater.
+    updater_max: u64,
+    updated: Updated,
 }
+
+const MPS2: Machine = Machine {
+    qemu: "qemu-system-arm",
+    package: "qemu-system-arm",
+    args: &["-machine", "mps2-an386"],
+};
+const MICROBIT: Machine = Machine {
+    qemu: "qemu-system-arm",
+    package: "qemu-system-arm",
+    args: &["-machine", "microbit"],
+};
+const VIRT: Machine = Machine {
+    qemu: "qemu-system-riscv32",
+    package: "qemu-system-misc",
+    args: &["-machine", "virt", "-m", "16M", "-bios", "none"],
+};
 
 const BOARDS: [Board; 3] = [
     Board {
+        name: "mps2-an386",
         target: "thumbv7em-none-eabihf",
-        qemu: "qemu-system-arm",
-        package: "qemu-system-arm",
-        machine: &["-machine", "mps2-an386"],
-        flash_max: 6 * 1024 + 768,
+        machine: &MPS2,
+        flash_max: 5 * 1024 + 512,
+        updater_max: 24 * 1024,
+        updated: Updated {
+            machine: &MPS2,
+            // The PSRAM.
+            flash: Flash::Memory { args: &["-machine", "memory-backend=flash"], at: 0 },
+            uarts: 2,
+            clean_max_ms: 15_000,
+        },
     },
     Board {
+        name: "microbit",
         target: "thumbv6m-none-eabi",
-        qemu: "qemu-system-arm",
-        package: "qemu-system-arm",
-        machine: &["-machine", "microbit"],
-        flash_max: 7 * 1024 + 256,
+        machine: &MICROBIT,
+        flash_max: 6 * 1024,
+        updater_max: 22 * 1024,
+        updated: Updated {
+            machine: &MICROBIT,
+            flash: Flash::Chip { at: 120 << 10 },
+            uarts: 1,
+            clean_max_ms: 16_000,
+        },
     },
     Board {
+        name: "virt",
         target: "riscv32imac-unknown-none-elf",
-        qemu: "qemu-system-riscv32",
-        package: "qemu-system-misc",
-        machine: &["-machine", "virt", "-bios", "none"],
-        flash_max: 8 * 1024,
+        machine: &VIRT,
+        flash_max: 7 * 1024,
+        updater_max: 26 * 1024,
+        updated: Updated {
+            machine: &VIRT,
+            // The RAM, behind what the linker fills.
+            flash: Flash::Memory { args: &["-machine", "memory-backend=flash"], at: 2 << 20 },
+            uarts: 1,
+            // Its pause gives the other threads of the emulator no turn, so its time goes on.
+            clean_max_ms: 30_000,
+        },
     },
 ];
 
-/// The largest static memory of an image, in bytes.
+/// The largest static memory of a line server and of an updater, in bytes.
 const RAM_MAX: u64 = 192;
 
-/// The largest flash of the updater, in bytes, with the simulated flash and line and the texts for the debugger.
-const UPDATER_MAX: u64 = 28 * 1024;
+/// How long a board may take to boot, to answer, and to measure its stack. It takes about a second.
+const BOARD_MAX: Duration = Duration::from_secs(120);
 
-/// How long a board may take to boot, and an image that ends by itself to end. It takes about a second.
-const BOARD_MAX: Duration = Duration::from_secs(60);
-
-pub(crate) fn firmware() -> Result<()> {
-    let windlass = build_windlass()?;
+/// Builds all images, and runs what has `word` in its name.
+pub(crate) fn firmware(word: &str) -> Result<()> {
+    // Fast enough, and the tests have built most of it.
+    let windlass = build_windlass("dev")?;
+    let mut images = Vec::new();
     for board in &BOARDS {
-        firmware_of(board, &windlass)?;
-    }
-    Ok(())
-}
-
-fn firmware_of(board: &Board, windlass: &Path) -> Result<()> {
-    let name = board.machine[1];
-    if !is_installed(board.target)? {
-        return skip(name, &format!("rustup target add {}", board.target));
-    }
-    let image = build(board, "windlass-firmware")?;
-    let (flash, ram) = sizes(&image)?;
-    println!("{name}: {flash} bytes of flash, {ram} bytes of RAM");
-    if flash > board.flash_max || ram > RAM_MAX {
-        let flash_max = board.flash_max;
-        return Err(format!("{name}: more than {flash_max} bytes of flash or {RAM_MAX} of RAM"));
-    }
-    if !has(board.qemu) {
-        return skip(name, &format!("apt-get install {}", board.package));
-    }
-    if name == "mps2-an386" {
-        stack(board)?;
-        updater(board, windlass)?;
-        ether(windlass)?;
-    }
-    for (what, text) in conversations() {
-        let running = Running::boot(board, &image)?;
-        match talk(windlass, &running.address, &text) {
-            Ok(answer) if answer == text.to_ascii_uppercase() => {}
-            Ok(_) => return Err(running.fault(&format!("{what}: no answer in capitals"))),
-            Err(why) => return Err(running.fault(&format!("{what}: {why}"))),
+        if !is_installed(board.target)? {
+            skip(board.name, &format!("rustup target add {}", board.target))?;
+            continue;
         }
-        println!("{name}: {what}: {} bytes there and back", text.len());
+        let folder =
+            build(board, "release", "updater", &["windlass-firmware", "stack", "updater"])?;
+        fits(board, &folder.join("windlass-firmware"), board.flash_max)?;
+        fits(board, &folder.join("updater"), board.updater_max)?;
+        let fast = match board.name {
+            "mps2-an386" => Some(build(board, "fast", "embassy", &["ether", "embassy", "group"])?),
+            _ => None,
+        };
+        if has(board.machine.qemu) {
+            images.push((board, folder, fast));
+        } else {
+            skip(board.name, &format!("apt-get install {}", board.machine.package))?;
+        }
     }
-    Ok(())
-}
-
-/// Builds the updater, and runs it.
-fn updater(board: &Board, windlass: &Path) -> Result<()> {
-    let image = build(board, "updater")?;
-    let (flash, ram) = sizes(&image)?;
-    println!("the updater: {flash} bytes of flash, {ram} bytes of RAM");
-    if flash > UPDATER_MAX || ram > RAM_MAX {
-        return Err(format!(
-            "the updater: more than {UPDATER_MAX} bytes of flash or {RAM_MAX} of RAM"
-        ));
+    // The longest one first.
+    let (mut long, mut short) = (Vec::new(), Vec::new());
+    for (board, folder, fast) in &images {
+        let (name, machine) = (board.name, board.machine);
+        let of = |work: &str| format!("{name}: {work}");
+        let (updater, windlass) = (folder.join("updater"), &*windlass);
+        if let Some(fast) = fast {
+            short.extend(over_ethernet(name, machine, fast, windlass));
+            let image = updater.clone();
+            long.push(Job::new(of("an update over a bad line"), move || {
+                update::over_a_bad_line(&board.updated, &image, windlass)
+            }));
+            let image = updater.clone();
+            short.push(Job::new(of("verdicts"), move || {
+                update::verdicts(&board.updated, &image, windlass)
+            }));
+        }
+        short.push(Job::new(of("power failures"), move || {
+            update::power_failures(&board.updated, &updater, windlass)
+        }));
+        let image = folder.join("stack");
+        short.push(Job::new(of("stack"), move || {
+            Emulator::start(machine.command(&image, &[]), &image, BOARD_MAX)?.succeeds()
+        }));
+        let image = folder.join("windlass-firmware");
+        short.push(Job::new(of("lines"), move || lines(machine, &image, windlass)));
     }
-    update::updates(&image, windlass)
+    let jobs = long.into_iter().chain(short);
+    jobs::run(jobs.filter(|job| job.name.contains(word)).collect())
 }
 
-/// Builds an image, and returns its path. The features are named like the images that need them.
-fn build(board: &Board, image: &str) -> Result<PathBuf> {
-    let features = if image == "updater" { image } else { "" };
-    let dir = root().join("firmware");
-    run(cargo()
-        .current_dir(&dir)
-        .args(["build", "--release", "--locked", "--bin", image, "--target", board.target])
-        .args(["--features", features])
-        .env_remove("CARGO_TARGET_DIR"))?;
-    Ok(dir.join("target").join(board.target).join("release").join(image))
-}
-
-/// Runs the image that measures what sessions take of the stack. It fails if a session takes too much.
-fn stack(board: &Board) -> Result<()> {
-    let image = build(board, "stack")?;
-    let mut qemu = emulator(board, &image);
-    let (text, status) = captured(qemu.args(["-serial", "null"]), BOARD_MAX)
-        .map_err(|error| format!("{}: {error}", board.qemu))?;
-    print!("{text}");
-    match status {
-        Some(status) if status.success() => Ok(()),
-        Some(status) => Err(format!("the image that measures the stack: {status}")),
-        None => Err("the image that measures the stack hung".to_owned()),
-    }
-}
-
-/// The board with an image, without its serial ports.
-fn emulator(board: &Board, image: &Path) -> Command {
-    let mut qemu = program(board.qemu);
-    qemu.args(board.machine).args(["-display", "none", "-monitor", "none"]);
-    qemu.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(image);
-    qemu.stdin(Stdio::null());
-    qemu
-}
-
-/// The text that is sent to the board.
-fn conversations() -> [(&'static str, Vec<u8>); 2] {
-    let every_byte = (0..=255).cycle().take(16 * 1024).collect();
-    [
-        ("a line", b"hello from the other end of the line\r\n".to_vec()),
-        ("16 KiB of every byte", every_byte),
+/// What the images of the board with a network do.
+fn over_ethernet<'a>(
+    name: &str,
+    machine: &'a Machine,
+    images: &Path,
+    windlass: &'a Path,
+) -> Vec<Job<'a>> {
+    let of = |work: &str| format!("{name}: {work}");
+    let [ether, embassy, group] = ["ether", "embassy", "group"].map(|image| images.join(image));
+    let exact = ether.clone();
+    vec![
+        Job::new(of("downloads from this host"), move || {
+            ether::from_host(machine, &ether, windlass)
+        }),
+        Job::new(of("downloads from QEMU"), move || ether::from_qemu(machine, &exact)),
+        Job::new(of("sessions and a transfer at once"), move || {
+            ether::at_once(machine, &embassy, windlass)
+        }),
+        Job::new(of("two boards on a network"), move || ether::two_boards(machine, &group)),
     ]
 }
 
-/// A board that runs. Dropping it switches it off.
-struct Running {
-    qemu: Child,
-    log: BufReader<ChildStdout>,
-    address: String,
-    /// The socket of its UART, and the errors of QEMU.
-    folder: tempfile::TempDir,
-}
-
-impl Running {
-    fn boot(board: &Board, image: &Path) -> Result<Self> {
-        let fail = |error: std::io::Error| format!("{}: {error}", board.qemu);
-        let folder = tempfile::tempdir().map_err(fail)?;
-        let socket = folder.path().join("uart");
-        let errors = File::create(folder.path().join("errors")).map_err(fail)?;
-        let mut qemu = emulator(board, image)
-            .arg("-serial")
-            .arg(format!("unix:{},server=on,wait=off", socket.display()))
-            .stdout(Stdio::piped())
-            .stderr(errors)
-            .spawn()
-            .map_err(fail)?;
-        let Some(stdout) = qemu.stdout.take() else {
-            return Err(format!("{}: no pipe", board.qemu));
-        };
-        let address = format!("unix:{}", socket.display());
-        let mut running = Self { qemu, log: BufReader::new(stdout), address, folder };
-        let mut line = String::new();
-        let (read, _) = within(BOARD_MAX, &running.qemu, || running.log.read_line(&mut line));
-        read.map_err(fail)?;
-        if !line.contains("upper on UART0") {
-            return Err(running.fault(&format!("no boot line, but {line:?}")));
+/// Boots a line server, and talks to it. Returns its log.
+fn lines(machine: &Machine, image: &Path, windlass: &Path) -> Result<String> {
+    let every_byte: Vec<u8> = (0..=255).cycle().take(16 * 1024).collect();
+    let mut log = String::new();
+    for text in [&b"hello from the other end of the line\r\n"[..], &every_byte] {
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let socket = format!("unix:{}", folder.path().join("uart").display());
+        let mut qemu = machine.command(image, &[]);
+        qemu.args(["-serial", &format!("{socket},server=on,wait=off")]);
+        let mut board = Emulator::start(qemu, image, BOARD_MAX)?;
+        log += &board.until("upper on UART0")?;
+        match talk(windlass, &socket, text) {
+            Ok(answer) if answer == text.to_ascii_uppercase() => {}
+            Ok(_) => return Err(board.fault("no answer in capitals")),
+            Err(why) => return Err(board.fault(&why)),
         }
-        print!("{line}");
-        Ok(running)
     }
-
-    /// Switches it off. Returns an error with what it printed.
-    fn fault(mut self, why: &str) -> String {
-        let _ = self.qemu.kill();
-        let mut log = String::new();
-        let _ = self.log.read_to_string(&mut log);
-        let errors = std::fs::read_to_string(self.folder.path().join("errors"));
-        format!("the board: {why}\n{log}{}", errors.unwrap_or_default())
-    }
+    Ok(log)
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.qemu.kill();
-        let _ = self.qemu.wait();
+/// Builds images at once, so that they share what they are made of, and returns their folder.
+fn build(board: &Board, profile: &str, features: &str, images: &[&str]) -> Result<PathBuf> {
+    let dir = root().join("firmware");
+    let mut cargo = cargo();
+    cargo.current_dir(&dir).args(["build", "--locked", "--profile", profile]);
+    cargo.args(["--target", board.target, "--features", features]);
+    for image in images {
+        cargo.args(["--bin", image]);
     }
+    run(cargo.env_remove("CARGO_TARGET_DIR"))?;
+    Ok(dir.join("target").join(board.target).join(profile))
+}
+
+/// Compares an image with its limits.
+fn fits(board: &Board, image: &Path, flash_max: u64) -> Result<()> {
+    let (flash, ram) = sizes(image)?;
+    let name = image.file_name().unwrap_or_default().display();
+    println!("{name} on {}: {flash} bytes of flash, {ram} bytes of RAM", board.name);
+    if flash <= flash_max && ram <= RAM_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "{name} on {}: more than {flash_max} bytes of flash or {RAM_MAX} of RAM",
+        board.name
+    ))
 }
 
 /// Flash and RAM of an image: the loaded sections, and the writable ones. The memory that is left for the
 /// stack is a section of some runtimes.
 fn sizes(image: &Path) -> Result<(u64, u64)> {
     let fail = |why: String| format!("{}: {why}", image.display());
-    let bytes = std::fs::read(image).map_err(|error| fail(error.to_string()))?;
+    let bytes = fs::read(image).map_err(|error| fail(error.to_string()))?;
     let file = object::File::parse(&*bytes).map_err(|error| fail(error.to_string()))?;
     let (mut flash, mut ram) = (0, 0);
     for section in file.sections() {

@@ -7,15 +7,19 @@ mod ci;
 mod circles;
 mod demo;
 mod device;
+mod emulator;
 mod ether;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod excerpts;
 mod firmware;
 mod fuzz;
+mod jobs;
 mod layers;
 mod library;
 mod publish;
 mod run;
+mod scene;
+mod servers;
 mod size;
 mod suites;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
@@ -41,7 +45,8 @@ cargo xtask COMMAND
   bare      build the core for four bare-metal targets
   size      measure the flash of each machine on a device, and check that none can panic
   examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
-  firmware  build the images of three boards, boot them under QEMU, talk to them
+  firmware  build the images of three boards, and run them under QEMU with what they talk to; with a
+            word, only what has it in its name
   bench     measure against libevent, mio, tokio and raw epoll; needs libevent-dev
   miri      run the tests of the core under Miri
   fuzz      fuzz every parser of bytes that a peer sends, 20 s each or --seconds N; needs cargo-fuzz
@@ -62,7 +67,7 @@ fn main() -> ExitCode {
         Some("bare") => bare::bare(),
         Some("size") => size::size(),
         Some("examples") => device::examples(),
-        Some("firmware") => firmware::firmware(),
+        Some("firmware") => firmware::firmware(args.get(1).map_or("", String::as_str)),
         Some("bench") => bench::bench(),
         Some("miri") => ci::miri(),
         Some("fuzz") => fuzz::command(&args[1..]),

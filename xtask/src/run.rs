@@ -83,17 +83,8 @@ pub(crate) fn captured(
     command: &mut Command,
     limit: Duration,
 ) -> io::Result<(String, Option<ExitStatus>)> {
-    captured_beside(command, Stdio::null(), limit)
-}
-
-/// The same with this standard input.
-pub(crate) fn captured_beside(
-    command: &mut Command,
-    stdin: Stdio,
-    limit: Duration,
-) -> io::Result<(String, Option<ExitStatus>)> {
     let mut file = tempfile::tempfile()?;
-    command.stdin(stdin).stdout(file.try_clone()?).stderr(file.try_clone()?);
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file.try_clone()?);
     let mut child = command.spawn()?;
     let ((), hung) = within(limit, &child, || until_ended(&child));
     let status = child.wait()?;
@@ -107,11 +98,12 @@ pub(crate) fn captured_beside(
     Ok((text, (!hung).then_some(status)))
 }
 
-/// Builds the program `windlass`, and returns its path.
-pub(crate) fn build_windlass() -> Result<PathBuf> {
-    run(cargo().args(["build", "--release", "--package", "windlass"]))?;
+/// Builds the program `windlass` with the profile `dev` or `release`, and returns its path.
+pub(crate) fn build_windlass(profile: &str) -> Result<PathBuf> {
+    run(cargo().args(["build", "--profile", profile, "--package", "windlass"]))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    Ok(root().join(target).join("release/windlass"))
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(root().join(target).join(folder).join("windlass"))
 }
 
 /// How long `windlass talk` may take.

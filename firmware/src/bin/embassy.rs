@@ -10,8 +10,7 @@
 #![no_main]
 
 use core::cell::{Cell, RefCell};
-use core::panic::PanicInfo;
-
+use defmt::println;
 use embassy_executor::Spawner;
 use embassy_futures::join::join3;
 use embassy_futures::select::select;
@@ -26,11 +25,11 @@ use windlass_core::session::files::{Options, Request};
 use windlass_core::session::{FilesClient, Upper};
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
-use windlass_firmware::cpu::{self, say};
+use windlass_firmware::cpu;
 use windlass_firmware::embassy::{Console, Tcp, serve, transfer};
 use windlass_firmware::ether::Ether;
 use windlass_firmware::ether::files::{Compared, Number};
-use windlass_firmware::ether::net::{HOST, Memory, Net};
+use windlass_firmware::ether::net::{BOARD, HOST, Memory, Net};
 use windlass_firmware::port::Port;
 use windlass_firmware::{board, clock};
 
@@ -53,12 +52,13 @@ async fn main(spawner: Spawner) {
     // Everything is one task, so that its parts can borrow from each other.
     let _ = spawner;
     let port = RefCell::new(board::start());
-    let Some(net) = Net::start(ETHER.init_with(Ether::new), MEMORY.init_with(Memory::new)) else {
-        say!("embassy: no LAN9118");
-        cpu::fail();
+    let Some(net) = Net::start(ETHER.init_with(Ether::new), MEMORY.init_with(Memory::new), BOARD)
+    else {
+        println!("no LAN9118");
+        cpu::exit(1);
     };
     let net = RefCell::new(net);
-    say!("embassy: upper on UART0");
+    println!("upper on UART0");
     let _ = select(serve(&net), everything(&net, &port)).await;
 }
 
@@ -73,13 +73,13 @@ async fn everything(net: &RefCell<Net>, port: &RefCell<impl Port>) {
     let all = join3(lines(port), download(net, files), image(net, qemu));
     let (sent, cancelled, again) = all.await;
     let ms = clock::now().since(begun) / 1000;
-    say!("embassy: upper sent {} bytes", sent);
-    say!("embassy: files over TCP, cancelled {} times", cancelled.unwrap_or(0));
-    say!("embassy: TFTP, begun again {} times", again.unwrap_or(0));
-    say!("embassy: {} ms", ms);
+    println!("upper sent {} bytes", sent);
+    println!("files over TCP, cancelled {} times", cancelled.unwrap_or(0));
+    println!("TFTP, begun again {} times", again.unwrap_or(0));
+    println!("{} ms", ms);
     let is_right =
         found.is_ok() && cancelled.is_some_and(|n| n > 0) && again.is_some_and(|n| n > 0);
-    if is_right { cpu::succeed() } else { cpu::fail() }
+    cpu::exit(u8::from(!is_right))
 }
 
 /// Serves the UART until the other end had all its bytes back. Returns their number.
@@ -133,11 +133,4 @@ async fn image(net: &RefCell<Net>, server: IpEndpoint) -> Option<u32> {
         }
         (again, limit) = (again + 1, limit * 2);
     }
-}
-
-/// Ends QEMU with a failure, so that a script sees it.
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    say!("embassy: {}", info);
-    cpu::fail()
 }

@@ -1,25 +1,27 @@
 //! A device that updates itself over a UART: it requests the image that its first argument names, from the
-//! server at the other end of a link, and ends with a verdict. After an update it gets the time, from a server at
-//! the other end of UART 1.
+//! server at the other end of a link, and ends with a verdict, which it also reports as a score on the line. After
+//! an update it gets the time, from a server at the other end of UART 1, if the board has one.
 //!
 //! The second argument is how many of a thousand bytes the line drops and how many it changes, the third the seed
-//! of that, and the fourth, if there is one, the number of an operation in which the flash is worn out.
+//! of that, and the fourth, if it is a number, that of an operation in which the flash is worn out. With a fifth one
+//! the board stays on after its verdict, until power fails.
 #![no_std]
 #![no_main]
 
-use core::panic::PanicInfo;
-
+use defmt::println;
+use embedded_io::Write;
 use windlass_core::driver::{Error, Linked, blocking};
 use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::Storage;
-use windlass_core::frame::link::{Link, Timing};
+use windlass_core::frame::link::{self, Link, Timing};
 use windlass_core::pump::Pump;
 use windlass_core::session::{FilesClient, Session, TimeClient};
-use windlass_firmware::cpu::{self, entry, say};
+use windlass_core::wire::Score;
+use windlass_firmware::cpu::{self, entry};
 use windlass_firmware::line::{BAUD, Line, Spinning};
 use windlass_firmware::port::Port;
 use windlass_firmware::{board, clock};
-use windlass_updater::{Flash, Harm, Nor, Updater, Verdict};
+use windlass_updater::{Flash, Updater, Verdict};
 
 /// Bytes of a slot.
 const SLOT: u32 = 64 * 1024;
@@ -33,27 +35,25 @@ const SHORT: usize = 24;
 const TIMING: Timing = Timing::of_line(BAUD, PAYLOAD, 20_000);
 const SHORT_TIMING: Timing = Timing::of_line(BAUD, SHORT, 5_000);
 
+/// How often a report is sent: nothing answers it.
+const REPORTS: u8 = 3;
+
 #[entry]
 fn main() -> ! {
-    let mut arguments = [0; 80];
-    let mut words = cpu::arguments(&mut arguments).split(' ').skip(1);
+    let arguments = cpu::args::<80>().ok();
+    let mut words = arguments.iter().flatten().map(Result::unwrap_or_default).skip(1);
     let name = words.next().unwrap_or_default();
-    let damaged = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
     let mut number = || words.next().and_then(|word| word.parse::<u32>().ok());
-    let (seed, worn) = (number().unwrap_or(0), number());
+    let (damaged, seed, worn) = (number().unwrap_or(0), number().unwrap_or(0), number());
+    let damaged = u16::try_from(damaged).unwrap_or(u16::MAX);
+    let stays = words.next().is_some();
 
-    let port = board::start();
-    let mut line = Line::new(port, damaged, seed.into());
-    let mut nor = Nor::new(board::psram());
-    if let Some(nth) = worn {
-        nor = nor.harmed(nth, Harm::Worn);
-    }
-    let verdict = match Updater::start(nor, SLOT) {
+    let mut line = Line::new(board::start(), damaged, seed.into());
+    let verdict = match Updater::start(board::flash(worn), SLOT) {
         Ok(mut updater) => {
-            // The simulated flash holds a page of its own.
-            say!(
-                "updater: {} bytes of RAM for its state",
-                size_of_val(&updater) - size_of::<Nor<&mut [u8]>>()
+            println!(
+                "{} bytes of RAM for its state",
+                size_of_val(&updater) - size_of_val(updater.flash())
             );
             boots(&mut updater);
             let verdict = update(&mut updater, name, &mut line, damaged > 0);
@@ -63,29 +63,35 @@ fn main() -> ! {
         Err(_) => Verdict::FlashFailed,
     };
     let ms = clock::now().as_micros() / 1000;
-    if verdict == Verdict::Updated {
+    report(verdict, ms, &mut line);
+    if verdict == Verdict::Updated
+        && let Some(port) = board::second()
+    {
         let mut client = TimeClient::new();
-        let mut line = Line::new(board::second(), damaged, seed.into());
+        let mut line = Line::new(port, damaged, seed.into());
         let how = over_a_link(&mut client, &mut (), &mut line, damaged > 0);
         match client.stamp() {
-            Some(stamp) => say!("updater: time {}", stamp.0),
-            None => say!("updater: no time: {:?}", how),
+            Some(stamp) => println!("the time is {}", stamp.0),
+            None => println!("no time: {}", how),
         }
     }
-    say!("updater: {} after {} ms", verdict, ms);
+    println!("{} after {} ms", verdict, ms);
+    if stays {
+        loop {
+            core::hint::spin_loop();
+        }
+    }
     cpu::exit(code(verdict))
 }
 
 /// Says what the device boots next.
 fn boots(updater: &mut Updater<impl Flash>) {
-    match updater.boot() {
-        Ok(Some((slot, image))) => {
-            say!("updater: boots slot {:?}: {} bytes, crc {:08x}", slot, image.len, image.crc);
-        }
-        Ok(None) => say!("updater: boots nothing"),
-        Err(_) => say!("updater: the flash cannot be read"),
+    if let Ok(Some((slot, image))) = updater.boot() {
+        println!("boots slot {}: {} bytes, crc {:08x}", slot, image.len, image.crc);
+    } else {
+        println!("boots nothing");
     }
-    say!("updater: has {} bytes of the next image", updater.kept());
+    println!("has {} bytes of the next image", updater.kept());
 }
 
 /// Requests the image once.
@@ -132,6 +138,21 @@ fn over_a_link(
     })
 }
 
+/// Reports the verdict and the time as a score of this board.
+fn report(verdict: Verdict, ms: u64, uart: &mut Line<impl Port>) {
+    let ms = u32::try_from(ms).unwrap_or(u32::MAX);
+    for _ in 0..REPORTS {
+        let mut score = [0; 32];
+        let score = Score::render(code(verdict).into(), ms, board::NAME.as_bytes(), &mut score);
+        let mut packet = [0; 32 + link::OVERHEAD];
+        if let Ok(score) = score
+            && let Some(report) = link::report(&mut packet, score)
+        {
+            let Ok(()) = uart.write_all(report);
+        }
+    }
+}
+
 /// The exit code of a verdict.
 const fn code(verdict: Verdict) -> u8 {
     match verdict {
@@ -144,11 +165,4 @@ const fn code(verdict: Verdict) -> u8 {
         Verdict::Unsupported => 15,
         Verdict::Broken(_) => 16,
     }
-}
-
-/// Ends QEMU with a failure, so that a script sees it.
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    say!("updater: {}", info);
-    cpu::fail()
 }

@@ -3,27 +3,13 @@
 
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
-use cortex_m_semihosting::debug;
 
 pub use cortex_m::asm::wfi as wait_for_interrupt;
 pub use cortex_m_rt::entry;
-pub(super) use cortex_m_semihosting as semihosting;
-pub use cortex_m_semihosting::hprintln as say;
 
-/// Ends QEMU with success.
-pub fn succeed() -> ! {
-    cortex_m::interrupt::disable();
-    loop {
-        debug::exit(debug::EXIT_SUCCESS);
-    }
-}
-
-/// Ends QEMU with a failure.
-pub fn fail() -> ! {
-    cortex_m::interrupt::disable();
-    loop {
-        debug::exit(debug::EXIT_FAILURE);
-    }
+/// The top of the stack.
+pub fn stack_pointer() -> usize {
+    cortex_m::register::msp::read() as usize
 }
 
 /// An interrupt, by its number in the NVIC.

@@ -1,28 +1,19 @@
 //! A RISC-V in machine mode.
-#![expect(unsafe_code, reason = "unmasking interrupts")]
+#![expect(unsafe_code, reason = "unmasking interrupts, and the stack pointer")]
+
+use core::arch::asm;
 
 use riscv::register::mie;
-use riscv_semihosting::debug;
 
 pub use riscv::asm::wfi as wait_for_interrupt;
 pub use riscv_rt::entry;
-pub(super) use riscv_semihosting as semihosting;
-pub use riscv_semihosting::hprintln as say;
 
-/// Ends QEMU with success.
-pub fn succeed() -> ! {
-    riscv::interrupt::disable();
-    loop {
-        debug::exit(debug::EXIT_SUCCESS);
-    }
-}
-
-/// Ends QEMU with a failure.
-pub fn fail() -> ! {
-    riscv::interrupt::disable();
-    loop {
-        debug::exit(debug::EXIT_FAILURE);
-    }
+/// The top of the stack.
+pub fn stack_pointer() -> usize {
+    let top;
+    // SAFETY: it reads a register.
+    unsafe { asm!("mv {}, sp", out(reg) top, options(nomem, nostack, preserves_flags)) };
+    top
 }
 
 /// Enables the interrupts of devices and of the timer.

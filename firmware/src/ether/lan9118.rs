@@ -13,7 +13,7 @@ pub(super) fn start(address: [u8; 6]) -> bool {
     mac_store(MAC_ADDRESS_LOW, u32::from_le_bytes(low));
     mac_store(MAC_ADDRESS_HIGH, u32::from_le_bytes([fifth, sixth, 0, 0]));
     TX_CFG.store(TX_ON);
-    mac_store(MAC_CR, MAC_FULL_DUPLEX | MAC_TX_ENABLE | MAC_RX_ENABLE);
+    mac_store(MAC_CR, MAC_FULL_DUPLEX | MAC_GROUPS | MAC_TX_ENABLE | MAC_RX_ENABLE);
     true
 }
 
@@ -94,6 +94,8 @@ const MAC_BUSY: u32 = 1 << 31;
 const MAC_CR: u32 = 1;
 const MAC_ADDRESS_HIGH: u32 = 2;
 const MAC_ADDRESS_LOW: u32 = 3;
+/// Frames for every group are received.
+const MAC_GROUPS: u32 = 1 << 19;
 const MAC_FULL_DUPLEX: u32 = 1 << 20;
 const MAC_TX_ENABLE: u32 = 1 << 3;
 const MAC_RX_ENABLE: u32 = 1 << 2;

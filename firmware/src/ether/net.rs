@@ -14,12 +14,14 @@ use windlass_core::want::Close;
 use super::{Ether, FRAME_MAX};
 use crate::clock;
 
-/// The address of the board in the network that QEMU makes.
-const BOARD: IpAddress = IpAddress::v4(10, 0, 2, 15);
-const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 1];
+/// The last byte of the addresses of the board in the network that QEMU makes.
+pub const BOARD: u8 = 15;
 
 /// The address of the host in that network.
 pub const HOST: IpAddress = IpAddress::v4(10, 0, 2, 2);
+
+/// How long a report has until it has left.
+const REPORT_US: u64 = 50_000;
 
 /// The memory of the sockets.
 #[derive(Debug)]
@@ -68,15 +70,20 @@ pub struct Net {
 }
 
 impl Net {
-    /// Starts the device. `None` if there is none.
-    pub fn start(ether: &'static mut Ether, memory: &'static mut Memory) -> Option<Self> {
-        if !Ether::start(MAC) {
+    /// Starts the device, with addresses that end in `number`. `None` if there is none.
+    pub fn start(
+        ether: &'static mut Ether,
+        memory: &'static mut Memory,
+        number: u8,
+    ) -> Option<Self> {
+        let mac = [0x02, 0, 0, 0, 0, number];
+        if !Ether::start(mac) {
             return None;
         }
-        let config = Config::new(EthernetAddress(MAC).into());
+        let config = Config::new(EthernetAddress(mac).into());
         let mut interface = Interface::new(config, ether, clock::now().into());
         interface.update_ip_addrs(|addresses| {
-            let _ = addresses.push(IpCidr::new(BOARD, 24));
+            let _ = addresses.push(IpCidr::new(IpAddress::v4(10, 0, 2, number), 24));
         });
         let Memory { received, sent, datagrams, acks, rx, tx, sockets } = memory;
         let mut sockets = SocketSet::new(&mut sockets[..]);
@@ -101,8 +108,25 @@ impl Net {
         self.sockets.get_mut(self.tcp)
     }
 
-    fn udp(&mut self) -> &mut udp::Socket<'static> {
+    /// The UDP socket.
+    pub fn udp(&mut self) -> &mut udp::Socket<'static> {
         self.sockets.get_mut(self.udp)
+    }
+
+    /// Receives what is sent to this group. Returns whether there was room for one more.
+    pub fn join(&mut self, group: IpAddress) -> bool {
+        self.interface.join_multicast_group(group).is_ok()
+    }
+
+    /// Sends a datagram from a port of its own, once.
+    pub fn report(&mut self, datagram: &[u8], to: IpEndpoint) {
+        let port = self.port();
+        let socket = self.udp();
+        socket.close();
+        let _ = socket.bind(port).map(|()| socket.send_slice(datagram, to));
+        let begun = clock::now();
+        // The address of the receiver has to be found first.
+        while self.poll().since(begun) < REPORT_US {}
     }
 
     /// A port that no connection had before.

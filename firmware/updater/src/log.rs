@@ -19,6 +19,7 @@ use crate::flash::{Failed, Flash, SECTOR};
 
 /// The part of the flash for one of two images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Slot {
     /// The first one.
     A,
@@ -39,6 +40,7 @@ impl Slot {
 
 /// A complete image in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Image {
     /// Its length in bytes.
     pub len: u32,

@@ -6,6 +6,7 @@ use windlass_core::fault::{Fault, Peer, StorageFault};
 
 /// How an update ended. Except after [`Updated`](Self::Updated), the device boots what it booted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verdict {
     /// The new image is whole, and is booted next.
     Updated,
