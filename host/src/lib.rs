@@ -12,7 +12,7 @@
 //! - [`mod@printable`]: makes text from outside printable.
 //! - [`mod@log`], [`role`]: the log, and the role of a process.
 //! - [`standard`]: writes lines to standard output and standard error.
-//! - [`status`]: the state of a server, as a document.
+//! - [`status`], [`totals`]: the state of a server, as a document, and the sums of its counters.
 //! - [`mod@bench`]: compares servers.
 //! - [`cli`]: the command line.
 //!
@@ -59,6 +59,7 @@ pub mod standard;
 pub mod status;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;
+pub mod totals;
 
 pub use sys::error;
 

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::printable::printable;
+use crate::totals::Totals;
 
 /// A running server.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Status {
     pub address: String,
     /// How long it has been running.
     pub uptime_us: u64,
+    /// When its counters were 0, in microseconds since 1970.
+    pub started_us: u64,
     /// Reloads so far.
     pub generation: u32,
     /// Whether the server was told to stop.
@@ -38,6 +41,8 @@ pub struct Status {
     pub limits: Limits,
     /// Events so far.
     pub counters: Counters,
+    /// What was counted so far of clients, bytes, files and workers.
+    pub totals: Totals,
     /// Clients that wait in the kernel to be accepted; none if that cannot be known.
     pub queue: Option<Queue>,
     /// The workers that exist, by slot.
@@ -81,6 +86,23 @@ pub struct Counters {
     pub killed: u64,
     /// Reloads that are done: every worker was replaced.
     pub reloads: u64,
+}
+
+impl Counters {
+    /// What of the sums is about workers, and about the connections that they had.
+    pub fn of(totals: &Totals) -> Self {
+        Self {
+            connections: totals.ended() - totals.lost,
+            redispatched: totals.redispatched,
+            shed: totals.shed,
+            lost: totals.lost,
+            spawned: totals.spawned,
+            failed_spawns: totals.failed_spawns,
+            crashed: totals.crashed,
+            killed: totals.killed,
+            reloads: totals.reloads,
+        }
+    }
 }
 
 /// An accept queue.

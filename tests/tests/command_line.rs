@@ -52,7 +52,6 @@ fn wrong_usage_is_2_and_names_what_is_wrong() {
             "serve upper --model thread-pool --min-threads 4 --max-threads 2",
             &["--min-threads 4", "--max-threads 2"],
         ),
-        ("serve upper --model epoll --control /tmp/x", &["--control", "pool-static", "epoll"]),
         ("serve upper --model prefork --control /tmp/x", &["--control", "one listener", "3"]),
         ("serve --control /tmp/x", &["SERVICE"]),
         ("status", &["PATH"]),

@@ -72,15 +72,17 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("sys", &["addr", "error", "printable"]),
             ("standard", &["sys", "error", "printable"]),
             ("digest", &[]),
+            ("totals", &[]),
             ("role", &["sys"]),
             ("log", &["role", "sys", "printable", "standard"]),
-            ("drive", &["digest", "sys", "addr", "network", "error", "printable"]),
+            ("drive", &["digest", "totals", "sys", "addr", "network", "error", "printable"]),
             ("reactor", &["drive", "sys", "addr", "error", "printable"]),
-            ("status", &["printable"]),
+            ("status", &["printable", "totals"]),
             (
                 "server",
                 &[
                     "status",
+                    "totals",
                     "reactor",
                     "drive",
                     "digest",
@@ -93,7 +95,17 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ),
             (
                 "client",
-                &["status", "reactor", "drive", "sys", "addr", "error", "printable", "standard"],
+                &[
+                    "status",
+                    "totals",
+                    "reactor",
+                    "drive",
+                    "sys",
+                    "addr",
+                    "error",
+                    "printable",
+                    "standard",
+                ],
             ),
             (
                 "bench",
@@ -104,6 +116,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
                 &[
                     "bench",
                     "status",
+                    "totals",
                     "server",
                     "client",
                     "reactor",

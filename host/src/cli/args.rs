@@ -72,10 +72,10 @@ pub(super) enum Command {
     Get(Get),
     /// Send a file to a TFTP server
     Put(Put),
-    /// Print the state of a running pool: scoreboard, counters, workers
+    /// Print the state of a running listener: scoreboard, counters, workers
     ///
-    /// The first line has one character for each worker slot: `.` can take a client, `X` has one,
-    /// blank is neither.
+    /// The first line has one character for each worker slot, which is a process or thread that serves: `.` can take
+    /// a client, `X` has one, blank is neither.
     Status {
         /// The server's control socket (serve --control)
         #[arg(value_parser = socket_path())]
@@ -87,7 +87,7 @@ pub(super) enum Command {
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
-    /// Show the state of a running pool live; keys: q quit, p pause, s sort, arrows scroll
+    /// Show the state of a running listener live; keys: q quit, p pause, s sort, arrows scroll
     Top {
         /// The server's control socket (serve --control)
         #[arg(value_parser = socket_path())]
@@ -316,7 +316,7 @@ pub(super) struct Serve {
     /// pool-static, prefork: a worker stays busy for this time after each connection [default: 0]
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
-    /// pool-static, prefork: answer `windlass status` and `windlass top` on this socket file
+    /// Answer `windlass status` and `windlass top` on this socket file
     #[arg(long, value_name = "PATH", value_parser = socket_path(), requires = "what")]
     #[serde(deserialize_with = "socket")]
     pub(super) control: Option<PathBuf>,
@@ -398,7 +398,6 @@ impl Serve {
             ("max-workers", self.max_workers.is_some(), spare),
             ("requests-per-worker", self.requests_per_worker.is_some(), pools),
             ("hold", self.hold.is_some(), pools),
-            ("control", self.control.is_some(), pools),
             ("no-sandbox", self.no_sandbox, workers),
             ("busy-timeout", self.busy_timeout.is_some(), queues),
         ];

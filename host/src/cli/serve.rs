@@ -59,7 +59,9 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     );
     process::trim_memory();
     let stop = Stop::on_signals(signals, args.grace.0, args.drain.0).and_reap();
-    if members.len() > 1 || args.config.is_some() {
+    // The parent of a pool tells its state itself. Other models have no loop to do it beside their clients'.
+    let is_watched = |it: &Opened| it.control.is_some() && !it.spec.model.is_pool();
+    if members.len() > 1 || args.config.is_some() || members.iter().any(is_watched) {
         role::supervise();
         let hooks = Hooks {
             reread: args.config.as_deref().map(|path| reread(path, args)),

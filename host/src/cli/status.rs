@@ -9,6 +9,7 @@ use super::outcome::print_line;
 use crate::client::Observer;
 use crate::error::Result;
 use crate::status::{Counters, Limits, Status, WorkerStatus, brief};
+use crate::totals::{Histogram, Totals};
 
 pub(super) fn status(path: &Path, json: bool, timeout_us: u64) -> Result<()> {
     let (status, line) = Observer::new(path).ask(timeout_us)?;
@@ -17,52 +18,104 @@ pub(super) fn status(path: &Path, json: bool, timeout_us: u64) -> Result<()> {
 
 /// The scoreboard alone on the first line, then everything else.
 fn page(status: &Status) -> String {
-    let Status { service, model, address, pid, generation, limits, counters, .. } = status;
-    let Limits { max_workers, min_spare, max_spare, requests_per_worker } = limits;
-    let Counters {
-        connections,
-        redispatched,
-        shed,
-        lost,
-        spawned,
-        failed_spawns,
-        crashed,
-        killed,
-        reloads,
-    } = counters;
-    let mut page = format!("{}\n\n", status.scoreboard);
+    let Status { service, model, address, pid, generation, limits, totals, .. } = status;
     let state = match (status.stopping, status.crash_loop) {
         (true, _) => ", stopping",
         (false, true) => ", crash loop",
         (false, false) => "",
     };
     let up = brief(status.uptime_us);
+    let busy = status.workers.iter().filter(|worker| worker.client).count();
+    let alive = status.workers.len();
     let queue = status
         .queue
         .map_or("unknown".to_owned(), |queue| format!("{} of {}", queue.waiting, queue.limit));
-    let mut limits = format!("{max_workers} workers at most");
+    let mut lines = vec![
+        status.scoreboard.clone(),
+        String::new(),
+        format!(
+            "{service} {model} on {address}, pid {pid}, up {up}, generation {generation}{state}"
+        ),
+    ];
+    lines.extend(limits_line(limits));
+    lines.push(format!("now          {alive} workers, {busy} with a client; accept queue {queue}"));
+    lines.extend(counter_lines(&status.counters, totals));
+    if !status.workers.is_empty() {
+        lines.extend([String::new(), table(&status.workers)]);
+    }
+    lines.join("\n").trim_end_matches('\n').to_owned()
+}
+
+/// None: there is one worker, or one for each client.
+fn limits_line(limits: &Limits) -> Option<String> {
+    let Limits { max_workers, min_spare, max_spare, requests_per_worker } = limits;
+    let mut line = format!("limits       {max_workers} workers at most");
     if let (Some(min), Some(max)) = (min_spare, max_spare) {
-        let _ = write!(limits, ", {min} to {max} of them idle");
+        let _ = write!(line, ", {min} to {max} of them idle");
     }
     if let Some(requests) = requests_per_worker {
-        let _ = write!(limits, ", each for {requests} connections");
+        let _ = write!(line, ", each for {requests} connections");
     }
-    let busy = status.workers.iter().filter(|worker| worker.client).count();
-    let alive = status.workers.len();
-    // Writing to a string does not fail.
-    let _ = write!(
-        page,
-        "{service} {model} on {address}, pid {pid}, up {up}, generation {generation}{state}\n\
-         limits       {limits}\n\
-         now          {alive} workers, {busy} with a client; accept queue {queue}\n\
-         connections  {connections} served, {redispatched} redispatched, {lost} lost, {shed} shed\n\
-         workers      {spawned} started, {crashed} crashed, {killed} killed, \
-         {failed_spawns} not started; {reloads} reloads\n"
-    );
-    if !status.workers.is_empty() {
-        let _ = write!(page, "\n{}", table(&status.workers));
+    Some(line).filter(|_| *max_workers > 1)
+}
+
+/// What was counted: of rare events those that there were.
+fn counter_lines(counters: &Counters, totals: &Totals) -> Vec<String> {
+    let Counters { connections, redispatched, shed, lost, .. } = counters;
+    let Counters { spawned, failed_spawns, crashed, killed, reloads, .. } = counters;
+    let mut lines = vec![format!(
+        "connections  {connections} served, {redispatched} redispatched, {lost} lost, {shed} shed"
+    )];
+    if *spawned > 0 {
+        lines.push(format!(
+            "workers      {spawned} started, {crashed} crashed, {killed} killed, \
+             {failed_spawns} not started; {reloads} reloads"
+        ));
     }
-    page.trim_end_matches('\n').to_owned()
+    let now = totals.now();
+    let mut rows: [(&str, Vec<String>); 4] = [
+        ("clients      ", vec![format!("{} accepted, {now} now", totals.accepted)]),
+        ("traffic      ", vec![format!("{} bytes in, {} out", totals.bytes_in, totals.bytes_out)]),
+        ("files        ", Vec::new()),
+        ("datagrams    ", Vec::new()),
+    ];
+    let named = [
+        (0, totals.served, "to the end"),
+        (0, totals.malformed, "broke the protocol"),
+        (0, totals.reset, "reset"),
+        (0, totals.timed_out, "timed out"),
+        (0, totals.storage, "with a file that could not be read or written"),
+        (0, totals.integrity, "with a wrong digest"),
+        (0, totals.aborted, "ended by the server"),
+        (0, totals.declined, "gave up"),
+        (0, totals.denied, "refused"),
+        (0, totals.oversized, "too large"),
+        (0, totals.unserved, "without resources"),
+        (2, totals.files_sent, "sent"),
+        (2, totals.files_received, "received"),
+        (2, totals.files_refused, "refused"),
+        (2, totals.files_failed, "failed"),
+        (3, totals.datagrams_in, "in"),
+        (3, totals.datagrams_out, "out"),
+        (3, totals.retransmitted, "sent again"),
+        (3, totals.datagrams_malformed, "malformed"),
+        (3, totals.datagrams_too_long, "too long"),
+        (3, totals.datagrams_unsent, "not sent"),
+        (3, totals.datagrams_overflowed, "dropped by the kernel"),
+    ];
+    for (row, count, what) in named.into_iter().filter(|&(_, count, _)| count > 0) {
+        rows[row].1.push(format!("{count} {what}"));
+    }
+    let spread = |name: &str, histogram: &Histogram| {
+        let below = |part| histogram.quantile_us(part).map_or("more".to_owned(), brief);
+        let text = format!("{name}half within {}, 99 % within {}", below(500), below(990));
+        (histogram.count() > 0).then_some(text)
+    };
+    let rows = rows.into_iter().filter(|(_, parts)| !parts.is_empty());
+    lines.extend(rows.map(|(name, parts)| format!("{name}{}", parts.join(", "))));
+    lines.extend(spread("duration     ", &totals.duration));
+    lines.extend(spread("first byte   ", &totals.first_byte));
+    lines
 }
 
 fn table(workers: &[WorkerStatus]) -> String {

@@ -1,16 +1,19 @@
 //! When to accept, and what to do if no descriptor is left.
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use tracing::{debug, enabled, info, warn};
 use windlass_core::time::{Instant, Wake};
 
 use super::job::Client;
+use super::ledger::Ledger;
 #[cfg(feature = "transfer")]
 use super::requests::{Door, Request, Requests};
 use crate::addr::{Address, Transport};
 use crate::sys::Errno;
 use crate::sys::listener::{Accepted, Listener};
+use crate::totals::Count;
 
 /// A listener with its limit.
 ///
@@ -32,6 +35,8 @@ pub struct Acceptor {
     /// Takes the requests of a datagram listener, if each has a socket of its own.
     #[cfg(feature = "transfer")]
     requests: Option<Box<Requests>>,
+    /// Where clients are counted.
+    ledger: Option<Arc<Ledger>>,
     /// Connections refused since `refused_at`, and when that was last logged.
     refused: u64,
     refused_at: Option<Instant>,
@@ -83,15 +88,30 @@ impl Acceptor {
             news: None,
             #[cfg(feature = "transfer")]
             requests: None,
+            ledger: None,
             refused: 0,
             refused_at: None,
+        }
+    }
+
+    /// Counts there.
+    #[must_use]
+    pub fn counting(self, ledger: Option<Arc<Ledger>>) -> Self {
+        Self { ledger, ..self }
+    }
+
+    /// A client was accepted. Lines of processes that have ended are for those that serve the next ones.
+    fn count(&self, count: Count) {
+        if let Some(ledger) = &self.ledger {
+            ledger.add(count, 1);
+            ledger.make_room();
         }
     }
 
     /// Moves the listener to a new acceptor, for another loop. This one is closed.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let taken = Self::new_of(self.listener.take(), self.max);
+        let taken = Self::new_of(self.listener.take(), self.max).counting(self.ledger.clone());
         #[cfg(feature = "transfer")]
         let taken = Self { requests: self.requests.take(), ..taken };
         taken
@@ -133,6 +153,7 @@ impl Acceptor {
         match self.listener.as_ref()?.accept() {
             Accepted::Stream(stream) => {
                 self.resume = None;
+                self.count(Count::Accepted);
                 if enabled!(tracing::Level::DEBUG) {
                     let peer = stream.peer().map(|peer| peer.to_string()).unwrap_or_default();
                     debug!(peer, live = live + 1, "accepted");
@@ -177,6 +198,7 @@ impl Acceptor {
         match self.requests.as_mut()?.next(self.listener.as_ref()?, now) {
             Request::New(socket, request) => {
                 self.resume = None;
+                self.count(Count::Accepted);
                 debug!(peer = %socket.peer(), live = live + 1, "a request");
                 Some(Client::Transfer { socket, request })
             }
@@ -220,6 +242,7 @@ impl Acceptor {
     #[inline(never)]
     pub fn refuse(&mut self, client: &Client, why: &str, now: Instant) {
         client.turn_away();
+        self.count(Count::Unserved);
         self.refused += 1;
         if self.refused_at.is_none_or(|at| now.since(at) >= SAY_EVERY_US) {
             self.refused_at = Some(now);

@@ -51,6 +51,7 @@ pub fn run(
             }
             Woken::Cut => {
                 job.abort(Fault::Aborted);
+                job.given_up(Fault::Aborted, clock::now(), buffers);
                 return Err(Fault::Aborted);
             }
         };

@@ -10,8 +10,10 @@ use super::files::Answer;
 use super::helpers::Helpers;
 use super::kept::Kept;
 use super::rules::{Rules, RulesId, TimeLimits};
+use super::tally::Tally;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::Token;
+use crate::totals::Count;
 
 /// Buffers for one connection at a time, shared by all connections of a thread, and the rules
 /// of its listeners.
@@ -30,6 +32,8 @@ pub struct Buffers {
     /// Bytes that a connection may read in one turn before the others have theirs.
     pub(super) budget: usize,
     pub(super) rules: Vec<Rules>,
+    /// For each of them, where this thread counts.
+    pub(super) tallies: Vec<Tally>,
     pub(super) reports: Reports,
     /// Bytes of one call at most, for a connection with a rate.
     pub(super) most: usize,
@@ -90,6 +94,7 @@ impl Buffers {
             batch: None,
             budget: BUDGET,
             rules: Vec::new(),
+            tallies: Vec::new(),
             reports,
             most: usize::MAX,
             refusal: None,
@@ -111,6 +116,8 @@ impl Buffers {
     pub fn add_rules(&mut self, rules: Rules) -> RulesId {
         let id = RulesId(u16::try_from(self.rules.len()).unwrap_or(u16::MAX));
         self.rules.truncate(usize::from(u16::MAX));
+        self.tallies.truncate(usize::from(u16::MAX));
+        self.tallies.push(Tally::new(rules.ledger.clone()));
         self.rules.push(rules);
         self.make_room_for_files();
         id
@@ -121,10 +128,23 @@ impl Buffers {
         &self.rules[usize::from(id.0)]
     }
 
+    /// Where the jobs of a listener are counted.
+    pub(super) fn tally(&self, id: RulesId) -> &Tally {
+        &self.tallies[usize::from(id.0)]
+    }
+
+    /// A client of the loop's first listener was accepted.
+    pub(crate) fn count_accepted(&self) {
+        self.tally(RulesId::default()).add(Count::Accepted, 1);
+    }
+
     /// The rules of a listener, to change them: for its connections from their next turn on.
     pub fn change_rules(&mut self, id: RulesId, change: impl FnOnce(&mut Rules)) {
         if let Some(rules) = self.rules.get_mut(usize::from(id.0)) {
             change(rules);
+            if !self.tallies[usize::from(id.0)].is_of(rules.ledger.as_ref()) {
+                self.tallies[usize::from(id.0)] = Tally::new(rules.ledger.clone());
+            }
         }
         self.make_room_for_files();
     }

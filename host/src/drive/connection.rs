@@ -25,6 +25,8 @@ use super::transmit::{self, Did};
 use super::turns::{Next, Turns};
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::stream::Stream;
+use crate::sys::traffic;
+use crate::totals::Count;
 
 /// A socket and the session that it serves.
 pub struct Connection<S: ?Sized = dyn Session + Send> {
@@ -82,7 +84,7 @@ impl<S: Session + ?Sized> Connection<S> {
 
     /// When the connection will be closed; `busy`: while other clients wait.
     fn limit(&self, limits: &TimeLimits, busy: bool) -> Option<Instant> {
-        let moved = self.outlet.last_moved;
+        let moved = self.outlet.last_moved();
         if self.stage == Stage::Lingering {
             return Some(moved.after(LINGER_US));
         }
@@ -98,6 +100,35 @@ impl<S: Session + ?Sized> Connection<S> {
         [idle, request].into_iter().flatten().min()
     }
 
+    fn count_begin(&mut self, now: Instant, buffers: &Buffers) {
+        if self.outlet.began.has_first_turn() {
+            buffers.tally(self.rules).begin(now);
+        }
+    }
+
+    /// Counts what this thread has moved since it had moved so much.
+    fn count_bytes(&mut self, (received, sent): (u64, u64), now: Instant, buffers: &Buffers) {
+        let tally = buffers.tally(self.rules);
+        let sent = traffic::sent().wrapping_sub(sent);
+        tally.add(Count::BytesIn, traffic::received().wrapping_sub(received));
+        tally.add(Count::BytesOut, sent);
+        if sent > 0 && self.outlet.began.has_first_byte() {
+            tally.first_byte(self.outlet.began.ago_us(now));
+        }
+    }
+
+    fn count_end(&self, how: Result<(), Fault>, now: Instant, buffers: &Buffers) {
+        self.count_file(Count::FilesFailed, buffers);
+        buffers.tally(self.rules).end(how, now, self.outlet.began.ago_us(now));
+    }
+
+    /// What becomes of the file, if one is open.
+    fn count_file(&self, outcome: Count, buffers: &Buffers) {
+        if self.outlet.backlog.as_ref().is_some_and(|backlog| backlog.file.is_some()) {
+            buffers.tally(self.rules).add(outcome, 1);
+        }
+    }
+
     /// Whether a helper has not answered yet.
     fn awaits_file(&self) -> bool {
         self.outlet.backlog.as_ref().is_some_and(|it| matches!(it.late, Late::Asked(_)))
@@ -105,7 +136,7 @@ impl<S: Session + ?Sized> Connection<S> {
 
     /// How long the peer has been waited for.
     fn waited_us(&self, now: Instant) -> u64 {
-        now.since(self.outlet.last_moved).saturating_add(self.asking_us.into())
+        now.since(self.outlet.last_moved()).saturating_add(self.asking_us.into())
     }
 
     fn advance(
@@ -134,6 +165,7 @@ impl<S: Session + ?Sized> Connection<S> {
                 Close::WriteHalf => self.half_close(),
                 Close::Done(how) => {
                     how?;
+                    self.count_file(Count::FilesSent, buffers);
                     buffers.spare.give_back(self.outlet.backlog.take());
                     return Ok(self.linger(now, buffers, budget));
                 }
@@ -200,7 +232,7 @@ impl<S: Session + ?Sized> Connection<S> {
                 let asks = self.session.awaits_request();
                 let asking_us = if asks { self.waited_us(now) } else { 0 };
                 self.asking_us = u32::try_from(asking_us).unwrap_or(u32::MAX);
-                self.outlet.last_moved = now;
+                self.outlet.set_moved(now);
                 let mut out = Out::new(output);
                 let consumed = self.session.input(now, &mut input[..n], &mut out);
                 let taken = consumed.bytes.min(n);
@@ -254,6 +286,47 @@ impl<S: Session + ?Sized> Connection<S> {
         Ok(out.rendered().len())
     }
 
+    /// Moves what can be moved now, and sees to the time limits.
+    fn work(&mut self, now: Instant, buffers: &mut Buffers) -> Next {
+        let limits = buffers.rules(self.rules).limits;
+        buffers.input();
+        if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
+            // Other connections had turns since the wait, and input may have arrived meanwhile: it is
+            // looked for before the timeout is reported.
+            self.outlet.readiness.look_again();
+        }
+        let mut moved = self.advance(now, &limits, buffers);
+        if matches!(moved, Ok(Next::Wait(_) | Next::Again))
+            && self.session.awaits_request()
+            && self.is_late(now, &limits, buffers)
+            && self.session.expire(now)
+        {
+            // It has a last word, and its time to say it.
+            self.outlet.set_moved(now);
+            self.asking_us = 0;
+            moved = self.advance(now, &limits, buffers);
+        }
+        let next = match moved {
+            // The connection waits only for a deadline, and the peer is gone. Without this
+            // a level-triggered wait would report the dead socket for ever.
+            Ok(Next::Wait(Interest::NONE)) if self.outlet.readiness.is_dead() => {
+                Err(Peer::Reset.into())
+            }
+            // Also after `Again`: a peer that sends faster than a turn reads has no more time.
+            Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, &limits, buffers) {
+                false => Ok(next),
+                true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
+                true if self.awaits_file() => Err(StorageFault::Stalled.into()),
+                true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
+            },
+            done => done,
+        };
+        next.unwrap_or_else(|fault| {
+            self.session.abort(fault);
+            Next::Closed(Err(fault))
+        })
+    }
+
     fn half_close(&mut self) {
         if self.stage == Stage::Open {
             self.outlet.stream.shutdown_write();
@@ -278,7 +351,7 @@ impl<S: Session + ?Sized> Connection<S> {
         }
         if !talks {
             self.stage = Stage::Lingering;
-            self.outlet.last_moved = now;
+            self.outlet.set_moved(now);
         }
         if last == Last::Wait { Next::Wait(Interest::READ) } else { Next::Again }
     }
@@ -291,42 +364,14 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
-        let limits = buffers.rules(self.rules).limits;
-        buffers.input();
-        if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
-            // Other connections had turns since the wait, and input may have arrived meanwhile: it is
-            // looked for before the timeout is reported.
-            self.outlet.readiness.look_again();
+        self.count_begin(now, buffers);
+        let before = (traffic::received(), traffic::sent());
+        let next = self.work(now, buffers);
+        self.count_bytes(before, now, buffers);
+        if let Next::Closed(how) = next {
+            self.count_end(how, now, buffers);
         }
-        let mut moved = self.advance(now, &limits, buffers);
-        if matches!(moved, Ok(Next::Wait(_) | Next::Again))
-            && self.session.awaits_request()
-            && self.is_late(now, &limits, buffers)
-            && self.session.expire(now)
-        {
-            // It has a last word, and its time to say it.
-            (self.outlet.last_moved, self.asking_us) = (now, 0);
-            moved = self.advance(now, &limits, buffers);
-        }
-        let next = match moved {
-            // The connection waits only for a deadline, and the peer is gone. Without this
-            // a level-triggered wait would report the dead socket for ever.
-            Ok(Next::Wait(Interest::NONE)) if self.outlet.readiness.is_dead() => {
-                Err(Peer::Reset.into())
-            }
-            // Also after `Again`: a peer that sends faster than a turn reads has no more time.
-            Ok(next @ (Next::Wait(_) | Next::Again)) => match self.is_late(now, &limits, buffers) {
-                false => Ok(next),
-                true if self.stage == Stage::Lingering => Ok(Next::Closed(Ok(()))),
-                true if self.awaits_file() => Err(StorageFault::Stalled.into()),
-                true => Err(Fault::TimedOut { waited_us: self.waited_us(now) }),
-            },
-            done => done,
-        };
-        next.unwrap_or_else(|fault| {
-            self.session.abort(fault);
-            Next::Closed(Err(fault))
-        })
+        next
     }
 
     /// There is room for output as a rule, and it is the next step also for a file. Until the wait has reported
@@ -364,7 +409,7 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
     }
 
     fn rested(&mut self, now: Instant) {
-        self.outlet.last_moved = now;
+        self.outlet.set_moved(now);
     }
 
     fn dismiss(&mut self) {
@@ -378,6 +423,11 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
 
     fn set_rules(&mut self, rules: RulesId) {
         self.rules = rules;
+    }
+
+    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
+        self.count_begin(now, buffers);
+        self.count_end(Err(why), now, buffers);
     }
 }
 

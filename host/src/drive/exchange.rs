@@ -10,6 +10,8 @@
 //! [`Rules`](super::Rules), opened, read and written as for streams: in an event loop nothing waits for a disk. A
 //! client brings a storage of its own, which may wait.
 
+mod at_port;
+mod counting;
 mod folder;
 mod link;
 mod outcome;
@@ -18,7 +20,6 @@ mod store;
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
 use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer as FileAnswer, Op, Storage};
@@ -31,10 +32,9 @@ pub use self::outcome::{Said, Told, to_stranger};
 use self::store::Store;
 use super::buffers::Buffers;
 use super::files::{Answer, Found};
-use super::peers::{Mark, Peers};
+use super::peers::Mark;
 use super::rules::RulesId;
 use super::turns::{Next, Turns};
-use crate::sys::Errno;
 use crate::sys::datagram::Conversation;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::{Interest, Ready};
@@ -55,7 +55,10 @@ pub struct Exchange<'a> {
     moved: Instant,
     /// What ended this one: the request of another transfer.
     next_request: Option<Box<[u8]>>,
+    has_begun: bool,
     is_over: bool,
+    /// The end of the data that was sent: what is sent before that is sent again.
+    sent_to: u64,
 }
 
 /// What a datagram costs of the budget of a turn, beside its bytes.
@@ -74,43 +77,6 @@ impl Exchange<'static> {
         let mut this = Self::new(socket, machine, Store::folder(overwrite), now);
         this.held.push_back(request);
         this
-    }
-}
-
-/// Datagrams of one peer that wait for its turn at most.
-const HELD_MAX: usize = 256;
-
-impl Exchange<'_> {
-    /// Other processes see in `peers` that its peer is served.
-    #[must_use]
-    pub fn known_to(mut self, peers: &Arc<Peers>) -> Self {
-        self.link.mark = peers.mark(self.peer());
-        self
-    }
-
-    /// At a port that many peers share: a datagram of its peer came.
-    pub(super) fn deliver(&mut self, datagram: &[u8]) {
-        self.link.readable = false;
-        traffic::did_receive(datagram.len());
-        if self.held.len() < HELD_MAX {
-            self.held.push_back(datagram.into());
-        }
-    }
-
-    /// At such a port: what the network says of what was sent to its peer. It has a turn next.
-    pub(super) fn network_said(&mut self, errno: Errno) {
-        // A server's is not ended by the others.
-        let _ = self.link.network_said(errno);
-    }
-
-    /// The address that the peer asked, at such a port.
-    pub(super) fn asked(&self) -> Option<std::net::IpAddr> {
-        self.link.socket.asked()
-    }
-
-    /// The request that ended it, once.
-    pub(super) fn take_next_request(&mut self) -> Option<Box<[u8]>> {
-        self.next_request.take()
     }
 }
 
@@ -141,7 +107,9 @@ impl<'a> Exchange<'a> {
             began: now,
             moved: now,
             next_request: None,
+            has_begun: false,
             is_over: false,
+            sent_to: 0,
         }
     }
 
@@ -244,6 +212,7 @@ impl<'a> Exchange<'a> {
             let datagram = received.datagram();
             traffic::did_receive(datagram.len());
             cost += DATAGRAM_COST + datagram.len();
+            self.count_heard(datagram.len(), buffers);
             if !self.held.is_empty() || !self.machine.want().read {
                 self.held.push_back(datagram.into());
                 continue;
@@ -328,9 +297,11 @@ impl<'a> Exchange<'a> {
         };
         let ends = layout.ends();
         debug_assert!(!ends.is_empty(), "what is owed fits, and is read whole");
+        let is_first = self.link.counts.sent == 0;
         let count = self.link.send(&buffers.input[..layout.valid], ends)?;
         self.machine.sent(now, count);
         let bytes = count.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
+        self.count_sent(now, (count, bytes, is_first), &layout, buffers);
         Ok(Found::Now(bytes + DATAGRAM_COST))
     }
 
@@ -380,13 +351,18 @@ impl Turns for Exchange<'_> {
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
         buffers.file_input();
-        match self.advance(now, buffers) {
+        self.count_begin(now, buffers);
+        let next = match self.advance(now, buffers) {
             Ok(Next::Wait(_)) if self.is_stalled(now, buffers) => {
-                self.end(now, Err(StorageFault::Stalled.into()))
+                Next::Closed(Err(StorageFault::Stalled.into()))
             }
-            Ok(Next::Closed(how)) => self.end(now, how),
-            next => next.unwrap_or_else(|fault| self.end(now, Err(fault))),
+            next => next.unwrap_or_else(|fault| Next::Closed(Err(fault))),
+        };
+        if let Next::Closed(how) = next {
+            self.count_end(how, now, buffers);
+            return self.end(now, how);
         }
+        next
     }
 
     /// There is room as a rule.
@@ -427,6 +403,11 @@ impl Turns for Exchange<'_> {
 
     fn abort(&mut self, why: Fault) {
         let _ = self.end(self.moved, Err(why));
+    }
+
+    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
+        self.count_begin(now, buffers);
+        self.count_end(Err(why), now, buffers);
     }
 }
 

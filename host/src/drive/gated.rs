@@ -146,6 +146,7 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
             }
             Pass::Refused { .. } | Pass::Denied => {
                 self.job.dismiss();
+                self.given_up(Fault::Denied, now, buffers);
                 Next::Closed(Err(Fault::Denied))
             }
         }
@@ -189,6 +190,10 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
 
     fn abort(&mut self, why: Fault) {
         self.job.abort(why);
+    }
+
+    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
+        self.job.given_up(why, now, buffers);
     }
 }
 

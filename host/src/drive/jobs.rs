@@ -124,8 +124,10 @@ impl Jobs {
     }
 
     /// Closes a job at once.
-    pub fn close(&mut self, token: Token) {
-        self.table.remove(token);
+    pub fn close(&mut self, token: Token, now: Instant) {
+        if let Some(mut job) = self.table.remove(token) {
+            job.given_up(Fault::Aborted, now, &self.buffers);
+        }
     }
 
     /// A job with a deadline or a file that has come, if there is one: give it a turn. Ask until

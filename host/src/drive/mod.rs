@@ -21,7 +21,9 @@ mod helpers;
 mod job;
 mod jobs;
 mod kept;
+mod ledger;
 mod linger;
+mod moment;
 mod outlet;
 mod pace;
 #[cfg(feature = "transfer")]
@@ -34,6 +36,7 @@ mod rules;
 #[cfg(feature = "transfer")]
 mod single_port;
 mod table;
+mod tally;
 #[cfg(feature = "transfer")]
 mod text;
 mod transmit;
@@ -52,6 +55,7 @@ pub(crate) use gate::Gate;
 pub(crate) use gated::{Gated, Pass};
 pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
+pub use ledger::{Ledger, Left, Seat};
 pub(crate) use linger::{LINGER_US, Last, discard};
 #[cfg(feature = "transfer")]
 pub use peers::Peers;

@@ -7,6 +7,7 @@ use windlass_core::time::Instant;
 
 use super::backlog::{Backlog, Spare};
 use super::buffer::Buffer;
+use super::moment::{Began, Moment};
 use super::pace::Pace;
 use super::readiness::Readiness;
 use super::rules::TimeLimits;
@@ -19,13 +20,25 @@ pub(super) struct Outlet {
     pub(super) stream: Stream,
     pub(super) backlog: Option<Box<Backlog>>,
     /// When a byte last moved, in either direction.
-    pub(super) last_moved: Instant,
+    last_moved: Moment,
+    pub(super) began: Began,
     pub(super) readiness: Readiness,
 }
 
 impl Outlet {
     pub(super) fn new(stream: Stream, now: Instant) -> Self {
-        Self { stream, backlog: None, last_moved: now, readiness: Readiness::of_socket() }
+        let (last_moved, began) = (now.into(), Began::new(now));
+        Self { stream, backlog: None, last_moved, began, readiness: Readiness::of_socket() }
+    }
+
+    /// When a byte last moved, in either direction.
+    pub(super) fn last_moved(&self) -> Instant {
+        self.last_moved.get()
+    }
+
+    /// A byte moved, or the peer waits for work of this side.
+    pub(super) fn set_moved(&mut self, now: Instant) {
+        self.last_moved = now.into();
     }
 
     pub(super) fn has_output(&self) -> bool {
@@ -92,7 +105,7 @@ impl Outlet {
 
     fn moved(&mut self, now: Instant, n: usize) {
         if n > 0 {
-            self.last_moved = now;
+            self.set_moved(now);
         }
         if let Some(pace) = self.backlog.as_mut().and_then(|backlog| backlog.pace.as_mut()) {
             pace.sent(n);
@@ -145,7 +158,7 @@ impl Outlet {
 
     /// The fault for an error of a call.
     pub(super) fn lost(&self, now: Instant) -> impl Fn(Errno) -> Fault + use<> {
-        let waited_us = now.since(self.last_moved);
+        let waited_us = now.since(self.last_moved());
         move |errno| match errno {
             Errno::ECONNRESET
             | Errno::EPIPE

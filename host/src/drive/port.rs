@@ -16,6 +16,7 @@ use crate::sys::datagram::Peer;
 use crate::sys::datagram::batch::{Batch, Sent};
 use crate::sys::listener::Listener;
 use crate::sys::ready::{Interest, Ready};
+use crate::totals::Count;
 
 /// A bound datagram socket and its responder. Unlike a connection it does not end by itself: it
 /// answers until it is told to [`drain`](Turns::drain).
@@ -35,6 +36,7 @@ pub struct Port {
     told_at: Option<Instant>,
     /// When to check whether it is still in its group, if it is in one.
     renew_at: Option<Instant>,
+    rules: RulesId,
 }
 
 /// The counts of the datagrams of a port.
@@ -52,6 +54,16 @@ pub struct Counts {
     pub lost: u64,
     /// Dropped by the kernel, because this program was too slow.
     pub overflow: u64,
+    /// Bytes of those that were received completely.
+    pub bytes_in: u64,
+    /// Bytes of the replies that were sent.
+    pub bytes_out: u64,
+}
+
+impl Counts {
+    fn dropped(&self) -> [u64; 4] {
+        [self.malformed, self.too_long, self.lost, self.overflow]
+    }
 }
 
 /// The number of batches in one turn.
@@ -74,6 +86,7 @@ impl Port {
             told: Counts::default(),
             told_at: None,
             renew_at: None,
+            rules: RulesId::default(),
         }
     }
 
@@ -93,6 +106,22 @@ impl Port {
             info!("joined {group} again");
         }
         self.renew_at = Some(now.after(SECOND_US));
+    }
+
+    /// Adds what came since `before` to the sums of the listener.
+    fn count(&self, before: Counts, buffers: &Buffers) {
+        let tally = buffers.tally(self.rules);
+        let since = |of: fn(&Counts) -> u64| of(&self.counts).saturating_sub(of(&before));
+        tally.add(Count::DatagramsIn, since(|it| it.received));
+        tally.add(Count::DatagramsOut, since(|it| it.replied));
+        tally.add(Count::BytesIn, since(|it| it.bytes_in));
+        tally.add(Count::BytesOut, since(|it| it.bytes_out));
+        if self.counts.dropped() != before.dropped() {
+            tally.add(Count::DatagramsMalformed, since(|it| it.malformed));
+            tally.add(Count::DatagramsTooLong, since(|it| it.too_long));
+            tally.add(Count::DatagramsUnsent, since(|it| it.lost));
+            tally.add(Count::DatagramsOverflowed, since(|it| it.overflow));
+        }
     }
 
     /// Answers one batch.
@@ -118,6 +147,7 @@ impl Port {
                 self.counts.too_long += 1;
                 continue;
             }
+            self.counts.bytes_in += received.len as u64;
             match self.responder.datagram(now, received.peer, received.buf, received.len) {
                 Response::Reply(len) => received.reply(len),
                 Response::NoReply => {}
@@ -132,8 +162,9 @@ impl Port {
 
     /// Sends the replies of a batch. False: there is no room for all of them.
     fn send(&mut self, batch: &mut Batch) -> bool {
-        let Sent { sent, lost, is_full, .. } = batch.reply(&self.socket);
+        let Sent { sent, bytes, lost, is_full, .. } = batch.reply(&self.socket);
         self.counts.replied += sent;
+        self.counts.bytes_out += bytes;
         self.counts.lost += lost;
         !is_full
     }
@@ -163,8 +194,7 @@ impl Port {
     }
 
     fn is_told(&self) -> bool {
-        let dropped = |it: &Counts| (it.malformed, it.too_long, it.lost, it.overflow);
-        dropped(&self.counts) == dropped(&self.told)
+        self.counts.dropped() == self.told.dropped()
     }
 }
 
@@ -175,6 +205,7 @@ impl Turns for Port {
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
+        let before = self.counts;
         let mut left = BATCHES;
         // What the socket has no room to answer waits in its queue.
         let mut has_room = self.send_rest(buffers);
@@ -183,6 +214,7 @@ impl Turns for Port {
             self.answer(now, buffers);
             has_room = self.unsent.is_none();
         }
+        self.count(before, buffers);
         self.log_dropped(now);
         self.renew(now);
         if !has_room {
@@ -190,7 +222,8 @@ impl Turns for Port {
         }
         match (self.readable, self.draining) {
             (false, true) => {
-                let Counts { received, replied, malformed, too_long, lost, overflow } = self.counts;
+                let Counts { received, replied, malformed, too_long, lost, overflow, .. } =
+                    self.counts;
                 info!(received, replied, malformed, too_long, lost, overflow, "the port is closed");
                 Next::Closed(Ok(()))
             }
@@ -213,7 +246,9 @@ impl Turns for Port {
         None
     }
 
-    fn set_rules(&mut self, _: RulesId) {}
+    fn set_rules(&mut self, rules: RulesId) {
+        self.rules = rules;
+    }
 
     fn drain(&mut self) -> bool {
         (self.draining, self.readable) = (true, true);

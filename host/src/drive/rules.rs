@@ -1,8 +1,9 @@
-//! The rules for the connections of one listener: time limits, and the folder of files.
+//! The rules for the connections of one listener: time limits, the folder of files, and the counters.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use super::ledger::Ledger;
 use crate::sys::root::Root;
 
 /// The rules for the connections of one listener.
@@ -12,6 +13,8 @@ pub struct Rules {
     pub limits: TimeLimits,
     /// The folder of the files that its sessions send. Without a folder each request is refused.
     pub root: Option<Arc<Root>>,
+    /// Where its connections are counted.
+    pub ledger: Option<Arc<Ledger>>,
 }
 
 /// The rules of one listener, among those of its loop. The default is the loop's first.

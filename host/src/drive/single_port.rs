@@ -29,6 +29,7 @@ use crate::sys::datagram::batch::Batch;
 use crate::sys::datagram::{Conversation, Line, take_error};
 use crate::sys::listener::Listener;
 use crate::sys::ready::{Interest, Ready, Token};
+use crate::totals::Count;
 
 /// The transfers at one port.
 pub struct SinglePort {
@@ -102,7 +103,10 @@ impl SinglePort {
                     Some(token)
                 }
                 None if received.cut || !(self.terms.is_request)(received.datagram()) => None,
-                None => self.open(peer, received.asked, received.datagram().into(), now),
+                None => {
+                    let request = received.datagram().into();
+                    self.open((peer, received.asked), request, now, buffers)
+                }
             };
             if let Some(token) = token.filter(|token| touched.last() != Some(token)) {
                 touched.push(token);
@@ -127,14 +131,15 @@ impl SinglePort {
     /// Begins a transfer, if there is room for it. Without an answer the client asks again.
     fn open(
         &mut self,
-        peer: SocketAddr,
-        asked: Option<IpAddr>,
+        (peer, asked): (SocketAddr, Option<IpAddr>),
         request: Box<[u8]>,
         now: Instant,
+        buffers: &Buffers,
     ) -> Option<Token> {
         if self.draining || self.transfers.len() >= self.terms.max {
             return None;
         }
+        buffers.tally(self.rules).add(Count::Accepted, 1);
         let socket = Conversation::at_port(Arc::clone(&self.line), asked, peer);
         let (machine, overwrite) = ((self.terms.make)(), self.terms.overwrite);
         let exchange = Exchange::serving(socket, machine, request, overwrite, now);
@@ -169,7 +174,9 @@ impl SinglePort {
                 self.transfers.remove(token);
                 self.peers.remove(&peer);
                 // The peer begins anew: a device that has rebooted.
-                if let Some(token) = next.and_then(|next| self.open(peer, asked, next, now)) {
+                if let Some(token) =
+                    next.and_then(|next| self.open((peer, asked), next, now, buffers))
+                {
                     self.give_turn(token, now, buffers);
                 }
             }

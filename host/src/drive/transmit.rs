@@ -23,6 +23,7 @@ use super::outlet::Outlet;
 use super::rules::RulesId;
 use crate::sys::Errno;
 use crate::sys::send_file::{send_file, send_more};
+use crate::totals::Count;
 
 /// Frames of this size or more are sent by `sendfile`, one call each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
@@ -75,7 +76,10 @@ pub(super) fn perform(
                     backlog.file = Some(file);
                     Answer::Opened(size)
                 }
-                Found::Now(Err(why)) => Answer::Refused(why),
+                Found::Now(Err(why)) => {
+                    buffers.tally(rules).add(Count::FilesRefused, 1);
+                    Answer::Refused(why)
+                }
             };
             user.answer(now, answer);
             Ok(Did::Moved(0))
@@ -88,6 +92,7 @@ pub(super) fn perform(
         }
         Some(Op::Close) => {
             if let Some(backlog) = &mut outlet.backlog {
+                buffers.tally(rules).add(Count::FilesSent, backlog.file.is_some().into());
                 backlog.file = None;
                 if backlog.is_empty() {
                     buffers.spare.give_back(outlet.backlog.take());
@@ -108,7 +113,7 @@ pub(super) fn perform(
             };
             file.digest(kind, extent.offset, &buffers.input[..read]);
             // This side works, so the peer waits and is not idle.
-            outlet.last_moved = now;
+            outlet.set_moved(now);
             user.answer(now, Answer::Digested(read as u64));
             Ok(Did::Moved(read))
         }

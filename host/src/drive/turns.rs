@@ -62,4 +62,7 @@ pub trait Turns: AsFd {
 
     /// Ends it from this side.
     fn abort(&mut self, why: Fault);
+
+    /// It gets no further turn, although it is not over: it is counted as ended by this.
+    fn given_up(&mut self, _: Fault, _: Instant, _: &Buffers) {}
 }

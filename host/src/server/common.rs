@@ -15,7 +15,7 @@ use super::service::Offer;
 use super::stop::Stop;
 use super::web::Ending;
 use crate::addr::Address;
-use crate::drive::{Acceptor, Buffers, Client, Reports, Rules, TimeLimits, Woken};
+use crate::drive::{Acceptor, Buffers, Client, Ledger, Reports, Rules, TimeLimits, Woken};
 use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::event::Event;
@@ -71,6 +71,8 @@ pub struct Server {
     /// The control socket, if the model has one.
     pub(super) control: Option<Listener>,
     pub(super) when_ready: WhenReady,
+    /// Where clients are counted.
+    pub(super) ledger: Option<Arc<Ledger>>,
     /// Connections accepted since the other descriptors were examined.
     in_a_row: u32,
 }
@@ -106,16 +108,25 @@ impl Server {
             stop,
             control: None,
             when_ready: WhenReady::default(),
+            ledger: None,
             in_a_row: 0,
         }
     }
 
-    /// Answers on `listener` with the state of the server ([`crate::status`]). Only the process
-    /// pools do that; the other models close it.
+    /// Answers on `listener` with the state of the server ([`crate::status`]). Of the models the process pools
+    /// do that, and the others close it: for them a supervisor can answer ([`supervise`](super::supervise)).
     #[cfg(feature = "status")]
     #[must_use]
     pub fn with_control(mut self, listener: Listener) -> Self {
         self.control = Some(listener);
+        self
+    }
+
+    /// Counts its clients in `ledger`, which a process that outlives it can read.
+    #[must_use]
+    pub fn counting(mut self, ledger: Arc<Ledger>) -> Self {
+        self.acceptor = self.acceptor.counting(Some(Arc::clone(&ledger)));
+        self.ledger = Some(ledger);
         self
     }
 
@@ -134,7 +145,7 @@ impl Server {
 
     /// The limits of its clients.
     pub(super) fn rules(&self) -> Rules {
-        self.offer.rules(self.limits.time)
+        Rules { ledger: self.ledger.clone(), ..self.offer.rules(self.limits.time) }
     }
 
     /// Buffers for all clients of a loop with a wait that reports as said.

@@ -87,7 +87,7 @@ impl Hub {
     /// Drops a job that the kernel refused to watch.
     pub(super) fn lose(&mut self, token: Token, errno: crate::sys::Errno) {
         debug!(connection = token.index, "lost: {}", errno.desc());
-        self.jobs.close(token);
+        self.jobs.close(token, self.now);
         self.server.acceptor.closed();
     }
 

@@ -45,6 +45,7 @@ mod spec;
 mod stop;
 #[cfg(feature = "transfer")]
 mod transfers;
+mod usage;
 mod web;
 
 pub mod epoll;

@@ -97,9 +97,14 @@ impl Model {
         }
     }
 
+    /// Whether it has a parent and workers, each a process: the parent tells its state itself.
+    pub fn is_pool(self) -> bool {
+        matches!(self, Self::PoolStatic | Self::Prefork)
+    }
+
     /// The role of the process that has the listener, in its title and its log.
     pub fn part(self) -> String {
-        let parent = if matches!(self, Self::PoolStatic | Self::Prefork) { " parent" } else { "" };
+        let parent = if self.is_pool() { " parent" } else { "" };
         format!("{}{parent}", self.name())
     }
 }

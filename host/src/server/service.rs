@@ -348,7 +348,7 @@ impl Offer {
 
     /// The limits of its clients, derived from `limits`.
     pub fn rules(&self, limits: TimeLimits) -> Rules {
-        Rules { limits, root: self.root().cloned() }
+        Rules { limits, root: self.root().cloned(), ..Rules::default() }
     }
 }
 

@@ -179,6 +179,16 @@ pub fn close_others(keep: &[BorrowedFd<'_>]) {
     }
 }
 
+/// The parent of this process.
+pub fn parent() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+/// Whether there is a process `pid`: one that has ended and was not reaped is there still.
+pub fn exists(pid: i32) -> bool {
+    pid > 0 && kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
+}
+
 /// Sends SIGTERM to a process that is not a child of this one.
 pub fn terminate(pid: i32) {
     let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);

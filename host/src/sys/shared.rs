@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
@@ -28,6 +28,28 @@ impl<T: Sync + Default> Shared<T> {
     /// # Errors
     /// `ENOMEM`; `count` is 0, or too many.
     pub fn new(count: usize) -> Result<Self> {
+        let this = Self::map(count)?;
+        for index in 0..count {
+            // SAFETY: the mapping has room for `count` of them and is aligned to a page.
+            unsafe { this.start.add(index).write(T::default()) };
+        }
+        Ok(this)
+    }
+}
+
+impl Shared<AtomicU64> {
+    /// Maps `count` words of 0. Pages that are never written cost no memory.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn zeroed(count: usize) -> Result<Self> {
+        Self::map(count)
+    }
+}
+
+impl<T: Sync> Shared<T> {
+    /// Maps zeros, which the caller turns into `count` of them.
+    fn map(count: usize) -> Result<Self> {
         const { assert!(!std::mem::needs_drop::<T>() && align_of::<T>() <= 4096) };
         let refuse = |cause: &'static str| Error::new("map shared memory", "", cause);
         let size = count.checked_mul(size_of::<T>()).and_then(NonZeroUsize::new);
@@ -36,12 +58,7 @@ impl<T: Sync + Default> Shared<T> {
         // SAFETY: a new mapping, at an address of the kernel's choosing, touches no other memory.
         let start = unsafe { mmap_anonymous(None, size, access, MapFlags::MAP_SHARED) }
             .map_err(Error::of("map shared memory", ""))?;
-        let start = start.cast::<T>();
-        for index in 0..count {
-            // SAFETY: the mapping has room for `count` of them and is aligned to a page.
-            unsafe { start.add(index).write(T::default()) };
-        }
-        Ok(Self { start, count })
+        Ok(Self { start: start.cast::<T>(), count })
     }
 }
 
@@ -49,7 +66,7 @@ impl<T: Sync> Deref for Shared<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: `new` wrote `count` of them, and the mapping lives as long as `self`.
+        // SAFETY: `new` wrote `count` of them, or they are words of 0, and the mapping lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.count) }
     }
 }
@@ -87,7 +104,6 @@ impl Flag {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU64;
 
     use super::*;
 
@@ -98,6 +114,8 @@ mod tests {
         assert!(shared.iter().all(|it| it.load(Ordering::Relaxed) == 0));
         shared[999].store(7, Ordering::Relaxed);
         assert_eq!(shared[999].load(Ordering::Relaxed), 7);
+        let words = Shared::zeroed(1000).unwrap();
+        assert!(words.iter().all(|it| it.load(Ordering::Relaxed) == 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use windlass_core::time::Instant;
 
 use super::model::Model;
 use crate::status::{State, Status, WorkerStatus, brief};
+use crate::totals::Totals;
 
 const TITLE: Style = Style::new().add_modifier(Modifier::REVERSED);
 const DIM: Style = Style::new().fg(Color::DarkGray);
@@ -71,13 +72,23 @@ fn totals(status: &Status) -> Vec<Line<'static>> {
         Span::styled(format!("  {count} {what}"), style)
     };
     let served = Span::raw(format!("connections  {} served", counters.connections));
-    let mut workers = vec![
-        Span::raw(format!("workers      {} started", counters.spawned)),
-        alarming(counters.crashed, "crashed"),
-        alarming(counters.killed, "killed"),
-        alarming(counters.failed_spawns, "not started"),
-        Span::raw(format!("  {} reloads", counters.reloads)),
-    ];
+    // Other models than pools have no workers to tell of.
+    let mut workers = if counters.spawned > 0 {
+        vec![
+            Span::raw(format!("workers      {} started", counters.spawned)),
+            alarming(counters.crashed, "crashed"),
+            alarming(counters.killed, "killed"),
+            alarming(counters.failed_spawns, "not started"),
+            Span::raw(format!("  {} reloads", counters.reloads)),
+        ]
+    } else {
+        let Totals { bytes_in, bytes_out, datagrams_in, datagrams_out, .. } = status.totals;
+        let datagrams = format!("  {datagrams_in} datagrams in  {datagrams_out} out");
+        vec![
+            Span::raw(format!("traffic      {bytes_in} bytes in  {bytes_out} out")),
+            Span::raw(if datagrams_in > 0 { datagrams } else { String::new() }),
+        ]
+    };
     if status.crash_loop {
         workers.push(Span::styled("  CRASH LOOP", ALARM));
     }

@@ -13,7 +13,7 @@ pub(super) struct Model {
     pub(super) status: Option<Status>,
     /// Since when no server answers, and the reason.
     pub(super) gone: Option<(Instant, String)>,
-    /// Connections a second, one sample an answer, the newest last.
+    /// Connections or datagrams a second, one sample an answer, the newest last.
     pub(super) rates: VecDeque<u64>,
     /// The newest sample; none if there is no earlier answer.
     pub(super) rate: Option<f64>,
@@ -135,12 +135,18 @@ impl Sort {
     }
 }
 
-/// Connections a second between two answers, by the server's own clock. None if they are not of one
+/// Connections, or datagrams if they have none, a second between two answers, by the server's own clock. None if they are not of one
 /// life of one server: its counters began anew.
 fn rate(last: &Status, next: &Status) -> Option<f64> {
     let us = next.uptime_us.checked_sub(last.uptime_us).filter(|&us| us > 0)?;
-    let served = next.counters.connections.checked_sub(last.counters.connections)?;
+    let served = done(next).checked_sub(done(last))?;
     (last.pid == next.pid).then_some(served as f64 * 1e6 / us as f64)
+}
+
+/// Clients that were served, or datagrams that came.
+fn done(status: &Status) -> u64 {
+    let clients = status.counters.connections;
+    if clients > 0 { clients } else { status.totals.datagrams_in }
 }
 
 /// The workers that need attention come first.

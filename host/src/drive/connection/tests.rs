@@ -77,7 +77,7 @@ fn pattern(len: usize) -> Vec<u8> {
 
 /// Rules with these limits.
 fn under(limits: TimeLimits) -> Rules {
-    Rules { limits, root: None }
+    Rules { limits, ..Rules::default() }
 }
 
 fn buffers(input: usize, output: usize, budget: usize, idle_us: Option<u64>) -> Buffers {

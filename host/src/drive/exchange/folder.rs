@@ -17,6 +17,7 @@ use crate::digest::Hasher;
 use crate::printable::words;
 use crate::sys::root::Root;
 use crate::sys::upload::Upload;
+use crate::totals::Count;
 
 /// The file of one transfer, in either direction.
 pub(super) struct Folder {
@@ -239,6 +240,18 @@ impl Folder {
 
     pub(super) fn close(&mut self) {
         (self.file, self.text, self.upload) = (None, None, None);
+    }
+
+    /// What became of the file; `None`: none was named, or its size alone was wanted.
+    pub(super) fn outcome(&self, how: Result<(), Fault>) -> Option<Count> {
+        match how {
+            Ok(()) if self.is_upload => Some(Count::FilesReceived),
+            Ok(()) => Some(Count::FilesSent),
+            Err(_) if self.refused.is_some() => Some(Count::FilesRefused),
+            Err(Fault::Peer(Peer::Declined)) => None,
+            Err(_) if self.name.is_empty() => None,
+            Err(_) => Some(Count::FilesFailed),
+        }
     }
 
     /// One line about a transfer that is over.

@@ -13,6 +13,7 @@ use super::super::gather::Gather;
 use super::super::rules::RulesId;
 use super::folder::Folder;
 use super::outcome::Counts;
+use crate::totals::Count;
 
 /// The files of a transfer, and the operation that is not answered yet.
 pub(super) struct Store<'a> {
@@ -36,12 +37,25 @@ const COUNT_MAX: usize = 64;
 /// Datagrams in a buffer, one behind the other.
 pub(super) struct Layout {
     ends: [usize; COUNT_MAX],
+    /// For each, where its data ends in the file; 0 without data.
+    data_ends: [u64; COUNT_MAX],
     count: usize,
     /// Bytes of the buffer that are valid.
     pub(super) valid: usize,
 }
 
 impl Layout {
+    fn push(&mut self, end: usize, body: Extent) {
+        self.ends[self.count] = end;
+        self.data_ends[self.count] = if body.len == 0 { 0 } else { body.offset + body.len };
+        self.count += 1;
+    }
+
+    /// Where the data of each ends in the file; 0 without data.
+    pub(super) fn data_ends(&self) -> &[u64] {
+        &self.data_ends[..self.count]
+    }
+
     /// Where the datagrams end that are valid, the first one among them.
     pub(super) fn ends(&self) -> &[usize] {
         let laid = &self.ends[..self.count];
@@ -138,7 +152,8 @@ impl<'a> Store<'a> {
         }
         let Buffers { input, helpers, most, .. } = buffers;
         let mut head = [0; HEAD_MAX];
-        let mut layout = Layout { ends: [0; COUNT_MAX], count: 0, valid: 0 };
+        let mut layout =
+            Layout { ends: [0; COUNT_MAX], data_ends: [0; COUNT_MAX], count: 0, valid: 0 };
         match &mut self.files {
             Files::Folder(folder) => {
                 let (mut gather, mut first) = (Gather::new(input), None);
@@ -160,8 +175,7 @@ impl<'a> Store<'a> {
                         gather.part(body);
                     }
                     first.get_or_insert(body_len);
-                    layout.ends[layout.count] = gather.len();
-                    layout.count += 1;
+                    layout.push(gather.len(), body);
                 }
                 let waits = Waits { late: &mut self.late, helpers: helpers.as_ref() };
                 let Found::Now(valid) = folder.read(gather, first.unwrap_or(0), waits)? else {
@@ -180,8 +194,7 @@ impl<'a> Store<'a> {
                     front.copy_from_slice(&head[..len]);
                     read_whole(*storage, now, body, block)?;
                     layout.valid += place.len();
-                    layout.ends[layout.count] = layout.valid;
-                    layout.count += 1;
+                    layout.push(layout.valid, body);
                 }
             }
         }
@@ -194,6 +207,12 @@ impl<'a> Store<'a> {
         if let Files::Folder(folder) = &mut self.files {
             folder.close();
         }
+    }
+
+    /// What became of the file of a server's transfer; `None`: there was none.
+    pub(super) fn outcome(&self, how: Result<(), Fault>) -> Option<Count> {
+        let Files::Folder(folder) = &self.files else { return None };
+        folder.outcome(how)
     }
 
     /// One line about a transfer that is over, of a server.

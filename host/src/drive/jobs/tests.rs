@@ -22,7 +22,7 @@ fn table(idle_us: Option<u64>) -> Jobs {
 
 fn with(idle_us: Option<u64>, reports: Reports) -> Jobs {
     let limits = TimeLimits { idle_us, ..TimeLimits::default() };
-    Jobs::new(Buffers::for_many(Rules { limits, root: None }, reports))
+    Jobs::new(Buffers::for_many(Rules { limits, ..Rules::default() }, reports))
 }
 
 /// Opens an echo; its token and its peer.
@@ -75,12 +75,12 @@ fn a_late_token_finds_no_job() {
         assert!(!table.note(old, READ));
         assert_eq!(table.turn(old, READ, T0), After::Same);
         assert!(table.socket(old).is_none());
-        table.close(old);
+        table.close(old, T0);
         assert_eq!((table.len(), table.iter().count()), (open, served));
     };
     let mut table = table(None);
     let (old, _peer) = open(&mut table, T0);
-    table.close(old);
+    table.close(old, T0);
     for token in [old, Token::LISTENER, Token::STOP, Token { index: 1, generation: 0 }] {
         check(&mut table, token);
     }
@@ -111,7 +111,7 @@ fn a_session_that_is_done_in_its_first_turn_takes_no_place() {
 fn a_closed_connection_is_closed_for_its_peer() {
     let mut table = table(None);
     let (token, peer) = open(&mut table, T0);
-    table.close(token);
+    table.close(token, T0);
     assert_eq!(hear(&peer), Read::Eof);
 }
 

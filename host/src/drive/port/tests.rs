@@ -41,7 +41,9 @@ fn a_turn_answers_what_is_there_and_waits() {
         let len = client.recv(&mut buf).unwrap();
         assert_eq!(&buf[..len], text.as_bytes());
     }
-    assert_eq!(port.counts(), Counts { received: 3, replied: 3, ..Counts::default() });
+    let (bytes_in, bytes_out) = (8, 8);
+    let counts = Counts { received: 3, replied: 3, bytes_in, bytes_out, ..Counts::default() };
+    assert_eq!(port.counts(), counts);
     assert_eq!(port.deadline(&buffers), None);
 }
 
@@ -59,7 +61,7 @@ fn a_flood_does_not_keep_the_loop_from_the_others() {
     assert!(port.counts().received < 100);
     while port.turn(Ready::READ, T0, &mut buffers) == Next::Again {}
     assert_eq!(turn(&mut port, T0, &mut buffers), Next::Wait(Interest::READ));
-    assert_eq!(port.counts(), Counts { received: 100, ..Counts::default() });
+    assert_eq!(port.counts(), Counts { received: 100, bytes_in: 1300, ..Counts::default() });
 }
 
 #[test]
@@ -83,7 +85,8 @@ fn what_is_dropped_is_counted_and_told_once_a_second() {
     client.send(b"no score").unwrap();
     client.send(b"").unwrap();
     assert_eq!(turn(&mut port, T0, &mut buffers), Next::Wait(Interest::READ));
-    assert_eq!(port.counts(), Counts { received: 2, malformed: 2, ..Counts::default() });
+    let counts = Counts { received: 2, malformed: 2, bytes_in: 8, ..Counts::default() };
+    assert_eq!(port.counts(), counts);
     assert_eq!(port.deadline(&buffers), None, "it was told");
     client.send(b"no score").unwrap();
     assert_eq!(turn(&mut port, T0.after(400_000), &mut buffers), Next::Wait(Interest::READ));

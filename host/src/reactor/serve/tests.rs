@@ -268,7 +268,7 @@ fn one_loop_serves_two_listeners_by_their_own_rules() {
         std::fs::write(folder.path().join("name"), text).unwrap();
         let limits = TimeLimits { idle_us: Some(idle * 1_000_000), ..TimeLimits::default() };
         let root = Some(Arc::new(Root::open(folder.path()).unwrap()));
-        let rules = events.add_rules(Rules { limits, root });
+        let rules = events.add_rules(Rules { limits, root, ..Rules::default() });
         let listener = Listener::bind(&"tcp:127.0.0.1:0".parse().unwrap(), 8).unwrap();
         let address = listener.address().to_string();
         let acceptor = Acceptor::new(listener, 8);

@@ -6,15 +6,15 @@ use windlass_core::time::Instant;
 
 use super::Pool;
 use super::board::Board;
-use super::history::History;
 use super::notes::Notes;
-use super::usage::Usage;
 use crate::error::Result;
 use crate::server::Model;
 use crate::server::children::{Crew, Process};
-use crate::status::{Limits, Queue, State, Status, WorkerStatus, scoreboard};
+use crate::server::usage::Usage;
+use crate::status::{Counters, Limits, Queue, State, Status, WorkerStatus, scoreboard};
 use crate::sys::clock;
 use crate::sys::listener::Listener;
+use crate::totals::Totals;
 
 /// The fixed facts about a pool, and the sockets from which its state is read.
 pub(super) struct About {
@@ -52,36 +52,35 @@ impl About {
             usage: Usage::default(),
         })
     }
+}
 
-    pub(super) fn limits(&self) -> Limits {
-        let Pool { workers, min_spare, max_spare, max_workers, requests, .. } = self.pool;
-        let fixed = self.model == Model::PoolStatic;
-        Limits {
-            max_workers: if fixed { workers } else { max_workers },
-            min_spare: (!fixed).then_some(min_spare),
-            max_spare: (!fixed).then_some(max_spare),
-            requests_per_worker: requests,
-        }
+/// The limits of a pool, for its document.
+pub(in crate::server) fn limits(model: Model, pool: Pool) -> Limits {
+    let Pool { workers, min_spare, max_spare, max_workers, requests, .. } = pool;
+    let fixed = model == Model::PoolStatic;
+    Limits {
+        max_workers: if fixed { workers } else { max_workers },
+        min_spare: (!fixed).then_some(min_spare),
+        max_spare: (!fixed).then_some(max_spare),
+        requests_per_worker: requests,
     }
 }
 
 /// The state of a pool. Where workers accept by themselves, `board` is their scoreboard.
 pub(super) fn status(
     about: &mut About,
-    history: &History,
+    (totals, started_us, crash_loop): (Totals, u64, bool),
     crew: &mut Crew<Notes>,
     board: Option<&Board>,
     now: Instant,
 ) -> Status {
-    let mut counters = history.counters;
     let mut workers = Vec::new();
     for process in crew.processes.iter_mut().flatten() {
         let Some(slot) = crew.pool.state(process.id) else { continue };
         workers.push(worker(slot, process, board, now));
-        counters.connections += if board.is_some() { process.notes.requests } else { 0 };
     }
     about.usage.fill(&mut workers, now);
-    let limits = about.limits();
+    let limits = limits(about.model, about.pool);
     let queue = about.listener.as_ref().and_then(Listener::accept_queue);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -90,12 +89,14 @@ pub(super) fn status(
         model: about.model.name().to_owned(),
         address: about.address.clone(),
         uptime_us: now.since(about.started),
+        started_us,
         generation: crew.pool.generation(),
         stopping: crew.pool.is_stopping(),
-        crash_loop: history.crash_loop,
+        crash_loop,
         scoreboard: scoreboard(&workers, usize::from(limits.max_workers)),
         limits,
-        counters,
+        counters: Counters::of(&totals),
+        totals,
         queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
         workers,
     }

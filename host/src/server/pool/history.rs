@@ -1,17 +1,18 @@
 //! The events of a pool: counted, and logged.
 
+use std::sync::Arc;
+
 use tracing::{error, info};
 use windlass_core::pool::processes::{Action, End, Notice};
 
+use crate::drive::{Ledger, Left};
 use crate::error::Error;
-use crate::status::Counters;
+use crate::totals::Count;
 
 /// The events of a pool so far.
-#[derive(Default)]
 pub(super) struct History {
-    /// In a `prefork` pool the connections of living workers are on the scoreboard; here are those of the
-    /// workers that have ended.
-    pub(super) counters: Counters,
+    /// Where they are counted.
+    ledger: Option<Arc<Ledger>>,
     /// Why the last start of a worker failed.
     pub(super) spawn_error: Option<Error>,
     /// Workers keep ending soon after their start.
@@ -19,28 +20,48 @@ pub(super) struct History {
 }
 
 impl History {
+    pub(super) fn new(ledger: Option<Arc<Ledger>>) -> Self {
+        Self { ledger, spawn_error: None, crash_loop: false }
+    }
+
+    pub(super) fn count(&self, count: Count) {
+        if let Some(ledger) = &self.ledger {
+            ledger.add(count, 1);
+        }
+    }
+
+    /// A worker has ended, and so have the clients that it had; `returned`: the parent has them still.
+    pub(super) fn settle(&self, pid: i32, returned: bool) {
+        if let Some(ledger) = &self.ledger {
+            ledger.settle(pid, if returned { Left::Returned } else { Left::Lost });
+        }
+    }
+
     /// Counts what the core decides.
     pub(super) fn note(&mut self, action: &Action) {
-        let counters = &mut self.counters;
-        let counter = match action {
-            Action::Kill(_) => &mut counters.killed,
-            Action::Pass { again: true, .. } => &mut counters.redispatched,
-            Action::Close { end: End::Served, .. } => &mut counters.connections,
-            Action::Close { end: End::Lost, .. } => &mut counters.lost,
-            Action::Close { end: End::Shed(_), .. } => &mut counters.shed,
-            Action::Notice(Notice::Reloaded { .. }) => &mut counters.reloads,
+        let count = match action {
+            Action::Kill(_) => Count::Killed,
+            Action::Pass { again: true, .. } => Count::Redispatched,
+            Action::Close { end: End::Lost, .. } => {
+                // Its worker has ended, and did not count it.
+                self.count(Count::Begun);
+                Count::Lost
+            }
+            Action::Close { end: End::Shed(_), .. } => Count::Shed,
+            Action::Notice(Notice::Reloaded { .. }) => Count::Reloads,
             Action::Notice(Notice::CrashLoop) => return self.crash_loop = true,
             Action::Notice(Notice::Recovered) => return self.crash_loop = false,
             // Whether a start succeeds is known later.
             Action::Spawn { .. }
             | Action::Pass { again: false, .. }
+            | Action::Close { end: End::Served, .. }
             | Action::Quit(_)
             | Action::Inspect(_)
             | Action::Listen(_)
             | Action::Notice(Notice::SpawnsFail | Notice::SpawnsWork)
             | Action::Exit => return,
         };
-        *counter += 1;
+        self.count(count);
     }
 
     /// Logs what the core reports.

@@ -12,10 +12,11 @@ mod notes;
 mod parent;
 mod queue;
 mod setup;
-mod usage;
 mod worker;
 
 pub(super) use arriving::{Arrived, Arriving};
+#[cfg(feature = "supervise")]
+pub(super) use document::limits;
 pub(super) use parent::{LOOK_EVERY, PoolParent, run};
 pub(super) use queue::{QueueWatch, Waiting};
 pub(super) use setup::{Setup, Shared};

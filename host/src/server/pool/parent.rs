@@ -29,7 +29,7 @@ use super::notes::Notes;
 use super::queue::QueueWatch;
 use super::setup::{Shared, Terms};
 use super::worker::{NO_RESOURCES, Worker};
-use crate::drive::Client;
+use crate::drive::{Client, Ledger};
 use crate::error::Result;
 use crate::reactor::{Context, EventLoop, Token, Watch};
 use crate::role;
@@ -46,6 +46,7 @@ use crate::status::Status;
 use crate::sys::pass::Channel;
 use crate::sys::root::Root;
 use crate::sys::{Errno, clock, pidfd, process};
+use crate::totals::Count;
 
 /// The parent of a pool, as the state of its event loop.
 pub(in crate::server) struct PoolParent {
@@ -62,6 +63,7 @@ pub(in crate::server) struct PoolParent {
     about: About,
     history: History,
     root: Option<Arc<Root>>,
+    ledger: Option<Arc<Ledger>>,
     shared: Option<Shared>,
     sandbox: Sandbox,
     when_ready: WhenReady,
@@ -85,7 +87,7 @@ pub(in crate::server) fn run(
     work: impl Fn(Worker) -> i32 + 'static,
     prepare: impl FnOnce(&mut EventLoop<PoolParent>, &mut PoolParent) -> Result<()>,
 ) -> Result<()> {
-    let Terms { about, stop, sandbox, when_ready, root, shared } = terms;
+    let Terms { about, stop, sandbox, when_ready, root, ledger, shared } = terms;
     let policy = Policy { grace_us: stop.longest_us(), ..policy };
     let mut events = EventLoop::new()?;
     let timer = events.timer(|parent, cx| handle(parent, cx, (), Event::Tick));
@@ -97,8 +99,9 @@ pub(in crate::server) fn run(
         queue: None,
         control: None,
         about,
-        history: History::default(),
+        history: History::new(ledger.clone()),
         root,
+        ledger,
         shared,
         sandbox,
         when_ready,
@@ -152,7 +155,7 @@ impl Parent for PoolParent {
             Action::Spawn { worker, generation } => {
                 if let Err(error) = self.start(cx, worker) {
                     debug!(slot = worker.slot, generation, "{error}");
-                    self.history.counters.failed_spawns += 1;
+                    self.history.count(Count::FailedSpawns);
                     self.history.spawn_error = Some(error);
                     self.crew.pool.handle(Event::SpawnFailed(worker), now);
                 }
@@ -222,7 +225,9 @@ impl Parent for PoolParent {
 
     fn ended(&mut self, cx: &mut Cx, (): (), mut process: Process<Notes>, exit: pidfd::Exit) {
         let Process { id, child, .. } = process;
-        let had_client = self.take_off_board(&mut process, cx.now());
+        self.take_off_board(&mut process, cx.now());
+        // A connection that was passed is the parent's still: the core decides what becomes of it.
+        self.history.settle(child.pid(), self.shared.is_none());
         let is_stopping = self.state.stop.is_requested();
         let how = match exit {
             pidfd::Exit::Code(0) => Exit::Clean,
@@ -234,7 +239,6 @@ impl Parent for PoolParent {
                 if !is_stopping {
                     warn!(pid = child.pid(), slot = id.slot, "a worker {exit}");
                 }
-                self.history.counters.lost += u64::from(had_client);
                 Exit::Crash
             }
         };
@@ -244,7 +248,9 @@ impl Parent for PoolParent {
             Some(SlotState::Quitting { .. }) => how == Exit::Clean,
             _ => is_stopping,
         };
-        self.history.counters.crashed += u64::from(!expected);
+        if !expected {
+            self.history.count(Count::Crashed);
+        }
         handle(self, cx, (), Event::Exited { worker: id, exit: how });
         self.look(cx);
     }
@@ -289,7 +295,7 @@ impl PoolParent {
         self.sandbox.prepare(&self.state.alone)?;
         let child = (id, Notes::new(cx.now()));
         spawn(self, cx, (), child, |parent, channel| parent.live(id, channel))?;
-        self.history.counters.spawned += 1;
+        self.history.count(Count::Spawned);
         debug!(slot = id.slot, epoch = id.epoch, "a worker was started");
         Ok(())
     }
@@ -307,7 +313,11 @@ impl PoolParent {
         let root = self.root.iter().map(|root| root.as_fd());
         let keep: Vec<BorrowedFd<'_>> = shared.chain(root).chain([channel.as_fd()]).collect();
         process::close_others(&keep);
-        Worker::new(id, channel).map_or(1, |worker| (self.work)(worker))
+        if let Some(ledger) = &self.ledger {
+            ledger.enter(id.slot, id.epoch, process::parent());
+        }
+        let accepts = self.shared.is_some();
+        Worker::new(id, channel, accepts).map_or(1, |worker| (self.work)(worker))
     }
 
     fn pass(&mut self, worker: WorkerId, conn: Conn, now: Instant) -> Pass {
@@ -333,6 +343,7 @@ impl PoolParent {
             return;
         };
         self.copies[usize::from(conn.index)] = Some(client);
+        self.history.count(Count::Accepted);
         handle(self, cx, (), Event::Accepted(conn));
     }
 
@@ -380,22 +391,24 @@ impl PoolParent {
         }
     }
 
-    /// Takes what a dead worker wrote off the scoreboard. Whether it had a client, as far as that shows.
-    fn take_off_board(&mut self, process: &mut Process<Notes>, now: Instant) -> bool {
-        let Some(shared) = &self.shared else { return false };
+    /// Takes what a dead worker wrote off the scoreboard.
+    fn take_off_board(&mut self, process: &mut Process<Notes>, now: Instant) {
+        let Some(shared) = &self.shared else { return };
         for event in process.notes.changes(&shared.board, process.id).into_iter().flatten() {
             self.crew.pool.handle(event, now);
         }
-        let line = shared.board.report(process.id);
-        let requests = line.map_or(process.notes.requests, |line| line.requests);
-        self.history.counters.connections += requests;
         shared.board.clear(process.id);
-        line.is_some_and(|line| line.activity == Activity::Busy)
     }
 
     #[cfg(feature = "status")]
     fn status(&mut self, now: Instant) -> Status {
         let board = self.shared.as_ref().map(|shared| &*shared.board);
-        document::status(&mut self.about, &self.history, &mut self.crew, board, now)
+        let ledger = self.ledger.as_ref();
+        // A parent before this one may have been killed, and its workers with it.
+        ledger.inspect(|ledger| ledger.settle_all());
+        let totals = ledger.map(|ledger| ledger.totals()).unwrap_or_default();
+        let started_us = ledger.map_or(0, |ledger| ledger.started_us());
+        let known = (totals, started_us, self.history.crash_loop);
+        document::status(&mut self.about, known, &mut self.crew, board, now)
     }
 }

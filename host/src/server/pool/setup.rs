@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Pool;
 use super::board::Board;
 use super::document::About;
-use crate::drive::Rules;
+use crate::drive::{Ledger, Rules};
 use crate::error::{Error, Result};
 use crate::server::common::Server;
 use crate::server::confine::Sandbox;
@@ -34,6 +34,8 @@ pub(in crate::server) struct Terms {
     pub(super) when_ready: WhenReady,
     /// The folder that workers serve, if they serve one.
     pub(super) root: Option<Arc<Root>>,
+    /// Where parent and workers count.
+    pub(super) ledger: Option<Arc<Ledger>>,
     /// Set by a model with workers that accept by themselves.
     pub(in crate::server) shared: Option<Shared>,
 }
@@ -47,15 +49,19 @@ pub(in crate::server) struct Shared {
 
 impl Setup {
     pub(in crate::server) fn of(mut server: Server, model: Model) -> Result<Self> {
+        // Without a supervisor the parent alone tells the state.
+        if server.control.is_some() && server.ledger.is_none() {
+            server.ledger = Some(Arc::new(Ledger::new()?));
+        }
         let (sandbox, rules) = (server.sandbox(model), server.rules());
         let listener = server.acceptor.take().into_listener();
         let listener =
             listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
-        let Server { offer, limits, stop, control, when_ready, .. } = server;
+        let Server { offer, limits, stop, control, when_ready, ledger, .. } = server;
         let pool = limits.pool.within(limits.max_connections);
         let about = About::of(model, offer.name(), pool, &listener, control)?;
         let root = rules.root.clone();
-        let terms = Terms { about, stop, sandbox, when_ready, root, shared: None };
+        let terms = Terms { about, stop, sandbox, when_ready, root, ledger, shared: None };
         Ok(Self { listener, offer, pool, rules, terms })
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::server) const NO_RESOURCES: i32 = 3;
 pub(in crate::server) struct Worker {
     id: WorkerId,
     channel: Channel,
+    /// Clients come to it directly, and not from the parent.
+    accepts: bool,
     served: u64,
 }
 
@@ -33,10 +35,10 @@ pub(in crate::server) enum Task {
 }
 
 impl Worker {
-    pub(super) fn new(id: WorkerId, channel: Channel) -> Result<Self, Errno> {
+    pub(super) fn new(id: WorkerId, channel: Channel, accepts: bool) -> Result<Self, Errno> {
         quit::on_sigterm()?;
         channel.block()?;
-        Ok(Self { id, channel, served: 0 })
+        Ok(Self { id, channel, accepts, served: 0 })
     }
 
     /// The slot and the epoch of this worker.
@@ -92,6 +94,9 @@ impl Worker {
         buffers: &mut Buffers,
         pool: super::Pool,
     ) {
+        if self.accepts {
+            buffers.count_accepted();
+        }
         let mut job = offer.open(client, clock::now());
         log_end(run_alone(&mut *job, buffers));
         drop(job);

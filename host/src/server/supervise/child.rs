@@ -1,9 +1,11 @@
 //! The process of one listener, as the process itself sees it.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use tracing::error;
 
+use crate::drive::Ledger;
 use crate::error::{Error, Result};
 use crate::role;
 use crate::server::children::Report;
@@ -18,7 +20,9 @@ use crate::sys::user::User;
 /// Sockets of the process's own, and its user.
 pub(super) struct Own<'a> {
     pub(super) listener: Listener,
+    /// The socket on which it tells its state, if it is the parent of a pool.
     pub(super) control: Option<Listener>,
+    pub(super) ledger: Arc<Ledger>,
     pub(super) user: Option<&'a User>,
 }
 
@@ -53,7 +57,7 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
 fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()> {
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us);
-    let mut server = Server::new(own.listener, offer, spec.limits, stop);
+    let mut server = Server::new(own.listener, offer, spec.limits, stop).counting(own.ledger);
     if let Some(control) = own.control {
         server = server.with_control(control);
     }

@@ -42,6 +42,9 @@ impl Supervisor {
     fn hand_over(&mut self, cx: &mut Cx, pid: i32) {
         Systemd::replaced_by(pid.unsigned_abs());
         for it in &mut self.listeners {
+            if let Some(answers) = it.answers.take() {
+                cx.remove(answers);
+            }
             for socket in it.listener.take().into_iter().chain(it.control.take()) {
                 socket.give_up();
             }

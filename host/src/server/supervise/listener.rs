@@ -1,16 +1,19 @@
 //! A listener as the supervisor has it: its configuration, its sockets, its processes.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::{error, info, warn};
 use windlass_core::pool::processes::{Notice, Policy};
 use windlass_core::time::Instant;
 
+use crate::drive::Ledger;
 use crate::error::Result;
 use crate::reactor::Token;
 use crate::server::Offer;
-use crate::server::children::Crew;
+use crate::server::children::{Crew, Process};
 use crate::server::spec::{Opened, Spec};
+use crate::server::usage::Usage;
 use crate::sys::listener::Listener;
 use crate::sys::user::User;
 
@@ -29,8 +32,14 @@ pub(super) struct Supervised {
     pub(super) key: Key,
     pub(super) spec: Spec,
     pub(super) offer: Offer,
-    /// The socket on which its processes tell their state.
+    /// The socket on which its state is told: by its process, if that is the parent of a pool.
     pub(super) control: Option<Listener>,
+    /// The source of that socket in this loop, if the supervisor tells it.
+    pub(super) answers: Option<Token>,
+    /// Where its processes count.
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) usage: Usage,
+    pub(super) started: Instant,
     pub(super) user: Option<User>,
     /// The socket. None: it was closed, and its processes are to end.
     pub(super) listener: Option<Listener>,
@@ -43,6 +52,9 @@ pub(super) struct Supervised {
     /// It is removed when its processes have ended.
     pub(super) is_leaving: bool,
 }
+
+/// A process of a listener.
+pub(super) type Child = Process<Notes>;
 
 /// The notes of the supervisor about a process.
 pub(super) struct Notes {
@@ -64,6 +76,10 @@ impl Supervised {
             spec,
             offer,
             control,
+            answers: None,
+            ledger: Arc::new(Ledger::new()?),
+            usage: Usage::default(),
+            started: now,
             user,
             listener: Some(listener),
             crew: Crew::new(policy, timer, now)?,

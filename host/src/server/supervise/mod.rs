@@ -20,6 +20,7 @@ mod listener;
 mod reader;
 mod reload;
 mod reread;
+mod state;
 mod supervisor;
 mod systemd;
 mod upgrade;

@@ -218,6 +218,9 @@ impl Supervisor {
         if let Some(listener) = self.get_mut(key) {
             listener.change(spec, offer, user, control);
         }
+        if let Err(error) = self.answer(cx, key) {
+            error!("{error}");
+        }
         handle(self, cx, key, Event::Signal(Signal::Reload));
         if let Some(listener) = self.get(key) {
             listener.warn_if_full();

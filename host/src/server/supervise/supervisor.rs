@@ -1,5 +1,7 @@
 //! The supervisor, as the state of its event loop: it does what the core decides.
 
+use std::sync::Arc;
+
 use tracing::{debug, error, info, warn};
 use windlass_core::pool::processes::{Action, Event, Exit, Notice, Signal, WorkerId};
 use windlass_core::time::Instant;
@@ -10,6 +12,7 @@ use super::listener::{Key, Notes, SLACK_US, Supervised};
 use super::reader::Reader;
 use super::systemd::Systemd;
 use super::upgrade::Upgrade;
+use crate::drive::Left;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop};
 use crate::server::children::{
@@ -131,6 +134,9 @@ impl Parent for Supervisor {
             }
             Action::Exit => {
                 cx.remove(listener.crew.timer);
+                if let Some(answers) = listener.answers.take() {
+                    cx.remove(answers);
+                }
                 self.listeners.retain(|listener| listener.key != key);
                 if self.state.stop.is_requested() {
                     self.exit_if_alone(cx);
@@ -170,6 +176,7 @@ impl Parent for Supervisor {
 
     fn ended(&mut self, cx: &mut Cx, key: Key, process: Process<Notes>, exit: pidfd::Exit) {
         let Some(listener) = self.get(key) else { return };
+        listener.ledger.settle(process.child.pid(), Left::Lost);
         if !listener.is_leaving && !process.notes.is_asked {
             warn!(listener = %listener.name(), pid = process.child.pid(), "its process {exit}");
         }
@@ -206,6 +213,7 @@ impl Supervisor {
         let timer = cx.timer(move |this: &mut Self, cx| handle(this, cx, key, Event::Tick));
         self.listeners.push(Supervised::new(key, opened, timer, cx.now())?);
         self.next_key += 1;
+        self.answer(cx, key)?;
         handle(self, cx, key, Event::Tick);
         Ok(())
     }
@@ -224,12 +232,14 @@ impl Supervisor {
             return Err(Error::new("start a process for", &it.spec.address, "it was closed"));
         };
         let listener = listener.share()?;
-        let control = it.control.as_ref().map(Listener::share).transpose()?;
+        let control = it.control.as_ref().filter(|_| it.spec.model.is_pool());
+        let control = control.map(Listener::share).transpose()?;
+        let ledger = Arc::clone(&it.ledger);
         let child = (id, Notes { generation, is_asked: false });
         let parent = std::process::id();
         spawn(self, cx, key, child, move |this, channel| {
             this.get(key).map_or(1, |it| {
-                let own = child::Own { listener, control, user: it.user.as_ref() };
+                let own = child::Own { listener, control, ledger, user: it.user.as_ref() };
                 child::live(&it.spec, &it.offer, own, channel, parent)
             })
         })?;

@@ -85,6 +85,8 @@ impl Received<'_> {
 pub struct Sent {
     /// The kernel took them.
     pub sent: u64,
+    /// Their bytes.
+    pub bytes: u64,
     /// They are lost: the kernel had no room, or their address does not exist.
     pub lost: u64,
     /// Why the last of those that are lost is.
@@ -97,8 +99,9 @@ impl Sent {
     /// What became of these and of those that were kept, together.
     #[must_use]
     pub fn and(self, later: Self) -> Self {
-        let Self { sent, lost, why, is_full } = later;
-        Self { sent: self.sent + sent, lost: self.lost + lost, why: why.or(self.why), is_full }
+        let Self { sent, bytes, lost, why, is_full } = later;
+        let (sent, bytes, lost) = (self.sent + sent, self.bytes + bytes, self.lost + lost);
+        Self { sent, bytes, lost, why: why.or(self.why), is_full }
     }
 }
 
@@ -245,6 +248,7 @@ impl Batch {
             let left = (count - next) as libc::c_uint;
             // SAFETY: headers `next..count` were written above, and what they point to outlives the call.
             let taken = unsafe { libc::sendmmsg(fd, headers.add(next), left, flags) };
+            let before = sent.sent;
             let done = match Errno::result(taken) {
                 Ok(taken) => {
                     let taken = taken.unsigned_abs() as usize;
@@ -269,7 +273,8 @@ impl Batch {
             };
             let replies = self.places.iter_mut().filter(|place| place.reply.is_some());
             let gone = sizes[next..next + done].iter().sum();
-            replies.take(gone).for_each(|place| place.reply = None);
+            let bytes = replies.take(gone).filter_map(|place| place.reply.take()).sum::<usize>();
+            sent.bytes += if sent.sent > before { bytes as u64 } else { 0 };
             next += done;
         }
         None

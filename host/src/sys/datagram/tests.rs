@@ -48,7 +48,7 @@ fn many_datagrams_are_received_and_answered_in_one_call() {
     }
     let mut seen = Vec::new();
     // Few are asked for at first; more, the more there were.
-    for (expected, more) in [(4, true), (6, false)] {
+    for (expected, more, bytes) in [(4, true, 6), (6, false, 39)] {
         assert_eq!((batch.receive(&listener), batch.is_full()), (Ok(expected), more));
         for received in batch.iter_mut() {
             assert_eq!(received.peer.socket_addr(), Some(client.local_addr().unwrap()));
@@ -56,7 +56,7 @@ fn many_datagrams_are_received_and_answered_in_one_call() {
             seen.push(received.datagram().to_vec());
         }
         let sent = u64::try_from(expected).unwrap();
-        assert_eq!(reflect(&mut batch, &listener), Sent { sent, ..Sent::default() });
+        assert_eq!(reflect(&mut batch, &listener), Sent { sent, bytes, ..Sent::default() });
     }
     let expected: Vec<_> = (0..10_u8).map(|n| vec![n; usize::from(n)]).collect();
     assert_eq!(seen, expected);

@@ -9,7 +9,7 @@ use crate::sys::account;
 /// which the kernel holds up the worker. So one answer reads the workers that are new, and some of the
 /// others in turn.
 #[derive(Default)]
-pub(super) struct Usage {
+pub(in crate::server) struct Usage {
     /// By slot.
     readings: Vec<Reading>,
     /// The place in the list of workers from which the next answer reads.
@@ -32,7 +32,7 @@ const GOOD_FOR_US: u64 = 250_000;
 const ANEW_MAX: usize = 32;
 
 impl Usage {
-    pub(super) fn fill(&mut self, workers: &mut [WorkerStatus], now: Instant) {
+    pub(in crate::server) fn fill(&mut self, workers: &mut [WorkerStatus], now: Instant) {
         let slots = workers.iter().map(|worker| usize::from(worker.slot) + 1).max().unwrap_or(0);
         if self.readings.len() < slots {
             self.readings.resize(slots, Reading::default());
