@@ -14,7 +14,9 @@ use windlass_core::fault::Peer;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::Offer;
 use windlass_core::transfer::xfer::XferClient;
-use windlass_tests::transfer::{Asker, Ended, Memory, ack, get, place, put, request, transfer};
+use windlass_tests::transfer::{
+    Asker, Ended, Memory, ack, data, get, place, put, request, transfer,
+};
 use windlass_tests::{Model, PATIENCE, Server, every_model, models, proc, serve, windlass, within};
 
 every_model!(files_are_read, files_are_written, a_single_port_serves_all_or_is_refused);
@@ -171,4 +173,31 @@ fn a_worker_that_dies_with_a_request_is_replaced_and_another_one_answers() {
     kill(Pid::from_raw(server.workers()[0]), Signal::SIGKILL).expect("kill it");
     server.logs("a connection was lost with its worker");
     get(server.address(), "file", Offer::DEFAULT).came(&file);
+}
+
+/// Block 65,535 is followed by block 0.
+#[test]
+fn sixty_four_mebibytes_travel_in_blocks_of_512() {
+    let (folder, file) = place(64 << 20);
+    let server = start("tftp", Model::Epoll, folder.path(), "");
+    let offer = Offer { block: Some(512), window: Some(64), ..Offer::DEFAULT };
+    get(server.address(), "file", offer).came(&file);
+}
+
+#[test]
+fn a_file_of_five_gibibytes_is_read_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = fs::File::create(folder.path().join("file")).expect("create");
+    let (size, end) = (5_u64 << 30, b"the end");
+    file.set_len(size).expect("a sparse file");
+    let at = size - end.len() as u64;
+    std::os::unix::fs::FileExt::write_all_at(&file, end, at).expect("write");
+    let server = start("tftp", Model::Epoll, folder.path(), "");
+    let asker = Asker::of(server.address());
+    asker.ask(&request(1, "file", "octet", &format!("tsize=0 blksize=1428 seek={at}")));
+    let (answer, from) = asker.hear();
+    let granted = format!("tsize\0{size}\0blksize\x001428\0seek\0{at}\0");
+    assert_eq!(answer, [b"\0\x06", granted.as_bytes()].concat(), "{}", answer.escape_ascii());
+    asker.say(&ack(0), from);
+    while asker.hear().0 != data(1, end) {}
 }

@@ -2,5 +2,7 @@
 //! events of small ones.
 
 mod grid;
+#[cfg(not(miri))]
+mod large;
 mod model;
 mod world;

@@ -37,8 +37,10 @@ pub struct SinglePort {
     terms: PortTerms,
     transfers: Table<Gated<Box<Exchange<'static>>>>,
     peers: HashMap<SocketAddr, Token>,
-    /// Those that want a turn as soon as there is room to send.
+    /// Those that used up their turn.
     eager: Vec<Token>,
+    /// Those that wait until there is room to send.
+    blocked: Vec<Token>,
     readable: bool,
     draining: bool,
     rules: RulesId,
@@ -72,6 +74,7 @@ impl SinglePort {
             transfers: Table::default(),
             peers: HashMap::new(),
             eager: Vec::new(),
+            blocked: Vec::new(),
             readable: true,
             draining: false,
             rules: RulesId::default(),
@@ -159,8 +162,8 @@ impl SinglePort {
         let Some(exchange) = self.transfers.get_mut(token) else { return };
         match exchange.turn(Ready::NONE, now, buffers) {
             Next::Wait(interest) => {
-                if interest.write {
-                    self.eager.push(token);
+                if interest.write && !self.blocked.contains(&token) {
+                    self.blocked.push(token);
                 }
                 if let Some(at) = exchange.deadline(buffers) {
                     self.transfers.arm(token, at);
@@ -185,9 +188,6 @@ impl SinglePort {
 
     fn work(&mut self, now: Instant, buffers: &mut Buffers) {
         for token in std::mem::take(&mut self.eager) {
-            if let Some(exchange) = self.transfers.get_mut(token) {
-                exchange.note(Ready { write: true, ..Ready::NONE });
-            }
             self.give_turn(token, now, buffers);
         }
         let mut batch = buffers.take_batch();
@@ -206,7 +206,15 @@ impl SinglePort {
 
 impl Turns for SinglePort {
     fn note(&mut self, ready: Ready) {
-        self.readable |= ready.any();
+        self.readable |= ready.read || ready.dead;
+        if ready.write || ready.dead {
+            for token in std::mem::take(&mut self.blocked) {
+                if let Some(exchange) = self.transfers.get_mut(token) {
+                    exchange.note(Ready { write: true, ..Ready::NONE });
+                    self.eager.push(token);
+                }
+            }
+        }
     }
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
@@ -222,12 +230,13 @@ impl Turns for SinglePort {
         if self.readable || !self.eager.is_empty() {
             Next::Again
         } else {
-            Next::Wait(Interest::READ)
+            Next::Wait(Interest { read: true, write: !self.blocked.is_empty() })
         }
     }
 
     fn rest(&mut self) -> Option<Interest> {
-        Some(Interest { read: true, write: !self.eager.is_empty() })
+        // There is room as a rule.
+        Some(Interest { read: true, write: true })
     }
 
     fn deadline(&self, _: &Buffers) -> Option<Instant> {

@@ -109,6 +109,11 @@ impl Link {
         match why {
             None => {}
             Some(Errno::EAGAIN) => self.writable = false,
+            // The device has no room, and tells nothing when it has: as if all had been lost on the way.
+            Some(Errno::ENOBUFS) => {
+                self.counts.lost += (ends.len() - count) as u64;
+                return Ok(ends.len());
+            }
             Some(errno) => {
                 self.network_said(errno)?;
                 return Ok(count + 1);

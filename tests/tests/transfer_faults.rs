@@ -1,0 +1,262 @@
+//! Faults of this host in the middle of transfers, and the limits of a server.
+//!
+//! - Workers are killed: each client has the whole file or a named fault, and later ones are served.
+//! - The disk is full: the client hears so, and no file is left.
+//! - A reload and an upgrade let the transfers that run go on to their ends.
+//! - `--max-connections`, `--idle-timeout`, `--requests-per-worker`, `--control` mean what they mean for streams.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, geteuid};
+use windlass::client::Observer;
+use windlass::status::Status;
+use windlass_core::fault::{Fault, Peer};
+use windlass_core::transfer::Timing;
+use windlass_core::transfer::tftp::{Offer, TftpGet};
+use windlass_tests::transfer::{Asker, Memory, ack, data, get, place, put, request, transfer};
+use windlass_tests::{
+    Model, PATIENCE, Random, Server, has, meanwhile, models, serve, skipped, supervise, within,
+};
+
+fn start(model: Model, root: &Path, args: &str) -> Server {
+    let root = format!("--root {} {args}", root.display());
+    serve!("tftp", model).listen("udp:127.0.0.1:0").args(&root).start()
+}
+
+models!(workers_that_are_killed_cost_their_own_clients_alone: fork Fork, pool_static PoolStatic, prefork Prefork);
+
+/// The storm of kills.
+const STORM: Duration = Duration::from_secs(3);
+const KILL_EVERY: Duration = Duration::from_millis(60);
+
+fn workers_that_are_killed_cost_their_own_clients_alone(model: Model) {
+    let (folder, file) = place(200_000);
+    let args = match model {
+        Model::PoolStatic => "--workers 5",
+        Model::Prefork => "--min-spare 5 --max-spare 10 --max-workers 20",
+        _ => "",
+    };
+    let server = start(model, folder.path(), args);
+    let (whole, faults) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let asks = || {
+        // A window of one block: a transfer lasts long enough to be hit.
+        let timing = Timing { give_up_us: 2_000_000, ..Timing::CLIENT };
+        let offer = Offer { window: Some(1), ..Offer::DEFAULT };
+        let machine = Box::new(TftpGet::new(b"file", offer, &timing));
+        let ended = transfer(server.address(), machine, Memory::default());
+        match ended.how {
+            Ok(()) => {
+                assert!(ended.memory.whole && ended.memory.file == file, "a truncated file");
+                whole.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(Fault::TimedOut { .. } | Fault::Peer(Peer::Reset | Peer::Aborted)) => {
+                assert!(!ended.memory.whole);
+                faults.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(fault) => panic!("{fault:?}"),
+        }
+    };
+    let kills = meanwhile(3, asks, || {
+        let (mut kills, mut random) = (0, Random::new(7));
+        let end = Instant::now() + STORM;
+        while Instant::now() < end {
+            let workers = server.workers();
+            if !workers.is_empty() {
+                let unlucky = workers[random.up_to(workers.len()) - 1];
+                kills += usize::from(kill(Pid::from_raw(unlucky), Signal::SIGKILL).is_ok());
+            }
+            // The pace of the storm.
+            thread::sleep(KILL_EVERY);
+        }
+        kills
+    });
+    let (whole, faults) = (whole.into_inner(), faults.into_inner());
+    assert!(
+        kills > 0 && whole > 0 && faults <= kills,
+        "{whole} whole, {faults} not, {kills} kills"
+    );
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
+    assert_eq!(server.stop().code, Some(0));
+}
+
+models!(a_full_disk_is_told_and_leaves_no_file: fork Fork, epoll Epoll, reactor Reactor, prefork Prefork);
+
+fn a_full_disk_is_told_and_leaves_no_file(model: Model) {
+    if !geteuid().is_root() {
+        return skipped("mounts are for root");
+    }
+    if !has("unshare") || !has("mount") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().display().to_string();
+    let small = "mount -t tmpfs -o size=64k none \"$0\" && exec \"$@\"";
+    let server = serve!("tftp", model)
+        .listen("udp:127.0.0.1:0")
+        .args(&format!("--root {root} --allow-write"))
+        .under(&["unshare", "-m", "sh", "-c", small, &root])
+        .start();
+    // What the server sees there.
+    let inside = format!("/proc/{}/root{root}", server.pid());
+    let file = Random::new(1).bytes(200_000);
+    for offer in [Offer::DEFAULT, Offer::NONE] {
+        let ended = put(server.address(), "new", &file, offer);
+        assert!(ended.how.is_err());
+        let said = ended.said.expect("an ERROR");
+        assert_eq!(said.code, 3, "{}", said.text.escape_ascii());
+        within(PATIENCE, "nothing is left", || {
+            fs::read_dir(&inside).expect("a folder").next().is_none()
+        });
+    }
+    let fits = &file[..20_000];
+    assert_eq!(put(server.address(), "new", fits, Offer::DEFAULT).how, Ok(()));
+    assert!(fs::read(format!("{inside}/new")).expect("a file") == fits);
+}
+
+/// A client in the middle of a file: it has the first block.
+struct Begun {
+    asker: Asker,
+    from: SocketAddr,
+}
+
+impl Begun {
+    fn at(address: &str) -> Self {
+        let asker = Asker::of(address);
+        asker.ask(&request(1, "file", "octet", ""));
+        let (first, from) = asker.hear();
+        assert_eq!(first[..4], [0, 3, 0, 1]);
+        Self { asker, from }
+    }
+
+    /// Takes the rest.
+    #[track_caller]
+    fn goes_on(self, file: &[u8]) {
+        for (block, bytes) in (1u16..).zip(file.chunks(512)).skip(1) {
+            self.asker.say(&ack(block - 1), self.from);
+            // The one before may have come again.
+            while self.asker.hear().0 != data(block, bytes) {}
+        }
+        let blocks = file.len().div_ceil(512);
+        self.asker.say(&ack(u16::try_from(blocks).expect("a small file")), self.from);
+    }
+}
+
+fn config(model: &str, root: &Path, more: &str) -> String {
+    let root = root.display();
+    format!(
+        "[[listener]]\nservice = 'tftp'\nmodel = '{model}'\nlisten = 'udp:127.0.0.1:0'\nroot = '{root}'\n{more}\n"
+    )
+}
+
+models!(transfers_go_on_through_reloads_and_upgrades: iterative Iterative, fork Fork, thread Thread,
+    thread_pool ThreadPool, epoll Epoll, reactor Reactor, pool_static PoolStatic, prefork Prefork);
+
+fn transfers_go_on_through_reloads_and_upgrades(model: Model) {
+    let (folder, file) = place(2_000);
+    let text = |more: &str| config(model.name(), folder.path(), more);
+    let (mut supervised, members) = supervise!(&text("")).serving(1);
+    let address = &members[0].address;
+    let first = Begun::at(address);
+    // Another process serves at the socket from now on.
+    supervised.reload(&text("idle-timeout = 20"));
+    let second = Begun::at(address);
+    first.goes_on(&file);
+    supervised.signal(Signal::SIGUSR2);
+    within(PATIENCE, "there is a successor", || !supervised.successors().is_empty());
+    second.goes_on(&file);
+    // Of the old process or of the new one.
+    Begun::at(address).goes_on(&file);
+    assert_eq!(supervised.wait(), Some(0));
+    get(address, "file", Offer::DEFAULT).came(&file);
+    for pid in supervised.successors() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+models!(a_client_beyond_the_limit_waits_until_one_has_ended: fork Fork, thread Thread, thread_pool ThreadPool,
+    select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, pool_static PoolStatic,
+    prefork Prefork);
+
+fn a_client_beyond_the_limit_waits_until_one_has_ended(model: Model) {
+    let (folder, file) = place(600);
+    let server = start(model, folder.path(), "--max-connections 1");
+    let first = Begun::at(server.address());
+    let second = Asker::of(server.address());
+    second.ask(&request(1, "file", "octet", ""));
+    let own = first.asker.own();
+    first.goes_on(&file);
+    let (answer, from) = second.hear();
+    assert_eq!(answer, data(1, &file[..512]));
+    server.logs(&format!("sent peer={own}"));
+    Begun { asker: second, from }.goes_on(&file);
+}
+
+models!(silence_longer_than_the_idle_timeout_ends_a_transfer: iterative Iterative, thread_pool ThreadPool, epoll Epoll,
+    prefork Prefork);
+
+fn silence_longer_than_the_idle_timeout_ends_a_transfer(model: Model) {
+    let (folder, file) = place(2_000);
+    let server = start(model, folder.path(), "--idle-timeout 0.5");
+    let begun = Begun::at(server.address());
+    begun.asker.say(&ack(1), begun.from);
+    server.logs("no byte moved for 0.5");
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
+}
+
+models!(a_worker_is_replaced_after_its_transfers: pool_static PoolStatic, prefork Prefork);
+
+fn a_worker_is_replaced_after_its_transfers(model: Model) {
+    let (folder, file) = place(600);
+    let one = match model {
+        Model::PoolStatic => "--workers 1",
+        _ => "--min-spare 1 --max-spare 1 --max-workers 1",
+    };
+    let control = folder.path().join("control");
+    let args = format!("{one} --requests-per-worker 2 --control {}", control.display());
+    let server = start(model, folder.path(), &args);
+    let mut observer = Observer::new(&control);
+    let mut until = |what: &str, so: &dyn Fn(&Status) -> bool| {
+        let patience = u64::try_from(PATIENCE.as_micros()).expect("it fits");
+        within(PATIENCE, what, || so(&observer.ask(patience).expect("a status").0));
+    };
+    let worker = server.workers();
+    let begun = Begun::at(server.address());
+    until("it is busy", &|status| status.scoreboard == "X");
+    begun.goes_on(&file);
+    until("it is idle", &|status| status.scoreboard == ".");
+    assert_eq!(server.workers(), worker);
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
+    within(PATIENCE, "it is another one", || {
+        let now = server.workers();
+        now.len() == 1 && now != worker
+    });
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
+    until("three are counted", &|status| status.counters.connections == 3);
+}
+
+#[test]
+fn a_file_that_shrinks_ends_its_transfer_and_no_other() {
+    let (folder, file) = place(600);
+    let path = folder.path().join("shrinks");
+    fs::write(&path, vec![7; 5000]).expect("write");
+    let server = start(Model::Epoll, folder.path(), "");
+    let asker = Asker::of(server.address());
+    asker.ask(&request(1, "shrinks", "octet", ""));
+    let (first, from) = asker.hear();
+    fs::write(&path, b"short").expect("write");
+    asker.say(&ack(1), from);
+    let last = loop {
+        let said = asker.hear().0;
+        if said != first {
+            break said;
+        }
+    };
+    assert_eq!(last[..4], [0, 5, 0, 0], "no last block that is none");
+    get(server.address(), "file", Offer::DEFAULT).came(&file);
+}
