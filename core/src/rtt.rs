@@ -102,6 +102,11 @@ impl<'b> Rtt<'b> {
         }
     }
 
+    /// Makes the timeout no longer than this, until the next step.
+    pub fn shorten(&mut self, us: u32) {
+        self.rto_us = self.bounded(self.rto_us.min(us));
+    }
+
     /// The current timeout, in microseconds.
     pub const fn rto_us(&self) -> u32 {
         self.rto_us

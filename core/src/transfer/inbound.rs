@@ -49,7 +49,7 @@ pub(super) struct Inbound<const OPTIONS: bool> {
 /// An acknowledgement left.
 const ANSWERED: usize = 0;
 /// The acknowledgement left that the next block answers, unless it was repeated: then nothing tells which of them
-/// was answered. For the first measurement the longer time will do.
+/// was answered (Karn's rule).
 const TIMED: usize = 1;
 /// A missing block was told of.
 const GAP: usize = 2;
@@ -319,7 +319,7 @@ impl<const OPTIONS: bool> Engine for Inbound<OPTIONS> {
         }
         if timer.ago[ANSWERED] == Span::NEVER || self.count > 0 {
             timer.ago[TIMED] = Span::ZERO;
-        } else if timer.srtt_us().is_some() {
+        } else {
             timer.ago[TIMED] = Span::NEVER;
         }
         (self.owes, self.count) = (false, 0);

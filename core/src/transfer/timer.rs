@@ -75,6 +75,10 @@ const UNMEASURED_MAX: u8 = 3;
 /// sent in vain.
 const UNMEASURED_US: u32 = 100_000;
 
+/// The longest timeout of a peer that has answered, before a round trip was measured: the request was sent twice, and
+/// nothing tells which of the two was answered. What is sent again by this timer is one datagram.
+const ANSWERED_US: u32 = 300_000;
+
 /// A datagram, or a copy of it, is no later than this.
 const COPIES_MAX_US: u32 = 1_000_000;
 
@@ -226,6 +230,9 @@ impl Timer {
         if self.expired {
             if self.unmeasured < UNMEASURED_MAX {
                 self.rtt.forget_back_off();
+                if self.srtt_us().is_none() {
+                    self.rtt.shorten(ANSWERED_US);
+                }
                 self.unmeasured = self.unmeasured.saturating_add(1);
             } else {
                 self.unmeasured = 0;

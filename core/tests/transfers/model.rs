@@ -351,18 +351,18 @@ fn stop_and_wait_of_a_download() {
 fn stop_and_wait_of_an_upload() {
     let setting = Setting { fresh: tftp, file: b"0123456789a", is_upload: true };
     let client = TftpPut::new(b"image", 11, offer(None), &TIMING);
-    search(client, &setting, 18_077, 11);
+    search(client, &setting, 21_519, 11);
 }
 
 #[test]
 fn a_window_of_two_blocks_of_a_download() {
     let setting = Setting { fresh: tftp, file: long(), is_upload: false };
-    search(TftpGet::new(b"image", offer(Some(2)), &TIMING), &setting, 152_261, 10);
+    search(TftpGet::new(b"image", offer(Some(2)), &TIMING), &setting, 167_765, 10);
 }
 
 #[test]
 fn a_window_of_two_blocks_of_an_upload() {
     let setting = Setting { fresh: tftp, file: long(), is_upload: true };
     let client = TftpPut::new(b"image", setting.file.len() as u64, offer(Some(2)), &TIMING);
-    search(client, &setting, 65_352, 9);
+    search(client, &setting, 74_783, 9);
 }

@@ -40,6 +40,29 @@ fn a_request_is_repeated_until_it_is_answered_and_then_given_up() {
     rig.is_silent();
 }
 
+/// Karn's rule: nothing tells which of two requests was answered, so it is not measured; and the wait for what
+/// comes next is not the long one of a request.
+#[test]
+fn a_lost_request_makes_no_timeout_long() {
+    let mut rig = asks(2000);
+    rig.waits_for_its_timer();
+    rig.says();
+    rig.waits(1000);
+    assert_eq!(rig.hears(b"\0\x06blksize\x001000\0"), Heard::Taken);
+    assert_eq!(rig.says_one(), ack(0));
+    let before = rig.now;
+    rig.waits_for_its_timer();
+    assert_eq!((rig.now.since(before), rig.says_one()), (300_000, ack(0).to_vec()));
+    rig.waits(1000);
+    let _ = rig.hears(&data(1, &[7; 1000]));
+    assert_eq!(rig.says_one(), ack(1));
+    // This one is measured.
+    rig.waits(1000);
+    let _ = rig.hears(&data(2, &[7; 500]));
+    assert_eq!(rig.says_one(), ack(2));
+    assert_eq!(rig.disk.whole(), Some(&[7; 1500][..]));
+}
+
 #[test]
 fn what_is_agreed_is_used() {
     let file = image(2300);
