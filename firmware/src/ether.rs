@@ -59,6 +59,11 @@ impl Ether {
         self.outward.becomes(outward);
     }
 
+    /// From now on the board is alone with itself: it receives what it sends.
+    pub fn loops(&self, on: bool) {
+        lan9118::loops(on);
+    }
+
     /// Frames that did not arrive, in both directions.
     pub fn lost(&self) -> u32 {
         self.inward.lost().wrapping_add(self.outward.lost())

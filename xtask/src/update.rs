@@ -78,7 +78,11 @@ pub(crate) fn verdicts(of: &Updated, image: &Path, windlass: &Path) -> Result<St
     scene.new_image(3)?;
     log += &scene.ends(&WORN, 1, of.clean_max_ms)?;
     log += &scene.ends(&GONE.while_it(Deed::EndServer(80)), 1, of.clean_max_ms)?;
-    Ok(log + &scene.ends(&CHANGED.while_it(Deed::ChangeFlash(200)), 1, of.clean_max_ms)?)
+    let resumed = scene.ends(&CHANGED.while_it(Deed::ChangeFlash(200)), 1, of.clean_max_ms)?;
+    if resumed.lines().find_map(kept_in).is_none_or(|kept| kept + SECTOR < 80 * PAGE) {
+        return Err(format!("it did not keep what came before the server ended\n{resumed}"));
+    }
+    Ok(log + &resumed)
 }
 
 /// An update over a line that damages bytes. Returns the log.
@@ -105,9 +109,7 @@ pub(crate) fn power_failures(of: &Updated, image: &Path, windlass: &Path) -> Res
         device.until_programmed(1, page * PAGE)?;
         device.cut()?;
         let line = device.board.until("bytes of the next image")?;
-        let mut words = line.split(' ').skip_while(|word| *word != "has").skip(1);
-        let kept: usize = words.next().and_then(|n| n.parse().ok()).unwrap_or(0);
-        if kept + SECTOR < page * PAGE {
+        if kept_in(&line).is_none_or(|kept| kept + SECTOR < page * PAGE) {
             return Err(device.board.fault(&format!("power failed at page {page}: {line}")));
         }
         if device.read(0, 0, IMAGE)? != boots {
@@ -126,6 +128,11 @@ fn has_the_time(log: &str) -> bool {
     let printed = log.lines().find_map(|line| line.split_once("the time is ")?.1.parse().ok());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     printed.is_some_and(|printed: u64| printed <= now && printed + 600 > now)
+}
+
+/// The bytes of the next image that the board has, in the line that tells them.
+fn kept_in(line: &str) -> Option<usize> {
+    line.split_once(" has ")?.1.split(' ').next()?.parse().ok()
 }
 
 /// The verdict and the milliseconds in the line that tells them.

@@ -12,12 +12,13 @@
 
 use defmt::println;
 use smoltcp::wire::IpEndpoint;
+use windlass_core::fault::Fault;
 use windlass_core::file::DigestKind;
 use windlass_core::session::files::{FilesClient, Options, Request};
 use windlass_core::sim::Path;
 use windlass_core::transfer::Timing;
-use windlass_core::transfer::tftp::{Offer, TftpGet};
-use windlass_core::transfer::xfer::XferClient;
+use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpServer};
+use windlass_core::transfer::xfer::{XferClient, XferServer};
 use windlass_core::wire::Score;
 use windlass_firmware::cpu::{self, entry};
 use windlass_firmware::ether::Ether;
@@ -33,6 +34,20 @@ struct Trial {
     ways: [Path; 2],
     /// The longest time on the board, in milliseconds.
     most_ms: u64,
+    /// How often it is tried to keep the time.
+    tries: u32,
+}
+
+impl Trial {
+    const fn new(what: &'static str, from: From, ways: [Path; 2], most_ms: u64) -> Self {
+        Self { what, from, ways, most_ms, tries: 1 }
+    }
+
+    /// The time is that of a host at rest, and may be kept in one of some attempts.
+    const fn in_one_of(mut self, tries: u32) -> Self {
+        self.tries = tries;
+        self
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -46,6 +61,10 @@ enum From {
     Own,
     Xfer,
     Files,
+    /// Servers of this image: the device receives what it sends. All of that is in the emulator, so its times are exact
+    /// on any network.
+    Board,
+    BoardXfer,
 }
 
 /// A window is half of the receive buffer.
@@ -63,71 +82,47 @@ const fn loses(loss: u16) -> Path {
 /// One that also doubles frames and lets others overtake them.
 const BAD: Path = Path { duplicate: 50, reorder: 50, reorder_us: 3000, ..loses(50) };
 
+/// What the board sends to itself passes both ways: a fifth is lost in each direction.
+const FIFTH: [Path; 2] = [loses(200), Path::PERFECT];
+
 /// A download from a host at rest takes a tenth of this time.
 const HOST_MS: u64 = 60_000;
 
-const TRIALS: [Trial; 10] = [
-    Trial {
-        what: "TFTP from QEMU, 256 KiB",
-        from: From::Qemu,
-        ways: [Path::PERFECT; 2],
-        most_ms: 800,
-    },
-    Trial {
-        what: "TFTP from QEMU, 256 KiB, 5 % of requests lost",
-        from: From::Qemu,
-        ways: [Path::PERFECT, loses(50)],
-        most_ms: 1000,
-    },
-    Trial {
-        what: "TFTP from QEMU, 256 KiB, 20 % of requests lost",
-        from: From::Qemu,
-        ways: [Path::PERFECT, loses(200)],
-        most_ms: 6000,
-    },
-    Trial {
-        what: "TFTP from tftp-hpa, 256 KiB, 20 % lost",
-        from: From::Tftp,
-        ways: [loses(200); 2],
-        most_ms: HOST_MS,
-    },
-    Trial {
-        what: "TFTP from tftp-hpa, 256 KiB, 5 % each lost, doubled and late",
-        from: From::Tftp,
-        ways: [BAD; 2],
-        most_ms: HOST_MS,
-    },
-    Trial {
-        what: "TFTP in windows, 256 KiB, 5 % lost",
-        from: From::Own,
-        ways: [loses(50); 2],
-        most_ms: HOST_MS,
-    },
-    Trial {
-        what: "TFTP in windows, 256 KiB, 20 % lost",
-        from: From::Own,
-        ways: [loses(200); 2],
-        most_ms: HOST_MS,
-    },
-    Trial {
-        what: "xfer, 64 KiB, 20 % lost",
-        from: From::Xfer,
-        ways: [loses(200); 2],
-        most_ms: HOST_MS,
-    },
-    Trial {
-        what: "files over TCP, 64 KiB",
-        from: From::Files,
-        ways: [Path::PERFECT; 2],
-        most_ms: HOST_MS,
-    },
-    Trial {
-        what: "files over TCP, 64 KiB, 5 % lost",
-        from: From::Files,
-        ways: [loses(50); 2],
-        most_ms: 2 * HOST_MS,
-    },
-];
+const TRIALS: [Trial; 13] = {
+    use self::From::{Board, BoardXfer, Files, Own, Qemu, Tftp, Xfer};
+    [
+        Trial::new("TFTP from QEMU, 256 KiB", Qemu, [Path::PERFECT; 2], 800),
+        Trial::new(
+            "TFTP from QEMU, 256 KiB, 5 % of requests lost",
+            Qemu,
+            [Path::PERFECT, loses(50)],
+            1000,
+        ),
+        Trial::new(
+            "TFTP from QEMU, 256 KiB, 20 % of requests lost",
+            Qemu,
+            [Path::PERFECT, loses(200)],
+            6000,
+        ),
+        Trial::new("TFTP from itself, 64 KiB, 20 % lost", Board, FIFTH, 1500),
+        Trial::new("xfer from itself, 64 KiB, 20 % lost", BoardXfer, FIFTH, 2500),
+        Trial::new("TFTP from tftp-hpa, 256 KiB, 20 % lost", Tftp, [loses(200); 2], HOST_MS),
+        Trial::new(
+            "TFTP from tftp-hpa, 256 KiB, 5 % each lost, doubled and late",
+            Tftp,
+            [BAD; 2],
+            HOST_MS,
+        ),
+        // Not the first one: the emulator may sleep for a second before it passes on the first answer of a host.
+        Trial::new("TFTP from tftp-hpa, 256 KiB, 5 % lost", Tftp, [loses(50); 2], 1000)
+            .in_one_of(10),
+        Trial::new("TFTP in windows, 256 KiB, 5 % lost", Own, [loses(50); 2], HOST_MS),
+        Trial::new("TFTP in windows, 256 KiB, 20 % lost", Own, [loses(200); 2], HOST_MS),
+        Trial::new("xfer, 64 KiB, 20 % lost", Xfer, [loses(200); 2], HOST_MS),
+        Trial::new("files over TCP, 64 KiB", Files, [Path::PERFECT; 2], HOST_MS),
+        Trial::new("files over TCP, 64 KiB, 5 % lost", Files, [loses(50); 2], 2 * HOST_MS),
+    ]
+};
 
 #[entry]
 fn main() -> ! {
@@ -150,43 +145,20 @@ fn main() -> ! {
     });
     for trial in &TRIALS {
         let server = match trial.from {
-            From::Qemu => Some(qemu).filter(|_| files.is_none()),
+            From::Qemu | From::Board | From::BoardXfer => Some(qemu).filter(|_| files.is_none()),
             From::Tftp => tftp,
             From::Own => own,
             From::Xfer => xfer,
             From::Files => files,
         };
         let Some(server) = server else { continue };
-        let [inward, outward] = trial.ways;
-        net.ether.becomes(inward, outward);
-        let (lost, begun) = (net.ether.lost(), clock::now());
-        let is_small = matches!(trial.from, From::Xfer | From::Files);
-        let mut file = Compared::new(if is_small { SMALL } else { IMAGE });
-        let how = match trial.from {
-            From::Qemu | From::Tftp | From::Own => {
-                let mut get = TftpGet::new(b"image", OFFER, &Timing::CLIENT);
-                net.transfer(&mut get, &mut file, server)
-            }
-            From::Xfer => {
-                let mut get = XferClient::new(b"small", &Timing::CLIENT);
-                net.transfer(&mut get, &mut file, server)
-            }
-            From::Files => {
-                let mut request = [0; 64];
-                let options = Options { digest: Some(DigestKind::Crc32), ..Options::NONE };
-                let len = Request { name: b"small", options }.render(&mut request).unwrap_or(0);
-                let request = request.get(..len).unwrap_or_default();
-                net.session(&mut FilesClient::new(request, [0; 64]), &mut file, server)
-            }
-        };
-        let ms = clock::now().since(begun) / 1000;
-        let lost = net.ether.lost() - lost;
-        println!("{}: {} ms (at most {}), {} frames lost", trial.what, ms, trial.most_ms, lost);
-        if let Err(fault) = how {
-            println!("{}: {}, at byte {}", trial.what, fault, file.next);
-        }
-        downloads += u32::from(how.is_ok());
-        is_right &= how.is_ok() && ms <= trial.most_ms;
+        let is_in_time = (0..trial.tries).any(|_| {
+            let (how, ms) = download(&mut net, trial, server);
+            is_right &= how.is_ok();
+            ms <= trial.most_ms
+        });
+        is_right &= is_in_time;
+        downloads += u32::from(is_in_time);
     }
     if let Some(to) = score {
         let (perfect, mut report) = (Path::PERFECT, [0; 32]);
@@ -197,4 +169,51 @@ fn main() -> ! {
         }
     }
     cpu::exit(u8::from(!is_right))
+}
+
+/// Downloads a file. Returns how that ended, and the time on the board in milliseconds.
+fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fault>, u64) {
+    let [inward, outward] = trial.ways;
+    net.ether.becomes(inward, outward);
+    net.ether.loops(matches!(trial.from, From::Board | From::BoardXfer));
+    let size = match trial.from {
+        From::Qemu | From::Tftp | From::Own => IMAGE,
+        From::Xfer | From::Files | From::Board | From::BoardXfer => SMALL,
+    };
+    let (mut file, mut sent) = (Compared::new(size), Compared::new(size));
+    let (lost, begun) = (net.ether.lost(), clock::now());
+    let how = match trial.from {
+        From::Qemu | From::Tftp | From::Own => {
+            let mut get = TftpGet::new(b"image", OFFER, &Timing::CLIENT);
+            net.transfer(&mut get, &mut file, server)
+        }
+        From::Board => {
+            let mut get = TftpGet::new(b"small", OFFER, &Timing::CLIENT);
+            let mut server = TftpServer::<64>::new(Config::DEFAULT);
+            net.alone([&mut get, &mut server], [&mut file, &mut sent])
+        }
+        From::BoardXfer => {
+            let mut get = XferClient::new(b"small", &Timing::CLIENT);
+            let mut server = XferServer::<64>::new(Timing::SERVER);
+            net.alone([&mut get, &mut server], [&mut file, &mut sent])
+        }
+        From::Xfer => {
+            let mut get = XferClient::new(b"small", &Timing::CLIENT);
+            net.transfer(&mut get, &mut file, server)
+        }
+        From::Files => {
+            let mut request = [0; 64];
+            let options = Options { digest: Some(DigestKind::Crc32), ..Options::NONE };
+            let len = Request { name: b"small", options }.render(&mut request).unwrap_or(0);
+            let request = request.get(..len).unwrap_or_default();
+            net.session(&mut FilesClient::new(request, [0; 64]), &mut file, server)
+        }
+    };
+    let ms = clock::now().since(begun) / 1000;
+    let lost = net.ether.lost() - lost;
+    println!("{}: {} ms (at most {}), {} frames lost", trial.what, ms, trial.most_ms, lost);
+    if let Err(fault) = how {
+        println!("{}: {}, at byte {}", trial.what, fault, file.next);
+    }
+    (how, ms)
 }

@@ -1,4 +1,4 @@
-//! Storages that keep nothing: a file that is compared with what it has to be, and a number.
+//! Storages without memory: a file that is compared with what it has to be, or made of it, and a number.
 
 use windlass_core::crc::Crc32;
 use windlass_core::fault::{Fault, StorageFault};
@@ -11,7 +11,7 @@ fn byte_at(offset: usize) -> u8 {
     byte
 }
 
-/// Compares a file with what it has to be, and keeps nothing of it.
+/// Compares a file with what it has to be, and keeps nothing of it; or has one to be sent.
 #[derive(Debug)]
 pub struct Compared {
     size: usize,
@@ -33,7 +33,7 @@ impl Storage for Compared {
             Op::Create(head) if head.size.is_some_and(|size| size != self.size as u64) => {
                 Answer::Failed(StorageFault::Full.into())
             }
-            Op::Create(_) => Answer::Done,
+            Op::Create(_) | Op::Close => Answer::Done,
             Op::Store(_) => {
                 let is_same = (self.next..).zip(&*memory).all(|(at, byte)| byte_at(at) == *byte);
                 self.crc.update(memory);
@@ -50,12 +50,17 @@ impl Storage for Compared {
                 let is_whole = is_same && self.next == self.size;
                 if is_whole { Answer::Done } else { Answer::Failed(Fault::Integrity) }
             }
-            Op::Open(_)
-            | Op::Examine
-            | Op::Read { .. }
-            | Op::Digest { .. }
-            | Op::FinishDigest(_)
-            | Op::Close => Answer::Failed(StorageFault::Unsupported.into()),
+            Op::Open(_) => Answer::Opened(self.size as u64),
+            Op::Read { extent, digest: None } => {
+                let from = usize::try_from(extent.offset).unwrap_or(self.size);
+                for (at, byte) in (from..self.size).zip(&mut *memory) {
+                    *byte = byte_at(at);
+                }
+                Answer::Read(memory.len())
+            }
+            Op::Examine | Op::Read { .. } | Op::Digest { .. } | Op::FinishDigest(_) => {
+                Answer::Failed(StorageFault::Unsupported.into())
+            }
         }
     }
 }

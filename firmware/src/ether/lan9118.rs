@@ -61,6 +61,12 @@ pub(super) fn send(frame: &[u8]) {
     }
 }
 
+/// From now on the device receives the frames that it sends, and no others; or it is on the wire again.
+pub(super) fn loops(on: bool) {
+    mac_store(MAC_MII_DATA, if on { PHY_LOOPS } else { 0 });
+    mac_store(MAC_MII, MII_BASIC_CONTROL | MII_WRITE);
+}
+
 /// Writes a register of the MAC, which is behind the others.
 fn mac_store(register: u32, value: u32) {
     while MAC_CSR_CMD.load() & MAC_BUSY != 0 {}
@@ -94,6 +100,12 @@ const MAC_BUSY: u32 = 1 << 31;
 const MAC_CR: u32 = 1;
 const MAC_ADDRESS_HIGH: u32 = 2;
 const MAC_ADDRESS_LOW: u32 = 3;
+const MAC_MII: u32 = 6;
+const MAC_MII_DATA: u32 = 7;
+/// The PHY is number 1, and this register of it number 0.
+const MII_BASIC_CONTROL: u32 = 1 << 11;
+const MII_WRITE: u32 = 1 << 1;
+const PHY_LOOPS: u32 = 1 << 14;
 /// Frames for every group are received.
 const MAC_GROUPS: u32 = 1 << 19;
 const MAC_FULL_DUPLEX: u32 = 1 << 20;

@@ -1,9 +1,9 @@
-//! Transfers and sessions over the sockets of smoltcp: one UDP and one TCP socket.
+//! Transfers and sessions over the sockets of smoltcp: two UDP sockets, for both ends of a transfer, and a TCP socket.
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};
-use windlass_core::fault::{Fault, Peer};
+use windlass_core::fault::{Fault, Peer, StorageFault};
 use windlass_core::file::{Answer, Op, Storage};
 use windlass_core::pump::{Need, Pump};
 use windlass_core::session::Session;
@@ -20,32 +20,55 @@ pub const BOARD: u8 = 15;
 /// The address of the host in that network.
 pub const HOST: IpAddress = IpAddress::v4(10, 0, 2, 2);
 
+const _: () = assert!(FRAME_MAX >= HEAD_MAX, "a head fits in a frame");
+
 /// How long a report has until it has left.
 const REPORT_US: u64 = 50_000;
 
 /// The memory of the sockets.
 #[derive(Debug)]
 pub struct Memory {
-    received: [udp::PacketMetadata; 8],
-    sent: [udp::PacketMetadata; 4],
-    datagrams: [u8; 8192],
-    acks: [u8; 2048],
+    clients: UdpMemory,
+    servers: UdpMemory,
     rx: [u8; 8192],
     tx: [u8; 2048],
-    sockets: [SocketStorage<'static>; 2],
+    sockets: [SocketStorage<'static>; 3],
+}
+
+/// That of a UDP socket.
+#[derive(Debug)]
+struct UdpMemory {
+    received: [udp::PacketMetadata; 8],
+    sent: [udp::PacketMetadata; 8],
+    rx: [u8; 8192],
+    tx: [u8; 8192],
+}
+
+impl UdpMemory {
+    const EMPTY: Self = Self {
+        received: [udp::PacketMetadata::EMPTY; 8],
+        sent: [udp::PacketMetadata::EMPTY; 8],
+        rx: [0; 8192],
+        tx: [0; 8192],
+    };
+
+    fn socket(&'static mut self) -> udp::Socket<'static> {
+        udp::Socket::new(
+            udp::PacketBuffer::new(&mut self.received[..], &mut self.rx[..]),
+            udp::PacketBuffer::new(&mut self.sent[..], &mut self.tx[..]),
+        )
+    }
 }
 
 impl Memory {
     /// Empty.
     pub const fn new() -> Self {
         Self {
-            received: [udp::PacketMetadata::EMPTY; 8],
-            sent: [udp::PacketMetadata::EMPTY; 4],
-            datagrams: [0; 8192],
-            acks: [0; 2048],
+            clients: UdpMemory::EMPTY,
+            servers: UdpMemory::EMPTY,
             rx: [0; 8192],
             tx: [0; 2048],
-            sockets: [SocketStorage::EMPTY; 2],
+            sockets: [SocketStorage::EMPTY; 3],
         }
     }
 }
@@ -63,8 +86,10 @@ pub struct Net {
     pub ether: &'static mut Ether,
     interface: Interface,
     sockets: SocketSet<'static>,
-    udp: SocketHandle,
+    udp: [SocketHandle; 2],
     tcp: SocketHandle,
+    /// The address of the board.
+    address: IpAddress,
     /// The number of connections, which gives each a port of its own.
     connections: u16,
 }
@@ -82,18 +107,16 @@ impl Net {
         }
         let config = Config::new(EthernetAddress(mac).into());
         let mut interface = Interface::new(config, ether, clock::now().into());
+        let address = IpAddress::v4(10, 0, 2, number);
         interface.update_ip_addrs(|addresses| {
-            let _ = addresses.push(IpCidr::new(IpAddress::v4(10, 0, 2, number), 24));
+            let _ = addresses.push(IpCidr::new(address, 24));
         });
-        let Memory { received, sent, datagrams, acks, rx, tx, sockets } = memory;
+        let Memory { clients, servers, rx, tx, sockets } = memory;
         let mut sockets = SocketSet::new(&mut sockets[..]);
-        let udp = sockets.add(udp::Socket::new(
-            udp::PacketBuffer::new(&mut received[..], &mut datagrams[..]),
-            udp::PacketBuffer::new(&mut sent[..], &mut acks[..]),
-        ));
+        let udp = [clients, servers].map(|memory| sockets.add(memory.socket()));
         let rx = tcp::SocketBuffer::new(&mut rx[..]);
         let tcp = sockets.add(tcp::Socket::new(rx, tcp::SocketBuffer::new(&mut tx[..])));
-        Some(Self { ether, interface, sockets, udp, tcp, connections: 0 })
+        Some(Self { ether, interface, sockets, udp, tcp, address, connections: 0 })
     }
 
     /// Moves frames. Returns the time.
@@ -108,9 +131,13 @@ impl Net {
         self.sockets.get_mut(self.tcp)
     }
 
-    /// The UDP socket.
+    /// The UDP socket of clients.
     pub fn udp(&mut self) -> &mut udp::Socket<'static> {
-        self.sockets.get_mut(self.udp)
+        self.udp_socket(0)
+    }
+
+    fn udp_socket(&mut self, number: usize) -> &mut udp::Socket<'static> {
+        self.sockets.get_mut(self.udp[number])
     }
 
     /// Receives what is sent to this group. Returns whether there was room for one more.
@@ -162,6 +189,27 @@ impl Net {
         }
     }
 
+    /// Runs a transfer of the board with itself, to the end of its client.
+    ///
+    /// # Errors
+    /// The fault with which the client ended.
+    pub fn alone(
+        &mut self,
+        [client, server]: [&mut dyn Transfer; 2],
+        [kept, sent]: [&mut dyn Storage; 2],
+    ) -> Result<(), Fault> {
+        let at = IpEndpoint::new(self.address, self.port());
+        let mut server = Running::on(self, (1, at.port), server, sent, at);
+        let mut client = Running::new(self, client, kept, at);
+        loop {
+            let now = self.poll();
+            let _ = server.turn(self, now);
+            if let Some(how) = client.turn(self, now) {
+                return how;
+            }
+        }
+    }
+
     /// Runs a session with a server to its end.
     ///
     /// # Errors
@@ -208,10 +256,13 @@ impl Net {
 /// A transfer that runs over the UDP socket.
 #[expect(missing_debug_implementations, reason = "a transfer has none as a trait object")]
 pub struct Running<'t> {
+    /// The number of the UDP socket.
+    socket: usize,
     transfer: &'t mut dyn Transfer,
     storage: &'t mut dyn Storage,
+    /// Where the first datagram goes, and the host that the others come from.
     server: IpEndpoint,
-    /// The first answer tells the port of the transfer.
+    /// The first datagram of the peer tells the port of the transfer.
     peer: Option<IpEndpoint>,
     /// The datagram that was handed over last, and where in it the bytes are that were not kept.
     held: [u8; FRAME_MAX],
@@ -227,16 +278,27 @@ impl<'t> Running<'t> {
         server: IpEndpoint,
     ) -> Self {
         let port = net.port();
-        let socket = net.udp();
+        Self::on(net, (0, port), transfer, storage, server)
+    }
+
+    /// On a socket, which is bound to this port.
+    fn on(
+        net: &mut Net,
+        (number, port): (usize, u16),
+        transfer: &'t mut dyn Transfer,
+        storage: &'t mut dyn Storage,
+        server: IpEndpoint,
+    ) -> Self {
+        let socket = net.udp_socket(number);
         socket.close();
         let _ = socket.bind(port);
-        Self { transfer, storage, server, peer: None, held: [0; FRAME_MAX], at: 0 }
+        Self { socket: number, transfer, storage, server, peer: None, held: [0; FRAME_MAX], at: 0 }
     }
 
     /// Does all that can be done now, as [`windlass_core::transfer`] says. Returns how the transfer ended,
     /// if it did.
     pub fn turn(&mut self, net: &mut Net, now: Instant) -> Option<Result<(), Fault>> {
-        let socket = net.udp();
+        let socket = net.udp_socket(self.socket);
         loop {
             let want = self.transfer.want();
             if want.wake.is_due(now) {
@@ -268,11 +330,19 @@ impl<'t> Running<'t> {
         }
     }
 
-    /// Sends what is owed. A client that reads sends no part of a file.
+    /// Sends what is owed: heads, and behind them parts of the file, which the storage has at once.
     fn send(&mut self, socket: &mut udp::Socket<'_>, now: Instant) {
-        let (mut head, mut count) = ([0; HEAD_MAX], 0);
-        while let Some(tx) = self.transfer.render(now, count, &mut head) {
-            let datagram = head.get(..tx.head).unwrap_or_default();
+        let (mut datagram, mut count) = ([0; FRAME_MAX], 0);
+        while let Some(tx) = self.transfer.render(now, count, &mut datagram) {
+            let len = tx.head + usize::try_from(tx.body.len).unwrap_or(FRAME_MAX);
+            let body = datagram.get_mut(tx.head..len).unwrap_or_default();
+            if !body.is_empty() {
+                let read = Op::Read { extent: tx.body, digest: None };
+                if self.storage.perform(now, read, body) != Answer::Read(body.len()) {
+                    return self.transfer.abort(StorageFault::Failed.into());
+                }
+            }
+            let datagram = datagram.get(..len).unwrap_or_default();
             if socket.send_slice(datagram, self.peer.unwrap_or(self.server)).is_err() {
                 break;
             }
