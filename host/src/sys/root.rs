@@ -10,8 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
-use nix::sys::stat::{FileStat, SFlag, fstat};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use nix::sys::statfs::fstatfs;
 use tracing::warn;
 use windlass_core::file::Refusal;
@@ -43,6 +43,9 @@ pub struct Opened {
     /// Its version. `None`: it was made for this request, and nothing else can change it.
     pub stamp: Option<Stamp>,
 }
+
+/// The longest path that the kernel takes, with the NUL at its end.
+const PATH_MAX: usize = libc::PATH_MAX as usize;
 
 /// The page of a folder.
 const PAGE: &[u8] = b"index.html";
@@ -101,18 +104,28 @@ impl Root {
 
     /// The version of the file of this name, which is not opened. `at_once`: only if that is known without
     /// waiting, as for [`file_at_once`](Self::file_at_once).
+    ///
+    /// A name in the folder itself takes one call: there is nothing to resolve. A symbolic link of this name
+    /// is then seen as one, and resolved as every other name.
     pub fn stamp(&self, name: &[u8], at_once: bool) -> Option<Stamp> {
         let here = ResolveFlag::RESOLVE_NO_XDEV | ResolveFlag::from_bits_retain(RESOLVE_CACHED);
         let more = if at_once { here } else { ResolveFlag::empty() };
-        let page;
-        let name = if self.pages.is_some() && matches!(name, [] | [.., b'/']) {
-            page = [name, PAGE].concat();
-            &page
+        let mut page;
+        let name = if self.pages.is_some() && is_of_folder(name) {
+            page = PageName::new();
+            page.of(name)?
         } else {
             name
         };
         if !is_usable(name) || (at_once && !self.is_local) {
             return None;
+        }
+        if !name.contains(&b'/') {
+            let flags = AtFlags::AT_SYMLINK_NOFOLLOW | AtFlags::AT_NO_AUTOMOUNT;
+            let stat = fstatat(&self.folder, name, flags).ok()?;
+            if kind(&stat) == SFlag::S_IFREG {
+                return Some(Stamp::of(&stat));
+            }
         }
         let stat = stat_of_file(self.beneath(name, OFlag::O_PATH, more).ok()?).ok()?;
         Some(Stamp::of(&stat))
@@ -154,7 +167,7 @@ impl Root {
 
     fn find(&self, name: &[u8], more: ResolveFlag) -> std::result::Result<Opened, Why> {
         match self.pages {
-            Some(pages) if matches!(name, [] | [.., b'/']) => self.page(pages, name, more),
+            Some(pages) if is_of_folder(name) => self.page(pages, name, more),
             Some(_) | None => self.find_file(name, more),
         }
     }
@@ -166,7 +179,8 @@ impl Root {
         folder: &[u8],
         more: ResolveFlag,
     ) -> std::result::Result<Opened, Why> {
-        match self.find_file(&[folder, PAGE].concat(), more) {
+        let mut page = PageName::new();
+        match self.find_file(page.of(folder).ok_or(Refusal::TooLong)?, more) {
             Err(Why::Failed(Errno::ENOENT)) if pages.lists => {
                 if !more.is_empty() {
                     // To read a folder can take time.
@@ -232,6 +246,28 @@ impl AsFd for Root {
     }
 }
 
+/// The name of a folder's page, which is made for a request without an allocation.
+struct PageName([u8; PATH_MAX]);
+
+impl PageName {
+    const fn new() -> Self {
+        Self([0; PATH_MAX])
+    }
+
+    /// `None`: it is longer than every name of a file.
+    fn of(&mut self, folder: &[u8]) -> Option<&[u8]> {
+        let (name, len) = (&mut self.0, folder.len() + PAGE.len());
+        name.get_mut(..folder.len())?.copy_from_slice(folder);
+        name.get_mut(folder.len()..len)?.copy_from_slice(PAGE);
+        Some(&name[..len])
+    }
+}
+
+/// Whether a name is that of a folder, where those have pages.
+fn is_of_folder(name: &[u8]) -> bool {
+    matches!(name, [] | [.., b'/'])
+}
+
 /// Whether a name of a peer is relative, and does not go up.
 fn is_usable(name: &[u8]) -> bool {
     let is_up = |component: &[u8]| component == b"..";
@@ -273,9 +309,13 @@ impl From<Errno> for Why {
     }
 }
 
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
 fn stat_of_file(fd: impl AsFd) -> std::result::Result<FileStat, Why> {
     let stat = fstat(fd)?;
-    match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+    match kind(&stat) {
         SFlag::S_IFREG => Ok(stat),
         SFlag::S_IFDIR => Err(Refusal::IsFolder.into()),
         _ => Err(Refusal::NotAFile.into()),
