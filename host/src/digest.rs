@@ -2,13 +2,15 @@
 
 use windlass_core::file::{Digest, DigestKind, Digests};
 
-/// The kinds that this program can compute. BLAKE3, and a CRC-32 that is computed with the
+/// The kinds that this program can compute. BLAKE3, SHA-256, and a CRC-32 that is computed with the
 /// processor's instructions, take the feature `digest`.
 pub(crate) const OFFERED: Digests =
     if cfg!(feature = "digest") { Digests::ALL } else { Digests::CRC32 };
 
 #[cfg(feature = "digest")]
 use crc32fast::Hasher as Crc32;
+#[cfg(feature = "digest")]
+use sha2::{Digest as _, Sha256};
 #[cfg(not(feature = "digest"))]
 use windlass_core::crc::Crc32;
 
@@ -23,6 +25,12 @@ pub(crate) enum Hasher {
     Blake3,
     /// CRC-32/ISO-HDLC.
     Crc32(Crc32),
+    /// SHA-256.
+    #[cfg(feature = "digest")]
+    Sha256(Sha256),
+    /// A kind that this program cannot compute.
+    #[cfg(not(feature = "digest"))]
+    Sha256,
 }
 
 impl Hasher {
@@ -34,6 +42,10 @@ impl Hasher {
             #[cfg(not(feature = "digest"))]
             DigestKind::Blake3 => Self::Blake3,
             DigestKind::Crc32 => Self::Crc32(Crc32::new()),
+            #[cfg(feature = "digest")]
+            DigestKind::Sha256 => Self::Sha256(Sha256::new()),
+            #[cfg(not(feature = "digest"))]
+            DigestKind::Sha256 => Self::Sha256,
         }
     }
 
@@ -42,6 +54,7 @@ impl Hasher {
         match self {
             Self::Blake3 { .. } => DigestKind::Blake3,
             Self::Crc32(_) => DigestKind::Crc32,
+            Self::Sha256 { .. } => DigestKind::Sha256,
         }
     }
 
@@ -52,9 +65,11 @@ impl Hasher {
             Self::Blake3(hasher) => {
                 hasher.update(bytes);
             }
-            #[cfg(not(feature = "digest"))]
-            Self::Blake3 => {}
             Self::Crc32(hasher) => hasher.update(bytes),
+            #[cfg(feature = "digest")]
+            Self::Sha256(hasher) => hasher.update(bytes),
+            #[cfg(not(feature = "digest"))]
+            Self::Blake3 | Self::Sha256 => {}
         }
     }
 
@@ -64,8 +79,10 @@ impl Hasher {
         match self {
             #[cfg(feature = "digest")]
             Self::Blake3(hasher) => Some(Digest::Blake3(hasher.finalize().into())),
+            #[cfg(feature = "digest")]
+            Self::Sha256(hasher) => Some(Digest::Sha256(hasher.clone().finalize().into())),
             #[cfg(not(feature = "digest"))]
-            Self::Blake3 => None,
+            Self::Blake3 | Self::Sha256 => None,
             #[cfg(feature = "digest")]
             Self::Crc32(hasher) => Some(Digest::Crc32(hasher.clone().finalize())),
             #[cfg(not(feature = "digest"))]
@@ -89,7 +106,12 @@ mod tests {
         assert_eq!(of(DigestKind::Crc32), Some(Digest::Crc32(0xcbf4_3926)));
         #[cfg(feature = "digest")]
         assert_eq!(of(DigestKind::Blake3), Some(Digest::Blake3(blake3::hash(b"123456789").into())));
+        #[cfg(feature = "digest")]
+        assert!(matches!(
+            of(DigestKind::Sha256),
+            Some(Digest::Sha256([0x15, 0xe2, 0xb0, 0xd3, .., 0x25]))
+        ));
         #[cfg(not(feature = "digest"))]
-        assert_eq!(of(DigestKind::Blake3), None);
+        assert_eq!([DigestKind::Blake3, DigestKind::Sha256].map(of), [None; 2]);
     }
 }

@@ -13,6 +13,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use sha2::Digest as _;
 use windlass_core::file::{Digest, DigestKind};
 use windlass_core::session::files::Options;
 use windlass_tests::{
@@ -87,6 +88,7 @@ fn digest_of(kind: DigestKind, bytes: &[u8]) -> Digest {
             crc.update(bytes);
             Digest::Crc32(crc.finish())
         }
+        DigestKind::Sha256 => Digest::Sha256(sha2::Sha256::digest(bytes).into()),
     }
 }
 

@@ -11,9 +11,12 @@ use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::thread;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{geteuid, mkfifo};
+use sha2::{Digest, Sha256};
 use windlass_tests::web::{Answer, ask};
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, serve,
@@ -25,6 +28,7 @@ every_model!(
     what_is_not_to_be_had_is_refused,
     folders_have_pages,
     a_version_has_a_tag,
+    a_digest_is_told_to_a_client_that_asks,
     pipelined_requests_are_answered_in_order,
     a_refusal_is_received_whatever_follows,
     no_descriptor_stays_behind,
@@ -247,6 +251,41 @@ fn a_version_has_a_tag(model: Model) {
     file.set_modified(times).expect("utimes");
     let known = format!("If-None-Match: {tag}");
     assert_eq!(get(&mut client, "/1000", &[&known]).status, 200);
+}
+
+/// RFC 9530. The digest is that of the whole file, whatever part of it is sent, and of the version that is sent.
+fn a_digest_is_told_to_a_client_that_asks(model: Model) {
+    const WANT: &str = "Want-Repr-Digest: sha-512=2, sha-256=1";
+    let place = Place::new();
+    let server = place.serve(model, "");
+    let mut client = server.connect();
+    let told = |answer: &Answer| answer.field("Repr-Digest").map(str::to_owned);
+    let expected =
+        |bytes: &[u8]| Some(format!("sha-256=:{}:", BASE64_STANDARD.encode(Sha256::digest(bytes))));
+    for size in SIZES {
+        let path = format!("/{size}");
+        strong_tag(&mut client, &path);
+        // Of a version that is settled it is computed once.
+        for _ in 0..2 {
+            let whole = get(&mut client, &path, &[WANT]);
+            assert_eq!((told(&whole), whole.status), (expected(&content(size)), 200), "{size}");
+            assert!(whole.body == content(size));
+        }
+        let head = ask(&mut client, "HEAD", &path, &[WANT]);
+        assert_eq!(told(&head), expected(&content(size)));
+        assert_eq!(told(&get(&mut client, &path, &[])), None);
+    }
+    let part = get(&mut client, "/3000001", &[WANT, "Range: bytes=7-9"]);
+    assert_eq!(
+        (told(&part), part.body),
+        (expected(&content(3_000_001)), content(3_000_001)[7..10].into())
+    );
+    for change in ["one", "two"] {
+        fs::write(place.root().join("1000"), change).expect("write");
+        assert_eq!(told(&get(&mut client, "/1000", &[WANT])), expected(change.as_bytes()));
+        strong_tag(&mut client, "/1000");
+        assert_eq!(told(&get(&mut client, "/1000", &[WANT])), expected(change.as_bytes()));
+    }
 }
 
 fn pipelined_requests_are_answered_in_order(model: Model) {

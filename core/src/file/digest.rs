@@ -11,6 +11,8 @@ pub enum DigestKind {
     /// CRC-32/ISO-HDLC: detects errors of a line or a memory with few instructions. It does not
     /// protect against a file that was changed on purpose.
     Crc32,
+    /// SHA-256: what HTTP calls `sha-256` (RFC 9530). The servers of the other protocols do not offer it.
+    Sha256,
 }
 
 /// A digest of a whole file, or of part of it. Its bytes are its own, or lent as `&[u8; 32]`.
@@ -21,6 +23,8 @@ pub enum Digest<B = [u8; 32]> {
     Blake3(B),
     /// CRC-32/ISO-HDLC.
     Crc32(u32),
+    /// SHA-256.
+    Sha256(B),
 }
 
 impl<B> Digest<B> {
@@ -29,6 +33,7 @@ impl<B> Digest<B> {
         match self {
             Self::Blake3(_) => DigestKind::Blake3,
             Self::Crc32(_) => DigestKind::Crc32,
+            Self::Sha256(_) => DigestKind::Sha256,
         }
     }
 }
@@ -39,6 +44,7 @@ impl Digest {
         match self {
             Self::Blake3(bytes) => Digest::Blake3(bytes),
             Self::Crc32(value) => Digest::Crc32(*value),
+            Self::Sha256(bytes) => Digest::Sha256(bytes),
         }
     }
 
@@ -58,6 +64,7 @@ impl<'m> Digest<&'m [u8; 32]> {
         match self {
             Self::Blake3(bytes) => Digest::Blake3(*bytes),
             Self::Crc32(value) => Digest::Crc32(value),
+            Self::Sha256(bytes) => Digest::Sha256(*bytes),
         }
     }
 
@@ -66,6 +73,7 @@ impl<'m> Digest<&'m [u8; 32]> {
         Some(match kind {
             DigestKind::Blake3 => Self::Blake3(bytes.try_into().ok()?),
             DigestKind::Crc32 => Self::Crc32(u32::from_be_bytes(bytes.try_into().ok()?)),
+            DigestKind::Sha256 => Self::Sha256(bytes.try_into().ok()?),
         })
     }
 }
@@ -74,7 +82,7 @@ impl<B: AsRef<[u8]>> Digest<B> {
     /// Its bytes on the wire: 32, or 4 in network order.
     pub(crate) fn bytes<'a>(&'a self, crc: &'a mut [u8; 4]) -> &'a [u8] {
         match self {
-            Self::Blake3(bytes) => bytes.as_ref(),
+            Self::Blake3(bytes) | Self::Sha256(bytes) => bytes.as_ref(),
             Self::Crc32(value) => {
                 *crc = value.to_be_bytes();
                 crc
@@ -100,23 +108,26 @@ pub struct Digests {
     pub blake3: bool,
     /// CRC-32.
     pub crc32: bool,
+    /// SHA-256.
+    pub sha256: bool,
 }
 
 impl Digests {
     /// Every kind.
-    pub const ALL: Self = Self { blake3: true, crc32: true };
+    pub const ALL: Self = Self { blake3: true, crc32: true, sha256: true };
 
     /// CRC-32 only, for a device.
-    pub const CRC32: Self = Self { blake3: false, crc32: true };
+    pub const CRC32: Self = Self { blake3: false, crc32: true, sha256: false };
 
     /// No kind.
-    pub const NONE: Self = Self { blake3: false, crc32: false };
+    pub const NONE: Self = Self { blake3: false, crc32: false, sha256: false };
 
     /// Whether `kind` is one of them.
     pub const fn contains(self, kind: DigestKind) -> bool {
         match kind {
             DigestKind::Blake3 => self.blake3,
             DigestKind::Crc32 => self.crc32,
+            DigestKind::Sha256 => self.sha256,
         }
     }
 }

@@ -89,10 +89,13 @@ impl LabStorage {
                 self.digest(extent.offset, bytes);
                 Answer::Digested(bytes)
             }
-            Op::FinishDigest(DigestKind::Blake3) => {
+            Op::FinishDigest(kind @ (DigestKind::Blake3 | DigestKind::Sha256)) => {
                 let mut digest = [0; 32];
                 crate::bytes::fill(&mut digest, &self.digested.to_le_bytes());
-                Answer::Digest(Digest::Blake3(digest))
+                Answer::Digest(match kind {
+                    DigestKind::Sha256 => Digest::Sha256(digest),
+                    _ => Digest::Blake3(digest),
+                })
             }
             Op::FinishDigest(DigestKind::Crc32) => {
                 Answer::Digest(Digest::Crc32(u32::try_from(self.digested).unwrap_or(u32::MAX)))

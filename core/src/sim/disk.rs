@@ -53,7 +53,9 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Disk<B> {
         crc.update(self.kept());
         match digest {
             Some(Digest::Crc32(told)) if told != crc.finish() => Answer::Failed(Fault::Integrity),
-            Some(Digest::Blake3(_)) => Answer::Failed(StorageFault::Unsupported.into()),
+            Some(Digest::Blake3(_) | Digest::Sha256(_)) => {
+                Answer::Failed(StorageFault::Unsupported.into())
+            }
             None | Some(Digest::Crc32(_)) => {
                 self.is_whole = true;
                 Answer::Done

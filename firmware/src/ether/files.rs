@@ -43,7 +43,7 @@ impl Storage for Compared {
             Op::Commit(digest) => {
                 let is_same = match digest {
                     Some(Digest::Crc32(crc)) => crc == self.crc.finish(),
-                    Some(Digest::Blake3(_)) => false,
+                    Some(Digest::Blake3(_) | Digest::Sha256(_)) => false,
                     // A TFTP server of others has none.
                     None => true,
                 };

@@ -6,6 +6,7 @@ use tracing::warn;
 use windlass_core::file::Refusal;
 
 use super::backlog::Spare;
+use super::digested::Digested;
 use super::files::Answer;
 use super::helpers::Helpers;
 use super::kept::Kept;
@@ -27,6 +28,8 @@ pub struct Buffers {
     pub(super) spare: Spare,
     /// Small files that were sent lately.
     pub(super) kept: Kept,
+    /// Digests of files that were computed lately.
+    pub(super) digested: Digested,
     /// For datagrams that are received together; there once any are.
     batch: Option<Batch>,
     /// Bytes that a connection may read in one turn before the others have theirs.
@@ -91,6 +94,7 @@ impl Buffers {
             output: vec![0; output].into_boxed_slice(),
             spare: Spare::default(),
             kept: Kept::default(),
+            digested: Digested::default(),
             batch: None,
             budget: BUDGET,
             rules: Vec::new(),

@@ -11,17 +11,18 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
+use std::mem;
 use std::sync::Arc;
 
 use tracing::{debug, warn};
 use windlass_core::fault::Fault;
-use windlass_core::file::{Digest, DigestKind, Facts, Refusal};
+use windlass_core::file::{Digest, DigestKind, Extent, Facts, Refusal};
 
+use super::digested::{Digested, Running};
 use super::helpers::{Helpers, Ticket};
 use super::kept::Kept;
 #[cfg(feature = "transfer")]
 use super::text::TextFile;
-use crate::digest::Hasher;
 use crate::printable::words;
 use crate::sys::read_file::{is_in_memory, read_at, read_cached};
 use crate::sys::root::{self, Root};
@@ -80,21 +81,21 @@ type Opened = Result<root::Opened, Refusal>;
 pub(super) struct OpenFile {
     source: Source,
     how: How,
-    /// The digest of the bytes sent so far, if there is one, and its end.
-    digest: Option<Hasher>,
-    digested_to: u64,
+    digest: Running,
     /// The file system has no `sendfile(2)`.
     pub(super) by_hand: bool,
     /// Its version when it was opened, if it can change.
     stamp: Option<Stamp>,
-    /// The peer was told the version.
-    promised: bool,
+    /// What the peer was told about the version.
+    promised: Option<Facts>,
 }
 
 /// Where the bytes of a file are.
 #[derive(Debug)]
 enum Source {
-    File(Arc<File>),
+    File(File),
+    /// A helper has it too.
+    Shared(Arc<File>),
     /// All of them in memory, of the version that the file had when it was requested.
     Memory(Arc<[u8]>),
 }
@@ -116,7 +117,7 @@ const BLOCK: usize = 128 * 1024;
 impl Late {
     /// The answer, if it has come.
     pub(super) fn take(&mut self) -> Option<Answer> {
-        match std::mem::take(self) {
+        match mem::take(self) {
             Self::Came(answer) => Some(answer),
             asked => {
                 *self = asked;
@@ -191,14 +192,14 @@ fn look_up(
 
 impl OpenFile {
     fn new(source: Source, how: How, stamp: Option<Stamp>) -> Self {
-        let (digest, digested_to) = (None, 0);
-        Self { source, how, digest, digested_to, by_hand: false, stamp, promised: false }
+        let digest = Running::default();
+        Self { source, how, digest, by_hand: false, stamp, promised: None }
     }
 
     /// A file that was opened, and its size. `has_helpers`: the job must not wait for it.
     fn opened(opened: root::Opened, has_helpers: bool) -> (Self, u64) {
         let how = if has_helpers { How::IfCached } else { How::AtOnce };
-        (Self::new(Source::File(Arc::new(opened.file)), how, opened.stamp), opened.size)
+        (Self::new(Source::File(opened.file), how, opened.stamp), opened.size)
     }
 
     /// A file with all its bytes in memory, and its size.
@@ -208,28 +209,46 @@ impl OpenFile {
     }
 
     /// The open file. One in memory is not sent by `sendfile(2)`.
-    pub(super) fn file(&self) -> Result<&Arc<File>, Fault> {
+    pub(super) fn file(&self) -> Result<&File, Fault> {
         match &self.source {
             Source::File(file) => Ok(file),
+            Source::Shared(file) => Ok(file),
             Source::Memory(_) => Err(Fault::Aborted),
         }
+    }
+
+    /// The open file for a helper. Until one is asked nothing is allocated for it.
+    fn share(&mut self) -> Result<Arc<File>, Fault> {
+        let source = mem::replace(&mut self.source, Source::Memory(Arc::default()));
+        let file = match source {
+            Source::File(file) => Arc::new(file),
+            Source::Shared(file) => file,
+            Source::Memory(_) => return Err(Fault::Aborted),
+        };
+        self.source = Source::Shared(Arc::clone(&file));
+        Ok(file)
     }
 
     /// What is known about its version, which is then a promise: the last bytes are sent only if the file
     /// still has it.
     pub(super) fn examine(&mut self) -> Option<Facts> {
-        self.promised = true;
-        self.stamp.map(|stamp| stamp.facts(clock::calendar()))
+        self.promised = self.stamp.map(|stamp| stamp.facts(clock::calendar()));
+        self.promised
     }
 
     /// Whether it has to be looked at before its last bytes are sent.
     pub(super) fn is_promised(&self) -> bool {
-        self.promised && self.stamp.is_some() && matches!(self.source, Source::File(_))
+        self.promised.is_some() && !matches!(self.source, Source::Memory(_))
     }
 
-    /// Whether it still has the version that was promised. What was read before may be sent then.
+    /// Whether it still has the version that was promised.
+    fn is_kept(&self) -> Result<bool, Fault> {
+        Ok(!self.is_promised() || Stamp::look(self.file()?).ok() == self.stamp)
+    }
+
+    /// Makes sure that it still has the version that was promised. What was read before may be sent then.
     pub(super) fn keep_promise(&self) -> Result<(), Fault> {
-        if !self.is_promised() || Stamp::look(self.file()?).ok() == self.stamp {
+        if self.is_kept()? {
             return Ok(());
         }
         warn!("a file was changed while it was sent; the connection is cut");
@@ -310,27 +329,29 @@ impl OpenFile {
         offset: u64,
         into: &mut [IoSliceMut<'_>],
     ) -> Option<Result<usize, Errno>> {
-        let Source::File(file) = &self.source else { return None };
-        if self.how == How::IfCached {
-            match read_cached(file, offset, into) {
+        let Ok(file) = self.file() else { return None };
+        let how = match self.how {
+            How::IfCached => match read_cached(file, offset, into) {
                 Err(Errno::EAGAIN) => return None,
-                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {
-                    self.how = if is_in_memory(file) { How::AtOnce } else { How::Later };
-                }
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) if is_in_memory(file) => How::AtOnce,
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => How::Later,
                 read => return Some(read),
-            }
-        }
-        (self.how == How::AtOnce).then(|| read_at(file, offset, into))
+            },
+            how => how,
+        };
+        let read = (how == How::AtOnce).then(|| read_at(file, offset, into));
+        self.how = how;
+        read
     }
 
     /// Asks a helper to read. Only a loop with helpers gets here.
     fn ask(
-        &self,
+        &mut self,
         offset: u64,
         len: usize,
         Waits { late, helpers }: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
-        let (file, len) = (Arc::clone(self.file()?), len.min(BLOCK));
+        let (file, len) = (self.share()?, len.min(BLOCK));
         let work = move || {
             let mut bytes = vec![0; len];
             let read = read_at(&file, offset, &mut [IoSliceMut::new(&mut bytes)]);
@@ -351,19 +372,43 @@ impl OpenFile {
 
     /// Digests bytes of the file from `offset` on.
     pub(super) fn digest(&mut self, kind: DigestKind, offset: u64, bytes: &[u8]) {
-        let goes_on = offset > 0 && offset == self.digested_to;
-        match &mut self.digest {
-            Some(hasher) if goes_on && hasher.kind() == kind => hasher.update(bytes),
-            digest => digest.insert(Hasher::new(kind)).update(bytes),
+        self.digest.update(kind, offset, bytes);
+    }
+
+    /// Looks whether the digest of all its bytes is known, which are these. Then they need not be read.
+    pub(super) fn recall(&mut self, kind: DigestKind, extent: Extent, all: &Digested) -> bool {
+        self.lasting(extent).is_some_and(|stamp| self.digest.recall(kind, stamp, all))
+    }
+
+    /// The digest of the bytes so far, and of no bytes at the beginning. `None`: it cannot be computed, or is
+    /// of bytes that were not all of the version that was promised.
+    pub(super) fn finish_digest(
+        &self,
+        kind: DigestKind,
+        all: &mut Digested,
+    ) -> Result<Option<Digest>, Fault> {
+        if !self.is_kept()? {
+            return Ok(None);
         }
-        self.digested_to = offset + bytes.len() as u64;
+        let digest = self.digest.so_far(kind);
+        if let Some(digest) = digest
+            && let Some(stamp) = self.digest.part(kind).and_then(|part| self.lasting(part))
+        {
+            all.note(stamp, digest);
+        }
+        Ok(digest)
     }
 
     pub(super) fn digest_so_far(&self, kind: DigestKind) -> Option<Digest> {
-        match &self.digest {
-            Some(hasher) if hasher.kind() == kind => hasher.finish(),
-            Some(_) | None => Hasher::new(kind).finish(),
-        }
+        self.digest.so_far(kind)
+    }
+
+    /// The version, if this is all of the file, and if the version was promised and is settled.
+    fn lasting(&self, extent: Extent) -> Option<Stamp> {
+        let is_settled = self.promised.is_some_and(|facts| facts.is_settled);
+        self.stamp.filter(|stamp| {
+            is_settled && extent == Extent { offset: 0, len: stamp.size() } && extent.len > 0
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod buffer;
 mod buffers;
 mod connection;
 mod deadlines;
+mod digested;
 #[cfg(feature = "transfer")]
 mod exchange;
 mod files;

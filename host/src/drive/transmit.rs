@@ -105,6 +105,10 @@ pub(super) fn perform(
             // Nothing is sent that would show that the client is gone, and select(2) does not tell.
             outlet.stream.connected().map_err(outlet.lost(now))?;
             let (file, late) = file_of(&mut outlet.backlog)?;
+            if file.recall(kind, extent, &buffers.digested) {
+                user.answer(now, Answer::Digested(extent.len));
+                return Ok(Did::Moved(0));
+            }
             let room = buffers.input.len().min(budget).min(at_most(extent.len));
             let into = &mut [IoSliceMut::new(&mut buffers.input[..room])];
             let waits = Waits { late, helpers: buffers.helpers.as_ref() };
@@ -118,7 +122,8 @@ pub(super) fn perform(
             Ok(Did::Moved(read))
         }
         Some(Op::FinishDigest(kind)) => {
-            let digest = file_of(&mut outlet.backlog)?.0.digest_so_far(kind);
+            let file = file_of(&mut outlet.backlog)?.0;
+            let digest = file.finish_digest(kind, &mut buffers.digested)?;
             let unsupported = Answer::Failed(StorageFault::Unsupported.into());
             user.answer(now, digest.map_or(unsupported, Answer::Digest));
             Ok(Did::Moved(0))

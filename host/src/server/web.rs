@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use windlass_core::file::Digests;
 use windlass_core::session::HttpServer;
 use windlass_core::session::http::{Lent, Site};
 use windlass_core::time::Instant;
 use windlass_core::wire::http::TYPES;
 
+use crate::digest::OFFERED;
 use crate::sys::clock;
 use crate::sys::root::Pages;
 use crate::sys::shared::Flag;
@@ -78,6 +80,10 @@ impl Site for Shared {
 
     fn dot_files(&self) -> bool {
         self.web.dotfiles
+    }
+
+    fn digests(&self) -> Digests {
+        OFFERED
     }
 }
 

@@ -51,6 +51,11 @@ impl Stamp {
         fstat(file.as_fd()).map(|stat| Self::of(&stat))
     }
 
+    /// The size of the file in bytes.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// What a session is told.
     pub fn facts(&self, now: Calendar) -> Facts {
         let is_coarse = self.changed_ns.is_multiple_of(SECOND_NS);

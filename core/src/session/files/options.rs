@@ -166,6 +166,7 @@ const fn name_of(kind: DigestKind) -> &'static [u8] {
     match kind {
         DigestKind::Blake3 => b"blake3",
         DigestKind::Crc32 => b"crc32",
+        DigestKind::Sha256 => b"sha256",
     }
 }
 

@@ -34,6 +34,7 @@ fn digest_of(kind: DigestKind, bytes: &[u8]) -> Digest {
     match kind {
         DigestKind::Blake3 => Digest::Blake3(digest),
         DigestKind::Crc32 => Digest::Crc32(u32::from_le_bytes(*digest.last_chunk().unwrap())),
+        DigestKind::Sha256 => Digest::Sha256(digest),
     }
 }
 
@@ -243,6 +244,7 @@ proptest! {
                 Digest::Blake3(bytes)
             }
             Digest::Crc32(value) => Digest::Crc32(value ^ u32::from(lies)),
+            Digest::Sha256(_) => unreachable!("no server offers it"),
         };
         let prefix = checks.then_some(of_prefix);
         let options = Options { frame, offset, prefix, digest: digest.then_some(kind), size: None };

@@ -3,9 +3,9 @@
 use super::request::{Request, tag_of};
 use super::site::Site;
 use super::status::Status;
-use crate::file::{Extent, Facts};
+use crate::file::{DigestKind, Extent, Facts};
 use crate::text::Text;
-use crate::wire::http::{put_date, put_path, type_of};
+use crate::wire::http::{put_date, put_path, put_sha256, type_of};
 
 /// An answer, and how much of it was sent.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +68,12 @@ impl Answer {
             if kind.starts_with("text/") {
                 text.put(b"; charset=utf-8");
             }
+        }
+        if site.digests().contains(DigestKind::Sha256)
+            && let Some(digest) = request.digest(memory)
+        {
+            text.put(b"\r\nRepr-Digest: ");
+            put_sha256(text, digest);
         }
         if matches!(status, Status::PartialContent | Status::RangeNotSatisfiable) {
             text.put(b"\r\nContent-Range: bytes ");

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Head ──▶ Opening ──▶ Examining ──▶ Sending ──▶ Closing ──▶ Head …      a file, and the next request
+//!                            └─▶ Digesting ─▲                              with its digest, where asked
 //!     └─────────┴─────────────────────▶ Sending ─────────────▶ Head        an answer without a file
 //!                                          └──▶ Draining ──▶ Done          the end of the connection
 //! ```

@@ -1,12 +1,15 @@
 //! A request after its head is complete: what it asks for, or why it is refused.
 
 use super::status::Status;
-use crate::bytes::{after, find, first, first_mut, is_word};
+use crate::bytes::{after, find, first, first_mut, is_word, put};
 use crate::file::Facts;
 use crate::wire::http::{
     Bad, Body, Fields, Method, Range, RequestLine, Tag, Version, date as date_of, has_token,
-    is_host, path, range, reference,
+    is_host, path, range, reference, wants_sha256,
 };
+
+/// Bytes of a SHA-256.
+const DIGEST_LEN: usize = 32;
 
 /// A request, by places in the memory that has its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub(super) struct Request {
     name: (usize, usize),
     /// The query with its `?`, or nothing.
     query: (usize, usize),
+    /// The digest of the file is behind the head.
+    has_digest: bool,
     /// Answers have no content.
     pub(super) is_head: bool,
     pub(super) is_http_10: bool,
@@ -46,6 +51,7 @@ impl Request {
         fields: 0,
         name: (0, 0),
         query: (0, 0),
+        has_digest: false,
         is_head: false,
         is_http_10: false,
         keeps: false,
@@ -118,10 +124,38 @@ impl Request {
         memory.get(self.query.0..self.query.1).unwrap_or_default()
     }
 
+    /// Whether the digest of the file is asked for, and there is room for it.
+    pub(super) fn wants_digest(&self, memory: &[u8]) -> bool {
+        let mut wants = false;
+        for (name, value) in self.all_fields(memory) {
+            if is_word(name, b"want-repr-digest") {
+                wants = wants_sha256(value).unwrap_or(wants);
+            }
+        }
+        wants && memory.len() >= self.len.saturating_add(DIGEST_LEN)
+    }
+
+    /// Keeps the digest of the file behind the head, so that a session has no room of its own for one.
+    pub(super) fn keep_digest(&mut self, memory: &mut [u8], digest: &[u8; DIGEST_LEN]) {
+        put(memory, self.len, digest);
+        self.has_digest = true;
+    }
+
+    /// The digest of the file.
+    pub(super) fn digest<'m>(&self, memory: &'m [u8]) -> Option<&'m [u8]> {
+        let behind = after(memory, self.len);
+        self.has_digest.then(|| first(behind, DIGEST_LEN))
+    }
+
+    /// The fields of the head, which is complete.
+    fn all_fields<'m>(&self, memory: &'m [u8]) -> impl Iterator<Item = (&'m [u8], &'m [u8])> {
+        Fields::new(after(first(memory, self.len), self.fields)).map_while(Result::ok)
+    }
+
     /// Weighs the conditions in the order of RFC 9110, 13.2.2.
     pub(super) fn weigh(&self, memory: &[u8], size: u64, facts: &Facts) -> Verdict {
         let tag = tag_of(size, facts);
-        let conditions = Conditions::of(after(first(memory, self.len), self.fields), tag.as_ref());
+        let conditions = Conditions::of(self.all_fields(memory), tag.as_ref());
         let unchanged_since = |date: Option<&[u8]>| {
             let modified = facts.modified.filter(|_| facts.is_settled);
             let since = date.and_then(date_of)?;
@@ -154,12 +188,12 @@ struct Conditions<'m> {
 }
 
 impl<'m> Conditions<'m> {
-    fn of(fields: &'m [u8], tag: Option<&Tag>) -> Self {
+    fn of(fields: impl Iterator<Item = (&'m [u8], &'m [u8])>, tag: Option<&Tag>) -> Self {
         const LISTS: [&[u8]; 2] = [b"if-match", b"if-none-match"];
         const VALUES: [&[u8]; 4] =
             [b"if-unmodified-since", b"if-modified-since", b"if-range", b"range"];
         let mut found = Self::default();
-        for (name, value) in Fields::new(fields).map_while(Result::ok) {
+        for (name, value) in fields {
             for ((known, list), weakly) in LISTS.iter().zip(&mut found.lists).zip([false, true]) {
                 if is_word(name, known) {
                     let is_in = value == b"*" || tag.is_some_and(|tag| tag.is_in(value, weakly));

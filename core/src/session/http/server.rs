@@ -6,7 +6,7 @@ use super::request::{Request, Verdict};
 use super::site::{Lent, Site};
 use super::status::Status;
 use crate::fault::{Fault, Peer};
-use crate::file::{Answer, Extent, Facts, FileUser, Op, Piece, Refusal};
+use crate::file::{Answer, Digest, DigestKind, Extent, Facts, FileUser, Op, Piece, Refusal};
 use crate::session::{Consumed, Out, Session};
 use crate::text::Text;
 use crate::time::{Instant, Wake};
@@ -22,6 +22,10 @@ const DRAIN_US: u64 = 2_000_000;
 
 /// The most input that is read behind the last answer, in bytes.
 const DRAIN_MAX: usize = 1 << 20;
+
+/// The largest file of which a client that asks for it gets the digest, in bytes: it takes about a second, for
+/// a request of a hundred bytes.
+const DIGEST_MAX: u64 = 1 << 30;
 
 /// Serves the files of one client's requests. `B` is the memory for the head of a request: an array, a slice
 /// that is lent, or another type. A request with a longer head is refused. It is not used before a
@@ -59,6 +63,8 @@ enum State {
     Opening,
     /// The file is open, and has this size; the shell is looking at it.
     Examining { size: u64 },
+    /// The shell is digesting the file, and has done this much of it.
+    Digesting { done: u64 },
     /// The answer is being sent.
     Sending,
     /// The shell is closing the file.
@@ -109,7 +115,38 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
             Verdict::Failed => (Status::PreconditionFailed, whole),
         };
         (self.answer.size, self.answer.facts, self.answer.part) = (size, facts, part);
-        self.answer_with(now, status);
+        if self.digests()
+            && status.has_file()
+            && size <= DIGEST_MAX
+            && self.request.wants_digest(self.memory.as_ref())
+        {
+            self.answer.status = status;
+            self.state = State::Digesting { done: 0 };
+        } else {
+            self.answer_with(now, status);
+        }
+    }
+
+    /// So much of the file was digested before. A client that asks for a digest also takes an answer without
+    /// one.
+    fn digested(&mut self, now: Instant, done: u64, answer: Answer) {
+        match answer {
+            Answer::Digested(bytes) => {
+                let done = done.saturating_add(bytes).min(self.answer.size);
+                self.state = State::Digesting { done };
+            }
+            Answer::Digest(Digest::Sha256(digest)) => {
+                self.request.keep_digest(self.memory.as_mut(), &digest);
+                self.answer_with(now, self.answer.status);
+            }
+            Answer::Failed(_) => self.answer_with(now, self.answer.status),
+            _ => {}
+        }
+    }
+
+    /// Whether digests are offered. Where none are, nothing of them is left in an image.
+    fn digests(&self) -> bool {
+        self.site.digests().contains(DigestKind::Sha256)
     }
 
     /// Begins an answer. What it says of a file, if the status has one, is there.
@@ -167,9 +204,11 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
                 Consumed::bytes(bytes.len())
             }
             State::Done(_) => Consumed::bytes(bytes.len()),
-            State::Opening | State::Examining { .. } | State::Sending | State::Closing => {
-                Consumed::bytes(0)
-            }
+            State::Opening
+            | State::Examining { .. }
+            | State::Digesting { .. }
+            | State::Sending
+            | State::Closing => Consumed::bytes(0),
         }
     }
 
@@ -181,6 +220,7 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
             State::Draining { .. } => self.state = State::Done(Ok(())),
             State::Opening
             | State::Examining { .. }
+            | State::Digesting { .. }
             | State::Sending
             | State::Closing
             | State::Done(_) => {}
@@ -198,7 +238,9 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
     fn want(&self) -> Want {
         match self.state {
             State::Head(_) => Want::READ,
-            State::Opening | State::Examining { .. } | State::Closing => Want::FILE,
+            State::Opening | State::Examining { .. } | State::Digesting { .. } | State::Closing => {
+                Want::FILE
+            }
             State::Sending => Want::WRITE,
             State::Draining { until, .. } => {
                 Want { close: Close::WriteHalf, wake: Wake::At(until), ..Want::READ }
@@ -236,12 +278,27 @@ impl<B: Lent, S: Site> FileUser for HttpServer<B, S> {
         match self.state {
             State::Opening => Some(Op::Open(self.name())),
             State::Examining { .. } => Some(Op::Examine),
+            State::Digesting { done } if self.digests() => {
+                let left = self.answer.size.saturating_sub(done);
+                let extent = Extent { offset: done, len: left };
+                let kind = DigestKind::Sha256;
+                Some(if left == 0 { Op::FinishDigest(kind) } else { Op::Digest { kind, extent } })
+            }
             State::Closing => Some(Op::Close),
-            State::Head(_) | State::Sending | State::Draining { .. } | State::Done(_) => None,
+            State::Head(_)
+            | State::Digesting { .. }
+            | State::Sending
+            | State::Draining { .. }
+            | State::Done(_) => None,
         }
     }
 
     fn answer(&mut self, now: Instant, answer: Answer) {
+        if let State::Digesting { done } = self.state
+            && self.digests()
+        {
+            return self.digested(now, done, answer);
+        }
         match (&self.state, answer) {
             (State::Opening, Answer::Opened(size)) => self.state = State::Examining { size },
             (State::Opening, Answer::Refused(why)) => {

@@ -1,5 +1,6 @@
 //! What the program around a server of HTTP decides, and the memory that it lends.
 
+use crate::file::Digests;
 use crate::time::Instant;
 
 /// What a server says beside the content of its files. Every answer of it holds for all connections, so
@@ -31,6 +32,11 @@ pub trait Site {
     fn closes(&self) -> bool {
         false
     }
+
+    /// The kinds of digest that the shell computes for a client that asks for one: SHA-256, if any.
+    fn digests(&self) -> Digests {
+        Digests::NONE
+    }
 }
 
 /// Media types are unknown, and there is no clock.
@@ -55,6 +61,10 @@ impl<S: Site + ?Sized> Site for &S {
 
     fn closes(&self) -> bool {
         (**self).closes()
+    }
+
+    fn digests(&self) -> Digests {
+        (**self).digests()
     }
 }
 

@@ -4,7 +4,9 @@ extern crate std;
 
 use super::*;
 use crate::fault::{Fault, Peer};
-use crate::file::{Answer, Extent, Facts, FileUser, Op, Piece, Refusal};
+use crate::file::{
+    Answer, Digest, DigestKind, Digests, Extent, Facts, FileUser, Op, Piece, Refusal,
+};
 use crate::laws::Lab;
 use crate::session::{Out, Session};
 use crate::time::Instant;
@@ -15,6 +17,7 @@ use std::string::{String, ToString};
 use std::vec::Vec;
 use std::{format, vec};
 
+mod digests;
 mod framing;
 mod versions;
 
@@ -40,6 +43,10 @@ impl Site for TestSite {
 
     fn cache_control(&self) -> Option<&str> {
         Some("no-cache")
+    }
+
+    fn digests(&self) -> Digests {
+        Digests::ALL
     }
 }
 
@@ -95,6 +102,14 @@ fn run(
                 Op::Open(_) => Answer::Opened(CONTENT.len() as u64),
                 Op::Examine => facts.map_or(Answer::Failed(Fault::Aborted), Answer::Facts),
                 Op::Close => Answer::Done,
+                // Some bytes at a time.
+                Op::Digest { kind: DigestKind::Sha256, extent } => {
+                    Answer::Digested(extent.len.min(7))
+                }
+                Op::FinishDigest(DigestKind::Sha256) if server.name() == b"changing" => {
+                    Answer::Failed(Fault::Aborted)
+                }
+                Op::FinishDigest(DigestKind::Sha256) => Answer::Digest(Digest::Sha256([0xff; 32])),
                 other => panic!("a server of HTTP asked for {other:?}"),
             };
             server.answer(NOW, answer);
@@ -282,6 +297,7 @@ fn the_server_keeps_the_laws() {
     let requests = [
         "GET /a.txt HTTP/1.1\r\nHost: h\r\nRange: bytes=3-5\r\n\r\n",
         "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.0\r\nWant-Repr-Digest: sha-256=1\r\n\r\n",
         "HEAD /a HTTP/1.1\r\nHost:\r\n\r\nGET /a HTTP/1.0\r\n\r\n",
         "GET /a HTTP/1.1\r\nHost: h\r\nIf-None-Match: *\r\n\r\n",
         "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345",
@@ -295,7 +311,7 @@ fn the_server_keeps_the_laws() {
                 Some(len) => lab.with_file(len),
                 None => lab,
             };
-            let make = || HttpServer::new([0; 64], TestSite);
+            let make = || HttpServer::new([0; 96], TestSite);
             lab.check(make, request.as_bytes())
                 .unwrap_or_else(|broken| panic!("{request}: {broken}"));
         }

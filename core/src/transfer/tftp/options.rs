@@ -177,12 +177,12 @@ impl Options {
         if self.has & CRC32 != 0 { 4 } else { 32 }
     }
 
-    /// Asks for a digest, or for none.
+    /// Asks for a digest, or for none. There is no option for SHA-256.
     pub(super) fn ask_digest(&mut self, kind: Option<DigestKind>) {
         self.is_told = false;
         self.has &= !DIGESTS;
         self.has |= match kind {
-            None => 0,
+            None | Some(DigestKind::Sha256) => 0,
             Some(DigestKind::Blake3) => BLAKE3,
             Some(DigestKind::Crc32) => CRC32,
         };
@@ -203,6 +203,7 @@ impl Options {
             DigestKind::Crc32 => {
                 Digest::Crc32(u32::from_be_bytes(*self.digest.first_chunk().unwrap_or(&[0; 4])))
             }
+            DigestKind::Sha256 => return None,
         })
     }
 

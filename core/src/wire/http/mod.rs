@@ -6,6 +6,7 @@
 //! never folded.
 
 mod date;
+mod digest;
 mod fields;
 mod line;
 mod range;
@@ -15,6 +16,7 @@ mod types;
 mod word;
 
 pub use date::{date, is_date};
+pub use digest::wants_sha256;
 pub use fields::{Body, Fields, has_token, is_host};
 pub use line::{Method, RequestLine, Version};
 pub use range::{Range, range};
@@ -24,6 +26,7 @@ pub use types::{TYPES, type_of};
 pub use word::Bad;
 
 pub(crate) use date::put_date;
+pub(crate) use digest::put_sha256;
 pub(crate) use target::put_path;
 
 #[cfg(test)]

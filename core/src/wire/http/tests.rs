@@ -44,6 +44,44 @@ fn a_date_is_understood_in_three_forms() {
 }
 
 #[test]
+fn a_digest_is_asked_for_with_a_weight() {
+    for (value, wants) in [
+        ("sha-256=1", Some(true)),
+        ("sha-256=10", Some(true)),
+        ("sha-512=3, sha-256=10, unixsum=0", Some(true)),
+        ("sha-256=3;a=b", Some(true)),
+        ("\tsha-256=1 ", Some(true)),
+        ("sha-256=1, sha-256=0", Some(false)),
+        ("sha-256=0", Some(false)),
+        ("sha-256=11", Some(false)),
+        ("sha-256=-1", Some(false)),
+        ("sha-256=?1", Some(false)),
+        ("sha-256", Some(false)),
+        ("SHA-256=1", None),
+        ("sha-512=1", None),
+        ("x-sha-256=1", None),
+        (",=,", None),
+        ("", None),
+    ] {
+        assert_eq!(wants_sha256(value.as_bytes()), wants, "{value}");
+    }
+}
+
+#[test]
+fn a_digest_is_told_in_base64() {
+    for (bytes, expected) in [
+        (&b""[..], "sha-256=::"),
+        (b"f", "sha-256=:Zg==:"),
+        (b"fo", "sha-256=:Zm8=:"),
+        (b"foo", "sha-256=:Zm9v:"),
+        (b"foobar", "sha-256=:Zm9vYmFy:"),
+        (b"\xff\xfe\xfd", "sha-256=://79:"),
+    ] {
+        assert_eq!(written(|text| put_sha256(text, bytes)), expected);
+    }
+}
+
+#[test]
 fn a_range_is_a_part_of_the_file_or_all_of_it() {
     let part = |offset, len| Range::Part { offset, len };
     for (value, size, expected) in [
@@ -233,6 +271,7 @@ proptest! {
             prop_assert!(!name.starts_with(b"/") && !name.contains(&0));
             prop_assert!(!name.split(|&byte| byte == b'/').any(|part| part == b".."));
         }
+        let _ = wants_sha256(&bytes);
         let tag = Tag { parts: [1, 2, 3], is_weak: false };
         let _ = (tag.is_in(&bytes, true), tag.is_strongly(&bytes));
     }
