@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::get::source;
 use super::outcome::Failure;
 use super::tftp::{TftpAsks, asks_agree};
-use super::values::Micros;
+use super::values::{Micros, some_time};
 use crate::client::file_url::Scheme;
 use crate::client::{self, Asks, Got, Source};
 
@@ -26,6 +26,9 @@ pub(super) struct Put {
     /// Fail if the server has not answered within this time, or if nothing moves for this time
     #[arg(long, value_name = "SECS", default_value = "30")]
     pub(super) timeout: Micros,
+    /// Fail if the whole transfer takes longer than this [default: no limit]
+    #[arg(long, value_name = "SECS", value_parser = some_time)]
+    pub(super) max_time: Option<Micros>,
 }
 
 pub(super) fn put(args: &Put) -> Result<(), Failure> {
@@ -36,7 +39,9 @@ pub(super) fn put(args: &Put) -> Result<(), Failure> {
     };
     let asks: Asks = args.asks.into();
     asks_agree(&asks, url, args.verify).map_err(usage)?;
-    match client::put(&args.file, url, &asks, args.verify, Duration::from_micros(args.timeout.0))? {
+    let timeout = Duration::from_micros(args.timeout.0);
+    let max = args.max_time.map(|max| Duration::from_micros(max.0));
+    match client::put(&args.file, url, &asks, args.verify, timeout, max)? {
         Got::Whole => Ok(()),
         Got::Stopped(signal) => Err(Failure::Signal(signal)),
     }

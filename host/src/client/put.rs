@@ -33,8 +33,8 @@ use crate::sys::datagram::Conversation;
 use crate::sys::root::open_regular;
 use crate::sys::{Signal, clock};
 
-/// Sends the file at `path` to the name of `url`. The server has `timeout` for its first answer, and for each pause.
-/// With `verify` it compares what came with the digest of the file.
+/// Sends the file at `path` to the name of `url`. The server has `timeout` for its first answer, and for each pause,
+/// and all of it takes no longer than `max`. With `verify` the server compares what came with the digest of the file.
 ///
 /// # Errors
 /// The file cannot be read; the server cannot be reached, is silent, or does not take the file.
@@ -44,22 +44,29 @@ pub fn put(
     asks: &Asks,
     verify: bool,
     timeout: Duration,
+    max: Option<Duration>,
 ) -> Result<Got> {
+    let end = max.map(|max| clock::now().after(micros(max)));
     let fail = |error: io::Error| Error::new("read", printable(path), error);
     let file = open_regular(path, File::options().read(true)).map_err(fail)?;
     let digest = verify.then(|| digest_of(&file)).transpose().map_err(fail)?;
-    let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+    let timeout_us = micros(timeout);
     let until = clock::now().after(timeout_us);
+    let until = end.map_or(until, |end| end.min(until));
     each_address(url.server(), until, |address, until| {
         let content = file.try_clone().and_then(|file| Content::new(file, url.is_text()));
         match content {
             Ok(content) => {
-                let plan = Plan { path, url, asks, digest, timeout_us };
+                let plan = Plan { path, url, asks, digest, timeout_us, max: end.zip(max) };
                 plan.attempt(content, address, until)
             }
             Err(error) => Attempt::Answered(Err(fail(error))),
         }
     })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn digest_of(mut file: &File) -> io::Result<Digest> {
@@ -110,12 +117,14 @@ struct Plan<'a> {
     asks: &'a Asks,
     digest: Option<Digest>,
     timeout_us: u64,
+    /// When all of it has taken too long, and how long that is.
+    max: Option<(Instant, Duration)>,
 }
 
 impl Plan<'_> {
     /// Offers it to the server at this address, which has until then to answer.
     fn attempt(self, content: Content, address: SocketAddr, until: Instant) -> Attempt<Got> {
-        let Self { path, url, asks, digest, timeout_us } = self;
+        let Self { path, url, asks, digest, timeout_us, max } = self;
         let socket = match Conversation::with_server(address) {
             Ok(socket) => socket,
             Err(errno) => return Attempt::Unanswered(Error::new("ask", address, errno)),
@@ -134,13 +143,30 @@ impl Plan<'_> {
             file: printable(path).to_string(),
         };
         let mut upload = Upload::new(url.clone());
-        let done = EventLoop::new().and_then(|mut events| upload.run(sender, &mut events));
+        let done = EventLoop::new().and_then(|mut events| {
+            if let Some(max) = max {
+                watch_time(&mut events, max);
+            }
+            upload.run(sender, &mut events)
+        });
         let outcome = done.and_then(|()| upload.outcome.unwrap_or(Ok(Got::Whole)));
         match outcome {
             Err(error) if !upload.is_answered => Attempt::Unanswered(error),
             outcome => Attempt::Answered(outcome),
         }
     }
+}
+
+/// Ends the transfer when it has taken too long in all.
+fn watch_time(events: &mut EventLoop<Upload>, (end, max): (Instant, Duration)) {
+    let timer = events.timer(move |upload: &mut Upload, cx| {
+        let long = format!("it was not over after {} s (--max-time)", max.as_secs_f64());
+        let error = Error::new("put", &upload.url, long);
+        // No other address has time left.
+        upload.is_answered = true;
+        upload.end(cx, Err(error));
+    });
+    events.arm_at(timer, end);
 }
 
 /// What the callbacks share.

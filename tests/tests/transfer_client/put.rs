@@ -7,6 +7,19 @@ use windlass_tests::{Random, windlass};
 use crate::fake::{Fake, Place, ack, is_error, oack, option, play};
 
 #[test]
+fn an_upload_that_takes_too_long_in_all_ends_and_the_server_is_told() {
+    let (place, fake) = (Place::new(), Fake::new());
+    fs::write(place.file(), [7; 2000]).unwrap();
+    let outcome =
+        play(place.put(&fake.url("x"), "--max-time 0.3 --window 1 --blksize 512"), || {
+            let (_, client) = fake.request();
+            fake.says(client, &oack(&[("blksize", "512")]));
+            while !is_error(&fake.hears(), 0) {}
+        });
+    outcome.fails_with(1, &["put", "0.3 s", "--max-time"]);
+}
+
+#[test]
 fn a_file_is_put_block_by_block() {
     let (place, content) = (Place::new(), Random::new(8).bytes(1300));
     for (options, size) in [("", 1428), ("--blksize 100 --window 1", 100), ("--no-options", 512)] {
