@@ -9,6 +9,7 @@ use std::fs;
 use std::net::UdpSocket;
 use std::path::Path;
 
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use windlass_core::transfer::tftp::Offer;
 use windlass_tests::transfer::{Asker, ack, data, get, place, request};
 use windlass_tests::{Model, PATIENCE, Random, Server, models, serve, within};
@@ -315,6 +316,21 @@ fn a_window_fits_into_half_of_a_receive_buffer() {
         asker.ask(&request(1, "file", "octet", options));
         assert_eq!(asker.hear().0, [b"\0\x06", granted.as_bytes()].concat());
     }
+}
+
+/// What a client sends has to fit into half of the buffer that the socket really has.
+#[test]
+fn the_window_of_an_upload_fits_into_the_socket_of_the_server() {
+    let (folder, _) = place(1);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    setsockopt(&socket, sockopt::RcvBuf, &10_000).expect("set");
+    let room = getsockopt(&socket, sockopt::RcvBuf).expect("get");
+    let args = format!("--root {} --allow-write --single-port", folder.path().display());
+    let server = serve!("tftp", Model::Epoll).inherit(socket).args(&args).start();
+    let asker = Asker::of(server.address());
+    asker.ask(&request(2, "new", "octet", "blksize=1428 windowsize=64"));
+    let granted = format!("blksize\x001428\0windowsize\0{}\0", room / 2 / 1428);
+    assert_eq!(asker.hear().0, [b"\0\x06", granted.as_bytes()].concat());
 }
 
 #[test]

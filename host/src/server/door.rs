@@ -31,19 +31,26 @@ impl Offer {
     }
 
     pub(super) fn transfers(&self) -> Option<&Transfers> {
-        if let Self::Tftp(transfers) | Self::Xfer(transfers) = self {
-            Some(transfers)
-        } else {
-            None
+        match self {
+            Self::Tftp(transfers) | Self::Xfer(transfers) => Some(transfers),
+            Self::Limited(limited) => limited.offer.transfers(),
+            Self::Time
+            | Self::Upper
+            | Self::Echo
+            | Self::Files(_)
+            | Self::Push { .. }
+            | Self::Http { .. }
+            | Self::Score
+            | Self::Custom(_) => None,
         }
     }
 
-    /// What serves one request, and whether it may replace a file.
-    pub(super) fn machine(&self) -> (Box<dyn Transfer + Send>, bool) {
+    /// What serves one request at a socket with so many bytes of room, and whether it may replace a file.
+    pub(super) fn machine(&self, room: usize) -> (Box<dyn Transfer + Send>, bool) {
         match self {
-            Self::Tftp(transfers) => (transfers.tftp(), transfers.terms.overwrite),
+            Self::Tftp(transfers) => (transfers.tftp(room), transfers.terms.overwrite),
             Self::Xfer(transfers) => (transfers.xfer(), false),
-            Self::Limited(limited) => limited.offer.machine(),
+            Self::Limited(limited) => limited.offer.machine(room),
             Self::Time
             | Self::Upper
             | Self::Echo

@@ -27,6 +27,8 @@ use crate::error::Result;
 use crate::printable::words;
 use crate::sys::clock;
 use crate::sys::datagram::Peer;
+#[cfg(feature = "transfer")]
+use crate::sys::datagram::receive_room;
 use crate::sys::listener::Listener;
 use crate::sys::root::Root;
 
@@ -208,7 +210,7 @@ impl Offer {
             Client::Port(socket) => self.port(socket, None),
             #[cfg(feature = "transfer")]
             Client::Transfer { socket, request } => {
-                let (machine, overwrite) = self.machine();
+                let (machine, overwrite) = self.machine(receive_room(&socket));
                 let exchange = Exchange::serving(socket, machine, request, overwrite, now);
                 Job::transfer(match self.transfers() {
                     Some(transfers) => exchange.known_to(&transfers.peers),
@@ -252,14 +254,14 @@ impl Offer {
     fn port(&self, socket: Listener, gate: Option<&Arc<Gate>>) -> Job {
         #[cfg(feature = "transfer")]
         if let Self::Tftp(transfers) | Self::Xfer(transfers) = self {
-            let offer = self.clone();
+            let (offer, room) = (self.clone(), receive_room(&socket));
             let terms = PortTerms {
                 is_request: if let Self::Tftp(_) = self {
                     is_tftp_request
                 } else {
                     is_xfer_request
                 },
-                make: Box::new(move || offer.machine().0),
+                make: Box::new(move || offer.machine(room).0),
                 overwrite: transfers.terms.overwrite,
                 max: transfers.max,
                 gate: gate.cloned(),

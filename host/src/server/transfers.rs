@@ -74,12 +74,15 @@ impl Transfers {
         Timing { give_up_us: give_up_us.unwrap_or(Timing::SERVER.give_up_us), ..Timing::SERVER }
     }
 
-    /// A server of one `tftp` request.
-    pub(super) fn tftp(&self) -> Box<dyn Transfer + Send> {
+    /// A server of one `tftp` request, at a socket with so many bytes of room.
+    pub(super) fn tftp(&self, room: usize) -> Box<dyn Transfer + Send> {
+        // What a client sends has to fit into this socket, and what it is sent into one as Linux makes them.
+        let window_bytes = u32::try_from(room / 2).unwrap_or(u32::MAX);
         let config = Config {
             timing: self.timing(),
             block_max: self.terms.max_blksize,
             writes: self.terms.allow_write,
+            window_bytes: Config::DEFAULT.window_bytes.min(window_bytes),
             digests: OFFERED,
             ..Config::DEFAULT
         };

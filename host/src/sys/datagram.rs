@@ -136,16 +136,21 @@ pub fn bind_to_device(fd: &impl AsFd, interface: &str) -> nix::Result<()> {
     socket::setsockopt(fd, sockopt::BindToDevice, &interface.into())
 }
 
+/// Bytes that the receive buffer of a socket holds, as the kernel counts them.
+#[cfg(feature = "transfer")]
+pub fn receive_room(fd: &impl AsFd) -> usize {
+    socket::getsockopt(fd, sockopt::RcvBuf).unwrap_or(0)
+}
+
 /// Asks for a receive buffer of this number of bytes, as the kernel counts them, if the socket has fewer. Returns
 /// the number that it has then.
 #[cfg(feature = "transfer")]
 pub fn make_receive_room(fd: &impl AsFd, bytes: usize) -> usize {
-    let room = || socket::getsockopt(fd, sockopt::RcvBuf).unwrap_or(0);
-    if room() < bytes {
+    if receive_room(fd) < bytes {
         // The kernel doubles it. More than `net.core.rmem_max` is cut to that.
         let _ = socket::setsockopt(fd, sockopt::RcvBuf, &(bytes / 2));
     }
-    room()
+    receive_room(fd)
 }
 
 #[cfg(test)]
