@@ -329,6 +329,8 @@ impl<'a> Exchange<'a> {
 
     /// It is over.
     fn end(&mut self, now: Instant, how: Result<(), Fault>) -> Next {
+        // One that only repeats its last answer is whole, however it ends.
+        let how = if self.only_repeats() { Ok(()) } else { how };
         if let Err(fault) = how {
             self.machine.abort(fault);
         }
@@ -399,6 +401,11 @@ impl Turns for Exchange<'_> {
     fn dismiss(&mut self) {
         self.is_over = true;
         self.link.mark.iter().for_each(Mark::set_over);
+    }
+
+    fn only_repeats(&self) -> bool {
+        let want = self.machine.want();
+        want.close == Close::WriteHalf && !want.write && self.held.is_empty()
     }
 
     fn abort(&mut self, why: Fault) {

@@ -25,6 +25,7 @@ mod kept;
 mod ledger;
 mod linger;
 mod moment;
+mod one_by_one;
 mod outlet;
 mod pace;
 #[cfg(feature = "transfer")]
@@ -58,6 +59,7 @@ pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
 pub use ledger::{Ledger, Left, Seat};
 pub(crate) use linger::{LINGER_US, Last, discard};
+pub use one_by_one::OneByOne;
 #[cfg(feature = "transfer")]
 pub use peers::Peers;
 pub use port::{Counts, Port};

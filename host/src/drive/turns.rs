@@ -60,6 +60,12 @@ pub trait Turns: AsFd {
         false
     }
 
+    /// Its client has all that it asked for, and may ask for the last answer once more. Another one may be served
+    /// meanwhile, if this one has a turn now and then.
+    fn only_repeats(&self) -> bool {
+        false
+    }
+
     /// Ends it from this side.
     fn abort(&mut self, why: Fault);
 

@@ -9,21 +9,22 @@
 //! up to two seconds if it still sends when the service is done.
 
 use super::common::{Server, log_end};
-use crate::drive::{Reports, run};
+use crate::drive::{OneByOne, Reports, run};
 use crate::error::Result;
 use crate::sys::clock;
-use windlass_core::time::Wake;
 
 pub(super) fn serve(mut server: Server) -> Result<()> {
-    let mut buffers = server.buffers_for_many(Reports::OnChange);
+    let mut one_by_one = OneByOne::new(server.buffers_for_many(Reports::OnChange));
     server.when_ready.come()?;
     while !server.is_over(clock::now(), 0) {
-        let Some(client) = server.next_client(0, None, Wake::Never) else { continue };
-        let mut job = server.offer.open(client, clock::now());
-        let how = run(&mut *job, &mut buffers, |socket, interest, deadline| {
-            server.wait_for(socket, interest, deadline)
+        one_by_one.look();
+        let Some(client) = server.next_client(0, None, one_by_one.wake()) else { continue };
+        let job = server.offer.open(client, clock::now());
+        let how = one_by_one.serve(job, |job, buffers| {
+            run(job, buffers, |socket, interest, deadline| {
+                server.wait_for(socket, interest, deadline)
+            })
         });
-        drop(job);
         server.acceptor.closed();
         log_end(how);
     }

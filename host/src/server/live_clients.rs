@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Buffers, Job, Woken, run};
+use crate::drive::{Buffers, Turns, Woken, run};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
@@ -90,11 +90,16 @@ impl LiveClients {
 
 impl LiveClient {
     /// Serves a client to its end, in the calling thread.
-    pub(super) fn serve(&self, job: &mut Job, buffers: &mut Buffers) -> Result<(), Fault> {
+    pub(super) fn serve(
+        &self,
+        job: &mut dyn Turns,
+        is_port: bool,
+        buffers: &mut Buffers,
+    ) -> Result<(), Fault> {
         // A port shares its socket with other processes: it is not shut down.
-        let drain = job.is_port().then(|| self.0.drain.as_fd());
-        let _place = drain.is_none().then(|| self.0.roster.enter(job));
-        run(&mut **job, buffers, |socket, interest, deadline| {
+        let drain = is_port.then(|| self.0.drain.as_fd());
+        let _place = drain.is_none().then(|| self.0.roster.enter(&job));
+        run(job, buffers, |socket, interest, deadline| {
             match poll::wait(socket, interest, drain, deadline) {
                 poll::Woken::Ready(ready) => Woken::Ready(ready),
                 poll::Woken::Other => Woken::Drain,

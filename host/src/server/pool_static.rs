@@ -15,7 +15,7 @@ use windlass_core::pool::processes::Policy;
 
 use super::pool::{self, Pool, PoolParent, QueueWatch, Setup, Waiting, Worker};
 use super::{Model, Offer, Server};
-use crate::drive::{Buffers, Rules};
+use crate::drive::{Buffers, OneByOne, Rules};
 use crate::error::Result;
 use crate::reactor::Incoming;
 
@@ -42,10 +42,11 @@ pub(super) fn serve(server: Server) -> Result<()> {
 
 /// The life of a worker.
 fn work(mut worker: Worker, offer: &Offer, pool: Pool, rules: &Rules, waiting: &Waiting) -> i32 {
-    let mut buffers = Buffers::for_one(rules.clone()).watching(waiting.overload());
+    let buffers = Buffers::for_one(rules.clone()).watching(waiting.overload());
+    let mut one_by_one = OneByOne::new(buffers);
     worker.ready();
-    while let pool::Task::Serve(conn, client) = worker.next_task() {
-        worker.serve(client, offer, &mut buffers, pool);
+    while let pool::Task::Serve(conn, client) = worker.next_task(&mut one_by_one) {
+        worker.serve(client, offer, &mut one_by_one, pool);
         worker.done(conn);
     }
     debug!(slot = worker.id().slot, "a worker ends");

@@ -17,7 +17,7 @@ use windlass_core::pool::processes::Policy;
 use super::pool::{self, Arrived, Arriving, Pool, Setup, Shared, Worker};
 use super::{Model, Offer, Server};
 use crate::addr::Transport;
-use crate::drive::{Buffers, Client, Rules, Turns};
+use crate::drive::{Buffers, Client, OneByOne, Rules, Turns};
 use crate::error::Result;
 use crate::sys::listener::Accepted;
 use crate::sys::quit;
@@ -44,7 +44,8 @@ pub(super) fn serve(server: Server) -> Result<()> {
 fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &Rules) -> i32 {
     let others = shared.clone();
     let overload = move || others.board.is_full() && others.listener.has_client();
-    let mut buffers = Buffers::for_one(rules.clone()).watching(Box::new(overload));
+    let buffers = Buffers::for_one(rules.clone()).watching(Box::new(overload));
+    let mut one_by_one = OneByOne::new(buffers);
     let Ok(queue) = shared.listener.queue() else { return pool::NO_RESOURCES };
     let line = shared.board.enter(worker.id());
     let mut arriving = match shared.listener.transport() {
@@ -56,22 +57,23 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
     };
     worker.ready();
     while !quit::is_asked() {
+        one_by_one.look();
         // A signal that comes just before the wait does not interrupt it, so the wait has a limit.
         match queue.next(pool::LOOK_EVERY) {
             Accepted::Stream(stream) => {
                 line.busy();
-                worker.serve(Client::Stream(stream), offer, &mut buffers, pool);
+                worker.serve(Client::Stream(stream), offer, &mut one_by_one, pool);
                 line.idle();
             }
             Accepted::Datagrams => match arriving.as_mut().map(|it| it.next(&shared.listener)) {
                 Some(Arrived::Client(client)) => {
                     line.busy();
-                    worker.serve(client, offer, &mut buffers, pool);
+                    worker.serve(client, offer, &mut one_by_one, pool);
                     line.idle();
                 }
                 Some(Arrived::Datagrams(port)) => {
                     line.busy();
-                    worker.answer(port, &mut buffers, pool);
+                    worker.answer(port, one_by_one.buffers(), pool);
                     line.idle();
                 }
                 Some(Arrived::NoResources) => return pool::NO_RESOURCES,
@@ -86,7 +88,7 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
     }
     if let Some(port) = arriving.as_mut().and_then(Arriving::port) {
         port.drain();
-        worker.answer(port, &mut buffers, pool);
+        worker.answer(port, one_by_one.buffers(), pool);
     }
     0
 }

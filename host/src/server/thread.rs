@@ -37,7 +37,8 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
             let body = move || {
                 let Ok((guard, client)) = receive.recv() else { return };
                 let mut job = offer.open(client, clock::now());
-                let how = guard.serve(&mut job, &mut Buffers::for_one(rules));
+                let is_port = job.is_port();
+                let how = guard.serve(&mut *job, is_port, &mut Buffers::for_one(rules));
                 log_end(how);
                 // The descriptor is closed before the count is changed.
                 drop(job);

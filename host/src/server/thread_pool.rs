@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
+use std::time::Duration;
 
 use tracing::{debug, error, info};
 use windlass_core::pool::{Action, Event, Threads};
@@ -21,7 +22,7 @@ use windlass_core::time::Wake;
 use super::Offer;
 use super::common::{Server, log_end};
 use super::live_clients::{LiveClient, LiveClients, STACK};
-use crate::drive::{Buffers, Client, Rules};
+use crate::drive::{Buffers, Client, OneByOne, Rules};
 use crate::error::{Error, Result};
 use crate::sys::clock;
 
@@ -135,7 +136,8 @@ impl Pool {
     fn work(self: &Arc<Self>) {
         let pool = Arc::clone(self);
         let overload = Box::new(move || pool.is_overloaded());
-        let mut buffers = Buffers::for_one(self.rules.clone()).watching(overload);
+        let buffers = Buffers::for_one(self.rules.clone()).watching(overload);
+        let mut one_by_one = OneByOne::new(buffers);
         let mut state = self.lock();
         loop {
             // Before the queue: the bookkeeping counts this thread as gone, not as idle.
@@ -148,10 +150,10 @@ impl Pool {
                 state.threads.handle(Event::Taken, clock::now());
                 drop(state);
                 self.clients.ring();
-                let mut job = self.offer.open(client, clock::now());
+                let job = self.offer.open(client, clock::now());
                 let mut task = Task { pool: self, finished: false };
-                log_end(guard.serve(&mut job, &mut buffers));
-                drop(job);
+                let is_port = job.is_port();
+                log_end(one_by_one.serve(job, |job, buffers| guard.serve(job, is_port, buffers)));
                 task.finished = true;
                 drop(task);
                 drop(guard);
@@ -159,7 +161,15 @@ impl Pool {
             } else if state.closing {
                 return;
             } else {
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = match one_by_one.wake().wait_us(clock::now()) {
+                    None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    Some(us) => {
+                        let limit = Duration::from_micros(us);
+                        drop(self.work.wait_timeout(state, limit));
+                        one_by_one.look();
+                        self.lock()
+                    }
+                };
             }
         }
     }

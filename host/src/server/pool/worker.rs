@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use windlass_core::pool::processes::{Conn, WorkerId};
 use windlass_core::stream::Write;
 
-use crate::drive::{Buffers, Client, NOTE_MAX, Next, Port, Turns, run_alone};
+use crate::drive::{Buffers, Client, NOTE_MAX, Next, OneByOne, Port, Turns, run_alone};
 use crate::server::Offer;
 use crate::server::children::{Order, Report};
 use crate::server::common::log_end;
@@ -57,9 +57,18 @@ impl Worker {
     }
 
     /// Waits for the next order.
-    pub(in crate::server) fn next_task(&self) -> Task {
+    pub(in crate::server) fn next_task(&self, one_by_one: &mut OneByOne) -> Task {
         let mut buf = [0; Order::LEN + NOTE_MAX];
         loop {
+            // A wait that ends early is followed by one in `recvmsg`, unless there are answers to repeat.
+            if let Some(us) = one_by_one.wake().wait_us(clock::now()) {
+                let [is_there, ..] =
+                    wait_for_input([Some(self.channel.as_fd()), None, None], Some(us));
+                one_by_one.look();
+                if !is_there {
+                    continue;
+                }
+            }
             let (len, fd) = match self.channel.wait(&mut buf) {
                 Ok(Received::Message { len, fd }) => (len, fd),
                 Ok(Received::Lost { len }) => (len, None),
@@ -91,15 +100,14 @@ impl Worker {
         &mut self,
         client: Client,
         offer: &Offer,
-        buffers: &mut Buffers,
+        one_by_one: &mut OneByOne,
         pool: super::Pool,
     ) {
         if self.accepts {
-            buffers.count_accepted();
+            one_by_one.buffers().count_accepted();
         }
-        let mut job = offer.open(client, clock::now());
-        log_end(run_alone(&mut *job, buffers));
-        drop(job);
+        let job = offer.open(client, clock::now());
+        log_end(one_by_one.serve(job, run_alone));
         hold(pool.hold_us);
         self.served += 1;
         if pool.requests == Some(self.served) {
