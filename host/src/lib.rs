@@ -5,6 +5,7 @@
 //! ```
 //!
 //! - [`sys`]: the system calls, behind safe functions. The only `unsafe` is there.
+//! - `tls`: certificates of servers, and what clients trust.
 //! - [`drive`]: runs a [`Session`](windlass_core::session::Session) over a socket.
 //! - [`mod@reactor`]: an event loop for descriptors, streams, timers, signals and children.
 //! - [`server`]: the server models and the services.
@@ -31,6 +32,7 @@
 //! - `log`: the lines of the log on standard error. Without it events go to the `tracing`
 //!   subscriber of the program.
 //! - `transfer`: `drive::Exchange`, transfers of files over datagrams.
+//! - `tls`: TLS for every stream service (`tls`, `server::Offer::secured`).
 //! - `bench`: compares servers.
 #![deny(unsafe_code)]
 
@@ -60,6 +62,9 @@ pub mod status;
 #[allow(unsafe_code, reason = "the one place where system calls are made")]
 pub mod sys;
 pub mod totals;
+
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use sys::error;
 

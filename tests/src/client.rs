@@ -72,6 +72,14 @@ impl Client {
         Self(Socket::tcp(fd.into()).expect("options"))
     }
 
+    /// The other end of a socket that is connected.
+    #[track_caller]
+    pub fn of(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        Self(Socket::Unix(stream))
+    }
+
     /// Sends all of `bytes`.
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {

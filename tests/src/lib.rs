@@ -7,6 +7,7 @@
 //!             ──▶  Pty               a program on a pseudo-terminal
 //!             ──▶  Capture           packets for `tshark`, and what it shows of them
 //!             ──▶  Client            the other end of a socket; every call has a deadline
+//!             ──▶  Secured           a certificate, and clients of TLS
 //!             ──▶  transfer          clients of `tftp` and `xfer`
 //!             ──▶  Lossy             a network that loses, doubles, delays and reorders datagrams
 //! ```
@@ -42,6 +43,7 @@ mod serve;
 mod server;
 mod storm;
 mod supervised;
+mod tunnel;
 
 pub use capture::{Capture, Dissection, dissectors};
 pub use client::{Client, End};
@@ -58,7 +60,9 @@ pub use pty::Pty;
 pub use serve::Serve;
 pub use server::{Exit, Member, Server};
 pub use supervised::{Supervise, Supervised};
+pub use tunnel::{Ended, Secured, Tunnel};
 pub use windlass::server::Model;
+pub use windlass_certs::Validity;
 pub use windlass_lossy::{Counts, Lossy, Path, Random};
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -108,15 +108,16 @@ fn imports(path: &str, text: &str, findings: &mut Vec<Finding>) {
 }
 
 /// Which packages of this workspace a package may depend on.
-const PACKAGES: [(&str, &[&str]); 9] = [
+const PACKAGES: [(&str, &[&str]); 10] = [
+    ("certs/", &[]),
     ("core/", &[]),
-    ("host/", &["windlass-core"]),
+    ("host/", &["windlass-certs", "windlass-core"]),
     ("lossy/", &[]),
-    ("tests/", &["windlass", "windlass-core", "windlass-lossy"]),
+    ("tests/", &["windlass", "windlass-certs", "windlass-core", "windlass-lossy"]),
     ("firmware/updater/", &["windlass-core"]),
     ("firmware/", &["windlass-core", "windlass-updater"]),
     ("peers/", &["windlass", "windlass-core"]),
-    ("xtask/", &["windlass-lossy"]),
+    ("xtask/", &["windlass-certs", "windlass-lossy"]),
     ("fuzz/", &["windlass", "windlass-core"]),
 ];
 

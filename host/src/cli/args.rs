@@ -230,7 +230,8 @@ pub(super) struct Serve {
     /// Close a connection on which no byte moves for this time; 0: no limit [default: 60]
     #[arg(long, value_name = "SECS")]
     pub(super) idle_timeout: Option<Micros>,
-    /// files, http: close a connection when its whole request takes longer than this; 0: no limit
+    /// files, http: close a connection when its whole request takes longer than this, and every
+    /// service: when its TLS handshake does; 0: no limit
     /// [default: 30, or the idle timeout if that is shorter]
     #[arg(long, value_name = "SECS", value_parser = request_timeout)]
     #[serde(deserialize_with = "seconds_of_a_request")]
@@ -275,6 +276,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "VALUE", value_parser = field_value)]
     #[serde(deserialize_with = "field")]
     pub(super) cache_control: Option<String>,
+    /// Speak TLS with the certificate in this file, in PEM, followed by those that lead to a root; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(super) tls_key: Option<PathBuf>,
     /// tftp: take files too; each gets its name only when it is complete
     #[arg(long)]
     pub(super) allow_write: bool,

@@ -17,6 +17,7 @@ use crate::server::{
 };
 use crate::sys::file::folder_of;
 use crate::sys::listener::{Access, Group};
+use crate::tls::CertFiles;
 
 /// The built-in configuration: each service, under a model that suits it, on loopback.
 const BUILT_IN: [(Service, Model, &str); 10] = [
@@ -59,6 +60,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
         wrong.push(found);
         None
     });
+    let tls = certificate(serve, names, &mut wrong);
     let mut specs: Vec<Spec> = Vec::new();
     let (mut numbers, mut strangers) = (HashSet::new(), Vec::new());
     for (service, model, address) in places(serve) {
@@ -113,6 +115,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             service,
             files: files.clone().filter(|_| service.has_files()),
             web: web(serve),
+            tls: tls.clone(),
             terms: terms(serve),
             model,
             limits,
@@ -136,8 +139,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             wrong.push(Wrong { about: vec![option, "listen"], message });
         }
     }
-    wrong.extend(strangers_to_unix(serve, names, &specs));
-    wrong.extend(strangers_to_http(serve, names, &specs));
+    wrong.extend(without_effect(serve, names, &specs));
     let is_file = |spec: &Spec, path| matches!(&spec.address, Address::Unix(at) if at == path);
     if let Some(path) = &serve.control
         && specs.iter().any(|spec| is_file(spec, path))
@@ -228,6 +230,14 @@ fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {
     }
 }
 
+/// The options that are given, and that have no effect at any listener.
+fn without_effect(serve: &Serve, names: Names, specs: &[Spec]) -> Vec<Wrong> {
+    let mut wrong = strangers_to_unix(serve, names, specs);
+    wrong.extend(strangers_to_http(serve, names, specs));
+    wrong.extend(strangers_to_tls(names, specs));
+    wrong
+}
+
 /// The options of `http` that are given, if no listener has it.
 fn strangers_to_http(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec<Wrong> {
     if specs.iter().any(|spec| spec.service == Service::Http) {
@@ -255,6 +265,27 @@ fn strangers_to_unix(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec
         message: format!("{dashes}{option} {why}"),
     };
     serve.of_internet().map(wrong).collect()
+}
+
+/// The certificate and its key, which are named together.
+fn certificate(serve: &Serve, Names(dashes): Names, wrong: &mut Vec<Wrong>) -> Option<CertFiles> {
+    let (alone, other) = match (serve.tls_cert.clone(), serve.tls_key.clone()) {
+        (Some(cert), Some(key)) => return Some(CertFiles { cert, key }),
+        (Some(_), None) => ("tls-cert", "tls-key"),
+        (None, Some(_)) => ("tls-key", "tls-cert"),
+        (None, None) => return None,
+    };
+    let message = format!("{dashes}{alone} needs {dashes}{other} FILE");
+    wrong.push(Wrong { about: vec![alone, other], message });
+    None
+}
+
+/// TLS is for streams, and some listener may have none.
+fn strangers_to_tls(Names(dashes): Names, specs: &[Spec]) -> Option<Wrong> {
+    let is_stranger = |spec: &&Spec| spec.tls.is_some() && is_of_datagrams(&spec.address);
+    let address = &specs.iter().find(is_stranger)?.address;
+    let message = format!("{dashes}tls-cert is for streams, and {address} has datagrams");
+    Some(Wrong { about: vec!["tls-cert", "listen"], message })
 }
 
 /// What `http` serves beside plain files.

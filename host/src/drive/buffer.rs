@@ -1,10 +1,8 @@
 //! The bytes of a stream that wait in memory.
 
-use windlass_core::stream::Write;
-
+use super::channel::Channel;
 use super::readiness::Readiness;
 use crate::sys::Errno;
-use crate::sys::stream::Stream;
 
 /// A contiguous queue of bytes. Taking from the front moves nothing.
 #[derive(Debug, Default)]
@@ -64,21 +62,22 @@ impl Buffer {
         self.bytes.capacity()
     }
 
-    /// Sends as many bytes as the stream takes, and removes them from the front. Returns their number.
+    /// Sends as many bytes as the channel takes, and removes them from the front. Returns the number of bytes
+    /// that the socket took.
     pub(crate) fn send_to(
         &mut self,
-        stream: &Stream,
+        channel: &mut dyn Channel,
         readiness: &mut Readiness,
     ) -> Result<usize, Errno> {
-        let before = self.len();
+        let mut wire = 0;
         while readiness.is_writable() && !self.is_empty() {
-            let sent = stream.send([self.data(), &[]])?;
-            readiness.did_write(sent, self.len());
-            if let Write::Moved(n) = sent {
-                self.consume(n.get());
+            let sent = channel.transmit([self.data(), &[]], readiness)?;
+            wire += sent.wire;
+            if sent.taken > 0 {
+                self.consume(sent.taken);
             }
         }
-        Ok(before - self.len())
+        Ok(wire)
     }
 
     /// Lends an empty buffer memory, if it has none.

@@ -164,6 +164,13 @@ impl Buffers {
         }
     }
 
+    /// Makes the read buffer at least as large as that of a loop.
+    pub(super) fn make_room(&mut self) {
+        if self.input.len() < READ_SIZE {
+            self.input = vec![0; READ_SIZE];
+        }
+    }
+
     /// The read buffer, with room for blocks of a file.
     #[cfg(feature = "transfer")]
     pub(super) fn file_input(&mut self) -> &mut Vec<u8> {

@@ -12,13 +12,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use windlass_core::fault::{Fault, Limit, Peer, StorageFault};
 use windlass_core::session::{Out, Session};
-use windlass_core::stream::Read;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::want::Close;
 
 use super::buffers::Buffers;
+use super::channel::{Channel, Received};
 use super::files::{Answer, Late};
-use super::linger::{self, LINGER_US, Last};
+use super::linger::{self, Last};
 use super::outlet::Outlet;
 use super::rules::{RulesId, TimeLimits};
 use super::transmit::{self, Did};
@@ -29,8 +29,8 @@ use crate::sys::traffic;
 use crate::totals::Count;
 
 /// A socket and the session that it serves.
-pub struct Connection<S: ?Sized = dyn Session + Send> {
-    outlet: Outlet,
+pub struct Connection<S: ?Sized = dyn Session + Send, C = Stream> {
+    outlet: Outlet<C>,
     stage: Stage,
     /// The rules of its listener.
     rules: RulesId,
@@ -50,54 +50,17 @@ enum Stage {
     Lingering,
 }
 
-impl<S: Session + ?Sized> Connection<S> {
+impl<S: Session + ?Sized, C: Channel> Connection<S, C> {
     /// A connection at its beginning, under the first rules of its loop.
-    pub fn new(stream: Stream, session: Box<S>, now: Instant) -> Self {
+    pub fn new(channel: C, session: Box<S>, now: Instant) -> Self {
         let rules = RulesId::default();
-        let outlet = Outlet::new(stream, now);
+        let outlet = Outlet::new(channel, now);
         Self { outlet, stage: Stage::Open, rules, asking_us: 0, session }
     }
 
     /// The session.
     pub fn session(&self) -> &S {
         &self.session
-    }
-
-    /// Whether the connection is closed now because of a time limit.
-    fn is_late(&mut self, now: Instant, limits: &TimeLimits, buffers: &Buffers) -> bool {
-        let over = |connection: &Self, busy| {
-            connection.limit(limits, busy).is_some_and(|until| until <= now)
-        };
-        if buffers.hurries() && self.outlet.pace_ends(true).is_some() {
-            // Step by step, so that bytes that went into the peer's buffer first do not count for
-            // later time.
-            self.outlet.keep_pace(now, limits);
-        }
-        let busy = !over(self, false) && over(self, true) && buffers.is_overloaded();
-        if !over(self, busy) {
-            return false;
-        }
-        // The peer may have taken bytes without an event.
-        self.outlet.keep_pace(now, limits);
-        over(self, busy)
-    }
-
-    /// When the connection will be closed; `busy`: while other clients wait.
-    fn limit(&self, limits: &TimeLimits, busy: bool) -> Option<Instant> {
-        let moved = self.outlet.last_moved();
-        if self.stage == Stage::Lingering {
-            return Some(moved.after(LINGER_US));
-        }
-        if let Some(until) = self.outlet.pace_ends(busy) {
-            return limits.idle_us.is_some().then_some(until);
-        }
-        let idle = limits.idle_us.map(|us| moved.after(us));
-        let request_us = limits.request_us.filter(|_| self.session.awaits_request());
-        let request = request_us.map(|us| {
-            let us = limits.busy_us.filter(|_| busy).map_or(us, |busy_us| busy_us.min(us));
-            moved.after(us.saturating_sub(self.asking_us.into()))
-        });
-        [idle, request].into_iter().flatten().min()
     }
 
     fn count_begin(&mut self, now: Instant, buffers: &Buffers) {
@@ -134,11 +97,6 @@ impl<S: Session + ?Sized> Connection<S> {
         self.outlet.backlog.as_ref().is_some_and(|it| matches!(it.late, Late::Asked(_)))
     }
 
-    /// How long the peer has been waited for.
-    fn waited_us(&self, now: Instant) -> u64 {
-        now.since(self.outlet.last_moved()).saturating_add(self.asking_us.into())
-    }
-
     fn advance(
         &mut self,
         now: Instant,
@@ -160,8 +118,25 @@ impl<S: Session + ?Sized> Connection<S> {
             if self.outlet.has_output() && !self.outlet.flush(now, &mut buffers.spare, limits)? {
                 return Ok(Next::Wait(Interest::WRITE));
             }
+            if let Some(fault) = self.outlet.channel.fault() {
+                // The peer is told, and what it still sends must not destroy that.
+                return match self.linger(now, buffers, budget) {
+                    Next::Closed(_) => Err(fault),
+                    next => Ok(next),
+                };
+            }
+            if self.outlet.channel.is_handshaking() {
+                if !self.outlet.readiness.is_readable() {
+                    return Ok(Next::Wait(Interest::READ));
+                } else if budget == 0 {
+                    return Ok(Next::Again);
+                }
+                budget = budget.saturating_sub(self.shake_hands(now, buffers)?);
+                continue;
+            }
             match want.close {
                 Close::Open => {}
+                Close::WriteHalf | Close::Done(Ok(())) if self.outlet.channel.say_end() => continue,
                 Close::WriteHalf => self.half_close(),
                 Close::Done(how) => {
                     how?;
@@ -204,6 +179,9 @@ impl<S: Session + ?Sized> Connection<S> {
                 return Ok(Next::Wait(Interest::NONE));
             } else if self.outlet.has_input() {
                 self.offer_again(now, limits, buffers)?;
+            } else if self.outlet.channel.has_ended() {
+                self.outlet.readiness.end();
+                self.session.eof(now);
             } else if !self.outlet.readiness.is_readable() {
                 return Ok(Next::Wait(Interest::READ));
             } else if budget == 0 {
@@ -214,6 +192,32 @@ impl<S: Session + ?Sized> Connection<S> {
         }
     }
 
+    /// Reads once, and counts how long what is read takes in all.
+    fn receive(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Received, Fault> {
+        let Buffers { input, most, .. } = buffers;
+        let Outlet { channel, readiness, .. } = &mut self.outlet;
+        let asks = channel.is_handshaking() || self.session.awaits_request();
+        let received = channel.receive(input, *most, readiness);
+        let received = received.map_err(self.outlet.lost(now))?;
+        if received.wire > 0 {
+            let asking_us = if asks { self.waited_us(now) } else { 0 };
+            self.asking_us = u32::try_from(asking_us).unwrap_or(u32::MAX);
+            self.outlet.set_moved(now);
+        }
+        Ok(received)
+    }
+
+    /// One read of a handshake. Bytes for the session may come behind it. Returns the number of bytes read.
+    fn shake_hands(&mut self, now: Instant, buffers: &mut Buffers) -> Result<usize, Fault> {
+        let Received { bytes, wire, .. } = self.receive(now, buffers)?;
+        self.outlet.hold_input(&buffers.input[..bytes], &mut buffers.spare);
+        if !self.outlet.channel.is_handshaking() {
+            // The request has its full time.
+            self.asking_us = 0;
+        }
+        Ok(wire)
+    }
+
     /// One read, and the session's answer to it. Returns the number of bytes read.
     fn read(
         &mut self,
@@ -221,34 +225,23 @@ impl<S: Session + ?Sized> Connection<S> {
         limits: &TimeLimits,
         buffers: &mut Buffers,
     ) -> Result<usize, Fault> {
-        let Buffers { input, output, spare, most, .. } = buffers;
-        let room = input.len().min(*most);
-        let input = &mut input[..room];
-        let read = self.outlet.stream.recv(input).map_err(self.outlet.lost(now))?;
-        self.outlet.readiness.did_read(read, input.len());
-        match read {
-            Read::Moved(n) => {
-                let n = n.get();
-                let asks = self.session.awaits_request();
-                let asking_us = if asks { self.waited_us(now) } else { 0 };
-                self.asking_us = u32::try_from(asking_us).unwrap_or(u32::MAX);
-                self.outlet.set_moved(now);
-                let mut out = Out::new(output);
-                let consumed = self.session.input(now, &mut input[..n], &mut out);
-                let taken = consumed.bytes.min(n);
-                if !self.session.awaits_request() {
-                    // The next one has its full time.
-                    self.asking_us = 0;
-                }
-                let parts = [out.rendered(), &input[..consumed.reply.min(taken)]];
-                self.outlet.send(parts, now, spare, limits)?;
-                self.outlet.hold_input(&input[taken..n], spare);
-                return Ok(n);
+        let Received { bytes: n, wire, end } = self.receive(now, buffers)?;
+        let Buffers { input, output, spare, .. } = buffers;
+        if n > 0 {
+            let mut out = Out::new(output);
+            let consumed = self.session.input(now, &mut input[..n], &mut out);
+            let taken = consumed.bytes.min(n);
+            if !self.session.awaits_request() {
+                // The next one has its full time.
+                self.asking_us = 0;
             }
-            Read::Eof => self.session.eof(now),
-            Read::WouldBlock | Read::Interrupted => {}
+            let parts = [out.rendered(), &input[..consumed.reply.min(taken)]];
+            self.outlet.send(parts, now, spare, limits)?;
+            self.outlet.hold_input(&input[taken..n], spare);
+        } else if end {
+            self.session.eof(now);
         }
-        Ok(0)
+        Ok(wire)
     }
 
     /// Offers the session the input that it did not take before.
@@ -290,6 +283,9 @@ impl<S: Session + ?Sized> Connection<S> {
     fn work(&mut self, now: Instant, buffers: &mut Buffers) -> Next {
         let limits = buffers.rules(self.rules).limits;
         buffers.input();
+        if self.outlet.channel.is_secured() {
+            buffers.make_room();
+        }
         if self.limit(&limits, buffers.hurries()).is_some_and(|until| until <= now) {
             // Other connections had turns since the wait, and input may have arrived meanwhile: it is
             // looked for before the timeout is reported.
@@ -297,6 +293,7 @@ impl<S: Session + ?Sized> Connection<S> {
         }
         let mut moved = self.advance(now, &limits, buffers);
         if matches!(moved, Ok(Next::Wait(_) | Next::Again))
+            && !self.outlet.channel.is_handshaking()
             && self.session.awaits_request()
             && self.is_late(now, &limits, buffers)
             && self.session.expire(now)
@@ -329,7 +326,7 @@ impl<S: Session + ?Sized> Connection<S> {
 
     fn half_close(&mut self) {
         if self.stage == Stage::Open {
-            self.outlet.stream.shutdown_write();
+            self.outlet.channel.stream().shutdown_write();
             self.stage = Stage::HalfClosed;
         }
     }
@@ -337,15 +334,16 @@ impl<S: Session + ?Sized> Connection<S> {
     /// The session is over and its output is flushed: close, as soon as that cannot destroy output
     /// that the peer has not read yet.
     fn linger(&mut self, now: Instant, buffers: &mut Buffers, mut budget: usize) -> Next {
-        let Outlet { stream, readiness, .. } = &mut self.outlet;
+        let Outlet { channel, readiness, .. } = &mut self.outlet;
         let talks = self.stage == Stage::Lingering;
         if !talks && !readiness.has_ended() && self.stage == Stage::Open {
             // Input that arrives between the last check and the close is answered with a reset.
             // Because of the end before it, the peer has read everything by then.
-            stream.shutdown_write();
+            channel.stream().shutdown_write();
             self.stage = Stage::HalfClosed;
         }
-        let last = linger::discard(stream, readiness, talks, &mut buffers.input, &mut budget);
+        let last =
+            linger::discard(channel.stream(), readiness, talks, &mut buffers.input, &mut budget);
         if last == Last::Gone {
             return Next::Closed(Ok(()));
         }
@@ -357,7 +355,7 @@ impl<S: Session + ?Sized> Connection<S> {
     }
 }
 
-impl<S: Session + ?Sized> Turns for Connection<S> {
+impl<S: Session + ?Sized, C: Channel> Turns for Connection<S, C> {
     fn note(&mut self, ready: Ready) {
         self.outlet.readiness.note(ready);
     }
@@ -378,7 +376,7 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
     /// it, the connection counts as not ready.
     fn rest(&mut self) -> Option<Interest> {
         let want = self.session.want();
-        let write = want.write || want.file;
+        let write = (want.write || want.file) && !self.outlet.channel.is_handshaking();
         if write {
             self.outlet.readiness.set_writable(false);
         }
@@ -413,12 +411,12 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
     }
 
     fn dismiss(&mut self) {
-        linger::leave(&self.outlet.stream);
+        linger::leave(self.outlet.channel.stream());
     }
 
     fn abort(&mut self, why: Fault) {
         self.session.abort(why);
-        self.outlet.stream.shutdown_both();
+        self.outlet.channel.stream().shutdown_both();
     }
 
     fn set_rules(&mut self, rules: RulesId) {
@@ -431,9 +429,9 @@ impl<S: Session + ?Sized> Turns for Connection<S> {
     }
 }
 
-impl<S: ?Sized> AsFd for Connection<S> {
+impl<S: ?Sized, C: Channel> AsFd for Connection<S, C> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.outlet.stream.as_fd()
+        self.outlet.channel.as_fd()
     }
 }
 
@@ -442,5 +440,6 @@ fn stuck_with(output: &[u8]) -> Fault {
     Limit { need: output.len() + 1, have: output.len() }.into()
 }
 
+mod limits;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,8 @@
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+#[cfg(feature = "tls")]
+use tracing::warn;
 use windlass_core::responder::Responder;
 use windlass_core::session::Session;
 use windlass_core::time::Instant;
@@ -20,6 +22,8 @@ use super::gated::Gated;
 use super::linger;
 use super::port::Port;
 use super::rules::RulesId;
+#[cfg(feature = "tls")]
+use super::secured::Secured;
 #[cfg(feature = "transfer")]
 use super::single_port::SinglePort;
 use super::turns::Turns;
@@ -28,6 +32,8 @@ use crate::sys::datagram::Conversation;
 use crate::sys::datagram::Peer;
 use crate::sys::listener::Listener;
 use crate::sys::stream::Stream;
+#[cfg(feature = "tls")]
+use crate::tls::Credentials;
 
 /// An accepted client, until a model serves it.
 #[derive(Debug)]
@@ -52,6 +58,9 @@ pub enum Job {
     Stream(Connection),
     /// A connection or a transfer that came through a gate.
     Gated(Box<Gated<Self>>),
+    /// A TLS connection and its session.
+    #[cfg(feature = "tls")]
+    Secured(Box<Connection<dyn Session + Send, Secured>>),
     /// A datagram socket and its responder.
     Port(Box<Port>),
     /// A transfer and its socket.
@@ -121,6 +130,28 @@ impl Job {
         Self::Stream(Connection::new(stream, session, now))
     }
 
+    /// A TLS connection and its session, at the beginning of its handshake.
+    #[cfg(feature = "tls")]
+    pub(crate) fn secured(
+        stream: Stream,
+        credentials: &Credentials,
+        session: Box<dyn Session + Send>,
+        now: Instant,
+    ) -> Self {
+        match credentials.accept() {
+            Ok(conn) => {
+                let channel = Secured::new(stream, conn);
+                Self::Secured(Box::new(Connection::new(channel, session, now)))
+            }
+            Err(error) => {
+                warn!("begin a handshake: {error}; the connection is closed");
+                // No byte of the session can leave it.
+                stream.shutdown_both();
+                Self::stream(stream, session, now)
+            }
+        }
+    }
+
     /// A datagram socket and its responder.
     pub fn port(socket: Listener, responder: Box<dyn Responder<Peer> + Send>) -> Self {
         Self::Port(Box::new(Port::new(socket, responder)))
@@ -152,6 +183,8 @@ impl Deref for Job {
         match self {
             Self::Stream(connection) => connection,
             Self::Gated(gated) => &**gated,
+            #[cfg(feature = "tls")]
+            Self::Secured(connection) => &**connection,
             Self::Port(port) => &**port,
             #[cfg(feature = "transfer")]
             Self::Transfer(exchange) => &**exchange,
@@ -166,6 +199,8 @@ impl DerefMut for Job {
         match self {
             Self::Stream(connection) => connection,
             Self::Gated(gated) => &mut **gated,
+            #[cfg(feature = "tls")]
+            Self::Secured(connection) => &mut **connection,
             Self::Port(port) => &mut **port,
             #[cfg(feature = "transfer")]
             Self::Transfer(exchange) => &mut **exchange,

@@ -9,6 +9,7 @@ mod backlog;
 mod blocking;
 mod buffer;
 mod buffers;
+mod channel;
 mod connection;
 mod deadlines;
 mod digested;
@@ -35,6 +36,8 @@ mod readiness;
 #[cfg(feature = "transfer")]
 mod requests;
 mod rules;
+#[cfg(feature = "tls")]
+mod secured;
 #[cfg(feature = "transfer")]
 mod single_port;
 mod table;
@@ -49,6 +52,7 @@ pub use blocking::{Woken, run, run_alone};
 pub(crate) use buffer::Buffer;
 pub(crate) use buffers::{BUDGET, READ_SIZE};
 pub use buffers::{Buffers, Overload, Reports};
+pub use channel::{Channel, Received, Sent};
 pub use connection::Connection;
 #[cfg(feature = "transfer")]
 pub use exchange::{Exchange, Said, Told, to_stranger};
@@ -63,12 +67,14 @@ pub use one_by_one::OneByOne;
 #[cfg(feature = "transfer")]
 pub use peers::Peers;
 pub use port::{Counts, Port};
-pub(crate) use readiness::Readiness;
+pub use readiness::Readiness;
 #[cfg(feature = "transfer")]
 pub use requests::Door;
 #[cfg(feature = "transfer")]
 pub(crate) use requests::{NOTE_MAX, Request, Requests};
 pub use rules::{REQUEST_MAX_US, Rules, RulesId, TimeLimits};
+#[cfg(feature = "tls")]
+pub use secured::Secured;
 #[cfg(feature = "transfer")]
 pub use single_port::{PortTerms, SinglePort};
 pub use table::{Entry, Table};

@@ -2,11 +2,11 @@
 
 use tracing::warn;
 use windlass_core::fault::{Fault, Peer};
-use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
 use super::backlog::{Backlog, Spare};
 use super::buffer::Buffer;
+use super::channel::{Channel, Sent};
 use super::moment::{Began, Moment};
 use super::pace::Pace;
 use super::readiness::Readiness;
@@ -16,8 +16,8 @@ use crate::sys::stream::Stream;
 
 /// A socket and its pending output.
 #[derive(Debug)]
-pub(super) struct Outlet {
-    pub(super) stream: Stream,
+pub(super) struct Outlet<C = Stream> {
+    pub(super) channel: C,
     pub(super) backlog: Option<Box<Backlog>>,
     /// When a byte last moved, in either direction.
     last_moved: Moment,
@@ -25,10 +25,10 @@ pub(super) struct Outlet {
     pub(super) readiness: Readiness,
 }
 
-impl Outlet {
-    pub(super) fn new(stream: Stream, now: Instant) -> Self {
+impl<C: Channel> Outlet<C> {
+    pub(super) fn new(channel: C, now: Instant) -> Self {
         let (last_moved, began) = (now.into(), Began::new(now));
-        Self { stream, backlog: None, last_moved, began, readiness: Readiness::of_socket() }
+        Self { channel, backlog: None, last_moved, began, readiness: Readiness::of_socket() }
     }
 
     /// When a byte last moved, in either direction.
@@ -42,7 +42,8 @@ impl Outlet {
     }
 
     pub(super) fn has_output(&self) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| !backlog.output.is_empty())
+        let waits = |backlog: &Backlog| !backlog.output.is_empty();
+        self.channel.has_records() || self.backlog.as_deref().is_some_and(waits)
     }
 
     pub(super) fn has_input(&self) -> bool {
@@ -59,19 +60,25 @@ impl Outlet {
         limits: &TimeLimits,
     ) -> Result<(), Fault> {
         while self.readiness.is_writable() && first.len() + then.len() > 0 {
-            let sent = self.stream.send([first, then]).map_err(self.lost(now))?;
-            let n = self.did_send(now, sent, first.len() + then.len());
+            let n = self.send_once([first, then], now)?.taken;
             let of_first = n.min(first.len());
             first = &first[of_first..];
             then = &then[n - of_first..];
         }
-        if first.len() + then.len() > 0 {
+        if first.len() + then.len() > 0 || self.channel.has_records() {
             let backlog = self.backlog.get_or_insert_with(|| spare.take());
             backlog.output.append(first);
             backlog.output.append(then);
             self.keep_pace(now, limits);
         }
         Ok(())
+    }
+
+    /// Writes once.
+    pub(super) fn send_once(&mut self, parts: [&[u8]; 2], now: Instant) -> Result<Sent, Fault> {
+        let sent = self.channel.transmit(parts, &mut self.readiness).map_err(self.lost(now))?;
+        self.moved(now, sent.wire);
+        Ok(sent)
     }
 
     /// Sends the output of the backlog. Returns true if all of it was sent.
@@ -81,29 +88,28 @@ impl Outlet {
         spare: &mut Spare,
         limits: &TimeLimits,
     ) -> Result<bool, Fault> {
+        let n = self.channel.flush(&mut self.readiness).map_err(self.lost(now))?;
+        self.moved(now, n);
         let lost = self.lost(now);
         if let Some(backlog) = &mut self.backlog {
-            let n = backlog.output.send_to(&self.stream, &mut self.readiness).map_err(lost)?;
+            let Self { channel, readiness, .. } = self;
+            let n = backlog.output.send_to(channel, readiness).map_err(lost)?;
             self.moved(now, n);
         }
         self.keep_pace(now, limits);
-        let Some(backlog) = &self.backlog else { return Ok(true) };
-        let all = backlog.output.is_empty();
-        if backlog.is_empty() {
+        self.give_back(spare);
+        Ok(!self.has_output())
+    }
+
+    /// Gives back a backlog that has nothing to do. While records wait, it has the pace of the peer.
+    pub(super) fn give_back(&mut self, spare: &mut Spare) {
+        if self.backlog.as_ref().is_some_and(|it| it.is_empty()) && !self.channel.has_records() {
             spare.give_back(self.backlog.take());
         }
-        Ok(all)
     }
 
-    /// Sends `offered` bytes. Returns how many of them the socket took.
-    pub(super) fn did_send(&mut self, now: Instant, sent: Write, offered: usize) -> usize {
-        self.readiness.did_write(sent, offered);
-        let Write::Moved(n) = sent else { return 0 };
-        self.moved(now, n.get());
-        n.get()
-    }
-
-    fn moved(&mut self, now: Instant, n: usize) {
+    /// The socket took `n` bytes.
+    pub(super) fn moved(&mut self, now: Instant, n: usize) {
         if n > 0 {
             self.set_moved(now);
         }
@@ -120,7 +126,7 @@ impl Outlet {
         if self.readiness.is_writable() && backlog.pace.is_none() {
             return;
         }
-        let unsent = self.stream.unsent().unwrap_or(0);
+        let unsent = self.channel.stream().unsent().unwrap_or(0);
         let pace = backlog.pace.get_or_insert_with(|| Pace::new(limits));
         if self.readiness.is_writable() {
             pace.rest(now, unsent, limits);
@@ -150,14 +156,12 @@ impl Outlet {
     pub(super) fn return_input(&mut self, input: Buffer, spare: &mut Spare) {
         if let Some(backlog) = &mut self.backlog {
             backlog.input = input;
-            if backlog.is_empty() {
-                spare.give_back(self.backlog.take());
-            }
         }
+        self.give_back(spare);
     }
 
     /// The fault for an error of a call.
-    pub(super) fn lost(&self, now: Instant) -> impl Fn(Errno) -> Fault + use<> {
+    pub(super) fn lost(&self, now: Instant) -> impl Fn(Errno) -> Fault + use<C> {
         let waited_us = now.since(self.last_moved());
         move |errno| match errno {
             Errno::ECONNRESET

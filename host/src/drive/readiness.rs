@@ -11,7 +11,7 @@ use crate::sys::stream::Stream;
 /// It is one byte without a niche: a table keeps its variants in the niche of
 /// [`Stage`](super::Connection), which is at the end of a connection and leaves room for them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Readiness(u8);
+pub struct Readiness(u8);
 
 /// The last read left input, or an event reported input.
 const READABLE: u8 = 1;

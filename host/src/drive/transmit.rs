@@ -17,6 +17,7 @@ use windlass_core::time::Instant;
 
 use super::backlog::Backlog;
 use super::buffers::Buffers;
+use super::channel::Channel;
 use super::files::{self, Found, Late, OpenFile, Waits, shorter};
 use super::gather::Gather;
 use super::outlet::Outlet;
@@ -52,7 +53,7 @@ pub(super) enum Did {
 /// Does the next operation of the session.
 pub(super) fn perform(
     user: &mut dyn FileUser,
-    outlet: &mut Outlet,
+    outlet: &mut Outlet<impl Channel>,
     now: Instant,
     budget: usize,
     (buffers, rules): (&mut Buffers, RulesId),
@@ -94,16 +95,14 @@ pub(super) fn perform(
             if let Some(backlog) = &mut outlet.backlog {
                 buffers.tally(rules).add(Count::FilesSent, backlog.file.is_some().into());
                 backlog.file = None;
-                if backlog.is_empty() {
-                    buffers.spare.give_back(outlet.backlog.take());
-                }
             }
+            outlet.give_back(&mut buffers.spare);
             user.answer(now, Answer::Done);
             Ok(Did::Moved(0))
         }
         Some(Op::Digest { kind, extent }) => {
             // Nothing is sent that would show that the client is gone, and select(2) does not tell.
-            outlet.stream.connected().map_err(outlet.lost(now))?;
+            outlet.channel.stream().connected().map_err(outlet.lost(now))?;
             let (file, late) = file_of(&mut outlet.backlog)?;
             if file.recall(kind, extent, &buffers.digested) {
                 user.answer(now, Answer::Digested(extent.len));
@@ -136,7 +135,9 @@ pub(super) fn perform(
         None if user.piece(0).is_none() => Ok(Did::Nothing),
         None if !outlet.readiness.is_writable() => Ok(Did::Full),
         None => {
-            let is_read = user.digests().is_some() || must_read(outlet.backlog.as_deref());
+            let is_read = user.digests().is_some()
+                || outlet.channel.is_secured()
+                || must_read(outlet.backlog.as_deref());
             let did = if !is_read && is_extent_next(user) {
                 send_extent(user, outlet, now, budget, buffers)
             } else {
@@ -161,7 +162,7 @@ fn is_extent_next(user: &dyn FileUser) -> bool {
 /// Sends the rest of a header, or a part of the file behind it.
 fn send_extent(
     user: &mut dyn FileUser,
-    outlet: &mut Outlet,
+    outlet: &mut Outlet<impl Channel>,
     now: Instant,
     budget: usize,
     buffers: &mut Buffers,
@@ -170,14 +171,14 @@ fn send_extent(
         Some(Piece::Head { len }) => {
             let room = buffers.input.len().min(len);
             let len = user.head(0, &mut buffers.input[..room]);
-            let sent =
-                send_more(&outlet.stream, &buffers.input[..len]).map_err(outlet.lost(now))?;
+            let sent = send_more(outlet.channel.stream(), &buffers.input[..len])
+                .map_err(outlet.lost(now))?;
             return Ok(outlet.account(user, now, sent, len, 1));
         }
         Some(Piece::File(extent)) => extent,
         None => return Ok(Did::Nothing),
     };
-    let Outlet { stream, backlog, .. } = outlet;
+    let Outlet { channel, backlog, .. } = outlet;
     let (file, late) = file_of(backlog)?;
     // The last bytes are copied, so that the file can be looked at between their copy and their way out.
     let last = if file.is_promised() { LAST } else { 0 };
@@ -187,7 +188,7 @@ fn send_extent(
     let Found::Now(wanted) = file.cached(extent.offset, wanted, waits)? else {
         return Ok(Did::Later);
     };
-    let sent = match send_file(stream, file.file()?, extent.offset, wanted) {
+    let sent = match send_file(channel.stream(), file.file()?, extent.offset, wanted) {
         Err(Errno::EINVAL | Errno::ENOSYS) => {
             file.by_hand = true;
             return Ok(Did::Moved(0));
@@ -206,7 +207,7 @@ fn send_extent(
 /// Sends as many frames as fit into the buffer.
 fn send_frames(
     user: &mut dyn FileUser,
-    outlet: &mut Outlet,
+    outlet: &mut Outlet<impl Channel>,
     now: Instant,
     buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
@@ -224,11 +225,13 @@ fn send_frames(
         }
         len = read;
     }
-    let sent = outlet.stream.send([&input[..len], &[]]).map_err(outlet.lost(now))?;
-    if let (Some(kind), Write::Moved(n)) = (user.digests(), sent) {
-        digest_runs(user, kind, file_of(&mut outlet.backlog)?.0, &input[..n.get()]);
+    let taken = outlet.send_once([&input[..len], &[]], now)?.taken;
+    if taken > 0
+        && let Some(kind) = user.digests()
+    {
+        digest_runs(user, kind, file_of(&mut outlet.backlog)?.0, &input[..taken]);
     }
-    Ok(outlet.account(user, now, sent, len, 1))
+    Ok(outlet.took(user, now, taken, 1))
 }
 
 /// Lays the next pieces into `buf`: the headers, and room for the file between them.
@@ -280,8 +283,8 @@ fn must_read(backlog: Option<&Backlog>) -> bool {
     backlog.is_some_and(|it| it.file.as_ref().is_some_and(|file| file.is_read(&it.late)))
 }
 
-impl Outlet {
-    /// Notes how many of `offered` bytes the socket took; `factor` of them cost one byte of the budget.
+impl<C: Channel> Outlet<C> {
+    /// Notes how many of `offered` bytes a call on the socket itself moved.
     fn account(
         &mut self,
         user: &mut dyn FileUser,
@@ -290,15 +293,20 @@ impl Outlet {
         offered: usize,
         factor: usize,
     ) -> Did {
-        self.did_send(now, sent, offered);
-        match sent {
-            Write::Moved(n) => {
-                user.sent(now, n.get() as u64);
-                Did::Moved(n.get().div_ceil(factor).max(CALL_COST))
-            }
-            Write::Interrupted => Did::Moved(0),
-            Write::WouldBlock | Write::Nothing => Did::Full,
+        self.readiness.did_write(sent, offered);
+        let moved = if let Write::Moved(n) = sent { n.get() } else { 0 };
+        self.moved(now, moved);
+        self.took(user, now, moved, factor)
+    }
+
+    /// Notes how many bytes were taken; `factor` of them cost one byte of the budget.
+    fn took(&mut self, user: &mut dyn FileUser, now: Instant, taken: usize, factor: usize) -> Did {
+        if taken > 0 {
+            user.sent(now, taken as u64);
+            return Did::Moved(taken.div_ceil(factor).max(CALL_COST));
         }
+        // A signal came first, or the socket is full.
+        if self.readiness.is_writable() { Did::Moved(0) } else { Did::Full }
     }
 }
 

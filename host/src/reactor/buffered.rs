@@ -16,7 +16,7 @@ use windlass_core::time::Instant;
 
 use super::silence::Silence;
 use super::watch::micros;
-use crate::drive::{BUDGET, Buffer, READ_SIZE, Readiness};
+use crate::drive::{BUDGET, Buffer, Channel, READ_SIZE, Readiness};
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
 
@@ -52,7 +52,7 @@ pub enum Direction {
 /// A stream with buffers, as its callback sees it.
 #[derive(Debug)]
 pub struct Buffered {
-    pub(super) stream: Stream,
+    pub(super) channel: Stream,
     pub(super) readiness: Readiness,
     pub(super) stage: Stage,
     pub(super) input: Side,
@@ -137,11 +137,11 @@ impl Side {
 }
 
 impl Buffered {
-    pub(super) fn new(stream: Stream, stage: Stage) -> Self {
-        let readiness = Readiness::of(&stream);
-        let reads = readiness.is_socket() || !stream.is_write_only();
+    pub(super) fn new(channel: Stream, stage: Stage) -> Self {
+        let readiness = Readiness::of(channel.stream());
+        let reads = readiness.is_socket() || !channel.stream().is_write_only();
         Self {
-            stream,
+            channel,
             readiness,
             stage,
             input: Side::new(1, READ_SIZE, reads),
@@ -270,20 +270,25 @@ impl Buffered {
 
     pub(super) fn wants_input(&self) -> bool {
         let no_room_to_answer = self.is_full() && !self.two_way;
-        self.input.is_on
+        (self.input.is_on || self.channel.is_handshaking())
             && !self.readiness.has_ended()
             && !no_room_to_answer
             && !self.input.is_full()
     }
 
+    /// Whether there is output that the socket has not taken.
+    pub(super) fn has_output(&self) -> bool {
+        !self.output.buffer.is_empty() || self.channel.has_records()
+    }
+
     /// Whether output waits for room.
     fn wants_room(&self) -> bool {
-        self.output.is_on && !self.output.buffer.is_empty()
+        self.output.is_on && self.has_output()
     }
 
     /// Whether it waits for input or for room.
     pub(super) fn wants_anything(&self) -> bool {
-        self.wants_input() || !self.output.buffer.is_empty()
+        self.wants_input() || self.has_output()
     }
 
     /// Why its output is lost, if it is.
@@ -293,22 +298,42 @@ impl Buffered {
 
     /// Writes as much output as possible, and the end behind it.
     pub(super) fn flush(&mut self) {
-        let Side { buffer, silence, is_on, .. } = &mut self.output;
-        if *is_on {
-            match buffer.send_to(&self.stream, &mut self.readiness) {
-                Ok(0) => {}
-                Ok(_) => silence.restart(),
-                Err(errno) => {
-                    self.output_end = OutputEnd::Broken(errno);
-                    buffer.consume(usize::MAX);
-                }
+        if self.output.is_on {
+            self.send_output();
+        }
+        let is_out = self.stage == Stage::Open && !self.channel.is_handshaking();
+        if is_out && self.output_end == OutputEnd::Asked && self.end_output() {
+            self.output_end = OutputEnd::Told;
+        }
+    }
+
+    fn send_output(&mut self) {
+        let Self { channel, readiness, output: Side { buffer, silence, .. }, .. } = self;
+        let sent = channel.flush(readiness).and_then(|wire| {
+            let more =
+                if channel.is_handshaking() { 0 } else { buffer.send_to(channel, readiness)? };
+            Ok(wire + more)
+        });
+        match sent {
+            Ok(0) => {}
+            Ok(_) => silence.restart(),
+            Err(errno) => {
+                self.output_end = OutputEnd::Broken(errno);
+                buffer.consume(usize::MAX);
             }
         }
-        let is_out = self.stage == Stage::Open && buffer.is_empty();
-        if is_out && self.output_end == OutputEnd::Asked {
-            self.output_end = OutputEnd::Told;
-            self.stream.shutdown_write();
+    }
+
+    /// Tells the peer that the output ends, once all of it is out. Whether that is done.
+    pub(super) fn end_output(&mut self) -> bool {
+        if !self.has_output() && self.channel.say_end() {
+            self.send_output();
         }
+        let is_out = !self.has_output();
+        if is_out {
+            self.channel.stream().shutdown_write();
+        }
+        is_out
     }
 
     /// The end of a call: starts the timeouts of directions that moved, or that are waited for only

@@ -1,11 +1,9 @@
 //! The turn of a buffered stream.
 
-use windlass_core::stream::Read;
-
 use super::Token;
 use super::buffered::{Buffered, Conversation, Direction, OutputEnd, Stage, StreamEvent};
 use super::context::{Context, Leave};
-use crate::drive::{BUDGET, Buffer, LINGER_US, Last, READ_SIZE, discard};
+use crate::drive::{BUDGET, Buffer, Channel, LINGER_US, Last, READ_SIZE, Received, discard};
 use crate::sys::Errno;
 
 /// What it takes from the budget to tell that the output has drained: a callback that writes more each
@@ -87,6 +85,11 @@ impl<S> Conversation<S, Context<S>> {
         {
             // The program does not read the input that came before the failure.
             self.fail(state, cx, errno);
+        } else if self.io.channel.fault().is_some() {
+            self.fail(state, cx, Errno::EPROTO);
+        } else if self.io.channel.has_ended() && self.io.wants_input() {
+            self.io.readiness.end();
+            self.report(state, cx, StreamEvent::Eof);
         } else if !self.io.wants_input() || !self.io.readiness.is_readable() {
             return Step::Wait;
         } else if *budget == 0 {
@@ -107,7 +110,7 @@ impl<S> Conversation<S, Context<S>> {
     }
 
     fn connected(&mut self, state: &mut S, cx: &mut Context<S>) {
-        match self.io.stream.connected() {
+        match self.io.channel.stream().connected() {
             Ok(()) => {
                 self.io.stage = Stage::Open;
                 self.io.input.silence.restart();
@@ -121,15 +124,16 @@ impl<S> Conversation<S, Context<S>> {
     /// Reads once, and reports what was read.
     fn read(&mut self, state: &mut S, cx: &mut Context<S>, budget: &mut usize) {
         let mut buf = cx.buffers.take_input();
-        let read = self.io.stream.recv(&mut buf[..READ_SIZE]);
-        if let Ok(read) = read {
-            self.io.readiness.did_read(read, READ_SIZE);
+        let Buffered { channel, readiness, .. } = &mut self.io;
+        let received = channel.receive(&mut buf, READ_SIZE, readiness);
+        if let Ok(received) = received
+            && received.wire > 0
+        {
+            *budget = budget.saturating_sub(received.wire);
+            self.io.input.silence.restart();
         }
-        match read {
-            Ok(Read::Moved(n)) => {
-                let n = n.get();
-                *budget = budget.saturating_sub(n);
-                self.io.input.silence.restart();
+        match received {
+            Ok(Received { bytes: n @ 1.., .. }) => {
                 if self.io.input.buffer.is_empty() && n >= self.io.input.low {
                     buf = self.report_input(state, cx, buf, n);
                     cx.buffers.give_back_input(buf);
@@ -139,8 +143,11 @@ impl<S> Conversation<S, Context<S>> {
                 self.io.input.buffer.lend(&mut cx.spare);
                 self.io.input.buffer.append(&buf[..n]);
             }
-            Ok(Read::Eof) if self.io.broken().is_none() => self.report(state, cx, StreamEvent::Eof),
-            Ok(Read::Eof | Read::WouldBlock | Read::Interrupted) => {}
+            Ok(Received { end: true, .. }) if self.io.broken().is_none() => {
+                self.report(state, cx, StreamEvent::Eof);
+            }
+            // What was received may let output go.
+            Ok(_) => self.io.flush(),
             Err(errno) => self.fail(state, cx, self.io.broken().unwrap_or(errno)),
         }
         cx.buffers.give_back_input(buf);
@@ -168,7 +175,7 @@ impl<S> Conversation<S, Context<S>> {
 
     /// The output goes out, then the end, and then the stream is gone, unless the peer still talks.
     fn close(&mut self, cx: &mut Context<S>, budget: &mut usize) -> Step {
-        if !self.io.output.buffer.is_empty() {
+        if self.io.has_output() {
             return Step::Wait;
         }
         if *budget == 0 {
@@ -179,16 +186,16 @@ impl<S> Conversation<S, Context<S>> {
             self.io.stage = Stage::Gone;
             return Step::Wait;
         }
-        if !self.io.readiness.has_ended() {
-            self.io.stream.shutdown_write();
+        if !self.io.readiness.has_ended() && !self.io.end_output() {
+            return Step::Wait;
         }
         self.linger(cx, budget, false)
     }
 
     /// Hears out a peer that still talks. `talks`: it did before.
     fn linger(&mut self, cx: &mut Context<S>, budget: &mut usize, talks: bool) -> Step {
-        let Buffered { stream, readiness, .. } = &mut self.io;
-        let last = discard(stream, readiness, talks, cx.buffers.input(), budget);
+        let Buffered { channel, readiness, .. } = &mut self.io;
+        let last = discard(channel.stream(), readiness, talks, cx.buffers.input(), budget);
         if last == Last::Gone {
             self.io.stage = Stage::Gone;
         } else if !talks {

@@ -46,7 +46,7 @@ impl<S> Context<S> {
     }
 
     fn add_stream(&mut self, mut io: Buffered, callback: StreamCallback<S, Self>) -> Result<Token> {
-        let watched = self.join(&io.stream, Watch::BOTH.edge())?;
+        let watched = self.join(&io.channel, Watch::BOTH.edge())?;
         if watched.is_always_ready() {
             io.readiness.read_short();
         }

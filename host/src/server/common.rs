@@ -98,6 +98,8 @@ impl Server {
             stop.tell(Arc::clone(&flag));
             offer = offer.ending(Ending::Once(flag));
         }
+        #[cfg(feature = "tls")]
+        stop.renew(offer.credentials().cloned());
         listener.tell_destinations(!offer.answers_from_its_port());
         // The last process that served at this socket may have asked for them.
         listener.keep_errors(false);

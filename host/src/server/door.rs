@@ -23,6 +23,8 @@ impl Offer {
             | Self::Http { .. }
             | Self::Score
             | Self::Custom(_) => return None,
+            #[cfg(feature = "tls")]
+            Self::Secured(..) => return None,
         };
         // With a single port all that arrives is one client.
         let (ports, peers) = (transfers.terms.ports, Arc::clone(&transfers.peers));
@@ -42,6 +44,8 @@ impl Offer {
             | Self::Http { .. }
             | Self::Score
             | Self::Custom(_) => None,
+            #[cfg(feature = "tls")]
+            Self::Secured(..) => None,
         }
     }
 
@@ -59,6 +63,8 @@ impl Offer {
             | Self::Http { .. }
             | Self::Score
             | Self::Custom(_) => (Transfers::new(None, Terms::DEFAULT).xfer(), false),
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => offer.machine(room),
         }
     }
 }

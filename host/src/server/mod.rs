@@ -38,6 +38,8 @@ mod live_clients;
 mod misfit;
 mod model;
 mod ready;
+#[cfg(feature = "tls")]
+mod secured;
 mod service;
 mod services;
 #[cfg(feature = "supervise")]

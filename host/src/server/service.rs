@@ -31,6 +31,8 @@ use crate::sys::datagram::Peer;
 use crate::sys::datagram::receive_room;
 use crate::sys::listener::Listener;
 use crate::sys::root::Root;
+#[cfg(feature = "tls")]
+use crate::tls::Credentials;
 
 impl Service {
     /// A session without configuration; for `files` and `http`, one that refuses every request.
@@ -76,6 +78,9 @@ pub enum Offer {
     Xfer(Transfers),
     /// The program's own sessions.
     Custom(Custom),
+    /// One of the services on streams, over TLS.
+    #[cfg(feature = "tls")]
+    Secured(Box<Self>, Arc<Credentials>),
     /// One of the others, to the clients that are admitted.
     Limited(Limited),
 }
@@ -144,6 +149,8 @@ impl Offer {
             Self::Xfer(_) => Service::Xfer.name(),
             Self::Custom(custom) => &custom.name,
             Self::Limited(limited) => limited.offer.name(),
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => offer.name(),
         }
     }
 
@@ -158,6 +165,8 @@ impl Offer {
             Self::Files(root) | Self::Http { root, .. } | Self::Custom(Custom { root, .. }) => {
                 root.as_ref()
             }
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => offer.root(),
         }
     }
 
@@ -206,6 +215,10 @@ impl Offer {
             return limited.open(client, now);
         }
         match client {
+            #[cfg(feature = "tls")]
+            Client::Stream(stream) if let Self::Secured(offer, credentials) = self => {
+                Job::secured(stream, credentials, offer.session(), now)
+            }
             Client::Stream(stream) => Job::stream(stream, self.session(), now),
             Client::Port(socket) => self.port(socket, None),
             #[cfg(feature = "transfer")]
@@ -222,7 +235,12 @@ impl Offer {
 
     /// Whether a request of a client can be refused, and the client hears it.
     pub(super) fn refuses_requests(&self) -> bool {
-        matches!(self, Self::Files(_) | Self::Push { .. } | Self::Http { .. })
+        match self {
+            Self::Files(_) | Self::Push { .. } | Self::Http { .. } => true,
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => offer.refuses_requests(),
+            _ => false,
+        }
     }
 
     /// Whether its answers say when the connection ends.
@@ -230,6 +248,8 @@ impl Offer {
         match self {
             Self::Http { .. } => true,
             Self::Limited(limited) => limited.offer.announces_ends(),
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => offer.announces_ends(),
             _ => false,
         }
     }
@@ -241,6 +261,10 @@ impl Offer {
             Self::Limited(Limited { gate, offer, last }) => {
                 let offer = Arc::new((*offer).clone().ending(ending));
                 Self::Limited(Limited { gate, offer, last })
+            }
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, credentials) => {
+                Self::Secured(Box::new(offer.ending(ending)), credentials)
             }
             other => other,
         }
@@ -296,6 +320,13 @@ impl Offer {
                     (Transport::Datagram, Some(_)) => model.misfit_of_datagrams(name),
                 };
             }
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => {
+                return match transport {
+                    Transport::Stream => offer.misfit(transport, model),
+                    Transport::Datagram => Some("TLS is for streams".to_owned()),
+                };
+            }
         };
         service.misfit(transport, model)
     }
@@ -309,6 +340,8 @@ impl Offer {
             Self::Files(_) | Self::Push { .. } | Self::Http { .. } => false,
             #[cfg(feature = "transfer")]
             Self::Tftp(_) | Self::Xfer(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Secured(..) => false,
         }
     }
 
@@ -326,6 +359,8 @@ impl Offer {
             }
             #[cfg(feature = "transfer")]
             Self::Tftp(_) | Self::Xfer(_) => Box::new(Misfit),
+            #[cfg(feature = "tls")]
+            Self::Secured(..) => Box::new(Misfit),
         }
     }
 
@@ -345,6 +380,8 @@ impl Offer {
             Self::Tftp(_) | Self::Xfer(_) => Box::new(Misfit),
             Self::Custom(custom) => (custom.open)(),
             Self::Limited(limited) => limited.offer.session(),
+            #[cfg(feature = "tls")]
+            Self::Secured(offer, _) => offer.session(),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use tracing::warn;
 
@@ -17,6 +19,8 @@ use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Group, Listener};
 use crate::sys::root::Root;
 use crate::sys::user::User;
+#[cfg(feature = "tls")]
+use crate::tls::{self, CertFiles, Credentials};
 
 /// A listener as it is configured: its service, model and limits.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +35,9 @@ pub struct Spec {
     pub files: Option<Files>,
     /// What `http` serves beside them.
     pub web: Web,
+    /// The certificate of a listener that speaks TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Option<CertFiles>,
     /// What clients of `tftp` and `xfer` may do.
     #[cfg(feature = "transfer")]
     pub terms: Terms,
@@ -184,11 +191,22 @@ impl Spec {
         Listener::bind_with(&address, CONTROL_BACKLOG, Access::PRIVATE).map(Some)
     }
 
-    /// Opens the folder or the file.
+    /// Opens the folder or the file, and reads the certificate.
     ///
     /// # Errors
-    /// The folder, or the file that is to be pushed, cannot be opened.
+    /// The folder, or the file that is to be pushed, cannot be opened; the certificate or its key is not good.
     pub fn offer(&self) -> Result<Offer> {
+        let offer = self.plain_offer()?;
+        #[cfg(feature = "tls")]
+        if let Some(files) = &self.tls {
+            let protocols: &[_] = if self.service == Service::Http { &[tls::HTTP] } else { &[] };
+            let credentials = Credentials::read(files.clone(), protocols)?;
+            return Ok(offer.secured(Arc::new(credentials)));
+        }
+        Ok(offer)
+    }
+
+    fn plain_offer(&self) -> Result<Offer> {
         let Some(Files { root, push }) = &self.files else { return Ok(self.service.into()) };
         let folder = Root::open(root)?;
         if self.service == Service::Http {

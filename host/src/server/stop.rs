@@ -14,6 +14,8 @@ use crate::sys::process;
 use crate::sys::ready::Interest;
 use crate::sys::shared::Flag;
 use crate::sys::signals::{Came, Signals};
+#[cfg(feature = "tls")]
+use crate::tls::Credentials;
 
 /// After the first order a server accepts no more clients, and serves those that it has for its grace.
 /// After the second order it stops at once. A server that drains (SIGQUIT) has more time, and
@@ -29,6 +31,9 @@ pub struct Stop {
     reaps: bool,
     /// Set with the first order, for all processes of the server.
     flag: Option<Arc<Flag>>,
+    /// What is read again at SIGHUP.
+    #[cfg(feature = "tls")]
+    credentials: Option<Arc<Credentials>>,
 }
 
 /// Other requests by signals.
@@ -88,8 +93,33 @@ impl Stop {
     }
 
     fn new(source: Source, grace_us: u64, drain_us: u64) -> Self {
-        let (source, state, minds) = (Arc::new(source), State::Running, Asked::default());
-        Self { source, grace_us, drain_us, state, minds, reaps: false, flag: None }
+        Self {
+            source: Arc::new(source),
+            grace_us,
+            drain_us,
+            state: State::Running,
+            minds: Asked::default(),
+            reaps: false,
+            flag: None,
+            #[cfg(feature = "tls")]
+            credentials: None,
+        }
+    }
+
+    /// At SIGHUP the certificate is read again.
+    #[cfg(feature = "tls")]
+    pub(super) fn renew(&mut self, credentials: Option<Arc<Credentials>>) {
+        self.credentials = credentials;
+    }
+
+    /// SIGHUP. Whether it has an effect in every process.
+    fn has_renewed(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(credentials) = &self.credentials {
+            credentials.renew();
+            return true;
+        }
+        false
     }
 
     /// The whole process belongs to the server: children that it did not start are orphans of the
@@ -170,7 +200,9 @@ impl Stop {
                         Came::Child if self.minds.children => asked.children = true,
                         // It has no such request of its own.
                         Came::Child => self.reap_strangers(|_| false),
-                        Came::Reload if self.minds.reload => asked.reload = true,
+                        Came::Reload if self.has_renewed() | self.minds.reload => {
+                            asked.reload = self.minds.reload;
+                        }
                         Came::Upgrade if self.minds.upgrade => asked.upgrade = true,
                         Came::Reload => info!("SIGHUP has no effect here: {NO_RELOAD}"),
                         Came::Upgrade => info!("SIGUSR2 has no effect here: {NO_UPGRADE}"),

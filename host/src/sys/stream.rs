@@ -30,6 +30,9 @@ use super::traffic;
 #[derive(Debug)]
 pub struct Stream(OwnedFd);
 
+/// How bytes are sent: without waiting, and without SIGPIPE.
+const SEND: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
+
 impl Stream {
     pub(super) fn new(fd: OwnedFd) -> Self {
         Self(fd)
@@ -108,13 +111,12 @@ impl Stream {
     /// # Errors
     /// `EPIPE`, `ECONNRESET` and their kin: the connection is lost.
     pub fn send(&self, parts: [&[u8]; 2]) -> Result<Write, Errno> {
-        const FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
         let fd = self.0.as_raw_fd();
         let sent = match parts {
-            [only, []] | [[], only] => socket::send(fd, only, FLAGS),
+            [only, []] | [[], only] => socket::send(fd, only, SEND),
             [first, then] => {
                 let parts = [IoSlice::new(first), IoSlice::new(then)];
-                socket::sendmsg::<()>(fd, &parts, &[], FLAGS, None)
+                socket::sendmsg::<()>(fd, &parts, &[], SEND, None)
             }
         };
         let sent = match (sent, parts) {
@@ -122,6 +124,15 @@ impl Stream {
             (sent, _) => sent,
         };
         outcome(sent)
+    }
+
+    /// One `sendmsg(2)` of all parts, to a socket.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and `ENOTSOCK`.
+    #[cfg(feature = "tls")]
+    pub(crate) fn send_parts(&self, parts: &[IoSlice<'_>]) -> Result<Write, Errno> {
+        outcome(socket::sendmsg::<()>(self.0.as_raw_fd(), parts, &[], SEND, None))
     }
 
     /// Whether no byte was read from this TCP connection or written to it: all that came still waits

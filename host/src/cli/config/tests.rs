@@ -25,6 +25,7 @@ fn what_is_left_out_is_as_on_the_command_line() {
         service: Service::Upper,
         files: None,
         web: Web::default(),
+        tls: None,
         terms: Terms::DEFAULT,
         model: Model::Epoll,
         limits: Limits::default(),

@@ -5,7 +5,7 @@
 use std::os::fd::AsFd;
 
 use windlass_core::session::{Consumed, Echo, TimeServer, Upper};
-use windlass_core::stream::Write;
+use windlass_core::stream::{Read, Write};
 use windlass_core::want::Want;
 use windlass_core::wire::Stamp;
 

@@ -116,6 +116,17 @@ impl Supervised {
         self.is_settled = false;
     }
 
+    /// Whether a process with `spec` would be another one.
+    pub(super) fn differs_from(&self, spec: &Spec) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(credentials) = self.offer.credentials()
+            && self.spec == *spec
+        {
+            return credentials.has_changed();
+        }
+        self.spec != *spec
+    }
+
     /// Whether its control socket is the one at `path`.
     pub(super) fn has_control(&self, path: &Path) -> bool {
         self.control.is_some() && self.spec.control.as_deref() == Some(path)

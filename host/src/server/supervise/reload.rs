@@ -11,6 +11,8 @@
 //! All that can fail is done first; if something does, nothing changes. A control socket that is there is not
 //! bound anew, even if another listener has it now.
 //!
+//! A certificate that changed in its file is another configuration. If it is not good, the listener stays as it is.
+//!
 //! A listener that did not change keeps its process, and a pool its workers: a reload that adds a listener is
 //! no reason to start the others anew. SIGHUP to the process of a pool replaces its workers, and without a
 //! configuration the supervisor passes the signal on to all processes.
@@ -153,7 +155,7 @@ impl Supervisor {
     fn open(&self, specs: &[Spec], keys: &[Option<Key>]) -> Result<Vec<Change>> {
         let mut changes = Vec::new();
         for (spec, key) in specs.iter().zip(keys) {
-            if key.and_then(|key| self.get(key)).is_none_or(|it| it.spec != *spec) {
+            if key.and_then(|key| self.get(key)).is_none_or(|it| it.differs_from(spec)) {
                 changes.push(self.open_one(spec.clone(), *key)?);
             }
         }

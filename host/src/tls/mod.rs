@@ -1,0 +1,54 @@
+//! TLS 1.2 and 1.3 by `rustls`: what a server shows to its clients, and what a client trusts.
+//!
+//! ```text
+//!   certificate, key ──▶ Credentials ──▶ a connection's cipher (drive) ◀── Trust ◀── roots
+//!   SIGHUP ──▶ read both again ──▶ swapped as one, or the earlier ones go on
+//! ```
+//!
+//! What stands between a socket and its session is in `drive`; no session and no server model knows of it.
+
+mod credentials;
+mod tickets;
+
+use std::sync::Arc;
+
+use rustls::SupportedProtocolVersion;
+use rustls::crypto::CryptoProvider;
+use rustls::version::{TLS12, TLS13};
+
+pub use credentials::{CertFiles, Credentials};
+
+/// The versions that are spoken. The suites of both have forward secrecy and authenticated encryption.
+const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// The protocol in the extension ALPN (RFC 7301), for HTTP.
+pub(crate) const HTTP: &[u8] = b"http/1.1";
+
+/// The cryptography, or what the processor lacks for it.
+fn provider() -> Result<Arc<CryptoProvider>, &'static str> {
+    if has_instructions() { Ok(Arc::new(rustls_graviola::default_provider())) } else { Err(LACKS) }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_instructions() -> bool {
+    use std::arch::is_x86_feature_detected as has;
+    has!("aes")
+        && has!("ssse3")
+        && has!("avx")
+        && has!("avx2")
+        && has!("adx")
+        && has!("bmi2")
+        && has!("pclmulqdq")
+}
+
+#[cfg(target_arch = "x86_64")]
+const LACKS: &str = "TLS needs a processor with AES, PCLMULQDQ, AVX2, ADX and BMI2";
+
+#[cfg(target_arch = "aarch64")]
+fn has_instructions() -> bool {
+    use std::arch::is_aarch64_feature_detected as has;
+    has!("aes") && has!("sha2") && has!("pmull") && has!("neon")
+}
+
+#[cfg(target_arch = "aarch64")]
+const LACKS: &str = "TLS needs a processor with AES, PMULL and SHA2";

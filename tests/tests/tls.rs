@@ -1,0 +1,235 @@
+//! TLS under every model: a service does not know of it, and answers what it answers without it.
+//!
+//! - Replies, files and pages come whole; the end of each direction is announced (`close_notify`), and half-closes work.
+//! - An end without an announcement is a fault, and ends its connection alone.
+//! - A handshake has a limit for its whole, and those that never end hold up no other client.
+//! - Plain HTTP is told so; other bytes get an alert; a client that takes nothing costs what it costs without TLS.
+
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rustls::{ClientConnection, StreamOwned};
+use windlass_core::session::files::Options;
+use windlass_tests::web::{Answer, ask};
+use windlass_tests::{
+    Download, End, Model, PATIENCE, Random, Secured, Server, every_concurrent_model, every_model,
+    models, proc, request, serve, within,
+};
+
+every_model!(
+    replies_come_whole_and_both_ends_are_announced,
+    pages_and_files_come_whole,
+    a_client_that_leaves_without_a_word_is_cut,
+    plain_http_is_told_to_use_https,
+    no_descriptor_stays_behind,
+);
+every_concurrent_model!(
+    half_handshakes_hold_up_no_one_else,
+    a_slow_handshake_ends_at_its_limit,
+    a_client_that_never_reads_holds_up_no_one_else,
+);
+models!(workers_share_tickets: fork Fork, thread Thread, epoll Epoll, pool_static PoolStatic, prefork Prefork);
+models!(killed_workers_are_replaced: pool_static PoolStatic, prefork Prefork);
+
+fn start(service: &'static str, model: Model, secured: &Secured, options: &str) -> Server {
+    serve!(service, model).args(&secured.options()).args(options).start()
+}
+
+fn bytes(seed: u64, len: usize) -> Vec<u8> {
+    Random::new(seed).bytes(len)
+}
+
+fn replies_come_whole_and_both_ends_are_announced(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    for len in [1, 1000, 16_384, 16_385, 1_000_000] {
+        let (mut client, tunnel) = secured.connect(server.address());
+        let text = bytes(len as u64, len);
+        let reply = client.converse(&text);
+        drop(client);
+        let ended = tunnel.outcome();
+        assert!(reply == text.to_ascii_uppercase(), "{} of {len} bytes: {ended:?}", reply.len());
+        ended.expect("announced");
+    }
+    // A server that speaks first, and ends.
+    let time = start("time", model, &secured, "");
+    let (mut client, tunnel) = secured.connect(time.address());
+    let stamp = client.rest();
+    assert!(stamp.ends_with(b"\n") && stamp.len() > 9, "{stamp:?}");
+    drop(client);
+    tunnel.outcome().expect("announced");
+}
+
+fn pages_and_files_come_whole(model: Model) {
+    let secured = Secured::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let sizes = [0, 1, 1000, 20_000, 3_000_001];
+    for size in sizes {
+        fs::write(folder.path().join(size.to_string()), bytes(7, size)).expect("write");
+    }
+    let root = format!("--root {}", folder.path().display());
+    let http = start("http", model, &secured, &root);
+    let (mut client, tunnel) = secured.connect(http.address());
+    for size in sizes {
+        let answer = ask(&mut client, "GET", &format!("/{size}"), &[]);
+        assert_eq!(answer.status, 200);
+        assert!(answer.body == bytes(7, size), "{size} bytes");
+        let part = ask(&mut client, "GET", &format!("/{size}"), &["Range: bytes=0-0"]);
+        assert_eq!(part.status, if size == 0 { 416 } else { 206 });
+    }
+    let missing = ask(&mut client, "GET", "/none", &["Connection: close"]);
+    assert_eq!(missing.status, 404);
+    assert_eq!(client.end(), End::Eof);
+    drop(client);
+    tunnel.outcome().expect("announced");
+    drop(http);
+
+    let files = start("files", model, &secured, &root);
+    for size in sizes {
+        let mut client = secured.client(files.address());
+        client.send(&request(size.to_string().as_bytes(), Options::default()));
+        client.finish();
+        let download = Download::of(&client.rest());
+        assert!(download.whole && download.file == bytes(7, size), "{size} bytes");
+    }
+}
+
+/// A connection without a tunnel, after its handshake.
+fn handshake(secured: &Secured, server: &Server) -> StreamOwned<ClientConnection, TcpStream> {
+    let address = server.address().strip_prefix("tcp:").expect("a TCP address");
+    let mut socket = TcpStream::connect(address).expect("connect");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut conn = secured.connection();
+    while conn.is_handshaking() {
+        conn.complete_io(&mut socket).expect("a handshake");
+    }
+    StreamOwned::new(conn, socket)
+}
+
+fn a_client_that_leaves_without_a_word_is_cut(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "-vv");
+    let mut stream = handshake(&secured, &server);
+    stream.write_all(b"abc").expect("send");
+    let mut reply = [0; 3];
+    stream.read_exact(&mut reply).expect("a reply");
+    assert_eq!(&reply, b"ABC");
+    stream.sock.shutdown(Shutdown::Write).expect("shutdown");
+    // Nor does the server announce an end that it does not know to be one.
+    let end = stream.read(&mut reply).expect_err("no end");
+    assert_ne!(end.kind(), ErrorKind::WouldBlock, "nothing moved for {PATIENCE:?}");
+    secured.client(server.address()).upper(b"another");
+    let stderr = server.stop().stderr;
+    assert!(stderr.contains("ended without close_notify"), "{stderr}");
+}
+
+fn plain_http_is_told_to_use_https(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    for body in [0, 100_000] {
+        let mut client = server.connect();
+        client.send(b"POST / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send(&vec![b'x'; body]);
+        let answer = Answer::of(&client.rest());
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.field("Content-Length"), Some(&*answer.body.len().to_string()));
+        assert!(answer.body.starts_with(b"This port speaks TLS"));
+    }
+    let mut client = server.connect();
+    client.send(b"hello, is this TLS?\n");
+    let alert = client.rest();
+    assert_eq!(alert.first(), Some(&21), "an alert: {alert:?}");
+    secured.client(server.address()).upper(b"another");
+}
+
+fn no_descriptor_stays_behind(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    secured.client(server.address()).upper(b"warm");
+    let mut client = secured.client(server.address());
+    client.upper(b"one");
+    let idle = server.own_descriptors();
+    if model != Model::Iterative {
+        for _ in 0..10 {
+            secured.client(server.address()).upper(b"another");
+            // A handshake that is not begun, one that is cut, and no handshake.
+            drop(server.connect());
+            server.connect().send(b"\x16\x03\x01\x02");
+            server.connect().send(b"nothing");
+        }
+    }
+    within(PATIENCE, "the sockets are closed", || server.own_descriptors() <= idle);
+    client.upper(b"still there");
+}
+
+fn half_handshakes_hold_up_no_one_else(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    let half = |_| {
+        let mut client = server.connect();
+        client.send(b"\x16\x03\x01\x02\x00\x01");
+        client
+    };
+    let halves: Vec<_> = (0..300).map(half).collect();
+    for _ in 0..3 {
+        secured.client(server.address()).upper(b"served");
+    }
+    drop(halves);
+}
+
+fn a_slow_handshake_ends_at_its_limit(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "--request-timeout 0.5");
+    let mut slow = server.connect();
+    // A record of 16 KiB, a byte now and then.
+    slow.send(b"\x16\x03\x01\x40\x00\x01");
+    within(PATIENCE, "its end", || slow.has_input() || slow.try_send(b"\0").is_err());
+    let mut done = secured.client(server.address());
+    done.upper(b"served");
+}
+
+fn a_client_that_never_reads_holds_up_no_one_else(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    let mut silent = secured.client(server.address());
+    assert!(silent.stuff(300, 64 << 20) < 64 << 20, "it has no room for so much");
+    secured.client(server.address()).upper(b"served");
+}
+
+fn workers_share_tickets(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    for turn in 0..20 {
+        let (mut client, tunnel) = secured.connect(server.address());
+        client.upper(b"hello");
+        client.ends_with(b"");
+        assert_eq!(tunnel.outcome().expect("announced").resumed, turn > 0, "connection {turn}");
+    }
+}
+
+fn killed_workers_are_replaced(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "");
+    for turn in 0..3 {
+        let (mut open, tunnel) = secured.connect(server.address());
+        open.upper(b"open");
+        let killed = server.workers();
+        for &worker in &killed {
+            let _ = kill(Pid::from_raw(worker), Signal::SIGKILL);
+        }
+        open.end();
+        // A connection that was given to two workers that died is closed.
+        within(PATIENCE, "they are reaped", || {
+            let children = proc::children(server.pid());
+            killed.iter().all(|worker| !children.contains(worker))
+        });
+        tunnel.outcome().expect_err("nothing is announced");
+        let (mut client, tunnel) = secured.connect(server.address());
+        client.upper(b"served");
+        client.ends_with(b"");
+        assert!(tunnel.outcome().expect("announced").resumed, "round {turn}");
+    }
+}
