@@ -74,6 +74,7 @@ pub(crate) fn append(number: u64, digit: u8) -> Option<u64> {
 
 /// Reads decimal digits only. `None` for no digits, other bytes, or a number that does not fit in a
 /// `u64`.
+#[inline(never)]
 pub(crate) fn parse(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

@@ -148,12 +148,26 @@ pub fn run<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) {
     drive(&mut Pump::new(lend::<64>(), lend::<64>()), session, storage);
 }
 
+/// Runs any session to its end.
+#[inline(never)]
+pub fn run_session(session: &mut dyn Session, storage: &mut Flash) {
+    compiler_routines();
+    run(session, storage);
+}
+
 /// Runs a session over the link layer.
 pub fn run_over_link<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) {
     let (link_rx, link_tx) = (lend::<{ Link::rx_len(64) }>(), lend::<{ Link::tx_len(64) }>());
     let mut link = Link::connect(link_rx, link_tx, 7);
     let pump = Pump::new(lend::<64>(), lend::<64>());
     drive(&mut Linked::new(pump, &mut link, lend::<64>()), session, storage);
+}
+
+/// A session that the optimiser does not know.
+pub fn unknown_session() -> &'static mut dyn Session {
+    let parts = [load(0x4000_0018) as usize, load(0x4000_0018) as usize];
+    // SAFETY: as for `unknown_transfer`.
+    unsafe { core::mem::transmute(parts) }
 }
 
 /// A transfer that the optimiser does not know.

@@ -2,8 +2,8 @@
 
 use windlass_core::file::{Digest, DigestKind, Storage};
 use windlass_core::frame::{Decoder, Encoder, FrameStep};
-use windlass_core::session::files::{Options, Request};
 use windlass_core::responder::{Responder, Response, ScoreReceiver};
+use windlass_core::session::files::{Options, Request};
 use windlass_core::session::http::Site;
 use windlass_core::session::{
     FilesClient, FilesServer, HttpServer, Session, TimeClient, TimeServer, Upper,
@@ -16,8 +16,8 @@ use windlass_core::transfer::xfer::{XferClient, XferServer};
 use windlass_core::wire::{Score, Stamp};
 
 use crate::{
-    Flash, Port, compiler_routines, keep, lend, now, number, run, run_over_link, run_transfer,
-    unknown_transfer,
+    Flash, Port, compiler_routines, keep, lend, now, number, run, run_over_link, run_session,
+    run_transfer, unknown_session, unknown_transfer,
 };
 
 /// The transport of a session.
@@ -165,9 +165,14 @@ impl Site for Pages {
 }
 
 /// The server of HTTP, with conditions, ranges and dates.
-pub fn http_server<L: Line>() {
+pub fn http_server() {
     let mut session = HttpServer::new(&mut lend::<512>()[..], Pages);
-    L::run(&mut session, &mut Flash::new());
+    run_session(&mut session, &mut Flash::new());
+}
+
+/// What an image with a session for files has beside it.
+pub fn session_loop() {
+    run_session(unknown_session(), &mut Flash::new());
 }
 
 /// `ReadN` and `WriteN`.

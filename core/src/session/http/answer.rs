@@ -3,6 +3,7 @@
 use super::request::{Request, tag_of};
 use super::site::Site;
 use super::status::Status;
+use crate::bytes::cut;
 use crate::file::{DigestKind, Extent, Facts};
 use crate::text::Text;
 use crate::wire::http::{put_date, put_path, put_sha256, type_of};
@@ -51,88 +52,161 @@ impl Answer {
         site: &impl Site,
         text: &mut Text<'_>,
     ) {
-        let status = self.status;
+        let status = self.status.text();
         text.put(b"HTTP/1.1 ");
-        text.put(status.text().as_bytes());
-        if let Some(date) = self.date {
-            text.put(b"\r\nDate: ");
-            put_date(text, date);
-        }
-        if status.has_file() || status == Status::NotModified {
-            self.write_version(site, text);
-        }
-        if status.has_file() {
-            let kind = type_of(request.name(memory), site.types());
-            text.put(b"\r\nAccept-Ranges: bytes\r\nContent-Type: ");
-            text.put(kind.as_bytes());
-            if kind.starts_with("text/") {
-                text.put(b"; charset=utf-8");
+        text.put(status);
+        let mut has = self.fields(request, site);
+        // Where no digests are offered, nothing of them is left in an image.
+        let digest = request.digest(memory).filter(|_| site.digests().contains(DigestKind::Sha256));
+        has |= u16::from(digest.is_some()) << DIGEST;
+        let (mut rest, mut field) = (FIELDS, 0);
+        while let Some((name, behind)) = cut(b'\n', rest) {
+            if has & 1 != 0 {
+                text.put(b"\r\n");
+                text.put(name);
+                match digest {
+                    Some(digest) if field == DIGEST => put_sha256(text, digest),
+                    _ => self.write_value(field, request, memory, site, text),
+                }
             }
-        }
-        if site.digests().contains(DigestKind::Sha256)
-            && let Some(digest) = request.digest(memory)
-        {
-            text.put(b"\r\nRepr-Digest: ");
-            put_sha256(text, digest);
-        }
-        if matches!(status, Status::PartialContent | Status::RangeNotSatisfiable) {
-            text.put(b"\r\nContent-Range: bytes ");
-            if status == Status::PartialContent {
-                text.number(self.part.offset, 0);
-                text.put(b"-");
-                text.number(self.part.offset.saturating_add(self.part.len).saturating_sub(1), 0);
-            } else {
-                text.put(b"*");
-            }
-            text.put(b"/");
-            text.number(self.size, 0);
-        }
-        match status {
-            Status::MovedPermanently => {
-                text.put(b"\r\nLocation: ");
-                put_path(text, request.name(memory));
-                text.put(b"/");
-                text.put(request.query(memory));
-            }
-            Status::MethodNotAllowed => text.put(b"\r\nAllow: GET, HEAD"),
-            Status::ServiceUnavailable => text.put(b"\r\nRetry-After: 1"),
-            _ => {}
-        }
-        if !request.keeps {
-            text.put(b"\r\nConnection: close");
-        } else if request.is_http_10 {
-            text.put(b"\r\nConnection: keep-alive");
-        }
-        if status != Status::NotModified {
-            text.put(b"\r\nX-Content-Type-Options: nosniff\r\nContent-Length: ");
-            if status.has_file() {
-                text.number(self.part.len, 0);
-            } else {
-                text.number((status.text().len() as u64).saturating_add(1), 0);
-                text.put(b"\r\nContent-Type: text/plain; charset=utf-8");
-            }
+            (rest, field, has) = (behind, field + 1, has >> 1);
         }
         text.put(b"\r\n\r\n");
-        if !status.has_file() && status != Status::NotModified && !request.is_head {
-            text.put(status.text().as_bytes());
+        if self.has_words() && !request.is_head {
+            text.put(status);
             text.put(b"\n");
         }
     }
 
-    /// The fields by which a client tells versions apart. A date is told only when no other version can
-    /// have it.
-    fn write_version(&self, site: &impl Site, text: &mut Text<'_>) {
-        if let Some(tag) = tag_of(self.size, &self.facts) {
-            text.put(b"\r\nETag: ");
-            tag.put(text);
+    /// Whether there are a few words in place of a file.
+    fn has_words(&self) -> bool {
+        !self.status.has_file() && self.status != Status::NotModified
+    }
+
+    /// When the file was modified last. It is told only when no other version can have the same date.
+    fn modified(&self) -> Option<u32> {
+        self.facts.modified.filter(|_| self.facts.is_settled)
+    }
+
+    /// A bit for each of [`FIELDS`] that the answer has.
+    fn fields(&self, request: &Request, site: &impl Site) -> u16 {
+        // A client tells versions apart by these.
+        const VERSION: u16 = 1 << TAG | 1 << MODIFIED | 1 << CACHE;
+        const FILE: u16 = VERSION | 1 << RANGES | 1 << TYPE | 1 << NO_SNIFF | 1 << LENGTH;
+        const WORDS: u16 = 1 << NO_SNIFF | 1 << LENGTH | 1 << PLAIN;
+        let mut has = 1 << DATE
+            | match self.status {
+                Status::Ok => FILE,
+                Status::PartialContent => FILE | 1 << RANGE,
+                Status::NotModified => VERSION,
+                Status::RangeNotSatisfiable => WORDS | 1 << RANGE,
+                Status::MovedPermanently => WORDS | 1 << LOCATION,
+                Status::MethodNotAllowed => WORDS | 1 << ALLOW,
+                Status::ServiceUnavailable => WORDS | 1 << RETRY,
+                _ => WORDS,
+            };
+        for (field, is_known) in [
+            (DATE, self.date.is_some()),
+            (TAG, self.facts.version.is_some()),
+            (MODIFIED, self.modified().is_some()),
+            (CACHE, site.cache_control().is_some()),
+        ] {
+            has &= !(u16::from(!is_known) << field);
         }
-        if let Some(modified) = self.facts.modified.filter(|_| self.facts.is_settled) {
-            text.put(b"\r\nLast-Modified: ");
-            put_date(text, modified);
+        if !request.keeps {
+            has |= 1 << CLOSE;
+        } else if request.is_http_10 {
+            has |= 1 << KEEP_ALIVE;
         }
-        if let Some(control) = site.cache_control() {
-            text.put(b"\r\nCache-Control: ");
-            text.put(control.as_bytes());
+        has
+    }
+
+    /// Writes what is behind the name of a field. As a part of the loop a device would compute all values before it.
+    #[inline(never)]
+    fn write_value(
+        &self,
+        field: u8,
+        request: &Request,
+        memory: &[u8],
+        site: &impl Site,
+        text: &mut Text<'_>,
+    ) {
+        match field {
+            DATE | MODIFIED => {
+                let date = if field == DATE { self.date } else { self.modified() };
+                put_date(text, date.unwrap_or_default());
+            }
+            TAG => {
+                if let Some(tag) = tag_of(self.size, &self.facts) {
+                    tag.put(text);
+                }
+            }
+            CACHE => text.put(site.cache_control().unwrap_or_default().as_bytes()),
+            TYPE => {
+                let kind = type_of(request.name(memory), site.types());
+                text.put(kind.as_bytes());
+                if kind.starts_with("text/") {
+                    text.put(b"; charset=utf-8");
+                }
+            }
+            RANGE => {
+                let Extent { offset, len } = self.part;
+                if self.status == Status::PartialContent {
+                    text.number(offset, 0);
+                    text.put(b"-");
+                    text.number(offset.saturating_add(len).saturating_sub(1), 0);
+                } else {
+                    text.put(b"*");
+                }
+                text.put(b"/");
+                text.number(self.size, 0);
+            }
+            LOCATION => {
+                put_path(text, request.name(memory));
+                text.put(b"/");
+                text.put(request.query(memory));
+            }
+            LENGTH => {
+                let words = self.status.text().len() as u64;
+                let len = if self.has_words() { words.saturating_add(1) } else { self.part.len };
+                text.number(len, 0);
+            }
+            _ => {}
         }
     }
 }
+
+/// The fields of answers in their order, with what is always their value.
+const FIELDS: &[u8] = b"Date: \n\
+    ETag: \n\
+    Last-Modified: \n\
+    Cache-Control: \n\
+    Accept-Ranges: bytes\n\
+    Content-Type: \n\
+    Repr-Digest: \n\
+    Content-Range: bytes \n\
+    Location: \n\
+    Allow: GET, HEAD\n\
+    Retry-After: 1\n\
+    Connection: close\n\
+    Connection: keep-alive\n\
+    X-Content-Type-Options: nosniff\n\
+    Content-Length: \n\
+    Content-Type: text/plain; charset=utf-8\n";
+
+const DATE: u8 = 0;
+const TAG: u8 = 1;
+const MODIFIED: u8 = 2;
+const CACHE: u8 = 3;
+const RANGES: u8 = 4;
+const TYPE: u8 = 5;
+const DIGEST: u8 = 6;
+const RANGE: u8 = 7;
+const LOCATION: u8 = 8;
+const ALLOW: u8 = 9;
+const RETRY: u8 = 10;
+const CLOSE: u8 = 11;
+const KEEP_ALIVE: u8 = 12;
+const NO_SNIFF: u8 = 13;
+const LENGTH: u8 = 14;
+const PLAIN: u8 = 15;

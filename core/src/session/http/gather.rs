@@ -38,6 +38,7 @@ impl Gather {
     }
 
     /// Takes bytes up to the end of the head. Returns how many.
+    #[inline(never)]
     pub(super) fn take(&mut self, memory: &mut [u8], mut input: &[u8]) -> (usize, Step) {
         let all = input.len();
         loop {

@@ -1,7 +1,7 @@
 //! A request after its head is complete: what it asks for, or why it is refused.
 
 use super::status::Status;
-use crate::bytes::{after, find, first, first_mut, is_word, put};
+use crate::bytes::{after, find, first, first_mut, is_word, place_of, put};
 use crate::file::Facts;
 use crate::wire::http::{
     Bad, Body, Fields, Method, Range, RequestLine, Tag, Version, date as date_of, has_token,
@@ -62,6 +62,7 @@ impl Request {
     pub(super) const UNKNOWN: Self = Self { has_more: true, ..Self::NONE };
 
     /// Understands the head in the first `len` bytes of `memory`, and decodes the path in its place.
+    #[inline(never)]
     pub(super) fn parse(
         &mut self,
         memory: &mut [u8],
@@ -189,21 +190,16 @@ struct Conditions<'m> {
 
 impl<'m> Conditions<'m> {
     fn of(fields: impl Iterator<Item = (&'m [u8], &'m [u8])>, tag: Option<&Tag>) -> Self {
-        const LISTS: [&[u8]; 2] = [b"if-match", b"if-none-match"];
-        const VALUES: [&[u8]; 4] =
-            [b"if-unmodified-since", b"if-modified-since", b"if-range", b"range"];
+        const NAMES: &[u8] =
+            b"if-unmodified-since\nif-modified-since\nif-range\nrange\nif-match\nif-none-match\n";
         let mut found = Self::default();
         for (name, value) in fields {
-            for ((known, list), weakly) in LISTS.iter().zip(&mut found.lists).zip([false, true]) {
-                if is_word(name, known) {
-                    let is_in = value == b"*" || tag.is_some_and(|tag| tag.is_in(value, weakly));
-                    *list = Some(is_in || *list == Some(true));
-                }
-            }
-            for (known, slot) in VALUES.iter().zip(&mut found.values) {
-                if is_word(name, known) {
-                    *slot = Some(if slot.is_none() { value } else { b"" });
-                }
+            let Some(place) = place_of(name, NAMES) else { continue };
+            if let Some(slot) = found.values.get_mut(place) {
+                *slot = Some(if slot.is_none() { value } else { b"" });
+            } else if let Some(list) = found.lists.get_mut(place - 4) {
+                let is_in = value == b"*" || tag.is_some_and(|tag| tag.is_in(value, place > 4));
+                *list = Some(is_in || *list == Some(true));
             }
         }
         found

@@ -1,5 +1,6 @@
 //! The status of an answer.
 
+use crate::bytes::word_at;
 use crate::file::Refusal;
 
 /// The status of an answer.
@@ -26,28 +27,30 @@ pub(super) enum Status {
     VersionNotSupported,
 }
 
+/// Their numbers and phrases, in the same order.
+const TEXTS: &[u8] = b"200 OK\n\
+    206 Partial Content\n\
+    301 Moved Permanently\n\
+    304 Not Modified\n\
+    400 Bad Request\n\
+    403 Forbidden\n\
+    404 Not Found\n\
+    405 Method Not Allowed\n\
+    408 Request Timeout\n\
+    412 Precondition Failed\n\
+    413 Content Too Large\n\
+    414 URI Too Long\n\
+    416 Range Not Satisfiable\n\
+    431 Request Header Fields Too Large\n\
+    500 Internal Server Error\n\
+    501 Not Implemented\n\
+    503 Service Unavailable\n\
+    505 HTTP Version Not Supported\n";
+
 impl Status {
-    pub(super) const fn text(self) -> &'static str {
-        match self {
-            Self::Ok => "200 OK",
-            Self::PartialContent => "206 Partial Content",
-            Self::MovedPermanently => "301 Moved Permanently",
-            Self::NotModified => "304 Not Modified",
-            Self::BadRequest => "400 Bad Request",
-            Self::Forbidden => "403 Forbidden",
-            Self::NotFound => "404 Not Found",
-            Self::MethodNotAllowed => "405 Method Not Allowed",
-            Self::RequestTimeout => "408 Request Timeout",
-            Self::PreconditionFailed => "412 Precondition Failed",
-            Self::ContentTooLarge => "413 Content Too Large",
-            Self::UriTooLong => "414 URI Too Long",
-            Self::RangeNotSatisfiable => "416 Range Not Satisfiable",
-            Self::FieldsTooLarge => "431 Request Header Fields Too Large",
-            Self::InternalServerError => "500 Internal Server Error",
-            Self::NotImplemented => "501 Not Implemented",
-            Self::ServiceUnavailable => "503 Service Unavailable",
-            Self::VersionNotSupported => "505 HTTP Version Not Supported",
-        }
+    /// The number and the phrase.
+    pub(super) fn text(self) -> &'static [u8] {
+        word_at(self as usize, TEXTS)
     }
 
     /// That of a file that is refused. One that may not be read is forbidden, as with every other server:

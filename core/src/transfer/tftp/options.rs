@@ -2,7 +2,7 @@
 
 use super::super::outbound::WINDOW_MAX;
 use super::config::Config;
-use crate::bytes::{fill, hex, is_word, unhex, until_nul};
+use crate::bytes::{cut, fill, hex, place_of, unhex};
 use crate::decimal;
 use crate::fault::Peer;
 use crate::file::{Digest, DigestKind};
@@ -27,7 +27,7 @@ pub(super) enum Number {
 
 /// The names of the options: behind the numbers those that carry a digest. One text of words takes less flash than their
 /// places and lengths.
-const NAMES: &[u8] = b"tsize\0blksize\0windowsize\0utimeout\0seek\0rsize\0x-blake3\0x-crc32\0";
+const NAMES: &[u8] = b"tsize\nblksize\nwindowsize\nutimeout\nseek\nrsize\nx-blake3\nx-crc32\n";
 
 /// How many of them are numbers.
 const NUMBERS: usize = 6;
@@ -72,14 +72,7 @@ impl Options {
 
     #[inline(never)]
     fn take(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let (mut names, mut which) = (NAMES, 0);
-        loop {
-            let Some((known, behind)) = until_nul(names) else { return false };
-            if is_word(name, known) {
-                break;
-            }
-            (names, which) = (behind, which + 1);
-        }
+        let Some(which) = place_of(name, NAMES) else { return false };
         let bit = 1 << which;
         let Some(slot) = self.numbers.get_mut(which) else {
             if self.has & DIGESTS == 0 {
@@ -104,7 +97,7 @@ impl Options {
     pub(super) fn write(&self, writer: &mut Writer<'_>) {
         let (mut names, mut has) = (NAMES, self.has);
         let mut numbers = self.numbers.iter();
-        while let Some((name, behind)) = until_nul(names) {
+        while let Some((name, behind)) = cut(b'\n', names) {
             let number = numbers.next();
             if has & 1 == 0 {
             } else if let Some(&number) = number {

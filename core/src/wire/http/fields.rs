@@ -1,7 +1,7 @@
 //! The fields behind the first line of a request, and what they say about its body and its host.
 
-use super::word::{Bad, is_token, trim};
-use crate::bytes::{after, find, first, is_word};
+use super::word::{Bad, Letters, trim};
+use crate::bytes::{after, cut, find, first, is_word};
 use crate::decimal;
 
 /// The fields of a head: an iterator over the lines behind the first one. A line that is no field ends
@@ -30,28 +30,26 @@ impl<'m> Iterator for Fields<'m> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<Self::Item> {
-        let end = find(b'\n', self.rest)?;
-        let line = first(self.rest, end).strip_suffix(b"\r");
-        let rest = core::mem::take(&mut self.rest);
+        let (line, behind) = cut(b'\n', self.rest)?;
+        self.rest = &[];
         match line {
-            Some([]) => None,
-            Some(line) => {
+            [b'\r'] => None,
+            [line @ .., b'\r'] => {
                 let field = field(line);
                 if field.is_ok() {
-                    self.rest = after(rest, end + 1);
+                    self.rest = behind;
                 }
                 Some(field)
             }
-            None => Some(Err(Bad::Syntax)),
+            _ => Some(Err(Bad::Syntax)),
         }
     }
 }
 
 fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Bad> {
-    let colon = find(b':', line).ok_or(Bad::Syntax)?;
-    let (name, value) = (first(line, colon), after(line, colon + 1));
+    let (name, value) = cut(b':', line).ok_or(Bad::Syntax)?;
     let is_text = |&byte: &u8| (byte >= b' ' && byte != 0x7f) || byte == b'\t';
-    if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) || !value.iter().all(is_text) {
+    if name.is_empty() || !Letters::TOKEN.are(name) || !value.iter().all(is_text) {
         return Err(Bad::Syntax);
     }
     Ok((name, trim(value)))
@@ -107,27 +105,20 @@ pub fn has_token(value: &[u8], token: &[u8]) -> bool {
 /// Whether it is a host with or without a port (RFC 3986, 3.2.2). An empty one is allowed: it says that
 /// the target has none.
 pub fn is_host(host: &[u8]) -> bool {
-    let (name, rest) = match host {
-        [b'[', rest @ ..] => {
-            let Some(end) = find(b']', rest) else { return false };
-            let address = first(rest, end);
-            let is_inside = |&byte: &u8| byte.is_ascii_alphanumeric() || b":.-_~%".contains(&byte);
-            if address.is_empty() || !address.iter().all(is_inside) {
-                return false;
-            }
-            (&b"x"[..], after(rest, end + 1))
+    let (letters, name, rest) = if let [b'[', rest @ ..] = host {
+        let Some((address, rest)) = cut(b']', rest) else { return false };
+        if address.is_empty() {
+            return false;
         }
-        _ => match find(b':', host) {
-            Some(colon) => (first(host, colon), after(host, colon)),
-            None => (host, &[][..]),
-        },
+        (Letters::ADDRESS, address, rest)
+    } else {
+        let end = find(b':', host).unwrap_or(host.len());
+        (Letters::HOST, first(host, end), after(host, end))
     };
-    let is_of_name =
-        |&byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
     let is_port = match rest {
         [] => true,
         [b':', port @ ..] => !name.is_empty() && port.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    is_port && name.iter().all(is_of_name)
+    is_port && letters.are(name)
 }

@@ -1,8 +1,7 @@
 //! The first line of a request.
 
-use super::word::{Bad, is_token};
-use crate::bytes::find;
-use crate::bytes::{after, first};
+use super::word::{Bad, Letters};
+use crate::bytes::{cut, place_of};
 
 /// The method of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +20,15 @@ pub enum Method {
 }
 
 impl Method {
-    const fn of(word: &[u8]) -> Self {
-        match word {
-            b"GET" => Self::Get,
-            b"HEAD" => Self::Head,
-            b"CONNECT" => Self::Connect,
-            b"POST" | b"PUT" | b"DELETE" | b"OPTIONS" | b"TRACE" | b"PATCH" => Self::Other,
-            _ => Self::Unknown,
+    fn of(word: &[u8]) -> Self {
+        const KNOWN: &[u8] = b"GET\nHEAD\nCONNECT\nPOST\nPUT\nDELETE\nOPTIONS\nTRACE\nPATCH\n";
+        let is_upper = !word.iter().any(u8::is_ascii_lowercase);
+        match place_of(word, KNOWN).filter(|_| is_upper) {
+            Some(0) => Self::Get,
+            Some(1) => Self::Head,
+            Some(2) => Self::Connect,
+            Some(_) => Self::Other,
+            None => Self::Unknown,
         }
     }
 }
@@ -65,21 +66,20 @@ impl<'m> RequestLine<'m> {
     ///
     /// # Errors
     /// It is something else.
+    #[inline(never)]
     pub fn parse(line: &'m [u8]) -> Result<Self, Bad> {
-        let end = find(b' ', line).ok_or(Bad::Syntax)?;
-        let (word, rest) = (first(line, end), after(line, end + 1));
-        let end = find(b' ', rest).ok_or(Bad::Syntax)?;
-        let (target, version) = (first(rest, end), after(rest, end + 1));
-        if word.is_empty() || !word.iter().all(|&byte| is_token(byte)) {
+        let (word, rest) = cut(b' ', line).ok_or(Bad::Syntax)?;
+        let (target, version) = cut(b' ', rest).ok_or(Bad::Syntax)?;
+        if word.is_empty() || !Letters::TOKEN.are(word) {
             return Err(Bad::Syntax);
         }
         if target.is_empty() || target.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return Err(Bad::Syntax);
         }
-        let version = match *version {
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'] => Ok(Version::Http10),
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
-            [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Bad::Version),
+        let version = match *version.strip_prefix(b"HTTP/").ok_or(Bad::Syntax)? {
+            [b'1', b'.', b'0'] => Ok(Version::Http10),
+            [b'1', b'.', b'1'..=b'9'] => Ok(Version::Http11),
+            [b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Bad::Version),
             _ => return Err(Bad::Syntax),
         };
         Ok(Self { method: Method::of(word), target, version })

@@ -1,7 +1,7 @@
 //! The part of a file that a request asks for.
 
 use super::word::trim;
-use crate::bytes::{after, find, first, is_word};
+use crate::bytes::{cut, is_word};
 use crate::decimal;
 
 /// The part of a file that a request asks for.
@@ -22,35 +22,38 @@ pub enum Range {
 }
 
 /// The part of a file of `size` bytes that the value of a field `Range` asks for.
+#[inline(never)]
 pub fn range(value: &[u8], size: u64) -> Range {
-    let (unit, set) = match find(b'=', value) {
-        Some(at) => (first(value, at), trim(after(value, at + 1))),
-        None => return Range::Whole,
-    };
-    let Some(dash) = find(b'-', set).filter(|_| is_word(trim(unit), b"bytes")) else {
-        return Range::Whole;
-    };
-    let (begin, end) = (trim(first(set, dash)), trim(after(set, dash + 1)));
-    let (Some(begin), Some(end)) = (position(begin), position(end)) else { return Range::Whole };
-    let (offset, end) = match (begin, end) {
-        (None, None) => return Range::Whole,
-        (Some(begin), Some(last)) if begin > last => return Range::Whole,
-        (Some(begin), last) => (begin, last.map_or(size, |last| last.saturating_add(1).min(size))),
-        (None, Some(len)) => (size - len.min(size), size),
-    };
-    match end.checked_sub(offset) {
-        None | Some(0) => Range::Outside,
-        Some(len) => Range::Part { offset, len },
-    }
+    part(value, size).unwrap_or(Range::Whole)
 }
 
-/// The digits of a position, or nothing at all. A position that does not fit into 64 bits is behind
-/// every end.
-#[expect(clippy::option_option, reason = "what is no number is not what is not there")]
-fn position(digits: &[u8]) -> Option<Option<u64>> {
-    if digits.is_empty() {
-        return Some(None);
+/// `None` for a field that is not understood.
+fn part(value: &[u8], size: u64) -> Option<Range> {
+    let (unit, set) = cut(b'=', value)?;
+    let (begin, end) = cut(b'-', trim(set))?;
+    let (begin, end) = (trim(begin), trim(end));
+    let (mut offset, mut behind) = (position(begin)?, size);
+    let last = position(end)?;
+    if !is_word(trim(unit), b"bytes") || (begin.is_empty() && end.is_empty()) {
+        return None;
     }
+    if begin.is_empty() {
+        offset = size - last.min(size);
+    } else if !end.is_empty() {
+        if offset > last {
+            return None;
+        }
+        behind = last.saturating_add(1).min(size);
+    }
+    Some(match behind.checked_sub(offset) {
+        None | Some(0) => Range::Outside,
+        Some(len) => Range::Part { offset, len },
+    })
+}
+
+/// The digits of a position; 0 for nothing at all. A position that does not fit into 64 bits is behind every end.
+fn position(digits: &[u8]) -> Option<u64> {
     let are_digits = digits.iter().all(u8::is_ascii_digit);
-    are_digits.then(|| Some(decimal::parse(digits).unwrap_or(u64::MAX)))
+    let none = if digits.is_empty() { 0 } else { u64::MAX };
+    are_digits.then(|| decimal::parse(digits).unwrap_or(none))
 }

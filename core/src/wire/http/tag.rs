@@ -1,7 +1,7 @@
 //! Entity tags: how a server names one version of a file.
 
 use super::word::trim;
-use crate::bytes::{after, find, first, put};
+use crate::bytes::{after, find, first, hex};
 use crate::text::Text;
 
 /// The tag of a version: three numbers in hexadecimal.
@@ -20,41 +20,44 @@ const LEN_MAX: usize = 2 + 3 * 16 + 2 + 2;
 impl Tag {
     /// Writes it as in a field `ETag`.
     pub(crate) fn put(&self, text: &mut Text<'_>) {
-        let mut opaque = [0; LEN_MAX];
         if self.is_weak {
             text.put(b"W/");
         }
-        text.put(self.opaque(&mut opaque));
+        self.put_opaque(text);
     }
 
     /// The tag in its quotes. A weak one is not that of the same version when it is strong: what had
     /// the weak one may have had other bytes.
-    fn opaque<'t>(&self, room: &'t mut [u8; LEN_MAX]) -> &'t [u8] {
-        let mut len = 0;
+    #[inline(never)]
+    fn put_opaque(&self, text: &mut Text<'_>) {
         let mut before = b"\"";
         for part in self.parts {
-            len = put(room, len, before);
+            text.put(before);
             before = b"-";
             let mut is_in_front = true;
             for byte in part.to_be_bytes() {
-                for digit in [byte >> 4, byte & 15] {
-                    is_in_front &= digit == 0;
+                for digit in hex(byte) {
+                    is_in_front &= digit == b'0';
                     if !is_in_front {
-                        let letter = if digit < 10 { b'0' } else { b'a' - 10 };
-                        len = put(room, len, &[letter + digit]);
+                        text.put(&[digit]);
                     }
                 }
             }
         }
-        if self.is_weak {
-            len = put(room, len, b"-w");
-        }
-        len = put(room, len, b"\"");
+        text.put(if self.is_weak { b"-w\"" } else { b"\"" });
+    }
+
+    /// The same in memory.
+    fn opaque<'t>(&self, room: &'t mut [u8; LEN_MAX]) -> &'t [u8] {
+        let mut text = Text::new(room, 0);
+        self.put_opaque(&mut text);
+        let len = text.written();
         first(room, len)
     }
 
     /// Whether a list of tags has it: `*`, or the tag. Weakly: as `If-None-Match` compares; else as
     /// `If-Match` does. A weak tag is equal to none.
+    #[inline(never)]
     pub fn is_in(&self, list: &[u8], weakly: bool) -> bool {
         let mut room = [0; LEN_MAX];
         let own = self.opaque(&mut room);

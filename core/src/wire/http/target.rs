@@ -1,8 +1,8 @@
 //! The target of a request: its path, decoded to the name of a file, and its query.
 
 use super::fields::is_host;
-use super::word::Bad;
-use crate::bytes::{find, first, hex_digit, is_word};
+use super::word::{Bad, Letters};
+use crate::bytes::{after, find, first, hex, is_word, unhex};
 use crate::text::Text;
 
 /// A path after it was decoded in place.
@@ -53,16 +53,13 @@ pub fn path(bytes: &mut [u8]) -> Result<Path, Bad> {
         let raw = bytes.get(read).copied();
         let byte = match raw {
             Some(b'%') => {
-                let mut value = 0;
-                for at in [1, 2] {
-                    let digit = bytes.get(read.saturating_add(at)).copied();
-                    value = value << 4 | hex_digit(digit.ok_or(Bad::Syntax)?).ok_or(Bad::Syntax)?;
-                }
+                let (mut value, digits) = ([0], first(after(bytes, read.saturating_add(1)), 2));
+                let is_byte = unhex(digits, &mut value);
                 read = read.saturating_add(2);
                 match value {
-                    0 => return Err(Bad::Syntax),
-                    b'/' => return Err(Bad::Path),
-                    value => value,
+                    [b'/'] if is_byte => return Err(Bad::Path),
+                    [value] if is_byte && value > 0 => value,
+                    _ => return Err(Bad::Syntax),
                 }
             }
             Some(b'/') | None => {
@@ -95,14 +92,15 @@ pub fn path(bytes: &mut [u8]) -> Result<Path, Bad> {
 
 /// Writes the path of a name: every byte that is not a plain letter of a path is encoded, so that no name
 /// can end a line or begin a host.
+#[inline(never)]
 pub(crate) fn put_path(text: &mut Text<'_>, name: &[u8]) {
     text.put(b"/");
     for &byte in name {
-        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+        if Letters::PATH.has(byte) {
             text.put(&[byte]);
         } else {
-            let digit = |value: u8| if value < 10 { b'0' + value } else { b'A' - 10 + value };
-            text.put(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+            text.put(b"%");
+            text.put(&hex(byte).map(|digit| digit.to_ascii_uppercase()));
         }
     }
 }

@@ -65,6 +65,7 @@ pub const TYPES: &[(&str, &str)] = &[
 ];
 
 /// The type of a file by its name, which is that of a folder's page if it ends with `/`.
+#[inline(never)]
 pub fn type_of<'t>(name: &[u8], types: &[(&str, &'t str)]) -> &'t str {
     if matches!(name, [] | [.., b'/']) {
         return "text/html";

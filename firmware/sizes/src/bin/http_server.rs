@@ -1,8 +1,7 @@
-//! The HTTP server on the pump.
+//! The HTTP server.
 #![no_std]
 #![no_main]
 
-use windlass_sizes::machines::Plain;
 use windlass_sizes::{image, machines};
 
-image!({ machines::http_server::<Plain>() });
+image!({ machines::http_server() });
