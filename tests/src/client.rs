@@ -157,6 +157,14 @@ impl Client {
         bytes
     }
 
+    /// Everything up to the end, clean or not.
+    pub fn whatever_comes(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // What was read before an error is there.
+        let _ = self.0.read_to_end(&mut bytes).map_err(not_hung);
+        bytes
+    }
+
     /// Half-closes, and gets `expected` and then a clean end.
     #[track_caller]
     pub fn ends_with(&mut self, expected: &[u8]) {

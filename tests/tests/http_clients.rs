@@ -1,7 +1,8 @@
-//! The `http` service with the clients that people have: curl, wget, aria2 and `windlass get`.
+//! The `http` service with real clients: curl, wget, aria2, `windlass get`, Chromium and `wrk`.
 //!
 //! - Each gets a file whole, and resumes one that it has a part of.
 //! - After the file was replaced, what is resumed is the new file, whole.
+//! - A browser shows a page with its style, its scripts and a part of a file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ models!(curl_downloads_and_resumes: iterative Iterative, thread_pool ThreadPool,
 models!(wget_downloads_and_resumes: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
 models!(windlass_get_downloads_and_resumes: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
 models!(curl_reads_a_refusal_of_what_it_sends: iterative Iterative, thread_pool ThreadPool, epoll Epoll, prefork Prefork);
+models!(chromium_shows_a_page_with_all_its_parts: epoll Epoll, prefork Prefork);
+models!(wrk_has_no_errors: thread_pool ThreadPool, epoll Epoll, reactor Reactor, prefork Prefork);
 // Under `iterative` three connections of four wait until the first has all.
 models!(aria2_downloads_over_four_connections: thread_pool ThreadPool, epoll Epoll, prefork Prefork);
 
@@ -138,4 +141,56 @@ fn windlass_get_downloads_and_resumes(model: Model) {
     place.replace();
     get().succeeds();
     is_whole(&target, 2);
+}
+
+/// A module is run only if its type is one of a script, and a style is used only if it is one of a style.
+fn chromium_shows_a_page_with_all_its_parts(model: Model) {
+    if !has("chromium") {
+        return;
+    }
+    let place = Place::serve(model);
+    let site = place.folder.path().join("root/site");
+    fs::create_dir(&site).expect("mkdir");
+    for (name, text) in [
+        (
+            "index.html",
+            "<!doctype html><link rel=stylesheet href=style.css><p id=p>nothing</p>\
+             <script src=script.js></script>",
+        ),
+        ("style.css", "p { color: rgb(1, 2, 3) }"),
+        (
+            "script.js",
+            "const part = fetch('data', { headers: { Range: 'bytes=2-4' } });\n\
+             const all = [part.then((it) => it.text()), import('./module.mjs')];\n\
+             Promise.all(all).then(([part, module]) => {\n\
+               const color = getComputedStyle(p).color;\n\
+               p.textContent = `${part}, ${module.word}, ${color}`;\n\
+             });\n",
+        ),
+        ("module.mjs", "export const word = 'module';"),
+        ("data", "0123456789"),
+    ] {
+        fs::write(site.join(name), text).expect("write");
+    }
+    let profile = format!("--user-data-dir={}", place.folder.path().join("profile").display());
+    let chromium = Program::new("chromium")
+        .words(
+            "--headless --no-sandbox --disable-gpu --no-proxy-server --virtual-time-budget=10000",
+        )
+        .arg(profile)
+        .arg("--dump-dom");
+    let page = chromium.arg(place.url("site/")).run();
+    let shown = String::from_utf8_lossy(&page.stdout);
+    assert!(shown.contains(">234, module, rgb(1, 2, 3)</p>"), "{shown}\n{}", page.stderr);
+}
+
+fn wrk_has_no_errors(model: Model) {
+    if !has("wrk") {
+        return;
+    }
+    let place = Place::serve(model);
+    let wrk = Program::new("wrk").words("-t 1 -c 4 -d 1").arg(place.url("sub/index.html")).run();
+    let said = String::from_utf8_lossy(&wrk.stdout);
+    assert!(said.contains(" requests in "), "{said}{}", wrk.stderr);
+    assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
 }

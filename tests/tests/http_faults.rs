@@ -1,0 +1,104 @@
+//! Downloads by HTTP while their server is stopped, replaced, or loses workers.
+//!
+//! - A client of a worker that is killed has the beginning of its file, and no other bytes.
+//! - A server that stops, reloads or hands over to the next binary sends every file to its end.
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use windlass_tests::web::{Answer, ask};
+use windlass_tests::{
+    Client, End, Model, PATIENCE, Random, every_model, models, serve, supervise, within,
+};
+
+every_model!(a_stop_lets_a_download_end);
+models!(a_killed_worker_sends_no_other_bytes: pool_static PoolStatic, prefork Prefork);
+models!(a_reload_and_an_upgrade_let_a_download_end: thread Thread, epoll Epoll, reactor Reactor,
+    pool_static PoolStatic, prefork Prefork);
+
+/// More than the buffers of two sockets take.
+const SIZE: usize = 16 << 20;
+
+fn content() -> Vec<u8> {
+    Random::new(15).bytes(SIZE)
+}
+
+fn root() -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a folder");
+    fs::write(root.path().join("image"), content()).expect("write");
+    root
+}
+
+/// A client in the middle of its download.
+fn begin(address: &str) -> Client {
+    let mut client = Client::connect(address);
+    client.send(b"GET /image HTTP/1.1\r\nHost: a\r\n\r\n");
+    within(PATIENCE, "its beginning", || client.has_input());
+    client
+}
+
+fn is_whole(client: &mut Client) {
+    let answer = Answer::read(client, "GET");
+    assert_eq!(answer.status, 200);
+    assert!(answer.body == content(), "other bytes than those of the file");
+}
+
+fn a_stop_lets_a_download_end(model: Model) {
+    let root = root();
+    let server = serve!("http", model).args(&format!("--root {}", root.path().display())).start();
+    let mut client = begin(server.address());
+    server.signal(Signal::SIGTERM);
+    is_whole(&mut client);
+    assert_eq!(client.end(), End::Eof);
+    assert_eq!(server.wait().code, Some(0));
+}
+
+fn a_killed_worker_sends_no_other_bytes(model: Model) {
+    let root = root();
+    let args = format!("--root {}", root.path().display());
+    let server = serve!("http", model).args(&args).start();
+    let content = content();
+    for _ in 0..3 {
+        let mut clients: Vec<_> = (0..4).map(|_| begin(server.address())).collect();
+        for pid in server.workers() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        for client in &mut clients {
+            let answer = Answer::of(&client.whatever_comes());
+            assert_eq!(answer.status, 200);
+            assert!(answer.body.len() < SIZE, "its worker was not killed");
+            assert!(content.starts_with(&answer.body), "other bytes than those of the file");
+        }
+        // What is left of each is there for the next request.
+        let mut again = Client::connect(server.address());
+        let part = ask(&mut again, "GET", "/image", &["Range: bytes=-1000", "Connection: close"]);
+        assert_eq!((part.status, &part.body[..]), (206, &content[SIZE - 1000..]));
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+fn a_reload_and_an_upgrade_let_a_download_end(model: Model) {
+    let root = root();
+    let text = |more: &str| {
+        let (model, root) = (model.name(), root.path().display());
+        format!(
+            "[[listener]]\nservice = 'http'\nmodel = '{model}'\nlisten = 'tcp:127.0.0.1:0'\n\
+             root = '{root}'\n{more}\n"
+        )
+    };
+    let (mut supervised, members) = supervise!(&text("")).serving(1);
+    let address = &members[0].address;
+    let mut reloaded = begin(address);
+    supervised.reload(&text("index = true"));
+    supervised.until_logged("was replaced", 1);
+    let mut upgraded = begin(address);
+    supervised.signal(Signal::SIGUSR2);
+    supervised.until_logged("the new binary was started", 1);
+    is_whole(&mut reloaded);
+    is_whole(&mut upgraded);
+    drop((reloaded, upgraded));
+    assert_eq!(supervised.wait(), Some(0));
+    let mut next = Client::connect(address);
+    assert_eq!(ask(&mut next, "HEAD", "/", &["Connection: close"]).status, 200);
+}
