@@ -33,6 +33,15 @@ pub fn run(
     buffers: &mut Buffers,
     mut wait: impl FnMut(BorrowedFd<'_>, Interest, Option<Instant>) -> Woken,
 ) -> Result<(), Fault> {
+    serve(job, buffers, |job, _, interest, deadline| wait(job.as_fd(), interest, deadline))
+}
+
+/// Waits with what the job gives: itself, and the memory that is lent to it.
+fn serve(
+    job: &mut dyn Turns,
+    buffers: &mut Buffers,
+    mut wait: impl FnMut(&mut dyn Turns, &mut Buffers, Interest, Option<Instant>) -> Woken,
+) -> Result<(), Fault> {
     let mut ready = Ready::NONE;
     loop {
         let (interest, deadline) = match job.turn(ready, clock::now(), buffers) {
@@ -42,7 +51,7 @@ pub fn run(
             Next::Again => (Interest::NONE, Some(Instant::ZERO)),
             Next::Closed(how) => return how,
         };
-        ready = match wait(job.as_fd(), interest, deadline) {
+        ready = match wait(job, buffers, interest, deadline) {
             Woken::Ready(ready) => ready,
             Woken::Look => Ready::NONE,
             Woken::Drain => {
@@ -71,8 +80,14 @@ fn look_at(job: &dyn Turns, buffers: &Buffers) -> Option<Instant> {
 /// # Errors
 /// As [`run`].
 pub fn run_alone(job: &mut dyn Turns, buffers: &mut Buffers) -> Result<(), Fault> {
-    run(job, buffers, |socket, interest, deadline| {
-        match poll::wait(socket, interest, None, deadline) {
+    serve(job, buffers, |job, buffers, interest, deadline| {
+        if interest == Interest::READ
+            && let Some(until) = deadline
+            && job.wait_for_input(until, buffers)
+        {
+            return Woken::Look;
+        }
+        match poll::wait(job.as_fd(), interest, None, deadline) {
             poll::Woken::Ready(ready) => Woken::Ready(ready),
             poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
         }

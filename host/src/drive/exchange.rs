@@ -10,6 +10,7 @@
 //! [`Rules`](super::Rules), opened, read and written as for streams: in an event loop nothing waits for a disk. A
 //! client brings a storage of its own, which may wait.
 
+mod ahead;
 mod at_port;
 mod counting;
 mod folder;
@@ -30,7 +31,7 @@ use windlass_core::want::Close;
 use self::link::Link;
 pub use self::outcome::{Said, Told, to_stranger};
 use self::store::Store;
-use super::buffers::Buffers;
+use super::buffers::{Buffers, Reports};
 use super::files::{Answer, Found};
 use super::peers::Mark;
 use super::rules::RulesId;
@@ -173,7 +174,7 @@ impl<'a> Exchange<'a> {
                     budget = budget.saturating_sub(DATAGRAM_COST);
                     continue;
                 }
-                if self.link.readable {
+                if self.link.readable || self.link.has_one {
                     if budget == 0 {
                         return Ok(Next::Again);
                     }
@@ -202,7 +203,8 @@ impl<'a> Exchange<'a> {
         buffers: &mut Buffers,
     ) -> Result<usize, Fault> {
         let mut cost = DATAGRAM_COST;
-        if !self.link.receive(batch)? {
+        let is_awaited = self.link.has_one;
+        if !self.link.receive(batch, buffers.reports == Reports::WhileReady)? {
             return Ok(cost);
         }
         for received in batch.iter_mut() {
@@ -231,6 +233,8 @@ impl<'a> Exchange<'a> {
                 self.block_at = None;
             }
         }
+        self.link.comes_alone = self.machine.want().write;
+        self.link.readable |= is_awaited && !self.link.comes_alone;
         Ok(cost)
     }
 
@@ -370,6 +374,10 @@ impl Turns for Exchange<'_> {
     /// There is room as a rule.
     fn rest(&mut self) -> Option<Interest> {
         Some(Interest { read: self.machine.want().read, write: true })
+    }
+
+    fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
+        self.held.is_empty() && self.link.wait_and_receive(buffers.batch(), until)
     }
 
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {

@@ -156,6 +156,10 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
         self.job.rest()
     }
 
+    fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
+        self.job.wait_for_input(until, buffers)
+    }
+
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
         match self.pass {
             #[cfg(feature = "transfer")]

@@ -121,6 +121,11 @@ impl Turns for Beside<'_> {
         self.job.rest()
     }
 
+    fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
+        // What comes is in the buffers until the next turn: those beside it would take them.
+        self.whole.jobs.is_empty() && self.job.wait_for_input(until, buffers)
+    }
+
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
         self.job.deadline(buffers).into_iter().chain(self.whole.look_at()).min()
     }

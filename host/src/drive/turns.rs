@@ -36,6 +36,12 @@ pub trait Turns: AsFd {
         Some(Interest::READ)
     }
 
+    /// Waits for input until about `until` in a call that receives it too, for a caller that has nothing else to wait
+    /// for; it has a turn next. False: it did not wait.
+    fn wait_for_input(&mut self, _until: Instant, _buffers: &mut Buffers) -> bool {
+        false
+    }
+
     /// When it wants a turn without an event.
     fn deadline(&self, buffers: &Buffers) -> Option<Instant>;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Buffers, Turns, Woken, run};
+use crate::drive::{Buffers, Turns, Woken, run, run_alone};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
@@ -97,10 +97,13 @@ impl LiveClient {
         buffers: &mut Buffers,
     ) -> Result<(), Fault> {
         // A port shares its socket with other processes: it is not shut down.
-        let drain = is_port.then(|| self.0.drain.as_fd());
-        let _place = drain.is_none().then(|| self.0.roster.enter(&job));
+        if !is_port {
+            let _place = self.0.roster.enter(&job);
+            return run_alone(job, buffers);
+        }
+        let drain = self.0.drain.as_fd();
         run(job, buffers, |socket, interest, deadline| {
-            match poll::wait(socket, interest, drain, deadline) {
+            match poll::wait(socket, interest, Some(drain), deadline) {
                 poll::Woken::Ready(ready) => Woken::Ready(ready),
                 poll::Woken::Other => Woken::Drain,
                 poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,

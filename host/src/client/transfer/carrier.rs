@@ -172,7 +172,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
             if self.taken >= TAKEN_MAX || self.is_drained {
                 return false;
             }
-            match self.socket.receive(&mut self.batch) {
+            match self.socket.receive(&mut self.batch, false) {
                 Ok(()) => (self.next, self.is_drained) = (0, !self.batch.is_full()),
                 Err(Errno::EAGAIN) => return false,
                 Err(errno) => self.report(errno),

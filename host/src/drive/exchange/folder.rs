@@ -11,6 +11,7 @@ use windlass_core::transfer::netascii::Decoder;
 
 use super::super::files::{self, Answer, Found, Late, OpenFile, Waits};
 use super::super::gather::Gather;
+use super::ahead::Ahead;
 use super::outcome::Counts;
 use super::sent_text::SentText;
 use crate::digest::Hasher;
@@ -23,6 +24,7 @@ use crate::totals::Count;
 pub(super) struct Folder {
     overwrite: bool,
     file: Option<OpenFile>,
+    ahead: Ahead,
     /// In place of the file, if it is sent as text.
     text: Option<Box<SentText>>,
     upload: Option<Upload>,
@@ -44,6 +46,7 @@ impl Folder {
         Self {
             overwrite,
             file: None,
+            ahead: Ahead::default(),
             text: None,
             upload: None,
             digest: None,
@@ -64,7 +67,12 @@ impl Folder {
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {
         match (&mut self.file, &self.text) {
-            (Some(file), _) => gather.read(file, first.max(1), waits),
+            (Some(file), _) => {
+                let read = |offset, runs: &mut [IoSliceMut<'_>]| {
+                    self.ahead.read(file, (offset, runs), first.max(1), waits)
+                };
+                gather.fill(read)
+            }
             (None, Some(text)) => gather.fill(|offset, runs| text.read(offset, runs, waits)),
             (None, None) => Ok(Found::Now(gather.len())),
         }

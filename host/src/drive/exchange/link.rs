@@ -18,6 +18,10 @@ pub(super) struct Link {
     pub(super) socket: Conversation,
     pub(super) readable: bool,
     pub(super) writable: bool,
+    /// A datagram is in the batch: the call that waited has received it.
+    pub(super) has_one: bool,
+    /// The last datagram that came was answered, so the next one is the answer to that.
+    pub(super) comes_alone: bool,
     /// Where other processes see that the peer is served here, of a server's.
     pub(super) mark: Option<Mark>,
     /// The network says that the peer is gone.
@@ -37,6 +41,8 @@ impl Link {
             readable: !socket.is_shared(),
             socket,
             writable: true,
+            has_one: false,
+            comes_alone: false,
             mark: None,
             gone: None,
             troubled: false,
@@ -68,9 +74,24 @@ impl Link {
         }
     }
 
-    /// Receives a batch. False: there is none.
-    pub(super) fn receive(&mut self, batch: &mut Batch) -> Result<bool, Fault> {
-        match self.socket.receive(batch) {
+    /// Waits for a datagram, for [`receive`](Self::receive) to take. False: the socket is not to be waited in.
+    pub(super) fn wait_and_receive(&mut self, batch: &mut Batch, until: Instant) -> bool {
+        match self.socket.wait_and_receive(batch, until) {
+            Ok(came) => self.has_one = came,
+            // Of a socket that was shut down the next receive says so.
+            Err(Errno::EAGAIN | Errno::EINTR) => self.readable = true,
+            // A server's is not ended by the others.
+            Err(errno) => drop(self.network_said(errno)),
+        }
+        self.has_one || self.readable || self.gone.is_some()
+    }
+
+    /// Receives a batch. False: there is none. `tells_again`: the wait reports what is left.
+    pub(super) fn receive(&mut self, batch: &mut Batch, tells_again: bool) -> Result<bool, Fault> {
+        if std::mem::take(&mut self.has_one) {
+            return Ok(true);
+        }
+        match self.socket.receive(batch, tells_again && self.comes_alone) {
             Ok(()) => {
                 self.readable = batch.is_full();
                 return Ok(true);

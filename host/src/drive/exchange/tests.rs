@@ -282,11 +282,12 @@ fn a_file_that_shrinks_ends_the_transfer_and_the_client_is_told() {
     let (len, from) = client.recv_from(&mut buf).unwrap();
     assert_eq!((len, &buf[..4]), (516, &b"\0\x03\0\x01"[..]));
     fs::write(&path, content(100)).unwrap();
-    client.send_to(b"\0\x04\0\x01", from).unwrap();
-    while server.how.is_none() {
+    // The next blocks may have been read with the first one.
+    while buf[1] == 3 {
+        client.send_to(&[0, 4, buf[2], buf[3]], from).unwrap();
         server.turn(&|| tftp(false));
+        client.recv_from(&mut buf).unwrap();
     }
+    assert_eq!(&buf[..4], b"\0\x05\0\0");
     assert_eq!(server.how, Some(Err(Fault::Aborted)));
-    let (len, _) = client.recv_from(&mut buf).unwrap();
-    assert_eq!(&buf[..4], b"\0\x05\0\0", "an ERROR of {len} bytes");
 }

@@ -175,6 +175,40 @@ impl Batch {
         Ok(received)
     }
 
+    /// Receives one datagram; with `waits` it waits for it, in a socket that blocks. Those of the call before are gone.
+    ///
+    /// # Errors
+    /// `EAGAIN`: there is none, none came in the time of the socket, or it was shut down. `EINTR`. An error of
+    /// something that was sent before.
+    #[cfg(feature = "transfer")]
+    pub(super) fn receive_one(&mut self, socket: &impl AsFd, waits: bool) -> nix::Result<()> {
+        (self.asked, self.received) = (COUNT_MIN, 0);
+        let fd = socket.as_fd().as_raw_fd();
+        let peer = &mut self.peers[0];
+        peer.len = Peer::ROOM;
+        let buf = &mut self.memory[..self.size];
+        // SAFETY: the buffer and the name are ours alone, and outlive the call.
+        let len = unsafe {
+            libc::recvfrom(
+                fd,
+                buf.as_mut_ptr().cast(),
+                buf.len(),
+                libc::MSG_TRUNC | if waits { 0 } else { libc::MSG_DONTWAIT },
+                (&raw mut peer.name).cast(),
+                &raw mut peer.len,
+            )
+        };
+        let len = Errno::result(len)?.unsigned_abs();
+        if len == 0 {
+            // It has nothing to say, and this is what is heard of a socket that was shut down.
+            return Err(Errno::EAGAIN);
+        }
+        peer.len = peer.len.min(Peer::ROOM);
+        self.places[0] = Place { len, cut: len > self.size, source: Source::Any, reply: None };
+        self.received = 1;
+        Ok(())
+    }
+
     /// Whether the last call found as many as it had places for, so that there may be more.
     pub fn is_full(&self) -> bool {
         self.received == self.asked

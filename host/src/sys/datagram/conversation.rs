@@ -15,9 +15,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
+use windlass_core::time::Instant;
 
+use super::super::clock;
 use super::batch::Batch;
 use super::control::{Control, Source, put};
 use super::{Peer, errors, group, new_socket};
@@ -33,6 +36,18 @@ pub struct Conversation {
     marks: bool,
     /// The kernel cuts long runs into datagrams (`UDP_SEGMENT`), as far as is known.
     segments: bool,
+    blocking: Blocking,
+}
+
+/// Whether a call may wait in the socket for a datagram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocking {
+    /// Another process has the socket too, or other peers have.
+    Never,
+    /// No call has waited yet.
+    Possible,
+    /// The socket blocks for so many microseconds (`SO_RCVTIMEO`).
+    Within(u64),
 }
 
 /// How its datagrams find the peer.
@@ -95,11 +110,14 @@ const COUNT_MAX: usize = 64;
 /// Bytes that the kernel cuts in one call at most: one datagram of UDP, less the longest headers.
 const RUN_MAX: usize = 65_535 - 60 - 8;
 
+/// A wait in a socket is no longer than this, in microseconds: then the caller looks at its deadlines.
+const WAIT_MAX_US: u64 = 1_000_000;
+
 const FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
 
 impl Conversation {
     fn of(line: Arc<Line>, peer: SocketAddr, way: Way) -> Self {
-        Self { line, peer, way, marks: false, segments: true }
+        Self { line, peer, way, marks: false, segments: true, blocking: Blocking::Never }
     }
 
     /// By the socket of a port that many peers share; `asked` is the address that this one sent to.
@@ -116,7 +134,8 @@ impl Conversation {
         let fd = new_socket(family_of(peer))?;
         errors::keep(&fd, family_of(peer), true)?;
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(at))?;
-        Ok(Self::of(Line::new(fd).into(), peer, Way::Own))
+        let blocking = Blocking::Possible;
+        Ok(Self { blocking, ..Self::of(Line::new(fd).into(), peer, Way::Own) })
     }
 
     /// With a server that answers from any port of its address: the first answer decides.
@@ -178,18 +197,58 @@ impl Conversation {
         self.way != Way::Asking && is_same(from, self.peer)
     }
 
-    /// Receives what is there, into `batch`.
+    /// Receives what is there, into `batch`; or one datagram, where no more are expected: that call is a cheaper one.
     ///
     /// # Errors
     /// `EAGAIN`: there is none. What the network says of what was sent to the peer.
-    pub fn receive(&self, batch: &mut Batch) -> nix::Result<()> {
+    pub fn receive(&self, batch: &mut Batch, one: bool) -> nix::Result<()> {
         loop {
-            match batch.receive(self).map_err(|errno| self.about_peer(errno)) {
-                Ok(_) => return Ok(()),
+            let received =
+                if one { batch.receive_one(self, false) } else { batch.receive(self).map(drop) };
+            match received.map_err(|errno| self.about_peer(errno)) {
+                Ok(()) => return Ok(()),
                 Err(None | Some(Errno::EINTR)) => {}
                 Err(Some(errno)) => return Err(errno),
             }
         }
+    }
+
+    /// Waits until about `until` for one datagram, and receives it into `batch`: a wait and a receive are one call, as
+    /// long as the datagrams come one by one. False: this socket is not to be waited in.
+    ///
+    /// # Errors
+    /// `EAGAIN`, `EINTR`: there is none. What the network says of what was sent to the peer.
+    pub fn wait_and_receive(&mut self, batch: &mut Batch, until: Instant) -> nix::Result<bool> {
+        let wait_us = until.since(clock::now()).clamp(1, WAIT_MAX_US);
+        match self.blocking {
+            Blocking::Never => return Ok(false),
+            // The kernel counts it in ticks of some milliseconds, so an eighth more is no matter; and as the wait of
+            // each round trip is a little different, one call for it serves them all.
+            Blocking::Within(us) if (wait_us..=wait_us + wait_us / 4).contains(&us) => {}
+            Blocking::Possible | Blocking::Within(_) => {
+                let us = wait_us + wait_us / 8;
+                let set = self.block_for(us);
+                self.blocking = set.map_or(Blocking::Never, |()| Blocking::Within(us));
+                if self.blocking == Blocking::Never {
+                    return Ok(false);
+                }
+            }
+        }
+        match batch.receive_one(self, true) {
+            Ok(()) => Ok(true),
+            Err(errno) => Err(self.about_peer(errno).unwrap_or(Errno::EINTR)),
+        }
+    }
+
+    /// The socket blocks for so many microseconds from now on. All other calls say that they do not wait.
+    fn block_for(&self, us: u64) -> nix::Result<()> {
+        let timeout = TimeVal::microseconds(i64::try_from(us).unwrap_or(i64::MAX));
+        socket::setsockopt(&self.line.fd, sockopt::ReceiveTimeout, &timeout)?;
+        if self.blocking == Blocking::Possible {
+            let flags = OFlag::from_bits_retain(fcntl(&self.line.fd, FcntlArg::F_GETFL)?);
+            fcntl(&self.line.fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+        }
+        Ok(())
     }
 
     /// Sends datagrams that stand one behind the other in `run`; `ends` says where each of them ends.
@@ -206,6 +265,8 @@ impl Conversation {
             let count = if self.segments { equal(begin, rest) } else { 1 };
             let sent = if count > 1 {
                 self.send_as_one(&run[begin..rest[count - 1]], rest[0] - begin).map(|()| count)
+            } else if rest.len() == 1 && !self.is_shared() {
+                self.send_one(&run[begin..rest[0]]).map(|()| 1)
             } else {
                 self.send_many(run, begin, &rest[..rest.len().min(COUNT_MAX)])
             };
@@ -256,6 +317,12 @@ impl Conversation {
             }
         }
         if kept { found } else { Some(errno) }
+    }
+
+    /// One datagram, from the address of the socket.
+    fn send_one(&self, datagram: &[u8]) -> nix::Result<()> {
+        let to = SockaddrStorage::from(self.peer);
+        socket::sendto(self.line.fd.as_raw_fd(), datagram, &to, FLAGS).map(drop)
     }
 
     /// A run that the kernel cuts into datagrams of `len` bytes.

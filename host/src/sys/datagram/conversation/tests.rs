@@ -78,9 +78,9 @@ fn what_the_network_says_of_a_stranger_is_no_matter_of_the_peer() {
     ours.send_to_stranger(b"go away", &gone.into());
     let mut batch = Batch::new(4, 100);
     // The error comes first, and the datagram is behind it.
-    assert_eq!(ours.receive(&mut batch), Ok(()));
+    assert_eq!(ours.receive(&mut batch, false), Ok(()));
     assert_eq!(batch.iter_mut().next().unwrap().datagram(), b"b");
-    assert_eq!(ours.receive(&mut batch), Err(Errno::EAGAIN));
+    assert_eq!(ours.receive(&mut batch, false), Err(Errno::EAGAIN));
 }
 
 #[test]
@@ -123,4 +123,33 @@ fn an_answer_is_repeated_until_the_peer_has_it_and_a_line_ends_everywhere() {
     assert_eq!(ours.send(b"a", &[1]), Left { count: 0, why: Some(Errno::EPIPE) });
     peer.set_nonblocking(true).unwrap();
     assert!(peer.recv(&mut [0; 9]).is_err());
+}
+
+#[test]
+fn a_wait_and_a_receive_are_one_call() {
+    let (mut ours, peer) = pair();
+    let mut batch = Batch::new(4, 100);
+    peer.send_to(b"a", ours.local_addr()).unwrap();
+    let far = clock::now().after(60_000_000);
+    assert_eq!(ours.wait_and_receive(&mut batch, far), Ok(true));
+    let received = batch.iter_mut().next().unwrap();
+    assert_eq!((received.datagram(), received.cut), (&b"a"[..], false));
+    assert!(ours.is_of_peer(&peer.local_addr().unwrap().into()));
+    let soon = clock::now().after(1000);
+    assert_eq!(ours.wait_and_receive(&mut batch, soon), Err(Errno::EAGAIN));
+    // Other calls do not wait, and send as before.
+    assert_eq!(ours.receive(&mut batch, true), Err(Errno::EAGAIN));
+    assert_eq!(ours.receive(&mut batch, false), Err(Errno::EAGAIN));
+    assert_eq!(ours.send(b"b", &[1]), Left { count: 1, why: None });
+    ours.line().end();
+    assert_eq!(ours.wait_and_receive(&mut batch, far), Err(Errno::EAGAIN), "it ends at once");
+}
+
+#[test]
+fn a_socket_that_others_have_too_is_not_waited_in() {
+    let (ours, peer) = pair();
+    let fd = ours.as_fd().try_clone_to_owned().unwrap();
+    let mut passed = Conversation::passed(fd, peer.local_addr().unwrap());
+    let far = clock::now().after(60_000_000);
+    assert_eq!(passed.wait_and_receive(&mut Batch::new(4, 100), far), Ok(false));
 }
