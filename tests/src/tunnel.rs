@@ -107,6 +107,14 @@ impl Secured {
         ClientConnection::new(Arc::clone(&self.config), name).expect("a connection")
     }
 
+    /// The same, which resumes nothing.
+    pub fn fresh_connection(&self) -> ClientConnection {
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = Resumption::disabled();
+        let name = ServerName::try_from("localhost").expect("a name");
+        ClientConnection::new(Arc::new(config), name).expect("a connection")
+    }
+
     /// A client.
     #[track_caller]
     pub fn client(&self, address: &str) -> Client {

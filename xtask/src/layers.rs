@@ -77,7 +77,7 @@ pub(crate) const LAYERS: [(&str, Layers); 2] = [
             ("log", &["role", "sys", "printable", "standard"]),
             ("tls", &["sys", "error", "printable"]),
             ("drive", &["digest", "tls", "totals", "sys", "addr", "network", "error", "printable"]),
-            ("reactor", &["drive", "sys", "addr", "error", "printable"]),
+            ("reactor", &["drive", "tls", "sys", "addr", "error", "printable"]),
             ("status", &["printable", "totals"]),
             (
                 "server",

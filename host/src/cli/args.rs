@@ -9,14 +9,15 @@ use serde::Deserialize;
 use super::bench::Bench;
 use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
-use super::get::Get;
+use super::get::{Get, TrustOptions};
 use super::keys::{
     addresses, block_size, bytes_per_second, choice, field, group, mode, networks, places,
     port_range, positive, seconds_of_a_request, socket, within_workers,
 };
 use super::put::Put;
 use super::values::{
-    Micros, PortRange, field_value, file_mode, interval, request_timeout, socket_path, workers,
+    Micros, Partner, PortRange, field_value, file_mode, interval, request_timeout, socket_path,
+    workers,
 };
 use crate::addr::Address;
 use crate::log::Format;
@@ -56,8 +57,10 @@ pub(super) enum Command {
     /// closes it. To udp:HOST:PORT and unix-dgram:PATH each line is a datagram, and `talk` ends when each has
     /// been answered.
     Talk {
-        /// The server: tcp:HOST:PORT, unix:PATH, unix:@NAME, udp:HOST:PORT or unix-dgram:PATH
-        address: Address,
+        /// The server: tcp:HOST:PORT, tls:HOST:PORT, unix:PATH, unix:@NAME, udp:HOST:PORT or unix-dgram:PATH
+        address: Partner,
+        #[command(flatten)]
+        trust: TrustOptions,
         /// Fail if the connection is not established, or the last datagrams are not answered, after
         /// this time
         #[arg(long, value_name = "SECS", default_value = "10")]

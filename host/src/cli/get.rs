@@ -11,10 +11,11 @@ use super::tftp::{TftpAsks, asks_agree};
 use super::values::{Micros, some_time};
 use crate::client::file_url::{FileUrl, Scheme};
 use crate::client::{self, Asks, Got, Source, Target, Times, Wishes};
+use crate::tls::Roots;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Get {
-    /// The document `http://HOST[:PORT]/PATH`, or the file `files://HOST[:PORT]/NAME`, `tftp://…` or `xfer://…`;
+    /// The document `http://HOST[:PORT]/PATH` or `https://…`, or the file `files://HOST[:PORT]/NAME`, `tftp://…` or `xfer://…`;
     /// `tftp://HOST/NAME;mode=netascii` is a text
     #[arg(value_name = "URL", value_parser = source())]
     pub(super) source: Source,
@@ -31,6 +32,8 @@ pub(super) struct Get {
     #[arg(long)]
     pub(super) verify: bool,
     #[command(flatten)]
+    pub(super) trust: TrustOptions,
+    #[command(flatten)]
     pub(super) asks: TftpAsks,
     /// Fail if connecting takes longer than this, or if the server sends nothing for this time
     #[arg(long, value_name = "SECS", default_value = "30")]
@@ -41,6 +44,27 @@ pub(super) struct Get {
     /// Fail if the whole transfer, with redirects, takes longer than this [default: no limit]
     #[arg(long, value_name = "SECS", value_parser = some_time)]
     pub(super) max_time: Option<Micros>,
+}
+
+/// Which servers are believed that speak TLS.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct TrustOptions {
+    /// TLS: trust the authorities in this PEM file in place of those of the system
+    #[arg(long, value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
+    /// TLS: take any certificate. What is sent is encrypted, but the server may be any
+    #[arg(long, conflicts_with = "ca")]
+    pub(super) insecure: bool,
+}
+
+impl TrustOptions {
+    pub(super) fn roots(&self) -> Roots {
+        match &self.ca {
+            _ if self.insecure => Roots::Unchecked,
+            Some(path) => Roots::File(path.clone()),
+            None => Roots::System,
+        }
+    }
 }
 
 /// A URL may have bytes that are no UTF-8: they are percent-encoded.
@@ -63,7 +87,7 @@ pub(super) fn get(args: &Get) -> Result<(), Failure> {
         min_rate: args.min_rate,
         max: args.max_time.map(|max| Duration::from_micros(max.0)),
     };
-    match client::get(&args.source, &target, times, wishes)? {
+    match client::get(&args.source, &target, times, wishes, &args.trust.roots())? {
         Got::Whole => Ok(()),
         Got::Stopped(signal) => Err(Failure::Signal(signal)),
     }

@@ -27,9 +27,11 @@ use clap::Parser;
 use crate::client;
 use crate::printable::printable;
 use crate::sys::{Signal, signals};
+use crate::tls::Trust;
 use crate::{log, standard};
 use args::{Args, Command, FifoEnd};
 use outcome::{Failure, print_line};
+use values::Partner;
 
 /// Runs the program, and returns its exit code. 0: done. 1: failed; one line on standard error says
 /// why. 2: wrong usage.
@@ -111,7 +113,13 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::bench(&args),
         Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),
-        Command::Talk { address, timeout } => or_signal(client::talk(&address, timeout.0)?),
+        Command::Talk { address: Partner::Plain(address), timeout, trust: _ } => {
+            or_signal(client::talk(&address, timeout.0)?)
+        }
+        Command::Talk { address: Partner::Secured(server), timeout, trust } => {
+            let trust = Trust::new(&trust.roots())?;
+            or_signal(client::talk_secured(&server, timeout.0, &trust)?)
+        }
         Command::Bridge(args) => Ok(bridge::bridge(&args)?),
         Command::Score { what } => datagram::score(what),
         Command::Cast { what } => datagram::cast(what),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
 
+use crate::addr::{Address, AddressError, HostPort};
 use crate::printable::is_printable;
 use crate::server::{REQUEST_MAX_US, WORKERS_MAX};
 
@@ -115,4 +116,23 @@ pub(super) fn field_value(text: &str) -> Result<String, &'static str> {
         return Err("a value is one line of printable ASCII characters");
     }
     Ok(text.trim().to_owned())
+}
+
+/// The server that `talk` connects to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Partner {
+    Plain(Address),
+    /// It speaks TLS.
+    Secured(HostPort),
+}
+
+impl FromStr for Partner {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix("tls:") {
+            Some(server) => server.parse().map(Self::Secured),
+            None => text.parse().map(Self::Plain),
+        }
+    }
 }

@@ -28,6 +28,8 @@ pub use observer::Observer;
 #[cfg(feature = "get")]
 pub use put::put;
 pub use talk::talk;
+#[cfg(feature = "tls")]
+pub use talk::talk_secured;
 pub use time::time;
 #[cfg(feature = "top")]
 pub use top::top;

@@ -34,6 +34,11 @@ pub trait Channel: AsFd {
         None
     }
 
+    /// Why it has failed, in words.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether the peer has ended its bytes by a message, behind which the stream may go on.
     fn has_ended(&self) -> bool {
         false

@@ -5,6 +5,7 @@
 //! for. A server model only decides how to wait and what to call.
 
 mod accept;
+mod any_channel;
 mod backlog;
 mod blocking;
 mod buffer;
@@ -48,6 +49,7 @@ mod transmit;
 mod turns;
 
 pub use accept::Acceptor;
+pub(crate) use any_channel::AnyChannel;
 pub use blocking::{Woken, run, run_alone};
 pub(crate) use buffer::Buffer;
 pub(crate) use buffers::{BUDGET, READ_SIZE};

@@ -22,12 +22,13 @@ use super::channel::{Channel, Received, Sent};
 use super::readiness::Readiness;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
+use crate::tls::reason;
 
 /// One end of a TLS connection.
 pub struct Secured {
     stream: Stream,
     conn: Connection,
-    fault: Option<Fault>,
+    failure: Option<Failure>,
     /// Bytes came: the first of them tell whether the peer speaks TLS.
     is_heard: bool,
     /// The peer has announced its end.
@@ -36,6 +37,13 @@ pub struct Secured {
     has_said_end: bool,
     /// What a client that speaks plain HTTP still has to be told.
     plain: &'static [u8],
+}
+
+/// Why it has failed.
+#[derive(Debug)]
+struct Failure {
+    fault: Fault,
+    why: String,
 }
 
 /// The largest plaintext of a record, in bytes.
@@ -56,7 +64,7 @@ impl Secured {
         Self {
             stream,
             conn,
-            fault: None,
+            failure: None,
             is_heard: false,
             has_ended: false,
             has_said_end: false,
@@ -77,7 +85,7 @@ impl Secured {
             match self.conn.process_new_packets() {
                 Ok(state) => self.has_ended = state.peer_has_closed(),
                 Err(error) => {
-                    self.fail(fault_of(&error), &error.to_string());
+                    self.fail(fault_of(&error), reason(&error));
                     return 0;
                 }
             }
@@ -91,9 +99,10 @@ impl Secured {
         filled
     }
 
-    fn fail(&mut self, fault: Fault, why: &str) {
+    fn fail(&mut self, fault: Fault, why: impl Into<String>) {
+        let why = why.into();
         debug!(%fault, "TLS: {why}");
-        self.fault = Some(fault);
+        self.failure = Some(Failure { fault, why });
     }
 }
 
@@ -111,7 +120,11 @@ impl Channel for Secured {
     }
 
     fn fault(&self) -> Option<Fault> {
-        self.fault
+        self.failure.as_ref().map(|failure| failure.fault)
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.failure.as_ref().map(|failure| &*failure.why)
     }
 
     fn has_ended(&self) -> bool {
@@ -160,7 +173,7 @@ impl Channel for Secured {
 
     fn transmit(&mut self, parts: [&[u8]; 2], readiness: &mut Readiness) -> Result<Sent, Errno> {
         let mut sent = Sent { taken: 0, wire: self.flush(readiness)? };
-        if self.fault.is_some() {
+        if self.failure.is_some() {
             // Nothing can be said any more.
             return Ok(Sent { taken: parts[0].len() + parts[1].len(), ..sent });
         }
@@ -212,7 +225,7 @@ impl AsFd for Secured {
 
 impl std::fmt::Debug for Secured {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secured").field("fault", &self.fault).finish_non_exhaustive()
+        f.debug_struct("Secured").field("failure", &self.failure).finish_non_exhaustive()
     }
 }
 

@@ -16,9 +16,8 @@ use windlass_core::time::Instant;
 
 use super::silence::Silence;
 use super::watch::micros;
-use crate::drive::{BUDGET, Buffer, Channel, READ_SIZE, Readiness};
+use crate::drive::{AnyChannel, BUDGET, Buffer, READ_SIZE, Readiness};
 use crate::sys::Errno;
-use crate::sys::stream::Stream;
 
 /// Why the callback of a buffered stream is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub enum Direction {
 /// A stream with buffers, as its callback sees it.
 #[derive(Debug)]
 pub struct Buffered {
-    pub(super) channel: Stream,
+    pub(super) channel: AnyChannel,
     pub(super) readiness: Readiness,
     pub(super) stage: Stage,
     pub(super) input: Side,
@@ -137,7 +136,7 @@ impl Side {
 }
 
 impl Buffered {
-    pub(super) fn new(channel: Stream, stage: Stage) -> Self {
+    pub(super) fn new(channel: AnyChannel, stage: Stage) -> Self {
         let readiness = Readiness::of(channel.stream());
         let reads = readiness.is_socket() || !channel.stream().is_write_only();
         Self {
@@ -174,6 +173,12 @@ impl Buffered {
             self.output.buffer.append(bytes);
             self.output.untold = true;
         }
+    }
+
+    /// Why TLS has failed, if it has. [`StreamEvent::Failed`] has `EPROTO` then, or what the socket says.
+    pub fn failure(&self) -> Option<&str> {
+        let cut = self.channel.is_handshaking() && self.broken().is_some();
+        self.channel.failure().or(cut.then_some("it ended the connection during the handshake"))
     }
 
     /// Bytes of output that are not written yet.
@@ -310,8 +315,11 @@ impl Buffered {
     fn send_output(&mut self) {
         let Self { channel, readiness, output: Side { buffer, silence, .. }, .. } = self;
         let sent = channel.flush(readiness).and_then(|wire| {
-            let more =
-                if channel.is_handshaking() { 0 } else { buffer.send_to(channel, readiness)? };
+            let more = if channel.is_handshaking() {
+                0
+            } else {
+                buffer.send_to(&mut **channel, readiness)?
+            };
             Ok(wire + more)
         });
         match sent {

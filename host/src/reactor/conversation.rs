@@ -3,7 +3,7 @@
 use super::Token;
 use super::buffered::{Buffered, Conversation, Direction, OutputEnd, Stage, StreamEvent};
 use super::context::{Context, Leave};
-use crate::drive::{BUDGET, Buffer, Channel, LINGER_US, Last, READ_SIZE, Received, discard};
+use crate::drive::{BUDGET, Buffer, LINGER_US, Last, READ_SIZE, Received, discard};
 use crate::sys::Errno;
 
 /// What it takes from the budget to tell that the output has drained: a callback that writes more each

@@ -7,9 +7,14 @@ use super::buffered::{Buffered, Conversation, Stage, StreamCallback, StreamEvent
 use super::sources::Source;
 use super::watch::{Watch, micros};
 use super::{Context, Token};
+use crate::drive::AnyChannel;
+#[cfg(feature = "tls")]
+use crate::drive::Secured;
 use crate::error::{Error, Result};
 use crate::sys::connect;
 use crate::sys::stream::Stream;
+#[cfg(feature = "tls")]
+use crate::tls::Trust;
 
 impl<S> Context<S> {
     /// Reads and writes `stream` through buffers, and calls back with what happens
@@ -22,8 +27,24 @@ impl<S> Context<S> {
         stream: impl Into<Stream>,
         callback: impl FnMut(&mut Buffered, &mut S, &mut Self, StreamEvent) + 'static,
     ) -> Result<Token> {
-        let io = Buffered::new(stream.into(), Stage::Open);
+        let io = Buffered::new(AnyChannel::Plain(stream.into()), Stage::Open);
         self.add_stream(io, Box::new(callback))
+    }
+
+    /// The same over TLS, to a server of this name. Output waits for the end of the handshake; an end of the
+    /// stream without `close_notify` is a failure ([`Buffered::failure`]).
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); or no certificate can be for such a name.
+    #[cfg(feature = "tls")]
+    pub fn secured(
+        &mut self,
+        stream: Stream,
+        (trust, host): (&Trust, &str),
+        callback: impl FnMut(&mut Buffered, &mut S, &mut Self, StreamEvent) + 'static,
+    ) -> Result<Token> {
+        let channel = AnyChannel::Secured(Box::new(Secured::new(stream, trust.connect(host)?)));
+        self.add_stream(Buffered::new(channel, Stage::Open), Box::new(callback))
     }
 
     /// Connects to `address` without waiting (`bufferevent_socket_connect`), for at most `timeout`.
@@ -40,7 +61,7 @@ impl<S> Context<S> {
     ) -> Result<Token> {
         let stream = connect::start(address).map_err(Error::of("connect to", address))?;
         let until = timeout.map(|timeout| self.next().after(micros(timeout)));
-        let mut io = Buffered::new(stream, Stage::Connecting { until });
+        let mut io = Buffered::new(AnyChannel::Plain(stream), Stage::Connecting { until });
         io.readiness.set_writable(false);
         self.add_stream(io, Box::new(callback))
     }

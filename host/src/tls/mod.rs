@@ -9,20 +9,45 @@
 
 mod credentials;
 mod tickets;
+mod trust;
 
 use std::sync::Arc;
 
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError, Error, InvalidMessage, SupportedProtocolVersion};
 
 pub use credentials::{CertFiles, Credentials};
+pub use trust::{Roots, Trust};
 
 /// The versions that are spoken. The suites of both have forward secrecy and authenticated encryption.
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// The protocol in the extension ALPN (RFC 7301), for HTTP.
 pub(crate) const HTTP: &[u8] = b"http/1.1";
+
+/// Why TLS has failed, in words about the peer.
+pub(crate) fn reason(error: &Error) -> String {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
+    };
+    let words = match error {
+        Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "its certificate has expired",
+        Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
+            "its certificate is not valid yet"
+        }
+        Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "its certificate is for another name"
+        }
+        Error::InvalidCertificate(UnknownIssuer) => {
+            "its certificate is signed by no authority that is trusted here"
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not speak TLS",
+        error => return error.to_string(),
+    };
+    words.to_owned()
+}
 
 /// The cryptography, or what the processor lacks for it.
 fn provider() -> Result<Arc<CryptoProvider>, &'static str> {

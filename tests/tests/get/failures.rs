@@ -246,7 +246,7 @@ fn wrong_usage_is_2() {
     for (line, words) in [
         ("get", &["URL"][..]),
         ("get localhost", &["localhost"]),
-        ("get https://localhost/", &["https://localhost/", "only http"]),
+        ("get https://localhost:0/", &["port"]),
         ("get gopher://localhost/x", &["begins with http://"]),
         ("get http://", &["host"]),
         ("get http:///x", &["host"]),

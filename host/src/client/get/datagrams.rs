@@ -119,7 +119,7 @@ impl<'a> Asked<'a> {
             blocks: Vec::new(),
             facts: Facts::of_transfer(url),
         };
-        let plan = Plan { source: &source, target, limits, digest, part };
+        let plan = Plan { source: &source, target, limits, digest, part, trust: None };
         run(plan, talk)
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
 use crate::sys::ready::Token;
 use crate::sys::{Signal, signals};
+use crate::tls::Trust;
 
 /// How a transfer without an error ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(super) struct Plan<'a> {
     pub(super) digest: Option<blake3::Hasher>,
     /// The part of an earlier transfer.
     pub(super) part: Option<Part>,
+    /// What the server is checked by, if it is to speak TLS.
+    pub(super) trust: Option<Trust>,
 }
 
 /// The state that the callbacks share. `D` is the dialogue with the server.
@@ -81,7 +84,7 @@ pub(super) struct Exchange<D> {
 
 impl<D: 'static> Exchange<D> {
     pub(super) fn new(plan: Plan<'_>, dialogue: D) -> Self {
-        let Plan { source, target, limits, digest, part } = plan;
+        let Plan { source, target, limits, digest, part, trust: _ } = plan;
         Self {
             source: source.clone(),
             limits,

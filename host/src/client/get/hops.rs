@@ -13,13 +13,20 @@ use super::stream;
 use crate::client::http::{Proxy, Url, UrlError};
 use crate::error::{Error, Result};
 use crate::printable::words;
+use crate::tls::{Roots, Trust};
 
 /// The largest number of redirects.
 const HOPS_MAX: usize = 10;
 
 /// Downloads the document at `url`, with a connection for each redirect. With `resume` it continues
 /// the part of an earlier transfer of the same URL to the same file, if the document is still the same.
-pub(super) fn get(url: &Url, target: &Target, limits: Limits, mut resume: bool) -> Result<Got> {
+/// `roots` say which servers of https are believed.
+pub(super) fn get(
+    url: &Url,
+    target: &Target,
+    limits: Limits,
+    (mut resume, roots): (bool, &Roots),
+) -> Result<Got> {
     let asked = url.absolute();
     let (mut here, mut way) = (url.clone(), Vec::new());
     loop {
@@ -33,7 +40,8 @@ pub(super) fn get(url: &Url, target: &Target, limits: Limits, mut resume: bool) 
         let proxy = proxy.map_err(Error::of("use the proxy for", &here))?;
         let source = Source::Http(here.clone());
         let part = left.filter(|_| earlier.is_some());
-        let plan = Plan { source: &source, target, limits, digest: None, part };
+        let trust = if here.is_secured() { Some(Trust::new(roots)?) } else { None };
+        let plan = Plan { source: &source, target, limits, digest: None, part, trust };
         let document = Document::new(here.clone(), proxy, asked.clone(), earlier);
         let location = match stream::ask(plan, Dialogue::Http(document))? {
             Answer::Whole => return Ok(Got::Whole),
@@ -57,10 +65,7 @@ fn follow(way: &[Url], here: &Url, location: &[u8]) -> Result<Url> {
     let next = here.redirect(location).map_err(|error| {
         let hop = format!("{here} to {}", words(location));
         let why = match error {
-            UrlError::Scheme => "only http:// redirects are followed".to_owned(),
-            UrlError::NotSpoken(scheme) => {
-                format!("{scheme}:// is not supported yet: only http:// redirects are followed")
-            }
+            UrlError::Scheme => "only redirects to http:// and https:// are followed".to_owned(),
             error => error.to_string(),
         };
         Error::new("follow the redirect of", hop, why)
@@ -116,10 +121,10 @@ mod tests {
 
     #[test]
     fn a_location_cannot_write_to_the_terminal() {
-        let location = format!("https://\u{9b}31m\u{202e}{}", "x".repeat(1000));
+        let location = format!("ftp://\u{9b}31m\u{202e}{}", "x".repeat(1000));
         let error = follow_from(&["http://a/"], &location).unwrap_err();
-        let shown = r"follow the redirect of http://a/ to https://\u{9b}31m\u{202e}xxx";
-        assert!(error.starts_with(shown) && error.contains("xxx… (1016 bytes): "), "{error}");
+        let shown = r"follow the redirect of http://a/ to ftp://\u{9b}31m\u{202e}xxx";
+        assert!(error.starts_with(shown) && error.contains("xxx… (1014 bytes): "), "{error}");
         assert!(error.len() < 400, "{error}");
     }
 }

@@ -31,6 +31,7 @@ mod wishes;
 
 use super::file_url::Scheme;
 use crate::error::{Error, Result};
+use crate::tls::Roots;
 use dialogue::Dialogue;
 pub use exchange::Got;
 use exchange::{Answer, Plan};
@@ -43,7 +44,7 @@ pub(super) use progress::{PERIOD, Progress};
 pub use source::Source;
 pub use wishes::Wishes;
 
-/// Downloads `source` to `target`, within the limits `times`.
+/// Downloads `source` to `target`, within the limits `times`. `roots` are the authorities for https.
 ///
 /// The bytes are written to a part beside the file, which gets its name when it is complete. If a
 /// transfer fails, the part (`.windlass-NAME-DIGEST.part`) stays if a later transfer can resume it: for
@@ -54,11 +55,17 @@ pub use wishes::Wishes;
 /// # Errors
 /// The server cannot be reached, is silent, answers with something other than the document, or stops
 /// in the middle of it; or the document cannot be written.
-pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Result<Got> {
+pub fn get(
+    source: &Source,
+    target: &Target,
+    times: Times,
+    wishes: Wishes,
+    roots: &Roots,
+) -> Result<Got> {
     let limits = Limits::begin(times);
     let target = &target.check()?;
     match source {
-        Source::Http(url) => hops::get(url, target, limits, wishes.resume),
+        Source::Http(url) => hops::get(url, target, limits, (wishes.resume, roots)),
         Source::File(url) if url.scheme() != Scheme::Files => {
             datagrams::get(url, target, limits, &wishes)
         }
@@ -71,7 +78,7 @@ pub fn get(source: &Source, target: &Target, times: Times, wishes: Wishes) -> Re
             let dialogue = Dialogue::files(url, known, wishes.verify);
             let all = had.and_then(|had| had.all).unwrap_or_default();
             let digest = wishes.verify.then_some(all);
-            let plan = Plan { source, target, limits, digest, part };
+            let plan = Plan { source, target, limits, digest, part, trust: None };
             match stream::ask(plan, dialogue)? {
                 Answer::Whole => Ok(Got::Whole),
                 Answer::Stopped(signal) => Ok(Got::Stopped(signal)),

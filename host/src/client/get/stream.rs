@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent};
 use crate::sys::connect::connect;
 use crate::sys::stream::Stream;
+use crate::tls::Trust;
 
 /// Sends the request, and writes the answer to the target if it is the requested document.
 ///
@@ -24,18 +25,28 @@ pub(super) fn ask(plan: Plan<'_>, dialogue: Dialogue) -> Result<Answer> {
         error.and(format_args!("the variable {variable} names this proxy"))
     })?;
     let mut events = EventLoop::new()?;
+    let trust = plan.trust.clone();
     let mut exchange = Exchange::new(plan, dialogue);
-    exchange.begin_on(stream, &mut events)?;
+    exchange.begin_on(stream, trust.as_ref(), &mut events)?;
     exchange.run(&mut events)
 }
 
 impl Exchange<Dialogue> {
     /// Sends the request.
-    fn begin_on(&mut self, stream: Stream, cx: &mut Context<Self>) -> Result<()> {
+    fn begin_on(
+        &mut self,
+        stream: Stream,
+        trust: Option<&Trust>,
+        cx: &mut Context<Self>,
+    ) -> Result<()> {
         let request = self.dialogue.request().map_err(Error::of("get", &self.source))?;
-        let server = cx.buffered(stream, |io, exchange: &mut Self, cx, event| {
+        let heard = |io: &mut Buffered, exchange: &mut Self, cx: &mut Context<Self>, event| {
             exchange.on_server(io, cx, event);
-        })?;
+        };
+        let server = match trust {
+            Some(trust) => cx.secured(stream, (trust, &self.dialogue.server().host), heard)?,
+            None => cx.buffered(stream, heard)?,
+        };
         if let Some(io) = cx.stream(server) {
             let timeout = Some(self.limits.times.timeout);
             io.set_timeouts(timeout, timeout);
@@ -69,7 +80,11 @@ impl Exchange<Dialogue> {
                 self.end(cx, Err(Error::new("get", &self.source, Fault::TimedOut { waited_us })));
             }
             StreamEvent::Failed(errno) => {
-                self.end(cx, Err(Error::new("get", &self.source, errno)));
+                let error = match io.failure() {
+                    Some(why) => Error::new("get", &self.source, why),
+                    None => Error::new("get", &self.source, errno),
+                };
+                self.end(cx, Err(error));
             }
             StreamEvent::Connected | StreamEvent::Drained => {}
         }

@@ -48,6 +48,10 @@ impl Proxy {
             };
             names.iter().find_map(set)
         };
+        // A proxy would have to be asked for a tunnel, which is not supported: the server is asked directly.
+        if url.is_secured() {
+            return Ok(None);
+        }
         let Some((variable, text)) = first(&["http_proxy", "all_proxy", "ALL_PROXY"]) else {
             return Ok(None);
         };

@@ -1,4 +1,4 @@
-//! The URL of a document: `http://[USER[:PASSWORD]@]HOST[:PORT]/PATH`.
+//! The URL of a document: `http://` or `https://[USER[:PASSWORD]@]HOST[:PORT]/PATH`.
 
 use std::fmt;
 
@@ -15,10 +15,10 @@ use super::zone::{Zoneless, without_zone};
 use crate::addr::HostPort;
 use crate::printable::words;
 
-/// The port of `http` (RFC 9110 4.2.1).
-const PORT: u16 = 80;
+/// The ports of `http` and `https` (RFC 9110 4.2.1, 4.2.2).
+const PORTS: [u16; 2] = [80, 443];
 
-/// An http URL, in the parts that a request is made of.
+/// An http or https URL, in the parts that a request is made of.
 ///
 /// Its target and host consist of visible ASCII only, so neither can end a line of the request
 /// or begin another one. Characters that RFC 3986 does not allow are percent-encoded as they are
@@ -27,6 +27,7 @@ const PORT: u16 = 80;
 /// It is printed without user and password, and cut if it is long.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
+    is_secured: bool,
     server: HostPort,
     /// Path and query; begins with `/`.
     target: String,
@@ -52,16 +53,20 @@ impl Url {
     /// and a password stay with their server, and are never sent to another one.
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse): no redirect leaves http.
+    /// As for [`parse`](Self::parse); and no redirect leads from https to http.
     pub fn redirect(&self, location: impl AsRef<[u8]>) -> Result<Self, UrlError> {
         let base = Uri::parse(self.absolute()).map_err(|(error, _)| error)?;
         let location = IriRef::parse(&*escape(location.as_ref())?)?.to_uri_ref();
         let mut next = Self::from_reference(&location.resolve_against(&base)?.into())?;
+        if self.is_secured && !next.is_secured {
+            return Err(UrlError::Unsecured);
+        }
         // An address of the same text is on the same link.
         if next.server.host == without_zone(&self.server.host) {
             next.server.host.clone_from(&self.server.host);
         }
-        let is_same = next.server.port == self.server.port
+        let is_same = next.is_secured == self.is_secured
+            && next.server.port == self.server.port
             && next.server.host.eq_ignore_ascii_case(&self.server.host);
         if is_same && next.login.is_none() {
             next.login.clone_from(&self.login);
@@ -71,12 +76,11 @@ impl Url {
 
     fn from_reference(uri: &UriRef<String>) -> Result<Self, UrlError> {
         let scheme = uri.scheme().map_or("", |scheme| scheme.as_str());
-        if !scheme.eq_ignore_ascii_case("http") {
-            let to_come = ["https"];
-            let known = to_come.into_iter().find(|known| scheme.eq_ignore_ascii_case(known));
-            return Err(known.map_or(UrlError::Scheme, UrlError::NotSpoken));
+        let is_secured = scheme.eq_ignore_ascii_case("https");
+        if !is_secured && !scheme.eq_ignore_ascii_case("http") {
+            return Err(UrlError::Scheme);
         }
-        let server = server(uri, PORT)?;
+        let server = server(uri, PORTS[usize::from(is_secured)])?;
         let login = login(uri);
         let path = match uri.path().as_str() {
             "" => "/",
@@ -88,7 +92,12 @@ impl Url {
         };
         let host = server.host.bytes();
         debug_assert!(target.bytes().chain(host).all(|byte| byte.is_ascii_graphic()));
-        Ok(Self { server, target, login })
+        Ok(Self { is_secured, server, target, login })
+    }
+
+    /// Whether it is an https URL.
+    pub fn is_secured(&self) -> bool {
+        self.is_secured
     }
 
     /// The host and port to connect to.
@@ -96,16 +105,22 @@ impl Url {
         &self.server
     }
 
-    /// The value of the Host header: the port only where it is not 80, an IPv6 address in brackets and
+    /// The value of the Host header: the port only where it is not that of the scheme, an IPv6 address in brackets and
     /// without its zone.
     pub fn host(&self) -> String {
         self.authority(without_zone(&self.server.host))
     }
 
+    fn scheme(&self) -> &'static str {
+        if self.is_secured { "https" } else { "http" }
+    }
+
     fn authority(&self, host: &str) -> String {
         let with_port = HostPort { host: host.to_owned(), port: self.server.port }.to_string();
         match with_port.rsplit_once(':') {
-            Some((host, _)) if self.server.port == PORT => host.to_owned(),
+            Some((host, _)) if self.server.port == PORTS[usize::from(self.is_secured)] => {
+                host.to_owned()
+            }
             _ => with_port,
         }
     }
@@ -122,7 +137,7 @@ impl Url {
 
     /// The whole URL without user, password and zone: the target of a request to a proxy.
     pub fn absolute(&self) -> String {
-        format!("http://{}{}", self.host(), self.target)
+        format!("{}://{}{}", self.scheme(), self.host(), self.target)
     }
 
     /// A name for the file, if the path ends in one: its last segment, decoded.
@@ -174,7 +189,8 @@ pub(super) fn login(uri: &UriRef<String>) -> Option<Box<str>> {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("http://{}{}", self.authority(&self.server.host), self.target);
+        let text =
+            format!("{}://{}{}", self.scheme(), self.authority(&self.server.host), self.target);
         words(text.as_bytes()).fmt(f)
     }
 }

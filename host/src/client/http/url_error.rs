@@ -15,8 +15,8 @@ pub enum UrlError {
     },
     /// It does not begin with a known scheme.
     Scheme,
-    /// It begins with this known scheme, which is not supported.
-    NotSpoken(&'static str),
+    /// It leads from https to http.
+    Unsecured,
     /// It names a user, and the protocol has none.
     Userinfo,
     /// It has no host.
@@ -39,13 +39,8 @@ impl fmt::Display for UrlError {
             UrlError::Syntax { at } => {
                 return write!(f, "not a URL: byte {at} of it cannot be there");
             }
-            UrlError::Scheme => "a URL begins with http://, files://, tftp:// or xfer://",
-            UrlError::NotSpoken(scheme) => {
-                return write!(
-                    f,
-                    "{scheme}:// is not supported yet, only http://, files://, tftp:// and xfer://"
-                );
-            }
+            UrlError::Scheme => "a URL begins with http://, https://, files://, tftp:// or xfer://",
+            UrlError::Unsecured => "it leads from https:// to http://",
             UrlError::Userinfo => "the URL names a user, and this protocol has no login",
             UrlError::NoHost => "the URL has no host",
             UrlError::Host => "the host is neither a name in ASCII nor an address",

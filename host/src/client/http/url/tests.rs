@@ -52,7 +52,7 @@ fn what_cannot_be_asked_for_is_refused_with_its_reason() {
         ("/a", UrlError::Scheme),
         ("//h/a", UrlError::Scheme),
         ("h:80/a", UrlError::Scheme),
-        ("https://h/", UrlError::NotSpoken("https")),
+        ("ftps://h/", UrlError::Scheme),
         ("TFTP://h/", UrlError::Scheme),
         ("httpx://h/", UrlError::Scheme),
         ("file:///etc/passwd", UrlError::Scheme),
@@ -176,7 +176,7 @@ fn a_redirect_leads_where_the_rfc_says() {
 #[test]
 fn no_redirect_leaves_http() {
     for (location, expected) in [
-        ("https://a/b", UrlError::NotSpoken("https")),
+        ("ftp://a/b", UrlError::Scheme),
         ("files://a/b", UrlError::Scheme),
         ("file:///etc/passwd", UrlError::Scheme),
         ("javascript:alert(1)", UrlError::Scheme),
@@ -292,4 +292,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn https_has_a_port_of_its_own_and_is_not_left() {
+    let url = Url::parse("HTTPS://h/a").unwrap();
+    assert_eq!((url.server().port, url.is_secured(), &*url.host()), (443, true, "h"));
+    assert_eq!(url.to_string(), "https://h/a");
+    assert_eq!(url.redirect("/b").unwrap().to_string(), "https://h/b");
+    assert_eq!(url.redirect("http://h/b"), Err(UrlError::Unsecured));
+    let plain = Url::parse("http://u@h:443/a").unwrap();
+    let next = plain.redirect("https://h/b").unwrap();
+    assert_eq!((next.to_string(), next.authorization()), ("https://h/b".to_owned(), None));
 }
