@@ -13,6 +13,8 @@ use std::thread;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use windlass_core::file::{Digest, DigestKind};
 use windlass_core::session::files::Options;
+use windlass_core::transfer::tftp::Offer;
+use windlass_tests::transfer::get;
 use windlass_tests::{
     Client, Download, LateFiles, Model, PATIENCE, Random, Server, every_model, models, request,
     serve, within,
@@ -20,6 +22,8 @@ use windlass_tests::{
 
 models!(a_late_file_holds_up_no_other_client: select Select, poll Poll, epoll Epoll, epoll_et EpollEt,
     reactor Reactor);
+models!(a_late_file_holds_up_no_other_transfer_at_a_single_port: select Select, poll Poll, epoll Epoll,
+    epoll_et EpollEt, reactor Reactor);
 models!(clients_that_leave_a_late_file_are_forgotten: select Select, poll Poll, epoll Epoll,
     epoll_et EpollEt, reactor Reactor);
 every_model!(what_is_not_in_the_page_cache_comes_whole);
@@ -92,6 +96,26 @@ fn a_late_file_holds_up_no_other_client(model: Model) {
             comes_whole(waits, options.digest);
             assert_eq!(server.stop().code, Some(0));
         }
+    }
+}
+
+fn a_late_file_holds_up_no_other_transfer_at_a_single_port(model: Model) {
+    let root = Root::new();
+    for name in ["late/held", "late/shut"] {
+        let Some(late) = root.late() else { return };
+        let args = format!("--single-port --root {}", root.0.path().display());
+        let server = serve!("tftp", model).listen("udp:127.0.0.1:0").args(&args).start();
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| get(server.address(), name, Offer::DEFAULT));
+            late.until_asked();
+            for name in ["here", "late/free"] {
+                get(server.address(), name, Offer::DEFAULT).came(&CONTENT);
+            }
+            assert!(late.is_held(), "nothing hung meanwhile");
+            late.release();
+            waits.join().expect("a client").came(&CONTENT);
+        });
+        assert_eq!(server.stop().code, Some(0));
     }
 }
 

@@ -25,6 +25,8 @@ use super::kept::Kept;
 use super::text::TextFile;
 use crate::printable::words;
 use crate::sys::read_file::{is_in_memory, read_at, read_cached};
+#[cfg(feature = "transfer")]
+use crate::sys::ready::Token;
 use crate::sys::root::{self, Root};
 use crate::sys::stamp::Stamp;
 #[cfg(feature = "transfer")]
@@ -71,6 +73,9 @@ pub enum Answer {
     /// A file that came is valid.
     #[cfg(feature = "transfer")]
     Committed(Result<(), Fault>),
+    /// An answer for one part of a job.
+    #[cfg(feature = "transfer")]
+    OfPart(Token, Box<Answer>),
 }
 
 /// A file and its size, or the refusal for the peer.
@@ -399,6 +404,7 @@ impl OpenFile {
         Ok(digest)
     }
 
+    #[cfg(feature = "transfer")]
     pub(super) fn digest_so_far(&self, kind: DigestKind) -> Option<Digest> {
         self.digest.so_far(kind)
     }

@@ -192,6 +192,10 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
         self.job.drain()
     }
 
+    fn only_repeats(&self) -> bool {
+        self.job.only_repeats()
+    }
+
     fn abort(&mut self, why: Fault) {
         self.job.abort(why);
     }

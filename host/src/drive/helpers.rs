@@ -39,9 +39,14 @@ pub(super) struct Helpers<A> {
     shared: Arc<Shared<A>>,
     /// The job that has its turn.
     pub(super) current: Token,
+    /// The part of that job that has its turn, and what marks an answer as the part's.
+    pub(super) part: Option<Part<A>>,
     /// The process that has the threads.
     process: u32,
 }
+
+/// A part of a job, which may have many.
+pub(super) type Part<A> = (Token, fn(Token, A) -> A);
 
 type Work<A> = Box<dyn FnOnce() -> A + Send>;
 
@@ -77,7 +82,8 @@ impl<A: Send + 'static> Helpers<A> {
             State { queue: VecDeque::new(), done: Vec::new(), threads: 0, idle: 0, closed: false };
         let shared =
             Shared { state: Mutex::new(state), changed: Condvar::new(), bell: Event::new()? };
-        Ok(Self { shared: Arc::new(shared), current: Token::HELPERS, process: std::process::id() })
+        let (current, process) = (Token::HELPERS, std::process::id());
+        Ok(Self { shared: Arc::new(shared), current, part: None, process })
     }
 
     /// The descriptor that is readable when there are answers.
@@ -88,8 +94,11 @@ impl<A: Send + 'static> Helpers<A> {
     /// Lets a helper do the work for the job that has its turn, while the job holds the ticket.
     pub(super) fn ask(&self, work: impl FnOnce() -> A + Send + 'static) -> Ticket {
         let ticket = Ticket::default();
-        let request =
-            Request { token: self.current, ticket: Arc::downgrade(&ticket), work: Box::new(work) };
+        let work: Work<A> = match self.part {
+            Some((part, mark)) => Box::new(move || mark(part, work())),
+            None => Box::new(work),
+        };
+        let request = Request { token: self.current, ticket: Arc::downgrade(&ticket), work };
         let mut state = self.shared.lock();
         if state.queue.len() == state.queue.capacity() {
             // Before it grows, questions of jobs that are gone are removed.

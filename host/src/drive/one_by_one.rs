@@ -142,12 +142,24 @@ impl Turns for Beside<'_> {
         self.job.came(answer);
     }
 
+    fn rested(&mut self, now: Instant) {
+        self.job.rested(now);
+    }
+
+    fn dismiss(&mut self) {
+        self.job.dismiss();
+    }
+
     fn drain(&mut self) -> bool {
         self.job.drain()
     }
 
     fn abort(&mut self, why: Fault) {
         self.job.abort(why);
+    }
+
+    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
+        self.job.given_up(why, now, buffers);
     }
 }
 

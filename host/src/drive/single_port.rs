@@ -160,7 +160,11 @@ impl SinglePort {
 
     fn give_turn(&mut self, token: Token, now: Instant, buffers: &mut Buffers) {
         let Some(exchange) = self.transfers.get_mut(token) else { return };
-        match exchange.turn(Ready::NONE, now, buffers) {
+        let mark = |part, answer| Answer::OfPart(part, Box::new(answer));
+        buffers.helpers.iter_mut().for_each(|helpers| helpers.part = Some((token, mark)));
+        let next = exchange.turn(Ready::NONE, now, buffers);
+        buffers.helpers.iter_mut().for_each(|helpers| helpers.part = None);
+        match next {
             Next::Wait(interest) => {
                 if interest.write && !self.blocked.contains(&token) {
                     self.blocked.push(token);
@@ -219,11 +223,7 @@ impl Turns for SinglePort {
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
-        // An answer of a helper would be for the port, which does not know for which transfer: so the port
-        // reads files itself.
-        let helpers = buffers.helpers.take();
         self.work(now, buffers);
-        buffers.helpers = helpers;
         if self.draining && self.transfers.is_empty() {
             return Next::Closed(Ok(()));
         }
@@ -255,7 +255,14 @@ impl Turns for SinglePort {
         self.rules = rules;
     }
 
-    fn came(&mut self, _: Answer) {}
+    fn came(&mut self, answer: Answer) {
+        if let Answer::OfPart(token, answer) = answer
+            && let Some(exchange) = self.transfers.get_mut(token)
+        {
+            exchange.came(*answer);
+            self.eager.push(token);
+        }
+    }
 
     /// Transfers go on to their end, and no other begins.
     fn drain(&mut self) -> bool {

@@ -10,10 +10,9 @@ pub mod group;
 mod peer;
 pub mod volley;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike,
     SockaddrStorage, sockopt,
@@ -22,6 +21,8 @@ use nix::sys::socket::{
 pub use client::{Datagrams, connect, connect_to_send, open};
 #[cfg(feature = "transfer")]
 pub use conversation::{Conversation, Left, Line};
+#[cfg(feature = "transfer")]
+pub use errors::take_error;
 pub use peer::Peer;
 pub(super) use peer::inet;
 
@@ -71,15 +72,6 @@ pub(super) fn keep_errors(fd: &impl AsFd, on: bool) -> nix::Result<()> {
         Some(IpAddr::V6(_)) => errors::keep(fd, AddressFamily::Inet6, on),
         None => Ok(()),
     }
-}
-
-/// An error of the network that was kept, and where the datagram was sent to that it is about.
-#[cfg(feature = "transfer")]
-pub fn take_error(fd: &impl AsFd) -> Option<(Errno, SocketAddr)> {
-    // The next call would report the last one once more.
-    let _ = socket::getsockopt(fd, sockopt::SocketError);
-    let mut reports = std::iter::from_fn(|| errors::take(fd));
-    reports.find_map(|report| Some((report.errno, report.to?)))
 }
 
 /// Whether each datagram comes with the address that it was sent to. If not `always`, it does so only where the

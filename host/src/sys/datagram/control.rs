@@ -1,7 +1,7 @@
 //! What is said beside a datagram (cmsg(3)): the address that it was sent to, and how many were dropped; where
 //! its reply is to leave from, and into how many it is to be cut.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Control data of one datagram. It has to be aligned as its header is.
 #[derive(Clone, Copy)]
@@ -67,9 +67,9 @@ impl Control {
 }
 
 impl Source {
-    /// Of a datagram to this peer.
+    /// This address; one of a link needs the number of the link too.
     #[cfg(feature = "transfer")]
-    pub(super) fn of(ip: IpAddr, peer: SocketAddr) -> Self {
+    pub(super) fn of(ip: IpAddr, link: u32) -> Self {
         match ip {
             IpAddr::V4(ip) => {
                 let none = libc::in_addr { s_addr: 0 };
@@ -77,8 +77,6 @@ impl Source {
                 Self::V4(libc::in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: none })
             }
             IpAddr::V6(ip) => {
-                // The address of a link needs the link.
-                let link = if let SocketAddr::V6(peer) = peer { peer.scope_id() } else { 0 };
                 let own = libc::in6_addr { s6_addr: ip.octets() };
                 Self::V6(libc::in6_pktinfo { ipi6_addr: own, ipi6_ifindex: link })
             }

@@ -386,7 +386,8 @@ impl Conversation {
 
     /// The address that its datagrams leave from, where the kernel would choose another one.
     fn source(&self) -> Source {
-        self.asked().map_or(Source::Any, |ip| Source::of(ip, self.peer))
+        let link = if let SocketAddr::V6(peer) = self.peer { peer.scope_id() } else { 0 };
+        self.asked().map_or(Source::Any, |ip| Source::of(ip, link))
     }
 }
 

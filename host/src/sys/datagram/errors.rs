@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
+#[cfg(feature = "transfer")]
+use nix::sys::socket::{self, sockopt};
 use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage};
 
 use super::group::set;
@@ -70,6 +72,15 @@ pub(super) fn take(fd: &impl AsFd) -> Option<Report> {
         next = unsafe { libc::CMSG_NXTHDR(&raw const header, next) };
     }
     None
+}
+
+/// An error of the network that was kept, and where the datagram was sent to that it is about.
+#[cfg(feature = "transfer")]
+pub fn take_error(fd: &impl AsFd) -> Option<(Errno, SocketAddr)> {
+    // The next call would report the last one once more.
+    let _ = socket::getsockopt(fd, sockopt::SocketError);
+    let mut reports = std::iter::from_fn(|| take(fd));
+    reports.find_map(|report| Some((report.errno, report.to?)))
 }
 
 /// # Safety
