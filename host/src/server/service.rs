@@ -16,13 +16,13 @@ use super::limited::{Answers, pass};
 use super::misfit::Misfit;
 use super::services::Service;
 #[cfg(feature = "transfer")]
-use super::transfers::{Terms, Transfers, is_tftp_request, is_xfer_request};
+use super::transfers::{Terms, Transfers};
 use super::web::{Ending, Web};
 use crate::addr::Transport;
 use crate::digest::OFFERED;
 use crate::drive::{Acceptor, Admission, Client, Gate, Gated, Job, Pass, Rules, TimeLimits};
 #[cfg(feature = "transfer")]
-use crate::drive::{Exchange, PortTerms, SinglePort};
+use crate::drive::{PortTerms, SinglePort};
 use crate::error::Result;
 use crate::printable::words;
 use crate::sys::clock;
@@ -223,12 +223,7 @@ impl Offer {
             Client::Port(socket) => self.port(socket, None),
             #[cfg(feature = "transfer")]
             Client::Transfer { socket, request } => {
-                let (machine, overwrite) = self.machine(receive_room(&socket));
-                let exchange = Exchange::serving(socket, machine, request, overwrite, now);
-                Job::transfer(match self.transfers() {
-                    Some(transfers) => exchange.known_to(&transfers.peers),
-                    None => exchange,
-                })
+                Job::transfer(self.exchange(socket, request, now))
             }
         }
     }
@@ -277,17 +272,13 @@ impl Offer {
     )]
     fn port(&self, socket: Listener, gate: Option<&Arc<Gate>>) -> Job {
         #[cfg(feature = "transfer")]
-        if let Self::Tftp(transfers) | Self::Xfer(transfers) = self {
+        if let Some(protocol) = self.protocol() {
             let (offer, room) = (self.clone(), receive_room(&socket));
             let terms = PortTerms {
-                is_request: if let Self::Tftp(_) = self {
-                    is_tftp_request
-                } else {
-                    is_xfer_request
-                },
-                make: Box::new(move || offer.machine(room).0),
-                overwrite: transfers.terms.overwrite,
-                max: transfers.max,
+                is_request: protocol.is_request,
+                make: Box::new(move || offer.machine(room)),
+                overwrite: protocol.overwrite,
+                max: protocol.transfers.max,
                 gate: gate.cloned(),
             };
             return Job::SinglePort(Box::new(SinglePort::new(socket, terms)));
