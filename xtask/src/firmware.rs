@@ -108,7 +108,9 @@ pub(crate) fn firmware(word: &str) -> Result<()> {
         fits(board, &folder.join("windlass-firmware"), board.flash_max)?;
         fits(board, &folder.join("updater"), board.updater_max)?;
         let fast = match board.name {
-            "mps2-an386" => Some(build(board, "fast", "embassy", &["ether", "embassy", "group"])?),
+            "mps2-an386" => {
+                Some(build(board, "fast", "embassy,updater", &["ether", "embassy", "group"])?)
+            }
             _ => None,
         };
         if has(board.machine.qemu) {

@@ -25,6 +25,7 @@ use windlass_firmware::ether::Ether;
 use windlass_firmware::ether::files::{Compared, Number};
 use windlass_firmware::ether::net::{BOARD, HOST, Memory, Net};
 use windlass_firmware::{board, clock};
+use windlass_updater::Updater;
 
 /// One download.
 struct Trial {
@@ -61,6 +62,8 @@ enum From {
     Own,
     Xfer,
     Files,
+    /// The same service, into the flash of the updater.
+    Update,
     /// Servers of this image: the device receives what it sends. All of that is in the emulator, so its times are exact
     /// on any network.
     Board,
@@ -73,6 +76,9 @@ const OFFER: Offer = Offer { window: Some(3), ..Offer::DEFAULT };
 /// The sizes of the files in bytes.
 const IMAGE: usize = 256 * 1024;
 const SMALL: usize = 64 * 1024;
+
+/// Bytes of a slot of the updater.
+const SLOT: u32 = 64 * 1024;
 
 /// A network that loses so many of a thousand frames.
 const fn loses(loss: u16) -> Path {
@@ -88,8 +94,8 @@ const FIFTH: [Path; 2] = [loses(200), Path::PERFECT];
 /// A download from a host at rest takes a tenth of this time.
 const HOST_MS: u64 = 60_000;
 
-const TRIALS: [Trial; 13] = {
-    use self::From::{Board, BoardXfer, Files, Own, Qemu, Tftp, Xfer};
+const TRIALS: [Trial; 14] = {
+    use self::From::{Board, BoardXfer, Files, Own, Qemu, Tftp, Update, Xfer};
     [
         Trial::new("TFTP from QEMU, 256 KiB", Qemu, [Path::PERFECT; 2], 800),
         Trial::new(
@@ -121,6 +127,7 @@ const TRIALS: [Trial; 13] = {
         Trial::new("xfer, 64 KiB, 20 % lost", Xfer, [loses(200); 2], HOST_MS),
         Trial::new("files over TCP, 64 KiB", Files, [Path::PERFECT; 2], HOST_MS),
         Trial::new("files over TCP, 64 KiB, 5 % lost", Files, [loses(50); 2], 2 * HOST_MS),
+        Trial::new("an update over TCP, 64 KiB, 5 % lost", Update, [loses(50); 2], 2 * HOST_MS),
     ]
 };
 
@@ -149,7 +156,7 @@ fn main() -> ! {
             From::Tftp => tftp,
             From::Own => own,
             From::Xfer => xfer,
-            From::Files => files,
+            From::Files | From::Update => files,
         };
         let Some(server) = server else { continue };
         let is_in_time = (0..trial.tries).any(|_| {
@@ -178,7 +185,7 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
     net.ether.loops(matches!(trial.from, From::Board | From::BoardXfer));
     let size = match trial.from {
         From::Qemu | From::Tftp | From::Own => IMAGE,
-        From::Xfer | From::Files | From::Board | From::BoardXfer => SMALL,
+        From::Xfer | From::Files | From::Update | From::Board | From::BoardXfer => SMALL,
     };
     let (mut file, mut sent) = (Compared::new(size), Compared::new(size));
     let (lost, begun) = (net.ether.lost(), clock::now());
@@ -208,6 +215,7 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
             let request = request.get(..len).unwrap_or_default();
             net.session(&mut FilesClient::new(request, [0; 64]), &mut file, server)
         }
+        From::Update => update(net, server),
     };
     let ms = clock::now().since(begun) / 1000;
     let lost = net.ether.lost() - lost;
@@ -216,4 +224,18 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
         println!("{}: {}, at byte {}", trial.what, fault, file.next);
     }
     (how, ms)
+}
+
+/// Updates the board over TCP, as `updater` does over a UART.
+fn update(net: &mut Net, server: IpEndpoint) -> Result<(), Fault> {
+    let mut updater = Updater::start(board::flash(None), SLOT)?;
+    let mut request = [0; 96];
+    let len = updater.request(b"small", &mut request).unwrap_or(0);
+    let mut client = FilesClient::new(request.get(..len).unwrap_or_default(), [0; 96]);
+    let how = net.session(&mut client, &mut updater, server);
+    while updater.settle(clock::now())?.is_some() {}
+    let verdict = updater.verdict(how);
+    let boots = updater.boot()?;
+    println!("{}: boots {}", verdict, boots);
+    if boots.is_some() { how } else { Err(Fault::Integrity) }
 }
