@@ -40,9 +40,9 @@ const IMAGES: [(&str, &str, &str, u64); 23] = [
     ("http_server", "session_loop", "HTTP server: GET, HEAD, ranges, conditions, dates", 11264),
     ("transfer_loop", "routines", "*the loop of a transfer, and flash with CRC-32*", 1536),
     ("xfer_client", "transfer_loop", "`xfer` client", 3072),
-    ("xfer_server", "transfer_loop", "`xfer` server", 3840),
-    ("tftp_get", "transfer_loop", "TFTP client that reads, with options, windows and digest", 5632),
-    ("tftp_put", "transfer_loop", "TFTP client that writes", 5120),
+    ("xfer_server", "transfer_loop", "`xfer` server", 3776),
+    ("tftp_get", "transfer_loop", "TFTP client that reads, with options, windows and digest", 5504),
+    ("tftp_put", "transfer_loop", "TFTP client that writes", 4864),
     ("tftp_server", "transfer_loop", "TFTP server, both directions", 9728),
 ];
 

@@ -63,11 +63,17 @@ impl Options {
 
     /// Reads them, and says whether all were options that there are.
     pub(super) fn parse(options: tftp::Options<'_>) -> (Self, bool) {
-        let (mut parsed, mut is_clean) = (Self::NONE, true);
-        for (name, value) in options.pairs() {
-            is_clean &= parsed.take(name, value);
-        }
+        let mut parsed = Self::NONE;
+        let is_clean = parsed.add(options);
         (parsed, is_clean)
+    }
+
+    fn add(&mut self, options: tftp::Options<'_>) -> bool {
+        let mut is_clean = true;
+        for (name, value) in options.pairs() {
+            is_clean &= self.take(name, value);
+        }
+        is_clean
     }
 
     #[inline(never)]
@@ -239,18 +245,22 @@ impl Options {
     /// # Errors
     /// [`Peer::Options`] for an option that was not asked for, or one that the server may not change so.
     pub(super) fn accept(&mut self, oack: tftp::Options<'_>) -> Result<(), Peer> {
-        let (given, mut is_right) = Self::parse(oack);
-        is_right &= given.has & !self.has == 0;
-        // The size may be any.
-        for (which, (number, asked)) in given.numbers.iter().zip(&self.numbers).enumerate().skip(1)
-        {
-            let may_be_less = which <= Number::Window as usize || given.has & (1 << which) == 0;
-            is_right &= number == asked || (number < asked && may_be_less);
+        let asked = core::mem::replace(self, Self::NONE);
+        let mut is_right = self.add(oack) && self.has & !asked.has == 0;
+        let mut given = self.has;
+        // The size may be any; blocks and windows may be smaller.
+        let mut may_be_more = 1_u8 << Number::Size as u8;
+        let mut may_be_less = may_be_more | 1 << Number::Block as u8 | 1 << Number::Window as u8;
+        for (number, asked) in self.numbers.iter().zip(&asked.numbers) {
+            let may_differ = if number < asked { may_be_less } else { may_be_more };
+            is_right &= number == asked || may_differ & 1 != 0 || given & 1 == 0;
+            given >>= 1;
+            may_be_more >>= 1;
+            may_be_less >>= 1;
         }
-        if given.has & DIGESTS != 0 {
-            is_right &= given.is_told && (!self.is_told || given.digest == self.digest);
+        if self.has & DIGESTS != 0 {
+            is_right &= self.is_told && (!asked.is_told || asked.digest == self.digest);
         }
-        *self = given;
         if is_right { Ok(()) } else { Err(Peer::Options) }
     }
 }

@@ -1,7 +1,7 @@
 //! Entity tags: how a server names one version of a file.
 
 use super::word::trim;
-use crate::bytes::{after, find, first, hex};
+use crate::bytes::{after, fill, find, first, hex};
 use crate::text::Text;
 
 /// The tag of a version: three numbers in hexadecimal.
@@ -34,15 +34,12 @@ impl Tag {
         for part in self.parts {
             text.put(before);
             before = b"-";
-            let mut is_in_front = true;
-            for byte in part.to_be_bytes() {
-                for digit in hex(byte) {
-                    is_in_front &= digit == b'0';
-                    if !is_in_front {
-                        text.put(&[digit]);
-                    }
-                }
+            let mut digits = [0; 16];
+            for (two, byte) in digits.chunks_exact_mut(2).zip(part.to_be_bytes()) {
+                fill(two, &hex(byte));
             }
+            let begin = digits.iter().position(|&digit| digit != b'0');
+            text.put(after(&digits, begin.unwrap_or(digits.len())));
         }
         text.put(if self.is_weak { b"-w\"" } else { b"\"" });
     }
