@@ -32,6 +32,8 @@ pub(in crate::client) struct Carrier<M: Transfer + ?Sized> {
     taken: usize,
     /// The last call in this turn found fewer than it had places for.
     is_drained: bool,
+    /// Something was sent since the last datagram came: the next one is the answer to that.
+    comes_alone: bool,
     /// Where the block begins that storage is to keep, in the datagram before the next one.
     block_at: usize,
     /// Datagrams that are about to leave, and where each of them ends.
@@ -93,6 +95,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
             next: usize::MAX,
             taken: 0,
             is_drained: false,
+            comes_alone: false,
             block_at: 0,
             run: Vec::new(),
             ends: Vec::new(),
@@ -172,7 +175,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
             if self.taken >= TAKEN_MAX || self.is_drained {
                 return false;
             }
-            match self.socket.receive(&mut self.batch, false) {
+            match self.socket.receive(&mut self.batch, self.comes_alone) {
                 Ok(()) => (self.next, self.is_drained) = (0, !self.batch.is_full()),
                 Err(Errno::EAGAIN) => return false,
                 Err(errno) => self.report(errno),
@@ -180,6 +183,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
         }
         let Some(received) = self.batch.iter_mut().nth(self.next) else { return true };
         self.next += 1;
+        self.comes_alone = false;
         if !self.socket.is_of_peer(received.peer) {
             if let Some(word) = to_stranger(received.datagram()) {
                 self.socket.send_to_stranger(word, received.peer);
@@ -208,6 +212,7 @@ impl<M: Transfer + ?Sized> Carrier<M> {
     /// Sends what is owed, as much as fits.
     fn send(&mut self, read: ReadAt<'_>) -> io::Result<()> {
         let now = clock::now();
+        self.comes_alone = true;
         self.run.clear();
         self.ends.clear();
         let mut head = [0; HEAD_MAX];
