@@ -6,25 +6,39 @@
 use std::path::{Path, PathBuf};
 
 use crate::bench_http::http;
+use crate::bench_transfers::{losses, many, transfers};
 use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
 
 /// How often the programs of a loop take turns.
 const ROUNDS: usize = 5;
 
-pub(crate) fn bench() -> Result<()> {
+/// Measures all parts, or those with a name that begins with a word of `parts`.
+pub(crate) fn bench(parts: &[String]) -> Result<()> {
     let windlass = build_windlass("release")?;
-    let peers = Peers::build()?;
-    step("messages", || messages(&windlass, &peers))?;
-    step("files", || files(&windlass, &peers))?;
-    step("http", || http(&windlass, &peers.rust))?;
-    step("models", || models(&windlass))?;
-    step("memory of an idle connection", || memory(&windlass, &peers))?;
-    step("connections", || connects(&windlass, &peers))?;
-    step("datagrams", || datagrams(&windlass, &peers))?;
-    step("faults", || resilience(&windlass, &peers))?;
-    step("a byte in a ring, ns per event", || ring(&peers))?;
-    step("1,000,000 timers, ns per timer", || timers(&peers))?;
-    step("drift of 100 ticks of 10 ms that work for 3 ms, µs", || drift(&peers))
+    let peers =
+        Peers::build(parts.is_empty() || !parts.iter().all(|part| part.starts_with("transfers")))?;
+    let step = |name: &str, work: &dyn Fn() -> Result<()>| {
+        let is_wanted = parts.is_empty() || parts.iter().any(|part| name.starts_with(part));
+        if is_wanted { step(name, work) } else { Ok(()) }
+    };
+    step("messages", &|| messages(&windlass, &peers))?;
+    step("files", &|| files(&windlass, &peers))?;
+    step("http", &|| http(&windlass, &peers.rust))?;
+    step("transfers by tftp", &|| transfers(&windlass, &peers.c, &|bench| bench.tftp()))?;
+    step("transfers by xfer", &|| transfers(&windlass, &peers.c, &|bench| bench.xfer()))?;
+    step("transfers at once", &|| transfers(&windlass, &peers.c, &many::at_once))?;
+    step("transfers with the largest options", &|| {
+        transfers(&windlass, &peers.c, &many::largest_options)
+    })?;
+    step("transfers over losses", &|| transfers(&windlass, &peers.c, &losses::plain_clients))?;
+    step("models", &|| models(&windlass))?;
+    step("memory of an idle connection", &|| memory(&windlass, &peers))?;
+    step("connections", &|| connects(&windlass, &peers))?;
+    step("datagrams", &|| datagrams(&windlass, &peers))?;
+    step("faults", &|| resilience(&windlass, &peers))?;
+    step("a byte in a ring, ns per event", &|| ring(&peers))?;
+    step("1,000,000 timers, ns per timer", &|| timers(&peers))?;
+    step("drift of 100 ticks of 10 ms that work for 3 ms, µs", &|| drift(&peers))
 }
 
 /// The folder of the peers.
@@ -34,11 +48,14 @@ struct Peers {
 }
 
 impl Peers {
-    fn build() -> Result<Self> {
+    /// Builds those in C, and with `all` those in Rust.
+    fn build(all: bool) -> Result<Self> {
         let target = root().join("peers/target");
-        run(cargo()
-            .args(["build", "--release", "--manifest-path", "peers/Cargo.toml"])
-            .env("CARGO_TARGET_DIR", &target))?;
+        if all {
+            run(cargo()
+                .args(["build", "--release", "--manifest-path", "peers/Cargo.toml"])
+                .env("CARGO_TARGET_DIR", &target))?;
+        }
         let c = target.join("c");
         run(program("make").args(["-s", "-C", "peers/c"]).arg(format!("OUT={}", c.display())))
             .map_err(|why| format!("{why} (apt-get install libevent-dev)"))?;

@@ -3,6 +3,7 @@
 mod bare;
 mod bench;
 mod bench_http;
+mod bench_transfers;
 mod ci;
 mod circles;
 mod demo;
@@ -13,6 +14,7 @@ mod ether;
 mod excerpts;
 mod firmware;
 mod fuzz;
+mod group;
 mod jobs;
 mod layers;
 mod library;
@@ -47,7 +49,8 @@ cargo xtask COMMAND
   examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
   firmware  build the images of three boards, and run them under QEMU with what they talk to; with a
             word, only what has it in its name
-  bench     measure against libevent, mio, tokio and raw epoll; needs libevent-dev
+  bench     measure against libevent, mio, tokio and raw epoll, or the parts that are named; needs
+            libevent-dev
   miri      run the tests of the core under Miri
   fuzz      fuzz every parser of bytes that a peer sends, 20 s each or --seconds N; needs cargo-fuzz
   ci        run all of these, as .ci/run does";
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
         Some("size") => size::size(),
         Some("examples") => device::examples(),
         Some("firmware") => firmware::firmware(args.get(1).map_or("", String::as_str)),
-        Some("bench") => bench::bench(),
+        Some("bench") => bench::bench(&args[1..]),
         Some("miri") => ci::miri(),
         Some("fuzz") => fuzz::command(&args[1..]),
         Some("ci") => ci::ci(),
