@@ -1,6 +1,7 @@
-//! Downloads by HTTP while their server is stopped, replaced, or loses workers.
+//! Downloads by HTTP while their server is stopped, replaced, or loses workers; and how long a connection is kept.
 //!
 //! - A client of a worker that is killed has the beginning of its file, and no other bytes.
+//! - A connection may be idle between two requests for longer than a head may take.
 //! - A server that stops, reloads or hands over to the next binary sends every file to its end.
 
 use std::fs;
@@ -9,10 +10,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::web::{Answer, ask};
 use windlass_tests::{
-    Client, End, Model, PATIENCE, Random, every_model, models, serve, supervise, within,
+    Client, End, Model, PATIENCE, Random, every_concurrent_model, every_model, models, serve,
+    supervise, within,
 };
 
 every_model!(a_stop_lets_a_download_end);
+every_concurrent_model!(a_kept_connection_has_a_limit_of_its_own);
 models!(a_killed_worker_sends_no_other_bytes: pool_static PoolStatic, prefork Prefork);
 models!(a_reload_and_an_upgrade_let_a_download_end: thread Thread, epoll Epoll, reactor Reactor,
     pool_static PoolStatic, prefork Prefork);
@@ -101,4 +104,30 @@ fn a_reload_and_an_upgrade_let_a_download_end(model: Model) {
     assert_eq!(supervised.wait(), Some(0));
     let mut next = Client::connect(address);
     assert_eq!(ask(&mut next, "HEAD", "/", &["Connection: close"]).status, 200);
+}
+
+/// The time for a head begins with its first byte, and a connection that had an answer may be idle for longer.
+fn a_kept_connection_has_a_limit_of_its_own(model: Model) {
+    let root = root();
+    let queues = matches!(model, Model::ThreadPool | Model::PoolStatic | Model::Prefork);
+    let calm = if queues { "--busy-timeout 0" } else { "" };
+    let serve = |limit: &str| {
+        let args = format!("--root {} {limit} {calm}", root.path().display());
+        serve!("http", model).args(&args).start()
+    };
+    let server = serve("--request-timeout 0.3");
+    let mut kept = server.connect();
+    for round in 0..2 {
+        assert_eq!(ask(&mut kept, "HEAD", "/image", &[]).status, 200, "round {round}");
+        // So long it was idle.
+        let mut slow = server.connect();
+        slow.send(b"GET / HTTP/1.1\r\n");
+        assert_eq!(Answer::read(&mut slow, "GET").status, 408);
+    }
+    kept.send(b"GET / HTTP/1.1\r\n");
+    assert_eq!(Answer::read(&mut kept, "GET").status, 408);
+    let server = serve("--idle-timeout 0.3");
+    let mut idle = server.connect();
+    assert_eq!(ask(&mut idle, "HEAD", "/image", &[]).status, 200);
+    assert_eq!(idle.rest(), b"");
 }

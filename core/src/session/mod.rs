@@ -88,6 +88,13 @@ pub trait Session {
         false
     }
 
+    /// Whether the session awaits the next request of a connection that has had an answer, and no byte of it
+    /// has come. The client is then idle, and not slow: the time for a whole request begins with its first
+    /// byte.
+    fn rests(&self) -> bool {
+        false
+    }
+
     /// The time for a request is over. Returns whether the session has a last word to say: it then has
     /// output, and awaits no request. Otherwise the call has no effect, and the shell aborts.
     fn expire(&mut self, _now: Instant) -> bool {

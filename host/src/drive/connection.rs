@@ -196,7 +196,8 @@ impl<S: Session + ?Sized, C: Channel> Connection<S, C> {
     fn receive(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Received, Fault> {
         let Buffers { input, most, .. } = buffers;
         let Outlet { channel, readiness, .. } = &mut self.outlet;
-        let asks = channel.is_handshaking() || self.session.awaits_request();
+        let asks =
+            channel.is_handshaking() || (self.session.awaits_request() && !self.session.rests());
         let received = channel.receive(input, *most, readiness);
         let received = received.map_err(self.outlet.lost(now))?;
         if received.wire > 0 {

@@ -115,6 +115,11 @@ impl Request {
         if path.is_hidden && !dot_files { Err(Status::NotFound) } else { Ok(()) }
     }
 
+    /// Whether there was a request.
+    pub(super) const fn is_one(&self) -> bool {
+        self.len > 0
+    }
+
     /// The name of the file.
     pub(super) fn name<'m>(&self, memory: &'m [u8]) -> &'m [u8] {
         memory.get(self.name.0..self.name.1).unwrap_or_default()

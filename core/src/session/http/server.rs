@@ -259,6 +259,11 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
         matches!(self.state, State::Head(_))
     }
 
+    fn rests(&self) -> bool {
+        let is_empty = matches!(self.state, State::Head(gather) if gather.is_empty());
+        is_empty && self.request.is_one()
+    }
+
     /// A request that has begun is answered with 408. A client that sent nothing is waiting, not late.
     fn expire(&mut self, now: Instant) -> bool {
         let begun = matches!(self.state, State::Head(gather) if !gather.is_empty());

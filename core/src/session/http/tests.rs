@@ -286,6 +286,13 @@ fn a_request_that_takes_too_long_is_told_so() {
     assert!(slow.awaits_request() && slow.expire(NOW));
     let (answer, closed) = run(&mut slow, b"", 9, None);
     assert!(answer.starts_with(b"HTTP/1.1 408 ") && closed);
+    // Behind an answer it is idle until the next request begins.
+    let mut kept = server();
+    assert!(!kept.rests());
+    run(&mut kept, b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 9, Some(facts()));
+    assert!(kept.rests() && kept.awaits_request());
+    let _ = kept.input(NOW, &mut b"G".to_vec(), &mut Out::new(&mut []));
+    assert!(!kept.rests() && kept.awaits_request());
 }
 
 #[test]

@@ -39,11 +39,13 @@ impl<S: Session + ?Sized, C: Channel> Connection<S, C> {
             return limits.idle_us.is_some().then_some(until);
         }
         let idle = limits.idle_us.map(|us| moved.after(us));
-        let request_us = limits.request_us.filter(|_| self.awaits_request());
-        let request = request_us.map(|us| {
-            let us = limits.busy_us.filter(|_| busy).map_or(us, |busy_us| busy_us.min(us));
-            moved.after(us.saturating_sub(self.asking_us.into()))
-        });
+        if !self.awaits_request() {
+            return idle;
+        }
+        // Between two requests the client is idle, and may be.
+        let us = limits.idle_us.filter(|_| self.session.rests()).or(limits.request_us);
+        let us = [us, limits.busy_us.filter(|_| busy && us.is_some())].into_iter().flatten().min();
+        let request = us.map(|us| moved.after(us.saturating_sub(self.asking_us.into())));
         [idle, request].into_iter().flatten().min()
     }
 
