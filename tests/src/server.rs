@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::process::Child;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use crate::client::Client;
 use crate::pipes::Stderr;
 use crate::storm::Pelting;
-use crate::{PATIENCE, proc, within};
+use crate::{PATIENCE, Random, proc, within};
 
 /// A running server. When it is dropped, it and every process it started are ended.
 #[derive(Debug)]
@@ -102,6 +102,21 @@ impl Server {
     /// The children that live.
     pub fn workers(&self) -> Vec<i32> {
         proc::children(self.pid()).into_iter().filter(|&pid| proc::runs(pid)).collect()
+    }
+
+    /// Kills a worker at random `every` so often until `end`: how many.
+    pub fn kill_workers(&self, every: Duration, end: Instant, random: &mut Random) -> usize {
+        let mut kills = 0;
+        while Instant::now() < end {
+            let workers = self.workers();
+            if !workers.is_empty() {
+                let unlucky = workers[random.up_to(workers.len()) - 1];
+                kills += usize::from(kill(Pid::from_raw(unlucky), Signal::SIGKILL).is_ok());
+            }
+            // The pace of the storm.
+            thread::sleep(every);
+        }
+        kills
     }
 
     /// Waits until there are workers, and `field` of `/proc/PID/status` is `value` for each.

@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, meanwhile, models, proc, serve, within,
 };
@@ -31,21 +29,6 @@ fn is_served(server: &Server) -> bool {
     client.try_upper(b"hello").is_ok()
 }
 
-/// Kills a worker at random, again and again, until `end`; how many.
-fn kill_until(server: &Server, end: Instant, random: &mut Random) -> usize {
-    let mut kills = 0;
-    while Instant::now() < end {
-        let workers = server.workers();
-        if !workers.is_empty() {
-            let unlucky = workers[random.up_to(workers.len()) - 1];
-            kills += usize::from(kill(Pid::from_raw(unlucky), Signal::SIGKILL).is_ok());
-        }
-        // The pace of the storm.
-        thread::sleep(KILL_EVERY);
-    }
-    kills
-}
-
 /// A storm of so long: kills, answers, failures.
 fn storm(server: &Server, lasts: Duration, random: &mut Random) -> (usize, usize, usize) {
     let (answers, failures) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -55,7 +38,8 @@ fn storm(server: &Server, lasts: Duration, random: &mut Random) -> (usize, usize
         // The pace of the load.
         thread::sleep(CLIENT_EVERY);
     };
-    let kills = meanwhile(1, asks, || kill_until(server, Instant::now() + lasts, random));
+    let kills =
+        meanwhile(1, asks, || server.kill_workers(KILL_EVERY, Instant::now() + lasts, random));
     (kills, answers.into_inner(), failures.into_inner())
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use windlass::client::Observer;
 use windlass_core::fault::Peer;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::Offer;
@@ -182,13 +183,20 @@ fn ports_are_of_the_range_that_is_given() {
 #[test]
 fn a_worker_that_dies_with_a_request_is_replaced_and_another_one_answers() {
     let (folder, file) = place(50_000);
-    let server = start("tftp", Model::PoolStatic, folder.path(), "--workers 1 -v");
+    let control = folder.path().join("control");
+    let args = format!("--workers 1 -v --control {}", control.display());
+    let server = start("tftp", Model::PoolStatic, folder.path(), &args);
     let worker = server.workers()[0];
     kill(Pid::from_raw(worker), Signal::SIGSTOP).expect("stop it");
     within(PATIENCE, "it is stopped", || proc::is_stopped(worker));
     std::thread::scope(|scope| {
         let client = scope.spawn(|| get(server.address(), "file", Offer::DEFAULT));
-        server.logs("a request");
+        // It has been passed to the worker, which does not take it.
+        let mut observer = Observer::new(&control);
+        let patience = u64::try_from(PATIENCE.as_micros()).expect("it fits");
+        within(PATIENCE, "the worker is busy", || {
+            observer.ask(patience).expect("a status").0.scoreboard == "X"
+        });
         kill(Pid::from_raw(worker), Signal::SIGKILL).expect("kill it");
         client.join().expect("a client").came(&file);
     });
