@@ -1,6 +1,8 @@
 //! Serves every service on loopback, uses each one on real input, and stops.
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -8,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use windlass_certs::{Authority, Validity};
 use windlass_lossy::{self as lossy, Lossy};
 
 use crate::run::{Result, build_windlass, output, program, talk};
@@ -32,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn demo() -> Result<()> {
     println!("building windlass …");
     let windlass = build_windlass("release")?;
-    let mut server = Server::start(&windlass)?;
+    let root = windlass.parent().unwrap_or(&windlass).display().to_string();
+    let mut server = Server::start(&windlass, &["--root", &root], SERVICES.len())?;
     println!("\n$ windlass serve --root target/release");
     for line in &server.lines {
         println!("{line}");
@@ -43,6 +47,7 @@ pub(crate) fn demo() -> Result<()> {
     move_a_file(&windlass, &server)?;
     fetch_a_file(&windlass, &server)?;
     fetch_by_http(&windlass, &server)?;
+    fetch_by_https(&windlass, &root)?;
     fetch_by_tftp(&windlass, &server)?;
     server.stop()?;
     println!(
@@ -169,6 +174,35 @@ fn fetch_by_http(windlass: &Path, server: &Server) -> Result<()> {
     fetch_with_curl(&["--noproxy", "*", &url], windlass)
 }
 
+/// Downloads the program over TLS, with curl too where it is installed. The certificate is made for the occasion.
+fn fetch_by_https(windlass: &Path, root: &str) -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
+    let authority = Authority::new();
+    let made = authority.issue(&["localhost", "127.0.0.1"], Validity::Now);
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        let mut options = File::options();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.map(|()| path.display().to_string()).map_err(|error| format!("{name}: {error}"))
+    };
+    let (ca, cert, key) = (
+        write("ca.pem", &authority.cert)?,
+        write("cert.pem", &made.cert)?,
+        write("key.pem", &made.key)?,
+    );
+    println!("\n$ windlass serve http --root target/release --tls-cert cert.pem --tls-key key.pem");
+    let words = ["http", "--listen", "tcp:127.0.0.1:0", "--root", root];
+    let tls = ["--tls-cert", &cert, "--tls-key", &key];
+    let mut server = Server::start(windlass, &[&words[..], &tls].concat(), 1)?;
+    let address = server.address("http tcp:")?.trim_start_matches("tcp:");
+    let url = format!("https://{address}/windlass");
+    fetch(windlass, &["get", &url, "--ca", &ca], windlass)?;
+    println!("the same bytes");
+    fetch_with_curl(&["--noproxy", "*", "--cacert", &ca, &url], windlass)?;
+    server.stop()
+}
+
 /// Downloads the program by TFTP, with curl too where it is installed, and then over a network that loses one
 /// datagram of twenty in each direction.
 fn fetch_by_tftp(windlass: &Path, server: &Server) -> Result<()> {
@@ -230,11 +264,11 @@ struct Server {
 }
 
 impl Server {
-    /// Starts the built-in configuration and waits for all of its lines.
-    fn start(windlass: &Path) -> Result<Self> {
+    /// Starts `windlass serve` with these words, and waits for its lines.
+    fn start(windlass: &Path, words: &[&str], count: usize) -> Result<Self> {
         let mut process = program(windlass)
-            .args(["serve", "--root"])
-            .arg(windlass.parent().unwrap_or(windlass))
+            .arg("serve")
+            .args(words)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("windlass serve: {error}"))?;
@@ -248,7 +282,7 @@ impl Server {
             });
         }
         let mut server = Self { process, lines: Vec::new(), more };
-        while server.lines.len() < SERVICES.len() {
+        while server.lines.len() < count {
             match server.more.recv_timeout(PATIENCE) {
                 Ok(line) => server.lines.push(line),
                 Err(_) => {
