@@ -196,8 +196,7 @@ fn a_key_that_every_user_can_read_is_a_warning() {
     let readable = fs::Permissions::from_mode(0o644);
     fs::set_permissions(secured.path("key.pem"), readable).expect("chmod");
     let server = serve!("upper", Model::Epoll).args(&secured.options()).start();
-    let stderr = server.stderr();
-    assert!(stderr.contains("every user can read the key in"), "{stderr}");
+    within(PATIENCE, "the warning", || server.stderr().contains("every user can read the key in"));
 }
 
 #[test]
