@@ -11,18 +11,18 @@ use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
 use super::get::{Get, TrustOptions};
 use super::keys::{
-    addresses, block_size, bytes_per_second, choice, field, group, mode, networks, places,
-    port_range, positive, seconds_of_a_request, socket, within_workers,
+    addresses, block_size, bytes_per_second, choice, field, group, log_target, mode, networks,
+    places, port_range, positive, seconds_of_a_request, socket, within_workers,
 };
 use super::put::Put;
 use super::values::{
-    Micros, Partner, PortRange, field_value, file_mode, interval, request_timeout, socket_path,
-    workers,
+    Micros, Partner, PortRange, field_value, file_mode, interval, log_to, request_timeout,
+    socket_path, workers,
 };
 use crate::addr::Address;
 use crate::log::Format;
 use crate::network::Network;
-use crate::server::{Admission, Model, Service};
+use crate::server::{Admission, LineFormat, LogTo, Model, Service};
 use crate::sys::user::group_id;
 
 /// Windlass: serves and moves lines, files and the time, under eleven Linux server models.
@@ -230,6 +230,15 @@ pub(super) struct Serve {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(i64::from(Admission::RATE_MIN)..))]
     #[serde(deserialize_with = "bytes_per_second")]
     pub(super) client_rate: Option<u32>,
+    /// Write a line for each connection, request or transfer to the end of this file, or to `stderr` or the
+    /// `journal`; SIGUSR1 opens the file again
+    #[arg(long, value_name = "PATH|stderr|journal", value_parser = log_to)]
+    #[serde(deserialize_with = "log_target")]
+    pub(super) access_log: Option<LogTo>,
+    /// How a line of the access log is written [default: text]
+    #[arg(long, value_name = "FORMAT", requires = "access_log")]
+    #[serde(deserialize_with = "choice")]
+    pub(super) access_log_format: Option<LineFormat>,
     /// Close a connection on which no byte moves for this time; 0: no limit [default: 60]
     #[arg(long, value_name = "SECS")]
     pub(super) idle_timeout: Option<Micros>,

@@ -5,7 +5,7 @@ use clap::builder::PossibleValue;
 
 use crate::bench::Question;
 use crate::log::Format;
-use crate::server::{Model, Service};
+use crate::server::{LineFormat, Model, Service};
 
 impl ValueEnum for Service {
     fn value_variants<'a>() -> &'a [Self] {
@@ -18,6 +18,19 @@ impl ValueEnum for Service {
 }
 
 impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Text, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }))
+    }
+}
+
+impl ValueEnum for LineFormat {
     fn value_variants<'a>() -> &'a [Self] {
         &[Self::Text, Self::Json]
     }

@@ -8,11 +8,13 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::values::{Micros, PortRange, field_value, file_mode, request_limit, socket_file};
+use super::values::{
+    Micros, PortRange, field_value, file_mode, log_to, request_limit, socket_file,
+};
 use crate::addr::Address;
 use crate::network::Network;
 use crate::printable::printable;
-use crate::server::{Admission, WORKERS_MAX};
+use crate::server::{Admission, LogTo, WORKERS_MAX};
 use crate::sys::user::group_id;
 
 /// A service or a model, by its name.
@@ -62,6 +64,11 @@ fn parse<T: FromStr<Err: Display>, E: Error>(text: &str) -> Result<T, E> {
 /// The path of a socket file.
 pub(super) fn socket<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
     socket_file(PathBuf::deserialize(from)?).map(Some).map_err(D::Error::custom)
+}
+
+/// Where an access log goes.
+pub(super) fn log_target<'de, D: Deserializer<'de>>(from: D) -> Result<Option<LogTo>, D::Error> {
+    log_to(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
 }
 
 /// The value of a field of HTTP.

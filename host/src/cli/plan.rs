@@ -13,7 +13,8 @@ use super::values::{Micros, PortRange};
 use crate::addr::{Address, Transport};
 use crate::printable::printable;
 use crate::server::{
-    Admission, Files, Limits, Model, Policy, Pool, Service, Spec, Terms, TimeLimits, Web,
+    Admission, Files, Limits, LineFormat, LogTo, Model, Policy, Pool, Service, Spec, Terms,
+    TimeLimits, Web,
 };
 use crate::sys::file::folder_of;
 use crate::sys::listener::{Access, Group};
@@ -87,14 +88,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
                 wrong.push(Wrong { about: vec![option, "model"], message });
             }
         }
-        let of_udp = [("group", serve.group.is_some()), ("interface", serve.interface.is_some())];
-        for (option, _) in of_udp.into_iter().filter(|&(_, given)| given) {
-            if !matches!(address, Address::Udp(_)) {
-                let Names(dashes) = names;
-                let message = format!("{dashes}{option} is for udp:HOST:PORT, not for {address}");
-                wrong.push(Wrong { about: vec![option, "listen"], message });
-            }
-        }
+        wrong.extend(strangers_to_udp(serve, names, &address));
         let of_a_file = [("mode", serve.mode), ("socket-group", serve.socket_group)];
         for (option, _) in of_a_file.into_iter().filter(|(_, given)| given.is_some()) {
             if !matches!(address, Address::Unix(_) | Address::UnixDatagram(_)) {
@@ -120,6 +114,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             model,
             limits,
             admission: admission(serve),
+            access_log: access_log(serve),
             control: serve.control.clone(),
             user: serve.user.clone(),
             access: Access { mode: serve.mode, group: serve.socket_group },
@@ -155,6 +150,10 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
         wrong.push(Wrong { about: vec!["control", "listen"], message });
     }
     Plan { specs, wrong }
+}
+
+fn access_log(serve: &Serve) -> Option<(LogTo, LineFormat)> {
+    Some((serve.access_log.clone()?, serve.access_log_format.unwrap_or_default()))
 }
 
 /// Which clients are served, and how much each of them may have.
@@ -252,6 +251,19 @@ fn strangers_to_http(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec
     let message = |option| format!("{dashes}{option} is for http");
     let wrong = |(option, _)| Wrong { about: vec![option, "service"], message: message(option) };
     options.into_iter().filter(is_given).map(wrong).collect()
+}
+
+/// The options of UDP that are given, if the address is none of UDP.
+fn strangers_to_udp(serve: &Serve, Names(dashes): Names, address: &Address) -> Vec<Wrong> {
+    if let Address::Udp(_) = address {
+        return Vec::new();
+    }
+    let of_udp = [("group", serve.group.is_some()), ("interface", serve.interface.is_some())];
+    let wrong = |(option, _)| Wrong {
+        about: vec![option, "listen"],
+        message: format!("{dashes}{option} is for udp:HOST:PORT, not for {address}"),
+    };
+    of_udp.into_iter().filter(|&(_, given)| given).map(wrong).collect()
 }
 
 /// The options about internet addresses that are given, if no listener has clients with one.

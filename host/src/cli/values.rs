@@ -8,7 +8,7 @@ use clap::builder::TypedValueParser;
 
 use crate::addr::{Address, AddressError, HostPort};
 use crate::printable::is_printable;
-use crate::server::{REQUEST_MAX_US, WORKERS_MAX};
+use crate::server::{LogTo, REQUEST_MAX_US, WORKERS_MAX};
 
 /// Seconds, whole or with a fraction, as microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,16 @@ pub(super) fn file_mode(text: &str) -> Result<u32, &'static str> {
     match u32::from_str_radix(text, 8) {
         Ok(mode @ 0..=0o777) if is_octal => Ok(mode),
         Ok(_) | Err(_) => Err("permissions are octal digits, at most 0777"),
+    }
+}
+
+/// Where an access log goes: a file called `stderr` is `./stderr`.
+pub(super) fn log_to(text: &str) -> Result<LogTo, &'static str> {
+    match text {
+        "" => Err("an access log goes to a file, to stderr or to the journal"),
+        "stderr" => Ok(LogTo::Stderr),
+        "journal" => Ok(LogTo::Journal),
+        path => Ok(LogTo::File(path.into())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
+use super::access_log;
 use super::buffers::Buffers;
 use super::turns::{Next, Turns};
 use crate::sys::ready::{Interest, Ready};
@@ -49,8 +50,12 @@ fn serve(
             // The connection could go on at once. Check in between, so that a peer that never
             // pauses does not keep the caller from noticing the order to stop.
             Next::Again => (Interest::NONE, Some(Instant::ZERO)),
-            Next::Closed(how) => return how,
+            Next::Closed(how) => {
+                access_log::flush();
+                return how;
+            }
         };
+        access_log::flush();
         ready = match wait(job, buffers, interest, deadline) {
             Woken::Ready(ready) => ready,
             Woken::Look => Ready::NONE,

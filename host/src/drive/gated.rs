@@ -7,7 +7,7 @@
 //!      └──▶ denied, or nothing can be said ──▶ closed
 //! ```
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::DerefMut;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use windlass_core::fault::Fault;
 use windlass_core::file::Refusal;
 use windlass_core::time::Instant;
 
+use super::access_log::{self, AccessLog, Visit};
 use super::buffers::Buffers;
 use super::files::Answer;
 use super::gate::{Gate, Guest, Verdict};
@@ -28,6 +29,8 @@ use crate::sys::traffic;
 pub struct Gated<J> {
     job: J,
     pass: Pass,
+    /// What the access log will say of it.
+    visit: Option<Box<Visit>>,
     /// Nothing leaves before this.
     held_until: Option<Instant>,
 }
@@ -46,8 +49,8 @@ pub(crate) enum Pass {
         /// The end of its time.
         until: Instant,
     },
-    /// It is closed at once.
-    Denied,
+    /// It is closed at once, for this reason.
+    Denied(&'static str),
 }
 
 impl Pass {
@@ -64,7 +67,8 @@ impl Pass {
             Verdict::Full if has_word => {
                 Self::Refused { why: Refusal::Busy, until: now.after(REFUSED_US) }
             }
-            Verdict::Full | Verdict::Denied => Self::Denied,
+            Verdict::Full => Self::Denied("full"),
+            Verdict::Denied => Self::Denied("denied"),
         }
     }
 }
@@ -76,7 +80,42 @@ const REFUSED_US: u64 = 250_000;
 impl<J: DerefMut<Target: Turns>> Gated<J> {
     /// A job of a client that has this.
     pub(crate) fn new(job: J, pass: Pass) -> Self {
-        Self { job, pass, held_until: None }
+        Self { job, pass, visit: None, held_until: None }
+    }
+
+    /// The access log has a line for it.
+    #[must_use]
+    pub(crate) fn noted(
+        self,
+        log: Option<&Arc<AccessLog>>,
+        peer: Option<SocketAddr>,
+        now: Instant,
+    ) -> Self {
+        Self { visit: log.map(|log| Box::new(Visit::new(log, peer, now))), ..self }
+    }
+
+    fn is_denied(&self) -> bool {
+        matches!(self.pass, Pass::Denied(_))
+    }
+
+    /// A turn, without what the access log says of it.
+    fn act(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
+        match self.pass {
+            #[cfg(feature = "transfer")]
+            Pass::Free => self.job.turn(ready, now, buffers),
+            Pass::Guest(_) => self.serve(ready, now, buffers),
+            Pass::Refused { why, until } if now < until => {
+                let before = buffers.refusal.replace(why);
+                let next = self.job.turn(ready, now, buffers);
+                buffers.refusal = before;
+                next
+            }
+            Pass::Refused { .. } | Pass::Denied(_) => {
+                self.job.dismiss();
+                self.given_up(Fault::Denied, now, buffers);
+                Next::Closed(Err(Fault::Denied))
+            }
+        }
     }
 
     /// The job, to change it.
@@ -99,6 +138,7 @@ impl<J: DerefMut<Target: Turns>> Gated<J> {
         }
         if let Some(until) = guest.held_until(now) {
             // Another connection of the client has used it up.
+            self.job.note(ready);
             self.held_until = Some(until);
             return Next::Wait(Interest::NONE);
         }
@@ -134,22 +174,15 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
     }
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
-        match self.pass {
-            #[cfg(feature = "transfer")]
-            Pass::Free => self.job.turn(ready, now, buffers),
-            Pass::Guest(_) => self.serve(ready, now, buffers),
-            Pass::Refused { why, until } if now < until => {
-                let before = buffers.refusal.replace(why);
-                let next = self.job.turn(ready, now, buffers);
-                buffers.refusal = before;
-                next
-            }
-            Pass::Refused { .. } | Pass::Denied => {
-                self.job.dismiss();
-                self.given_up(Fault::Denied, now, buffers);
-                Next::Closed(Err(Fault::Denied))
-            }
+        let mut visit = self.visit.take();
+        if let (Pass::Denied(why), Some(visit)) = (&self.pass, visit.take_if(|_| self.is_denied()))
+        {
+            visit.turned_away(now, why);
         }
+        let over = |next: &Next| if let Next::Closed(how) = next { Some(*how) } else { None };
+        let next = access_log::during(&mut visit, now, || self.act(ready, now, buffers), over);
+        self.visit = visit;
+        next
     }
 
     fn rest(&mut self) -> Option<Interest> {
@@ -168,7 +201,7 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
             Pass::Refused { until, .. } => {
                 self.job.deadline(buffers).map_or(Some(until), |at| Some(at.min(until)))
             }
-            Pass::Denied => Some(Instant::ZERO),
+            Pass::Denied(_) => Some(Instant::ZERO),
         }
     }
 

@@ -7,6 +7,7 @@ use tracing::debug;
 use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 
+use super::access_log;
 use super::buffers::{Buffers, Reports};
 use super::files::Answer;
 use super::job::Job;
@@ -145,6 +146,8 @@ impl Jobs {
 
     /// When to ask for [`expired`](Self::expired) next.
     pub fn wake(&mut self, now: Instant) -> Wake {
+        // The loop waits next.
+        access_log::flush();
         self.table.wake(now, |job| job.deadline(&self.buffers))
     }
 

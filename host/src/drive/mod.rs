@@ -5,6 +5,7 @@
 //! for. A server model only decides how to wait and what to call.
 
 mod accept;
+mod access_log;
 mod any_channel;
 mod backlog;
 mod blocking;
@@ -49,6 +50,8 @@ mod transmit;
 mod turns;
 
 pub use accept::Acceptor;
+pub use access_log::{AccessLog, LineFormat, Sink};
+pub(crate) use access_log::{answered, asked, flush as flush_access_log};
 pub(crate) use any_channel::AnyChannel;
 pub use blocking::{Woken, run, run_alone};
 pub(crate) use buffer::Buffer;

@@ -7,6 +7,7 @@ use windlass_core::fault::Fault;
 use windlass_core::responder::{Responder, Response};
 use windlass_core::time::Instant;
 
+use super::access_log;
 use super::buffers::Buffers;
 use super::files::Answer;
 use super::rules::RulesId;
@@ -215,6 +216,7 @@ impl Turns for Port {
             has_room = self.unsent.is_none();
         }
         self.count(before, buffers);
+        access_log::flush();
         self.log_dropped(now);
         self.renew(now);
         if !has_room {

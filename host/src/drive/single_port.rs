@@ -151,7 +151,8 @@ impl SinglePort {
             .gate
             .as_ref()
             .map_or(Pass::Free, |gate| Pass::of(gate, Some(peer.ip()), true, now));
-        let mut exchange = Gated::new(Box::new(exchange), pass);
+        let log = self.terms.gate.as_ref().and_then(|gate| gate.log());
+        let mut exchange = Gated::new(Box::new(exchange), pass).noted(log, Some(peer), now);
         exchange.set_rules(self.rules);
         let token = self.transfers.insert(exchange, ());
         self.peers.insert(peer, token);

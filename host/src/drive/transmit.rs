@@ -15,6 +15,7 @@ use windlass_core::file::{Answer, DigestKind, FileUser, Op, Piece};
 use windlass_core::stream::Write;
 use windlass_core::time::Instant;
 
+use super::access_log;
 use super::backlog::Backlog;
 use super::buffers::Buffers;
 use super::channel::Channel;
@@ -63,7 +64,9 @@ pub(super) fn perform(
     }
     match user.op() {
         Some(Op::Open(name)) => {
+            access_log::asked_file("get", name);
             if let Some(why) = buffers.refusal {
+                access_log::refused();
                 user.answer(now, Answer::Refused(why));
                 return Ok(Did::Moved(0));
             }
@@ -79,6 +82,7 @@ pub(super) fn perform(
                 }
                 Found::Now(Err(why)) => {
                     buffers.tally(rules).add(Count::FilesRefused, 1);
+                    access_log::refused();
                     Answer::Refused(why)
                 }
             };

@@ -133,7 +133,7 @@ impl Said {
             put(name, value);
         }
         // Behind the fields: none of them takes such a name away.
-        put("time", now.rfc3339().into());
+        put("time", now.to_string().into());
         put("level", level.as_str().to_ascii_lowercase().into());
         put("process", std::process::id().into());
         for (name, value) in [("listener", &role.listener), ("part", &role.part)] {

@@ -25,6 +25,7 @@ use super::kernel_set::KernelSet;
 use super::sources::Source;
 use super::watch::{Fired, Priority, micros};
 use super::{BELL, Context, SIGNALS, Token};
+use crate::drive::flush_access_log;
 use crate::error::{Error, Result};
 use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready};
@@ -138,6 +139,7 @@ impl<S> EventLoop<S> {
     fn round(&mut self, state: &mut S, limit: Wake) -> Result<()> {
         let cx = &mut self.context;
         let wait_us = cx.wait_us(limit);
+        flush_access_log();
         let count = cx.kernel.wait(wait_us).map_err(Error::of("epoll_wait", ""))?;
         cx.woke = cx.now();
         cx.stats.rounds += 1;

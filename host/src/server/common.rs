@@ -91,6 +91,7 @@ impl Server {
         mut stop: Stop,
     ) -> Self {
         let mut offer = offer.into();
+        stop.log_to(offer.access_log().cloned().into_iter().collect());
         // Without memory for the flag, connections end without notice.
         if offer.announces_ends()
             && let Ok(flag) = Flag::new().map(Arc::new)

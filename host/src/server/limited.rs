@@ -1,15 +1,71 @@
 //! What stands between the clients of a listener and its offer, if not all clients are served alike.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use windlass_core::responder::{Responder, Response};
 use windlass_core::time::Instant;
 
-use crate::drive::{Client, Gate, Pass};
+use super::service::{Limited, Offer};
+use super::web::Ending;
+use crate::drive::{AccessLog, Admission, Client, Gate, Gated, Job, Pass};
+use crate::error::Result;
 use crate::sys::datagram::Peer;
 
-/// What a client comes through the gate with. `has_word`: its service can refuse a request.
-pub(super) fn pass(gate: &Arc<Gate>, client: &Client, has_word: bool, now: Instant) -> Pass {
+impl Offer {
+    /// The same to the clients that `terms` admit. Clients of `before`, an earlier offer at the same listener, are
+    /// counted on.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn limited(
+        self,
+        terms: Admission,
+        log: Option<Arc<AccessLog>>,
+        before: Option<&Self>,
+    ) -> Result<Self> {
+        let before = before.and_then(|offer| match offer {
+            Self::Limited(limited) => Some(&*limited.gate),
+            _ => None,
+        });
+        let gate = Arc::new(Gate::new(terms, log, before)?);
+        let last = Arc::new(self.clone().ending(Ending::Always));
+        Ok(Self::Limited(Limited { gate, offer: Arc::new(self), last }))
+    }
+
+    /// Its access log.
+    pub(super) fn access_log(&self) -> Option<&Arc<AccessLog>> {
+        if let Self::Limited(limited) = self { limited.gate.log() } else { None }
+    }
+}
+
+impl Limited {
+    pub(super) fn open(&self, client: Client, now: Instant) -> Job {
+        let client = match client {
+            Client::Port(socket) if self.offer.answers_from_its_port() => {
+                return Job::port(socket, self.responder());
+            }
+            Client::Port(socket) => return self.offer.port(socket, Some(&self.gate)),
+            client => client,
+        };
+        let (pass, peer) = pass(&self.gate, &client, self.offer.refuses_requests(), now);
+        let offer = if let Pass::Refused { .. } = pass { &self.last } else { &self.offer };
+        let gated = Gated::new(offer.open(client, now), pass);
+        Job::Gated(Box::new(gated.noted(self.gate.log(), peer, now)))
+    }
+
+    pub(super) fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
+        Box::new(Answers { gate: Arc::clone(&self.gate), inner: self.offer.responder() })
+    }
+}
+
+/// What a client comes through the gate with, and its address. `has_word`: its service can refuse a request.
+fn pass(
+    gate: &Arc<Gate>,
+    client: &Client,
+    has_word: bool,
+    now: Instant,
+) -> (Pass, Option<SocketAddr>) {
     let (address, has_word) = match client {
         Client::Stream(stream) => (stream.peer_address(), has_word),
         #[cfg(feature = "transfer")]
@@ -17,26 +73,37 @@ pub(super) fn pass(gate: &Arc<Gate>, client: &Client, has_word: bool, now: Insta
         // Each of its datagrams has a client of its own.
         Client::Port(_) => (None, false),
     };
-    Pass::of(gate, address.map(|address| address.ip()), has_word, now)
+    (Pass::of(gate, address.map(|address| address.ip()), has_word, now), address)
 }
 
 /// Answers the clients that a gate lets in, no faster than they may be sent replies.
-pub(super) struct Answers {
-    pub(super) gate: Arc<Gate>,
-    pub(super) inner: Box<dyn Responder<Peer> + Send>,
+struct Answers {
+    gate: Arc<Gate>,
+    inner: Box<dyn Responder<Peer> + Send>,
 }
 
 impl Responder<Peer> for Answers {
     fn datagram(&mut self, now: Instant, from: &Peer, buf: &mut [u8], len: usize) -> Response {
-        let Some(address) = from.socket_addr().map(|address| address.ip()) else {
+        let Some(peer) = from.socket_addr() else {
             return self.inner.datagram(now, from, buf, len);
         };
-        if !self.gate.lets_ask(now, address) {
+        let note = |outcome, sent| {
+            if let Some(log) = self.gate.log() {
+                log.note_datagram(peer, outcome, sent);
+            }
+        };
+        if !self.gate.lets_ask(now, peer.ip()) {
+            note("refused", 0);
             return Response::NoReply;
         }
         let response = self.inner.datagram(now, from, buf, len);
-        if let Response::Reply(bytes) = response {
-            self.gate.did_reply(now, address, bytes);
+        match response {
+            Response::Reply(bytes) => {
+                self.gate.did_reply(now, peer.ip(), bytes);
+                note("ok", bytes as u64);
+            }
+            Response::NoReply => note("ok", 0),
+            Response::Malformed(_) => note("malformed", 0),
         }
         response
     }

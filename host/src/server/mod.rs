@@ -35,6 +35,8 @@ mod hub;
 mod lazy;
 mod limited;
 mod live_clients;
+#[cfg(feature = "supervise")]
+mod logger;
 mod misfit;
 mod model;
 mod ready;
@@ -79,14 +81,14 @@ pub use pool::{Pool, WORKERS_MAX};
 pub use service::{Limited, Offer};
 pub use services::Service;
 #[cfg(feature = "supervise")]
-pub use spec::{Claimed, Files, Opened, Spec};
+pub use spec::{Claimed, Files, LogTo, Opened, Spec};
 pub use stop::{Stop, StopHandle};
 #[cfg(feature = "transfer")]
 pub use transfers::{Terms, Transfers};
 pub use web::Web;
 pub use windlass_core::pool::Policy;
 
-pub use crate::drive::{Admission, REQUEST_MAX_US, TimeLimits};
+pub use crate::drive::{Admission, LineFormat, REQUEST_MAX_US, TimeLimits};
 
 use crate::error::{Error, Result};
 

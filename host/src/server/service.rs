@@ -12,7 +12,6 @@ use windlass_core::wire::Score;
 use super::Model;
 use super::custom::Custom;
 use super::lazy::LazyMemory;
-use super::limited::{Answers, pass};
 use super::misfit::Misfit;
 use super::services::Service;
 #[cfg(feature = "transfer")]
@@ -20,10 +19,9 @@ use super::transfers::{Terms, Transfers};
 use super::web::{Ending, Web};
 use crate::addr::Transport;
 use crate::digest::OFFERED;
-use crate::drive::{Acceptor, Admission, Client, Gate, Gated, Job, Pass, Rules, TimeLimits};
+use crate::drive::{Acceptor, Client, Gate, Job, Rules, TimeLimits};
 #[cfg(feature = "transfer")]
 use crate::drive::{PortTerms, SinglePort};
-use crate::error::Result;
 use crate::printable::words;
 use crate::sys::clock;
 use crate::sys::datagram::Peer;
@@ -88,10 +86,10 @@ pub enum Offer {
 /// An offer to some clients, with limits for each of them.
 #[derive(Debug, Clone)]
 pub struct Limited {
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
     pub(super) offer: Arc<Offer>,
     /// The same for a client that is refused: the answer is the last.
-    last: Arc<Offer>,
+    pub(super) last: Arc<Offer>,
 }
 
 impl Offer {
@@ -117,21 +115,6 @@ impl Offer {
         let root = root.with_pages(web.pages());
         let (root, web) = (Some(Arc::new(root)), Arc::new(web));
         Self::Http { root, web, ending: Ending::default() }
-    }
-
-    /// The same to the clients that `terms` admit. Clients of `before`, an earlier offer at the same listener, are
-    /// counted on.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub fn limited(self, terms: Admission, before: Option<&Self>) -> Result<Self> {
-        let before = before.and_then(|offer| match offer {
-            Self::Limited(limited) => Some(&*limited.gate),
-            _ => None,
-        });
-        let gate = Arc::new(Gate::new(terms, before)?);
-        let last = Arc::new(self.clone().ending(Ending::Always));
-        Ok(Self::Limited(Limited { gate, offer: Arc::new(self), last }))
     }
 
     /// The name of the service in the status document.
@@ -270,7 +253,7 @@ impl Offer {
         not(feature = "transfer"),
         expect(unused_variables, reason = "it is about transfers")
     )]
-    fn port(&self, socket: Listener, gate: Option<&Arc<Gate>>) -> Job {
+    pub(super) fn port(&self, socket: Listener, gate: Option<&Arc<Gate>>) -> Job {
         #[cfg(feature = "transfer")]
         if let Some(protocol) = self.protocol() {
             let (offer, room) = (self.clone(), receive_room(&socket));
@@ -379,25 +362,6 @@ impl Offer {
     /// The limits of its clients, derived from `limits`.
     pub fn rules(&self, limits: TimeLimits) -> Rules {
         Rules { limits, root: self.root().cloned(), ..Rules::default() }
-    }
-}
-
-impl Limited {
-    fn open(&self, client: Client, now: Instant) -> Job {
-        let client = match client {
-            Client::Port(socket) if self.offer.answers_from_its_port() => {
-                return Job::port(socket, self.responder());
-            }
-            Client::Port(socket) => return self.offer.port(socket, Some(&self.gate)),
-            client => client,
-        };
-        let pass = pass(&self.gate, &client, self.offer.refuses_requests(), now);
-        let offer = if let Pass::Refused { .. } = pass { &self.last } else { &self.offer };
-        Job::Gated(Box::new(Gated::new(offer.open(client, now), pass)))
-    }
-
-    fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
-        Box::new(Answers { gate: Arc::clone(&self.gate), inner: self.offer.responder() })
     }
 }
 

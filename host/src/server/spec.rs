@@ -3,20 +3,22 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-#[cfg(feature = "tls")]
 use std::sync::Arc;
 
 use tracing::warn;
 
+use super::logger;
 use super::{Admission, Limits, Model, Offer, Service, Web};
 #[cfg(feature = "transfer")]
 use super::{Terms, Transfers};
 use crate::addr::Address;
+use crate::drive::{AccessLog, LineFormat, Sink};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::datagram::bind_to_device;
 use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Group, Listener};
+use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
 use crate::sys::user::User;
 #[cfg(feature = "tls")]
@@ -41,6 +43,8 @@ pub struct Spec {
     /// What clients of `tftp` and `xfer` may do.
     #[cfg(feature = "transfer")]
     pub terms: Terms,
+    /// Where its access log goes, and how a line of it is written.
+    pub access_log: Option<(LogTo, LineFormat)>,
     /// The model.
     pub model: Model,
     /// The limits.
@@ -63,6 +67,17 @@ pub struct Spec {
     pub grace_us: u64,
     /// The time that they have when another process goes on serving, in microseconds.
     pub drain_us: u64,
+}
+
+/// Where an access log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTo {
+    /// To the end of this file.
+    File(PathBuf),
+    /// To standard error.
+    Stderr,
+    /// To standard error, as the journal takes it.
+    Journal,
 }
 
 /// The files to serve.
@@ -152,8 +167,9 @@ impl Spec {
     /// The first one that could not be opened.
     pub fn open(places: Vec<Claimed>, inherited: &mut Inherited) -> Result<Vec<Opened>> {
         let mut open = |Claimed { spec, listener }: Claimed| {
-            let offer = spec.limited(spec.offer()?, None)?;
+            let offer = spec.offer()?;
             let listener = listener.map_or_else(|| spec.bind(), Ok)?;
+            let offer = spec.limited(offer, &listener, None)?;
             let path = spec.control.clone().map(Address::Unix);
             let passed = path.map(|path| inherited.claim(&path, None)).transpose()?;
             let control = match passed.flatten() {
@@ -231,13 +247,41 @@ impl Spec {
         Ok(Offer::files(folder, name))
     }
 
-    /// The offer to the clients that are served. Those of `before`, an earlier offer at the same listener, are
-    /// counted on.
-    pub(super) fn limited(&self, offer: Offer, before: Option<&Offer>) -> Result<Offer> {
-        if self.admission == Admission::default() {
+    /// The offer to the clients that are served. Those of `before`, what was configured and offered at the same
+    /// listener, are counted on.
+    pub(super) fn limited(
+        &self,
+        offer: Offer,
+        listener: &Listener,
+        before: Option<(&Self, &Offer)>,
+    ) -> Result<Offer> {
+        if self.admission == Admission::default() && self.access_log.is_none() {
             return Ok(offer);
         }
-        offer.limited(self.admission.clone(), before)
+        let is_same =
+            |other: &Self| (&other.access_log, &other.user) == (&self.access_log, &self.user);
+        let kept = before.filter(|(spec, _)| is_same(spec)).and_then(|(_, it)| it.access_log());
+        let log = match (&self.access_log, kept) {
+            (None, _) => None,
+            (Some(_), Some(log)) => Some(Arc::clone(log)),
+            (Some((to, format)), None) => {
+                let listener = format!("{} {}", self.service.name(), listener.address());
+                Some(Arc::new(AccessLog::new(self.sink(to)?, *format, listener)))
+            }
+        };
+        offer.limited(self.admission.clone(), log, before.map(|(_, offer)| offer))
+    }
+
+    fn sink(&self, to: &LogTo) -> Result<Sink> {
+        Ok(match to {
+            LogTo::Stderr => Sink::Stderr { prefixed: false },
+            LogTo::Journal => Sink::Stderr { prefixed: true },
+            LogTo::File(path) => {
+                let user = self.user.as_deref().map(User::look_up).transpose()?;
+                let alone = SingleThreaded::check()?;
+                Sink::Spool(logger::start(path, user.as_ref(), &alone)?)
+            }
+        })
     }
 
     pub(super) fn bind(&self) -> Result<Listener> {

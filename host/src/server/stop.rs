@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::info;
 use windlass_core::time::{Instant, Wake};
 
-use crate::drive::Woken;
+use crate::drive::{AccessLog, Woken};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::poll;
@@ -29,6 +29,8 @@ pub struct Stop {
     minds: Asked,
     /// Whether all children of this process are the server's.
     reaps: bool,
+    /// What SIGUSR1 is about.
+    logs: Vec<Arc<AccessLog>>,
     /// Set with the first order, for all processes of the server.
     flag: Option<Arc<Flag>>,
     /// What is read again at SIGHUP.
@@ -49,7 +51,7 @@ pub(super) struct Asked {
 
 const NO_RELOAD: &str = "this process reads no configuration, and has no workers to replace";
 const NO_UPGRADE: &str = "a supervisor starts the next binary, and --config brings one";
-const NO_REOPEN: &str = "logs go to standard error, which stays open";
+const NO_REOPEN: &str = "there is no access log (--access-log), and the log goes to standard error";
 
 /// The source of the order.
 #[derive(Debug)]
@@ -100,6 +102,7 @@ impl Stop {
             state: State::Running,
             minds: Asked::default(),
             reaps: false,
+            logs: Vec::new(),
             flag: None,
             #[cfg(feature = "tls")]
             credentials: None,
@@ -146,6 +149,11 @@ impl Stop {
     /// The longest time that connections may have after the first order, in microseconds.
     pub(super) fn longest_us(&self) -> u64 {
         self.grace_us.max(self.drain_us)
+    }
+
+    /// SIGUSR1 is about these.
+    pub(super) fn log_to(&mut self, logs: Vec<Arc<AccessLog>>) {
+        self.logs = logs;
     }
 
     /// Sets `flag` with the first order.
@@ -206,6 +214,9 @@ impl Stop {
                         Came::Upgrade if self.minds.upgrade => asked.upgrade = true,
                         Came::Reload => info!("SIGHUP has no effect here: {NO_RELOAD}"),
                         Came::Upgrade => info!("SIGUSR2 has no effect here: {NO_UPGRADE}"),
+                        Came::Reopen if !self.logs.is_empty() => {
+                            self.logs.iter().for_each(|log| log.reopen());
+                        }
                         Came::Reopen => info!("SIGUSR1 has no effect here: {NO_REOPEN}"),
                     }
                 }

@@ -10,6 +10,7 @@ use windlass_core::time::Instant;
 use windlass_core::wire::http::TYPES;
 
 use crate::digest::OFFERED;
+use crate::drive::{answered, asked};
 use crate::sys::clock;
 use crate::sys::root::Pages;
 use crate::sys::shared::Flag;
@@ -58,6 +59,15 @@ pub(super) struct Shared {
 }
 
 impl Site for Shared {
+    fn asked(&self, head: &[u8]) {
+        let end = head.iter().position(|&byte| byte == b'\r').unwrap_or(head.len());
+        asked(&head[..end]);
+    }
+
+    fn answered(&self, now: Instant, status: &[u8], sent: u64) {
+        answered(now, &status[..status.len().min(3)], sent);
+    }
+
     fn closes(&self) -> bool {
         match &self.ending {
             Ending::Asked => false,

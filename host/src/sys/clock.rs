@@ -1,5 +1,7 @@
 //! The two clocks. No other file reads the time.
 
+use std::fmt;
+
 use nix::time::{ClockId, clock_gettime};
 use windlass_core::time::Instant;
 use windlass_core::wire::Stamp;
@@ -58,19 +60,9 @@ impl Calendar {
         format!("{:02}:{:02}:{:02}.{:03}", tm.tm_hour, tm.tm_min, tm.tm_sec, self.micros / 1_000)
     }
 
-    /// In UTC, as RFC 3339 has it: `2026-11-29T17:04:12.123456Z`.
-    pub fn rfc3339(&self) -> String {
-        let tm = self.parts(libc::gmtime_r);
-        format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
-            tm.tm_year + 1900,
-            tm.tm_mon + 1,
-            tm.tm_mday,
-            tm.tm_hour,
-            tm.tm_min,
-            tm.tm_sec,
-            self.micros
-        )
+    /// In UTC, as web servers write it: `29/Nov/2026:17:04:12 +0000`.
+    pub fn common(&self) -> impl fmt::Display {
+        Common(*self)
     }
 
     fn parts(
@@ -83,6 +75,33 @@ impl Calendar {
             split(&raw const self.seconds, &raw mut tm);
             tm
         }
+    }
+}
+
+/// In UTC, as RFC 3339 has it: `2026-11-29T17:04:12.123456Z`.
+impl fmt::Display for Calendar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tm = self.parts(libc::gmtime_r);
+        let (year, month, day) = (tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
+        let (hour, min, sec, micros) = (tm.tm_hour, tm.tm_min, tm.tm_sec, self.micros);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{min:02}:{sec:02}.{micros:06}Z")
+    }
+}
+
+struct Common(Calendar);
+
+impl fmt::Display for Common {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let tm = self.0.parts(libc::gmtime_r);
+        let month = usize::try_from(tm.tm_mon).ok().and_then(|month| MONTHS.get(month));
+        let (day, month, year) = (tm.tm_mday, month.unwrap_or(&"-"), tm.tm_year + 1900);
+        write!(
+            f,
+            "{day:02}/{month}/{year:04}:{:02}:{:02}:{:02} +0000",
+            tm.tm_hour, tm.tm_min, tm.tm_sec
+        )
     }
 }
 

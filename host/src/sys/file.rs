@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Component, Path, PathBuf};
 use std::{fs, process};
 
@@ -112,6 +113,16 @@ pub fn reserve(file: &File, len: u64) -> io::Result<()> {
         Err(errno @ (Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG)) => Err(errno.into()),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Opens a file to write behind its end, and makes it if there is none. A FIFO without a reader is an error.
+///
+/// # Errors
+/// That of `open(2)`.
+pub fn open_to_append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK);
+    options.open(path)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub mod send_file;
 pub mod serial;
 pub mod shared;
 pub mod signals;
+pub mod spool;
 pub mod stamp;
 pub mod stream;
 pub mod title;

@@ -207,6 +207,11 @@ pub fn die_with_parent(parent: u32) -> bool {
     u32::try_from(getppid().as_raw()) == Ok(parent)
 }
 
+/// In a forked child: it goes on when its parent ends.
+pub fn outlive_parent() {
+    let _ = nix::sys::prctl::set_pdeathsig(None);
+}
+
 /// In a forked child: leaves the terminal's process group, so that Ctrl-C goes to the parent alone.
 pub fn leave_terminal_group() {
     let _ = nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));

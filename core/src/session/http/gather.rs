@@ -37,6 +37,11 @@ impl Gather {
         self.have == 0
     }
 
+    /// Bytes of it so far.
+    pub(super) const fn len(self) -> usize {
+        self.have
+    }
+
     /// Takes bytes up to the end of the head. Returns how many.
     #[inline(never)]
     pub(super) fn take(&mut self, memory: &mut [u8], mut input: &[u8]) -> (usize, Step) {
@@ -48,7 +53,9 @@ impl Gather {
             }
             let (piece, rest) = split(input, end);
             let room = memory.len().saturating_sub(self.have);
-            let have = put(memory, self.have, piece);
+            let before = self.have;
+            let have = put(memory, before, piece);
+            self.have = have;
             if piece.len() > room {
                 let is_first = self.line == 0;
                 return (
@@ -58,10 +65,10 @@ impl Gather {
             }
             let line = memory.get(self.line..have).unwrap_or_default();
             // What speaks another protocol, such as TLS, may never send the end of a line.
-            if self.line == 0 && self.have == 0 && !may_begin(line) {
+            if self.line == 0 && before == 0 && !may_begin(line) {
                 return (all, Step::Bad(Status::BadRequest));
             }
-            (self.have, input) = (have, rest);
+            input = rest;
             match line {
                 [b'\r', b'\n'] if self.line == 0 && self.skipped < SKIPPED_MAX => {
                     *self = Self { skipped: self.skipped.saturating_add(1), ..Self::START };

@@ -5,6 +5,7 @@ use super::gather::{Gather, Step};
 use super::request::{Request, Verdict};
 use super::site::{Lent, Site};
 use super::status::Status;
+use crate::bytes::first;
 use crate::fault::{Fault, Peer};
 use crate::file::{Answer, Digest, DigestKind, Extent, Facts, FileUser, Op, Piece, Refusal};
 use crate::session::{Consumed, Out, Session};
@@ -96,6 +97,7 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
     /// The head is complete.
     fn requested(&mut self, now: Instant, len: usize) {
         let dot_files = self.site.dot_files();
+        self.site.asked(first(self.memory.as_ref(), len));
         match self.request.parse(self.memory.as_mut(), len, dot_files) {
             Ok(()) => self.state = State::Opening,
             Err(status) => self.answer_with(now, status),
@@ -168,6 +170,7 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
 
     /// The answer was sent.
     fn answered(&mut self, now: Instant) {
+        self.site.answered(now, self.answer.status.text(), self.answer.sent);
         self.state = if self.request.keeps {
             State::Closing
         } else if self.request.has_more && !self.is_last {
@@ -192,7 +195,11 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
                 match step {
                     Step::More => {}
                     Step::Whole(len) => self.requested(now, len),
-                    Step::Bad(status) => self.refuse(now, status),
+                    Step::Bad(status) => {
+                        let have = gather.len();
+                        self.site.asked(first(self.memory.as_ref(), have));
+                        self.refuse(now, status);
+                    }
                 }
                 Consumed::bytes(taken)
             }
@@ -267,7 +274,10 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
     /// A request that has begun is answered with 408. A client that sent nothing is waiting, not late.
     fn expire(&mut self, now: Instant) -> bool {
         let begun = matches!(self.state, State::Head(gather) if !gather.is_empty());
-        if begun {
+        if let State::Head(gather) = self.state
+            && begun
+        {
+            self.site.asked(first(self.memory.as_ref(), gather.len()));
             self.refuse(now, Status::RequestTimeout);
         }
         begun

@@ -27,6 +27,12 @@ pub trait Site {
         false
     }
 
+    /// A request came: its head, or as much of it as there is if it is refused before its end.
+    fn asked(&self, _head: &[u8]) {}
+
+    /// An answer was sent: its status, such as `200 OK`, and its length in bytes.
+    fn answered(&self, _now: Instant, _status: &[u8], _sent: u64) {}
+
     /// Whether the answer that begins is the last of its connection, whatever the client asked for: a server
     /// that stops says so instead of closing connections with a request on its way.
     fn closes(&self) -> bool {
@@ -57,6 +63,14 @@ impl<S: Site + ?Sized> Site for &S {
 
     fn dot_files(&self) -> bool {
         (**self).dot_files()
+    }
+
+    fn asked(&self, head: &[u8]) {
+        (**self).asked(head);
+    }
+
+    fn answered(&self, now: Instant, status: &[u8], sent: u64) {
+        (**self).answered(now, status, sent);
     }
 
     fn closes(&self) -> bool {

@@ -20,6 +20,7 @@ fn what_is_left_out_is_as_on_the_command_line() {
     let expected = Spec {
         access: Access::default(),
         admission: Admission::default(),
+        access_log: None,
         address: "tcp:127.0.0.1:0".parse().unwrap(),
         name: None,
         service: Service::Upper,

@@ -9,6 +9,7 @@ use windlass_core::fault::{Fault, Peer, StorageFault};
 use windlass_core::file::{Answer as FileAnswer, Digest, Head, Op, Refusal};
 use windlass_core::transfer::netascii::Decoder;
 
+use super::super::access_log;
 use super::super::files::{self, Answer, Found, Late, OpenFile, Waits};
 use super::super::gather::Gather;
 use super::ahead::Ahead;
@@ -243,6 +244,7 @@ impl Folder {
 
     fn refuse(&mut self, why: Refusal) -> FileAnswer {
         self.refused = Some(why);
+        access_log::refused();
         FileAnswer::Refused(why)
     }
 

@@ -7,6 +7,7 @@ use windlass_core::file::{Answer, Extent, Op, Storage};
 use windlass_core::time::{Instant, Wake};
 use windlass_core::transfer::{HEAD_MAX, Transfer, Tx};
 
+use super::super::access_log;
 use super::super::buffers::Buffers;
 use super::super::files::{self, Found, Late, Waits};
 use super::super::gather::Gather;
@@ -113,6 +114,11 @@ impl<'a> Store<'a> {
         }
         let answer = match &mut self.files {
             Files::Folder(folder) => {
+                match op {
+                    Op::Open(name) => access_log::asked_file("get", name),
+                    Op::Create(head) => access_log::asked_file("put", head.name),
+                    _ => {}
+                }
                 if let Some(why) = buffers.refusal {
                     return Found::Now(folder.turn_away(op, why));
                 }

@@ -22,6 +22,7 @@ use windlass_core::time::Instant;
 
 use self::places::{Found, Place, Places};
 use self::rate::{Clients, Rate};
+use super::access_log::AccessLog;
 use crate::error::Result;
 use crate::network::{Network, first_of};
 use crate::sys::clock;
@@ -45,6 +46,7 @@ pub struct Admission {
 #[derive(Debug)]
 pub(crate) struct Gate {
     terms: Admission,
+    log: Option<Arc<AccessLog>>,
     places: Option<Arc<Places>>,
     clients: Option<Clients>,
     hasher: RandomState,
@@ -99,7 +101,11 @@ impl Gate {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(crate) fn new(terms: Admission, before: Option<&Self>) -> Result<Self> {
+    pub(crate) fn new(
+        terms: Admission,
+        log: Option<Arc<AccessLog>>,
+        before: Option<&Self>,
+    ) -> Result<Self> {
         let places = match (terms.per_client, before.and_then(|gate| gate.places.clone())) {
             (None, _) => None,
             (Some(_), Some(places)) => Some(places),
@@ -111,9 +117,15 @@ impl Gate {
             // Places are found by this.
             hasher: before.map_or_else(RandomState::new, |gate| gate.hasher.clone()),
             terms,
+            log,
             refused: AtomicU64::new(0),
             refused_at: AtomicU64::new(0),
         })
+    }
+
+    /// Where its clients are noted.
+    pub(crate) fn log(&self) -> Option<&Arc<AccessLog>> {
+        self.log.as_ref()
     }
 
     /// A client comes. Without an internet address it is served, and not counted.
@@ -218,7 +230,7 @@ mod tests {
     use super::*;
 
     fn gate(terms: Admission) -> Arc<Gate> {
-        Arc::new(Gate::new(terms, None).unwrap())
+        Arc::new(Gate::new(terms, None, None).unwrap())
     }
 
     fn networks(texts: &[&str]) -> Vec<Network> {
@@ -266,7 +278,7 @@ mod tests {
         assert!(matches!(verdict(&gate, "2001:db8:0:1::1"), Verdict::Welcome(_)));
         // After a reload the clients that are there are counted on.
         let terms = Admission { per_client: Some(2), ..Admission::default() };
-        let next = Arc::new(Gate::new(terms, Some(&gate)).unwrap());
+        let next = Arc::new(Gate::new(terms, None, Some(&gate)).unwrap());
         let _second = verdict(&next, "10.0.0.1");
         assert!(matches!(verdict(&next, "10.0.0.1"), Verdict::Full));
         drop(guest);

@@ -29,7 +29,7 @@ use super::notes::Notes;
 use super::queue::QueueWatch;
 use super::setup::{Shared, Terms};
 use super::worker::{NO_RESOURCES, Worker};
-use crate::drive::{Client, Ledger};
+use crate::drive::{AccessLog, Client, Ledger};
 use crate::error::Result;
 use crate::reactor::{Context, EventLoop, Token, Watch};
 use crate::role;
@@ -64,6 +64,7 @@ pub(in crate::server) struct PoolParent {
     history: History,
     root: Option<Arc<Root>>,
     ledger: Option<Arc<Ledger>>,
+    log: Option<Arc<AccessLog>>,
     shared: Option<Shared>,
     sandbox: Sandbox,
     when_ready: WhenReady,
@@ -87,7 +88,7 @@ pub(in crate::server) fn run(
     work: impl Fn(Worker) -> i32 + 'static,
     prepare: impl FnOnce(&mut EventLoop<PoolParent>, &mut PoolParent) -> Result<()>,
 ) -> Result<()> {
-    let Terms { about, stop, sandbox, when_ready, root, ledger, shared } = terms;
+    let Terms { about, stop, sandbox, when_ready, root, ledger, log, shared } = terms;
     let policy = Policy { grace_us: stop.longest_us(), ..policy };
     let mut events = EventLoop::new()?;
     let timer = events.timer(|parent, cx| handle(parent, cx, (), Event::Tick));
@@ -102,6 +103,7 @@ pub(in crate::server) fn run(
         history: History::new(ledger.clone()),
         root,
         ledger,
+        log,
         shared,
         sandbox,
         when_ready,
@@ -311,7 +313,9 @@ impl PoolParent {
         }
         let shared = self.shared.iter().flat_map(Shared::descriptors);
         let root = self.root.iter().map(|root| root.as_fd());
-        let keep: Vec<BorrowedFd<'_>> = shared.chain(root).chain([channel.as_fd()]).collect();
+        let log = self.log.iter().filter_map(|log| log.descriptor());
+        let keep: Vec<BorrowedFd<'_>> =
+            shared.chain(root).chain(log).chain([channel.as_fd()]).collect();
         process::close_others(&keep);
         if let Some(ledger) = &self.ledger {
             ledger.enter(id.slot, id.epoch, process::parent());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Pool;
 use super::board::Board;
 use super::document::About;
-use crate::drive::{Ledger, Rules};
+use crate::drive::{AccessLog, Ledger, Rules};
 use crate::error::{Error, Result};
 use crate::server::common::Server;
 use crate::server::confine::Sandbox;
@@ -36,6 +36,8 @@ pub(in crate::server) struct Terms {
     pub(super) root: Option<Arc<Root>>,
     /// Where parent and workers count.
     pub(super) ledger: Option<Arc<Ledger>>,
+    /// What workers write their access log with.
+    pub(super) log: Option<Arc<AccessLog>>,
     /// Set by a model with workers that accept by themselves.
     pub(in crate::server) shared: Option<Shared>,
 }
@@ -60,8 +62,8 @@ impl Setup {
         let Server { offer, limits, stop, control, when_ready, ledger, .. } = server;
         let pool = limits.pool.within(limits.max_connections);
         let about = About::of(model, offer.name(), pool, &listener, control)?;
-        let root = rules.root.clone();
-        let terms = Terms { about, stop, sandbox, when_ready, root, ledger, shared: None };
+        let (root, log) = (rules.root.clone(), offer.access_log().cloned());
+        let terms = Terms { about, stop, sandbox, when_ready, root, ledger, log, shared: None };
         Ok(Self { listener, offer, pool, rules, terms })
     }
 }

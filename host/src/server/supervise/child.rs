@@ -43,7 +43,8 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
     }
     let root = offer.root().map(|root| root.as_fd());
     let control = own.control.as_ref().map(AsFd::as_fd);
-    let keep = [Some(own.listener.as_fd()), Some(channel.as_fd()), root, control];
+    let log = offer.access_log().and_then(|log| log.descriptor());
+    let keep = [Some(own.listener.as_fd()), Some(channel.as_fd()), root, control, log];
     process::close_others(&keep.into_iter().flatten().collect::<Vec<_>>());
     match serve(spec, offer.clone(), own, channel) {
         Ok(()) => 0,

@@ -127,6 +127,7 @@ impl Supervisor {
                 }
             }
         }
+        self.know_logs();
         let unchanged = all - differing - new;
         info!(unchanged, changed = differing, added = new, removed, "reloaded");
     }
@@ -168,12 +169,20 @@ impl Supervisor {
             let why = "a descriptor is inherited at the start, and not later";
             return Err(Error::new("listen on", &spec.address, why));
         }
-        let before = key.and_then(|key| self.get(key)).map(|it| &it.offer);
-        let offer = spec.limited(spec.offer()?, before)?;
+        let offer = spec.offer()?;
         let user = spec.user.as_deref().map(User::look_up).transpose()?;
-        let target = match key {
-            Some(key) => Target::Existing(key),
-            None => Target::New(spec.bind()?),
+        let before = key.and_then(|key| self.get(key));
+        let (target, offer) = match (key, before.and_then(|it| it.listener.as_ref())) {
+            (Some(key), Some(listener)) => {
+                let known = before.map(|it| (&it.spec, &it.offer));
+                (Target::Existing(key), spec.limited(offer, listener, known)?)
+            }
+            (Some(key), None) => (Target::Existing(key), offer),
+            (None, _) => {
+                let listener = spec.bind()?;
+                let offer = spec.limited(offer, &listener, None)?;
+                (Target::New(listener), offer)
+            }
         };
         let is_there = spec.control.as_deref().is_some_and(|path| self.holder(path).is_some());
         let control = if is_there { None } else { spec.bind_control()? };

@@ -215,7 +215,14 @@ impl Supervisor {
         self.next_key += 1;
         self.answer(cx, key)?;
         handle(self, cx, key, Event::Tick);
+        self.know_logs();
         Ok(())
+    }
+
+    /// SIGUSR1 is about the access logs of all listeners.
+    pub(super) fn know_logs(&mut self) {
+        let logs = self.listeners.iter().filter_map(|it| it.offer.access_log()).cloned();
+        self.state.stop.log_to(logs.collect());
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Supervised> {
