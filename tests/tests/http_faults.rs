@@ -1,20 +1,26 @@
-//! Downloads by HTTP while their server is stopped, replaced, or loses workers; and how long a connection is kept.
+//! Downloads by HTTP while their server is stopped, replaced, or loses workers; how long a connection is
+//! kept; what is no file.
 //!
 //! - A client of a worker that is killed has the beginning of its file, and no other bytes.
 //! - A connection may be idle between two requests for longer than a head may take.
+//! - Sockets and devices are refused, and a name need not be UTF-8.
 //! - A server that stops, reloads or hands over to the next binary sends every file to its end.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixListener;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::{self, Mode, SFlag};
+use nix::unistd::{Pid, geteuid};
 use windlass_tests::web::{Answer, ask};
 use windlass_tests::{
     Client, End, Model, PATIENCE, Random, every_concurrent_model, every_model, models, serve,
     supervise, within,
 };
 
-every_model!(a_stop_lets_a_download_end);
+every_model!(a_stop_lets_a_download_end, what_is_no_file_is_refused_and_a_name_is_bytes);
 every_concurrent_model!(a_kept_connection_has_a_limit_of_its_own);
 models!(a_killed_worker_sends_no_other_bytes: pool_static PoolStatic, prefork Prefork);
 models!(a_reload_and_an_upgrade_let_a_download_end: thread Thread, epoll Epoll, reactor Reactor,
@@ -130,4 +136,30 @@ fn a_kept_connection_has_a_limit_of_its_own(model: Model) {
     let mut idle = server.connect();
     assert_eq!(ask(&mut idle, "HEAD", "/image", &[]).status, 200);
     assert_eq!(idle.rest(), b"");
+}
+
+/// As a name of its own, and as the page of a folder.
+fn what_is_no_file_is_refused_and_a_name_is_bytes(model: Model) {
+    let root = root();
+    let at = |name: &[u8]| root.path().join(OsStr::from_bytes(name));
+    fs::create_dir(at(b"page")).expect("mkdir");
+    let sockets = [b"socket".as_slice(), b"page/index.html"];
+    let _bound = sockets.map(|name| UnixListener::bind(at(name)).expect("bind"));
+    fs::write(at(b"\xff\xfe"), "bytes").expect("write");
+    let args = format!("--root {}", root.path().display());
+    let server = serve!("http", model).args(&args).start();
+    let mut client = server.connect();
+    for (path, status) in [("/socket", 403), ("/page/", 403), ("/socket/", 404)] {
+        assert_eq!(ask(&mut client, "GET", path, &[]).status, status, "{path}");
+    }
+    assert_eq!(ask(&mut client, "GET", "/%ff%FE", &[]).body, b"bytes");
+    if geteuid().is_root() {
+        let null = stat::makedev(1, 3);
+        let made = stat::mknod(&at(b"null"), SFlag::S_IFCHR, Mode::S_IRUSR, null);
+        // A container may not have devices.
+        if made.is_ok() {
+            assert_eq!(ask(&mut client, "GET", "/null", &[]).status, 403);
+        }
+    }
+    client.ends_with(b"");
 }
