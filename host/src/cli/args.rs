@@ -16,8 +16,8 @@ use super::keys::{
 };
 use super::put::Put;
 use super::values::{
-    Micros, Partner, PortRange, field_value, file_mode, interval, log_to, request_timeout,
-    socket_path, workers,
+    Micros, Partner, PortRange, field_value, file_mode, interval, log_to, monitor_address,
+    request_timeout, socket_path, workers,
 };
 use crate::addr::Address;
 use crate::log::Format;
@@ -165,6 +165,10 @@ pub(super) struct ServeAll {
     /// Time that connections have to end after SIGQUIT, or when another process goes on serving
     #[arg(long, value_name = "SECS", default_value = "3600")]
     pub(super) drain: Micros,
+    /// Tell the state of all listeners by HTTP at this address: /, /metrics (Prometheus), /status.json,
+    /// /healthz, /readyz
+    #[arg(long, value_name = "ADDR", value_parser = monitor_address)]
+    pub(super) monitor: Option<Address>,
     #[command(flatten)]
     pub(super) serve: Serve,
 }
@@ -436,15 +440,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
-    }
-
-    #[test]
-    fn seconds_may_have_a_fraction() {
-        for (text, micros) in [("0", 0), ("5", 5_000_000), ("0.25", 250_000), (".5", 500_000)] {
-            assert_eq!(text.parse(), Ok(Micros(micros)), "{text}");
-        }
-        for text in ["", "x", "-1", "inf", "nan", "1e10"] {
-            assert!(text.parse::<Micros>().is_err(), "{text}");
-        }
     }
 }

@@ -15,19 +15,22 @@ use toml::de::{DeTable, DeValue};
 use super::args::Serve;
 use super::plan::{Names, listeners};
 use super::survey::{Found, Survey, What};
-use super::values::Micros;
+use super::values::{Micros, monitor_address};
+use crate::addr::Address;
 use crate::error::Error;
 use crate::printable::printable;
 use crate::server::Spec;
+use crate::server::supervise::Wanted;
 use crate::sys::process::SingleThreaded;
 use crate::sys::reader::Reading;
 use value::{Entry, Value, Wrong, missing, table, unknown};
 
 /// The keys of the file beside its listeners.
-#[derive(Debug)]
-struct Top {
-    grace: Micros,
-    drain: Micros,
+#[derive(Debug, Clone)]
+pub(super) struct Top {
+    pub(super) grace: Micros,
+    pub(super) drain: Micros,
+    pub(super) monitor: Option<Address>,
 }
 
 /// A file that is being read, and its mistakes so far.
@@ -41,35 +44,25 @@ struct File<'a> {
     errors: Vec<(usize, String)>,
 }
 
-/// Reads the configuration at `path`, with these defaults for `grace` and `drain`.
+/// Reads the configuration at `path`, with these defaults for what is beside its listeners.
 ///
 /// With `is_check`, more is checked of what would be opened.
 ///
 /// # Errors
 /// Every independent mistake, each in a line.
-pub(super) fn read(
-    path: &Path,
-    grace: Micros,
-    drain: Micros,
-    is_check: bool,
-) -> Result<Vec<Spec>, Vec<String>> {
+pub(super) fn read(path: &Path, top: Top, is_check: bool) -> Result<Wanted, Vec<String>> {
     let fail = |error: Error| vec![error.to_string()];
     let alone = SingleThreaded::check().map_err(fail)?;
     let text = Reading::start(path, &alone, |_| ()).and_then(Reading::wait).map_err(fail)?;
-    parse(path, text_of(path, &text)?, Top { grace, drain }, is_check)
+    parse(path, text_of(path, &text)?, top, is_check)
 }
 
 /// As [`read`], from the text of the file, while a server runs.
 ///
 /// # Errors
 /// As [`read`].
-pub(super) fn understand(
-    path: &Path,
-    text: &[u8],
-    grace: Micros,
-    drain: Micros,
-) -> Result<Vec<Spec>, Vec<String>> {
-    parse(path, text_of(path, text)?, Top { grace, drain }, false)
+pub(super) fn understand(path: &Path, text: &[u8], top: Top) -> Result<Wanted, Vec<String>> {
+    parse(path, text_of(path, text)?, top, false)
 }
 
 fn text_of<'a>(path: &Path, text: &'a [u8]) -> Result<&'a str, Vec<String>> {
@@ -77,33 +70,34 @@ fn text_of<'a>(path: &Path, text: &'a [u8]) -> Result<&'a str, Vec<String>> {
         .map_err(|error| vec![Error::new("read", printable(path), error).to_string()])
 }
 
-fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Vec<Spec>, Vec<String>> {
+fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Wanted, Vec<String>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
     let mut file = File { path, text, lines, survey: Survey::new(is_check), errors: Vec::new() };
-    let specs = if errors.is_empty() {
+    let wanted = if errors.is_empty() {
         file.read(table.get_ref(), top)
     } else {
         // After a mistake of syntax, the meaning of the rest would be a guess.
         for error in &errors {
             file.complain(error.span().map_or(0, |span| span.start), error.message());
         }
-        Vec::new()
+        Wanted { listeners: Vec::new(), monitor: None }
     };
     if file.errors.is_empty() {
-        return Ok(specs);
+        return Ok(wanted);
     }
     file.errors.sort_by_key(|(at, _)| *at);
     Err(file.errors.into_iter().map(|(_, error)| error).collect())
 }
 
 impl File<'_> {
-    fn read<'de>(&mut self, entries: &'de DeTable<'de>, mut top: Top) -> Vec<Spec> {
+    fn read<'de>(&mut self, entries: &'de DeTable<'de>, mut top: Top) -> Wanted {
         let mut all = None;
         for (key, value) in entries {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 ("grace", _) => top.grace = self.value(value).unwrap_or(top.grace),
                 ("drain", _) => top.drain = self.value(value).unwrap_or(top.drain),
+                ("monitor", _) => top.monitor = self.monitor(value).or(top.monitor),
                 ("listener", DeValue::Array(array)) => all = Some(array),
                 ("listener", _) => {
                     self.complain(key.span().start, "write [[listener]], with two brackets");
@@ -111,7 +105,7 @@ impl File<'_> {
                 (other, _) => {
                     self.complain(
                         key.span().start,
-                        &unknown(other, &["grace", "drain", "listener"]),
+                        &unknown(other, &["grace", "drain", "monitor", "listener"]),
                     );
                 }
             }
@@ -126,7 +120,13 @@ impl File<'_> {
                 _ => self.complain(entry.span().start, "write [[listener]], and its keys below it"),
             }
         }
-        specs
+        Wanted { listeners: specs, monitor: top.monitor }
+    }
+
+    fn monitor<'de>(&mut self, value: &'de Spanned<DeValue<'de>>) -> Option<Address> {
+        let text: String = self.value(value)?;
+        let complain = |what: String| self.complain(value.span().start, &what);
+        monitor_address(&text).map_err(complain).ok()
     }
 
     fn listener<'de>(

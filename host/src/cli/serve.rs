@@ -5,14 +5,14 @@ use std::path::Path;
 use tracing::info;
 
 use super::args::{Serve, ServeAll};
-use super::config;
+use super::config::{self, Top};
 use super::outcome::{Failure, print_line};
 use super::plan::{self, Names};
 use super::survey::{Found, Survey, What};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::role;
-use crate::server::supervise::{self, Hooks, Reread};
+use crate::server::supervise::{self, Hooks, Reread, Wanted, open_monitor};
 use crate::server::{Opened, Server, Spec, Stop};
 use crate::sys::handover::Inherited;
 use crate::sys::process;
@@ -21,16 +21,16 @@ use crate::sys::signals::Signals;
 use crate::sys::user::User;
 
 pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
-    let (grace, drain) = (args.grace, args.drain);
-    let specs = if let Some(path) = &args.config {
-        config::read(path, grace, drain, args.check).map_err(Failure::Lines)?
+    let wanted = if let Some(path) = &args.config {
+        config::read(path, top(args), args.check).map_err(Failure::Lines)?
     } else {
-        let plan = plan::listeners(&args.serve, Names("--"), grace, drain);
+        let plan = plan::listeners(&args.serve, Names("--"), args.grace, args.drain);
         if let Some(wrong) = plan.wrong.first() {
             return Err(Failure::Usage(wrong.message.clone()));
         }
-        plan.specs
+        Wanted { listeners: plan.specs, monitor: args.monitor.clone() }
     };
+    let Wanted { listeners: specs, monitor } = wanted;
     if args.check {
         if args.config.is_none() {
             check(&args.serve, &specs)?;
@@ -42,11 +42,17 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     // Passed descriptors are taken before any other file is opened, so no number can be one of ours.
     let mut inherited = Inherited::take()?;
     let places = Spec::claim(specs, &mut inherited)?;
+    let passed = monitor.as_ref().map(|at| inherited.claim(at, None)).transpose()?.flatten();
     // Before a socket file exists, so that it is removed whenever the server is stopped.
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let program = Program::current()?;
     let files = process::raise_nofile();
     let mut members = Spec::open(places, &mut inherited)?;
+    let monitor = match (monitor, passed) {
+        (Some(address), Some(passed)) => Some((address, passed)),
+        (Some(address), None) => Some((address.clone(), open_monitor(&address)?)),
+        (None, _) => None,
+    };
     if args.config.is_none() {
         // No process is forked and no thread runs yet, so every process that serves has this user.
         let users: Vec<_> = members.iter_mut().filter_map(|member| member.user.take()).collect();
@@ -61,13 +67,14 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     let stop = Stop::on_signals(signals, args.grace.0, args.drain.0).and_reap();
     // The parent of a pool tells its state itself. Other models have no loop to do it beside their clients'.
     let is_watched = |it: &Opened| it.control.is_some() && !it.spec.model.is_pool();
-    if members.len() > 1 || args.config.is_some() || members.iter().any(is_watched) {
+    let is_watched = monitor.is_some() || members.iter().any(is_watched);
+    if members.len() > 1 || args.config.is_some() || is_watched {
         role::supervise();
         let hooks = Hooks {
             reread: args.config.as_deref().map(|path| reread(path, args)),
             announce: Box::new(announce),
         };
-        return Ok(supervise::serve(members, stop, inherited, program, hooks)?);
+        return Ok(supervise::serve(members, monitor, stop, inherited, program, hooks)?);
     }
     if let Some(Opened { spec, offer, listener, control, user: _ }) = members.pop() {
         let (address, model) = (listener.address().clone(), spec.model);
@@ -99,9 +106,14 @@ fn check(serve: &Serve, specs: &[Spec]) -> std::result::Result<(), Failure> {
 }
 
 fn reread(path: &Path, args: &ServeAll) -> Reread {
-    let (path, grace, drain) = (path.to_owned(), args.grace, args.drain);
+    let (path, top) = (path.to_owned(), top(args));
     let of = path.clone();
-    Reread { path, understand: Box::new(move |text| config::understand(&of, text, grace, drain)) }
+    Reread { path, understand: Box::new(move |text| config::understand(&of, text, top.clone())) }
+}
+
+/// What holds where the configuration says nothing else.
+fn top(args: &ServeAll) -> Top {
+    Top { grace: args.grace, drain: args.drain, monitor: args.monitor.clone() }
 }
 
 /// The line that scripts wait for.

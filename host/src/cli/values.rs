@@ -7,7 +7,7 @@ use std::str::FromStr;
 use clap::builder::TypedValueParser;
 
 use crate::addr::{Address, AddressError, HostPort};
-use crate::printable::is_printable;
+use crate::printable::{is_printable, printable};
 use crate::server::{LogTo, REQUEST_MAX_US, WORKERS_MAX};
 
 /// Seconds, whole or with a fraction, as microseconds.
@@ -143,6 +143,31 @@ impl FromStr for Partner {
         match text.strip_prefix("tls:") {
             Some(server) => server.parse().map(Self::Secured),
             None => text.parse().map(Self::Plain),
+        }
+    }
+}
+
+/// The address of the monitor.
+pub(super) fn monitor_address(text: &str) -> Result<Address, String> {
+    let wrong = |error| format!("\"{}\": {error}", printable(text));
+    let address: Address = text.parse().map_err(wrong)?;
+    match address {
+        Address::Tcp(_) | Address::Unix(_) => Ok(address),
+        _ => Err(format!("{address}: the monitor is at tcp:HOST:PORT or unix:PATH")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_may_have_a_fraction() {
+        for (text, micros) in [("0", 0), ("5", 5_000_000), ("0.25", 250_000), (".5", 500_000)] {
+            assert_eq!(text.parse(), Ok(Micros(micros)), "{text}");
+        }
+        for text in ["", "x", "-1", "inf", "nan", "1e10"] {
+            assert!(text.parse::<Micros>().is_err(), "{text}");
         }
     }
 }

@@ -39,6 +39,8 @@ mod live_clients;
 mod logger;
 mod misfit;
 mod model;
+#[cfg(feature = "supervise")]
+mod monitor;
 mod ready;
 #[cfg(feature = "tls")]
 mod secured;

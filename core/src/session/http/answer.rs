@@ -143,7 +143,8 @@ impl Answer {
             }
             CACHE => text.put(site.cache_control().unwrap_or_default().as_bytes()),
             TYPE => {
-                let kind = type_of(request.name(memory), site.types());
+                let by_name = || type_of(request.name(memory), site.types());
+                let kind = site.media_type().unwrap_or_else(by_name);
                 text.put(kind.as_bytes());
                 if kind.starts_with("text/") {
                     text.put(b"; charset=utf-8");

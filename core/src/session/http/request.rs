@@ -158,6 +158,11 @@ impl Request {
         Fields::new(after(first(memory, self.len), self.fields)).map_while(Result::ok)
     }
 
+    /// The value of a field.
+    pub(super) fn field<'m>(&self, memory: &'m [u8], name: &[u8]) -> Option<&'m [u8]> {
+        self.all_fields(memory).find(|(it, _)| is_word(it, name)).map(|(_, value)| value)
+    }
+
     /// Weighs the conditions in the order of RFC 9110, 13.2.2.
     pub(super) fn weigh(&self, memory: &[u8], size: u64, facts: &Facts) -> Verdict {
         let tag = tag_of(size, facts);

@@ -94,6 +94,11 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
         self.request.name(self.memory.as_ref())
     }
 
+    /// The value of a field of the request; of several with this name, that of the first one.
+    pub fn field(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request.field(self.memory.as_ref(), name)
+    }
+
     /// The head is complete.
     fn requested(&mut self, now: Instant, len: usize) {
         let dot_files = self.site.dot_files();

@@ -17,6 +17,11 @@ pub trait Site {
         &[]
     }
 
+    /// The media type of what is sent next, if its name does not tell it.
+    fn media_type(&self) -> Option<&str> {
+        None
+    }
+
     /// The value of the field `Cache-Control`.
     fn cache_control(&self) -> Option<&str> {
         None
@@ -55,6 +60,10 @@ impl<S: Site + ?Sized> Site for &S {
 
     fn types(&self) -> &[(&'static str, &'static str)] {
         (**self).types()
+    }
+
+    fn media_type(&self) -> Option<&str> {
+        (**self).media_type()
     }
 
     fn cache_control(&self) -> Option<&str> {

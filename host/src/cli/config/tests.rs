@@ -8,8 +8,8 @@ use crate::server::{Admission, Files, Limits, Model, Service, Terms, Web};
 use crate::sys::listener::Access;
 
 fn read(text: &str) -> Result<Vec<Spec>, Vec<String>> {
-    let top = Top { grace: Micros(5_000_000), drain: Micros(6_000_000) };
-    parse(Path::new("file"), text, top, false)
+    let top = Top { grace: Micros(5_000_000), drain: Micros(6_000_000), monitor: None };
+    parse(Path::new("file"), text, top, false).map(|wanted| wanted.listeners)
 }
 
 const ONE: &str = "[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\n";
@@ -195,7 +195,7 @@ fn a_check_looks_at_what_would_be_opened() {
     std::fs::write(&file, b"").unwrap();
     let at = file.to_str().unwrap();
     let check = |text: &str| {
-        let top = Top { grace: Micros(0), drain: Micros(0) };
+        let top = Top { grace: Micros(0), drain: Micros(0), monitor: None };
         parse(Path::new("file"), text, top, true)
     };
     let listen = |listen: &str| {
@@ -215,7 +215,7 @@ fn a_check_looks_at_what_would_be_opened() {
     ] {
         let errors = check(&text).unwrap_err();
         assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
-        let top = Top { grace: Micros(0), drain: Micros(0) };
+        let top = Top { grace: Micros(0), drain: Micros(0), monitor: None };
         let later = parse(Path::new("file"), &text, top, false);
         assert!(later.is_ok(), "a listener that is open does not need it");
     }

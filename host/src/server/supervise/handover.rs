@@ -27,6 +27,8 @@ impl Supervisor {
             let control = it.control.iter().map(|socket| (socket, socket.address()));
             it.listener.iter().map(|socket| (socket, &it.spec.address)).chain(control)
         });
+        let monitor = self.monitor.socket.iter().zip(&self.monitor.address);
+        let listeners = listeners.chain(monitor);
         match self.upgrade.start(
             cx,
             listeners,
@@ -41,6 +43,9 @@ impl Supervisor {
     /// The new binary, process `pid`, serves.
     fn hand_over(&mut self, cx: &mut Cx, pid: i32) {
         Systemd::replaced_by(pid.unsigned_abs());
+        if let Some(socket) = self.leave_monitor(cx) {
+            socket.give_up();
+        }
         for it in &mut self.listeners {
             if let Some(answers) = it.answers.take() {
                 cx.remove(answers);

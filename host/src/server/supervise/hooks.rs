@@ -22,8 +22,17 @@ pub struct Reread {
     pub understand: Understand,
 }
 
+/// What a configuration asks for.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The listeners.
+    pub listeners: Vec<Spec>,
+    /// The address of the monitor, if there is to be one.
+    pub monitor: Option<Address>,
+}
+
 /// See [`Reread::understand`].
-pub type Understand = Box<dyn Fn(&[u8]) -> std::result::Result<Vec<Spec>, Vec<String>>>;
+pub type Understand = Box<dyn Fn(&[u8]) -> std::result::Result<Wanted, Vec<String>>>;
 
 /// See [`Hooks::announce`].
 pub type Announce = Box<dyn Fn(&Spec, &Address, i32) -> Result<()>>;

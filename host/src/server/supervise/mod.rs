@@ -17,6 +17,7 @@ mod child;
 mod handover;
 mod hooks;
 mod listener;
+mod monitor_socket;
 mod reader;
 mod reload;
 mod reread;
@@ -24,6 +25,8 @@ mod state;
 mod supervisor;
 mod systemd;
 mod upgrade;
+mod watched;
 
-pub use hooks::{Announce, Hooks, Reread, Understand};
+pub use hooks::{Announce, Hooks, Reread, Understand, Wanted};
+pub use monitor_socket::open_monitor;
 pub use supervisor::serve;

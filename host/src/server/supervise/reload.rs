@@ -22,7 +22,9 @@ use std::path::Path;
 use tracing::{error, info};
 use windlass_core::pool::processes::{Event, Signal};
 
+use super::hooks::Wanted;
 use super::listener::{Key, Supervised};
+use super::monitor_socket::open_monitor;
 use super::supervisor::{Cx, Supervisor, refuse};
 use crate::addr::Address;
 use crate::error::{Error, Result};
@@ -86,18 +88,25 @@ impl Supervisor {
         let read = read.map_err(|error| vec![error.to_string()]);
         match read.and_then(|text| (reread.understand)(&text)) {
             Ok(_) if self.is_handing_over() => refuse(&[UPGRADING.to_owned()]),
-            Ok(specs) => self.apply(cx, &specs),
+            Ok(wanted) => self.apply(cx, &wanted),
             Err(errors) => refuse(&errors),
         }
         self.report();
     }
 
-    fn apply(&mut self, cx: &mut Cx, specs: &[Spec]) {
+    fn apply(&mut self, cx: &mut Cx, Wanted { listeners: specs, monitor }: &Wanted) {
         let (keys, gone) = self.pair(specs);
-        let mut changes = match self.open(specs, &keys) {
-            Ok(changes) => changes,
+        // Before the listeners: the owners of their files change with the last step that can fail.
+        let moves = *monitor != self.monitor.address;
+        let socket = monitor.as_ref().filter(|_| moves).map(open_monitor).transpose();
+        let opened = socket.and_then(|socket| Ok((self.open(specs, &keys)?, socket)));
+        let (mut changes, socket) = match opened {
+            Ok(opened) => opened,
             Err(error) => return refuse(&[error.to_string()]),
         };
+        if moves && let Err(error) = self.monitor_at(cx, monitor.clone(), socket) {
+            error!("{error}");
+        }
         self.agree(&specs.iter());
         // All control sockets are taken before one is given, so that listeners can swap them.
         for change in &mut changes {

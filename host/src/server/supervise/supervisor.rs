@@ -9,9 +9,11 @@ use windlass_core::time::Instant;
 use super::child;
 use super::hooks::Hooks;
 use super::listener::{Key, Notes, SLACK_US, Supervised};
+use super::monitor_socket::Monitor;
 use super::reader::Reader;
 use super::systemd::Systemd;
 use super::upgrade::Upgrade;
+use crate::addr::Address;
 use crate::drive::Left;
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop};
@@ -22,8 +24,8 @@ use crate::server::spec::{Opened, Spec};
 use crate::server::stop::{State, Stop};
 use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Listener};
-use crate::sys::pidfd;
 use crate::sys::program::Program;
+use crate::sys::{clock, pidfd};
 
 /// The supervisor.
 pub(super) struct Supervisor {
@@ -35,6 +37,10 @@ pub(super) struct Supervisor {
     pub(super) inherited: Inherited,
     pub(super) upgrade: Upgrade,
     pub(super) reader: Option<Reader>,
+    pub(super) monitor: Monitor,
+    pub(super) started: Instant,
+    /// When that was, in microseconds since 1970.
+    pub(super) started_us: u64,
     /// All listeners were ready at some time.
     is_served: bool,
 }
@@ -42,12 +48,13 @@ pub(super) struct Supervisor {
 pub(super) type Cx = Context<Supervisor>;
 
 /// Serves all of `listeners`, each in a process of its own, until `stop` is asked for. `inherited` is told
-/// when all of them are served.
+/// when all of them are served. `monitor` is the configured address of the monitor, and its socket.
 ///
 /// # Errors
 /// It cannot go on, or cannot say where it listens. That a process ends is no error: another is started.
 pub fn serve(
     listeners: Vec<Opened>,
+    monitor: Option<(Address, Listener)>,
     stop: Stop,
     inherited: Inherited,
     program: Program,
@@ -63,8 +70,14 @@ pub fn serve(
         inherited,
         upgrade: Upgrade::of(program),
         reader: None,
+        monitor: Monitor::default(),
+        started: events.now(),
+        started_us: clock::calendar().as_nanos() / 1000,
         is_served: false,
     };
+    if let Some((address, socket)) = monitor {
+        supervisor.monitor_at(&mut events, Some(address), Some(socket))?;
+    }
     if let Some(every) = Systemd::watchdog() {
         // The loop sends it, so the service manager notices when the loop hangs.
         events.every(every / 2, |_: &mut Supervisor, _| Systemd::alive());
@@ -337,6 +350,9 @@ impl Supervisor {
                 }
                 socket.adopt();
             }
+        }
+        if let Some(socket) = &mut self.monitor.socket {
+            socket.adopt();
         }
         self.inherited.ready();
         self.is_served = true;

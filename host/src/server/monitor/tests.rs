@@ -1,0 +1,77 @@
+//! The monitor in a loop with a clock that the test moves, with clients in the same thread.
+
+use super::*;
+use crate::reactor::EventLoop;
+use crate::reactor::tests::{Door, End, Peer, frozen, pass, pump};
+
+const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: h\r\nAccept: a/b\r\n\r\n";
+
+/// A loop with a monitor that counts how often it was asked, and a way to connect to it.
+fn start(document: &'static [u8]) -> (EventLoop<u64>, Door) {
+    let (mut events, (listener, door)) = (frozen(), Door::open());
+    listen(&mut events, listener, move |asked: &mut u64, Asked { name, accept }, _| {
+        *asked += 1;
+        match (name, accept) {
+            (b"x", b"a/b") => Told::Document("text/x", document.to_vec()),
+            (b"later", _) => Told::NotReady,
+            _ => Told::Nothing,
+        }
+    })
+    .unwrap();
+    (events, door)
+}
+
+fn heard(client: &mut Peer) -> (String, End) {
+    let (bytes, end) = client.hear();
+    (String::from_utf8(bytes).unwrap(), end)
+}
+
+#[test]
+fn requests_on_one_connection_are_answered_in_their_order() {
+    let ((mut events, door), mut asked) = (start(b"document"), 0);
+    let mut client = door.knock();
+    client.say(
+        &[GET, b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n", b"HEAD /y HTTP/1.0\r\n\r\n"].concat(),
+    );
+    pump(&mut events, &mut asked);
+    let (answer, end) = heard(&mut client);
+    let parts: Vec<_> = answer.split("HTTP/1.1 ").collect();
+    let [_, document, later, none] = parts[..] else { panic!("{answer}") };
+    assert!(document.starts_with("200 ") && document.ends_with("\r\n\r\ndocument"), "{answer}");
+    assert!(document.contains("Content-Type: text/x") && document.contains("no-store"), "{answer}");
+    assert!(later.starts_with("503 ") && later.contains("Retry-After: 1"), "{answer}");
+    assert!(none.starts_with("404 ") && none.ends_with("\r\n\r\n"), "{answer}");
+    assert_eq!((asked, end), (3, End::Eof));
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answer_gets_no_other_one_and_is_cut() {
+    static LARGE: [u8; 8 << 20] = [b'x'; 8 << 20];
+    let ((mut events, door), mut asked) = (start(&LARGE), 0);
+    let mut greedy = door.knock();
+    greedy.say(&GET.repeat(20));
+    pump(&mut events, &mut asked);
+    assert_eq!((asked, events.streams()), (1, 1));
+    pass(IDLE_TIMEOUT + Duration::from_micros(1));
+    pump(&mut events, &mut asked);
+    assert_eq!((asked, events.streams()), (1, 0));
+}
+
+#[test]
+fn slow_clients_do_not_keep_others_out() {
+    let ((mut events, door), mut asked) = (start(b"document"), 0);
+    let mut slow: Vec<_> = (0..3 * CLIENTS_MAX).map(|_| door.knock()).collect();
+    for client in &mut slow {
+        client.push(b"GET /x HT");
+        pump(&mut events, &mut asked);
+    }
+    assert_eq!(events.streams(), CLIENTS_MAX);
+    let mut next = door.knock();
+    next.say(GET);
+    pump(&mut events, &mut asked);
+    assert!(heard(&mut next).0.ends_with("document"));
+    assert_eq!((asked, events.streams()), (1, CLIENTS_MAX));
+    pass(IDLE_TIMEOUT + Duration::from_micros(1));
+    pump(&mut events, &mut asked);
+    assert_eq!(events.streams(), 0);
+}
