@@ -44,7 +44,15 @@ fn the_same_request_is_answered_again_and_another_one_ends_the_first(model: Mode
     // The first one is gone: its port answers nothing.
     asker.say(&ack(1), from);
     asker.say(&ack(1), other);
-    assert_eq!(asker.hear(), (data(2, &file[100..200]), other));
+    let again = (data(1, &file[..100]), other);
+    let next = loop {
+        // On a busy machine the block was sent again.
+        let said = asker.hear();
+        if said != again {
+            break said;
+        }
+    };
+    assert_eq!(next, (data(2, &file[100..200]), other));
 }
 
 models!(a_copy_of_a_request_starts_no_second_transfer: iterative Iterative, fork Fork, thread Thread,
