@@ -3,6 +3,7 @@
 
 mod frame;
 pub mod http;
+pub mod proxy;
 mod score;
 mod stamp;
 #[cfg(feature = "transfer")]

@@ -220,8 +220,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     #[serde(deserialize_with = "networks")]
     pub(super) deny: Vec<Network>,
-    /// Connections or transfers of one client at a time, in all processes together; a further one is refused.
-    /// A client is an IPv4 address, or an IPv6 network of 64 bits [default: no limit]
+    /// Balancers: from them alone each connection has to begin with a header of the PROXY protocol
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "networks")]
+    pub(super) proxy_from: Vec<Network>,
+    /// Connections or transfers of one client (an IPv4 address, an IPv6 network of 64 bits) at a time, in all
+    /// processes together; a further one is refused [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(Admission::PER_CLIENT_MAX)))]
     #[serde(deserialize_with = "places")]
     pub(super) max_per_client: Option<u32>,
@@ -366,6 +370,7 @@ impl Serve {
             ("idle-timeout", !of_transfers && self.idle_timeout.is_some()),
             ("request-timeout", self.request_timeout.is_some()),
             ("min-rate", self.min_rate.is_some()),
+            ("proxy-from", !self.proxy_from.is_empty()),
             ("busy-timeout", self.busy_timeout.is_some()),
             ("backlog", self.backlog.is_some()),
             ("max-threads", !of_transfers && self.max_threads.is_some()),
@@ -379,6 +384,7 @@ impl Serve {
         let options = [
             ("allow", !self.allow.is_empty()),
             ("deny", !self.deny.is_empty()),
+            ("proxy-from", !self.proxy_from.is_empty()),
             ("max-per-client", self.max_per_client.is_some()),
             ("client-rate", self.client_rate.is_some()),
         ];

@@ -161,6 +161,7 @@ fn admission(serve: &Serve) -> Admission {
     Admission {
         allow: serve.allow.clone(),
         deny: serve.deny.clone(),
+        proxies: serve.proxy_from.clone(),
         per_client: serve.max_per_client,
         rate: serve.rate.and_then(NonZeroU32::new),
         client_rate: serve.client_rate.and_then(NonZeroU32::new),

@@ -15,6 +15,7 @@ use windlass_core::responder::Responder;
 use windlass_core::session::Session;
 use windlass_core::time::Instant;
 
+use super::announced::Announced;
 use super::connection::Connection;
 #[cfg(feature = "transfer")]
 use super::exchange::Exchange;
@@ -56,6 +57,8 @@ pub enum Client {
 pub enum Job {
     /// A connection and its session.
     Stream(Connection),
+    /// A connection of a balancer, which says which client it is of.
+    Announced(Box<Announced<Self>>),
     /// A connection or a transfer that came through a gate.
     Gated(Box<Gated<Self>>),
     /// A TLS connection and its session.
@@ -182,6 +185,7 @@ impl Deref for Job {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::Stream(connection) => connection,
+            Self::Announced(announced) => &**announced,
             Self::Gated(gated) => &**gated,
             #[cfg(feature = "tls")]
             Self::Secured(connection) => &**connection,
@@ -198,6 +202,7 @@ impl DerefMut for Job {
     fn deref_mut(&mut self) -> &mut Self::Target {
         match self {
             Self::Stream(connection) => connection,
+            Self::Announced(announced) => &mut **announced,
             Self::Gated(gated) => &mut **gated,
             #[cfg(feature = "tls")]
             Self::Secured(connection) => &mut **connection,

@@ -6,6 +6,7 @@
 
 mod accept;
 mod access_log;
+mod announced;
 mod any_channel;
 mod backlog;
 mod blocking;
@@ -52,6 +53,7 @@ mod turns;
 pub use accept::Acceptor;
 pub use access_log::{AccessLog, LineFormat, Sink};
 pub(crate) use access_log::{answered, asked, flush as flush_access_log};
+pub(crate) use announced::Announced;
 pub(crate) use any_channel::AnyChannel;
 pub use blocking::{Woken, run, run_alone};
 pub(crate) use buffer::Buffer;

@@ -8,7 +8,7 @@ use windlass_core::time::Instant;
 
 use super::service::{Limited, Offer};
 use super::web::Ending;
-use crate::drive::{AccessLog, Admission, Client, Gate, Gated, Job, Pass};
+use crate::drive::{AccessLog, Admission, Announced, Client, Gate, Gated, Job, Pass};
 use crate::error::Result;
 use crate::sys::datagram::Peer;
 
@@ -48,7 +48,24 @@ impl Limited {
             Client::Port(socket) => return self.offer.port(socket, Some(&self.gate)),
             client => client,
         };
-        let (pass, peer) = pass(&self.gate, &client, self.offer.refuses_requests(), now);
+        let address = address_of(&client);
+        match client {
+            Client::Stream(stream) if self.gate.is_balancer(address.map(|it| it.ip())) => {
+                let limited = self.clone();
+                let make = move |stream, client: Option<SocketAddr>, now| {
+                    limited.admit(Client::Stream(stream), client.or(address), now)
+                };
+                Job::Announced(Box::new(Announced::new(stream, Box::new(make), now)))
+            }
+            client => self.admit(client, address, now),
+        }
+    }
+
+    /// A client with this address comes.
+    fn admit(&self, client: Client, peer: Option<SocketAddr>, now: Instant) -> Job {
+        // A transfer can always be refused.
+        let has_word = !matches!(client, Client::Stream(_)) || self.offer.refuses_requests();
+        let pass = Pass::of(&self.gate, peer.map(|it| it.ip()), has_word, now);
         let offer = if let Pass::Refused { .. } = pass { &self.last } else { &self.offer };
         let gated = Gated::new(offer.open(client, now), pass);
         Job::Gated(Box::new(gated.noted(self.gate.log(), peer, now)))
@@ -59,21 +76,14 @@ impl Limited {
     }
 }
 
-/// What a client comes through the gate with, and its address. `has_word`: its service can refuse a request.
-fn pass(
-    gate: &Arc<Gate>,
-    client: &Client,
-    has_word: bool,
-    now: Instant,
-) -> (Pass, Option<SocketAddr>) {
-    let (address, has_word) = match client {
-        Client::Stream(stream) => (stream.peer_address(), has_word),
+fn address_of(client: &Client) -> Option<SocketAddr> {
+    match client {
+        Client::Stream(stream) => stream.peer_address(),
         #[cfg(feature = "transfer")]
-        Client::Transfer { socket, .. } => (Some(socket.peer()), true),
+        Client::Transfer { socket, .. } => Some(socket.peer()),
         // Each of its datagrams has a client of its own.
-        Client::Port(_) => (None, false),
-    };
-    (Pass::of(gate, address.map(|address| address.ip()), has_word, now), address)
+        Client::Port(_) => None,
+    }
 }
 
 /// Answers the clients that a gate lets in, no faster than they may be sent replies.

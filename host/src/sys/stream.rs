@@ -105,6 +105,20 @@ impl Stream {
         }
     }
 
+    /// As [`recv`](Self::recv) of a socket, and leaves the bytes where they are.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn peek(&self, buf: &mut [u8]) -> Result<Read, Errno> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+        match socket::recv(self.0.as_raw_fd(), buf, flags) {
+            Ok(count) => Ok(Read::count(count)),
+            Err(Errno::EINTR) => Ok(Read::Interrupted),
+            Err(Errno::EAGAIN) => Ok(Read::WouldBlock),
+            Err(errno) => Err(errno),
+        }
+    }
+
     /// One `send(2)`, or one `sendmsg(2)` when both parts have bytes; one `write(2)` of the first of
     /// them to what is no socket. `parts` are not all empty.
     ///

@@ -46,7 +46,7 @@ fn what_is_said_is_taken() {
     let text = "drain = 1.5\ngrace = 2\n[[listener]]\nservice = 'echo'\nmodel = 'prefork'\n\
         listen = ['unix:@a', 'fd:3']\nname = 'web'\nmax-connections = 7\nidle-timeout = 0\nbacklog = 8\n\
         min-spare = 1\nmax-spare = 2\nmax-workers = 3\nrequests-per-worker = 9\nhold = 4\n\
-        allow = ['10.0.0.0/8', '::1']\ndeny = '10.1.0.0/16'\nmax-per-client = 5\nrate = 2048\n";
+        allow = ['10.0.0.0/8', '::1']\ndeny = '10.1.0.0/16'\nproxy-from = '10.2.0.1'\nmax-per-client = 5\nrate = 2048\n";
     let specs = read(text).unwrap();
     let addresses: Vec<_> = specs.iter().map(|spec| spec.address.to_string()).collect();
     assert_eq!(addresses, ["unix:@a", "fd:3"]);
@@ -57,12 +57,13 @@ fn what_is_said_is_taken() {
     assert_eq!((pool.min_spare, pool.max_spare, pool.max_workers), (1, 2, 3));
     assert_eq!((pool.requests, pool.hold_us), (Some(9), 4_000));
     assert_eq!((*grace_us, *drain_us), (2_000_000, 1_500_000));
-    let Admission { allow, deny, per_client, rate, client_rate } = &specs[1].admission;
+    let Admission { allow, deny, proxies, per_client, rate, client_rate } = &specs[1].admission;
     let text = |networks: &[Network]| networks.iter().map(Network::to_string).collect::<Vec<_>>();
     assert_eq!(
         (text(allow), text(deny)),
         (vec!["10.0.0.0/8".into(), "::1/128".into()], vec!["10.1.0.0/16".into()])
     );
+    assert_eq!(text(proxies), ["10.2.0.1/32"]);
     assert_eq!((*per_client, rate.map(NonZeroU32::get), *client_rate), (Some(5), Some(2048), None));
 }
 

@@ -38,6 +38,8 @@ pub struct Admission {
     pub per_client: Option<u32>,
     /// Bytes per second that a connection or a transfer is sent.
     pub rate: Option<NonZeroU32>,
+    /// Balancers: their connections begin with a header that says which client they are of (PROXY protocol).
+    pub proxies: Vec<Network>,
     /// Bytes per second that a client is sent, by all its connections, transfers and replies together.
     pub client_rate: Option<NonZeroU32>,
 }
@@ -121,6 +123,12 @@ impl Gate {
             refused: AtomicU64::new(0),
             refused_at: AtomicU64::new(0),
         })
+    }
+
+    /// Whether a connection from there begins with a header.
+    pub(crate) fn is_balancer(&self, address: Option<IpAddr>) -> bool {
+        let is_in = |address| self.terms.proxies.iter().any(|it| it.contains(address));
+        address.is_some_and(is_in)
     }
 
     /// Where its clients are noted.

@@ -1,0 +1,143 @@
+//! Behind a balancer: the PROXY protocol, under every model.
+//!
+//! - The client of the header is the one that limits and logs are about; it comes before TLS.
+//! - Checks of a balancer are no faults; a header that is cut, forged, too long or too slow ends its connection.
+
+use std::fs;
+
+use windlass_tests::web::ask;
+use windlass_tests::{Client, Model, PATIENCE, Server, every_model, serve, within};
+
+every_model!(
+    limits_and_logs_are_about_the_client_of_the_header,
+    checks_are_no_faults,
+    what_is_no_header_ends_the_connection,
+    a_header_in_pieces_is_one_and_what_follows_is_the_sessions,
+);
+
+/// A balancer, and an address that is none.
+const BALANCER: [u8; 4] = [127, 0, 0, 1];
+const STRANGER: [u8; 4] = [127, 0, 0, 3];
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// Version 1.
+fn line(client: &str) -> Vec<u8> {
+    format!("PROXY TCP4 {client} 192.0.2.1 4711 80\r\n").into_bytes()
+}
+
+/// Version 2.
+fn binary(command: u8, family: u8, fields: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(fields.len()).expect("it is short").to_be_bytes();
+    [SIGNATURE, &[command, family], &len, fields].concat()
+}
+
+fn mapped(last: u8) -> Vec<u8> {
+    let mut fields = [0; 36];
+    fields[10..16].copy_from_slice(&[0xff, 0xff, 10, 0, 0, last]);
+    binary(0x21, 0x21, &fields)
+}
+
+fn balanced(server: &Server, header: &[u8]) -> Client {
+    let mut client = Client::connect_from(BALANCER, server.address());
+    client.send(header);
+    client
+}
+
+fn limits_and_logs_are_about_the_client_of_the_header(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access");
+    let args = format!(
+        "--proxy-from 127.0.0.1 --deny 10.0.0.66 --max-per-client 1 --access-log {}",
+        log.display()
+    );
+    let server = serve!("upper", model).args(&args).start();
+    assert_eq!(balanced(&server, &line("10.0.0.66")).rest(), b"");
+    assert_eq!(balanced(&server, &mapped(66)).rest(), b"", "a mapped address is the same");
+    let mut one = balanced(&server, &line("10.0.0.1"));
+    one.upper(b"of one client");
+    if model != Model::Iterative {
+        assert_eq!(balanced(&server, &mapped(1)).rest(), b"", "it has its place");
+        balanced(&server, &mapped(2)).upper(b"of another");
+    }
+    one.ends_with(b"");
+    let mut stranger = Client::connect_from(STRANGER, server.address());
+    // Of an address that is no balancer's it is not a header.
+    stranger.send(b"proxy tcp4 ");
+    stranger.expect(b"PROXY TCP4 ");
+    stranger.ends_with(b"");
+    let has = |words: &str| fs::read_to_string(&log).unwrap_or_default().contains(words);
+    within(PATIENCE, "the lines", || {
+        has("10.0.0.66 - - ") && has("10.0.0.1 - - ") && has("127.0.0.3 - - ") && has("denied")
+    });
+    assert_eq!(server.stop().code, Some(0));
+}
+
+fn checks_are_no_faults(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("file"), b"checked").expect("write");
+    let args = format!("-v --proxy-from 127.0.0.0/31 --root {}", folder.path().display());
+    let server = serve!("http", model).args(&args).start();
+    for header in [
+        b"".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        binary(0x20, 0, &[]),
+        binary(0x21, 0, &[]),
+        line("10.0.0.1"),
+    ] {
+        let mut check = balanced(&server, &header);
+        check.ends_with(b"");
+    }
+    for header in [b"PROXY UNKNOWN\r\n".to_vec(), binary(0x20, 0x11, &[0; 12]), mapped(1)] {
+        let mut client = balanced(&server, &header);
+        assert_eq!(ask(&mut client, "GET", "/file", &[]).body, b"checked");
+    }
+    let log = server.stderr();
+    assert!(!log.contains("no PROXY header") && !log.contains("fault"), "{log}");
+}
+
+fn what_is_no_header_ends_the_connection(model: Model) {
+    let server = serve!("upper", model).args("--proxy-from 127.0.0.1").start();
+    for bytes in [
+        b"no header at all".to_vec(),
+        b"PROXY TCP4 10.0.0.1 10.0.0.2 4711\r\n".to_vec(),
+        b"PROXY TCP6 10.0.0.1 10.0.0.2 1 2\r\n".to_vec(),
+        [&b"PROXY UNKNOWN "[..], &[b'x'; 200]].concat(),
+        // Version 2 that goes on as version 1.
+        [SIGNATURE, b"PROXY UNKNOWN\r\n"].concat(),
+        binary(0x31, 0x11, &[0; 12]),
+        binary(0x21, 0x11, &[0; 4]),
+        binary(0x21, 0x11, &[0; 2000]),
+    ] {
+        assert_eq!(balanced(&server, &bytes).rest(), b"", "{bytes:?}");
+    }
+    // Cut by its end, and never complete, however slowly it goes on.
+    balanced(&server, b"PROXY TCP4 10.0").ends_with(b"");
+    let mut slow = balanced(&server, b"PROXY UNKNOWN ");
+    let mut looks = 0;
+    within(PATIENCE, "its time ends", || {
+        looks += 1;
+        if looks % 100 == 0 {
+            let _ = slow.try_send(b"x");
+        }
+        slow.has_input()
+    });
+    slow.end();
+    balanced(&server, &line("10.0.0.1")).upper(b"others are served");
+}
+
+fn a_header_in_pieces_is_one_and_what_follows_is_the_sessions(model: Model) {
+    let server = serve!("upper", model).args("--proxy-from 127.0.0.1").start();
+    for header in [line("10.0.0.1"), mapped(1)] {
+        let mut client = Client::connect_from(BALANCER, server.address());
+        for byte in &header {
+            client.send(&[*byte]);
+        }
+        client.upper(b"in pieces");
+        client.ends_with(b"");
+        let mut client = balanced(&server, &[&header[..], b"at once"].concat());
+        client.expect(b"AT ONCE");
+        client.ends_with(b"");
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
