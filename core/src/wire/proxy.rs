@@ -172,21 +172,20 @@ mod tests {
 
     use super::*;
 
-    fn parse(bytes: &[u8]) -> Result<Proxied, Peer> {
-        // Before its end a header is not one, and never something else.
-        let whole = Proxied::parse(bytes);
-        if let Ok(Proxied::Header { len, .. }) = whole {
-            for cut in 0..len {
-                assert_eq!(Proxied::parse(&bytes[..cut]), Ok(Proxied::More), "{cut}");
-            }
-            assert_eq!(Proxied::parse(&bytes[..len]), whole, "what is behind it does not matter");
+    /// A header: before its end it is not one, and never something else.
+    fn parse(bytes: &[u8]) -> Proxied {
+        let whole = Proxied::parse(bytes).unwrap();
+        let Proxied::Header { len, .. } = whole else { panic!("it is not whole") };
+        for cut in 0..len {
+            assert_eq!(Proxied::parse(&bytes[..cut]), Ok(Proxied::More), "{cut}");
         }
+        assert_eq!(Proxied::parse(&bytes[..len]), Ok(whole), "what is behind it does not matter");
         whole
     }
 
-    fn header(len: usize, client: Option<&str>) -> Result<Proxied, Peer> {
+    fn header(len: usize, client: Option<&str>) -> Proxied {
         let client = client.map(|client| Client(client.parse().unwrap()));
-        Ok(Proxied::Header { len, client })
+        Proxied::Header { len, client }
     }
 
     #[test]
