@@ -24,6 +24,7 @@ every_model!(
     pages_and_files_come_whole,
     a_client_that_leaves_without_a_word_is_cut,
     plain_http_is_told_to_use_https,
+    the_header_of_a_balancer_comes_before_the_handshake,
     no_descriptor_stays_behind,
 );
 every_concurrent_model!(
@@ -97,11 +98,16 @@ fn pages_and_files_come_whole(model: Model) {
     }
 }
 
-/// A connection without a tunnel, after its handshake.
-fn handshake(secured: &Secured, server: &Server) -> StreamOwned<ClientConnection, TcpStream> {
+/// A connection without a tunnel, after its handshake. Before that it sends these bytes.
+fn handshake(
+    secured: &Secured,
+    server: &Server,
+    before: &[u8],
+) -> StreamOwned<ClientConnection, TcpStream> {
     let address = server.address().strip_prefix("tcp:").expect("a TCP address");
     let mut socket = TcpStream::connect(address).expect("connect");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.write_all(before).expect("send");
     let mut conn = secured.connection();
     while conn.is_handshaking() {
         conn.complete_io(&mut socket).expect("a handshake");
@@ -112,7 +118,7 @@ fn handshake(secured: &Secured, server: &Server) -> StreamOwned<ClientConnection
 fn a_client_that_leaves_without_a_word_is_cut(model: Model) {
     let secured = Secured::new();
     let server = start("upper", model, &secured, "-vv");
-    let mut stream = handshake(&secured, &server);
+    let mut stream = handshake(&secured, &server, b"");
     stream.write_all(b"abc").expect("send");
     let mut reply = [0; 3];
     stream.read_exact(&mut reply).expect("a reply");
@@ -124,6 +130,23 @@ fn a_client_that_leaves_without_a_word_is_cut(model: Model) {
     secured.client(server.address()).upper(b"another");
     let stderr = server.stop().stderr;
     assert!(stderr.contains("ended without close_notify"), "{stderr}");
+}
+
+fn the_header_of_a_balancer_comes_before_the_handshake(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "--proxy-from 127.0.0.1 --deny 10.0.0.66");
+    let mut stream = handshake(&secured, &server, b"PROXY TCP4 10.0.0.1 192.0.2.1 4711 443\r\n");
+    stream.write_all(b"abc").expect("send");
+    let mut reply = [0; 3];
+    stream.read_exact(&mut reply).expect("a reply");
+    assert_eq!(&reply, b"ABC");
+    drop(stream);
+    // A handshake without a header is none of a balancer.
+    let address = server.address().strip_prefix("tcp:").expect("a TCP address");
+    let mut bare = TcpStream::connect(address).expect("connect");
+    bare.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let handshake = secured.connection().complete_io(&mut bare);
+    handshake.expect_err("no header came");
 }
 
 fn plain_http_is_told_to_use_https(model: Model) {
