@@ -50,9 +50,9 @@ fn every_sum_has_a_line_with_its_unit() {
         assert!(document.lines().any(|it| it == line), "{line}\n{document}");
     }
     let bucket =
-        |le: &str| format!(r#"windlass_client_duration_seconds_bucket{{le="{le}",{of}}} "#);
+        |le: &str| format!(r#"windlass_client_duration_seconds_bucket{{{of},le="{le}"}} "#);
     let count = |le: &str| document.lines().find_map(|it| it.strip_prefix(&bucket(le))).unwrap();
-    assert_eq!([count("0.00005"), count("1000.0"), count("+Inf")], ["2", "2", "3"], "{document}");
+    assert_eq!([count("5e-05"), count("1000"), count("+Inf")], ["2", "2", "3"], "{document}");
 }
 
 #[test]
