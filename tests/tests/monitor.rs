@@ -49,11 +49,11 @@ fn get(at: &str, path: &str) -> (u16, String) {
     (head.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0), body.to_owned())
 }
 
-/// The sum of all lines of a metric.
-fn sum(document: &str, metric: &str) -> f64 {
+/// The sum of all lines of a metric, of which each is a whole number.
+fn sum(document: &str, metric: &str) -> u64 {
     let is_it =
         |line: &&str| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with([' ', '{']));
-    let value = |line: &str| line.rsplit(' ').next()?.parse::<f64>().ok();
+    let value = |line: &str| line.rsplit(' ').next()?.trim_end_matches(".0").parse::<u64>().ok();
     document.lines().filter(is_it).filter_map(value).sum()
 }
 
@@ -70,11 +70,11 @@ fn a_scrape_counts_all_processes(model: Model) {
     let mut document = String::new();
     within(PATIENCE, "all have ended", || {
         document = monitored.get("/metrics").1;
-        sum(&document, "windlass_clients_ended_total") >= 10.0
+        sum(&document, "windlass_clients_ended_total") >= 10
     });
-    assert_eq!(sum(&document, "windlass_clients_accepted_total"), 10.0, "{document}");
-    assert_eq!(sum(&document, "windlass_received_bytes_total"), 50.0);
-    assert_eq!(sum(&document, "windlass_client_duration_seconds_count"), 10.0);
+    assert_eq!(sum(&document, "windlass_clients_accepted_total"), 10, "{document}");
+    assert_eq!(sum(&document, "windlass_received_bytes_total"), 50);
+    assert_eq!(sum(&document, "windlass_client_duration_seconds_count"), 10);
     assert_eq!(monitored.get("/healthz"), (200, "ok\n".to_owned()));
     let (code, state) = monitored.get("/status.json");
     let state: serde_json::Value = serde_json::from_str(&state).expect("JSON");
@@ -96,7 +96,7 @@ fn a_server_that_drains_is_not_ready_and_healthy() {
     until_ready(&monitored.at, 503);
     assert_eq!(monitored.get("/healthz").0, 200);
     let document = monitored.get("/metrics").1;
-    assert_eq!((sum(&document, "windlass_ready"), sum(&document, "windlass_clients")), (0.0, 1.0));
+    assert_eq!((sum(&document, "windlass_ready"), sum(&document, "windlass_clients")), (0, 1));
     client.upper(b"still served");
     drop(client);
     assert_eq!(monitored.server.wait().code, Some(0));

@@ -41,13 +41,13 @@ impl Offer {
 
 impl Limited {
     pub(super) fn open(&self, client: Client, now: Instant) -> Job {
-        let client = match client {
-            Client::Port(socket) if self.offer.answers_from_its_port() => {
-                return Job::port(socket, self.responder());
-            }
-            Client::Port(socket) => return self.offer.port(socket, Some(&self.gate)),
-            client => client,
-        };
+        if let Client::Port(socket) = client {
+            return if self.offer.answers_from_its_port() {
+                Job::port(socket, self.responder())
+            } else {
+                self.offer.port(socket, Some(&self.gate))
+            };
+        }
         let address = address_of(&client);
         match client {
             Client::Stream(stream) if self.gate.is_balancer(address.map(|it| it.ip())) => {

@@ -155,10 +155,6 @@ impl Offer {
 
     /// Whether clients may send files to the folder.
     #[cfg(feature = "sandbox")]
-    #[cfg_attr(
-        not(feature = "transfer"),
-        expect(clippy::unused_self, reason = "it is about transfers")
-    )]
     pub(super) fn writes(&self) -> bool {
         #[cfg(feature = "transfer")]
         if let Self::Tftp(transfers) = self {
@@ -197,11 +193,14 @@ impl Offer {
         if let Self::Limited(limited) = self {
             return limited.open(client, now);
         }
-        match client {
-            #[cfg(feature = "tls")]
-            Client::Stream(stream) if let Self::Secured(offer, credentials) = self => {
-                Job::secured(stream, credentials, offer.session(), now)
+        #[cfg(feature = "tls")]
+        let client = match (self, client) {
+            (Self::Secured(offer, credentials), Client::Stream(stream)) => {
+                return Job::secured(stream, credentials, offer.session(), now);
             }
+            (_, client) => client,
+        };
+        match client {
             Client::Stream(stream) => Job::stream(stream, self.session(), now),
             Client::Port(socket) => self.port(socket, None),
             #[cfg(feature = "transfer")]

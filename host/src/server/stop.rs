@@ -116,6 +116,7 @@ impl Stop {
     }
 
     /// SIGHUP. Whether it has an effect in every process.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
     fn has_renewed(&self) -> bool {
         #[cfg(feature = "tls")]
         if let Some(credentials) = &self.credentials {

@@ -82,6 +82,7 @@ impl Credentials {
     }
 
     /// Whether the files are good and have changed.
+    #[cfg(feature = "supervise")]
     pub(crate) fn has_changed(&self) -> bool {
         self.renewed().is_some()
     }

@@ -24,6 +24,7 @@ pub use trust::{Roots, Trust};
 const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// The protocol in the extension ALPN (RFC 7301), for HTTP.
+#[cfg(feature = "supervise")]
 pub(crate) const HTTP: &[u8] = b"http/1.1";
 
 /// Why TLS has failed, in words about the peer.

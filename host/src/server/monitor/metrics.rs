@@ -224,7 +224,7 @@ impl Scrape {
         let seconds_of = Some(&Unit::Seconds);
         let kind = MetricType::Histogram;
         let mut family = encoder.encode_descriptor(&name, help, seconds_of, kind)?;
-        let bounds = BOUNDS_US.iter().map(|&us| seconds(us)).chain([f64::MAX]);
+        let bounds = BOUNDS_US.iter().map(|&us| seconds(us)).chain([f64::INFINITY]);
         for it in &self.0.listeners {
             let histogram = of(&it.status.totals);
             let buckets: Vec<_> = bounds.clone().zip(histogram.counts).collect();
