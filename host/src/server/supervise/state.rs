@@ -29,15 +29,21 @@ impl Supervisor {
 }
 
 impl Supervised {
-    /// Its state, as far as its processes have written it.
+    /// Its state, with what its processes use.
     pub(super) fn status(&mut self, now: Instant) -> Status {
+        let mut status = self.counted(now);
+        // Threads of one process share what it uses.
+        if !matches!(self.spec.model, Model::Thread | Model::ThreadPool) {
+            self.usage.fill(&mut status.workers, now);
+        }
+        status
+    }
+
+    /// Its state, as far as its processes have written it: that takes microseconds, however many they are.
+    pub(super) fn counted(&self, now: Instant) -> Status {
         self.ledger.settle_all();
         let (totals, model) = (self.ledger.totals(), self.spec.model);
-        let mut workers = if is_loop(model) { self.processes(now) } else { self.seats(now) };
-        // Threads of one process share what it uses.
-        if !matches!(model, Model::Thread | Model::ThreadPool) {
-            self.usage.fill(&mut workers, now);
-        }
+        let workers = if is_loop(model) { self.processes(now) } else { self.seats(now) };
         let limits = self.limits();
         let queue = self.listener.as_ref().and_then(Listener::accept_queue);
         let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);

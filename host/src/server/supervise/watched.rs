@@ -11,6 +11,7 @@ use crate::addr::Address;
 use crate::error::Result;
 use crate::server::monitor::document::{Overview, Told as Listed};
 use crate::server::monitor::{self, Asked, Told, metrics};
+use crate::status::Status;
 use crate::sys::listener::Listener;
 
 impl Supervisor {
@@ -44,9 +45,13 @@ impl Supervisor {
             b"healthz" => Told::Document("text/plain", b"ok\n".to_vec()),
             b"readyz" if self.is_ready() => Told::Document("text/plain", b"ready\n".to_vec()),
             b"readyz" => Told::NotReady,
-            b"status.json" => Told::Document("application/json", self.overview(now).json()),
+            b"status.json" => {
+                let overview = self.overview(now, Supervised::status);
+                Told::Document("application/json", overview.json())
+            }
             b"metrics" => {
-                let (kind, document) = metrics::of(self.overview(now), accept);
+                let (kind, document) =
+                    metrics::of(self.overview(now, |it, now| it.counted(now)), accept);
                 Told::Document(kind, document)
             }
             _ => Told::Nothing,
@@ -58,9 +63,13 @@ impl Supervisor {
         !self.state.stop.is_requested() && self.listeners.iter().all(Supervised::is_ready)
     }
 
-    fn overview(&mut self, now: Instant) -> Overview {
+    fn overview(
+        &mut self,
+        now: Instant,
+        status: fn(&mut Supervised, Instant) -> Status,
+    ) -> Overview {
         let ready = self.is_ready();
-        let list = |it: &mut Supervised| Listed { ready: it.is_ready(), status: it.status(now) };
+        let list = |it: &mut Supervised| Listed { ready: it.is_ready(), status: status(it, now) };
         Overview {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
