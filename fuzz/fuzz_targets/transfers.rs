@@ -98,8 +98,9 @@ impl Watched<'_> {
             Op::Digest { extent, .. } => Answer::Digested(extent.len),
             Op::FinishDigest(DigestKind::Crc32) => Answer::Digest(Digest::Crc32(number.into())),
             Op::FinishDigest(DigestKind::Blake3) => Answer::Digest(Digest::Blake3([number; 32])),
-            Op::FinishDigest(DigestKind::Sha256) => panic!("no transfer asks for this"),
-            Op::Read { .. } | Op::Examine | Op::Close => panic!("no transfer asks for this"),
+            Op::FinishDigest(DigestKind::Sha256) | Op::Read { .. } | Op::Examine | Op::Close => {
+                panic!("no transfer asks for this")
+            }
         };
         let answer = match number {
             250 | 251 => Answer::Refused(Refusal::NoRoom),
