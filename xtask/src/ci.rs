@@ -13,9 +13,10 @@ const STORM_OF_A_MINUTE: (&str, &str) = ("WINDLASS_STORM_SECONDS", "60");
 /// How long Miri may take for one target.
 const MIRI_MAX: Duration = Duration::from_mins(40);
 
-/// Runs every check. Miri is one slow thread, so it runs beside all that follow the tests.
+/// Runs every check. Miri is one slow thread, so it runs beside those that do not care what else runs.
 pub(crate) fn ci() -> Result<()> {
     step("test", || suites::run_all(&[STORM_OF_A_MINUTE]))?;
+    step("firmware", || firmware::firmware(""))?;
     thread::scope(|scope| {
         let beside = scope.spawn(|| step("miri", miri));
         let others = others();
@@ -57,7 +58,6 @@ fn others() -> Result<()> {
     step("bare metal", bare::bare)?;
     step("sizes", size::size)?;
     step("examples for devices", device::examples)?;
-    step("firmware", || firmware::firmware(""))?;
     step("fuzz", fuzz::all)?;
     step("demo", demo::demo)
 }

@@ -54,7 +54,7 @@ const BOARDS: [Board; 3] = [
             // The PSRAM.
             flash: Flash::Memory { args: &["-machine", "memory-backend=flash"], at: 0 },
             uarts: 2,
-            clean_max_ms: 15_000,
+            clean_max_ms: 45_000,
         },
     },
     Board {
@@ -67,7 +67,7 @@ const BOARDS: [Board; 3] = [
             machine: &MICROBIT,
             flash: Flash::Chip { at: 120 << 10 },
             uarts: 1,
-            clean_max_ms: 16_000,
+            clean_max_ms: 45_000,
         },
     },
     Board {
@@ -82,7 +82,7 @@ const BOARDS: [Board; 3] = [
             flash: Flash::Memory { args: &["-machine", "memory-backend=flash"], at: 2 << 20 },
             uarts: 1,
             // Its pause gives the other threads of the emulator no turn, so its time goes on.
-            clean_max_ms: 30_000,
+            clean_max_ms: 120_000,
         },
     },
 ];

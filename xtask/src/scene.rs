@@ -57,8 +57,8 @@ pub(crate) struct Updated {
     pub(crate) flash: Flash,
     /// Its UARTs: 1 or 2.
     pub(crate) uarts: usize,
-    /// How long an update over a clean line may take, in milliseconds of the board: a third more than it takes while
-    /// the host is busy.
+    /// How long an update over a clean line may take, in milliseconds of the board. The server at the other end of the
+    /// line needs real time, which a busy host makes long: this is several times what an idle one needs.
     pub(crate) clean_max_ms: u32,
 }
 
