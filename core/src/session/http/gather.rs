@@ -56,6 +56,10 @@ impl Gather {
             let before = self.have;
             let have = put(memory, before, piece);
             self.have = have;
+            // What speaks another protocol, such as TLS, may never send the end of a line.
+            if before == 0 && !may_begin(piece) {
+                return (all, Step::Bad(Status::BadRequest));
+            }
             if piece.len() > room {
                 let is_first = self.line == 0;
                 return (
@@ -64,10 +68,6 @@ impl Gather {
                 );
             }
             let line = memory.get(self.line..have).unwrap_or_default();
-            // What speaks another protocol, such as TLS, may never send the end of a line.
-            if self.line == 0 && before == 0 && !may_begin(line) {
-                return (all, Step::Bad(Status::BadRequest));
-            }
             input = rest;
             match line {
                 [b'\r', b'\n'] if self.line == 0 && self.skipped < SKIPPED_MAX => {
