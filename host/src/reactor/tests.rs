@@ -143,6 +143,12 @@ impl Peer {
         }
     }
 
+    /// The same as text.
+    pub(crate) fn hear_text(&mut self) -> (String, End) {
+        let (bytes, end) = self.hear();
+        (String::from_utf8(bytes).unwrap(), end)
+    }
+
     pub(crate) fn heard(&mut self) -> Vec<u8> {
         self.hear().0
     }

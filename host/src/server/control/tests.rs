@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reactor::EventLoop;
-use crate::reactor::tests::{Door, End, Peer, frozen, pass, pump};
+use crate::reactor::tests::{Door, End, frozen, pass, pump};
 
 /// A loop with a control socket that counts how often it was asked, and a way to connect to it.
 fn start() -> (EventLoop<u64>, Door) {
@@ -15,11 +15,6 @@ fn start() -> (EventLoop<u64>, Door) {
     (events, door)
 }
 
-fn heard(client: &mut Peer) -> (String, End) {
-    let (bytes, end) = client.hear();
-    (String::from_utf8(bytes).unwrap(), end)
-}
-
 #[test]
 fn a_client_that_asks_in_time_stays_and_a_silent_one_is_cut() {
     let ((mut events, door), mut asked) = (start(), 0);
@@ -27,7 +22,7 @@ fn a_client_that_asks_in_time_stays_and_a_silent_one_is_cut() {
     for second in 0..4 {
         lively.say(b"status\n");
         pump(&mut events, &mut asked);
-        let (answer, end) = heard(&mut lively);
+        let (answer, end) = lively.hear_text();
         assert!(answer.starts_with("{\"version\":") && end == End::Open, "{answer}");
         assert_eq!(silent.hear() == (vec![], End::Eof), second == 3, "second {second}");
         pass(IDLE_TIMEOUT / 3 + Duration::from_micros(1));
@@ -61,12 +56,12 @@ fn there_are_so_many_seats_and_they_are_given_back() {
     let mut late = door.knock();
     pump(&mut events, &mut asked);
     let refused = "{\"error\":\"16 clients are connected already\"}\n".to_owned();
-    assert_eq!(heard(&mut late), (refused, End::Eof));
+    assert_eq!(late.hear_text(), (refused, End::Eof));
     seated.pop();
     pump(&mut events, &mut asked);
     let mut next = door.knock();
     next.say(b"status\n");
     pump(&mut events, &mut asked);
-    assert_eq!(heard(&mut next).1, End::Open);
+    assert_eq!(next.hear_text().1, End::Open);
     assert_eq!((asked, events.streams()), (1, CLIENTS_MAX));
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::reactor::EventLoop;
-use crate::reactor::tests::{Door, End, Peer, frozen, pass, pump};
+use crate::reactor::tests::{Door, End, frozen, pass, pump};
 
 const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: h\r\nAccept: a/b\r\n\r\n";
 
@@ -21,11 +21,6 @@ fn start(document: &'static [u8]) -> (EventLoop<u64>, Door) {
     (events, door)
 }
 
-fn heard(client: &mut Peer) -> (String, End) {
-    let (bytes, end) = client.hear();
-    (String::from_utf8(bytes).unwrap(), end)
-}
-
 #[test]
 fn requests_on_one_connection_are_answered_in_their_order() {
     let ((mut events, door), mut asked) = (start(b"document"), 0);
@@ -34,7 +29,7 @@ fn requests_on_one_connection_are_answered_in_their_order() {
         &[GET, b"GET /later HTTP/1.1\r\nHost: h\r\n\r\n", b"HEAD /y HTTP/1.0\r\n\r\n"].concat(),
     );
     pump(&mut events, &mut asked);
-    let (answer, end) = heard(&mut client);
+    let (answer, end) = client.hear_text();
     let parts: Vec<_> = answer.split("HTTP/1.1 ").collect();
     let [_, document, later, none] = parts[..] else { panic!("{answer}") };
     assert!(document.starts_with("200 ") && document.ends_with("\r\n\r\ndocument"), "{answer}");
@@ -71,7 +66,7 @@ fn slow_clients_do_not_keep_others_out() {
     let mut next = door.knock();
     next.say(GET);
     pump(&mut events, &mut asked);
-    assert!(heard(&mut next).0.ends_with("document"));
+    assert!(next.hear_text().0.ends_with("document"));
     assert_eq!((asked, events.streams()), (1, CLIENTS_MAX));
     pass(IDLE_TIMEOUT + Duration::from_micros(1));
     pump(&mut events, &mut asked);
