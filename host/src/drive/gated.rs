@@ -21,7 +21,7 @@ use super::buffers::Buffers;
 use super::files::Answer;
 use super::gate::{Gate, Guest, Verdict};
 use super::rules::RulesId;
-use super::turns::{Next, Turns};
+use super::turns::{Next, Turns, forward};
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::traffic;
 
@@ -169,9 +169,7 @@ impl<J: DerefMut<Target: Turns>> Gated<J> {
 }
 
 impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
-    fn note(&mut self, ready: Ready) {
-        self.job.note(ready);
-    }
+    forward!();
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         let mut visit = self.visit.take();
@@ -183,10 +181,6 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
         let next = access_log::during(&mut visit, now, || self.act(ready, now, buffers), over);
         self.visit = visit;
         next
-    }
-
-    fn rest(&mut self) -> Option<Interest> {
-        self.job.rest()
     }
 
     fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
@@ -205,36 +199,8 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
         }
     }
 
-    fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
-        self.job.look_every_us(buffers)
-    }
-
-    fn set_rules(&mut self, rules: RulesId) {
-        self.job.set_rules(rules);
-    }
-
-    fn came(&mut self, answer: Answer) {
-        self.job.came(answer);
-    }
-
-    fn rested(&mut self, now: Instant) {
-        self.job.rested(now);
-    }
-
-    fn drain(&mut self) -> bool {
-        self.job.drain()
-    }
-
     fn only_repeats(&self) -> bool {
         self.job.only_repeats()
-    }
-
-    fn abort(&mut self, why: Fault) {
-        self.job.abort(why);
-    }
-
-    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
-        self.job.given_up(why, now, buffers);
     }
 }
 

@@ -17,7 +17,7 @@ use super::buffers::Buffers;
 use super::files::Answer;
 use super::job::Job;
 use super::rules::RulesId;
-use super::turns::{Next, Turns};
+use super::turns::{Next, Turns, forward};
 use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready};
 
@@ -105,9 +105,7 @@ struct Beside<'w> {
 }
 
 impl Turns for Beside<'_> {
-    fn note(&mut self, ready: Ready) {
-        self.job.note(ready);
-    }
+    forward!();
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.whole.look(now, buffers);
@@ -117,10 +115,6 @@ impl Turns for Beside<'_> {
         }
     }
 
-    fn rest(&mut self) -> Option<Interest> {
-        self.job.rest()
-    }
-
     fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
         // What comes is in the buffers until the next turn: those beside it would take them.
         self.whole.jobs.is_empty() && self.job.wait_for_input(until, buffers)
@@ -128,38 +122,6 @@ impl Turns for Beside<'_> {
 
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
         self.job.deadline(buffers).into_iter().chain(self.whole.look_at()).min()
-    }
-
-    fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
-        self.job.look_every_us(buffers)
-    }
-
-    fn set_rules(&mut self, rules: RulesId) {
-        self.job.set_rules(rules);
-    }
-
-    fn came(&mut self, answer: Answer) {
-        self.job.came(answer);
-    }
-
-    fn rested(&mut self, now: Instant) {
-        self.job.rested(now);
-    }
-
-    fn dismiss(&mut self) {
-        self.job.dismiss();
-    }
-
-    fn drain(&mut self) -> bool {
-        self.job.drain()
-    }
-
-    fn abort(&mut self, why: Fault) {
-        self.job.abort(why);
-    }
-
-    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
-        self.job.given_up(why, now, buffers);
     }
 }
 

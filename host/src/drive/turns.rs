@@ -78,3 +78,50 @@ pub trait Turns: AsFd {
     /// It gets no further turn, although it is not over: it is counted as ended by this.
     fn given_up(&mut self, _: Fault, _: Instant, _: &Buffers) {}
 }
+
+/// What a job that stands before another one, its field `job`, leaves to that one.
+macro_rules! forward {
+    () => {
+        fn note(&mut self, ready: Ready) {
+            self.job.note(ready);
+        }
+
+        fn rest(&mut self) -> Option<Interest> {
+            self.job.rest()
+        }
+
+        fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
+            self.job.look_every_us(buffers)
+        }
+
+        fn set_rules(&mut self, rules: RulesId) {
+            self.job.set_rules(rules);
+        }
+
+        fn came(&mut self, answer: Answer) {
+            self.job.came(answer);
+        }
+
+        fn rested(&mut self, now: Instant) {
+            self.job.rested(now);
+        }
+
+        fn dismiss(&mut self) {
+            self.job.dismiss();
+        }
+
+        fn drain(&mut self) -> bool {
+            self.job.drain()
+        }
+
+        fn abort(&mut self, why: Fault) {
+            self.job.abort(why);
+        }
+
+        fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
+            self.job.given_up(why, now, buffers);
+        }
+    };
+}
+
+pub(super) use forward;
