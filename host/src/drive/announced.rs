@@ -190,6 +190,12 @@ impl<J: DerefMut<Target: Turns>> Turns for Announced<J> {
             None => {}
         }
     }
+
+    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
+        if let Some(job) = self.job_mut() {
+            job.given_up(why, now, buffers);
+        }
+    }
 }
 
 impl<J: DerefMut<Target: Turns>> AsFd for Announced<J> {
