@@ -144,6 +144,7 @@ impl Peer {
     }
 
     /// The same as text.
+    #[cfg(feature = "status")]
     pub(crate) fn hear_text(&mut self) -> (String, End) {
         let (bytes, end) = self.hear();
         (String::from_utf8(bytes).unwrap(), end)
