@@ -243,7 +243,7 @@ impl<'a> Exchange<'a> {
         self.link.counts.heard += 1;
         if let Heard::Taken | Heard::Store { .. } = heard {
             self.moved = now;
-            self.link.moved(now);
+            self.link.moved(matches!(self.machine.want().close, Close::Done(_)));
         }
         match heard {
             Heard::Taken => {}

@@ -1,13 +1,14 @@
 //! The peers that are served, as every process of the server knows them: lines in shared memory.
 //!
 //! ```text
-//!   peer ──hash──▶ a set of lines ──▶ │ peer │ request │ turn │ moved │
+//!   peer ──hash──▶ a set of lines ──▶ │ peer, request, turn │ moved │
 //! ```
 //!
 //! A process that receives a request looks whether its peer is served, and takes a line if it is not. The transfer
-//! writes there when it moved. If it dies, it moves no more, and the line is free. If all lines of a set are taken, the
-//! one is given away that did not move for the longest time: then a copy of that request may start a transfer again,
-//! and no transfer ends by it.
+//! writes there when it moved. If it dies, it moves no more, and the line is free. The line of a transfer that is
+//! over stays until it is needed, so that a copy of the request that came before, and is received after, is known.
+//! If all lines of a set are taken, the one is given away that did not move for the longest time: then a copy of
+//! that request may start a transfer again, and no transfer ends by it.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -29,27 +30,29 @@ pub struct Peers {
 /// What is known of one peer.
 #[derive(Debug, Default)]
 struct Line {
-    /// A digest of its address; 0: the line is free.
-    peer: AtomicU64,
-    /// A digest of its request.
-    request: AtomicU64,
-    /// How often the line was taken: which transfer it is of.
-    turn: AtomicU64,
-    /// When it was taken, or the peer last answered something new, in microseconds.
+    /// A [`Word`]: one exchange of it decides which of several processes has the request.
+    word: AtomicU64,
+    /// When it was taken, or the peer was last sent something new, in microseconds: of one that is over, this is
+    /// before the peer had all.
     moved_us: AtomicU64,
 }
+
+/// A digest of the peer, a digest of its request, how often the line was taken, and whether its transfer is over.
+/// Of a line that is free only the count is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
 
 /// A look at the line of a peer, or at one that it may have.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     /// The number of the line.
     pub(super) index: usize,
-    peer: u64,
-    request: u64,
-    turn: u64,
+    /// What was there, and what is there when the line is taken.
+    found: Word,
+    taken: Word,
     /// The peer is served.
     pub(super) is_served: bool,
-    /// What it asks is what it is served.
+    /// What it asks is what it is served, or was served last.
     pub(super) is_same: bool,
     /// When that was begun, or moved last.
     pub(super) moved: Instant,
@@ -60,13 +63,41 @@ pub(super) struct Seen {
 pub(super) struct Mark {
     peers: Arc<Peers>,
     index: usize,
-    peer: u64,
-    turn: u64,
+    word: Word,
 }
 
 /// Lines in all, and those that a peer may have. A thousand peers leave no set full, as a rule.
 const LINES: usize = 4096;
 const WAYS: usize = 4;
+
+impl Word {
+    const OVER: u64 = 1;
+    const TURN: u64 = 0xfff << 1;
+    const REQUEST: u64 = 0x7_ffff << 13;
+    const PEER: u64 = 0xffff_ffff << 32;
+
+    /// Of this peer and its request, in a line that has this word.
+    fn after(found: Self, peer: u64, request: u64) -> Self {
+        let turn = (found.0 & Self::TURN).wrapping_add(Self::OVER << 1) & Self::TURN;
+        Self(peer | (request & Self::REQUEST) | turn)
+    }
+
+    fn freed(self) -> Self {
+        Self(self.0 & Self::TURN)
+    }
+
+    fn over(self) -> Self {
+        Self(self.0 | Self::OVER)
+    }
+
+    fn peer(self) -> u64 {
+        self.0 & Self::PEER
+    }
+
+    fn is_over(self) -> bool {
+        self.0 & Self::OVER != 0
+    }
+}
 
 impl Peers {
     /// Of a server.
@@ -79,61 +110,63 @@ impl Peers {
     }
 
     /// What is known of a peer with this request.
-    pub(super) fn look(&self, peer: SocketAddr, request: &[u8]) -> Seen {
-        let (peer, request) = (self.digest(peer), self.hasher.hash_one(request));
-        let unknown = Line::default();
-        let lines = Self::set(peer).filter_map(|index| Some((index, self.lines().get(index)?)));
-        let line = lines.min_by_key(|(_, line)| match line.peer.load(Ordering::Acquire) {
-            known if known == peer => (0, 0),
-            0 => (1, 0),
-            _ => (2, line.moved_us.load(Ordering::Relaxed)),
+    pub(super) fn look(&self, from: SocketAddr, request: &[u8]) -> Seen {
+        let ((peer, set), request) = (self.place(from), self.hasher.hash_one(request));
+        let lines = set.filter_map(|index| Some((index, self.lines().get(index)?)));
+        let lines = lines.map(|(index, line)| {
+            let word = Word(line.word.load(Ordering::Acquire));
+            (index, word, line.moved_us.load(Ordering::Relaxed))
         });
-        let (index, line) = line.unwrap_or((0, &unknown));
-        let is_served = line.peer.load(Ordering::Acquire) == peer;
-        let is_same = is_served && line.request.load(Ordering::Relaxed) == request;
-        let moved = Instant::from_micros(line.moved_us.load(Ordering::Relaxed));
-        let turn = line.turn.load(Ordering::Relaxed);
-        Seen { index, peer, request, turn, is_served, is_same, moved }
+        let line = lines.min_by_key(|&(_, word, moved_us)| match word {
+            known if known.peer() == peer => (0, 0),
+            free if free.peer() == 0 => (1, 0),
+            other => (if other.is_over() { 2 } else { 3 }, moved_us),
+        });
+        let (index, found, moved_us) = line.unwrap_or((0, Word(0), 0));
+        let taken = Word::after(found, peer, request);
+        let is_its = found.peer() == peer;
+        Seen {
+            index,
+            found,
+            taken,
+            is_served: is_its && !found.is_over(),
+            is_same: is_its && (found.0 ^ taken.0) & Word::REQUEST == 0,
+            moved: Instant::from_micros(moved_us),
+        }
     }
 
     /// Takes the line for a new transfer; the one that had it, if it is the peer's, ends. False: another process
-    /// has just taken it, for a copy of the request as a rule.
+    /// has just taken it, for a copy of the request as a rule. Look again.
     pub(super) fn take(&self, seen: &Seen, now: Instant) -> bool {
         let Some(line) = self.lines().get(seen.index) else { return true };
-        let (order, turn) = (Ordering::AcqRel, seen.turn);
-        if line.turn.compare_exchange(turn, turn + 1, order, Ordering::Relaxed).is_err() {
-            return false;
-        }
-        line.request.store(seen.request, Ordering::Relaxed);
+        // First: to a process that sees the line taken, it has just moved.
         line.moved_us.store(now.as_micros(), Ordering::Relaxed);
-        line.peer.store(seen.peer, Ordering::Release);
-        true
+        line.exchange(seen.found, seen.taken)
     }
 
     /// It was taken, and there is no transfer.
     pub(super) fn give_back(&self, seen: &Seen) {
         if let Some(line) = self.lines().get(seen.index) {
-            line.peer.store(0, Ordering::Release);
+            line.exchange(seen.taken, seen.taken.freed());
         }
     }
 
     /// The line of a peer, for the transfer that begins. `None`: it was given away.
     pub(super) fn mark(self: &Arc<Self>, peer: SocketAddr) -> Option<Mark> {
-        let peer = self.digest(peer);
-        let is_its = |line: &Line| line.peer.load(Ordering::Acquire) == peer;
-        let index = Self::set(peer).find(|&index| self.lines().get(index).is_some_and(is_its))?;
-        let turn = self.lines()[index].turn.load(Ordering::Relaxed);
-        Some(Mark { peers: Arc::clone(self), index, peer, turn })
+        let (peer, mut set) = self.place(peer);
+        set.find_map(|index| {
+            let word = Word(self.lines().get(index)?.word.load(Ordering::Acquire));
+            let is_its = word.peer() == peer && !word.is_over();
+            is_its.then(|| Mark { peers: Arc::clone(self), index, word })
+        })
     }
 
-    fn digest(&self, peer: SocketAddr) -> u64 {
-        self.hasher.hash_one(peer) | 1
-    }
-
-    fn set(peer: u64) -> std::ops::Range<usize> {
-        // The lowest bit is set.
-        let first = (peer >> 1) as usize % (LINES / WAYS) * WAYS;
-        first..first + WAYS
+    /// The digest of a peer, and its lines.
+    fn place(&self, peer: SocketAddr) -> (u64, std::ops::Range<usize>) {
+        let hash = self.hasher.hash_one(peer);
+        let first = hash as usize % (LINES / WAYS) * WAYS;
+        // None is that of a free line.
+        ((hash & Word::PEER).max(1 << 32), first..first + WAYS)
     }
 }
 
@@ -143,32 +176,37 @@ impl Default for Peers {
     }
 }
 
+impl Line {
+    fn exchange(&self, found: Word, new: Word) -> bool {
+        self.word.compare_exchange(found.0, new.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
 impl Mark {
     fn line(&self) -> &Line {
         &self.peers.lines()[self.index]
     }
 
-    fn is_mine(&self) -> bool {
-        self.line().turn.load(Ordering::Acquire) == self.turn
+    fn word(&self) -> Word {
+        Word(self.line().word.load(Ordering::Acquire))
     }
 
-    /// The peer answered something new.
+    /// The peer is sent something new.
     pub(super) fn note_progress(&self, now: Instant) {
-        if self.is_mine() {
+        if self.word() == self.word {
             self.line().moved_us.store(now.as_micros(), Ordering::Relaxed);
         }
     }
 
     /// Whether the peer has asked for something else.
     pub(super) fn is_replaced(&self) -> bool {
-        !self.is_mine() && self.line().peer.load(Ordering::Acquire) == self.peer
+        let word = self.word();
+        word.peer() == self.word.peer() && word.over() != self.word.over()
     }
 
     /// The transfer is over: the same request begins another one.
     pub(super) fn set_over(&self) {
-        if self.is_mine() {
-            self.line().peer.store(0, Ordering::Release);
-        }
+        self.line().exchange(self.word, self.word.over());
     }
 }
 
@@ -199,7 +237,12 @@ mod tests {
         mark.note_progress(Instant::from_micros(9));
         assert_eq!(peers.look(at(1), b"a").moved, Instant::from_micros(9));
         mark.set_over();
-        assert!(!peers.look(at(1), b"a").is_served && !mark.is_replaced());
+        let seen = peers.look(at(1), b"a");
+        assert!(!seen.is_served && seen.is_same && !mark.is_replaced());
+        assert_eq!(seen.moved, Instant::from_micros(9));
+        assert!(!peers.look(at(1), b"b").is_same && peers.mark(at(1)).is_none());
+        taken(&peers, at(1), b"a", 10);
+        assert!(mark.is_replaced() && peers.mark(at(1)).is_some());
     }
 
     #[test]
@@ -208,7 +251,25 @@ mod tests {
         let (one, other) = (peers.look(at(1), b"a"), peers.look(at(1), b"a"));
         assert!(peers.take(&one, Instant::ZERO) && !peers.take(&other, Instant::ZERO));
         peers.give_back(&one);
-        assert!(!peers.look(at(1), b"a").is_served);
+        let seen = peers.look(at(1), b"a");
+        assert!(!seen.is_served && !seen.is_same);
+        assert!(!peers.take(&other, Instant::ZERO), "it looked before");
+    }
+
+    #[test]
+    fn of_many_threads_with_copies_of_a_request_one_takes_it() {
+        let peers = Peers::new();
+        for nth in 0..500 {
+            let request = || {
+                let seen = peers.look(at(nth), b"a");
+                !seen.is_served && peers.take(&seen, Instant::ZERO)
+            };
+            let taken = std::thread::scope(|scope| {
+                let threads = [(); 4].map(|()| scope.spawn(request));
+                threads.map(|thread| thread.join().unwrap())
+            });
+            assert_eq!(taken.iter().filter(|taken| **taken).count(), 1, "{nth}");
+        }
     }
 
     #[test]

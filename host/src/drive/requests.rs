@@ -14,8 +14,9 @@ use windlass_core::time::Instant;
 
 use super::peers::{Peers, Seen};
 use crate::sys::Errno;
+use crate::sys::clock::Calendar;
 use crate::sys::datagram::batch::Batch;
-use crate::sys::datagram::{Conversation, Line};
+use crate::sys::datagram::{Conversation, Line, tell_times};
 use crate::sys::listener::Listener;
 
 /// How the requests of a listener are taken.
@@ -36,6 +37,8 @@ pub(crate) struct Requests {
     /// The socket that this process opened for the peer of each line of `peers`.
     sockets: Vec<Weak<Line>>,
     next_port: u16,
+    /// The listener tells when each request came.
+    tells_times: bool,
 }
 
 impl std::fmt::Debug for Requests {
@@ -69,11 +72,21 @@ const PASSED_OVER_MAX: u32 = 64;
 impl Requests {
     /// Takes requests in this way.
     pub(crate) fn new(door: Door) -> Self {
-        Self { door, batch: Batch::new(1, REQUEST_MAX), sockets: Vec::new(), next_port: 0 }
+        Self {
+            door,
+            batch: Batch::new(1, REQUEST_MAX),
+            sockets: Vec::new(),
+            next_port: 0,
+            tells_times: false,
+        }
     }
 
     /// The next request, with a socket for its transfer.
     pub(crate) fn next(&mut self, listener: &Listener, now: Instant) -> Request {
+        if !std::mem::replace(&mut self.tells_times, true) {
+            // Without the times a copy that is late may start a transfer.
+            let _ = tell_times(listener);
+        }
         for _ in 0..PASSED_OVER_MAX {
             match self.batch.receive(listener) {
                 Ok(_) => {}
@@ -82,7 +95,8 @@ impl Requests {
                 Err(_) => return Request::Nothing,
             }
             let Some(received) = self.batch.iter_mut().next() else { continue };
-            let (cut, asked, peer) = (received.cut, received.asked, *received.peer);
+            let (cut, asked, came) = (received.cut, received.asked, received.came);
+            let peer = *received.peer;
             let request = received.datagram();
             if cut || !(self.door.is_request)(request) {
                 continue;
@@ -90,10 +104,7 @@ impl Requests {
             let request: Box<[u8]> = request.into();
             let Some(from) = peer.socket_addr() else { continue };
             let peers = Arc::clone(&self.door.peers);
-            let seen = peers.look(from, &request);
-            if self.is_copy(from, &seen, now) || !peers.take(&seen, now) {
-                continue;
-            }
+            let Some(seen) = self.take(from, &request, (came, now)) else { continue };
             // What it was served ends: at once in this process, and in another one at its next turn.
             if let Some(socket) = self.socket(&seen) {
                 socket.end();
@@ -117,10 +128,38 @@ impl Requests {
         Request::Nothing
     }
 
-    /// Whether the peer is served what it asks. If nothing moves there, it has begun anew.
-    fn is_copy(&self, from: SocketAddr, seen: &Seen, now: Instant) -> bool {
+    /// Takes the line of the peer. `None`: the request is a copy.
+    fn take(
+        &self,
+        from: SocketAddr,
+        request: &[u8],
+        (came, now): (Option<Calendar>, Instant),
+    ) -> Option<Seen> {
+        loop {
+            let seen = self.door.peers.look(from, request);
+            if seen.is_same && self.is_copy(from, &seen, (came, now)) {
+                return None;
+            }
+            // Each time that it fails, another process has taken the line.
+            if self.door.peers.take(&seen, now) {
+                return Some(seen);
+            }
+        }
+    }
+
+    /// Whether a request that is the same as the last one is a copy of it. If nothing moves there, the peer has
+    /// begun anew. If the transfer is over, it is a copy that came before the peer could know that.
+    fn is_copy(
+        &self,
+        from: SocketAddr,
+        seen: &Seen,
+        (came, now): (Option<Calendar>, Instant),
+    ) -> bool {
+        if !seen.is_served {
+            return came.is_some_and(|came| came.monotonic() < seen.moved);
+        }
         let is_repeated = || self.socket(seen).is_some_and(|socket| socket.repeat(from));
-        seen.is_same && (is_repeated() || now.since(seen.moved) < COPY_US)
+        is_repeated() || now.since(seen.moved) < COPY_US
     }
 
     /// The socket that the peer has, if this process opened it.

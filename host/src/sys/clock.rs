@@ -48,6 +48,13 @@ impl Calendar {
         Self { seconds, micros }
     }
 
+    /// That moment by the clock of [`now`], as both clocks are at this time.
+    pub fn monotonic(&self) -> Instant {
+        let (now, today) = (now(), calendar());
+        let ago_us = today.as_nanos().saturating_sub(self.as_nanos()) / 1_000;
+        Instant::from_micros(now.as_micros().saturating_sub(ago_us))
+    }
+
     /// Nanoseconds since 1970.
     pub fn as_nanos(&self) -> u64 {
         let seconds = u64::try_from(self.seconds).unwrap_or(0);

@@ -65,6 +65,14 @@ pub(super) fn prepare(fd: &impl AsFd) -> nix::Result<()> {
     socket::setsockopt(fd, sockopt::RxqOvfl, &1)
 }
 
+/// Each datagram comes with the time of its arrival.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn tell_times(fd: &impl AsFd) -> nix::Result<()> {
+    socket::setsockopt(fd, sockopt::ReceiveTimestampns, &true)
+}
+
 /// Whether the network's errors are kept.
 pub(super) fn keep_errors(fd: &impl AsFd, on: bool) -> nix::Result<()> {
     match ip_of(fd) {

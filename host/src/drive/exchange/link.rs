@@ -8,6 +8,7 @@ use windlass_core::time::Instant;
 use super::super::peers::Mark;
 use super::outcome::{Counts, Told, to_stranger};
 use crate::sys::Errno;
+use crate::sys::clock;
 use crate::sys::datagram::batch::{Batch, Received};
 use crate::sys::datagram::{Conversation, Left};
 use crate::sys::poll::{Woken, wait};
@@ -123,6 +124,7 @@ impl Link {
     /// Sends a run of datagrams. Returns how many left, or were lost on their way.
     pub(super) fn send(&mut self, run: &[u8], ends: &[usize]) -> Result<usize, Fault> {
         if self.counts.sent == 0 && !self.is_client {
+            self.note_moved();
             self.socket.set_answer(run.get(..ends.first().copied().unwrap_or(0)));
         }
         let Left { count, why } = self.socket.send(run, ends);
@@ -143,14 +145,21 @@ impl Link {
         Ok(count)
     }
 
-    /// The peer answered something new.
-    pub(super) fn moved(&mut self, now: Instant) {
-        if let Some(mark) = &self.mark {
-            mark.note_progress(now);
+    /// The peer answered something new, and it `was_last`.
+    pub(super) fn moved(&mut self, was_last: bool) {
+        if !was_last {
+            self.note_moved();
         }
         if self.counts.heard == 2 {
             // The first datagram was the request: it has the answer to that.
             self.socket.set_answer(None);
+        }
+    }
+
+    /// Other processes see that it moved: now, because the time of the turn may be before what came last.
+    fn note_moved(&self) {
+        if let Some(mark) = &self.mark {
+            mark.note_progress(clock::now());
         }
     }
 

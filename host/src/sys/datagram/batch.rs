@@ -19,8 +19,9 @@ use std::os::fd::{AsFd, AsRawFd};
 use nix::errno::Errno;
 
 use super::UDP_MAX;
-use super::control::{CONTROL, Control, Source, put, told};
+use super::control::{CONTROL, Control, Source, Told, put, told};
 use super::peer::Peer;
+use crate::sys::clock::Calendar;
 
 /// Buffers for a number of datagrams, with their addresses.
 pub struct Batch {
@@ -48,6 +49,8 @@ struct Place {
     /// It was longer than the buffer.
     cut: bool,
     source: Source,
+    /// When it came, of a socket that was asked to tell.
+    came: Option<Calendar>,
     /// Bytes of its reply.
     reply: Option<usize>,
 }
@@ -65,6 +68,8 @@ pub struct Received<'b> {
     pub cut: bool,
     /// The address of this host that it was sent to, or from which it is answered if it was sent to many.
     pub asked: Option<IpAddr>,
+    /// When it came, if the socket tells that ([`tell_times`](super::tell_times)).
+    pub came: Option<Calendar>,
     reply: &'b mut Option<usize>,
 }
 
@@ -165,11 +170,12 @@ impl Batch {
         for nth in 0..received {
             // SAFETY: the kernel filled it, and nothing else refers to it.
             let header = unsafe { &*headers.add(nth) };
-            let (source, overflow) = told(&header.msg_hdr);
+            let Told { source, overflow, came } = told(&header.msg_hdr);
             self.overflow = overflow.unwrap_or(self.overflow);
             self.peers[nth].len = header.msg_hdr.msg_namelen.min(Peer::ROOM);
             let cut = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            self.places[nth] = Place { len: header.msg_len as usize, cut, source, reply: None };
+            self.places[nth] =
+                Place { len: header.msg_len as usize, cut, source, came, reply: None };
         }
         self.received = received;
         Ok(received)
@@ -204,7 +210,7 @@ impl Batch {
             return Err(Errno::EAGAIN);
         }
         peer.len = peer.len.min(Peer::ROOM);
-        self.places[0] = Place { len, cut: len > self.size, source: Source::Any, reply: None };
+        self.places[0] = Place { len, cut: len > self.size, ..Place::default() };
         self.received = 1;
         Ok(())
     }
@@ -218,9 +224,9 @@ impl Batch {
     pub fn iter_mut(&mut self) -> impl Iterator<Item = Received<'_>> {
         let buffers = buffers(&mut self.memory, self.size);
         let parts = buffers.zip(&self.peers).zip(&mut self.places).take(self.received);
-        parts.map(|((buf, peer), Place { len, cut, reply, source })| {
+        parts.map(|((buf, peer), Place { len, cut, reply, source, came })| {
             let len = (*len).min(buf.len());
-            Received { peer, buf, len, cut: *cut, asked: source.address(), reply }
+            Received { peer, buf, len, cut: *cut, asked: source.address(), came: *came, reply }
         })
     }
 

@@ -1,15 +1,17 @@
-//! What is said beside a datagram (cmsg(3)): the address that it was sent to, and how many were dropped; where
-//! its reply is to leave from, and into how many it is to be cut.
+//! What is said beside a datagram (cmsg(3)): the address that it was sent to, when it came, and how many were
+//! dropped; where its reply is to leave from, and into how many it is to be cut.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::sys::clock::Calendar;
 
 /// Control data of one datagram. It has to be aligned as its header is.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 pub(super) struct Control([u8; CONTROL]);
 
-/// Room for what the kernel says beside a datagram: the longest destination (`in6_pktinfo`, 36 bytes with
-/// its header) and the count of those that it dropped.
+/// Room for what the kernel says beside a datagram: the longest destination (`in6_pktinfo`, 40 bytes with
+/// its header), the count of those that it dropped (24), and when it came (32).
 pub(super) const CONTROL: usize = 96;
 
 /// The address that a datagram was sent to, in the form in which its reply names its source.
@@ -22,9 +24,20 @@ pub(super) enum Source {
     V6(libc::in6_pktinfo),
 }
 
-/// What the kernel said beside a datagram: where it was sent to, and how many were dropped.
-pub(super) fn told(header: &libc::msghdr) -> (Source, Option<u32>) {
-    let (mut source, mut overflow) = (Source::Any, None);
+/// What the kernel said beside a datagram.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Told {
+    /// Where it was sent to.
+    pub(super) source: Source,
+    /// How many were dropped before.
+    pub(super) overflow: Option<u32>,
+    /// When it came, by the calendar clock.
+    pub(super) came: Option<Calendar>,
+}
+
+/// What the kernel said beside a datagram.
+pub(super) fn told(header: &libc::msghdr) -> Told {
+    let mut told = Told::default();
     // SAFETY: the kernel filled the control data of this header, which says its length.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
     while !next.is_null() {
@@ -37,7 +50,7 @@ pub(super) fn told(header: &libc::msghdr) -> (Source, Option<u32>) {
                     // The route is looked up again for the reply. Of a broadcast or a group,
                     // `ipi_spec_dst` is the address of this host.
                     info.ipi_addr.s_addr = 0;
-                    source = Source::V4(info);
+                    told.source = Source::V4(info);
                 }
                 (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                     let mut info = data.cast::<libc::in6_pktinfo>().read_unaligned();
@@ -45,17 +58,22 @@ pub(super) fn told(header: &libc::msghdr) -> (Source, Option<u32>) {
                     if info.ipi6_addr.s6_addr[0] == 0xff {
                         info.ipi6_addr.s6_addr = [0; 16];
                     }
-                    source = Source::V6(info);
+                    told.source = Source::V6(info);
                 }
                 (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
-                    overflow = Some(data.cast::<u32>().read_unaligned());
+                    told.overflow = Some(data.cast::<u32>().read_unaligned());
+                }
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => {
+                    let at = data.cast::<libc::timespec>().read_unaligned();
+                    // Below a million.
+                    told.came = Some(Calendar::of(at.tv_sec, (at.tv_nsec / 1_000) as u32));
                 }
                 _ => {}
             }
             next = libc::CMSG_NXTHDR(header, next);
         }
     }
-    (source, overflow)
+    told
 }
 
 impl Control {
