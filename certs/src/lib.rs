@@ -10,6 +10,8 @@
 //! ```
 #![allow(clippy::missing_panics_doc, reason = "without random numbers there is nothing to test")]
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use graviola::hashing::Sha256;
 use graviola::signing::ecdsa::{P256, SigningKey};
 use rcgen::{
@@ -39,6 +41,8 @@ pub struct Certificate {
 pub enum Validity {
     /// It is.
     Now,
+    /// It is, for an hour less than three days.
+    Soon,
     /// It was.
     Over,
     /// It will be.
@@ -51,6 +55,8 @@ struct Key {
     /// The point, uncompressed.
     public: Vec<u8>,
 }
+
+const SOON: Duration = Duration::from_secs((3 * 24 - 1) * 60 * 60);
 
 /// The length of an uncompressed point of P-256: a type byte and two coordinates.
 const POINT: usize = 65;
@@ -95,11 +101,16 @@ fn params(names: &[&str], key: &Key, validity: Validity) -> CertificateParams {
     params.key_identifier_method = KeyIdMethod::PreSpecified(key.public[1..21].to_vec());
     let (from, to) = match validity {
         Validity::Now => (2000, 2200),
+        Validity::Soon => (2000, 1970),
         Validity::Over => (2000, 2010),
         Validity::Later => (2190, 2200),
     };
     params.not_before = date_time_ymd(from, 1, 1);
     params.not_after = date_time_ymd(to, 1, 1);
+    if validity == Validity::Soon {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        params.not_after += now + SOON;
+    }
     params
 }
 

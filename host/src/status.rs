@@ -45,6 +45,8 @@ pub struct Status {
     pub totals: Totals,
     /// Clients that wait in the kernel to be accepted; none if that cannot be known.
     pub queue: Option<Queue>,
+    /// When the certificate expires that its clients are shown, in microseconds since 1970; none without TLS.
+    pub certificate_expires_us: Option<u64>,
     /// The workers that exist, by slot.
     pub workers: Vec<WorkerStatus>,
 }

@@ -19,7 +19,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
+};
 use windlass_certs::{Authority, Certificate, Validity};
 
 use crate::{Client, PATIENCE};
@@ -99,6 +101,24 @@ impl Secured {
         let conn = self.connection();
         let tunnel = thread::spawn(move || relay(&theirs, &server, conn));
         (Client::of(ours), Tunnel(tunnel))
+    }
+
+    /// A connection without a tunnel, after its handshake. Before that it sends these bytes.
+    #[track_caller]
+    pub fn handshake(
+        &self,
+        address: &str,
+        before: &[u8],
+    ) -> StreamOwned<ClientConnection, TcpStream> {
+        let address = address.strip_prefix("tcp:").expect("a TCP address");
+        let mut socket = TcpStream::connect(address).expect("connect");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.write_all(before).expect("send");
+        let mut conn = self.connection();
+        while conn.is_handshaking() {
+            conn.complete_io(&mut socket).expect("a handshake");
+        }
+        StreamOwned::new(conn, socket)
     }
 
     /// An end of a connection that is not connected.

@@ -11,7 +11,6 @@ use std::net::{Shutdown, TcpStream};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustls::{ClientConnection, StreamOwned};
 use windlass_core::session::files::Options;
 use windlass_tests::web::{Answer, ask};
 use windlass_tests::{
@@ -98,27 +97,10 @@ fn pages_and_files_come_whole(model: Model) {
     }
 }
 
-/// A connection without a tunnel, after its handshake. Before that it sends these bytes.
-fn handshake(
-    secured: &Secured,
-    server: &Server,
-    before: &[u8],
-) -> StreamOwned<ClientConnection, TcpStream> {
-    let address = server.address().strip_prefix("tcp:").expect("a TCP address");
-    let mut socket = TcpStream::connect(address).expect("connect");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    socket.write_all(before).expect("send");
-    let mut conn = secured.connection();
-    while conn.is_handshaking() {
-        conn.complete_io(&mut socket).expect("a handshake");
-    }
-    StreamOwned::new(conn, socket)
-}
-
 fn a_client_that_leaves_without_a_word_is_cut(model: Model) {
     let secured = Secured::new();
     let server = start("upper", model, &secured, "-vv");
-    let mut stream = handshake(&secured, &server, b"");
+    let mut stream = secured.handshake(server.address(), b"");
     stream.write_all(b"abc").expect("send");
     let mut reply = [0; 3];
     stream.read_exact(&mut reply).expect("a reply");
@@ -135,7 +117,8 @@ fn a_client_that_leaves_without_a_word_is_cut(model: Model) {
 fn the_header_of_a_balancer_comes_before_the_handshake(model: Model) {
     let secured = Secured::new();
     let server = start("upper", model, &secured, "--proxy-from 127.0.0.1 --deny 10.0.0.66");
-    let mut stream = handshake(&secured, &server, b"PROXY TCP4 10.0.0.1 192.0.2.1 4711 443\r\n");
+    let header = b"PROXY TCP4 10.0.0.1 192.0.2.1 4711 443\r\n";
+    let mut stream = secured.handshake(server.address(), header);
     stream.write_all(b"abc").expect("send");
     let mut reply = [0; 3];
     stream.read_exact(&mut reply).expect("a reply");

@@ -1,8 +1,7 @@
-//! TLS with the clients that people have, and certificates that change.
+//! TLS with the clients that people have.
 //!
 //! - curl, `windlass get` and `windlass talk` get what is served, and name what is wrong with a certificate.
 //! - `openssl s_client` gets TLS 1.2 and 1.3, nothing older, and no weak suite.
-//! - SIGHUP swaps the certificate under load, or the earlier one goes on.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,9 +13,6 @@ use windlass_tests::{
     Feed, Model, Outcome, PATIENCE, Program, Random, Secured, Server, Validity, has, models, serve,
     supervise, windlass, within,
 };
-
-models!(a_new_certificate_is_shown_from_the_next_client_on: fork Fork, thread_pool ThreadPool, epoll Epoll,
-    reactor Reactor, pool_static PoolStatic, prefork Prefork);
 
 const SIZE: usize = 3_000_001;
 
@@ -154,64 +150,4 @@ fn openssl_gets_no_old_version_and_no_weak_suite() {
         let (came, text) = connect(suite);
         assert!(!came, "{suite}: {text}");
     }
-}
-
-/// The certificate that a client is shown, as its end of the handshake has it.
-fn shown(secured: &Secured, server: &Server) -> Result<Vec<u8>, String> {
-    let address = server.address().trim_start_matches("tcp:");
-    let mut socket = std::net::TcpStream::connect(address).map_err(|error| error.to_string())?;
-    socket.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-    let mut conn = secured.fresh_connection();
-    while conn.is_handshaking() {
-        conn.complete_io(&mut socket).map_err(|error| error.to_string())?;
-    }
-    let chain = conn.peer_certificates().unwrap_or_default();
-    let first = chain.first().map(|cert| cert.to_vec());
-    conn.send_close_notify();
-    let _ = conn.complete_io(&mut socket);
-    first.ok_or_else(|| "no certificate".to_owned())
-}
-
-fn a_new_certificate_is_shown_from_the_next_client_on(model: Model) {
-    let secured = Secured::new();
-    let server = serve!("upper", model).args(&secured.options()).start();
-    let first = shown(&secured, &server).expect("a handshake");
-    secured.replace(Validity::Over);
-    server.signal(Signal::SIGHUP);
-    within(PATIENCE, "the log says so", || {
-        server.stderr().contains("the earlier certificate is used")
-    });
-    assert_eq!(shown(&secured, &server), Ok(first.clone()), "an expired certificate is not used");
-    secured.replace(Validity::Now);
-    server.signal(Signal::SIGHUP);
-    // No client fails meanwhile.
-    within(PATIENCE, "the new certificate", || {
-        shown(&secured, &server).expect("a handshake") != first
-    });
-}
-
-#[test]
-fn a_key_that_every_user_can_read_is_a_warning() {
-    let secured = Secured::new();
-    let readable = fs::Permissions::from_mode(0o644);
-    fs::set_permissions(secured.path("key.pem"), readable).expect("chmod");
-    let server = serve!("upper", Model::Epoll).args(&secured.options()).start();
-    within(PATIENCE, "the warning", || server.stderr().contains("every user can read the key in"));
-}
-
-#[test]
-fn a_supervisor_gives_a_listener_its_new_certificate() {
-    let secured = Secured::new();
-    let text = format!(
-        "[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\ntls-cert = '{}'\ntls-key = '{}'\n",
-        secured.path("cert.pem"),
-        secured.path("key.pem"),
-    );
-    let supervised = supervise!(&text).start();
-    let member = supervised.listening();
-    secured.client(&member.address).upper(b"before");
-    secured.replace(Validity::Now);
-    supervised.signal(Signal::SIGHUP);
-    within(PATIENCE, "a new process", || supervised.stderr().contains("changed=1"));
-    secured.client(&member.address).upper(b"after");
 }

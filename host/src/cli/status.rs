@@ -9,6 +9,7 @@ use super::outcome::print_line;
 use crate::client::Observer;
 use crate::error::Result;
 use crate::status::{Counters, Limits, Status, WorkerStatus, brief};
+use crate::sys::clock;
 use crate::totals::{Histogram, Totals};
 
 pub(super) fn status(path: &Path, json: bool, timeout_us: u64) -> Result<()> {
@@ -39,11 +40,21 @@ fn page(status: &Status) -> String {
     ];
     lines.extend(limits_line(limits));
     lines.push(format!("now          {alive} workers, {busy} with a client; accept queue {queue}"));
+    lines.extend(certificate_line(status.certificate_expires_us));
     lines.extend(counter_lines(&status.counters, totals));
     if !status.workers.is_empty() {
         lines.extend([String::new(), table(&status.workers)]);
     }
     lines.join("\n").trim_end_matches('\n').to_owned()
+}
+
+/// None: the listener has no TLS.
+fn certificate_line(expires_us: Option<u64>) -> Option<String> {
+    let (expires, now) = (expires_us?, clock::calendar().as_nanos() / 1_000);
+    Some(match expires.checked_sub(now) {
+        Some(left) => format!("certificate  expires in {}", brief(left)),
+        None => format!("certificate  expired {} ago", brief(now - expires)),
+    })
 }
 
 /// None: there is one worker, or one for each client.

@@ -153,6 +153,14 @@ impl Offer {
         }
     }
 
+    /// When the certificate expires that clients are shown, in microseconds since 1970.
+    pub(super) fn certificate_expires_us(&self) -> Option<u64> {
+        #[cfg(feature = "tls")]
+        return self.credentials().map(|credentials| credentials.expires_us());
+        #[cfg(not(feature = "tls"))]
+        None
+    }
+
     /// Whether clients may send files to the folder.
     #[cfg(feature = "sandbox")]
     pub(super) fn writes(&self) -> bool {

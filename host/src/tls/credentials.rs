@@ -6,17 +6,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate};
-use rustls::{CertificateError, RootCertStore, ServerConfig, ServerConnection};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
+use rustls::{ServerConfig, ServerConnection};
 use tracing::{info, warn};
 
 use super::tickets::Tickets;
+use super::validity::Validity;
 use super::{VERSIONS, provider};
 use crate::error::{Error, Result};
 use crate::printable::printable;
+use crate::sys::clock;
 
 /// The files of a listener's certificate and key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub struct Credentials {
 #[derive(Debug, Clone)]
 struct Pair {
     chain: Vec<CertificateDer<'static>>,
+    validity: Validity,
     config: Arc<ServerConfig>,
 }
 
@@ -55,10 +57,14 @@ impl Credentials {
     pub fn read(files: CertFiles, protocols: &[&[u8]]) -> Result<Self> {
         let protocols: Vec<_> = protocols.iter().map(|name| name.to_vec()).collect();
         let pair = Pair::read(&files, &protocols)?;
-        if let Err(why) = pair.is_valid() {
-            warn!("the certificate in {} {why}", printable(&files.cert));
-        }
-        Ok(Self { files, protocols, current: RwLock::new(pair) })
+        let read = Self { files, protocols, current: RwLock::new(pair) };
+        read.warn();
+        Ok(read)
+    }
+
+    /// When the certificate expires that clients are shown, in microseconds since 1970.
+    pub fn expires_us(&self) -> u64 {
+        self.current().validity.until * 1_000_000
     }
 
     /// The server's end of one more connection.
@@ -72,13 +78,11 @@ impl Credentials {
     /// Reads the files again. If both are good they take the place of the earlier ones, together; if not, the
     /// earlier ones stay, and the log says why. Whether there are new ones.
     pub fn renew(&self) -> bool {
-        let renewed = self.renewed();
-        if let Some(pair) = renewed {
-            info!("the certificate in {} was read again", printable(&self.files.cert));
-            *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
-            return true;
-        }
-        false
+        let Some(pair) = self.renewed() else { return false };
+        info!("the certificate in {} was read again", printable(&self.files.cert));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        self.warn();
+        true
     }
 
     /// Whether the files are good and have changed.
@@ -91,19 +95,31 @@ impl Credentials {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What the files have now, if it is good and not what they had. If not, the log has a line about what is used.
     fn renewed(&self) -> Option<Pair> {
-        let file = printable(&self.files.cert);
-        let read = Pair::read(&self.files, &self.protocols).map_err(|error| error.to_string());
-        let valid = read.and_then(|pair| match pair.is_valid() {
-            Ok(()) => Ok(pair),
-            Err(why) => Err(format!("the certificate in {file} {why}")),
-        });
-        match valid {
-            Ok(pair) => Some(pair).filter(|pair| pair.chain != self.current().chain),
-            Err(why) => {
-                warn!("{why}; the earlier certificate is used");
-                None
+        let why = match Pair::read(&self.files, &self.protocols) {
+            Ok(pair) if pair.chain == self.current().chain => {
+                self.warn();
+                return None;
             }
+            Ok(pair) => match pair.validity.fault(unix_time()) {
+                None => return Some(pair),
+                Some(why) => format!("the certificate in {} {why}", printable(&self.files.cert)),
+            },
+            Err(error) => error.to_string(),
+        };
+        warn!("{why}; the earlier certificate is used");
+        None
+    }
+
+    /// Logs what is wrong with the certificate in use, and with its key.
+    fn warn(&self) {
+        let CertFiles { cert, key } = &self.files;
+        if let Some(why) = self.current().validity.warning(unix_time()) {
+            warn!("the certificate in {} {why}", printable(cert));
+        }
+        if fs::metadata(key).is_ok_and(|key| key.mode() & OF_OTHERS != 0) {
+            warn!("every user can read the key in {}: chmod o= it", printable(key));
         }
     }
 }
@@ -123,7 +139,8 @@ impl Pair {
         let pem = contents(key).map_err(|error| of_key()(error.to_string()))?;
         let secret = PrivateKeyDer::from_pem_slice(&pem)
             .map_err(|_| of_key()("it has no private key in PEM".to_owned()))?;
-        warn_if_open(key);
+        let validity = Validity::of(&chain[0], &provider)
+            .ok_or_else(|| of_cert()("it cannot be parsed".to_owned()))?;
         let tickets = Tickets::of(chain[0].as_ref());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(VERSIONS)
@@ -140,33 +157,7 @@ impl Pair {
         config.alpn_protocols = protocols.to_vec();
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::new(tickets);
-        Ok(Self { chain, config: Arc::new(config) })
-    }
-
-    /// Why it is not valid at this time, if it is not.
-    fn is_valid(&self) -> std::result::Result<(), &'static str> {
-        use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
-        let Ok(cert) = ParsedCertificate::try_from(&self.chain[0]) else {
-            return Err("cannot be parsed");
-        };
-        let algorithms = self.config.crypto_provider().signature_verification_algorithms.all;
-        // Without a root there is always an error; that of the time comes first.
-        let found = verify_server_cert_signed_by_trust_anchor(
-            &cert,
-            &RootCertStore::empty(),
-            &[],
-            UnixTime::now(),
-            algorithms,
-        );
-        match found {
-            Err(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
-                Err("has expired")
-            }
-            Err(rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. })) => {
-                Err("is not valid yet")
-            }
-            _ => Ok(()),
-        }
+        Ok(Self { chain, validity, config: Arc::new(config) })
     }
 }
 
@@ -176,17 +167,19 @@ fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is not a regular file"));
     }
-    File::open(path)?.take(FILE_MAX).read_to_end(&mut bytes)?;
+    File::open(path)?.take(FILE_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_MAX {
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
+    }
     Ok(bytes)
 }
 
 /// Read and write permission of others.
 const OF_OTHERS: u32 = 0o006;
 
-fn warn_if_open(key: &Path) {
-    if fs::metadata(key).is_ok_and(|key| key.mode() & OF_OTHERS != 0) {
-        warn!("every user can read the key in {}: chmod o= it", printable(key));
-    }
+/// Seconds since 1970.
+fn unix_time() -> u64 {
+    clock::calendar().as_nanos() / 1_000_000_000
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod credentials;
 mod tickets;
 mod trust;
+mod validity;
 
 use std::sync::Arc;
 

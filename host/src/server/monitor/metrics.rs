@@ -180,6 +180,11 @@ impl Scrape {
         gauge(encoder, text, None, of(|it| Some(f64::from(it.status.queue?.waiting))))?;
         let text = ("accept_queue_limit", "Connections that may wait to be accepted");
         gauge(encoder, text, None, of(|it| Some(f64::from(it.status.queue?.limit))))?;
+        let name = "tls_certificate_expiry_timestamp";
+        let text =
+            (name, "When the certificate expires that the clients of the listener are shown");
+        let expires = of(|it| it.status.certificate_expires_us.map(seconds));
+        gauge(encoder, text, Some(&Unit::Seconds), expires)?;
         let states = [
             ("starting", State::Starting),
             ("idle", State::Idle),

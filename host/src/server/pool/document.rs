@@ -8,9 +8,9 @@ use super::Pool;
 use super::board::Board;
 use super::notes::Notes;
 use crate::error::Result;
-use crate::server::Model;
 use crate::server::children::{Crew, Process};
 use crate::server::usage::Usage;
+use crate::server::{Model, Offer};
 use crate::status::{Counters, Limits, Queue, State, Status, WorkerStatus, scoreboard};
 use crate::sys::clock;
 use crate::sys::listener::Listener;
@@ -18,7 +18,7 @@ use crate::totals::Totals;
 
 /// The fixed facts about a pool, and the sockets from which its state is read.
 pub(super) struct About {
-    pub(super) service: String,
+    pub(super) offer: Offer,
     pub(super) model: Model,
     pub(super) address: String,
     pub(super) pool: Pool,
@@ -34,15 +34,15 @@ impl About {
     /// A pool at `listener`. Without a control socket its accept queue is never asked for.
     pub(super) fn of(
         model: Model,
-        service: &str,
+        offer: &Offer,
         pool: Pool,
         listener: &Listener,
         control: Option<Listener>,
     ) -> Result<Self> {
         let copy = control.is_some().then(|| listener.share()).transpose()?;
-        let (service, address) = (service.to_owned(), listener.address().to_string());
+        let (offer, address) = (offer.clone(), listener.address().to_string());
         Ok(Self {
-            service,
+            offer,
             model,
             address,
             pool,
@@ -85,7 +85,7 @@ pub(super) fn status(
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        service: about.service.clone(),
+        service: about.offer.name().to_owned(),
         model: about.model.name().to_owned(),
         address: about.address.clone(),
         uptime_us: now.since(about.started),
@@ -98,6 +98,7 @@ pub(super) fn status(
         counters: Counters::of(&totals),
         totals,
         queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
+        certificate_expires_us: about.offer.certificate_expires_us(),
         workers,
     }
 }

@@ -61,7 +61,7 @@ impl Setup {
             listener.ok_or_else(|| Error::new("start", "a pool", "it does not listen"))?;
         let Server { offer, limits, stop, control, when_ready, ledger, .. } = server;
         let pool = limits.pool.within(limits.max_connections);
-        let about = About::of(model, offer.name(), pool, &listener, control)?;
+        let about = About::of(model, &offer, pool, &listener, control)?;
         let (root, log) = (rules.root.clone(), offer.access_log().cloned());
         let terms = Terms { about, stop, sandbox, when_ready, root, ledger, log, shared: None };
         Ok(Self { listener, offer, pool, rules, terms })

@@ -59,6 +59,9 @@ fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us);
     let mut server = Server::new(own.listener, offer, spec.limits, stop).counting(own.ledger);
+    // The supervisor reads it, and starts a process that has it.
+    #[cfg(feature = "tls")]
+    server.stop.renew(None);
     if let Some(control) = own.control {
         server = server.with_control(control);
     }

@@ -45,6 +45,8 @@ pub(super) struct Supervised {
     pub(super) listener: Option<Listener>,
     pub(super) crew: Crew<Notes>,
     is_announced: bool,
+    /// When the certificate expires that the newest process which is ready shows.
+    pub(super) certificate_expires_us: Option<u64>,
     /// A process of the newest configuration is ready, or there is no hope for one.
     pub(super) is_settled: bool,
     /// Its processes keep ending soon after their start.
@@ -84,6 +86,7 @@ impl Supervised {
             listener: Some(listener),
             crew: Crew::new(policy, timer, now)?,
             is_announced: false,
+            certificate_expires_us: None,
             is_settled: false,
             is_looping: false,
             is_leaving: false,
@@ -141,13 +144,21 @@ impl Supervised {
         }
     }
 
+    /// Passes SIGHUP on. A loop with a certificate has nothing else that could be read again.
     pub(super) fn hang_up(&self) {
+        #[cfg(feature = "tls")]
+        if self.offer.credentials().is_some() && !self.spec.model.is_pool() {
+            return;
+        }
         self.crew.iter().for_each(|process| process.child.hang_up());
     }
 
     /// A process is ready. Whether that is to be announced: the first time.
     pub(super) fn ready(&mut self, generation: u32, pid: i32) -> bool {
-        self.is_settled |= generation == self.crew.pool.generation();
+        if generation == self.crew.pool.generation() {
+            self.is_settled = true;
+            self.certificate_expires_us = self.offer.certificate_expires_us();
+        }
         if self.listener.is_none() {
             return false;
         }

@@ -15,7 +15,7 @@
 //!
 //! A listener that did not change keeps its process, and a pool its workers: a reload that adds a listener is
 //! no reason to start the others anew. SIGHUP to the process of a pool replaces its workers, and without a
-//! configuration the supervisor passes the signal on to all processes.
+//! configuration the supervisor passes the signal on to all processes that it does not replace.
 
 use std::path::Path;
 
@@ -65,11 +65,31 @@ impl Supervisor {
             return;
         }
         if self.hooks.reread.is_none() {
-            self.listeners.iter().for_each(Supervised::hang_up);
+            self.read_certificates(cx);
         } else if self.is_handing_over() {
             refuse(&[UPGRADING.to_owned()]);
         } else {
             self.reread(cx);
+        }
+    }
+
+    /// Replaces the processes of listeners with a new certificate, and passes the signal on to the others.
+    fn read_certificates(&mut self, cx: &mut Cx) {
+        let keys: Vec<Key> = self.listeners.iter().map(|it| it.key).collect();
+        for key in keys {
+            let Some(it) = self.get(key).filter(|it| !it.is_leaving) else { continue };
+            if !it.differs_from(&it.spec) {
+                it.hang_up();
+                continue;
+            }
+            let spec = it.spec.clone();
+            match self.open_one(spec, Some(key)) {
+                Ok(change) => {
+                    let control = self.get_mut(key).and_then(|it| it.control.take());
+                    self.change(cx, key, Change { control, ..change });
+                }
+                Err(error) => error!("{error}"),
+            }
         }
     }
 

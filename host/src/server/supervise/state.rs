@@ -63,6 +63,7 @@ impl Supervised {
             counters: Counters::of(&totals),
             totals,
             queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
+            certificate_expires_us: self.certificate_expires_us,
             workers,
         }
     }

@@ -16,6 +16,7 @@ fn overview(address: &str) -> Overview {
         model: "epoll".to_owned(),
         totals,
         queue: Some(Queue { waiting: 5, limit: 9 }),
+        certificate_expires_us: Some(1_900_000_000_000_000),
         workers: vec![worker; 2],
         ..Status::default()
     };
@@ -43,6 +44,7 @@ fn every_sum_has_a_line_with_its_unit() {
         format!("windlass_received_bytes_total{{{of}}} 1152921504606846976"),
         format!("windlass_datagrams_retransmitted_total{{{of}}} 4"),
         format!("windlass_accept_queue{{{of}}} 5.0"),
+        format!("windlass_tls_certificate_expiry_timestamp_seconds{{{of}}} 1900000000.0"),
         format!(r#"windlass_workers{{{of},state="busy"}} 2.0"#),
         format!("windlass_client_duration_seconds_sum{{{of}}} 1.5"),
         format!("windlass_client_duration_seconds_count{{{of}}} 3"),
