@@ -181,7 +181,7 @@ fn the_monitor_moves_with_the_configuration_if_it_can() {
     moving.supervised.reload("[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\n");
     within(PATIENCE, "there is no monitor", || !moving.path("two").exists());
     moving.supervised.reload("monitor = 'udp:127.0.0.1:1'\n[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\n");
-    moving.supervised.until_logged("the monitor is at tcp:HOST:PORT or unix:PATH", 1);
+    moving.supervised.until_logged("it is asked by connections, at tcp:HOST:PORT or unix:PATH", 1);
 }
 
 #[test]

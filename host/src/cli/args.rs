@@ -15,9 +15,10 @@ use super::keys::{
     places, port_range, positive, seconds_of_a_request, socket, within_workers,
 };
 use super::put::Put;
+use super::top::Top;
 use super::values::{
-    Micros, Partner, PortRange, field_value, file_mode, interval, log_to, monitor_address,
-    request_timeout, socket_path, workers,
+    Micros, Partner, PortRange, field_value, file_mode, interval, log_to, request_timeout,
+    socket_path, workers,
 };
 use crate::addr::Address;
 use crate::log::Format;
@@ -159,16 +160,8 @@ pub(super) struct ServeAll {
     /// Print what would be served, or every mistake, and exit
     #[arg(long)]
     pub(super) check: bool,
-    /// Time that connections have to end after SIGTERM or SIGINT
-    #[arg(long, value_name = "SECS", default_value = "5")]
-    pub(super) grace: Micros,
-    /// Time that connections have to end after SIGQUIT, or when another process goes on serving
-    #[arg(long, value_name = "SECS", default_value = "3600")]
-    pub(super) drain: Micros,
-    /// Tell the state of all listeners by HTTP at this address: /metrics (Prometheus), /status.json,
-    /// /healthz, /readyz
-    #[arg(long, value_name = "ADDR", value_parser = monitor_address)]
-    pub(super) monitor: Option<Address>,
+    #[command(flatten)]
+    pub(super) top: Top,
     #[command(flatten)]
     pub(super) serve: Serve,
 }

@@ -15,7 +15,8 @@ use toml::de::{DeTable, DeValue};
 use super::args::Serve;
 use super::plan::{Names, listeners};
 use super::survey::{Found, Survey, What};
-use super::values::{Micros, monitor_address};
+use super::top::{KEYS, Top};
+use super::values::probe_address;
 use crate::addr::Address;
 use crate::error::Error;
 use crate::printable::printable;
@@ -24,14 +25,6 @@ use crate::server::supervise::Wanted;
 use crate::sys::process::SingleThreaded;
 use crate::sys::reader::Reading;
 use value::{Entry, Value, Wrong, missing, table, unknown};
-
-/// The keys of the file beside its listeners.
-#[derive(Debug, Clone)]
-pub(super) struct Top {
-    pub(super) grace: Micros,
-    pub(super) drain: Micros,
-    pub(super) monitor: Option<Address>,
-}
 
 /// A file that is being read, and its mistakes so far.
 struct File<'a> {
@@ -81,7 +74,7 @@ fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Wanted, Ve
         for error in &errors {
             file.complain(error.span().map_or(0, |span| span.start), error.message());
         }
-        Wanted { listeners: Vec::new(), monitor: None }
+        top.with(Vec::new())
     };
     if file.errors.is_empty() {
         return Ok(wanted);
@@ -92,26 +85,31 @@ fn parse(path: &Path, text: &str, top: Top, is_check: bool) -> Result<Wanted, Ve
 
 impl File<'_> {
     fn read<'de>(&mut self, entries: &'de DeTable<'de>, mut top: Top) -> Wanted {
-        let mut all = None;
+        let (mut all, mut delay_at) = (None, 0);
         for (key, value) in entries {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 ("grace", _) => top.grace = self.value(value).unwrap_or(top.grace),
                 ("drain", _) => top.drain = self.value(value).unwrap_or(top.drain),
-                ("monitor", _) => top.monitor = self.monitor(value).or(top.monitor),
+                ("monitor", _) => top.monitor = self.probe(value).or(top.monitor),
+                ("agent", _) => top.agent = self.probe(value).or(top.agent),
+                ("stop-delay", _) => {
+                    top.stop_delay = self.value(value).unwrap_or(top.stop_delay);
+                    delay_at = key.span().start;
+                }
                 ("listener", DeValue::Array(array)) => all = Some(array),
                 ("listener", _) => {
                     self.complain(key.span().start, "write [[listener]], with two brackets");
                 }
                 (other, _) => {
-                    self.complain(
-                        key.span().start,
-                        &unknown(other, &["grace", "drain", "monitor", "listener"]),
-                    );
+                    self.complain(key.span().start, &unknown(other, &KEYS));
                 }
             }
         }
         if all.is_none_or(|all| all.is_empty()) && self.errors.is_empty() {
             self.complain(0, "no [[listener]], so there is nothing to serve");
+        }
+        if let Some(wrong) = top.wrong().filter(|_| self.errors.is_empty()) {
+            self.complain(delay_at, wrong);
         }
         let mut specs = Vec::new();
         for entry in all.into_iter().flatten() {
@@ -120,13 +118,13 @@ impl File<'_> {
                 _ => self.complain(entry.span().start, "write [[listener]], and its keys below it"),
             }
         }
-        Wanted { listeners: specs, monitor: top.monitor }
+        top.with(specs)
     }
 
-    fn monitor<'de>(&mut self, value: &'de Spanned<DeValue<'de>>) -> Option<Address> {
+    fn probe<'de>(&mut self, value: &'de Spanned<DeValue<'de>>) -> Option<Address> {
         let text: String = self.value(value)?;
         let complain = |what: String| self.complain(value.span().start, &what);
-        monitor_address(&text).map_err(complain).ok()
+        probe_address(&text).map_err(complain).ok()
     }
 
     fn listener<'de>(

@@ -16,6 +16,7 @@ mod serve;
 mod status;
 mod survey;
 mod tftp;
+mod top;
 mod values;
 
 use std::io::{stderr, stdout};

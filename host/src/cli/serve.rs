@@ -5,14 +5,14 @@ use std::path::Path;
 use tracing::info;
 
 use super::args::{Serve, ServeAll};
-use super::config::{self, Top};
+use super::config;
 use super::outcome::{Failure, print_line};
 use super::plan::{self, Names};
 use super::survey::{Found, Survey, What};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::role;
-use crate::server::supervise::{self, Hooks, Reread, Wanted, open_monitor};
+use crate::server::supervise::{self, Hooks, Probe, Reread, Task, Wanted};
 use crate::server::{Opened, Server, Spec, Stop};
 use crate::sys::handover::Inherited;
 use crate::sys::process;
@@ -22,15 +22,18 @@ use crate::sys::user::User;
 
 pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     let wanted = if let Some(path) = &args.config {
-        config::read(path, top(args), args.check).map_err(Failure::Lines)?
+        config::read(path, args.top.clone(), args.check).map_err(Failure::Lines)?
     } else {
-        let plan = plan::listeners(&args.serve, Names("--"), args.grace, args.drain);
+        let plan = plan::listeners(&args.serve, Names("--"), args.top.grace, args.top.drain);
         if let Some(wrong) = plan.wrong.first() {
             return Err(Failure::Usage(wrong.message.clone()));
         }
-        Wanted { listeners: plan.specs, monitor: args.monitor.clone() }
+        if let Some(wrong) = args.top.wrong() {
+            return Err(Failure::Usage(format!("--{wrong}")));
+        }
+        args.top.clone().with(plan.specs)
     };
-    let Wanted { listeners: specs, monitor } = wanted;
+    let Wanted { listeners: specs, probes, stop_delay_us } = wanted;
     if args.check {
         if args.config.is_none() {
             check(&args.serve, &specs)?;
@@ -42,17 +45,16 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     // Passed descriptors are taken before any other file is opened, so no number can be one of ours.
     let mut inherited = Inherited::take()?;
     let places = Spec::claim(specs, &mut inherited)?;
-    let passed = monitor.as_ref().map(|at| inherited.claim(at, None)).transpose()?.flatten();
+    let probes = probes.try_map(|at| {
+        let passed = at.as_ref().map(|at| inherited.claim(at, None)).transpose()?.flatten();
+        Ok((at, passed))
+    })?;
     // Before a socket file exists, so that it is removed whenever the server is stopped.
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
     let program = Program::current()?;
     let files = process::raise_nofile();
     let mut members = Spec::open(places, &mut inherited)?;
-    let monitor = match (monitor, passed) {
-        (Some(address), Some(passed)) => Some((address, passed)),
-        (Some(address), None) => Some((address.clone(), open_monitor(&address)?)),
-        (None, _) => None,
-    };
+    let probes = probes.try_map(|(at, passed)| Probe::open(at, passed))?;
     if args.config.is_none() {
         // No process is forked and no thread runs yet, so every process that serves has this user.
         let users: Vec<_> = members.iter_mut().filter_map(|member| member.user.take()).collect();
@@ -64,17 +66,19 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
         "serving; SIGTERM or SIGINT ends the server"
     );
     process::trim_memory();
-    let stop = Stop::on_signals(signals, args.grace.0, args.drain.0).and_reap();
+    let stop = Stop::on_signals(signals, args.top.grace.0, args.top.drain.0).and_reap();
     // The parent of a pool tells its state itself. Other models have no loop to do it beside their clients'.
     let is_watched = |it: &Opened| it.control.is_some() && !it.spec.model.is_pool();
-    let is_watched = monitor.is_some() || members.iter().any(is_watched);
+    let is_probed = probes.as_ref().into_iter().any(Probe::is_open);
+    let is_watched = is_probed || members.iter().any(is_watched);
     if members.len() > 1 || args.config.is_some() || is_watched {
         role::supervise();
         let hooks = Hooks {
             reread: args.config.as_deref().map(|path| reread(path, args)),
             announce: Box::new(announce),
         };
-        return Ok(supervise::serve(members, monitor, stop, inherited, program, hooks)?);
+        let task = Task { listeners: members, probes, stop_delay_us };
+        return Ok(supervise::serve(task, stop, inherited, program, hooks)?);
     }
     if let Some(Opened { spec, offer, listener, control, user: _ }) = members.pop() {
         let (address, model) = (listener.address().clone(), spec.model);
@@ -106,14 +110,9 @@ fn check(serve: &Serve, specs: &[Spec]) -> std::result::Result<(), Failure> {
 }
 
 fn reread(path: &Path, args: &ServeAll) -> Reread {
-    let (path, top) = (path.to_owned(), top(args));
+    let (path, top) = (path.to_owned(), args.top.clone());
     let of = path.clone();
     Reread { path, understand: Box::new(move |text| config::understand(&of, text, top.clone())) }
-}
-
-/// What holds where the configuration says nothing else.
-fn top(args: &ServeAll) -> Top {
-    Top { grace: args.grace, drain: args.drain, monitor: args.monitor.clone() }
 }
 
 /// The line that scripts wait for.

@@ -147,13 +147,13 @@ impl FromStr for Partner {
     }
 }
 
-/// The address of the monitor.
-pub(super) fn monitor_address(text: &str) -> Result<Address, String> {
+/// An address at which the supervisor tells how the server is.
+pub(super) fn probe_address(text: &str) -> Result<Address, String> {
     let wrong = |error| format!("\"{}\": {error}", printable(text));
     let address: Address = text.parse().map_err(wrong)?;
     match address {
         Address::Tcp(_) | Address::Unix(_) => Ok(address),
-        _ => Err(format!("{address}: the monitor is at tcp:HOST:PORT or unix:PATH")),
+        _ => Err(format!("{address}: it is asked by connections, at tcp:HOST:PORT or unix:PATH")),
     }
 }
 

@@ -262,6 +262,14 @@ impl Stop {
         }
     }
 
+    /// Its connections have this time more, in microseconds.
+    #[cfg(feature = "supervise")]
+    pub(super) fn extend(&mut self, us: u64) {
+        if let State::Draining { until, .. } = &mut self.state {
+            *until = until.after(us);
+        }
+    }
+
     /// Whether the server was told to stop.
     pub(super) fn is_requested(&self) -> bool {
         self.state != State::Running

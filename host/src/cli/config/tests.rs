@@ -2,17 +2,54 @@
 
 use std::num::NonZeroU32;
 
+use super::super::values::Micros;
 use super::*;
 use crate::network::Network;
+use crate::server::supervise::Probes;
 use crate::server::{Admission, Files, Limits, Model, Service, Terms, Web};
 use crate::sys::listener::Access;
 
 fn read(text: &str) -> Result<Vec<Spec>, Vec<String>> {
-    let top = Top { grace: Micros(5_000_000), drain: Micros(6_000_000), monitor: None };
+    let top = Top {
+        grace: Micros(5_000_000),
+        drain: Micros(6_000_000),
+        monitor: None,
+        agent: None,
+        stop_delay: Micros(0),
+    };
     parse(Path::new("file"), text, top, false).map(|wanted| wanted.listeners)
 }
 
 const ONE: &str = "[[listener]]\nservice = 'upper'\nlisten = 'tcp:127.0.0.1:0'\n";
+
+#[test]
+fn a_balancer_asks_where_the_file_says() {
+    let top = Top {
+        grace: Micros(0),
+        drain: Micros(0),
+        monitor: None,
+        agent: "unix:/before".parse().ok(),
+        stop_delay: Micros(0),
+    };
+    let parse = |text: &str| parse(Path::new("file"), text, top.clone(), false);
+    let text = "monitor = 'tcp:127.0.0.1:1'\nagent = 'unix:/a'\nstop-delay = 1.5\n";
+    let wanted = parse(&format!("{text}{ONE}")).unwrap();
+    assert_eq!(wanted.probes.monitor, "tcp:127.0.0.1:1".parse().ok());
+    assert_eq!(wanted.probes.agent, "unix:/a".parse().ok());
+    assert_eq!(wanted.stop_delay_us, 1_500_000);
+    let wanted = parse(ONE).unwrap();
+    assert_eq!(
+        (wanted.probes, wanted.stop_delay_us),
+        (Probes { monitor: None, agent: top.agent.clone() }, 0)
+    );
+}
+
+#[test]
+fn a_delay_that_is_told_to_no_balancer_is_a_mistake() {
+    let wrong = read(&format!("grace = 1\nstop-delay = 2\n{ONE}")).unwrap_err();
+    let why = "stop-delay is for a balancer, which asks at monitor or agent, and neither is there";
+    assert_eq!(wrong, [format!("file:2:1: {why}")]);
+}
 
 #[test]
 fn what_is_left_out_is_as_on_the_command_line() {
@@ -196,7 +233,13 @@ fn a_check_looks_at_what_would_be_opened() {
     std::fs::write(&file, b"").unwrap();
     let at = file.to_str().unwrap();
     let check = |text: &str| {
-        let top = Top { grace: Micros(0), drain: Micros(0), monitor: None };
+        let top = Top {
+            grace: Micros(0),
+            drain: Micros(0),
+            monitor: None,
+            agent: None,
+            stop_delay: Micros(0),
+        };
         parse(Path::new("file"), text, top, true)
     };
     let listen = |listen: &str| {
@@ -216,7 +259,13 @@ fn a_check_looks_at_what_would_be_opened() {
     ] {
         let errors = check(&text).unwrap_err();
         assert!(errors.len() == 1 && errors[0].starts_with(error), "{errors:?}");
-        let top = Top { grace: Micros(0), drain: Micros(0), monitor: None };
+        let top = Top {
+            grace: Micros(0),
+            drain: Micros(0),
+            monitor: None,
+            agent: None,
+            stop_delay: Micros(0),
+        };
         let later = parse(Path::new("file"), &text, top, false);
         assert!(later.is_ok(), "a listener that is open does not need it");
     }

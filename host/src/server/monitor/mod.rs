@@ -8,15 +8,14 @@
 //! A document is made when it is asked for, and sent from memory. Clients, their time and their requests are
 //! bounded, and every other source of the loop has its turn first.
 
+pub(super) mod agent;
 pub(super) mod document;
 pub(super) mod metrics;
+mod seats;
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
-use tracing::debug;
 use windlass_core::fault::StorageFault;
 use windlass_core::file::{Answer, FileUser, Op, Piece, Refusal};
 use windlass_core::session::http::{HttpServer, Site};
@@ -24,9 +23,10 @@ use windlass_core::session::{Out, Session};
 use windlass_core::time::Instant;
 use windlass_core::want::Close;
 
+use self::seats::Seats;
 use super::web::Head;
 use crate::error::Result;
-use crate::reactor::{Buffered, Context, Incoming, Priority, StreamEvent, Token};
+use crate::reactor::{Buffered, Context, StreamEvent, Token};
 use crate::sys::clock;
 use crate::sys::listener::Listener;
 
@@ -50,62 +50,26 @@ pub(super) enum Told {
     Nothing,
 }
 
-/// Connections at a time. The next one takes the place of the oldest.
-const CLIENTS_MAX: usize = 64;
-
-/// The connection of a client that sends nothing, or takes nothing of an answer, is closed after this time.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// The longest answer of the session itself: the head of an answer, and some words.
 const HEAD_MAX: usize = 1024;
 
-/// Answers on `listener` with what `tell` says.
+/// Answers on `listener` with what `tell` says. Once `is_replaced`, each answer is the last one of its connection.
 ///
 /// # Errors
 /// The loop cannot watch it.
 pub(super) fn listen<S: 'static>(
     cx: &mut Context<S>,
     listener: Listener,
+    is_replaced: Rc<Cell<bool>>,
     tell: impl Fn(&mut S, Asked<'_>, Instant) -> Told + 'static,
 ) -> Result<Token> {
     let tell = Rc::new(tell);
-    let seats = RefCell::new(VecDeque::new());
-    let token = cx.listen(listener, usize::MAX, move |_, cx, incoming| {
-        let Incoming::Client(client) = incoming else { return };
-        let (tell, mut talk) = (Rc::clone(&tell), Talk::new());
-        let token = cx.buffered(client, move |io, state, cx, event| match event {
-            // `close` would wait until the client takes its answer.
-            StreamEvent::TimedOut(_) => {
-                cx.remove(cx.current());
-            }
-            event => talk.hear(io, event, cx.now(), |asked, now| (*tell)(state, asked, now)),
+    Seats::listen(cx, listener, move |seats, _, cx, client| {
+        let (tell, mut talk) = (Rc::clone(&tell), Talk::new(&is_replaced));
+        seats.take(cx, client, move |io, state, now, event| {
+            talk.hear(io, event, now, |asked, now| (*tell)(state, asked, now));
         });
-        match token {
-            Ok(token) => {
-                cx.set_priority(token, Priority::Low);
-                if let Some(io) = cx.stream(token) {
-                    io.set_timeouts(Some(IDLE_TIMEOUT), Some(IDLE_TIMEOUT));
-                }
-                take_seat(cx, &mut seats.borrow_mut(), token);
-            }
-            Err(error) => debug!("a client of the monitor: {error}"),
-        }
-    })?;
-    cx.set_priority(token, Priority::Low);
-    Ok(token)
-}
-
-/// Slow clients do not keep others out: the oldest one leaves.
-fn take_seat<S>(cx: &mut Context<S>, seats: &mut VecDeque<Token>, token: Token) {
-    if seats.len() >= CLIENTS_MAX {
-        seats.retain(|&seat| cx.stream(seat).is_some());
-    }
-    if seats.len() >= CLIENTS_MAX
-        && let Some(oldest) = seats.pop_front()
-    {
-        cx.remove(oldest);
-    }
-    seats.push_back(token);
+    })
 }
 
 /// A conversation with one client.
@@ -117,7 +81,10 @@ struct Talk {
 }
 
 /// The site of the session: its media types are those of the documents.
-struct Pages(Rc<Cell<&'static str>>);
+struct Pages {
+    kind: Rc<Cell<&'static str>>,
+    is_replaced: Rc<Cell<bool>>,
+}
 
 impl Site for Pages {
     fn unix_time(&self, _: Instant) -> Option<u32> {
@@ -125,7 +92,11 @@ impl Site for Pages {
     }
 
     fn media_type(&self) -> Option<&str> {
-        Some(self.0.get())
+        Some(self.kind.get())
+    }
+
+    fn closes(&self) -> bool {
+        self.is_replaced.get()
     }
 
     /// The next answer differs.
@@ -135,9 +106,10 @@ impl Site for Pages {
 }
 
 impl Talk {
-    fn new() -> Self {
+    fn new(is_replaced: &Rc<Cell<bool>>) -> Self {
         let kind = Rc::new(Cell::new(""));
-        let session = HttpServer::new(Head::default(), Pages(Rc::clone(&kind)));
+        let pages = Pages { kind: Rc::clone(&kind), is_replaced: Rc::clone(is_replaced) };
+        let session = HttpServer::new(Head::default(), pages);
         Self { session, document: Vec::new(), kind }
     }
 

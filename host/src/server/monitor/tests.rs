@@ -1,5 +1,8 @@
 //! The monitor in a loop with a clock that the test moves, with clients in the same thread.
 
+use std::time::Duration;
+
+use super::seats::{CLIENTS_MAX, IDLE_TIMEOUT};
 use super::*;
 use crate::reactor::EventLoop;
 use crate::reactor::tests::{Door, End, frozen, pass, pump};
@@ -8,15 +11,26 @@ const GET: &[u8] = b"GET /x HTTP/1.1\r\nHost: h\r\nAccept: a/b\r\n\r\n";
 
 /// A loop with a monitor that counts how often it was asked, and a way to connect to it.
 fn start(document: &'static [u8]) -> (EventLoop<u64>, Door) {
+    start_until(document, &Rc::default())
+}
+
+/// The same, until it is replaced.
+fn start_until(document: &'static [u8], is_replaced: &Rc<Cell<bool>>) -> (EventLoop<u64>, Door) {
     let (mut events, (listener, door)) = (frozen(), Door::open());
-    listen(&mut events, listener, move |asked: &mut u64, Asked { name, accept }, _| {
-        *asked += 1;
-        match (name, accept) {
-            (b"x", b"a/b") => Told::Document("text/x", document.to_vec()),
-            (b"later", _) => Told::NotReady,
-            _ => Told::Nothing,
-        }
-    })
+    let is_replaced = Rc::clone(is_replaced);
+    listen(
+        &mut events,
+        listener,
+        is_replaced,
+        move |asked: &mut u64, Asked { name, accept }, _| {
+            *asked += 1;
+            match (name, accept) {
+                (b"x", b"a/b") => Told::Document("text/x", document.to_vec()),
+                (b"later", _) => Told::NotReady,
+                _ => Told::Nothing,
+            }
+        },
+    )
     .unwrap();
     (events, door)
 }
@@ -37,6 +51,23 @@ fn requests_on_one_connection_are_answered_in_their_order() {
     assert!(later.starts_with("503 ") && later.contains("Retry-After: 1"), "{answer}");
     assert!(none.starts_with("404 ") && none.ends_with("\r\n\r\n"), "{answer}");
     assert_eq!((asked, end), (3, End::Eof));
+}
+
+#[test]
+fn a_client_of_a_process_that_was_replaced_gets_one_answer_more() {
+    let (is_replaced, mut asked) = (Rc::default(), 0);
+    let (mut events, door) = start_until(b"document", &is_replaced);
+    let mut client = door.knock();
+    client.say(GET);
+    pump(&mut events, &mut asked);
+    let (answer, end) = client.hear_text();
+    assert!(!answer.contains("Connection: close") && end == End::Open, "{answer}");
+    is_replaced.set(true);
+    client.say(GET);
+    pump(&mut events, &mut asked);
+    let (answer, end) = client.hear_text();
+    assert!(answer.contains("Connection: close") && answer.ends_with("document"), "{answer}");
+    assert_eq!((asked, end), (2, End::Eof));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use tracing::{error, warn};
 
 use super::supervisor::{Cx, Supervisor};
 use super::systemd::Systemd;
+use crate::sys::listener::Listener;
 
 impl Supervisor {
     pub(super) fn start_upgrade(&mut self, cx: &mut Cx) {
@@ -27,8 +28,9 @@ impl Supervisor {
             let control = it.control.iter().map(|socket| (socket, socket.address()));
             it.listener.iter().map(|socket| (socket, &it.spec.address)).chain(control)
         });
-        let monitor = self.monitor.socket.iter().zip(&self.monitor.address);
-        let listeners = listeners.chain(monitor);
+        let probes = self.probes.as_ref().into_iter();
+        let probes = probes.filter_map(|it| it.socket.as_ref().zip(it.address.as_ref()));
+        let listeners = listeners.chain(probes);
         match self.upgrade.start(
             cx,
             listeners,
@@ -43,9 +45,9 @@ impl Supervisor {
     /// The new binary, process `pid`, serves.
     fn hand_over(&mut self, cx: &mut Cx, pid: i32) {
         Systemd::replaced_by(pid.unsigned_abs());
-        if let Some(socket) = self.leave_monitor(cx) {
-            socket.give_up();
-        }
+        self.is_replaced.set(true);
+        let probes = self.probes.as_mut().into_iter();
+        probes.filter_map(|it| it.leave(cx)).for_each(Listener::give_up);
         for it in &mut self.listeners {
             if let Some(answers) = it.answers.take() {
                 cx.remove(answers);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::probes::Probes;
 use crate::addr::Address;
 use crate::error::Result;
 use crate::server::spec::Spec;
@@ -27,8 +28,10 @@ pub struct Reread {
 pub struct Wanted {
     /// The listeners.
     pub listeners: Vec<Spec>,
-    /// The address of the monitor, if there is to be one.
-    pub monitor: Option<Address>,
+    /// The addresses at which the supervisor tells how the server is, if there are to be any.
+    pub probes: Probes<Option<Address>>,
+    /// How long it says that it stops before it does, in microseconds.
+    pub stop_delay_us: u64,
 }
 
 /// See [`Reread::understand`].

@@ -17,7 +17,8 @@ mod child;
 mod handover;
 mod hooks;
 mod listener;
-mod monitor_socket;
+mod load;
+mod probes;
 mod reader;
 mod reload;
 mod reread;
@@ -28,5 +29,5 @@ mod upgrade;
 mod watched;
 
 pub use hooks::{Announce, Hooks, Reread, Understand, Wanted};
-pub use monitor_socket::open_monitor;
-pub use supervisor::serve;
+pub use probes::{Probe, Probes};
+pub use supervisor::{Task, serve};

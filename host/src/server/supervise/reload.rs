@@ -24,7 +24,6 @@ use windlass_core::pool::processes::{Event, Signal};
 
 use super::hooks::Wanted;
 use super::listener::{Key, Supervised};
-use super::monitor_socket::open_monitor;
 use super::supervisor::{Cx, Supervisor, refuse};
 use crate::addr::Address;
 use crate::error::{Error, Result};
@@ -111,22 +110,29 @@ impl Supervisor {
             Ok(wanted) => self.apply(cx, &wanted),
             Err(errors) => refuse(&errors),
         }
-        self.report();
+        self.report(cx);
     }
 
-    fn apply(&mut self, cx: &mut Cx, Wanted { listeners: specs, monitor }: &Wanted) {
+    fn apply(&mut self, cx: &mut Cx, Wanted { listeners: specs, probes, stop_delay_us }: &Wanted) {
         let (keys, gone) = self.pair(specs);
         // Before the listeners: the owners of their files change with the last step that can fail.
-        let moves = *monitor != self.monitor.address;
-        let socket = monitor.as_ref().filter(|_| moves).map(open_monitor).transpose();
-        let opened = socket.and_then(|socket| Ok((self.open(specs, &keys)?, socket)));
-        let (mut changes, socket) = match opened {
+        let moved = self.probes.as_ref().zip(probes.as_ref());
+        let moved = moved.try_map(|(probe, address)| probe.moved_to(address.as_ref()));
+        let opened = moved.and_then(|moved| Ok((self.open(specs, &keys)?, moved)));
+        let (mut changes, moved) = match opened {
             Ok(opened) => opened,
             Err(error) => return refuse(&[error.to_string()]),
         };
-        if moves && let Err(error) = self.monitor_at(cx, monitor.clone(), socket) {
+        for (probe, moved) in self.probes.as_mut().zip(moved) {
+            if let Some(moved) = moved {
+                drop(probe.leave(cx));
+                *probe = moved;
+            }
+        }
+        if let Err(error) = self.answer_probes(cx) {
             error!("{error}");
         }
+        self.stop_delay_us = *stop_delay_us;
         self.agree(&specs.iter());
         // All control sockets are taken before one is given, so that listeners can swap them.
         for change in &mut changes {

@@ -1,5 +1,7 @@
 //! The supervisor, as the state of its event loop: it does what the core decides.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tracing::{debug, error, info, warn};
@@ -9,14 +11,13 @@ use windlass_core::time::Instant;
 use super::child;
 use super::hooks::Hooks;
 use super::listener::{Key, Notes, SLACK_US, Supervised};
-use super::monitor_socket::Monitor;
+use super::probes::{Probe, Probes};
 use super::reader::Reader;
 use super::systemd::Systemd;
 use super::upgrade::Upgrade;
-use crate::addr::Address;
 use crate::drive::Left;
 use crate::error::{Error, Result};
-use crate::reactor::{Context, EventLoop};
+use crate::reactor::{Context, EventLoop, Token};
 use crate::server::children::{
     Crew, Parent, ParentState, Process, Report, fail, handle, run, spawn,
 };
@@ -37,7 +38,12 @@ pub(super) struct Supervisor {
     pub(super) inherited: Inherited,
     pub(super) upgrade: Upgrade,
     pub(super) reader: Option<Reader>,
-    pub(super) monitor: Monitor,
+    pub(super) probes: Probes<Probe>,
+    /// The next binary serves.
+    pub(super) is_replaced: Rc<Cell<bool>>,
+    pub(super) stop_delay_us: u64,
+    /// Fires when that is over.
+    delay: Token,
     pub(super) started: Instant,
     /// When that was, in microseconds since 1970.
     pub(super) started_us: u64,
@@ -47,19 +53,29 @@ pub(super) struct Supervisor {
 
 pub(super) type Cx = Context<Supervisor>;
 
-/// Serves all of `listeners`, each in a process of its own, until `stop` is asked for. `inherited` is told
-/// when all of them are served. `monitor` is the configured address of the monitor, and its socket.
+/// What a supervisor is to do.
+pub struct Task {
+    /// The listeners.
+    pub listeners: Vec<Opened>,
+    /// Where it tells how they are.
+    pub probes: Probes<Probe>,
+    /// How long it says that it stops before it does, in microseconds.
+    pub stop_delay_us: u64,
+}
+
+/// Serves all listeners of `task`, each in a process of its own, until `stop` is asked for. `inherited` is told
+/// when all of them are served.
 ///
 /// # Errors
 /// It cannot go on, or cannot say where it listens. That a process ends is no error: another is started.
 pub fn serve(
-    listeners: Vec<Opened>,
-    monitor: Option<(Address, Listener)>,
+    task: Task,
     stop: Stop,
     inherited: Inherited,
     program: Program,
     hooks: Hooks,
 ) -> Result<()> {
+    let Task { listeners, probes, stop_delay_us } = task;
     let mut events = EventLoop::new()?;
     let mut supervisor = Supervisor {
         state: ParentState::new(&mut events, stop, true)?,
@@ -70,13 +86,17 @@ pub fn serve(
         inherited,
         upgrade: Upgrade::of(program),
         reader: None,
-        monitor: Monitor::default(),
+        probes,
+        is_replaced: Rc::default(),
+        stop_delay_us,
+        delay: events.timer(Supervisor::leave),
         started: events.now(),
         started_us: clock::calendar().as_nanos() / 1000,
         is_served: false,
     };
-    if let Some((address, socket)) = monitor {
-        supervisor.monitor_at(&mut events, Some(address), Some(socket))?;
+    // The old binary answers there until this one serves.
+    if !supervisor.inherited.is_upgrade() {
+        supervisor.answer_probes(&mut events)?;
     }
     if let Some(every) = Systemd::watchdog() {
         // The loop sends it, so the service manager notices when the loop hangs.
@@ -142,7 +162,7 @@ impl Parent for Supervisor {
             Action::Notice(notice) => {
                 listener.log(notice);
                 if !matches!(notice, Notice::Reloaded { .. }) {
-                    self.report();
+                    self.report(cx);
                 }
             }
             Action::Exit => {
@@ -184,7 +204,7 @@ impl Parent for Supervisor {
             }
             warn!("{error}");
         }
-        self.report();
+        self.report(cx);
     }
 
     fn ended(&mut self, cx: &mut Cx, key: Key, process: Process<Notes>, exit: pidfd::Exit) {
@@ -197,9 +217,18 @@ impl Parent for Supervisor {
         handle(self, cx, key, Event::Exited { worker: process.id, exit });
     }
 
-    fn stop(&mut self, cx: &mut Cx, _: State) {
+    fn stop(&mut self, cx: &mut Cx, before: State) {
         Systemd::stopping();
-        self.leave(cx);
+        self.upgrade.call_off();
+        // What was never ready has no clients. Another signal ends the delay.
+        if before == State::Running && self.is_served && self.stop_delay_us > 0 {
+            info!(delay_ms = self.stop_delay_us / 1000, "for this time clients are still taken");
+            self.state.stop.extend(self.stop_delay_us);
+            cx.arm_at(self.delay, cx.now().after(self.stop_delay_us));
+        } else {
+            cx.disarm(self.delay);
+            self.leave(cx);
+        }
     }
 
     fn stop_now(&mut self, cx: &mut Cx) {
@@ -277,7 +306,6 @@ impl Supervisor {
 
     /// Ends every process as the stop says: when it begins, and when it is to be faster than that.
     pub(super) fn leave(&mut self, cx: &mut Cx) {
-        self.upgrade.call_off();
         if self.state.stop.is_over(cx.now(), usize::MAX) {
             self.stop_now(cx);
             return;
@@ -331,7 +359,7 @@ impl Supervisor {
     }
 
     /// Once all listeners are served, tells the old binary and the service manager so.
-    pub(super) fn report(&mut self) {
+    pub(super) fn report(&mut self, cx: &mut Cx) {
         let waits = |it: &Supervised| !it.is_settled && !it.is_leaving;
         if self.state.stop.is_requested() || self.listeners.iter().any(waits) {
             return;
@@ -351,8 +379,13 @@ impl Supervisor {
                 socket.adopt();
             }
         }
-        if let Some(socket) = &mut self.monitor.socket {
-            socket.adopt();
+        self.probes
+            .as_mut()
+            .into_iter()
+            .filter_map(|it| it.socket.as_mut())
+            .for_each(Listener::adopt);
+        if let Err(error) = self.answer_probes(cx) {
+            error!("{error}");
         }
         self.inherited.ready();
         self.is_served = true;

@@ -1,43 +1,27 @@
 //! The monitor of the supervisor: the state of all listeners at one address.
 
-use tracing::info;
+use std::rc::Rc;
+
 use windlass_core::pool::processes::State as SlotState;
 use windlass_core::time::Instant;
 
 use super::listener::Supervised;
-use super::monitor_socket::Monitor;
+use super::probes::Probes;
 use super::supervisor::{Cx, Supervisor};
-use crate::addr::Address;
 use crate::error::Result;
 use crate::server::monitor::document::{Overview, Told as Listed};
-use crate::server::monitor::{self, Asked, Told, metrics};
+use crate::server::monitor::{self, Asked, Told, agent, metrics};
 use crate::status::Status;
-use crate::sys::listener::Listener;
 
 impl Supervisor {
-    /// Answers at this address from now on, and not at the one before.
-    pub(super) fn monitor_at(
-        &mut self,
-        cx: &mut Cx,
-        address: Option<Address>,
-        socket: Option<Listener>,
-    ) -> Result<()> {
-        self.leave_monitor(cx);
-        let copy = socket.as_ref().map(Listener::share).transpose()?;
-        let source = copy.map(|copy| monitor::listen(cx, copy, Self::tell)).transpose()?;
-        if let Some(socket) = &socket {
-            info!(address = %socket.address(), "the monitor listens");
-        }
-        self.monitor = Monitor { address, socket, source };
-        Ok(())
-    }
-
-    /// Another process answers from now on. The socket, if this process has it.
-    pub(super) fn leave_monitor(&mut self, cx: &mut Cx) -> Option<Listener> {
-        if let Some(source) = self.monitor.source.take() {
-            cx.remove(source);
-        }
-        self.monitor.socket.take()
+    /// Answers at every address at which it does not yet.
+    pub(super) fn answer_probes(&mut self, cx: &mut Cx) -> Result<()> {
+        let Probes { monitor, agent } = &mut self.probes;
+        let is_replaced = Rc::clone(&self.is_replaced);
+        monitor.answer(cx, "monitor", |cx, socket| {
+            monitor::listen(cx, socket, is_replaced, Self::tell)
+        })?;
+        agent.answer(cx, "agent", |cx, socket| agent::listen(cx, socket, Self::verdict))
     }
 
     fn tell(&mut self, Asked { name, accept }: Asked<'_>, now: Instant) -> Told {
@@ -58,9 +42,18 @@ impl Supervisor {
         }
     }
 
-    /// Whether every listener serves, and none is about to end.
+    /// Whether every listener serves, and the server was not told to stop. A client that asks when the next binary
+    /// serves already asks about that one.
     fn is_ready(&self) -> bool {
-        !self.state.stop.is_requested() && self.listeners.iter().all(Supervised::is_ready)
+        if self.is_replaced.get() {
+            return true;
+        }
+        !self.state.stop.is_requested() && self.serving().all(Supervised::is_ready)
+    }
+
+    /// The listeners that are configured: others drain.
+    pub(super) fn serving(&self) -> impl Iterator<Item = &Supervised> {
+        self.listeners.iter().filter(|it| !it.is_leaving)
     }
 
     fn overview(
@@ -83,7 +76,7 @@ impl Supervisor {
 
 impl Supervised {
     /// Whether it has a process that takes clients.
-    fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         let serves = |slot| matches!(slot, Some(SlotState::Idle { .. } | SlotState::Busy { .. }));
         let mut processes = self.crew.iter().map(|it| self.crew.pool.state(it.id));
         !self.is_leaving && self.listener.is_some() && processes.any(serves)
