@@ -105,19 +105,23 @@ fn xfer_comes_whole_over_every_network() {
     assert_eq!(fs::read(pair.here()).unwrap(), b"");
 }
 
-/// A transfer under duplication does not send twice from then on (RFC 1123, 4.2.3.1).
+/// Under 20 % duplication a block costs at most 1.05 datagrams (RFC 1123, 4.2.3.1). What the timers of a busy machine
+/// send again comes on top, and differs from run to run; what copies draw does not. So one run of some has to be as
+/// cheap as that.
 #[test]
 fn copies_of_datagrams_draw_no_copies() {
-    for service in ["tftp", "xfer"] {
+    for (service, options) in [("tftp", "--window 1 --blksize 1024"), ("xfer", "")] {
         let pair = Pair::new(service);
         let path = Path { duplicate: 200, ..Path::PERFECT };
-        let lossy = pair.lossy(1, [path; 2]);
-        let options = if service == "tftp" { "--window 1 --blksize 1024" } else { "" };
-        pair.gets(lossy.address(), options);
-        let [_, back] = lossy.counts();
-        // DATA, the EOT of xfer, the OACK of tftp; some more where a busy machine let a timer expire.
-        let blocks = SIZE.div_ceil(1024) as u64 + 1;
-        assert!(back.sent <= blocks + blocks / 4, "{service}: {} for {blocks}", back.sent);
+        let blocks = SIZE.div_ceil(1024) as u64;
+        let is_cheap = |seed| {
+            let lossy = pair.lossy(seed, [path; 2]);
+            pair.gets(lossy.address(), options);
+            let [_, back] = lossy.counts();
+            assert!(back.doubled > blocks / 10, "{service}: {back:?}");
+            back.sent <= blocks + blocks / 20
+        };
+        assert!((1..=10).any(is_cheap), "{service}: each run sent more");
     }
 }
 

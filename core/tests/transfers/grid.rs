@@ -149,6 +149,27 @@ fn every_transfer_ends_as_predicted_and_costs_what_it_did() {
     );
 }
 
+/// On a network that only doubles, an end sends one datagram more for twenty blocks at most (RFC 1123, 4.2.3.1).
+#[test]
+fn copies_of_datagrams_draw_no_copies() {
+    let only_doubles = |cell: &Case| cell.path.duplicate == 200 && cell.path.loss == 0;
+    let step = if cfg!(miri) { 7 } else { 1 };
+    for cell in cells().into_iter().filter(only_doubles).step_by(step) {
+        let blocks = (cell.size / usize::from(cell.block) + 1) as u32;
+        for seed in 1..=SEEDS {
+            let [plain, doubled] = [0, cell.path.duplicate].map(|duplicate| {
+                let case = Case { seed, path: Path { duplicate, ..cell.path }, ..cell };
+                case.run().packets
+            });
+            assert!(
+                doubled <= plain + blocks / 20,
+                "{}, seed {seed}: {doubled} datagrams for {blocks} blocks, {plain} without copies",
+                name(&cell)
+            );
+        }
+    }
+}
+
 /// Without a digest TFTP cannot know of a bit that flips; with one, such a file never becomes valid.
 #[test]
 fn a_file_that_changed_on_its_way_never_becomes_valid() {
