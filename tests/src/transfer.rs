@@ -3,7 +3,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use windlass::drive::{Buffers, Exchange, Rules, Said, run_alone};
+use windlass::drive::{Buffers, Exchange, Rules, Said, WithStorage, run_alone};
 use windlass::sys::clock;
 use windlass::sys::datagram::Conversation;
 use windlass_core::fault::{Fault, StorageFault};
@@ -77,10 +77,11 @@ pub fn transfer(
 ) -> Ended {
     let at: SocketAddr = address.trim_start_matches("udp:").parse().expect("an address");
     let socket = Conversation::with_server(at).expect("a socket");
-    let mut exchange = Exchange::asking(socket, machine, &mut memory, clock::now());
-    let how = run_alone(&mut exchange, &mut Buffers::for_one(Rules::default()));
-    let said = exchange.told().said.clone();
-    drop(exchange);
+    let job = Exchange::asking(socket, machine, clock::now());
+    let mut client = WithStorage { job, storage: &mut memory };
+    let how = run_alone(&mut client, &mut Buffers::for_one(Rules::default()));
+    let said = client.job.told().said.clone();
+    drop(client);
     Ended { how, memory, said }
 }
 

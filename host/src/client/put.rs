@@ -14,21 +14,20 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use windlass_core::fault::Fault;
-use windlass_core::file::{Digest, Extent};
+use windlass_core::fault::StorageFault;
+use windlass_core::file::{Answer, Digest, Extent, Op, Storage};
 use windlass_core::time::Instant;
 use windlass_core::transfer::tftp::TftpPut;
-use windlass_core::wire::tftp::DATA_AT;
 
 use super::Got;
 use super::file_url::FileUrl;
 use super::get::{PERIOD, Progress};
 use super::on_ending_signals;
-use super::transfer::{Asks, Attempt, Carrier, Step, each_address, timing};
-use crate::drive::TextFile;
+use super::transfer::{Asking, Asks, Attempt, each_address, timing};
+use crate::drive::{Next, TextFile};
 use crate::error::{Error, Result};
 use crate::printable::printable;
-use crate::reactor::{Context, EventLoop, Token, Watch};
+use crate::reactor::{Context, Event, EventLoop, Token, Watch};
 use crate::sys::datagram::Conversation;
 use crate::sys::root::open_regular;
 use crate::sys::{Signal, clock};
@@ -135,10 +134,9 @@ impl Plan<'_> {
         if let Some(digest) = digest {
             machine = machine.digest(digest);
         }
-        let datagram_max = DATA_AT + asks.block_max();
         let sender = Sender {
-            carrier: Carrier::new(socket, Box::new(machine), datagram_max, until),
-            content,
+            asking: Asking::new(socket, Box::new(machine), until),
+            source: Reading { content, sent: 0, failed: None },
             verify: digest.is_some(),
             file: printable(path).to_string(),
         };
@@ -195,10 +193,8 @@ impl Upload {
         if !crate::sys::signals::is_ignored(Signal::SIGTSTP) {
             events.signal(Signal::SIGTSTP, |upload: &mut Self, _, _| upload.progress.stop())?;
         }
-        let len = sender.content.len();
-        let server = events.add(sender, Watch::READ, |sender, upload: &mut Self, cx, _| {
-            sender.turn(upload, cx);
-        })?;
+        let len = sender.source.content.len();
+        let server = events.add(sender, Watch::READ, Sender::turn)?;
         self.server = Some(server);
         self.timer = Some(events.timer(move |_, cx| cx.activate(server)));
         events.activate(server);
@@ -221,8 +217,8 @@ impl Upload {
 
 /// The conversation, which the loop owns.
 struct Sender {
-    carrier: Carrier<TftpPut<Box<[u8]>>>,
-    content: Content,
+    asking: Asking<TftpPut<Box<[u8]>>>,
+    source: Reading,
     verify: bool,
     /// The file as it is shown.
     file: String,
@@ -230,43 +226,58 @@ struct Sender {
 
 impl AsFd for Sender {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.carrier.as_fd()
+        self.asking.as_fd()
+    }
+}
+
+/// The file, as the machine's storage.
+struct Reading {
+    content: Content,
+    /// Bytes of it that left.
+    sent: u64,
+    failed: Option<io::Error>,
+}
+
+impl Storage for Reading {
+    fn perform(&mut self, _: Instant, op: Op<'_>, memory: &mut [u8]) -> Answer {
+        // A sender that knows the size of its file has no other operation.
+        let Op::Read { extent, .. } = op else {
+            return Answer::Failed(StorageFault::Unsupported.into());
+        };
+        if let Err(error) = self.content.read(extent, memory) {
+            self.failed = Some(error);
+            return Answer::Failed(StorageFault::Failed.into());
+        }
+        self.sent = self.sent.max(extent.offset + extent.len);
+        Answer::Read(memory.len())
     }
 }
 
 impl Sender {
     /// Moves what it can, and waits for the rest.
-    fn turn(&mut self, upload: &mut Upload, cx: &mut Context<Upload>) {
-        let (content, mut failed) = (&mut self.content, None);
-        let sent = &mut upload.sent;
-        let step = self.carrier.step(&mut |extent, to| {
-            *sent = (*sent).max(extent.offset + extent.len);
-            content.read(extent, to).map_err(|error| failed.insert(error).kind().into())
-        });
-        upload.is_answered = self.carrier.is_answered();
-        let compares = self.carrier.machine.compares();
-        let outcome = match (step, failed) {
-            (_, Some(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                Err(Error::new("read", &self.file, "the file has become shorter"))
+    fn turn(&mut self, upload: &mut Upload, cx: &mut Context<Upload>, event: Event) {
+        let Self { asking, source, verify, file } = self;
+        let next = asking.turn(event, source);
+        (upload.is_answered, upload.sent) = (asking.is_answered(), source.sent);
+        let compares = asking.machine().compares();
+        let outcome = match (source.failed.take(), next) {
+            (Some(error), _) if error.kind() == ErrorKind::UnexpectedEof => {
+                Err(Error::new("read", file, "the file has become shorter"))
             }
-            (_, Some(error)) => Err(Error::new("read", &self.file, error)),
-            (Step::Over(Ok(())), None) if !self.verify || compares == Some(true) => Ok(Got::Whole),
-            (Step::Over(Err(fault)), None) => Err(self.error(upload, fault)),
-            _ if self.verify && compares == Some(false) => {
+            (Some(error), _) => Err(Error::new("read", file, error)),
+            (None, Next::Closed(Err(fault))) => Err(asking.error("put", &upload.url, fault)),
+            _ if *verify && compares == Some(false) => {
                 let why = "the server compares no digest: what it has cannot be verified";
                 Err(Error::new("put", &upload.url, why))
             }
-            _ => {
+            (None, Next::Closed(Ok(()))) => Ok(Got::Whole),
+            (None, Next::Wait(_) | Next::Again) => {
                 if let (Some(server), Some(timer)) = (upload.server, upload.timer) {
-                    self.carrier.wait(cx, server, timer);
+                    asking.wait(next, cx, [server, timer]);
                 }
                 return;
             }
         };
         upload.end(cx, outcome);
-    }
-
-    fn error(&self, upload: &Upload, fault: Fault) -> Error {
-        self.carrier.error("put", &upload.url, fault)
     }
 }

@@ -8,44 +8,46 @@
 //!
 //! Servers and clients run the same code. A server's files are those of the folder in its
 //! [`Rules`](super::Rules), opened, read and written as for streams: in an event loop nothing waits for a disk. A
-//! client brings a storage of its own, which may wait.
+//! client lends a storage of its own to each turn, which may wait.
 
 mod ahead;
 mod at_port;
 mod counting;
 mod folder;
+mod job;
 mod link;
 mod outcome;
 mod sent_text;
 mod store;
+mod with_storage;
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd};
 
-use windlass_core::fault::{Fault, StorageFault};
+use windlass_core::fault::Fault;
 use windlass_core::file::{Answer as FileAnswer, Op, Storage};
-use windlass_core::time::{Instant, Wake};
-use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
+use windlass_core::time::Instant;
+use windlass_core::transfer::{Heard, Transfer};
 use windlass_core::want::Close;
 
+use self::folder::Folder;
 use self::link::Link;
-pub use self::outcome::{Said, Told, to_stranger};
-use self::store::Store;
+pub use self::outcome::{Said, Told};
+use self::store::{Lent, Store};
+pub use self::with_storage::WithStorage;
 use super::buffers::{Buffers, Reports};
-use super::files::{Answer, Found};
-use super::peers::Mark;
+use super::files::Found;
 use super::rules::RulesId;
-use super::turns::{Next, Turns};
+use super::turns::Next;
 use crate::sys::datagram::Conversation;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::traffic;
 
 /// A transfer and its socket.
-pub struct Exchange<'a> {
+pub struct Exchange<M: Transfer + ?Sized = dyn Transfer + Send> {
     link: Link,
-    machine: Box<dyn Transfer + Send + 'a>,
-    store: Store<'a>,
+    machine: Box<M>,
+    store: Store,
     /// Datagrams that were received and not taken yet.
     held: VecDeque<Box<[u8]>>,
     /// In the first one of them: where what storage has not kept of its block begins.
@@ -65,7 +67,7 @@ pub struct Exchange<'a> {
 /// What a datagram costs of the budget of a turn, beside its bytes.
 const DATAGRAM_COST: usize = 1024;
 
-impl Exchange<'static> {
+impl Exchange {
     /// A server's: `request` is the first datagram of the client. A file of the folder in its rules may be
     /// replaced with `overwrite` only.
     pub fn serving(
@@ -75,33 +77,24 @@ impl Exchange<'static> {
         overwrite: bool,
         now: Instant,
     ) -> Self {
-        let mut this = Self::new(socket, machine, Store::folder(overwrite), now);
+        let mut this = Self::new(socket, machine, Some(Folder::new(overwrite)), now);
         this.held.push_back(request);
         this
     }
 }
 
-impl<'a> Exchange<'a> {
-    /// A client's, with its own storage: [`run_alone`](super::run_alone) runs it.
-    pub fn asking(
-        socket: Conversation,
-        machine: Box<dyn Transfer + Send + 'a>,
-        storage: &'a mut (dyn Storage + Send),
-        now: Instant,
-    ) -> Self {
-        Self::new(socket, machine, Store::own(storage), now)
+impl<M: Transfer + ?Sized> Exchange<M> {
+    /// A client's. Give it turns by [`turn_with`](Self::turn_with), or the storage for as long as it lasts
+    /// ([`WithStorage`]).
+    pub fn asking(socket: Conversation, machine: Box<M>, now: Instant) -> Self {
+        Self::new(socket, machine, None, now)
     }
 
-    fn new(
-        socket: Conversation,
-        machine: Box<dyn Transfer + Send + 'a>,
-        store: Store<'a>,
-        now: Instant,
-    ) -> Self {
+    fn new(socket: Conversation, machine: Box<M>, folder: Option<Folder>, now: Instant) -> Self {
         Self {
-            link: Link::new(socket, store.is_own()),
+            link: Link::new(socket, folder.is_none()),
             machine,
-            store,
+            store: Store::new(folder),
             held: VecDeque::new(),
             block_at: None,
             rules: RulesId::default(),
@@ -114,6 +107,11 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// Its machine.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
     /// The peer: before its first answer, the address that was asked.
     pub fn peer(&self) -> std::net::SocketAddr {
         self.link.socket.peer()
@@ -124,9 +122,25 @@ impl<'a> Exchange<'a> {
         &self.link.told
     }
 
-    fn advance(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Next, Fault> {
+    /// Whether the peer has sent anything.
+    pub fn is_answered(&self) -> bool {
+        self.link.counts.heard > 0
+    }
+
+    /// A [turn](super::Turns::turn) of a client's, with its storage.
+    pub fn turn_with(
+        &mut self,
+        storage: &mut dyn Storage,
+        ready: Ready,
+        now: Instant,
+        buffers: &mut Buffers,
+    ) -> Next {
+        self.take_turn(ready, now, &mut Lent { buffers, storage: Some(storage) })
+    }
+
+    fn advance(&mut self, now: Instant, lent: &mut Lent<'_>) -> Result<Next, Fault> {
         self.link.look_for_trouble()?;
-        let mut budget = buffers.budget;
+        let mut budget = lent.buffers.budget;
         loop {
             let mut want = self.machine.want();
             if want.wake.is_due(now) {
@@ -139,7 +153,7 @@ impl<'a> Exchange<'a> {
                 if budget == 0 {
                     return Ok(Next::Again);
                 }
-                if let Found::Now(cost) = self.send(now, buffers)? {
+                if let Found::Now(cost) = self.send(now, lent)? {
                     budget = budget.saturating_sub(cost);
                     continue;
                 }
@@ -153,7 +167,7 @@ impl<'a> Exchange<'a> {
                     return Ok(Next::Again);
                 }
                 let mut held = self.held.front_mut().map(std::mem::take);
-                let kept = self.store(now, held.as_deref().unwrap_or_default(), buffers);
+                let kept = self.store(now, held.as_deref().unwrap_or_default(), lent);
                 if let (Some(held), Some(front)) = (held.take(), self.held.front_mut()) {
                     *front = held;
                 }
@@ -178,9 +192,9 @@ impl<'a> Exchange<'a> {
                     if budget == 0 {
                         return Ok(Next::Again);
                     }
-                    let mut batch = buffers.take_batch();
-                    let cost = self.receive(now, &mut batch, buffers);
-                    buffers.give_back_batch(batch);
+                    let mut batch = lent.buffers.take_batch();
+                    let cost = self.receive(now, &mut batch, lent);
+                    lent.buffers.give_back_batch(batch);
                     budget = budget.saturating_sub(cost?);
                     continue;
                 }
@@ -200,11 +214,11 @@ impl<'a> Exchange<'a> {
         &mut self,
         now: Instant,
         batch: &mut Batch,
-        buffers: &mut Buffers,
+        lent: &mut Lent<'_>,
     ) -> Result<usize, Fault> {
         let mut cost = DATAGRAM_COST;
         let is_awaited = self.link.has_one;
-        if !self.link.receive(batch, buffers.reports == Reports::WhileReady)? {
+        if !self.link.receive(batch, lent.buffers.reports == Reports::WhileReady)? {
             return Ok(cost);
         }
         for received in batch.iter_mut() {
@@ -214,7 +228,7 @@ impl<'a> Exchange<'a> {
             let datagram = received.datagram();
             traffic::did_receive(datagram.len());
             cost += DATAGRAM_COST + datagram.len();
-            self.count_heard(datagram.len(), buffers);
+            self.count_heard(datagram.len(), lent.buffers);
             if !self.held.is_empty() || !self.machine.want().read {
                 self.held.push_back(datagram.into());
                 continue;
@@ -224,7 +238,7 @@ impl<'a> Exchange<'a> {
                 continue;
             }
             while self.machine.want().file {
-                if let Found::Later = self.store(now, datagram, buffers) {
+                if let Found::Later = self.store(now, datagram, lent) {
                     self.held.push_back(datagram.into());
                     break;
                 }
@@ -252,7 +266,7 @@ impl<'a> Exchange<'a> {
                 return true;
             }
             Heard::Ignored => self.link.counts.ignored += 1,
-            Heard::Malformed(_) => self.link.counts.malformed += 1,
+            Heard::Malformed(_) => self.link.told.malformed += 1,
             Heard::Ended { code, at, len } => {
                 let text = datagram.get(at..at + len).unwrap_or_default();
                 self.link.told.said = Some(Said { code, text: text.into() });
@@ -266,7 +280,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// Does the next operation of storage, on what is left of the block in `datagram`. Returns what it costs.
-    fn store(&mut self, now: Instant, datagram: &[u8], buffers: &mut Buffers) -> Found<usize> {
+    fn store(&mut self, now: Instant, datagram: &[u8], lent: &mut Lent<'_>) -> Found<usize> {
         let Some(user) = self.machine.storage() else { return Found::Now(0) };
         let text = user.text();
         let Some(op) = user.op() else { return Found::Now(0) };
@@ -278,7 +292,7 @@ impl<'a> Exchange<'a> {
             }
             _ => &[],
         };
-        let done = self.store.perform(now, (op, text), block, (buffers, self.rules));
+        let done = self.store.perform(now, (op, text), block, lent, self.rules);
         let Found::Now(answer) = done else { return Found::Later };
         let cost = match answer {
             FileAnswer::Kept(n) => {
@@ -295,149 +309,18 @@ impl<'a> Exchange<'a> {
     }
 
     /// Sends what is owed, as much as is laid out together. `None`: a helper reads the file.
-    fn send(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Found<usize>, Fault> {
-        let Found::Now(layout) = self.store.lay_out(now, &*self.machine, buffers)? else {
+    fn send(&mut self, now: Instant, lent: &mut Lent<'_>) -> Result<Found<usize>, Fault> {
+        let Found::Now(layout) = self.store.lay_out(now, &*self.machine, lent)? else {
             return Ok(Found::Later);
         };
         let ends = layout.ends();
         debug_assert!(!ends.is_empty(), "what is owed fits, and is read whole");
         let is_first = self.link.counts.sent == 0;
-        let count = self.link.send(&buffers.input[..layout.valid], ends)?;
+        let count = self.link.send(&lent.buffers.input[..layout.valid], ends)?;
         self.machine.sent(now, count);
         let bytes = count.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
-        self.count_sent(now, (count, bytes, is_first), &layout, buffers);
+        self.count_sent(now, (count, bytes, is_first), &layout, lent.buffers);
         Ok(Found::Now(bytes + DATAGRAM_COST))
-    }
-
-    /// When storage will have taken too long.
-    fn stalled_at(&self, buffers: &Buffers) -> Option<Instant> {
-        let idle_us = buffers.rules(self.rules).limits.idle_us?;
-        Some(self.moved.after(idle_us))
-    }
-
-    fn is_stalled(&self, now: Instant, buffers: &Buffers) -> bool {
-        self.store.is_awaited() && self.stalled_at(buffers).is_some_and(|at| at <= now)
-    }
-
-    /// Sends the last word, if there is one.
-    fn say_last_word(&mut self, now: Instant) {
-        let mut head = [0; HEAD_MAX];
-        if self.machine.want().write
-            && let Some(tx) = self.machine.render(now, 0, &mut head)
-            && tx.body.len == 0
-        {
-            let _ = self.link.socket.send(&head[..tx.head], &[tx.head]);
-            self.machine.sent(now, 1);
-        }
-    }
-
-    /// It is over.
-    fn end(&mut self, now: Instant, how: Result<(), Fault>) -> Next {
-        // One that only repeats its last answer is whole, however it ends.
-        let how = if self.only_repeats() { Ok(()) } else { how };
-        if let Err(fault) = how {
-            self.machine.abort(fault);
-        }
-        self.say_last_word(now);
-        if !std::mem::replace(&mut self.is_over, true) {
-            self.link.counts.replaced |= self.link.mark.as_ref().is_some_and(Mark::is_replaced);
-            self.store.log(self.link.socket.peer(), how, &self.link.counts, now.since(self.began));
-            self.store.close();
-            self.link.mark.iter().for_each(Mark::set_over);
-        }
-        Next::Closed(how)
-    }
-}
-
-impl Turns for Exchange<'_> {
-    fn note(&mut self, ready: Ready) {
-        self.link.note(ready);
-    }
-
-    fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
-        self.note(ready);
-        buffers.file_input();
-        self.count_begin(now, buffers);
-        let next = match self.advance(now, buffers) {
-            Ok(Next::Wait(_)) if self.is_stalled(now, buffers) => {
-                Next::Closed(Err(StorageFault::Stalled.into()))
-            }
-            next => next.unwrap_or_else(|fault| Next::Closed(Err(fault))),
-        };
-        if let Next::Closed(how) = next {
-            self.count_end(how, now, buffers);
-            return self.end(now, how);
-        }
-        next
-    }
-
-    /// There is room as a rule.
-    fn rest(&mut self) -> Option<Interest> {
-        Some(Interest { read: self.machine.want().read, write: true })
-    }
-
-    fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
-        self.held.is_empty() && self.link.wait_and_receive(buffers.batch(), until)
-    }
-
-    fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
-        let at = match self.machine.want().wake.min(self.store.wake()) {
-            Wake::Now => Some(Instant::ZERO),
-            Wake::At(at) => Some(at),
-            Wake::Never => None,
-        };
-        let stalled = self.stalled_at(buffers).filter(|_| self.store.is_awaited());
-        at.into_iter().chain(stalled).min()
-    }
-
-    fn look_every_us(&self, _: &Buffers) -> Option<u64> {
-        None
-    }
-
-    fn set_rules(&mut self, rules: RulesId) {
-        self.rules = rules;
-    }
-
-    fn came(&mut self, answer: Answer) {
-        self.store.came(answer);
-    }
-
-    fn rested(&mut self, now: Instant) {
-        self.moved = now;
-    }
-
-    fn dismiss(&mut self) {
-        self.is_over = true;
-        self.link.mark.iter().for_each(Mark::set_over);
-    }
-
-    fn only_repeats(&self) -> bool {
-        let want = self.machine.want();
-        want.close == Close::WriteHalf && !want.write && self.held.is_empty()
-    }
-
-    fn abort(&mut self, why: Fault) {
-        let _ = self.end(self.moved, Err(why));
-    }
-
-    fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
-        self.count_begin(now, buffers);
-        self.count_end(Err(why), now, buffers);
-    }
-}
-
-impl Drop for Exchange<'_> {
-    /// The peer of a transfer that is given up is told.
-    fn drop(&mut self) {
-        if !self.is_over {
-            let _ = self.end(self.moved, Err(Fault::Aborted));
-        }
-    }
-}
-
-impl AsFd for Exchange<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.link.socket.as_fd()
     }
 }
 

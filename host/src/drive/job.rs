@@ -68,7 +68,7 @@ pub enum Job {
     Port(Box<Port>),
     /// A transfer and its socket.
     #[cfg(feature = "transfer")]
-    Transfer(Box<Exchange<'static>>),
+    Transfer(Box<Exchange>),
     /// A datagram socket, and all transfers at it.
     #[cfg(feature = "transfer")]
     SinglePort(Box<SinglePort>),
@@ -162,7 +162,7 @@ impl Job {
 
     /// A transfer and its socket.
     #[cfg(feature = "transfer")]
-    pub fn transfer(exchange: Exchange<'static>) -> Self {
+    pub fn transfer(exchange: Exchange) -> Self {
         Self::Transfer(Box::new(exchange))
     }
 

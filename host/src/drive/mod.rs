@@ -62,7 +62,7 @@ pub use buffers::{Buffers, Overload, Reports};
 pub use channel::{Channel, Received, Sent};
 pub use connection::Connection;
 #[cfg(feature = "transfer")]
-pub use exchange::{Exchange, Said, Told, to_stranger};
+pub use exchange::{Exchange, Said, Told, WithStorage};
 pub use gate::Admission;
 pub(crate) use gate::Gate;
 pub(crate) use gated::{Gated, Pass};

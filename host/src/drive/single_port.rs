@@ -35,7 +35,7 @@ use crate::totals::Count;
 pub struct SinglePort {
     line: Arc<Line>,
     terms: PortTerms,
-    transfers: Table<Gated<Box<Exchange<'static>>>>,
+    transfers: Table<Gated<Box<Exchange>>>,
     peers: HashMap<SocketAddr, Token>,
     /// Those that used up their turn.
     eager: Vec<Token>,

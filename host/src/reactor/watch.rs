@@ -29,7 +29,7 @@ impl Watch {
     /// Both.
     pub const BOTH: Self = Self::of(Interest { read: true, write: true });
 
-    const fn of(interest: Interest) -> Self {
+    pub(crate) const fn of(interest: Interest) -> Self {
         Self { interest, trigger: Trigger { edge: false, once: false }, timeout_us: None }
     }
 

@@ -70,11 +70,12 @@ impl Server {
             warn!("workers are not confined (--no-sandbox)");
             return Sandbox::Off;
         }
-        Sandbox::Wanted(Wanted {
-            root: self.offer.root().cloned(),
-            writes: self.offer.writes(),
-            sockets: model == Model::Prefork && self.offer.opens_sockets(),
-        })
+        #[cfg(feature = "transfer")]
+        let (writes, opens) = self.offer.writes_and_opens();
+        #[cfg(not(feature = "transfer"))]
+        let (writes, opens) = (false, false);
+        let sockets = opens && model == Model::Prefork;
+        Sandbox::Wanted(Wanted { root: self.offer.root().cloned(), writes, sockets })
     }
 
     /// For `fork`, which has no time for more in each child: the parent gives up new privileges,

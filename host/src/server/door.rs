@@ -58,13 +58,20 @@ impl Offer {
         (!transfers.terms.single_port).then_some(Door { is_request, ports, peers })
     }
 
+    /// Whether clients may send files to the folder, and whether each has a socket that is opened for it.
+    #[cfg(feature = "sandbox")]
+    pub(super) fn writes_and_opens(&self) -> (bool, bool) {
+        let writes = |protocol: Protocol<'_>| protocol.transfers.terms.allow_write;
+        (self.protocol().is_some_and(writes), self.door().is_some())
+    }
+
     /// Serves the request of a client at a socket of its own.
     pub(super) fn exchange(
         &self,
         socket: Conversation,
         request: Box<[u8]>,
         now: Instant,
-    ) -> Exchange<'static> {
+    ) -> Exchange {
         let (machine, protocol) = (self.machine(receive_room(&socket)), self.protocol());
         let overwrite = protocol.as_ref().is_some_and(|protocol| protocol.overwrite);
         let exchange = Exchange::serving(socket, machine, request, overwrite, now);

@@ -161,32 +161,6 @@ impl Offer {
         None
     }
 
-    /// Whether clients may send files to the folder.
-    #[cfg(feature = "sandbox")]
-    pub(super) fn writes(&self) -> bool {
-        #[cfg(feature = "transfer")]
-        if let Self::Tftp(transfers) = self {
-            return transfers.terms.allow_write;
-        }
-        if let Self::Limited(limited) = self {
-            return limited.offer.writes();
-        }
-        false
-    }
-
-    /// Whether each client has a socket that is opened for it.
-    #[cfg(feature = "sandbox")]
-    #[cfg_attr(
-        not(feature = "transfer"),
-        expect(clippy::unused_self, reason = "it is about transfers")
-    )]
-    pub(super) fn opens_sockets(&self) -> bool {
-        #[cfg(feature = "transfer")]
-        return self.door().is_some();
-        #[cfg(not(feature = "transfer"))]
-        false
-    }
-
     /// What accepts its clients, so many at a time.
     pub fn acceptor(&self, listener: Listener, max: usize) -> Acceptor {
         #[cfg(feature = "transfer")]

@@ -6,15 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use tracing::debug;
-use windlass_core::fault::StorageFault;
-use windlass_core::file::{self, Digest, DigestKind, Head, Op};
-use windlass_core::time::Instant;
+use windlass_core::fault::{Fault, StorageFault};
+use windlass_core::file::{self, Digest, DigestKind, Head, Op, Storage};
+use windlass_core::time::{Instant, Wake};
 use windlass_core::transfer::Transfer;
 use windlass_core::transfer::netascii::Decoder;
 use windlass_core::transfer::tftp::TftpGet;
 use windlass_core::transfer::xfer::XferClient;
-use windlass_core::wire::tftp::DATA_AT;
-use windlass_core::wire::xfer::DATAGRAM_MAX;
 
 use super::exchange::{Answer, Exchange, Got, Plan};
 use super::facts::Facts;
@@ -26,10 +24,10 @@ use super::said::Beginning;
 use super::source::Source;
 use super::wishes::Wishes;
 use crate::client::file_url::{FileUrl, Scheme};
-use crate::client::transfer::{Attempt, Carrier, Step, each_address, timing};
+use crate::client::transfer::{Asking, Attempt, each_address, timing};
+use crate::drive::Next;
 use crate::error::{Error, Result};
-use crate::reactor::{Context, EventLoop, Token, Watch};
-use crate::sys::clock;
+use crate::reactor::{Context, Event, EventLoop, Token, Watch};
 use crate::sys::datagram::Conversation;
 
 /// Downloads the file at `url`.
@@ -99,25 +97,26 @@ impl<'a> Asked<'a> {
         let timing = timing(micros(limits.times.timeout));
         let seek = part.as_ref().map_or(0, Part::len);
         let name: Box<[u8]> = url.name().into();
-        let (machine, datagram_max): (Box<dyn Transfer>, usize) = match url.scheme() {
+        let machine: Box<dyn Transfer> = match url.scheme() {
             Scheme::Tftp => {
                 let offer = wishes.asks.offer(&socket, url.is_text());
                 let mut machine = TftpGet::new(name, offer, &timing).seek(seek);
                 if digest.is_some() {
                     machine = machine.digest(DigestKind::Blake3);
                 }
-                (Box::new(machine), DATA_AT + wishes.asks.block_max())
+                Box::new(machine)
             }
-            Scheme::Xfer | Scheme::Files => {
-                (Box::new(XferClient::new(name, &timing)), DATAGRAM_MAX)
-            }
+            Scheme::Xfer | Scheme::Files => Box::new(XferClient::new(name, &timing)),
         };
         let talk = Talk {
-            carrier: Carrier::new(socket, machine, datagram_max, until),
-            verify: wishes.verify,
-            decoder: url.is_text().then(Decoder::new),
-            blocks: Vec::new(),
-            facts: Facts::of_transfer(url),
+            asking: Asking::new(socket, machine, until),
+            keeper: Keeper {
+                verify: wishes.verify,
+                decoder: url.is_text().then(Decoder::new),
+                blocks: Vec::new(),
+                facts: Facts::of_transfer(url),
+                stop: None,
+            },
         };
         let plan = Plan { source: &source, target, limits, digest, part, trust: None };
         run(plan, talk)
@@ -147,24 +146,31 @@ struct Waiting {
 
 /// The conversation, which the loop owns.
 struct Talk {
-    carrier: Carrier<dyn Transfer>,
+    asking: Asking<dyn Transfer>,
+    keeper: Keeper,
+}
+
+/// What becomes of its blocks.
+struct Keeper {
     verify: bool,
     /// Of a file that travels as text.
     decoder: Option<Decoder>,
     /// Bytes of the blocks of this turn that are to be written at once.
     blocks: Vec<u8>,
     facts: Facts,
+    /// Why an operation was not done.
+    stop: Option<Stop>,
 }
 
 impl AsFd for Talk {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.carrier.as_fd()
+        self.asking.as_fd()
     }
 }
 
 impl Exchange<Waiting> {
     fn begin_with(&mut self, talk: Talk, cx: &mut Context<Self>) -> Result<()> {
-        let server = cx.add(talk, Watch::READ, |talk, exchange, cx, _| talk.turn(exchange, cx))?;
+        let server = cx.add(talk, Watch::READ, Talk::turn)?;
         self.server = Some(server);
         self.dialogue.timer = Some(cx.timer(move |_, cx| cx.activate(server)));
         cx.activate(server);
@@ -188,8 +194,6 @@ impl Exchange<Waiting> {
 
 /// Why storage did not do an operation.
 enum Stop {
-    /// It waits for the output.
-    Full,
     /// The whole file is to be asked for.
     Again,
     Failed(Error),
@@ -201,57 +205,75 @@ impl From<Error> for Stop {
     }
 }
 
+impl Stop {
+    /// What the machine is told, and so the server.
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Again => Fault::Aborted,
+            Self::Failed(error) if error.kind() == ErrorKind::StorageFull => {
+                StorageFault::Full.into()
+            }
+            Self::Failed(_) => StorageFault::Failed.into(),
+        }
+    }
+}
+
 impl Talk {
     /// Moves what it can, and waits for the rest.
-    fn turn(&mut self, exchange: &mut Exchange<Waiting>, cx: &mut Context<Exchange<Waiting>>) {
-        let moved = self.advance(exchange, cx);
-        match moved.and_then(|over| self.write(exchange, cx).map(|()| over).map_err(Stop::from)) {
-            Ok(Some(outcome)) => exchange.over(cx, outcome),
-            Ok(None) | Err(Stop::Full) => {
+    fn turn(
+        &mut self,
+        exchange: &mut Exchange<Waiting>,
+        cx: &mut Context<Exchange<Waiting>>,
+        event: Event,
+    ) {
+        let Self { asking, keeper } = self;
+        let next = asking.turn(event, &mut Keeping { keeper, exchange, cx });
+        exchange.dialogue.is_answered = asking.is_answered();
+        let written = keeper.write(exchange, cx);
+        let stop = keeper.stop.take().or(written.err().map(Stop::Failed));
+        let outcome = match (stop, next) {
+            (Some(Stop::Again), _) => Ok(Answer::Again),
+            (Some(Stop::Failed(error)), _) => Err(error),
+            (None, Next::Closed(Ok(()))) => Ok(Answer::Whole),
+            (None, Next::Closed(Err(fault))) => Err(asking.error("get", &exchange.source, fault)),
+            (None, Next::Wait(_) | Next::Again) => {
                 if let (Some(server), Some(timer)) = (exchange.server, exchange.dialogue.timer) {
-                    self.carrier.wait(cx, server, timer);
+                    asking.wait(next, cx, [server, timer]);
                 }
+                return;
             }
-            Err(Stop::Again) => exchange.over(cx, Ok(Answer::Again)),
-            Err(Stop::Failed(error)) => {
-                let is_full = error.kind() == ErrorKind::StorageFull;
-                let why = if is_full { StorageFault::Full } else { StorageFault::Failed };
-                self.carrier.machine.abort(why.into());
-                exchange.over(cx, Err(error));
-            }
-        }
-    }
-
-    /// Moves what it can. The outcome, if it is over.
-    fn advance(
-        &mut self,
-        exchange: &mut Exchange<Waiting>,
-        cx: &mut Context<Exchange<Waiting>>,
-    ) -> std::result::Result<Option<Result<Answer>>, Stop> {
-        loop {
-            let step = self.carrier.step(&mut |_, _| Err(ErrorKind::Unsupported.into()));
-            exchange.dialogue.is_answered = self.carrier.is_answered();
-            match step {
-                Step::Storage => self.store(exchange, cx)?,
-                Step::Peer => return Ok(None),
-                Step::Over(Ok(())) => return Ok(Some(Ok(Answer::Whole))),
-                Step::Over(Err(fault)) => {
-                    return Ok(Some(Err(self.carrier.error("get", &exchange.source, fault))));
-                }
-            }
-        }
-    }
-
-    /// The operation that the machine asks of storage.
-    fn store(
-        &mut self,
-        exchange: &mut Exchange<Waiting>,
-        cx: &mut Context<Exchange<Waiting>>,
-    ) -> std::result::Result<(), Stop> {
-        let Some(op) = self.carrier.machine.storage().and_then(|file| file.op()) else {
-            return Ok(());
         };
-        let answer = match op {
+        exchange.over(cx, outcome);
+    }
+}
+
+/// The storage of a turn.
+struct Keeping<'t> {
+    keeper: &'t mut Keeper,
+    exchange: &'t mut Exchange<Waiting>,
+    cx: &'t mut Context<Exchange<Waiting>>,
+}
+
+impl Storage for Keeping<'_> {
+    fn perform(&mut self, _: Instant, op: Op<'_>, block: &mut [u8]) -> file::Answer {
+        let Self { keeper, exchange, cx } = self;
+        keeper.perform(op, block, exchange, cx).unwrap_or_else(|stop| {
+            let fault = stop.fault();
+            keeper.stop = Some(stop);
+            file::Answer::Failed(fault)
+        })
+    }
+}
+
+impl Keeper {
+    fn perform(
+        &mut self,
+        op: Op<'_>,
+        block: &[u8],
+        exchange: &mut Exchange<Waiting>,
+        cx: &mut Context<Exchange<Waiting>>,
+    ) -> std::result::Result<file::Answer, Stop> {
+        Ok(match op {
             Op::Create(Head { size, offset, digest, .. }) => {
                 let begin = self.begin(size, offset, digest, exchange)?;
                 exchange.begin(begin, cx)?;
@@ -259,11 +281,10 @@ impl Talk {
             }
             Op::Store(_) if exchange.is_full(cx) => {
                 exchange.held_up = true;
-                return Err(Stop::Full);
+                // The output says when it has room.
+                file::Answer::Busy(Wake::Never)
             }
-            // The machine takes a block whole or not at all.
-            Op::Store(extent) => {
-                let block = self.carrier.block();
+            Op::Store(_) => {
                 match &mut self.decoder {
                     None => self.blocks.extend_from_slice(block),
                     Some(decoder) => decode(decoder, block, &mut self.blocks),
@@ -271,7 +292,7 @@ impl Talk {
                 if self.blocks.len() >= BLOCKS_MAX {
                     self.write(exchange, cx)?;
                 }
-                file::Answer::Kept(extent.len as usize)
+                file::Answer::Kept(block.len())
             }
             Op::Commit(digest) => {
                 let digest = digest.map(Digest::copied);
@@ -292,11 +313,7 @@ impl Talk {
             | Op::Digest { .. }
             | Op::FinishDigest(_)
             | Op::Close => file::Answer::Failed(StorageFault::Unsupported.into()),
-        };
-        if let Some(file) = self.carrier.machine.storage() {
-            file.answer(clock::now(), answer);
-        }
-        Ok(())
+        })
     }
 
     /// Writes the blocks. The last one is acknowledged after all of them are written.

@@ -44,12 +44,6 @@ impl Asks {
         }
         Offer { mode, block: Some(block), window: Some(window.min(fits)), ..Offer::DEFAULT }
     }
-
-    /// Bytes of a block at most, whatever the server agrees to.
-    pub(in crate::client) fn block_max(&self) -> usize {
-        let asked = self.block.or(Offer::DEFAULT.block).filter(|_| !self.plain);
-        asked.unwrap_or(BLOCK).max(BLOCK).into()
-    }
 }
 
 /// Of a server without options.

@@ -2,15 +2,15 @@
 //! server.
 //!
 //! ```text
-//!   name ─▶ addresses ─▶ the first one ─▶ Conversation ─▶ Carrier ◀── event loop
+//!   name ─▶ addresses ─▶ the first one ─▶ Conversation ─▶ Asking ◀─── event loop
 //!              ▲                                             │
 //!              └──── the next one ◀── refused, no answer ────┘
 //! ```
 
 mod ask;
-mod carrier;
+mod asking;
 mod said;
 
 pub use ask::Asks;
 pub(super) use ask::{Attempt, each_address, timing};
-pub(super) use carrier::{Carrier, Step};
+pub(super) use asking::Asking;

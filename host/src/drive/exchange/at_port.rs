@@ -11,7 +11,7 @@ use crate::sys::traffic;
 /// Datagrams of one peer that wait for its turn at most.
 const HELD_MAX: usize = 256;
 
-impl Exchange<'_> {
+impl Exchange {
     /// Other processes see in `peers` that its peer is served.
     #[must_use]
     pub fn known_to(mut self, peers: &Arc<Peers>) -> Self {

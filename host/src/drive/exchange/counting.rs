@@ -2,13 +2,14 @@
 
 use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
+use windlass_core::transfer::Transfer;
 
 use super::super::buffers::Buffers;
 use super::Exchange;
 use super::store::Layout;
 use crate::totals::Count;
 
-impl Exchange<'_> {
+impl<M: Transfer + ?Sized> Exchange<M> {
     /// It has a turn: its first one is counted, with the request.
     pub(super) fn count_begin(&mut self, now: Instant, buffers: &Buffers) {
         if !std::mem::replace(&mut self.has_begun, true) {
@@ -47,10 +48,10 @@ impl Exchange<'_> {
     /// It is over.
     pub(super) fn count_end(&self, how: Result<(), Fault>, now: Instant, buffers: &Buffers) {
         let tally = buffers.tally(self.rules);
-        if let Some(outcome) = self.store.outcome(how) {
+        if let Some(outcome) = self.store.folder.as_ref().and_then(|folder| folder.outcome(how)) {
             tally.add(outcome, 1);
         }
-        tally.add(Count::DatagramsMalformed, self.link.counts.malformed);
+        tally.add(Count::DatagramsMalformed, self.link.told.malformed);
         tally.add(Count::DatagramsUnsent, self.link.counts.lost);
         tally.end(how, now, now.since(self.began));
     }

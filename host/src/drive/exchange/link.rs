@@ -1,5 +1,6 @@
 //! The socket of a transfer, and what the network says: most of it is about one datagram.
 
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use windlass_core::fault::{Fault, Peer as PeerFault};
@@ -116,7 +117,10 @@ impl Link {
             if let Some(word) = to_stranger(received.datagram()) {
                 self.socket.send_to_stranger(word, received.peer);
             }
-            self.told.stranger.get_or_insert(*received.peer);
+            // A server that took two copies of a request for two has two ports.
+            let stranger = received.peer.socket_addr();
+            let is_other_host = |at: &SocketAddr| at.ip() != self.socket.peer().ip();
+            self.told.stranger = stranger.filter(is_other_host).or(self.told.stranger);
         }
         is_of_peer
     }
@@ -137,6 +141,8 @@ impl Link {
                 self.counts.lost += (ends.len() - count) as u64;
                 return Ok(ends.len());
             }
+            // It would be too long the next time too.
+            Some(errno @ Errno::EMSGSIZE) if self.is_client => return Err(self.ends_by(errno)),
             Some(errno) => {
                 self.network_said(errno)?;
                 return Ok(count + 1);
@@ -172,15 +178,22 @@ impl Link {
                 self.gone = Some(PeerFault::Reset.into());
                 self.readable = !self.socket.is_shared();
             }
-            Errno::ENETUNREACH | Errno::EHOSTUNREACH | Errno::EACCES | Errno::EPERM
-                if self.is_client && self.counts.heard == 0 =>
-            {
-                self.told.errno = Some(errno);
-                return Err(Fault::Aborted);
-            }
+            // Later only the peer itself can say that it is gone: a link that is down may come up again.
+            _ if self.is_unanswered() => return Err(self.ends_by(errno)),
             _ => self.counts.lost += 1,
         }
         Ok(())
+    }
+
+    /// Whether this is a client that has heard nothing of its server.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.is_client && self.counts.heard == 0
+    }
+
+    /// The fault of a client that ends because of this error of the network.
+    fn ends_by(&mut self, errno: Errno) -> Fault {
+        self.told.errno = Some(errno);
+        Fault::Aborted
     }
 
     /// Whether this process has shut the socket down: the server stops, or the peer asks for something else.

@@ -1,9 +1,10 @@
 //! What became of a transfer.
 
+use std::net::SocketAddr;
+
 use windlass_core::wire::{tftp, xfer};
 
 use crate::sys::Errno;
-use crate::sys::datagram::Peer;
 
 /// The last words of a peer. They are not to be shown as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Said {
 
 /// What a stranger is told: ERROR 5, in the protocol that it speaks. Nothing for noise; nor for an ERROR, or two
 /// ends would tell each other for ever.
-pub fn to_stranger(datagram: &[u8]) -> Option<&'static [u8]> {
+pub(super) fn to_stranger(datagram: &[u8]) -> Option<&'static [u8]> {
     match (tftp::Opcode::of(datagram), xfer::Packet::parse(datagram)) {
         (Some(tftp::Opcode::Error), _) | (None, Ok(xfer::Packet::Error { .. }) | Err(_)) => None,
         (Some(_), _) => Some(b"\0\x05\0\x05unknown transfer\0"),
@@ -29,10 +30,12 @@ pub fn to_stranger(datagram: &[u8]) -> Option<&'static [u8]> {
 pub struct Told {
     /// The last words of the peer, if it ended the transfer.
     pub said: Option<Said>,
-    /// An address that is not the peer's and sent something.
-    pub stranger: Option<Peer>,
+    /// An address of another host, which sent something.
+    pub stranger: Option<SocketAddr>,
     /// The error of the network that ended the transfer.
     pub errno: Option<Errno>,
+    /// Datagrams of the peer that are not of the protocol.
+    pub malformed: u64,
 }
 
 /// Counts of one transfer.
@@ -41,9 +44,8 @@ pub(super) struct Counts {
     /// Datagrams that left, and that came.
     pub(super) sent: u64,
     pub(super) heard: u64,
-    /// Of those that came: of no use, or not of the protocol.
+    /// Of those that came: of no use.
     pub(super) ignored: u64,
-    pub(super) malformed: u64,
     /// That the network did not take.
     pub(super) lost: u64,
     /// Bytes of the file.

@@ -1,7 +1,5 @@
 //! The files of a transfer, wherever they are, and what is read from them to be sent.
 
-use std::net::SocketAddr;
-
 use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Answer, Extent, Op, Storage};
 use windlass_core::time::{Instant, Wake};
@@ -13,23 +11,21 @@ use super::super::files::{self, Found, Late, Waits};
 use super::super::gather::Gather;
 use super::super::rules::RulesId;
 use super::folder::Folder;
-use super::outcome::Counts;
-use crate::totals::Count;
 
 /// The files of a transfer, and the operation that is not answered yet.
-pub(super) struct Store<'a> {
-    files: Files<'a>,
+pub(super) struct Store {
+    /// A server's, of the folder in the rules. Without it a storage is lent to each turn, and it may wait.
+    pub(super) folder: Option<Box<Folder>>,
     late: Late,
     /// When storage that was busy is to be asked again.
     busy: Wake,
 }
 
-/// Where the files are.
-enum Files<'a> {
-    /// In the folder of the rules.
-    Folder(Box<Folder>),
-    /// Where its owner keeps them. It may wait for them.
-    Own(&'a mut (dyn Storage + Send)),
+/// What is lent to a turn.
+pub(super) struct Lent<'t> {
+    pub(super) buffers: &'t mut Buffers,
+    /// A client's.
+    pub(super) storage: Option<&'t mut dyn Storage>,
 }
 
 /// Datagrams that are laid out together at most.
@@ -64,24 +60,9 @@ impl Layout {
     }
 }
 
-impl<'a> Store<'a> {
-    /// Files of the folder in the rules; one that is there may be replaced with `overwrite`.
-    pub(super) fn folder(overwrite: bool) -> Self {
-        Self::new(Files::Folder(Box::new(Folder::new(overwrite))))
-    }
-
-    /// The caller's storage.
-    pub(super) fn own(storage: &'a mut (dyn Storage + Send)) -> Self {
-        Self::new(Files::Own(storage))
-    }
-
-    fn new(files: Files<'a>) -> Self {
-        Self { files, late: Late::default(), busy: Wake::Never }
-    }
-
-    /// Whether it is of a client.
-    pub(super) fn is_own(&self) -> bool {
-        matches!(self.files, Files::Own(_))
+impl Store {
+    pub(super) fn new(folder: Option<Folder>) -> Self {
+        Self { folder: folder.map(Box::new), late: Late::default(), busy: Wake::Never }
     }
 
     /// Whether an operation is not answered yet.
@@ -107,13 +88,14 @@ impl<'a> Store<'a> {
         now: Instant,
         (op, text): (Op<'_>, bool),
         block: &[u8],
-        (buffers, rules): (&mut Buffers, RulesId),
+        Lent { buffers, storage }: &mut Lent<'_>,
+        rules: RulesId,
     ) -> Found<Answer> {
         if let Late::Asked(_) = self.late {
             return Found::Later;
         }
-        let answer = match &mut self.files {
-            Files::Folder(folder) => {
+        let answer = match (&mut self.folder, storage) {
+            (Some(folder), _) => {
                 match op {
                     Op::Open(name) => access_log::asked_file("get", name),
                     Op::Create(head) => access_log::asked_file("put", head.name),
@@ -129,13 +111,14 @@ impl<'a> Store<'a> {
                     Found::Later => return Found::Later,
                 }
             }
-            Files::Own(storage) => {
+            (None, Some(storage)) => {
                 // The contract lends memory that could be filled.
                 let memory = buffers.input.get_mut(..block.len());
                 let memory = memory.unwrap_or_default();
                 memory.copy_from_slice(&block[..memory.len()]);
                 storage.perform(now, op, memory)
             }
+            (None, None) => Answer::Failed(StorageFault::Unsupported.into()),
         };
         if let Answer::Busy(wake) = answer {
             self.busy = wake;
@@ -150,18 +133,18 @@ impl<'a> Store<'a> {
     pub(super) fn lay_out(
         &mut self,
         now: Instant,
-        machine: &dyn Transfer,
-        buffers: &mut Buffers,
+        machine: &(impl Transfer + ?Sized),
+        Lent { buffers, storage }: &mut Lent<'_>,
     ) -> Result<Found<Layout>, Fault> {
         if let Late::Asked(_) = self.late {
             return Ok(Found::Later);
         }
-        let Buffers { input, helpers, most, .. } = buffers;
+        let Buffers { input, helpers, most, .. } = &mut **buffers;
         let mut head = [0; HEAD_MAX];
         let mut layout =
             Layout { ends: [0; COUNT_MAX], data_ends: [0; COUNT_MAX], count: 0, valid: 0 };
-        match &mut self.files {
-            Files::Folder(folder) => {
+        match &mut self.folder {
+            Some(folder) => {
                 let (mut gather, mut first) = (Gather::new(input), None);
                 while layout.count < COUNT_MAX
                     && let Some(Tx { head: len, body }) =
@@ -189,7 +172,7 @@ impl<'a> Store<'a> {
                 };
                 layout.valid = valid;
             }
-            Files::Own(storage) => {
+            None => {
                 while layout.count < COUNT_MAX
                     && let Some(Tx { head: len, body }) =
                         machine.render(now, layout.count, &mut head)
@@ -198,7 +181,7 @@ impl<'a> Store<'a> {
                 {
                     let (front, block) = place.split_at_mut(len);
                     front.copy_from_slice(&head[..len]);
-                    read_whole(*storage, now, body, block)?;
+                    read_whole(storage, now, body, block)?;
                     layout.valid += place.len();
                     layout.push(layout.valid, body);
                 }
@@ -210,46 +193,28 @@ impl<'a> Store<'a> {
     /// It is over: a file that is not whole is removed, also by a process that ends without cleaning up.
     pub(super) fn close(&mut self) {
         self.late = Late::Nothing;
-        if let Files::Folder(folder) = &mut self.files {
+        if let Some(folder) = &mut self.folder {
             folder.close();
-        }
-    }
-
-    /// What became of the file of a server's transfer; `None`: there was none.
-    pub(super) fn outcome(&self, how: Result<(), Fault>) -> Option<Count> {
-        let Files::Folder(folder) = &self.files else { return None };
-        folder.outcome(how)
-    }
-
-    /// One line about a transfer that is over, of a server.
-    pub(super) fn log(
-        &self,
-        peer: SocketAddr,
-        how: Result<(), Fault>,
-        counts: &Counts,
-        took_us: u64,
-    ) {
-        if let Files::Folder(folder) = &self.files {
-            folder.log(peer, how, counts, took_us);
         }
     }
 }
 
 /// Reads all of a block, from a storage that may wait.
 fn read_whole(
-    storage: &mut (dyn Storage + Send),
+    storage: &mut Option<&mut dyn Storage>,
     now: Instant,
     Extent { mut offset, .. }: Extent,
     mut block: &mut [u8],
 ) -> Result<(), Fault> {
     while !block.is_empty() {
         let extent = Extent { offset, len: block.len() as u64 };
-        match storage.perform(now, Op::Read { extent, digest: None }, block) {
-            Answer::Read(n) if n > 0 => {
+        let op = Op::Read { extent, digest: None };
+        match storage.as_mut().map(|storage| storage.perform(now, op, block)) {
+            Some(Answer::Read(n)) if n > 0 => {
                 offset += n as u64;
                 block = block.get_mut(n..).unwrap_or_default();
             }
-            Answer::Failed(fault) => return Err(fault),
+            Some(Answer::Failed(fault)) => return Err(fault),
             _ => return Err(StorageFault::Failed.into()),
         }
     }

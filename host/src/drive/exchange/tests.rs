@@ -61,7 +61,7 @@ struct Server {
     place: tempfile::TempDir,
     buffers: Buffers,
     listener: std::net::UdpSocket,
-    job: Option<Exchange<'static>>,
+    job: Option<Exchange>,
     how: Option<Result<(), Fault>>,
 }
 
@@ -108,11 +108,20 @@ impl Server {
     }
 }
 
+/// A client's end.
+fn asking(
+    socket: Conversation,
+    machine: Box<dyn Transfer + Send>,
+    storage: &mut Memory,
+) -> WithStorage<'_> {
+    WithStorage { job: Exchange::asking(socket, machine, clock::now()), storage }
+}
+
 /// Runs both ends until the client's is over.
 fn run(
     server: &mut Server,
     make: &dyn Fn() -> Box<dyn Transfer + Send>,
-    mut client: Exchange<'_>,
+    mut client: WithStorage<'_>,
 ) -> Result<(), Fault> {
     let mut buffers = Buffers::for_one(Rules::default());
     let until = clock::now().after(30_000_000);
@@ -135,11 +144,11 @@ fn tftp(writes: bool) -> Box<dyn Transfer + Send> {
     Box::new(TftpServer::<255>::new(Config { writes, timing, ..Config::DEFAULT }))
 }
 
-fn get(server: &mut Server, name: &[u8], offer: Offer) -> (Result<(), Fault>, Memory) {
+fn get(server: &mut Server, name: &'static [u8], offer: Offer) -> (Result<(), Fault>, Memory) {
     let mut memory = Memory::default();
     let socket = Conversation::with_server(server.at()).unwrap();
     let machine = Box::new(TftpGet::new(name, offer, &Timing::CLIENT));
-    let client = Exchange::asking(socket, machine, &mut memory, clock::now());
+    let client = asking(socket, machine, &mut memory);
     let how = run(server, &|| tftp(false), client);
     (how, memory)
 }
@@ -193,7 +202,7 @@ fn a_refusal_reaches_the_client() {
     let mut memory = Memory::default();
     let socket = Conversation::with_server(server.at()).unwrap();
     let machine = Box::new(TftpGet::new(b"../up", Offer::NONE, &Timing::CLIENT));
-    let mut client = Exchange::asking(socket, machine, &mut memory, clock::now());
+    let mut client = asking(socket, machine, &mut memory);
     let mut buffers = Buffers::for_one(Rules::default());
     let how = loop {
         if let Next::Closed(how) = client.turn(Ready::READ, clock::now(), &mut buffers) {
@@ -202,7 +211,7 @@ fn a_refusal_reaches_the_client() {
         server.turn(&|| tftp(false));
     };
     assert_eq!(how, Err(PeerFault::Refused.into()));
-    let said = client.told().said.as_ref().unwrap();
+    let said = client.job.told().said.as_ref().unwrap();
     assert_eq!((said.code, &*said.text), (2, Refusal::BadName.text().as_bytes()));
     assert_eq!(server.how, Some(Err(Fault::Denied)));
 }
@@ -219,7 +228,7 @@ fn an_upload_is_there_when_it_is_whole() {
                 let socket = Conversation::with_server(server.at()).unwrap();
                 let offer = Offer { mode, ..Offer::DEFAULT };
                 let machine = Box::new(TftpPut::new(b"new", len as u64, offer, &Timing::CLIENT));
-                let client = Exchange::asking(socket, machine, &mut memory, clock::now());
+                let client = asking(socket, machine, &mut memory);
                 assert_eq!(run(&mut server, &|| tftp(true), client), Ok(()));
                 assert_eq!(fs::read(server.path().join("new")).unwrap(), file);
                 assert_eq!(fs::read_dir(server.path()).unwrap().count(), 1);
@@ -236,7 +245,7 @@ fn xfer_sends_a_file() {
         let mut memory = Memory::default();
         let socket = Conversation::with_server(server.at()).unwrap();
         let machine = Box::new(XferClient::new(b"file", &Timing::CLIENT));
-        let client = Exchange::asking(socket, machine, &mut memory, clock::now());
+        let client = asking(socket, machine, &mut memory);
         let make =
             || -> Box<dyn Transfer + Send> { Box::new(XferServer::<1024>::new(Timing::SERVER)) };
         assert_eq!(run(&mut server, &make, client), Ok(()));
