@@ -28,6 +28,7 @@ use crate::sys::read_file::{is_in_memory, read_at, read_cached};
 #[cfg(feature = "transfer")]
 use crate::sys::ready::Token;
 use crate::sys::root::{self, Root};
+use crate::sys::send_file::queued_max;
 use crate::sys::stamp::Stamp;
 #[cfg(feature = "transfer")]
 use crate::sys::upload::Upload;
@@ -242,8 +243,15 @@ impl OpenFile {
     }
 
     /// Whether it has to be looked at before its last bytes are sent.
-    pub(super) fn is_promised(&self) -> bool {
+    fn is_promised(&self) -> bool {
         self.promised.is_some() && !matches!(self.source, Source::Memory(_))
+    }
+
+    /// How many bytes at its end are sent as copies, as long as other bytes of it are not. A page that is on its way to
+    /// a program of this host is the file's own until that program has read it: what is written to the file
+    /// meanwhile arrives. When the last of the copies is sent, no page is on its way any more.
+    pub(super) fn copied(&self) -> u64 {
+        if self.is_promised() { queued_max() + BLOCK as u64 } else { 0 }
     }
 
     /// Whether it still has the version that was promised.

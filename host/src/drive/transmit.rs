@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Small frames are read between their headers, so that many of them are sent by one call. So are
-//! frames that are digested, and parts that are not in the page cache, which a helper reads.
+//! frames that are digested, parts that are not in the page cache, which a helper reads, and the last
+//! bytes of a file of which a version was promised.
 
 use std::io::IoSliceMut;
 
@@ -29,9 +30,6 @@ use crate::totals::Count;
 
 /// Frames of this size or more are sent by `sendfile`, one call each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
-
-/// The last bytes of a file of a promised version.
-const LAST: usize = 16 * 1024;
 
 /// The cost of a call in bytes of the budget, however little it moves: frames may have 16 bytes.
 const CALL_COST: usize = 8 * 1024;
@@ -142,7 +140,7 @@ pub(super) fn perform(
             let is_read = user.digests().is_some()
                 || outlet.channel.is_secured()
                 || must_read(outlet.backlog.as_deref());
-            let did = if !is_read && is_extent_next(user) {
+            let did = if !is_read && is_extent_next(user, copied(outlet.backlog.as_deref())) {
                 send_extent(user, outlet, now, budget, buffers)
             } else {
                 send_frames(user, outlet, now, buffers)
@@ -154,13 +152,13 @@ pub(super) fn perform(
 }
 
 /// Whether the next part of the file is large enough for `sendfile`, with or without the rest of
-/// its header.
-fn is_extent_next(user: &dyn FileUser) -> bool {
+/// its header. The last bytes of a part are `copied`.
+fn is_extent_next(user: &dyn FileUser, copied: u64) -> bool {
     let next = match user.piece(0) {
         Some(Piece::Head { len }) => user.piece(len as u64),
         piece => piece,
     };
-    matches!(next, Some(Piece::File(extent)) if extent.len >= SEND_FILE_MIN)
+    matches!(next, Some(Piece::File(extent)) if extent.len.saturating_sub(copied) >= SEND_FILE_MIN)
 }
 
 /// Sends the rest of a header, or a part of the file behind it.
@@ -184,9 +182,7 @@ fn send_extent(
     };
     let Outlet { channel, backlog, .. } = outlet;
     let (file, late) = file_of(backlog)?;
-    // The last bytes are copied, so that the file can be looked at between their copy and their way out.
-    let last = if file.is_promised() { LAST } else { 0 };
-    let wanted = at_most(extent.len).saturating_sub(last);
+    let wanted = at_most(extent.len.saturating_sub(file.copied()));
     let wanted = wanted.min(budget.saturating_mul(SEND_FILE_FACTOR)).min(buffers.most);
     let waits = Waits { late, helpers: buffers.helpers.as_ref() };
     let Found::Now(wanted) = file.cached(extent.offset, wanted, waits)? else {
@@ -280,6 +276,11 @@ fn digest_runs(user: &dyn FileUser, kind: DigestKind, file: &mut OpenFile, sent:
 fn file_of(backlog: &mut Option<Box<Backlog>>) -> Result<(&mut OpenFile, &mut Late), Fault> {
     let backlog = backlog.as_mut().ok_or(Fault::Aborted)?;
     Ok((backlog.file.as_mut().ok_or(Fault::Aborted)?, &mut backlog.late))
+}
+
+/// How many of the last bytes of the file have to be read into a buffer.
+fn copied(backlog: Option<&Backlog>) -> u64 {
+    backlog.and_then(|it| it.file.as_ref()).map_or(0, OpenFile::copied)
 }
 
 /// Whether the next bytes of the file have to be read into a buffer.

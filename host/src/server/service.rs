@@ -29,6 +29,7 @@ use crate::sys::datagram::Peer;
 use crate::sys::datagram::receive_room;
 use crate::sys::listener::Listener;
 use crate::sys::root::Root;
+use crate::sys::send_file::queued_max;
 #[cfg(feature = "tls")]
 use crate::tls::Credentials;
 
@@ -112,6 +113,8 @@ impl Offer {
 
     /// `http`: the files of a folder.
     pub fn http(root: Root, web: Web) -> Self {
+        // It is known then, also to workers without rights.
+        queued_max();
         let root = root.with_pages(web.pages());
         let (root, web) = (Some(Arc::new(root)), Arc::new(web));
         Self::Http { root, web, ending: Ending::default() }
