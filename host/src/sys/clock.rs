@@ -74,7 +74,7 @@ impl Calendar {
 
     fn parts(
         &self,
-        split: unsafe extern "C" fn(*const libc::time_t, *mut libc::tm) -> *mut libc::tm,
+        split: unsafe extern "C" fn(*const i64, *mut libc::tm) -> *mut libc::tm,
     ) -> libc::tm {
         // SAFETY: a `tm` of zeros is one; both pointers are good for the call, which keeps neither.
         unsafe {

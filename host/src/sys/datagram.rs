@@ -7,6 +7,7 @@ mod control;
 mod conversation;
 mod errors;
 pub mod group;
+mod many;
 mod peer;
 pub mod volley;
 

@@ -220,8 +220,12 @@ pub fn leave_terminal_group() {
 /// Gives freed memory back to the system. What start-up has used would otherwise be copied, page by
 /// page, into the tables of every child.
 pub fn trim_memory() {
+    // musl keeps little of what is freed, and has no call for it.
+    #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) has no preconditions.
-    unsafe { libc::malloc_trim(0) };
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 /// Raises the soft limit of open descriptors to the hard one; returns the new limit.

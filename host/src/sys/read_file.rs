@@ -6,8 +6,7 @@ use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::statfs::{
-    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC,
-    XFS_SUPER_MAGIC, fstatfs,
+    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs,
 };
 use nix::sys::uio::preadv;
 
@@ -51,6 +50,9 @@ pub fn is_in_memory(file: &File) -> bool {
 /// Others ask a process or another host.
 pub(super) const LOCAL: [FsType; 5] =
     [BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, XFS_SUPER_MAGIC];
+
+/// `linux/magic.h`; `nix` has it for glibc only.
+const XFS_SUPER_MAGIC: FsType = FsType(0x5846_5342);
 
 #[cfg(test)]
 mod tests {

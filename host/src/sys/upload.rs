@@ -6,13 +6,14 @@
 //! ```
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::NixPath;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag, openat2, renameat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::sys::statvfs::fstatvfs;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -100,10 +101,8 @@ impl Upload {
     /// The disk does not take it, or there is a file of this name by now.
     pub fn commit(mut self) -> Result<(), Fault> {
         self.file.sync_all().map_err(|error| fault("sync", &error))?;
-        let flags =
-            if self.overwrite { RenameFlags::empty() } else { RenameFlags::RENAME_NOREPLACE };
         let Some(part) = &self.part else { return Err(StorageFault::Failed.into()) };
-        renameat2(&self.folder, part.as_slice(), &self.folder, self.name.as_slice(), flags)
+        rename(&self.folder, part, &self.name, self.overwrite)
             .map_err(|errno| fault("give its name to", &errno.into()))?;
         self.part = None;
         // The name too: without it the file would be gone after a power cut.
@@ -118,6 +117,19 @@ impl Drop for Upload {
             let _ = unlinkat(&self.folder, part.as_slice(), UnlinkatFlags::NoRemoveDir);
         }
     }
+}
+
+/// `renameat2(2)` within a folder, by its number: musl has no function for it.
+fn rename(folder: &OwnedFd, old: &[u8], new: &[u8], overwrite: bool) -> nix::Result<()> {
+    let fd = folder.as_raw_fd();
+    let flags = if overwrite { 0 } else { libc::RENAME_NOREPLACE };
+    let renamed = old.with_nix_path(|old| {
+        new.with_nix_path(|new| {
+            // SAFETY: both names end with a NUL, and outlive the call.
+            unsafe { libc::syscall(libc::SYS_renameat2, fd, old.as_ptr(), fd, new.as_ptr(), flags) }
+        })
+    });
+    Errno::result(renamed??).map(drop)
 }
 
 fn fault(op: &str, error: &std::io::Error) -> Fault {

@@ -151,7 +151,7 @@ pub(super) fn compile(needs: Needs<'_>) -> Result<Option<BpfProgram>, BackendErr
     // F_SETOWN and F_SETSIG are not in the list, because they send signals.
     let flags = [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL, libc::F_DUPFD_CLOEXEC];
     rules.insert(SYS_fcntl, one_of(1, &flags)?);
-    rules.insert(SYS_ioctl, one_of(1, &[libc::FIONREAD as i32, libc::TIOCOUTQ as i32])?);
+    rules.insert(SYS_ioctl, one_of(1, &[libc::FIONREAD as _, libc::TIOCOUTQ as _])?);
     let refuse = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
     SeccompFilter::new(rules, refuse, SeccompAction::Allow, arch)?.try_into().map(Some)
 }

@@ -20,6 +20,7 @@ use nix::errno::Errno;
 
 use super::UDP_MAX;
 use super::control::{CONTROL, Control, Source, Told, put, told};
+use super::many::{receive_headers, send_headers};
 use super::peer::Peer;
 use crate::sys::clock::Calendar;
 
@@ -156,17 +157,12 @@ impl Batch {
             header.msg_hdr.msg_iov = vector;
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = control.as_mut_ptr();
-            header.msg_hdr.msg_controllen = CONTROL;
+            header.msg_hdr.msg_controllen = CONTROL as _;
         }
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
-        let flags = libc::MSG_DONTWAIT;
-        let fd = socket.as_fd().as_raw_fd();
         // SAFETY: the first `count` headers were written just now, and all that they point to is theirs alone
-        // and outlives the call; no time is passed.
-        let received = unsafe {
-            libc::recvmmsg(fd, headers, count as libc::c_uint, flags, std::ptr::null_mut())
-        };
-        let received = Errno::result(received)?.unsigned_abs() as usize;
+        // and outlives the call.
+        let received = unsafe { receive_headers(socket, headers, count, libc::MSG_DONTWAIT) }?;
         for nth in 0..received {
             // SAFETY: the kernel filled it, and nothing else refers to it.
             let header = unsafe { &*headers.add(nth) };
@@ -272,8 +268,8 @@ impl Batch {
             header.msg_hdr.msg_name = (&raw mut self.peers[run.first].name).cast();
             header.msg_hdr.msg_namelen = self.peers[run.first].len;
             header.msg_hdr.msg_iov = vectors.as_mut_ptr().cast();
-            header.msg_hdr.msg_iovlen = vectors.len();
-            header.msg_hdr.msg_controllen = control_len;
+            header.msg_hdr.msg_iovlen = vectors.len() as _;
+            header.msg_hdr.msg_controllen = control_len as _;
             if control_len > 0 {
                 header.msg_hdr.msg_control = control.as_mut_ptr();
             }
@@ -281,17 +277,14 @@ impl Batch {
             count += 1;
         }
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
-        let fd = socket.as_fd().as_raw_fd();
         let mut next = 0;
         while next < count {
             let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-            let left = (count - next) as libc::c_uint;
             // SAFETY: headers `next..count` were written above, and what they point to outlives the call.
-            let taken = unsafe { libc::sendmmsg(fd, headers.add(next), left, flags) };
+            let taken = unsafe { send_headers(socket, headers.add(next), count - next, flags) };
             let before = sent.sent;
-            let done = match Errno::result(taken) {
+            let done = match taken {
                 Ok(taken) => {
-                    let taken = taken.unsigned_abs() as usize;
                     sent.sent += sizes[next..next + taken].iter().sum::<usize>() as u64;
                     taken
                 }

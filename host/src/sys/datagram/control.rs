@@ -153,7 +153,7 @@ pub(super) fn put<T: Copy>(
         let part = control.0.as_mut_ptr().add(at);
         let mut header: libc::cmsghdr = std::mem::zeroed();
         (header.cmsg_level, header.cmsg_type) = (level, kind);
-        header.cmsg_len = libc::CMSG_LEN(len) as usize;
+        header.cmsg_len = libc::CMSG_LEN(len) as _;
         std::ptr::write_unaligned(part.cast(), header);
         std::ptr::write_unaligned(part.add(libc::CMSG_LEN(0) as usize).cast(), value);
     }

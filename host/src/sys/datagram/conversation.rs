@@ -23,6 +23,7 @@ use windlass_core::time::Instant;
 use super::super::clock;
 use super::batch::Batch;
 use super::control::{Control, Source, put};
+use super::many::send_headers;
 use super::{Peer, errors, group, new_socket};
 use crate::sys::traffic;
 
@@ -357,12 +358,10 @@ impl Conversation {
             let msg_hdr = Self::header(&mut to, vector, (&mut control, control_len));
             header.write(libc::mmsghdr { msg_hdr, msg_len: 0 });
         }
-        let count = ends.len().min(COUNT_MAX) as libc::c_uint;
+        let count = ends.len().min(COUNT_MAX);
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
         // SAFETY: the first `count` headers were written just now, and what they point to outlives the call.
-        let sent =
-            unsafe { libc::sendmmsg(self.line.fd.as_raw_fd(), headers, count, FLAGS.bits()) };
-        Errno::result(sent).map(|sent| sent.unsigned_abs() as usize)
+        unsafe { send_headers(&self.line.fd, headers, count, FLAGS.bits()) }
     }
 
     /// The header of a datagram to the peer.
@@ -377,7 +376,7 @@ impl Conversation {
         header.msg_namelen = to.len;
         header.msg_iov = vector;
         header.msg_iovlen = 1;
-        header.msg_controllen = control_len;
+        header.msg_controllen = control_len as _;
         if control_len > 0 {
             header.msg_control = control.as_mut_ptr();
         }

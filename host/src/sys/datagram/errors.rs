@@ -50,7 +50,7 @@ pub(super) fn take(fd: &impl AsFd) -> Option<Report> {
     header.msg_name = (&raw mut to.name).cast();
     header.msg_namelen = Peer::ROOM;
     header.msg_control = control.0.as_mut_ptr().cast();
-    header.msg_controllen = CONTROL;
+    header.msg_controllen = CONTROL as _;
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
     // SAFETY: the header points to a name and to control data that outlive the call, and to nothing else.
     let received = unsafe { libc::recvmsg(fd.as_fd().as_raw_fd(), &raw mut header, flags) };

@@ -1,9 +1,9 @@
 //! One datagram many times in one call: the load of a bench.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
-use nix::errno::Errno;
+use super::many::send_headers;
 
 /// Datagrams of one call at most.
 pub const VOLLEY_MAX: usize = 64;
@@ -24,10 +24,6 @@ pub fn send_again(socket: &impl AsFd, datagram: &[u8], count: usize) -> nix::Res
         header.msg_hdr.msg_iov = &raw mut vector;
         header.msg_hdr.msg_iovlen = 1;
     }
-    let fd = socket.as_fd().as_raw_fd();
     // SAFETY: the first `count` headers were written just now, and the kernel only reads what they point to.
-    let sent = unsafe {
-        libc::sendmmsg(fd, headers.as_mut_ptr().cast(), count as libc::c_uint, libc::MSG_NOSIGNAL)
-    };
-    Ok(Errno::result(sent)?.unsigned_abs() as usize)
+    unsafe { send_headers(socket, headers.as_mut_ptr().cast(), count, libc::MSG_NOSIGNAL) }
 }
