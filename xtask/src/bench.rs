@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bench_http::http;
 use crate::bench_transfers::{losses, many, transfers};
+use crate::plot;
 use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
 
 /// How often the programs of a loop take turns.
@@ -70,8 +71,8 @@ impl Peers {
 }
 
 fn messages(windlass: &Path, peers: &Peers) -> Result<()> {
-    run(program(windlass)
-        .args(["bench", "messages", "--models", "epoll,epoll-et,reactor"])
+    run(plot::bench(windlass, "messages")?
+        .args(["messages", "--models", "epoll,epoll-et,reactor"])
         .args(["--connections", "64,1000,10000", "--sizes", "64,16384"])
         .args(["--rounds", "3", "--seconds", "0.7"])
         .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
@@ -88,8 +89,8 @@ fn files(windlass: &Path, peers: &Peers) -> Result<()> {
         println!("no nginx (apt-get install nginx-light)");
     }
     let bench = |size: &str, peers: &[String]| {
-        run(program(windlass)
-            .args(["bench", "files", "--models", "epoll,pool-static,iterative"])
+        run(plot::bench(windlass, &format!("files-{size}"))?
+            .args(["files", "--models", "epoll,pool-static,iterative"])
             .args(["--sizes", size, "--rounds", "5", "--seconds", "1"])
             .args(peers))
     };
@@ -101,14 +102,14 @@ fn files(windlass: &Path, peers: &Peers) -> Result<()> {
 fn models(windlass: &Path) -> Result<()> {
     const ALL: &str = "iterative,fork,thread,thread-pool,select,poll,epoll,epoll-et,reactor,\
                        pool-static,prefork";
-    run(program(windlass)
-        .args(["bench", "connects", "--models", ALL, "--connections", "16"])
+    run(plot::bench(windlass, "models")?
+        .args(["connects", "--models", ALL, "--connections", "16"])
         .args(["--rounds", "7", "--seconds", "0.4"]))
 }
 
 fn memory(windlass: &Path, peers: &Peers) -> Result<()> {
-    run(program(windlass)
-        .args(["bench", "memory", "--models", "reactor,epoll", "--rounds", "3"])
+    run(plot::bench(windlass, "memory")?
+        .args(["memory", "--models", "reactor,epoll", "--rounds", "3"])
         .args(["libevent", "raw", "mio", "tokio"].map(|name| peers.option(name))))
 }
 
@@ -125,8 +126,8 @@ fn connects(windlass: &Path, peers: &Peers) -> Result<()> {
             let path = peers.c.join(format!("time_{name}_raw"));
             format!("--peer={name}-raw={} 0 {workers}", path.display())
         };
-        let mut command = program(windlass);
-        command.args(["bench", "connects", "--connections", "16,64", "--models", models]);
+        let mut command = plot::bench(windlass, &format!("pools-of-{workers}"))?;
+        command.args(["connects", "--connections", "16,64", "--models", models]);
         command.args(["prefork", "fdpass"].map(raw)).args(&web);
         if models == "pool-static" {
             command.args(["--", "--workers", workers]);
@@ -144,23 +145,23 @@ fn datagrams(windlass: &Path, peers: &Peers) -> Result<()> {
     let (batches, epoll) = (upper("batches in C", ""), upper("by epoll in C", "epoll"));
     let single = upper("one at a time in C", "single");
     let score = format!("--peer=loop in C={} 0", peers.c.join("score_udp_raw").display());
-    let bench = |words: &str, peers: &[&String], options: &str| {
-        run(program(windlass)
-            .arg("bench")
+    let bench = |name: &str, words: &str, peers: &[&String], options: &str| {
+        run(plot::bench(windlass, name)?
             .args(words.split_whitespace())
             .args(peers)
             .args(options.split_whitespace()))
     };
-    bench("datagrams --rounds 5 --seconds 0.5", &[&batches, &epoll, &single], "")?;
-    bench("latency --rounds 5 --seconds 0.5", &[&single, &batches], "")?;
-    bench("batches --rounds 3 --seconds 0.5", &[&batches, &epoll, &single], "")?;
-    bench("flood --rounds 5 --seconds 0.4", &[&batches, &epoll], "")?;
-    bench("scores --rounds 5 --seconds 0.4", &[&score], "")?;
+    bench("datagrams", "datagrams --rounds 5 --seconds 0.5", &[&batches, &epoll, &single], "")?;
+    bench("latency", "latency --rounds 5 --seconds 0.5", &[&single, &batches], "")?;
+    bench("batches", "batches --rounds 3 --seconds 0.5", &[&batches, &epoll, &single], "")?;
+    bench("flood", "flood --rounds 5 --seconds 0.4", &[&batches, &epoll], "")?;
+    bench("scores", "scores --rounds 5 --seconds 0.4", &[&score], "")?;
     for workers in ["1", "2", "4"] {
         let prefork = upper("prefork in C", workers);
         let options =
             format!("-- --min-spare {workers} --max-spare {workers} --max-workers {workers}");
         bench(
+            &format!("flood-of-{workers}"),
             "flood --models prefork --rates 1000000 --rounds 5 --seconds 0.4",
             &[&prefork],
             &options,

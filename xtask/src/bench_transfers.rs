@@ -7,6 +7,7 @@
 pub(crate) mod losses;
 pub(crate) mod many;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
@@ -15,6 +16,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::group::{Group, pinned};
+use crate::plot;
 use crate::run::{Result, captured, has, program, root};
 
 const ROUNDS: usize = 5;
@@ -165,10 +167,7 @@ impl Bench<'_> {
             println!("no atftp");
             return Ok(());
         }
-        println!(
-            "| blksize, window | server | client | MB/s | min–max | ratio | CPU s/GiB | ratio |"
-        );
-        println!("|---|---|---|---|---|---|---|---|");
+        let mut text = header("blksize, window");
         for (block, window, servers) in CASES {
             let what = format!("{block}, {window}");
             let (block, window) = (format!("{block}"), format!("{window}"));
@@ -194,14 +193,12 @@ impl Bench<'_> {
                     }
                 }
             }
-            table.print(&what);
+            text.push_str(&table.rows(&what));
         }
-        Ok(())
+        plot::table(self.windlass, "tftp", &text)
     }
 
     pub(crate) fn xfer(&self) -> Result<()> {
-        println!("| | server | client | MB/s | min–max | ratio | CPU s/GiB | ratio |");
-        println!("|---|---|---|---|---|---|---|---|");
         let windlass = self.windlass.display().to_string();
         let c = self.c.join("xfer_raw").display().to_string();
         let servers = ["C", "epoll", "thread", "fork"];
@@ -216,8 +213,7 @@ impl Bench<'_> {
                 table.add(name, "get", self.download(&words, "64m")?);
             }
         }
-        table.print("xfer");
-        Ok(())
+        plot::table(self.windlass, "xfer", &(header("") + &table.rows("xfer")))
     }
 }
 
@@ -251,8 +247,8 @@ impl<'a> Table<'a> {
     }
 
     /// Medians; ratios are to the first pair.
-    fn print(&self, what: &str) {
-        let mut first = None;
+    fn rows(&self, what: &str) -> String {
+        let (mut first, mut text) = (None, String::new());
         for (server, client, figures) in self.0.iter().filter(|row| !row.2.is_empty()) {
             let sorted = |of: fn(&Figures) -> f64| {
                 let mut sorted: Vec<_> = figures.iter().map(of).collect();
@@ -263,13 +259,21 @@ impl<'a> Table<'a> {
             let (rate, cpu) = (rates[rates.len() / 2], cpu[cpu.len() / 2]);
             let (one, other) = *first.get_or_insert((rate, cpu));
             let (min, max) = (rates[0], rates[rates.len() - 1]);
-            println!(
+            let _ = writeln!(
+                text,
                 "| {what} | {server} | {client} | {rate:.1} | {min:.1}–{max:.1} | {:.2} | {cpu:.2} | {:.2} |",
                 rate / one,
                 cpu / other
             );
         }
+        text
     }
+}
+
+/// Above the rows of a [`Table`].
+fn header(what: &str) -> String {
+    let columns = "server | client | MB/s | min–max | ratio | CPU s/GiB | ratio";
+    format!("| {what} | {columns} |\n|---|---|---|---|---|---|---|---|\n")
 }
 
 /// Where a stock server is: installed, or unpacked by `.ci/run`.

@@ -18,6 +18,7 @@ mod group;
 mod jobs;
 mod layers;
 mod library;
+mod plot;
 mod publish;
 mod run;
 mod scene;
@@ -49,8 +50,8 @@ cargo xtask COMMAND
   examples  build the programs of docs/DEVICE.md for a Cortex-M0 and a Cortex-M4
   firmware  build the images of three boards, and run them under QEMU with what they talk to; with a
             word, only what has it in its name
-  bench     measure against libevent, mio, tokio and raw epoll, or the parts that are named; needs
-            libevent-dev
+  bench     measure against libevent, mio, tokio and raw epoll, or the parts that are named, and draw
+            the ratios in target/bench; needs libevent-dev
   miri      run the tests of the core under Miri
   fuzz      fuzz every parser of bytes that a peer sends, 20 s each or --seconds N; needs cargo-fuzz
   ci        run all of these, as .ci/run does";

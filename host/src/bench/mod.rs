@@ -10,12 +10,15 @@ mod asking;
 mod connects;
 mod files;
 mod load;
+mod picture;
+mod picture_file;
+mod plot;
 mod question;
 mod report;
 mod target;
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::addr::Address;
 use crate::error::{Error, Result};
@@ -26,6 +29,8 @@ use asking::{Asking, Flood};
 use connects::Connects;
 use files::{Fetches, Folder};
 use load::{Done, Messages};
+use picture::Picture;
+use picture_file::PictureFile;
 pub use question::Question;
 use report::{Cell, Progress, Report};
 use target::{Kind, Target};
@@ -52,17 +57,30 @@ pub struct Plan {
     pub rounds: usize,
     /// Options of `windlass serve`.
     pub options: Vec<String>,
+    /// Where the ratios are drawn, as SVG.
+    pub plot: Option<PathBuf>,
 }
 
 /// The processors of the server and of the load.
 const SERVER_CPU: usize = 0;
 const LOAD_CPU: usize = 1;
 
-/// Runs the plan and prints a table.
+/// Draws the table that an earlier run printed into the file `table`.
 ///
 /// # Errors
-/// A server that does not start, or that answers wrongly.
+/// The file has no such table, or the picture cannot be written.
+pub fn draw(table: &Path, plot: &Path) -> Result<()> {
+    let picture = Picture::from_file(table)?;
+    PictureFile::create(plot)?.keep(&picture)
+}
+
+/// Runs the plan, prints a table, and draws it.
+///
+/// # Errors
+/// A server that does not start, or that answers wrongly. A picture that cannot be written: if that can be known
+/// before, nothing is measured.
 pub fn run(plan: &Plan) -> Result<()> {
+    let plot = plan.plot.as_deref().map(PictureFile::create).transpose()?;
     process::raise_nofile();
     let kinds: Vec<Kind> = (plan.peers.iter())
         .map(|(name, command)| Kind::Peer { name: name.clone(), command: command.clone() })
@@ -101,7 +119,8 @@ pub fn run(plan: &Plan) -> Result<()> {
             report.add(load, size, &kinds, &cells);
         }
     }
-    standard::print(&format!("{report}\n"))
+    standard::print(&format!("{report}\n"))?;
+    plot.map_or(Ok(()), |plot| plot.keep(&report.picture))
 }
 
 /// Windlass itself, under each model; a listener has none.

@@ -5,6 +5,7 @@ use std::io::stderr;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::picture::{self, Figures, Picture, Row};
 use super::question::Question;
 use super::target::Kind;
 use crate::standard;
@@ -59,15 +60,17 @@ const CLEAR: &str = "\r\x1b[K";
 pub(super) struct Report {
     question: Question,
     table: Table,
+    /// The same to be drawn.
+    pub(super) picture: Picture,
 }
 
 impl Report {
     pub(super) fn new(question: Question) -> Self {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        let first = if question.has_rate() { "sent/s" } else { "connections" };
+        let load = load_name(question);
         let mut header =
-            vec![first, "bytes", "server", unit(question), "min–max", "ratio", "per second"];
+            vec![load, "bytes", "server", unit(question), "min–max", "ratio", "per second"];
         if question.has_rate() {
             header.push("lost %");
         }
@@ -77,7 +80,7 @@ impl Report {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        Self { question, table }
+        Self { question, table, picture: Picture::new(unit(question)) }
     }
 
     /// Adds a row for each server: medians, and ratios to the first one. `load` is the number of connections,
@@ -91,6 +94,9 @@ impl Report {
             values.get(values.len() / 2).copied().unwrap_or(0.0)
         };
         let first = cells.first().map_or(1.0, |cells| median_of(cells, |cell| cell.per));
+        let loads = [(load_name(self.question), load), ("bytes", size)];
+        let loads = loads.map(|(name, value)| picture::load(name, &value.to_string()));
+        let group = loads.into_iter().flatten().collect::<Vec<_>>().join(", ");
         for (kind, cells) in kinds.iter().zip(cells) {
             let per = median_of(cells, |cell| cell.per);
             let min = cells.iter().map(|cell| cell.per).fold(f64::MAX, f64::min);
@@ -108,8 +114,14 @@ impl Report {
                 row.push(format!("{:.2}", median_of(cells, |cell| cell.lost)));
             }
             self.table.add_row(row);
+            let figures = Figures { median: per, min, max };
+            self.picture.add(&group, Row { server: kind.to_string(), figures });
         }
     }
+}
+
+fn load_name(question: Question) -> &'static str {
+    if question.has_rate() { "sent/s" } else { "connections" }
 }
 
 fn unit(question: Question) -> &'static str {

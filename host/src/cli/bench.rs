@@ -1,6 +1,7 @@
 //! `windlass bench`: its options, and the plan that they make.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use crate::bench::{self, Plan, Question};
 use crate::server::Model;
@@ -34,6 +35,14 @@ pub(super) struct Bench {
     /// Runs of each server, in turns; the table has the medians
     #[arg(long, value_name = "N", default_value = "5")]
     pub(super) rounds: NonZeroUsize,
+    /// Draw the ratios with their ranges as SVG into this file
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PathBuf>,
+    /// Measure nothing: draw the table in this file, which an earlier run printed
+    #[arg(long, value_name = "FILE", requires = "plot", conflicts_with_all = [
+        "question", "models", "peer", "connections", "rates", "sizes", "seconds", "rounds", "server_options",
+    ])]
+    pub(super) table: Option<PathBuf>,
     /// Options of `windlass serve` for the measured models, after --
     #[arg(last = true)]
     pub(super) server_options: Vec<String>,
@@ -48,6 +57,9 @@ fn peer(text: &str) -> Result<(String, String), &'static str> {
 const RATES: &[usize] = &[50_000, 100_000, 200_000, 400_000, 1_000_000];
 
 pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
+    if let (Some(table), Some(plot)) = (&args.table, &args.plot) {
+        return Ok(bench::draw(table, plot)?);
+    }
     let question = args.question;
     let (models, connections, sizes): (&[Model], &[usize], &[usize]) = match question {
         Question::Messages => {
@@ -81,6 +93,7 @@ pub(super) fn bench(args: &Bench) -> Result<(), Failure> {
         seconds: args.seconds.0 as f64 / 1e6,
         rounds: args.rounds.get(),
         options: args.server_options.clone(),
+        plot: args.plot.clone(),
     };
     Ok(bench::run(&plan)?)
 }
