@@ -49,6 +49,26 @@ pub struct Status {
     pub certificate_expires_us: Option<u64>,
     /// The workers that exist, by slot.
     pub workers: Vec<WorkerStatus>,
+    /// The last faults of clients and workers, the newest first.
+    pub last_faults: Vec<LastFault>,
+}
+
+/// A client that was not served as it should have been, or a process that should not have ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "status", derive(Serialize, Deserialize), serde(default))]
+pub struct LastFault {
+    /// The name of the counter in [`Totals`] that has it: `reset`, `timed_out`, `crashed`, …
+    pub kind: String,
+    /// How long ago it was.
+    pub ago_us: u64,
+    /// The address of the client, if it is known.
+    pub peer: Option<String>,
+    /// The process that ended.
+    pub pid: Option<u32>,
+    /// How it ended, or what ended with it.
+    pub words: Option<String>,
+    /// How long the client was served.
+    pub took_us: Option<u64>,
 }
 
 /// The numbers of a pool.
@@ -186,7 +206,11 @@ impl Status {
             &mut self.address,
             &mut self.scoreboard,
         ];
-        for text in texts {
+        let faults = self.last_faults.iter_mut().flat_map(|fault| {
+            let LastFault { kind, peer, words, .. } = fault;
+            [Some(kind), peer.as_mut(), words.as_mut()].into_iter().flatten()
+        });
+        for text in texts.into_iter().chain(faults) {
             *text = printable(text).to_string();
         }
         self
@@ -283,6 +307,7 @@ mod tests {
             scoreboard: ".X ".into(),
             queue: Some(Queue { waiting: 1, limit: 2 }),
             workers: vec![worker(1, State::Draining, true)],
+            last_faults: vec![LastFault { kind: "reset".into(), ..LastFault::default() }],
             ..Status::default()
         };
         let line = serde_json::to_string(&status).unwrap();
@@ -299,9 +324,19 @@ mod tests {
             model: text(),
             address: text(),
             scoreboard: text(),
+            last_faults: vec![LastFault {
+                kind: text(),
+                peer: Some(text()),
+                words: Some(text()),
+                ..LastFault::default()
+            }],
             ..Status::default()
         };
-        let shown = status.clone().printable();
+        let mut shown = status.clone().printable();
+        let fault = shown.last_faults.remove(0);
+        for text in [fault.kind, fault.peer.unwrap(), fault.words.unwrap()] {
+            assert_eq!(text, r"\u{1b}[2J\u{202e}");
+        }
         for text in [shown.version, shown.service, shown.model, shown.address, shown.scoreboard] {
             assert_eq!(text, r"\u{1b}[2J\u{202e}");
         }

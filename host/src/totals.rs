@@ -88,6 +88,13 @@ macro_rules! counters {
         impl Count {
             /// All of them, in their order.
             pub const ALL: &[Self] = &[$(Self::$count),*];
+
+            /// Its name in documents.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$count => stringify!($field),)*
+                }
+            }
         }
 
         /// The sums of all counters since the server started.
@@ -205,7 +212,30 @@ pub const ENDS: [Count; 11] = [
     Count::Lost,
 ];
 
+/// What an operator wants to see: clients that were not served as they should have been, and processes that
+/// should not have ended.
+pub const FAULTS: [Count; 13] = [
+    Count::Malformed,
+    Count::Reset,
+    Count::TimedOut,
+    Count::Storage,
+    Count::Integrity,
+    Count::Denied,
+    Count::Oversized,
+    Count::Lost,
+    Count::Unserved,
+    Count::Shed,
+    Count::Crashed,
+    Count::Killed,
+    Count::FailedSpawns,
+];
+
 impl Totals {
+    /// All faults.
+    pub fn faults(&self) -> u64 {
+        FAULTS.iter().map(|&fault| self.get(fault)).sum()
+    }
+
     /// Clients that are no longer served, however that ended.
     pub fn ended(&self) -> u64 {
         ENDS.iter().map(|&end| self.get(end)).sum()

@@ -8,9 +8,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::outcome::print_line;
 use crate::client::Observer;
 use crate::error::Result;
-use crate::status::{Counters, Limits, Status, WorkerStatus, brief};
+use crate::status::{Counters, LastFault, Limits, Status, WorkerStatus, brief};
 use crate::sys::clock;
 use crate::totals::{Histogram, Totals};
+
+/// Faults on the page, which is one screen.
+const FAULTS_SHOWN: usize = 5;
 
 pub(super) fn status(path: &Path, json: bool, timeout_us: u64) -> Result<()> {
     let (status, line) = Observer::new(path).ask(timeout_us)?;
@@ -42,6 +45,7 @@ fn page(status: &Status) -> String {
     lines.push(format!("now          {alive} workers, {busy} with a client; accept queue {queue}"));
     lines.extend(certificate_line(status.certificate_expires_us));
     lines.extend(counter_lines(&status.counters, totals));
+    lines.extend(fault_lines(&status.last_faults));
     if !status.workers.is_empty() {
         lines.extend([String::new(), table(&status.workers)]);
     }
@@ -127,6 +131,24 @@ fn counter_lines(counters: &Counters, totals: &Totals) -> Vec<String> {
     lines.extend(spread("duration     ", &totals.duration));
     lines.extend(spread("first byte   ", &totals.first_byte));
     lines
+}
+
+/// The last of what went wrong.
+fn fault_lines(faults: &[LastFault]) -> Vec<String> {
+    let line = |(nth, fault): (usize, &LastFault)| {
+        let LastFault { kind, ago_us, peer, pid, words, took_us } = fault;
+        let parts = [
+            Some(kind.replace('_', " ")),
+            peer.clone(),
+            pid.map(|pid| format!("pid {pid}")),
+            words.clone(),
+            took_us.map(|us| format!("after {}", brief(us))),
+        ];
+        let head = if nth == 0 { "last faults" } else { "" };
+        let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        format!("{head:<13}{} ago: {text}", brief(*ago_us))
+    };
+    faults.iter().take(FAULTS_SHOWN).enumerate().map(line).collect()
 }
 
 fn table(workers: &[WorkerStatus]) -> String {

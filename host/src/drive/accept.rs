@@ -7,7 +7,7 @@ use tracing::{debug, enabled, info, warn};
 use windlass_core::time::{Instant, Wake};
 
 use super::job::Client;
-use super::ledger::Ledger;
+use super::ledger::{Incident, Ledger};
 #[cfg(feature = "transfer")]
 use super::requests::{Door, Request, Requests};
 use crate::addr::{Address, Transport};
@@ -243,6 +243,9 @@ impl Acceptor {
     pub fn refuse(&mut self, client: &Client, why: &str, now: Instant) {
         client.turn_away();
         self.count(Count::Unserved);
+        if let Some(ledger) = &self.ledger {
+            ledger.remember(&Incident::of_client(Count::Unserved, now, client.address(), 0));
+        }
         self.refused += 1;
         if self.refused_at.is_none_or(|at| now.since(at) >= SAY_EVERY_US) {
             self.refused_at = Some(now);

@@ -1,5 +1,6 @@
 //! The memory that a loop lends to a connection for its turn.
 
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 use tracing::warn;
@@ -42,6 +43,8 @@ pub struct Buffers {
     pub(super) most: usize,
     /// Files are refused for this reason: the client of this turn has as much as it may have.
     pub(super) refusal: Option<Refusal>,
+    /// The address of the client of this turn, if it came through a gate: a balancer may have named it.
+    pub(super) client: Option<SocketAddr>,
     /// For a loop that must not wait for a file.
     pub(super) helpers: Option<Helpers<Answer>>,
     /// For a loop with connections that keep others from being served.
@@ -102,6 +105,7 @@ impl Buffers {
             reports,
             most: usize::MAX,
             refusal: None,
+            client: None,
             helpers: None,
             overload: None,
         };

@@ -82,7 +82,8 @@ impl<S: Session + ?Sized, C: Channel> Connection<S, C> {
 
     fn count_end(&self, how: Result<(), Fault>, now: Instant, buffers: &Buffers) {
         self.count_file(Count::FilesFailed, buffers);
-        buffers.tally(self.rules).end(how, now, self.outlet.began.ago_us(now));
+        let peer = || buffers.client.or_else(|| self.outlet.channel.stream().peer_address());
+        buffers.tally(self.rules).end(how, now, self.outlet.began.ago_us(now), peer);
     }
 
     /// What becomes of the file, if one is open.

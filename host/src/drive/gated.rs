@@ -29,6 +29,8 @@ use crate::sys::traffic;
 pub struct Gated<J> {
     job: J,
     pass: Pass,
+    /// The address of the client.
+    peer: Option<SocketAddr>,
     /// What the access log will say of it.
     visit: Option<Box<Visit>>,
     /// Nothing leaves before this.
@@ -78,20 +80,15 @@ impl Pass {
 const REFUSED_US: u64 = 250_000;
 
 impl<J: DerefMut<Target: Turns>> Gated<J> {
-    /// A job of a client that has this.
-    pub(crate) fn new(job: J, pass: Pass) -> Self {
-        Self { job, pass, visit: None, held_until: None }
+    /// A job of a client with this address, which has this.
+    pub(crate) fn new(job: J, pass: Pass, peer: Option<SocketAddr>) -> Self {
+        Self { job, pass, peer, visit: None, held_until: None }
     }
 
     /// The access log has a line for it.
     #[must_use]
-    pub(crate) fn noted(
-        self,
-        log: Option<&Arc<AccessLog>>,
-        peer: Option<SocketAddr>,
-        now: Instant,
-    ) -> Self {
-        Self { visit: log.map(|log| Box::new(Visit::new(log, peer, now))), ..self }
+    pub(crate) fn noted(self, log: Option<&Arc<AccessLog>>, now: Instant) -> Self {
+        Self { visit: log.map(|log| Box::new(Visit::new(log, self.peer, now))), ..self }
     }
 
     fn is_denied(&self) -> bool {
@@ -178,7 +175,9 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
             visit.turned_away(now, why);
         }
         let over = |next: &Next| if let Next::Closed(how) = next { Some(*how) } else { None };
+        buffers.client = self.peer;
         let next = access_log::during(&mut visit, now, || self.act(ready, now, buffers), over);
+        buffers.client = None;
         self.visit = visit;
         next
     }

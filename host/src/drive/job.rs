@@ -6,6 +6,7 @@
 //!
 //! No model looks inside a client or a job: a client over another transport is another variant here.
 
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -111,6 +112,17 @@ impl Client {
             Self::Port(_) => true,
             #[cfg(feature = "transfer")]
             Self::Transfer { socket, .. } => socket.is_untouched(),
+        }
+    }
+
+    /// Its internet address, if it has one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Stream(stream) => stream.peer_address(),
+            // Each of its datagrams has a client of its own.
+            Self::Port(_) => None,
+            #[cfg(feature = "transfer")]
+            Self::Transfer { socket, .. } => Some(socket.peer()),
         }
     }
 

@@ -4,11 +4,15 @@
 //!   line 0   added to by every process, rarely: what is accepted, what happened to workers
 //!   line 1   owner │ slot │ since │ counters │ histograms      written by its owner alone: a thread that serves
 //!   line 2   …                                                 free: counters stay for the next owner
+//!   …
+//!   the last incidents                                         added by every process, rarely
 //! ```
 //!
 //! A line outlives its owners: the next one goes on where the last one stopped, so the sum of all lines is
 //! exact, also after a process was killed. What that process was doing then is settled by a process that
 //! outlives it.
+
+mod incidents;
 
 use std::fmt;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release};
@@ -16,6 +20,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use windlass_core::time::Instant;
 
+pub use self::incidents::{Incident, Party};
+use self::incidents::{decode, encode};
 use crate::error::Result;
 use crate::sys::shared::Shared;
 use crate::sys::{clock, process};
@@ -88,7 +94,8 @@ impl Ledger {
     /// # Errors
     /// `ENOMEM`.
     pub fn new() -> Result<Self> {
-        let this = Self { words: Shared::zeroed(LINES * STRIDE)?, taken: AtomicU32::new(0) };
+        let words = Shared::zeroed(LINES * STRIDE + incidents::WORDS)?;
+        let this = Self { words, taken: AtomicU32::new(0) };
         this.words[USED].store(1, Relaxed);
         this.words[HINT].store(1, Relaxed);
         this.words[STARTED].store(clock::calendar().as_nanos() / 1000, Relaxed);
@@ -153,8 +160,8 @@ impl Ledger {
 
     fn close(&self, at: usize, how: Count) {
         let line = self.line(at);
-        let rest = &line[HEAD + how as usize];
-        rest.store(rest.load(Relaxed) + clients(line), Relaxed);
+        let (rest, left) = (&line[HEAD + how as usize], clients(line));
+        rest.store(rest.load(Relaxed) + left, Relaxed);
         self.vacate(at);
     }
 
@@ -200,7 +207,13 @@ impl Ledger {
             }
             line[GROUP].store(me, Relaxed);
             match left {
-                Left::Lost => self.close(at, Count::Lost),
+                Left::Lost => {
+                    let (pid, left) = (low(owner), clients(line));
+                    self.close(at, Count::Lost);
+                    if left > 0 {
+                        self.remember(&Incident::lost(clock::now(), pid, left));
+                    }
+                }
                 Left::Returned => {
                     let begun = &line[HEAD + Count::Begun as usize];
                     begun.store(begun.load(Relaxed) - clients(line), Relaxed);
@@ -221,6 +234,20 @@ impl Ledger {
             add_histogram(&mut totals.first_byte, &line[FIRST_BYTE..]);
         }
         totals
+    }
+
+    /// Notes an incident among the last ones.
+    pub fn remember(&self, incident: &Incident) {
+        encode(incident, self.incidents());
+    }
+
+    /// The last incidents, the newest first.
+    pub fn last_incidents(&self) -> Vec<Incident> {
+        decode(self.incidents())
+    }
+
+    fn incidents(&self) -> &[AtomicU64] {
+        &self.words[LINES * STRIDE..]
     }
 
     /// The threads that serve now, each with a line.

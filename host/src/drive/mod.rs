@@ -68,7 +68,7 @@ pub(crate) use gate::Gate;
 pub(crate) use gated::{Gated, Pass};
 pub use job::{Client, Job};
 pub use jobs::{After, Jobs};
-pub use ledger::{Ledger, Left, Seat};
+pub use ledger::{Incident, Ledger, Left, Party, Seat};
 pub(crate) use linger::{LINGER_US, Last, discard};
 pub use one_by_one::OneByOne;
 #[cfg(feature = "transfer")]

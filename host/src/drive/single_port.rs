@@ -152,7 +152,7 @@ impl SinglePort {
             .as_ref()
             .map_or(Pass::Free, |gate| Pass::of(gate, Some(peer.ip()), true, now));
         let log = self.terms.gate.as_ref().and_then(|gate| gate.log());
-        let mut exchange = Gated::new(Box::new(exchange), pass).noted(log, Some(peer), now);
+        let mut exchange = Gated::new(Box::new(exchange), pass, Some(peer)).noted(log, now);
         exchange.set_rules(self.rules);
         let token = self.transfers.insert(exchange, ());
         self.peers.insert(peer, token);

@@ -1,13 +1,14 @@
 //! The counting of one thread that serves.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::time::Instant;
 
-use super::ledger::{Ledger, Writer};
-use crate::totals::Count;
+use super::ledger::{Incident, Ledger, Writer};
+use crate::totals::{Count, FAULTS};
 
 /// A thread's line of a [`Ledger`]. It takes the line when it counts for the first time: a thread that is
 /// forked before that has one of its own. Without a ledger it counts nothing.
@@ -53,12 +54,21 @@ impl Tally {
         }
     }
 
-    /// It is done with a client that it had for so long.
-    pub(super) fn end(&self, how: Result<(), Fault>, now: Instant, took_us: u64) {
-        if let Some(writer) = self.writer() {
-            writer.add(how.map_or_else(of_fault, |()| Count::Served), 1);
-            writer.duration(took_us);
-            writer.changed(now);
+    /// It is done with a client that it had for so long. The address of the client is asked for if that is a fault.
+    pub(super) fn end(
+        &self,
+        how: Result<(), Fault>,
+        now: Instant,
+        took_us: u64,
+        address: impl FnOnce() -> Option<SocketAddr>,
+    ) {
+        let Some(writer) = self.writer() else { return };
+        let kind = how.map_or_else(of_fault, |()| Count::Served);
+        writer.add(kind, 1);
+        writer.duration(took_us);
+        writer.changed(now);
+        if let (Some(ledger), true) = (&self.ledger, FAULTS.contains(&kind)) {
+            ledger.remember(&Incident::of_client(kind, now, address(), took_us));
         }
     }
 

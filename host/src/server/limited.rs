@@ -48,7 +48,7 @@ impl Limited {
                 self.offer.port(socket, Some(&self.gate))
             };
         }
-        let address = address_of(&client);
+        let address = client.address();
         match client {
             Client::Stream(stream) if self.gate.is_balancer(address.map(|it| it.ip())) => {
                 let limited = self.clone();
@@ -67,22 +67,12 @@ impl Limited {
         let has_word = !matches!(client, Client::Stream(_)) || self.offer.refuses_requests();
         let pass = Pass::of(&self.gate, peer.map(|it| it.ip()), has_word, now);
         let offer = if let Pass::Refused { .. } = pass { &self.last } else { &self.offer };
-        let gated = Gated::new(offer.open(client, now), pass);
-        Job::Gated(Box::new(gated.noted(self.gate.log(), peer, now)))
+        let gated = Gated::new(offer.open(client, now), pass, peer);
+        Job::Gated(Box::new(gated.noted(self.gate.log(), now)))
     }
 
     pub(super) fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
         Box::new(Answers { gate: Arc::clone(&self.gate), inner: self.offer.responder() })
-    }
-}
-
-fn address_of(client: &Client) -> Option<SocketAddr> {
-    match client {
-        Client::Stream(stream) => stream.peer_address(),
-        #[cfg(feature = "transfer")]
-        Client::Transfer { socket, .. } => Some(socket.peer()),
-        // Each of its datagrams has a client of its own.
-        Client::Port(_) => None,
     }
 }
 

@@ -31,6 +31,8 @@ mod control;
 mod custom;
 #[cfg(feature = "transfer")]
 mod door;
+#[cfg(feature = "status")]
+mod faults;
 mod hub;
 mod lazy;
 mod limited;

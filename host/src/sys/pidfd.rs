@@ -19,10 +19,34 @@ pub enum Exit {
     Unknown,
 }
 
+const CODE: u32 = 1;
+const SIGNAL: u32 = 2;
+
 impl Exit {
     /// Whether it exited with status 0.
     pub fn is_success(self) -> bool {
         self == Self::Code(0)
+    }
+
+    /// As a number.
+    pub fn to_bits(self) -> u32 {
+        let (form, number) = match self {
+            Self::Code(code) => (CODE, code),
+            Self::Killed(signal) => (SIGNAL, signal as i32),
+            Self::KilledByRealTime(number) => (SIGNAL, number),
+            Self::Unknown => (0, 0),
+        };
+        form << 16 | number.unsigned_abs() & 0xffff
+    }
+
+    /// Of such a number.
+    pub fn from_bits(bits: u32) -> Self {
+        let number = i32::from(bits as u16);
+        match bits >> 16 {
+            CODE => Self::Code(number),
+            SIGNAL => Signal::try_from(number).map_or(Self::KilledByRealTime(number), Self::Killed),
+            _ => Self::Unknown,
+        }
     }
 }
 
@@ -132,6 +156,7 @@ mod tests {
         ] {
             assert_eq!(exit.to_string(), text);
             assert_eq!(exit.is_success(), exit == Exit::Code(0));
+            assert_eq!(Exit::from_bits(exit.to_bits()), exit);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io::{IoSlice, IsTerminal};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
@@ -29,6 +29,19 @@ use super::traffic;
 /// A stream of bytes. Dropping it closes this end.
 #[derive(Debug)]
 pub struct Stream(OwnedFd);
+
+/// The peer's address of so many bytes, by `SO_PEERNAME`.
+fn name_of_peer(fd: RawFd, size: usize) -> Option<SockaddrStorage> {
+    // SAFETY: it is numbers, and all of them may be zero.
+    let mut name: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let (to, mut len) = ((&raw mut name).cast(), size as libc::socklen_t);
+    // SAFETY: the buffer outlives the call, and has room for `len` bytes.
+    let done =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_PEERNAME, to, &raw mut len) };
+    // SAFETY: the kernel wrote an address of this length there.
+    let name = || unsafe { SockaddrStorage::from_raw((&raw const name).cast(), Some(len)) };
+    (done == 0 && len as usize == size).then(name).flatten()
+}
 
 /// How bytes are sent: without waiting, and without SIGPIPE.
 const SEND: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);
@@ -207,9 +220,15 @@ impl Stream {
         inet(&self.peer()?)
     }
 
-    /// The peer's address, for the log.
+    /// The peer's address.
     pub fn peer(&self) -> Option<SockaddrStorage> {
-        socket::getpeername(self.0.as_raw_fd()).ok()
+        let fd = self.0.as_raw_fd();
+        socket::getpeername(fd).ok().or_else(|| {
+            // `getpeername(2)` has forgotten it when the connection was reset. This option has not, and takes no
+            // more room than the address needs.
+            let sizes = [size_of::<libc::sockaddr_in6>(), size_of::<libc::sockaddr_in>()];
+            sizes.into_iter().find_map(|size| name_of_peer(fd, size))
+        })
     }
 
     fn read_file(&self, buf: &mut [u8]) -> Result<usize, Errno> {

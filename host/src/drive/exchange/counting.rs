@@ -53,6 +53,6 @@ impl<M: Transfer + ?Sized> Exchange<M> {
         }
         tally.add(Count::DatagramsMalformed, self.link.told.malformed);
         tally.add(Count::DatagramsUnsent, self.link.counts.lost);
-        tally.end(how, now, now.since(self.began));
+        tally.end(how, now, now.since(self.began), || Some(self.link.socket.peer()));
     }
 }

@@ -153,7 +153,7 @@ impl Collector for Scrape {
         for Counters(name, help, unit, label, parts) in &COUNTERS {
             self.counters(encoder, (*name, *help), unit.as_ref(), label, parts)?;
         }
-        let ends = ENDS.map(|end| (outcome(end), end));
+        let ends = ENDS.map(|end| (end.name(), end));
         let ended = ("clients_ended", "Clients that are no longer served, by how that ended");
         self.counters(encoder, ended, None, "outcome", &ends)?;
         let served = ("client_duration", "How long a client was served");
@@ -269,22 +269,6 @@ fn with<'a>(it: &'a Told, name: &'static str, value: &'a str) -> Labels<'a> {
         labels.push((name, value));
     }
     labels
-}
-
-fn outcome(end: Count) -> &'static str {
-    match end {
-        Count::Malformed => "malformed",
-        Count::Reset => "reset",
-        Count::TimedOut => "timed_out",
-        Count::Storage => "storage",
-        Count::Integrity => "integrity",
-        Count::Aborted => "aborted",
-        Count::Declined => "declined",
-        Count::Denied => "denied",
-        Count::Oversized => "oversized",
-        Count::Lost => "lost",
-        _ => "served",
-    }
 }
 
 fn seconds(us: u64) -> f64 {

@@ -100,6 +100,7 @@ pub(super) fn status(
         queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
         certificate_expires_us: about.offer.certificate_expires_us(),
         workers,
+        last_faults: Vec::new(),
     }
 }
 

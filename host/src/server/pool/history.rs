@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{error, info};
 use windlass_core::pool::processes::{Action, End, Notice};
 
-use crate::drive::{Ledger, Left};
+use crate::drive::{Incident, Ledger, Left};
 use crate::error::Error;
 use crate::totals::Count;
 
@@ -27,6 +27,13 @@ impl History {
     pub(super) fn count(&self, count: Count) {
         if let Some(ledger) = &self.ledger {
             ledger.add(count, 1);
+        }
+    }
+
+    /// Notes what an operator wants to see.
+    pub(super) fn remember(&self, incident: &Incident) {
+        if let Some(ledger) = &self.ledger {
+            ledger.remember(incident);
         }
     }
 

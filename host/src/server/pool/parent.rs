@@ -29,7 +29,7 @@ use super::notes::Notes;
 use super::queue::QueueWatch;
 use super::setup::{Shared, Terms};
 use super::worker::{NO_RESOURCES, Worker};
-use crate::drive::{AccessLog, Client, Ledger};
+use crate::drive::{AccessLog, Client, Incident, Ledger, Party};
 use crate::error::Result;
 use crate::reactor::{Context, EventLoop, Token, Watch};
 use crate::role;
@@ -39,13 +39,15 @@ use crate::server::children::{
 use crate::server::confine::Sandbox;
 #[cfg(feature = "status")]
 use crate::server::control;
+#[cfg(feature = "status")]
+use crate::server::faults::last_faults;
 use crate::server::ready::WhenReady;
 use crate::server::stop::State;
 #[cfg(feature = "status")]
 use crate::status::Status;
 use crate::sys::pass::Channel;
 use crate::sys::root::Root;
-use crate::sys::{Errno, clock, pidfd, process};
+use crate::sys::{self, Errno, clock, pidfd, process};
 use crate::totals::Count;
 
 /// The parent of a pool, as the state of its event loop.
@@ -158,6 +160,8 @@ impl Parent for PoolParent {
                 if let Err(error) = self.start(cx, worker) {
                     debug!(slot = worker.slot, generation, "{error}");
                     self.history.count(Count::FailedSpawns);
+                    let (kind, party) = (Count::FailedSpawns, Party::Unknown);
+                    self.history.remember(&Incident { kind, at: now, party, took_us: 0 });
                     self.history.spawn_error = Some(error);
                     self.crew.pool.handle(Event::SpawnFailed(worker), now);
                 }
@@ -173,8 +177,11 @@ impl Parent for PoolParent {
             Action::Kill(worker) => {
                 if let Some(process) = self.crew.get(worker) {
                     process.notes.mark(0, now);
-                    warn!(pid = process.child.pid(), "a worker is killed");
+                    let pid = process.child.pid();
+                    warn!(pid, "a worker is killed");
                     process.child.kill();
+                    let exit = pidfd::Exit::Killed(sys::Signal::SIGKILL);
+                    self.history.remember(&Incident::of_process(Count::Killed, now, pid, exit));
                 }
             }
             Action::Pass { worker, conn, again } => {
@@ -194,12 +201,20 @@ impl Parent for PoolParent {
                 self.crew.pool.handle(Event::Inspected { conn, trace }, now);
             }
             Action::Close { conn, end } => {
-                self.copies[usize::from(conn.index)] = None;
-                match end {
-                    End::Served => {}
-                    End::Lost => warn!("a connection was lost with its worker"),
-                    End::Shed(why) => warn!("a connection was closed unserved: {why}"),
-                }
+                let client = self.copies[usize::from(conn.index)].take();
+                let kind = match end {
+                    End::Served => return,
+                    End::Lost => {
+                        warn!("a connection was lost with its worker");
+                        Count::Lost
+                    }
+                    End::Shed(why) => {
+                        warn!("a connection was closed unserved: {why}");
+                        Count::Shed
+                    }
+                };
+                let address = client.as_ref().and_then(Client::address);
+                self.history.remember(&Incident::of_client(kind, now, address, 0));
             }
             Action::Listen(listen) => self.listen(cx, listen),
             Action::Notice(notice) => self.history.log(notice),
@@ -252,6 +267,8 @@ impl Parent for PoolParent {
         };
         if !expected {
             self.history.count(Count::Crashed);
+            let crash = Incident::of_process(Count::Crashed, cx.now(), child.pid(), exit);
+            self.history.remember(&crash);
         }
         handle(self, cx, (), Event::Exited { worker: id, exit: how });
         self.look(cx);
@@ -413,6 +430,8 @@ impl PoolParent {
         let totals = ledger.map(|ledger| ledger.totals()).unwrap_or_default();
         let started_us = ledger.map_or(0, |ledger| ledger.started_us());
         let known = (totals, started_us, self.history.crash_loop);
-        document::status(&mut self.about, known, &mut self.crew, board, now)
+        let last_faults = ledger.map_or_else(Vec::new, |ledger| last_faults(ledger, now));
+        let status = document::status(&mut self.about, known, &mut self.crew, board, now);
+        Status { last_faults, ..status }
     }
 }

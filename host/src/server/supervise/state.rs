@@ -7,6 +7,7 @@ use windlass_core::time::Instant;
 use super::listener::{Key, Supervised};
 use super::supervisor::{Cx, Supervisor};
 use crate::error::Result;
+use crate::server::faults::last_faults;
 use crate::server::{Model, control, pool};
 use crate::status::{Counters, Limits, Queue, State, Status, WorkerStatus, scoreboard};
 use crate::sys::listener::Listener;
@@ -65,6 +66,7 @@ impl Supervised {
             queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
             certificate_expires_us: self.certificate_expires_us,
             workers,
+            last_faults: last_faults(&self.ledger, now),
         }
     }
 

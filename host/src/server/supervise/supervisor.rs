@@ -15,7 +15,7 @@ use super::probes::{Probe, Probes};
 use super::reader::Reader;
 use super::systemd::Systemd;
 use super::upgrade::Upgrade;
-use crate::drive::Left;
+use crate::drive::{Incident, Left};
 use crate::error::{Error, Result};
 use crate::reactor::{Context, EventLoop, Token};
 use crate::server::children::{
@@ -27,6 +27,7 @@ use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Listener};
 use crate::sys::program::Program;
 use crate::sys::{clock, pidfd};
+use crate::totals::Count;
 
 /// The supervisor.
 pub(super) struct Supervisor {
@@ -211,7 +212,10 @@ impl Parent for Supervisor {
         let Some(listener) = self.get(key) else { return };
         listener.ledger.settle(process.child.pid(), Left::Lost);
         if !listener.is_leaving && !process.notes.is_asked {
-            warn!(listener = %listener.name(), pid = process.child.pid(), "its process {exit}");
+            let pid = process.child.pid();
+            warn!(listener = %listener.name(), pid, "its process {exit}");
+            listener.ledger.add(Count::Crashed, 1);
+            listener.ledger.remember(&Incident::of_process(Count::Crashed, cx.now(), pid, exit));
         }
         let exit = if exit.is_success() { Exit::Clean } else { Exit::Crash };
         handle(self, cx, key, Event::Exited { worker: process.id, exit });

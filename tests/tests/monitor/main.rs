@@ -4,6 +4,8 @@
 //! - `/readyz` is false from the moment a drain begins, and true when every listener serves.
 //! - Slow clients, many scrapes, an address that is taken on a reload, and the next binary.
 
+mod faults;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
