@@ -21,11 +21,13 @@ pub(crate) const fn is_word(word: &[u8], other: &[u8]) -> bool {
 
 /// The value of a hexadecimal digit, of either case.
 pub(crate) const fn hex_digit(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
+    let (decimal, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+    if decimal < 10 {
+        Some(decimal)
+    } else if letter < 6 {
+        Some(letter + 10)
+    } else {
+        None
     }
 }
 
@@ -119,6 +121,12 @@ pub(crate) fn word_at(place: usize, words: &[u8]) -> &[u8] {
 #[cfg(feature = "transfer")]
 pub(crate) fn until_nul(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     cut(0, bytes)
+}
+
+/// What is before the first NUL; all of it where there is none.
+#[cfg(feature = "transfer")]
+pub(crate) fn text_of(bytes: &[u8]) -> &[u8] {
+    first(bytes, find(0, bytes).unwrap_or(bytes.len()))
 }
 
 /// What is before the first `byte`, and what is behind it.

@@ -62,7 +62,6 @@ fn divide_long(number: &mut [u8; 8]) -> u8 {
 
 /// `number` with one more digit behind it. `None` if `digit` is not a digit, or if the number does not
 /// fit in a `u64`.
-#[inline(never)]
 pub(crate) fn append(number: u64, digit: u8) -> Option<u64> {
     let digit = digit.wrapping_sub(b'0');
     if digit > 9 || number > u64::MAX / 10 {

@@ -35,7 +35,7 @@ impl Want {
     /// The answer to an operation on a file, and nothing else.
     pub const FILE: Self = Self { file: true, ..Self::NOTHING };
 
-    const NOTHING: Self =
+    pub(crate) const NOTHING: Self =
         Self { read: false, write: false, file: false, close: Close::Open, wake: Wake::Never };
 
     /// Nothing but the end: what a session wants once it is [`Close::Done`].

@@ -1,34 +1,29 @@
-//! How a transfer ended, and the last word to the peer.
+//! The last word to the peer: what it is told of how a transfer ended.
 
-use crate::bytes::{find, first};
 use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::Refusal;
 use crate::wire::tftp::ErrorCode;
 
-/// How a transfer ended.
+/// What the peer is told, until that has left: an ERROR of either protocol. No text is no ERROR.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct End {
-    pub(super) how: Result<(), Fault>,
-    /// What the peer is told, until that has left: an ERROR of either protocol. No text is no ERROR.
+pub(super) struct Word {
     pub(super) text: &'static [u8],
     pub(super) code: u8,
 }
 
-impl End {
-    /// The file is whole.
-    pub(super) const WELL: Self = Self { how: Ok(()), text: b"", code: 0 };
+impl Word {
+    /// The peer hears nothing.
+    pub(super) const NONE: Self = Self { text: b"", code: 0 };
 
-    /// It failed, and the peer is told.
-    pub(super) fn failed(fault: Fault) -> Self {
+    /// The transfer failed.
+    pub(super) fn of(fault: Fault) -> Self {
         let word = WORDS.get(place(fault)).and_then(|word| word.split_first());
-        let (code, text) = word
-            .map_or((0, &[][..]), |(&code, text)| (code, first(text, find(0, text).unwrap_or(15))));
-        Self { how: Err(fault), text, code }
+        word.map_or(Self::NONE, |(&code, text)| Self { text, code })
     }
 
     /// What was asked for is refused.
-    pub(super) const fn refused(why: Refusal) -> Self {
+    pub(super) const fn refusal(why: Refusal) -> Self {
         let code = match why {
             Refusal::BadName
             | Refusal::IsFolder
@@ -42,40 +37,33 @@ impl End {
             Refusal::Exists => ErrorCode::Exists,
             Refusal::NoRoom => ErrorCode::Full,
         };
-        Self { how: Err(Fault::Denied), text: why.text().as_bytes(), code: code as u8 }
-    }
-
-    /// It is over, and the peer hears nothing of it.
-    pub(super) const fn silent(how: Fault) -> Self {
-        Self { how: Err(how), ..Self::WELL }
+        Self { text: why.text().as_bytes(), code: code as u8 }
     }
 }
 
-/// What a peer is told of faults: an [`ErrorCode`] and a text, with NULs behind it. They are of one length, so that a
-/// device has no table of places and lengths.
+/// What a peer is told of faults: an [`ErrorCode`] and a text. They are of one length, so that a device has no table of
+/// places and lengths, and searches for no end.
 const WORDS: [[u8; 16]; 9] = [
     *b"\x08unasked options",
     *b"\x08block too large",
-    *b"\0wrong size\0\0\0\0\0",
-    *b"\x04malformed\0\0\0\0\0\0",
-    *b"\x03no room left\0\0\0",
-    *b"\0storage failed\0",
-    *b"\0digests differ\0",
-    *b"\0out of memory\0\0",
-    *b"\0transfer ended\0",
+    *b"\0wrong file size",
+    *b"\x04malformed bytes",
+    *b"\x03no room is left",
+    *b"\0storage failure",
+    *b"\0digest mismatch",
+    *b"\0memory shortage",
+    *b"\0transfer halted",
 ];
 
 /// Which of the words a peer is told. What it said itself is not answered, and one that says nothing is left alone: for
 /// those there is none.
 const fn place(fault: Fault) -> usize {
-    if let Fault::Storage(StorageFault::Full) = fault {
-        return 4;
-    }
     match fault {
         Fault::Peer(Peer::Options) => 0,
         Fault::Peer(Peer::TooLong { .. }) => 1,
         Fault::Peer(Peer::WrongSize) => 2,
         Fault::Peer(Peer::Malformed | Peer::Truncated) => 3,
+        Fault::Storage(StorageFault::Full) => 4,
         Fault::Storage(_) => 5,
         Fault::Integrity => 6,
         Fault::Local(_) => 7,

@@ -161,8 +161,8 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
             return Ok(Heard::Ignored);
         }
         if OPTIONS {
-            let end = self.at.saturating_add(len as u64);
-            if self.size.is_some_and(|size| if is_last { end != size } else { end > size }) {
+            let end = self.at.wrapping_add(len as u64);
+            if self.size.is_some_and(|size| end > size || is_last && end < size) {
                 return Err(Peer::WrongSize.into());
             }
         }
@@ -274,7 +274,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
                     // It would be offered the same again, for ever.
                     return Err(StorageFault::Failed.into());
                 }
-                self.at = self.at.saturating_add(kept.into());
+                self.at = self.at.wrapping_add(kept.into());
                 self.left -= kept;
                 self.hold();
             }

@@ -3,10 +3,11 @@
 use core::fmt;
 
 use super::Heard;
-use super::end::End;
+use super::end::Word;
 use super::timer::{Expired, Timer};
 use crate::fault::Fault;
-use crate::time::{Instant, Wake};
+use crate::file::Refusal;
+use crate::time::Instant;
 use crate::want::{Close, Want};
 
 /// What moves the blocks. What a protocol has no use for costs a device nothing: `OPTIONS` of both engines is `true`
@@ -44,15 +45,19 @@ pub(super) const fn mask(options: bool) -> u32 {
 pub(super) struct Run<E> {
     pub(super) timer: Timer,
     pub(super) engine: E,
-    is_over: bool,
-    /// How, if it is over. Until then, well.
-    end: End,
+    /// Open, or over.
+    close: Close,
+    word: Word,
 }
 
 /// Where it was when it ended does not matter any more: those that ended alike are alike.
 impl<E: fmt::Debug> fmt::Debug for Run<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_over { self.end.fmt(f) } else { write!(f, "{:?} {:?}", self.timer, self.engine) }
+        if self.close.is_done() {
+            write!(f, "{:?} {:?}", self.close, self.word)
+        } else {
+            write!(f, "{:?} {:?}", self.timer, self.engine)
+        }
     }
 }
 
@@ -69,30 +74,44 @@ pub(super) enum Acked {
 
 impl<E: Engine> Run<E> {
     pub(super) const fn new(timer: Timer, engine: E) -> Self {
-        Self { timer, engine, is_over: false, end: End::WELL }
+        Self { timer, engine, close: Close::Open, word: Word::NONE }
+    }
+
+    const fn is_over(&self) -> bool {
+        self.close.is_done()
     }
 
     /// Whether it takes datagrams. The time of this call is told to the timer.
     pub(super) fn hears(&mut self, now: Instant) -> bool {
         self.timer.advance(now);
-        !self.is_over
+        !self.is_over()
     }
 
-    /// How it ended.
-    pub(super) const fn ended(&self) -> Option<&End> {
-        if self.is_over { Some(&self.end) } else { None }
+    /// What the peer is told, once it is over.
+    pub(super) const fn ended(&self) -> Option<&Word> {
+        if self.is_over() { Some(&self.word) } else { None }
     }
 
-    /// It is over, unless it was before.
+    /// It is over, unless it was before, and the peer is told.
     #[inline(never)]
     pub(super) fn fail(&mut self, fault: Fault) {
-        self.finish(End::failed(fault));
+        self.end(fault, Word::of(fault));
     }
 
-    /// It is over, unless it was before.
-    pub(super) fn finish(&mut self, end: End) {
-        if !self.is_over {
-            (self.is_over, self.end) = (true, end);
+    /// It is over, unless it was before: what was asked for is refused.
+    #[inline(never)]
+    pub(super) fn refuse(&mut self, why: Refusal) {
+        self.end(Fault::Denied, Word::refusal(why));
+    }
+
+    /// It is over, unless it was before, and the peer hears nothing of it.
+    pub(super) const fn leave(&mut self, fault: Fault) {
+        self.end(fault, Word::NONE);
+    }
+
+    const fn end(&mut self, fault: Fault, word: Word) {
+        if !self.is_over() {
+            (self.close, self.word) = (Close::Done(Err(fault)), word);
         }
     }
 
@@ -101,7 +120,7 @@ impl<E: Engine> Run<E> {
         match acked {
             Acked::Nothing => return Heard::Ignored,
             Acked::Some => {}
-            Acked::All => self.is_over = true,
+            Acked::All => self.close = Close::Done(Ok(())),
         }
         Heard::Taken
     }
@@ -119,8 +138,8 @@ impl<E: Engine> Run<E> {
         if count == 0 {
             return;
         }
-        if self.is_over {
-            self.end.text = b"";
+        if self.is_over() {
+            self.word = Word::NONE;
         } else {
             self.engine.sent(&mut self.timer, count);
         }
@@ -128,35 +147,37 @@ impl<E: Engine> Run<E> {
 
     pub(super) fn tick(&mut self, now: Instant) {
         let phase = self.engine.phase();
-        if self.is_over || phase == Phase::Storing {
+        if self.is_over() || phase == Phase::Storing {
             return;
         }
         match self.timer.tick(now) {
             Expired::No => {}
-            _ if phase == Phase::Lingering => self.is_over = true,
+            _ if phase == Phase::Lingering => self.close = Close::Done(Ok(())),
             Expired::Again => self.engine.expired(&mut self.timer),
-            Expired::Over(fault) => self.fail(fault),
+            Expired::Over => {
+                let waited_us = self.timer.limit_us().into();
+                self.leave(Fault::TimedOut { waited_us });
+            }
         }
     }
 
     pub(super) fn want(&self) -> Want {
-        let (mut close, mut wake) = (Close::Open, Wake::Never);
-        let (mut read, mut write, mut file) = (false, false, false);
-        if self.is_over {
-            (write, close) = (!self.end.text.is_empty(), Close::Done(self.end.how));
-        } else {
-            match self.engine.phase() {
-                Phase::Storing => file = true,
-                phase => {
-                    (read, write) = (true, self.engine.owes(&self.timer));
-                    wake = self.timer.wake();
-                    if phase == Phase::Lingering {
-                        close = Close::WriteHalf;
-                    }
-                }
-            }
+        let mut want = Want { close: self.close, ..Want::NOTHING };
+        if self.is_over() {
+            want.write = !self.word.text.is_empty();
+            return want;
         }
-        Want { read, write, file, close, wake }
+        let phase = self.engine.phase();
+        if phase == Phase::Storing {
+            want.file = true;
+            return want;
+        }
+        if phase == Phase::Lingering {
+            want.close = Close::WriteHalf;
+        }
+        (want.read, want.write) = (true, self.engine.owes(&self.timer));
+        want.wake = self.timer.wake();
+        want
     }
 }
 

@@ -1,6 +1,5 @@
 //! When to send again, and when to give up.
 
-use crate::fault::Fault;
 use crate::rtt::{Bounds, Rtt};
 use crate::time::{Instant, Wake};
 
@@ -126,7 +125,7 @@ pub(super) enum Expired {
     /// No answer came in time: send again.
     Again,
     /// Nothing moved for too long.
-    Over(Fault),
+    Over,
 }
 
 impl Timer {
@@ -289,10 +288,14 @@ impl Timer {
         self.rtt.measured_rto_us()
     }
 
-    #[inline(never)]
     pub(super) fn wake(&self) -> Wake {
         let next = self.left[AGAIN].min(self.left[PATIENCE]);
         if next.is_never() { Wake::Never } else { Wake::At(self.now.after(next.0.into())) }
+    }
+
+    /// For how long it waits before it gives up, in microseconds.
+    pub(super) const fn limit_us(&self) -> u32 {
+        self.limit_us
     }
 
     pub(super) fn tick(&mut self, now: Instant) -> Expired {
@@ -300,7 +303,7 @@ impl Timer {
             return Expired::No;
         }
         if self.left[PATIENCE] == Span::ZERO {
-            return Expired::Over(Fault::TimedOut { waited_us: self.limit_us.into() });
+            return Expired::Over;
         }
         if self.left[AGAIN] > Span::ZERO {
             return Expired::No;

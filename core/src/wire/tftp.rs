@@ -7,7 +7,7 @@ pub use text::{Options, Writer};
 use byteorder::{ByteOrder, NetworkEndian};
 use zerocopy::byteorder::network_endian::U16;
 
-use crate::bytes::{put, until_nul};
+use crate::bytes::{put, text_of, until_nul};
 use crate::fault::Peer;
 
 /// Where the bytes of the file begin in a DATA.
@@ -175,7 +175,7 @@ impl<'d> Packet<'d> {
         } else if opcode == Opcode::Ack as u16 {
             Self::Ack { block: number }
         } else {
-            Self::Error { code: number, text: until_nul(rest).map_or(rest, |(text, _)| text) }
+            Self::Error { code: number, text: text_of(rest) }
         })
     }
 }

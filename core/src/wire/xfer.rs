@@ -3,7 +3,7 @@
 use zerocopy::byteorder::network_endian::U32;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::bytes::{append, find, until_nul};
+use crate::bytes::{append, find, text_of, until_nul};
 use crate::fault::Peer;
 
 /// The bytes of a path with its NUL at most.
@@ -91,10 +91,7 @@ impl<'d> Packet<'d> {
         }
         let (number_of, rest) = number(rest)?;
         match kind {
-            ERROR => {
-                let (text, _) = until_nul(rest).unwrap_or((rest, &[]));
-                Ok(Self::Error { code: number_of, text })
-            }
+            ERROR => Ok(Self::Error { code: number_of, text: text_of(rest) }),
             DATA => {
                 let (len, bytes) = number(rest)?;
                 let len = usize::try_from(len).unwrap_or(usize::MAX);

@@ -4,7 +4,7 @@ use super::super::inbound::{Inbound, moved};
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::Request;
-use super::options::{Number, Options};
+use super::options::Number;
 use super::{Offer, block, ended, render_numbered, render_word};
 use crate::fault::Peer;
 use crate::file::{Answer, DigestKind, FileUser, Op};
@@ -27,7 +27,7 @@ impl<N: AsRef<[u8]>> TftpGet<N> {
     /// Will ask for the file `name`. A name that fits into no request ends in [`Fault::Local`](crate::fault::Fault).
     pub fn new(name: N, offer: Offer, timing: &Timing) -> Self {
         let mut run = Run::new(Timer::to_server(timing), Inbound::new(timing.linger_us));
-        let request = Request::new(Opcode::Read, name, 0, &offer);
+        let request = Request::new(name, 0, &offer);
         if let Err(fault) = request.check() {
             run.fail(fault);
         }
@@ -65,7 +65,7 @@ impl<N: AsRef<[u8]>> TftpGet<N> {
             if number != 1 || len > BLOCK_DEFAULT.into() {
                 return Heard::Ignored;
             }
-            self.request.options = Options::NONE;
+            self.request.options.clear();
             self.agree();
         }
         let (most, _) = self.request.options.cut();
@@ -107,14 +107,14 @@ impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let len = if nth > 0 {
             None
-        } else if let Some(end) = self.run.ended() {
-            render_word(end, head)
+        } else if let Some(word) = self.run.ended() {
+            render_word(word, head)
         } else {
             let number = self.run.engine.owed(&self.run.timer)?;
             if self.is_agreed {
                 render_numbered(Opcode::Ack, number, head)
             } else {
-                self.request.render(head)
+                self.request.render(Opcode::Read, head)
             }
         };
         len.map(Tx::head)

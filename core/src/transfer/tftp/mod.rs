@@ -19,7 +19,7 @@ pub use put::TftpPut;
 pub use server::{NAME_MAX, TftpServer};
 
 use super::Heard;
-use super::end::End;
+use super::end::Word;
 use super::inbound::Inbound;
 use super::timer::Timer;
 use crate::bytes::append;
@@ -27,11 +27,10 @@ use crate::fault::{Fault, Peer};
 use crate::wire::tftp::{DATA_AT, Opcode, Writer, numbered};
 
 /// The last word, an ERROR.
-fn render_word(end: &End, head: &mut [u8]) -> Option<usize> {
-    let mut writer = Writer::new(Opcode::Error as u16, head);
-    writer.put(&[0, end.code]);
-    writer.word(end.text);
-    writer.finish().filter(|_| !end.text.is_empty())
+fn render_word(word: &Word, head: &mut [u8]) -> Option<usize> {
+    let mut writer = Writer::behind(&numbered(Opcode::Error, word.code.into()), head);
+    writer.word(word.text);
+    writer.finish().filter(|_| !word.text.is_empty())
 }
 
 /// An ACK, or what stands before the bytes of a DATA.

@@ -56,7 +56,6 @@ const NAME_MAX: usize = REQUEST_MAX - 180;
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Request<N> {
-    opcode: Opcode,
     pub(super) name: N,
     pub(super) mode: Mode,
     /// What is asked for and, once there was an answer, what is agreed.
@@ -64,9 +63,9 @@ pub(super) struct Request<N> {
 }
 
 impl<N: AsRef<[u8]>> Request<N> {
-    /// To read or write the file of this name, of so many bytes.
-    pub(super) fn new(opcode: Opcode, name: N, size: u64, offer: &Offer) -> Self {
-        Self { opcode, name, mode: offer.mode, options: offer.options(size) }
+    /// For the file of this name, of so many bytes.
+    pub(super) fn new(name: N, size: u64, offer: &Offer) -> Self {
+        Self { name, mode: offer.mode, options: offer.options(size) }
     }
 
     /// Whether its name fits into a request.
@@ -77,12 +76,12 @@ impl<N: AsRef<[u8]>> Request<N> {
         if is_usable { Ok(()) } else { Err(Limit { need: name.len(), have }.into()) }
     }
 
-    /// Writes it.
-    pub(super) fn render(&self, head: &mut [u8]) -> Option<usize> {
-        let mut writer = Writer::new(self.opcode as u16, head);
+    /// Writes it, to read or to write the file. A writer tells its digest, and a reader asks for it.
+    pub(super) fn render(&self, opcode: Opcode, head: &mut [u8]) -> Option<usize> {
+        let mut writer = Writer::new(opcode as u16, head);
         writer.word(self.name.as_ref());
         writer.word(self.mode.name());
-        self.options.write(&mut writer);
+        self.options.write(&mut writer, opcode == Opcode::Write);
         writer.finish()
     }
 }

@@ -32,22 +32,30 @@ const NAMES: &[u8] = b"tsize\nblksize\nwindowsize\nutimeout\nseek\nrsize\nx-blak
 /// How many of them are numbers.
 const NUMBERS: usize = 6;
 
-/// The least and the largest number of those from [`Number::Block`] on that have bounds. Those of `utimeout` are of
-/// tftp-hpa.
-const BOUNDS: [(u32, u32); 3] =
-    [(BLOCK_MIN as u32, BLOCK_MAX as u32), (1, u16::MAX as u32), (10_000, 255_000_000)];
+/// The least of each number, where there is one. That of `utimeout` is of tftp-hpa, and so is the largest.
+const LEAST: [u16; NUMBERS] = [0, BLOCK_MIN, 1, 10_000, 0, 0];
+
+/// The largest of each number.
+const MOST: [u64; NUMBERS] =
+    [u64::MAX, BLOCK_MAX as u64, u16::MAX as u64, 255_000_000, u64::MAX, u64::MAX];
+
+/// How many of the numbers, from the front, an answer may change.
+const NEGOTIATED: usize = Number::Window as usize + 1;
 
 /// The bits of the digests.
 const BLAKE3: u8 = 1 << 6;
 const CRC32: u8 = 1 << 7;
 const DIGESTS: u8 = BLAKE3 | CRC32;
 
+/// The bits of all options: those that a request may have.
+const EVERY: u8 = u8::MAX;
+
 /// What is asked for, or agreed. In a request an option that is unknown or absurd is as if it were not there; of two
 /// alike the first counts, and so it does of two digests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Options {
-    /// 0 for each that is not there.
+    /// While they are read, one that was not yet there is the largest that is taken.
     numbers: [u64; NUMBERS],
     /// A bit for each option that is there.
     has: u8,
@@ -61,46 +69,66 @@ impl Options {
     pub(super) const NONE: Self =
         Self { numbers: [0; NUMBERS], has: 0, is_told: false, digest: [0; 32] };
 
-    /// Reads them, and says whether all were options that there are.
-    pub(super) fn parse(options: tftp::Options<'_>) -> (Self, bool) {
-        let mut parsed = Self::NONE;
-        let is_clean = parsed.add(options);
-        (parsed, is_clean)
+    /// Reads those of a request. There are none yet.
+    pub(super) fn read(&mut self, options: tftp::Options<'_>) {
+        self.numbers = MOST;
+        self.take_all(EVERY, options);
     }
 
-    fn add(&mut self, options: tftp::Options<'_>) -> bool {
-        let mut is_clean = true;
+    /// Takes an OACK to these options: from now on they are what is agreed.
+    ///
+    /// # Errors
+    /// [`Peer::Options`] for an option that was not asked for, or one that the server may not change so.
+    pub(super) fn accept(&mut self, oack: tftp::Options<'_>) -> Result<(), Peer> {
+        let asked = core::mem::take(&mut self.has);
+        // It may be any.
+        let [size, ..] = &mut self.numbers;
+        *size = u64::MAX;
+        if self.take_all(asked, oack) { Ok(()) } else { Err(Peer::Options) }
+    }
+
+    fn take_all(&mut self, asked: u8, options: tftp::Options<'_>) -> bool {
+        let mut is_right = true;
         for (name, value) in options.pairs() {
-            is_clean &= self.take(name, value);
+            is_right &= self.take(asked, name, value);
         }
-        is_clean
+        is_right
     }
 
+    /// Takes one of those that are `asked` for, and says whether it is as it may be: a number no larger than the one
+    /// that stands in its place, and in an answer a digest that is told.
     #[inline(never)]
-    fn take(&mut self, name: &[u8], value: &[u8]) -> bool {
+    fn take(&mut self, asked: u8, name: &[u8], value: &[u8]) -> bool {
         let Some(which) = place_of(name, NAMES) else { return false };
-        let bit = 1 << which;
-        let Some(slot) = self.numbers.get_mut(which) else {
-            if self.has & DIGESTS == 0 {
-                self.has |= bit;
-                let len = self.digest_len();
-                self.is_told = self.digest.get_mut(..len).is_some_and(|room| unhex(value, room));
+        let bit = 1 << which & asked;
+        if let Some(slot) = self.numbers.get_mut(which) {
+            let Some(number) = decimal::parse(value) else { return false };
+            let is_fixed = asked != EVERY && which >= NEGOTIATED;
+            let least = LEAST.get(which).copied().unwrap_or_default().into();
+            let least = if is_fixed { *slot } else { least };
+            if number < least || number > *slot {
+                return false;
             }
+            if self.has & bit == 0 {
+                *slot = number;
+            }
+        } else if self.has & DIGESTS == 0 {
+            let mut digest = [0; 32];
+            let len = if bit == CRC32 { 4 } else { 32 };
+            let is_told = digest.get_mut(..len).is_some_and(|room| unhex(value, room));
+            if asked != EVERY && (!is_told || self.is_told && digest != self.digest) {
+                return false;
+            }
+            (self.is_told, self.digest) = (is_told, digest);
+        } else {
             return true;
-        };
-        let bounds = BOUNDS.get(which.wrapping_sub(Number::Block as usize));
-        let number = decimal::parse(value).filter(|&number| {
-            bounds.is_none_or(|&(least, most)| number >= least.into() && number <= most.into())
-        });
-        let Some(number) = number else { return false };
-        if self.has & bit == 0 {
-            (*slot, self.has) = (number, self.has | bit);
         }
-        true
+        self.has |= bit;
+        bit != 0
     }
 
-    /// Writes them.
-    pub(super) fn write(&self, writer: &mut Writer<'_>) {
+    /// Writes them: the digest as it was told, if this end tells it, or else the question for it.
+    pub(super) fn write(&self, writer: &mut Writer<'_>, tells: bool) {
         let (mut names, mut has) = (NAMES, self.has);
         let mut numbers = self.numbers.iter();
         while let Some((name, behind)) = cut(b'\n', names) {
@@ -110,14 +138,20 @@ impl Options {
                 writer.number(name, number);
             } else {
                 writer.word(name);
-                let len = if self.is_told { self.digest_len() } else { 0 };
+                let is_told = tells && self.is_told;
+                let len = if is_told { self.digest_len() } else { 0 };
                 for &byte in self.digest.iter().take(len) {
                     writer.put(&hex(byte));
                 }
-                writer.word(if self.is_told { b"" } else { b"0" });
+                writer.word(if is_told { b"" } else { b"0" });
             }
             (names, has) = (behind, has >> 1);
         }
+    }
+
+    /// None of them is agreed.
+    pub(super) const fn clear(&mut self) {
+        self.has = 0;
     }
 
     /// Whether there are none.
@@ -151,7 +185,11 @@ impl Options {
     #[inline(never)]
     pub(super) fn cut(&self) -> (u16, u16) {
         let small = |which, default| match self.get(which) {
-            Some(number) => u16::try_from(number).unwrap_or(default),
+            // They have at most 16 bits, as `MOST` and an offer say.
+            Some(number) => {
+                let [low, high, ..] = number.to_le_bytes();
+                u16::from_le_bytes([low, high])
+            }
             None => default,
         };
         (small(Number::Block, BLOCK_DEFAULT), small(Number::Window, 1).min(WINDOW_MAX))
@@ -239,30 +277,6 @@ impl Options {
             self.ask_digest(None);
         }
     }
-
-    /// Takes an OACK to these options: from now on they are what is agreed.
-    ///
-    /// # Errors
-    /// [`Peer::Options`] for an option that was not asked for, or one that the server may not change so.
-    pub(super) fn accept(&mut self, oack: tftp::Options<'_>) -> Result<(), Peer> {
-        let asked = core::mem::replace(self, Self::NONE);
-        let mut is_right = self.add(oack) && self.has & !asked.has == 0;
-        let mut given = self.has;
-        // The size may be any; blocks and windows may be smaller.
-        let mut may_be_more = 1_u8 << Number::Size as u8;
-        let mut may_be_less = may_be_more | 1 << Number::Block as u8 | 1 << Number::Window as u8;
-        for (number, asked) in self.numbers.iter().zip(&asked.numbers) {
-            let may_differ = if number < asked { may_be_less } else { may_be_more };
-            is_right &= number == asked || may_differ & 1 != 0 || given & 1 == 0;
-            given >>= 1;
-            may_be_more >>= 1;
-            may_be_less >>= 1;
-        }
-        if self.has & DIGESTS != 0 {
-            is_right &= self.is_told && (!asked.is_told || asked.digest == self.digest);
-        }
-        if is_right { Ok(()) } else { Err(Peer::Options) }
-    }
 }
 
 #[cfg(test)]
@@ -270,13 +284,88 @@ mod tests {
     use super::*;
     use crate::wire::tftp::Packet;
 
-    fn parsed(options: &[u8]) -> (Options, bool) {
+    /// Calls `take` with these options as they are parsed.
+    fn with<T>(options: &[u8], take: impl FnOnce(tftp::Options<'_>) -> T) -> T {
         let mut oack = [0; 256];
         oack[1] = 6;
         oack[2..2 + options.len()].copy_from_slice(options);
         match Packet::parse(&oack[..2 + options.len()]) {
-            Ok(Packet::OptionAck(options)) => Options::parse(options),
+            Ok(Packet::OptionAck(options)) => take(options),
             other => panic!("{other:?}"),
+        }
+    }
+
+    fn read(options: &[u8]) -> Options {
+        let mut read = Options::NONE;
+        with(options, |options| read.read(options));
+        read
+    }
+
+    /// A request with every number, and no digest.
+    fn asked() -> Options {
+        use Number::{Block, Length, Seek, Size, TimeoutUs, Window};
+        let mut asked = Options::NONE;
+        for (number, value) in
+            [(Size, 0), (Block, 1428), (Window, 32), (TimeoutUs, 20_000), (Seek, 7), (Length, 9)]
+        {
+            asked.set(number, Some(value));
+        }
+        asked
+    }
+
+    #[test]
+    fn an_answer_may_have_less_than_was_asked_for() {
+        let all = b"tsize\x005000000000\0blksize\x001428\0windowsize\x0032\0utimeout\x0020000\0\
+            seek\x007\0rsize\x009\0";
+        for (answer, cut) in [
+            (&b""[..], (512, 1)),
+            (b"tsize\x007\0", (512, 1)),
+            (b"blksize\x008\0windowsize\x001\0", (8, 1)),
+            (b"windowsize\x0032\0", (512, 32)),
+            (all, (1428, 32)),
+        ] {
+            let mut asked = asked();
+            assert_eq!(with(answer, |oack| asked.accept(oack)), Ok(()), "{answer:?}");
+            assert_eq!(asked.cut(), cut, "{answer:?}");
+            assert_eq!(asked.seek(), if answer == all { 7 } else { 0 });
+        }
+        for answer in [
+            &b"blksize\x001429\0"[..],
+            b"windowsize\x0033\0",
+            b"utimeout\x0019999\0",
+            b"utimeout\x0020001\0",
+            b"seek\x006\0",
+            b"seek\x008\0",
+            b"rsize\x008\0",
+            b"x-crc32\0cbf43926\0",
+        ] {
+            let mut asked = asked();
+            let is = with(answer, |oack| asked.accept(oack));
+            assert_eq!(is, Err(Peer::Options), "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_tells_the_digest_that_was_asked_for() {
+        let (mut asks, mut tells) = (Options::NONE, Options::NONE);
+        asks.ask_digest(Some(DigestKind::Crc32));
+        tells.tell_digest(&Digest::Crc32(0xcbf4_3926));
+        let (right, other) = (&b"x-crc32\0cbf43926\0"[..], &b"x-crc32\0cbf43927\0"[..]);
+        for (options, answer, is) in [
+            (asks, right, Ok(())),
+            (asks, other, Ok(())),
+            (asks, b"x-crc32\x000\0", Err(Peer::Options)),
+            (asks, b"x-blake3\x000\0", Err(Peer::Options)),
+            (tells, right, Ok(())),
+            (tells, other, Err(Peer::Options)),
+            (tells, b"x-crc32\x000\0", Err(Peer::Options)),
+            (tells, b"", Ok(())),
+        ] {
+            let mut options = options;
+            assert_eq!(with(answer, |oack| options.accept(oack)), is, "{answer:?}");
+            if is == Ok(()) {
+                assert_eq!(options.told().is_some(), !answer.is_empty());
+            }
         }
     }
 
@@ -303,23 +392,24 @@ mod tests {
             b"seek\0-5\0",
             b"x-md5\x000\0",
         ] {
-            assert_eq!(parsed(options), (Options::NONE, false), "{options:?}");
+            assert!(read(options).is_empty(), "{options:?}");
+            let is = with(options, |oack| asked().accept(oack));
+            assert_eq!(is, Err(Peer::Options), "{options:?}");
         }
     }
 
     #[test]
     fn the_first_of_two_counts_in_any_case() {
         use Number::{Block, Length, Seek, Size, TimeoutUs, Window};
-        let (is, _) = parsed(b"BlkSize\x008\0blksize\x0016\0WINDOWSIZE\x0065535\0TSIZE\x000\0");
+        let is = read(b"BlkSize\x008\0blksize\x0016\0WINDOWSIZE\x0065535\0TSIZE\x000\0");
         assert_eq!([Block, Window, Size].map(|n| is.get(n)), [Some(8), Some(65535), Some(0)]);
-        let (is, is_clean) =
-            parsed(b"blksize\x007\0blksize\x0065464\0utimeout\x0010000\0seek\x007\0rsize\x009\0");
-        assert!(!is_clean);
+        let is =
+            read(b"blksize\x007\0blksize\x0065464\0utimeout\x0010000\0seek\x007\0rsize\x009\0");
         assert_eq!([Block, TimeoutUs].map(|n| is.get(n)), [Some(65464), Some(10_000)]);
         assert_eq!([Seek, Length].map(|n| is.get(n)), [Some(7), Some(9)]);
-        let (asked, _) = parsed(b"X-Crc32\x000\0");
+        let asked = read(b"X-Crc32\x000\0");
         assert_eq!((asked.digest_kind(), asked.told()), (Some(DigestKind::Crc32), None));
-        let (told, _) = parsed(b"x-crc32\0cbf43926\0x-blake3\x000\0");
+        let told = read(b"x-crc32\0cbf43926\0x-blake3\x000\0");
         assert_eq!(told.told(), Some(Digest::Crc32(0xcbf4_3926)));
     }
 }

@@ -4,7 +4,6 @@ use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::Request;
-use super::options::Options;
 use super::{Offer, ended, render_numbered, render_word};
 use crate::fault::Peer;
 use crate::file::{Digest, Extent, FileUser};
@@ -28,7 +27,7 @@ impl<N: AsRef<[u8]>> TftpPut<N> {
     pub fn new(name: N, size: u64, offer: Offer, timing: &Timing) -> Self {
         let cut = Cut { at: 0, end: size, block: BLOCK_DEFAULT, window: 1 };
         let mut run = Run::new(Timer::to_server(timing), Outbound::new(cut, true));
-        let request = Request::new(Opcode::Write, name, size, &offer);
+        let request = Request::new(name, size, &offer);
         if let Err(fault) = request.check() {
             run.fail(fault);
         }
@@ -70,7 +69,7 @@ impl<N: AsRef<[u8]>> Transfer for TftpPut<N> {
         let greets = self.run.engine.greets();
         match Packet::parse_answer(datagram) {
             Ok(Packet::Ack { block: 0 }) if greets => {
-                self.request.options = Options::NONE;
+                self.request.options.clear();
                 self.agree()
             }
             Ok(Packet::Ack { block }) => self.acknowledged(block),
@@ -94,11 +93,11 @@ impl<N: AsRef<[u8]>> Transfer for TftpPut<N> {
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let mut body = Extent::NONE;
-        let len = if let Some(end) = self.run.ended() {
-            if nth > 0 { None } else { render_word(end, head) }
+        let len = if let Some(word) = self.run.ended() {
+            if nth > 0 { None } else { render_word(word, head) }
         } else {
             match self.run.engine.owed(&self.run.timer, nth)? {
-                Owed::Greeting => self.request.render(head),
+                Owed::Greeting => self.request.render(Opcode::Write, head),
                 Owed::Block { number, at } => {
                     body = self.run.engine.extent(at, self.size);
                     render_numbered(Opcode::Data, number, head)

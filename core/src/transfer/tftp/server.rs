@@ -2,7 +2,6 @@
 
 use heapless::Vec;
 
-use super::super::end::End;
 use super::super::inbound::Inbound;
 use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::{Engine, Phase, Run};
@@ -118,7 +117,7 @@ impl<const N: usize> TftpServer<N> {
     }
 
     fn refuse(&mut self, why: Refusal) -> Heard {
-        self.run.finish(End::refused(why));
+        self.run.refuse(why);
         Heard::Taken
     }
 
@@ -128,22 +127,22 @@ impl<const N: usize> TftpServer<N> {
             Ok(Packet::Request(request)) => request,
             // A stray packet of a transfer that is over draws nothing.
             Ok(_) => {
-                self.run.finish(End::silent(Peer::Malformed.into()));
+                self.run.leave(Peer::Malformed.into());
                 return Heard::Ignored;
             }
             Err(why) => {
                 let is_request = matches!(Opcode::of(datagram), Some(Opcode::Read | Opcode::Write));
-                self.run.finish(if is_request {
-                    End::failed(why.into())
+                if is_request {
+                    self.run.fail(why.into());
                 } else {
-                    End::silent(why.into())
-                });
+                    self.run.leave(why.into());
+                }
                 return Heard::Malformed(why);
             }
         };
         self.request = digest_of(datagram);
         self.mode = request.mode;
-        (self.options, _) = Options::parse(request.options);
+        self.options.read(request.options);
         self.accept(request)
     }
 
@@ -261,7 +260,7 @@ impl<const N: usize> TftpServer<N> {
     /// The OACK.
     fn render_oack(&self, head: &mut [u8]) -> Option<usize> {
         let mut writer = Writer::new(Opcode::OptionAck as u16, head);
-        self.options.write(&mut writer);
+        self.options.write(&mut writer, true);
         writer.finish()
     }
 
@@ -306,7 +305,7 @@ impl<const N: usize> Transfer for TftpServer<N> {
         let mut body = Extent::NONE;
         let len = match &self.run.engine {
             _ if self.run.ended().is_some() => {
-                self.run.ended().filter(|_| nth == 0).and_then(|end| render_word(end, head))
+                self.run.ended().filter(|_| nth == 0).and_then(|word| render_word(word, head))
             }
             Serving::Sending(outbound) => match outbound.owed(timer, nth)? {
                 Owed::Greeting => self.render_oack(head),

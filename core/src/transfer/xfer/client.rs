@@ -58,8 +58,8 @@ impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let len = if nth > 0 {
             None
-        } else if let Some(end) = self.run.ended() {
-            render_word(end, head)
+        } else if let Some(word) = self.run.ended() {
+            render_word(word, head)
         } else {
             let seq = self.run.engine.owed(&self.run.timer)?;
             if self.run.engine.greets() {

@@ -14,13 +14,13 @@ pub use server::XferServer;
 use zerocopy::byteorder::network_endian::U32;
 
 use super::Heard;
-use super::end::End;
+use super::end::Word;
 use crate::wire::xfer::{ERROR, put_text};
 
 /// The last word, an ERROR.
-fn render_word(end: &End, head: &mut [u8]) -> Option<usize> {
-    let numbers = [U32::new(ERROR), U32::new(end.code.into())];
-    put_text(head, &numbers, end.text).filter(|_| !end.text.is_empty())
+fn render_word(word: &Word, head: &mut [u8]) -> Option<usize> {
+    let numbers = [U32::new(ERROR), U32::new(word.code.into())];
+    put_text(head, &numbers, word.text).filter(|_| !word.text.is_empty())
 }
 
 /// An ERROR that came: where its text is.

@@ -3,7 +3,6 @@
 use heapless::Vec;
 use zerocopy::byteorder::network_endian::U32;
 
-use super::super::end::End;
 use super::super::outbound::{Cut, Outbound, Owed};
 use super::super::run::{Engine, Phase, Run};
 use super::super::timer::Timer;
@@ -78,22 +77,27 @@ impl<const N: usize> XferServer<N> {
 
     /// The first datagram.
     fn begin(&mut self, packet: Result<Packet<'_>, Peer>) -> Heard {
-        let (end, heard) = match packet {
-            Ok(Packet::Path(path)) => match Vec::from_slice(path) {
-                Ok(path) if !path.is_empty() => {
-                    self.path = path;
+        match packet {
+            Ok(Packet::Path(path)) => {
+                if path.is_empty() {
+                    self.run.refuse(Refusal::BadName);
+                } else if self.path.extend_from_slice(path).is_err() {
+                    self.run.refuse(Refusal::TooLong);
+                } else {
                     self.run.engine = Serving::Opening;
-                    return Heard::Taken;
                 }
-                Ok(_) => (End::refused(Refusal::BadName), Heard::Taken),
-                Err(_) => (End::refused(Refusal::TooLong), Heard::Taken),
-            },
+                Heard::Taken
+            }
             // A stray packet of a transfer that is over draws nothing.
-            Ok(_) => (End::silent(Peer::Malformed.into()), Heard::Ignored),
-            Err(why) => (End::silent(why.into()), Heard::Malformed(why)),
-        };
-        self.run.finish(end);
-        heard
+            Ok(_) => {
+                self.run.leave(Peer::Malformed.into());
+                Heard::Ignored
+            }
+            Err(why) => {
+                self.run.leave(why.into());
+                Heard::Malformed(why)
+            }
+        }
     }
 
     /// A request while one is served.
@@ -149,8 +153,8 @@ impl<const N: usize> Transfer for XferServer<N> {
         if nth > 0 {
             return None;
         }
-        if let Some(end) = self.run.ended() {
-            return render_word(end, head).map(Tx::head);
+        if let Some(word) = self.run.ended() {
+            return render_word(word, head).map(Tx::head);
         }
         let Serving::Sending(outbound) = &self.run.engine else { return None };
         let Owed::Block { number, at } = outbound.owed(&self.run.timer, 0)? else { return None };
@@ -191,8 +195,8 @@ impl<const N: usize> FileUser for XferServer<N> {
                 let cut = Cut { at: 0, end, block: 1024, window: 1 };
                 self.run.engine = Serving::Sending(Outbound::new(cut, false));
             }
-            Answer::Refused(why) => self.run.finish(End::refused(why)),
-            Answer::Failed(_) => self.run.finish(End::refused(Refusal::Failed)),
+            Answer::Refused(why) => self.run.refuse(why),
+            Answer::Failed(_) => self.run.refuse(Refusal::Failed),
             _ => {}
         }
     }

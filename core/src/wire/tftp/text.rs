@@ -46,7 +46,12 @@ impl defmt::Format for Writer<'_> {
 impl<'b> Writer<'b> {
     /// Begins with the opcode.
     pub fn new(opcode: u16, to: &'b mut [u8]) -> Self {
-        let len = append(to, 0, &opcode.to_be_bytes());
+        Self::behind(&opcode.to_be_bytes(), to)
+    }
+
+    /// Begins with these bytes.
+    pub(crate) fn behind(front: &[u8], to: &'b mut [u8]) -> Self {
+        let len = append(to, 0, front);
         Self { to, len }
     }
 
