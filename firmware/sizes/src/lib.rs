@@ -9,6 +9,7 @@
 
 mod flash;
 pub mod machines;
+pub mod network;
 
 pub use flash::Flash;
 
@@ -275,6 +276,19 @@ macro_rules! image {
             loop {
                 $body
             }
+        }
+    };
+}
+
+/// Lets an image link with code that is not of the core, and that has paths to a panic.
+#[macro_export]
+macro_rules! can_panic {
+    () => {
+        #[expect(unsafe_code, reason = "the linker knows the symbol by its name")]
+        // SAFETY: nothing runs these images, and nothing else has this name.
+        #[unsafe(no_mangle)]
+        extern "C" fn a_machine_of_windlass_core_can_panic() -> ! {
+            loop {}
         }
     };
 }
