@@ -101,17 +101,18 @@ fn an_empty_file_is_no_image() {
     assert_eq!(booted(&mut flash), None);
 }
 
-/// Of the bytes one in a hundred is dropped, and one in a hundred has a bit flipped.
+/// Of the bytes one in a hundred is dropped, and one in a hundred has a bit flipped. Time is virtual and does not depend
+/// on the host, so a change of it is a change of the link, the session or the updater: look whether it is meant.
 #[test]
 fn a_line_that_lies() {
-    for seed in 1..=4 {
+    let bad = |seed| Conditions { dropped: 10, flipped: 10, seed, ..Conditions::default() };
+    let times_us = [Conditions::default(), bad(1), bad(2), bad(3), bad(4)].map(|conditions| {
         let mut flash = blank();
         let new = image(3, 64 * 1024);
-        let conditions = Conditions { dropped: 10, flipped: 10, seed, ..Conditions::default() };
         let done = update(&mut flash, &new, conditions, None);
         assert_eq!(done.verdict, Verdict::Updated);
         assert_eq!(booted(&mut flash), Some(new));
-        // A clean line takes 9 s. The time is virtual, and always the same.
-        assert!(done.took_us < 75_000_000, "{} us", done.took_us);
-    }
+        done.took_us
+    });
+    assert_eq!(times_us, [11_624_742, 68_823_557, 67_429_513, 69_481_385, 68_452_998]);
 }
