@@ -1,6 +1,7 @@
 //! Runs the images that download files over Ethernet, with their servers: the TFTP server of QEMU, one on
 //! this host, and services of windlass; and two boards on one network, which report to each other.
 
+use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::UdpSocket;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
+use crate::dissect::Capture;
 use crate::emulator::{EXACT, Emulator, Machine};
 use crate::run::{Result, root, skip};
 use crate::servers::{Program, serve};
@@ -44,7 +46,7 @@ fn file(len: u32) -> Vec<u8> {
 /// The board with an image, and the network that has these files, without its serial ports.
 fn command(machine: &Machine, image: &Path, folder: &Path) -> Command {
     let mut qemu = machine.command(image, &[]);
-    qemu.arg("-nic").arg(format!("user,model=lan9118,tftp={}", folder.display()));
+    qemu.arg("-nic").arg(format!("user,id=net,model=lan9118,tftp={}", folder.display()));
     qemu
 }
 
@@ -60,22 +62,27 @@ pub(crate) fn from_qemu(machine: &Machine, image: &Path) -> Result<String> {
 pub(crate) fn from_host(machine: &Machine, image: &Path, windlass: &Path) -> Result<String> {
     let folder = files()?;
     let write = |name: &str, port: &str| fs::write(folder.path().join(name), port).map_err(fail);
-    let mut servers = Vec::new();
+    let (mut servers, mut ports) = (Vec::new(), Vec::new());
     for (name, service, kind) in
         [("files", "files", "tcp"), ("own", "tftp", "udp"), ("xfer", "xfer", "udp")]
     {
         let words = [service, "--model", "epoll"];
         let (server, address) = serve(windlass, &words, Some(folder.path()), kind)?;
         servers.push(server);
-        write(name, address.rsplit(':').next().unwrap_or_default())?;
+        let port = address.rsplit(':').next().unwrap_or_default().to_owned();
+        write(name, &port)?;
+        ports.push(port);
     }
     let tftp = tftp_hpa(folder.path())?;
     write("tftp", &tftp.as_ref().map_or(0, |(_, port)| *port).to_string())?;
     let reports = UdpSocket::bind(("127.0.0.1", 0)).map_err(fail)?;
     reports.set_read_timeout(Some(REPORT_MAX)).map_err(fail)?;
-    write("score", &reports.local_addr().map_err(fail)?.port().to_string())?;
-    let board = Emulator::start(command(machine, image, folder.path()), image, DOWNLOADS_MAX)?;
-    let log = board.succeeds()?;
+    ports.push(reports.local_addr().map_err(fail)?.port().to_string());
+    write("score", &ports[3])?;
+    let (capture, mut qemu) = (Capture::new()?, command(machine, image, folder.path()));
+    capture.of("net", &mut qemu);
+    let log = Emulator::start(qemu, image, DOWNLOADS_MAX)?.succeeds()?;
+    are_read(&capture, &ports).map_err(|why| format!("{why}\n{log}"))?;
     let mut report = [0; 64];
     let len = reports.recv(&mut report).map_err(|error| format!("no report: {error}\n{log}"))?;
     // The score of a board: 0 for success, the number of its downloads, and its name.
@@ -84,6 +91,37 @@ pub(crate) fn from_host(machine: &Machine, image: &Path, windlass: &Path) -> Res
         return Err(format!("another report than expected: {:?}\n{log}", &report[..len]));
     }
     Ok(log)
+}
+
+/// What the dissectors read in these downloads: the file by `xfer`, block by block, each request of `files`, and the
+/// report.
+fn are_read(capture: &Capture, ports: &[String]) -> Result<()> {
+    let [files, _, xfer, score] = ports else { return Err("another number of ports".to_owned()) };
+    let ports = [("files", files), ("xfer", xfer), ("score", score)];
+    let ports = ports.map(|(name, port)| format!("-owindlass.{name}.port:{port}"));
+    let options: Vec<&str> = ports.iter().map(String::as_str).collect();
+    let read = |fields: &[&str]| capture.read(&options, fields);
+    let Some(mut blocks) = read(&["windlass.xfer.data", "windlass.xfer.seq"])? else {
+        return Ok(());
+    };
+    // A block that was sent again came in the same order as its number.
+    blocks.sort_by_key(|block| block.last().and_then(|number| number.parse::<u32>().ok()));
+    blocks.dedup();
+    let data: String =
+        blocks.iter().filter_map(|block| block.first()).map(String::as_str).collect();
+    let is = file(64 * 1024).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    if data.replace(':', "") != is {
+        return Err(format!("{} blocks of xfer are captured, and not the file", blocks.len()));
+    }
+    let requests = read(&["windlass.files.name"])?.unwrap_or_default();
+    let reports = read(&["windlass.score.name", "windlass.score.chinese"])?.unwrap_or_default();
+    if requests != [["small"]; 3] || reports.len() != 1 {
+        return Err(format!("other messages were captured: {requests:?} {reports:?}"));
+    }
+    Ok(())
 }
 
 /// Runs the image of Embassy, and converses with its UART meanwhile. Returns the log.
@@ -121,13 +159,28 @@ pub(crate) fn at_once(machine: &Machine, image: &Path, windlass: &Path) -> Resul
 /// Runs two boards on one network, a pair of sockets. Returns the logs.
 pub(crate) fn two_boards(machine: &Machine, image: &Path) -> Result<String> {
     let (one, other) = UnixStream::pair().map_err(fail)?;
+    let capture = Capture::new()?;
     let boards = [(one, "1"), (other, "2")].map(|(socket, number)| {
         let mut qemu = machine.command(image, &[number]);
-        qemu.args(["-nic", "socket,model=lan9118,fd=0"]);
+        qemu.args(["-nic", "socket,id=net,model=lan9118,fd=0"]);
+        if number == "1" {
+            capture.of("net", &mut qemu);
+        }
         Emulator::start_beside(qemu, OwnedFd::from(socket).into(), image, DOWNLOADS_MAX)
     });
     let [one, other] = boards;
-    Ok(one?.succeeds()? + &other?.succeeds()?)
+    let log = one?.succeeds()? + &other?.succeeds()?;
+    let fields = ["windlass.score.math", "ip.dst"];
+    let Some(reports) = capture.read(&[], &fields)? else { return Ok(log) };
+    // Each board reported to the group, and to the address of the other one.
+    for report in
+        [["1", "239.255.23.33"], ["2", "239.255.23.33"], ["1", "10.0.2.2"], ["2", "10.0.2.1"]]
+    {
+        if !reports.iter().any(|it| *it == report) {
+            return Err(format!("{report:?} was not captured, but {reports:?}\n{log}"));
+        }
+    }
+    Ok(log)
 }
 
 /// tftp-hpa, and its port. `None` if this host or this user cannot run it.

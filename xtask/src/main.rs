@@ -8,6 +8,7 @@ mod ci;
 mod circles;
 mod demo;
 mod device;
+mod dissect;
 mod emulator;
 mod ether;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]

@@ -70,8 +70,9 @@ enum From {
     BoardXfer,
 }
 
-/// A window is half of the receive buffer.
-const OFFER: Offer = Offer { window: Some(3), ..Offer::DEFAULT };
+/// A window is half of the receive buffer. A stock server answers no acknowledgement that comes again, so a lost block
+/// costs what its own timer waits: it is asked for the shortest time that tftp-hpa takes.
+const OFFER: Offer = Offer { window: Some(3), timeout_us: Some(10_000), ..Offer::DEFAULT };
 
 /// The sizes of the files in bytes.
 const IMAGE: usize = 256 * 1024;
