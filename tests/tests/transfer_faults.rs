@@ -2,11 +2,13 @@
 //!
 //! - Workers are killed: each client has the whole file or a named fault, and later ones are served.
 //! - The disk is full: the client hears so, and no file is left.
+//! - A server that stops lets transfers end in its grace, and then tells their clients.
 //! - A reload and an upgrade let the transfers that run go on to their ends.
 //! - `--max-connections`, `--idle-timeout`, `--requests-per-worker`, `--control` mean what they mean for streams.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +22,8 @@ use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
 use windlass_tests::transfer::{Asker, Memory, ack, data, get, place, put, request, transfer};
 use windlass_tests::{
-    Model, PATIENCE, Random, Server, has, meanwhile, models, serve, skipped, supervise, within,
+    Model, PATIENCE, Random, Server, every_model, has, meanwhile, models, serve, skipped,
+    supervise, within,
 };
 
 fn start(model: Model, root: &Path, args: &str) -> Server {
@@ -133,6 +136,36 @@ impl Begun {
         let blocks = file.len().div_ceil(512);
         self.asker.say(&ack(u16::try_from(blocks).expect("a small file")), self.from);
     }
+}
+
+every_model!(a_transfer_ends_in_the_grace, a_client_is_told_at_the_end_of_the_grace);
+
+fn a_transfer_ends_in_the_grace(model: Model) {
+    let (folder, file) = place(2_000);
+    let server = start(model, folder.path(), "--grace 300");
+    let begun = Begun::at(server.address());
+    server.signal(Signal::SIGTERM);
+    server.logs("stopping");
+    begun.goes_on(&file);
+    assert_eq!(server.wait().code, Some(0));
+}
+
+fn a_client_is_told_at_the_end_of_the_grace(model: Model) {
+    let (folder, _) = place(2_000);
+    let server = start(model, folder.path(), "--grace 0.3");
+    let begun = Begun::at(server.address());
+    server.signal(Signal::SIGTERM);
+    if !matches!(model, Model::Fork | Model::PoolStatic | Model::Prefork) {
+        // The block may come again before.
+        while begun.asker.hear().0[..4] != [0, 5, 0, 0] {}
+    }
+    assert_eq!(server.wait().code, Some(0));
+    // Of a process that was killed the network says it, to each datagram.
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    socket.connect(begun.from).expect("connect");
+    socket.send(&ack(1)).expect("send");
+    let refused = socket.recv(&mut [0; 9]).expect_err("nothing is there");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
 fn config(model: &str, root: &Path, more: &str) -> String {

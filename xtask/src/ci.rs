@@ -6,16 +6,17 @@ use std::time::Duration;
 use crate::run::{Result, captured, cargo, program, run, skip, step};
 use crate::{bare, demo, device, firmware, fuzz, library, publish, size, suites, tidy, units};
 
-/// How long the workers of a process pool are killed at random. `cargo xtask test` does so for a few
-/// seconds.
-const STORM_OF_A_MINUTE: (&str, &str) = ("WINDLASS_STORM_SECONDS", "60");
+/// What tests do longer here than in `cargo xtask test`: for how long the workers of a process pool are killed at
+/// random, and how many MiB a file has that is larger than its block numbers and than 32 bits.
+const LONGER: [(&str, &str); 2] =
+    [("WINDLASS_STORM_SECONDS", "60"), ("WINDLASS_LARGE_MIB", "5120")];
 
 /// How long Miri may take for one target.
 const MIRI_MAX: Duration = Duration::from_mins(40);
 
 /// Runs every check. Miri is one slow thread, so it runs beside those that do not care what else runs.
 pub(crate) fn ci() -> Result<()> {
-    step("test", || suites::run_all(&[STORM_OF_A_MINUTE]))?;
+    step("test", || suites::run_all(&LONGER))?;
     step("firmware", || firmware::firmware(""))?;
     thread::scope(|scope| {
         let beside = scope.spawn(|| step("miri", miri));

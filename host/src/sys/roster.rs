@@ -1,10 +1,10 @@
 //! The sockets that the threads of a process are serving, so that another thread can end them.
 
 use std::collections::HashSet;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{Shutdown, SockType, getsockopt, shutdown, sockopt};
 
 /// The sockets in service. Invariant: every descriptor listed is open, because it is struck off
 /// before it is closed, both under the lock.
@@ -31,10 +31,15 @@ impl Roster {
         Entry { roster: self, fd }
     }
 
-    /// `shutdown(SHUT_RDWR)` on every socket listed: a thread that waits for one finds it at its end.
+    /// `shutdown(2)` on every socket listed: a thread that waits for one finds it at its end. A stream cannot be
+    /// written to any more either, or one that waits for a slow reader would go on; a datagram can still be sent,
+    /// and tells the peer.
     pub fn shutdown_all(&self) {
         for &fd in self.lock().iter() {
-            let _ = shutdown(fd, Shutdown::Both);
+            // SAFETY: it is open, as every descriptor that is listed.
+            let socket = unsafe { BorrowedFd::borrow_raw(fd) };
+            let is_datagram = getsockopt(&socket, sockopt::SockType) == Ok(SockType::Datagram);
+            let _ = shutdown(fd, if is_datagram { Shutdown::Read } else { Shutdown::Both });
         }
     }
 

@@ -100,7 +100,7 @@ impl Link {
             }
             Err(Errno::EAGAIN) => {
                 self.readable = false;
-                // For select(2) a socket that was shut down is readable.
+                // A socket that was shut down is readable.
                 if self.is_shut_down() {
                     return Err(Fault::Aborted);
                 }
@@ -131,15 +131,20 @@ impl Link {
             self.note_moved();
             self.socket.set_answer(run.get(..ends.first().copied().unwrap_or(0)));
         }
-        let Left { count, why } = self.socket.send(run, ends);
+        let left = self.socket.send(run, ends);
+        self.took(ends.len(), left)
+    }
+
+    /// The kernel took some of so many datagrams. Returns how many left, or were lost on their way.
+    fn took(&mut self, all: usize, Left { count, why }: Left) -> Result<usize, Fault> {
         self.counts.sent += count as u64;
         match why {
             None => {}
             Some(Errno::EAGAIN) => self.writable = false,
             // The device has no room, and tells nothing when it has: as if all had been lost on the way.
             Some(Errno::ENOBUFS) => {
-                self.counts.lost += (ends.len() - count) as u64;
-                return Ok(ends.len());
+                self.counts.lost += (all - count) as u64;
+                return Ok(all);
             }
             // It would be too long the next time too.
             Some(errno @ Errno::EMSGSIZE) if self.is_client => return Err(self.ends_by(errno)),
@@ -198,7 +203,50 @@ impl Link {
 
     /// Whether this process has shut the socket down: the server stops, or the peer asks for something else.
     fn is_shut_down(&self) -> bool {
-        let woken = wait(self.socket.as_fd(), Interest::NONE, None, Some(Instant::ZERO));
-        matches!(woken, Woken::Ready(ready) if ready.dead)
+        let woken = wait(self.socket.as_fd(), Interest::READ, None, Some(Instant::ZERO));
+        matches!(woken, Woken::Ready(ready) if ready.hup || ready.dead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link with a peer that has answered so often: the kernel says this of five datagrams, and took two.
+    fn took(is_client: bool, heard: u64, why: Option<Errno>) -> (Result<usize, Fault>, Link) {
+        let nowhere = "127.0.0.1:9".parse().unwrap();
+        let mut link = Link::new(Conversation::with_server(nowhere).unwrap(), is_client);
+        link.counts.heard = heard;
+        let count = if why.is_some() { 2 } else { 5 };
+        (link.took(5, Left { count, why }), link)
+    }
+
+    #[test]
+    fn datagrams_that_the_kernel_does_not_take_wait_or_are_lost() {
+        for is_client in [false, true] {
+            let (left, link) = took(is_client, 1, None);
+            assert_eq!((left, link.counts.lost, link.writable), (Ok(5), 0, true));
+            // The buffer of the socket is full: an event says when it is not.
+            let (left, link) = took(is_client, 1, Some(Errno::EAGAIN));
+            assert_eq!((left, link.counts.lost, link.writable), (Ok(2), 0, false));
+            // The queue of the device is full: no event will say when it is not, the timer sends them again.
+            let (left, link) = took(is_client, 1, Some(Errno::ENOBUFS));
+            assert_eq!((left, link.counts.lost, link.writable), (Ok(5), 3, true));
+            // It is about one datagram, or about one before.
+            let (left, link) = took(is_client, 1, Some(Errno::EHOSTUNREACH));
+            assert_eq!((left, link.counts.lost, link.gone), (Ok(3), 1, None));
+            let (left, link) = took(is_client, 1, Some(Errno::ECONNREFUSED));
+            assert_eq!((left, link.gone), (Ok(3), Some(PeerFault::Reset.into())));
+        }
+    }
+
+    #[test]
+    fn a_client_that_cannot_send_ends() {
+        for (heard, errno) in [(0, Errno::ENETUNREACH), (0, Errno::EPERM), (1, Errno::EMSGSIZE)] {
+            let (left, link) = took(true, heard, Some(errno));
+            assert_eq!((left, link.told.errno), (Err(Fault::Aborted), Some(errno)));
+            let (left, link) = took(false, heard, Some(errno));
+            assert_eq!((left, link.counts.lost, link.told.errno), (Ok(3), 1, None));
+        }
     }
 }
