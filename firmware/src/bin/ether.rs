@@ -25,7 +25,7 @@ use windlass_firmware::ether::Ether;
 use windlass_firmware::ether::files::{Compared, Number};
 use windlass_firmware::ether::net::{BOARD, HOST, Memory, Net};
 use windlass_firmware::{board, clock};
-use windlass_updater::Updater;
+use windlass_updater::{Nor, Updater};
 
 /// One download.
 struct Trial {
@@ -68,6 +68,8 @@ enum From {
     /// on any network.
     Board,
     BoardXfer,
+    /// By TFTP into the flash of the updater.
+    BoardUpdate,
 }
 
 /// A window is half of the receive buffer. A stock server answers no acknowledgement that comes again, so a lost block
@@ -95,8 +97,8 @@ const FIFTH: [Path; 2] = [loses(200), Path::PERFECT];
 /// A download from a host at rest takes a tenth of this time.
 const HOST_MS: u64 = 60_000;
 
-const TRIALS: [Trial; 14] = {
-    use self::From::{Board, BoardXfer, Files, Own, Qemu, Tftp, Update, Xfer};
+const TRIALS: [Trial; 15] = {
+    use self::From::{Board, BoardUpdate, BoardXfer, Files, Own, Qemu, Tftp, Update, Xfer};
     [
         Trial::new("TFTP from QEMU, 256 KiB", Qemu, [Path::PERFECT; 2], 800),
         Trial::new(
@@ -113,6 +115,7 @@ const TRIALS: [Trial; 14] = {
         ),
         Trial::new("TFTP from itself, 64 KiB, 20 % lost", Board, FIFTH, 1500),
         Trial::new("xfer from itself, 64 KiB, 20 % lost", BoardXfer, FIFTH, 2500),
+        Trial::new("an update by TFTP from itself, 64 KiB, 20 % lost", BoardUpdate, FIFTH, 9000),
         Trial::new("TFTP from tftp-hpa, 256 KiB, 20 % lost", Tftp, [loses(200); 2], HOST_MS),
         Trial::new(
             "TFTP from tftp-hpa, 256 KiB, 5 % each lost, doubled and late",
@@ -153,7 +156,9 @@ fn main() -> ! {
     });
     for trial in &TRIALS {
         let server = match trial.from {
-            From::Qemu | From::Board | From::BoardXfer => Some(qemu).filter(|_| files.is_none()),
+            From::Qemu | From::Board | From::BoardXfer | From::BoardUpdate => {
+                Some(qemu).filter(|_| files.is_none())
+            }
             From::Tftp => tftp,
             From::Own => own,
             From::Xfer => xfer,
@@ -183,10 +188,16 @@ fn main() -> ! {
 fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fault>, u64) {
     let [inward, outward] = trial.ways;
     net.ether.becomes(inward, outward);
-    net.ether.loops(matches!(trial.from, From::Board | From::BoardXfer));
+    let is_alone = matches!(trial.from, From::Board | From::BoardXfer | From::BoardUpdate);
+    net.ether.loops(is_alone);
     let size = match trial.from {
         From::Qemu | From::Tftp | From::Own => IMAGE,
-        From::Xfer | From::Files | From::Update | From::Board | From::BoardXfer => SMALL,
+        From::Xfer
+        | From::Files
+        | From::Update
+        | From::Board
+        | From::BoardXfer
+        | From::BoardUpdate => SMALL,
     };
     let (mut file, mut sent) = (Compared::new(size), Compared::new(size));
     let (lost, begun) = (net.ether.lost(), clock::now());
@@ -216,7 +227,18 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
             let request = request.get(..len).unwrap_or_default();
             net.session(&mut FilesClient::new(request, [0; 64]), &mut file, server)
         }
-        From::Update => update(net, server),
+        From::Update => update(|updater| {
+            let mut request = [0; 96];
+            let len = updater.request(b"small", &mut request).unwrap_or(0);
+            let mut client = FilesClient::new(request.get(..len).unwrap_or_default(), [0; 96]);
+            net.session(&mut client, updater, server)
+        }),
+        From::BoardUpdate => update(|updater| {
+            let get = TftpGet::new(b"small", OFFER, &Timing::CLIENT);
+            let mut get = get.seek(updater.kept().into()).digest(DigestKind::Crc32);
+            let mut server = TftpServer::<64>::new(Config::DEFAULT);
+            net.alone([&mut get, &mut server], [updater, &mut sent])
+        }),
     };
     let ms = clock::now().since(begun) / 1000;
     let lost = net.ether.lost() - lost;
@@ -227,13 +249,12 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
     (how, ms)
 }
 
-/// Updates the board over TCP, as `updater` does over a UART.
-fn update(net: &mut Net, server: IpEndpoint) -> Result<(), Fault> {
+/// Updates the board, as `updater` does over a UART.
+fn update(
+    download: impl FnOnce(&mut Updater<Nor<&'static mut [u8]>>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let mut updater = Updater::start(board::flash(None), SLOT)?;
-    let mut request = [0; 96];
-    let len = updater.request(b"small", &mut request).unwrap_or(0);
-    let mut client = FilesClient::new(request.get(..len).unwrap_or_default(), [0; 96]);
-    let how = net.session(&mut client, &mut updater, server);
+    let how = download(&mut updater);
     while updater.settle(clock::now())?.is_some() {}
     let verdict = updater.verdict(how);
     let boots = updater.boot()?;
