@@ -164,6 +164,29 @@ impl Site for Pages {
     }
 }
 
+/// Files that are what they are.
+struct Images;
+
+impl Site for Images {
+    fn versions(&self) -> bool {
+        false
+    }
+
+    fn folders(&self) -> bool {
+        false
+    }
+
+    fn phrases(&self) -> bool {
+        false
+    }
+}
+
+/// The server of HTTP for GET, HEAD and ranges alone.
+pub fn http_images() {
+    let mut session = HttpServer::new(&mut lend::<512>()[..], Images);
+    run_session(&mut session, &mut Flash::new());
+}
+
 /// The server of HTTP, with conditions, ranges and dates.
 pub fn http_server() {
     let mut session = HttpServer::new(&mut lend::<512>()[..], Pages);

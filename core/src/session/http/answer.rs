@@ -6,6 +6,7 @@ use super::status::Status;
 use crate::bytes::cut;
 use crate::file::{DigestKind, Extent, Facts};
 use crate::text::Text;
+use crate::time::Instant;
 use crate::wire::http::{put_date, put_path, put_sha256, type_of};
 
 /// An answer, and how much of it was sent.
@@ -52,24 +53,28 @@ impl Answer {
         site: &impl Site,
         text: &mut Text<'_>,
     ) {
-        let status = self.status.text();
+        let status = self.status.text(site.phrases());
         text.put(b"HTTP/1.1 ");
         text.put(status);
         let mut has = self.fields(request, site);
         // Where no digests are offered, nothing of them is left in an image.
-        let digest = request.digest(memory).filter(|_| site.digests().contains(DigestKind::Sha256));
+        let offers_digest = site.digests().contains(DigestKind::Sha256);
+        let digest = request.digest(memory).filter(|_| offers_digest);
         has |= u16::from(digest.is_some()) << DIGEST;
-        let (mut rest, mut field) = (FIELDS, 0);
-        while let Some((name, behind)) = cut(b'\n', rest) {
-            if has & 1 != 0 {
-                text.put(b"\r\n");
-                text.put(name);
-                match digest {
-                    Some(digest) if field == DIGEST => put_sha256(text, digest),
-                    _ => self.write_value(field, request, memory, site, text),
+        let has_more = site.versions() || site.folders() || offers_digest;
+        let more: &[u8] = if has_more { MORE_FIELDS } else { &[] };
+        for (mut rest, mut field) in [(FIELDS, DATE), (more, TAG)] {
+            while let Some((name, behind)) = cut(b'\n', rest) {
+                if has >> field & 1 != 0 {
+                    text.put(b"\r\n");
+                    text.put(name);
+                    match digest {
+                        Some(digest) if field == DIGEST => put_sha256(text, digest),
+                        _ => self.write_value(field, request, memory, site, text),
+                    }
                 }
+                (rest, field) = (behind, field + 1);
             }
-            (rest, field, has) = (behind, field + 1, has >> 1);
         }
         text.put(b"\r\n\r\n");
         if self.has_words() && !request.is_head {
@@ -83,9 +88,14 @@ impl Answer {
         !self.status.has_file() && self.status != Status::NotModified
     }
 
+    /// The moment of the answer. Where there is no clock, nothing of dates is left in an image.
+    fn date(&self, site: &impl Site) -> Option<u32> {
+        self.date.filter(|_| site.unix_time(Instant::ZERO).is_some())
+    }
+
     /// When the file was modified last. It is told only when no other version can have the same date.
-    fn modified(&self) -> Option<u32> {
-        self.facts.modified.filter(|_| self.facts.is_settled)
+    fn modified(&self, site: &impl Site) -> Option<u32> {
+        self.facts.modified.filter(|_| self.facts.is_settled && site.versions())
     }
 
     /// A bit for each of [`FIELDS`] that the answer has.
@@ -106,9 +116,9 @@ impl Answer {
                 _ => WORDS,
             };
         for (field, is_known) in [
-            (DATE, self.date.is_some()),
-            (TAG, self.facts.version.is_some()),
-            (MODIFIED, self.modified().is_some()),
+            (DATE, self.date(site).is_some()),
+            (TAG, self.facts.version.is_some() && site.versions()),
+            (MODIFIED, self.modified(site).is_some()),
             (CACHE, site.cache_control().is_some()),
         ] {
             has &= !(u16::from(!is_known) << field);
@@ -133,17 +143,22 @@ impl Answer {
     ) {
         match field {
             DATE | MODIFIED => {
-                let date = if field == DATE { self.date } else { self.modified() };
-                put_date(text, date.unwrap_or_default());
+                let date = if field == DATE { self.date(site) } else { self.modified(site) };
+                if let Some(date) = date {
+                    put_date(text, date);
+                }
             }
-            TAG => {
+            TAG if site.versions() => {
                 if let Some(tag) = tag_of(self.size, &self.facts) {
                     tag.put(text);
                 }
             }
             CACHE => text.put(site.cache_control().unwrap_or_default().as_bytes()),
             TYPE => {
-                let by_name = || type_of(request.name(memory), site.types());
+                let by_name = || match site.types() {
+                    [] => UNKNOWN_TYPE,
+                    types => type_of(request.name(memory), types),
+                };
                 let kind = site.media_type().unwrap_or_else(by_name);
                 text.put(kind.as_bytes());
                 if kind.starts_with("text/") {
@@ -162,13 +177,13 @@ impl Answer {
                 text.put(b"/");
                 text.number(self.size, 0);
             }
-            LOCATION => {
+            LOCATION if site.folders() => {
                 put_path(text, request.name(memory));
                 text.put(b"/");
                 text.put(request.query(memory));
             }
             LENGTH => {
-                let words = self.status.text().len() as u64;
+                let words = self.status.text(site.phrases()).len() as u64;
                 let len = if self.has_words() { words.saturating_add(1) } else { self.part.len };
                 text.number(len, 0);
             }
@@ -177,16 +192,16 @@ impl Answer {
     }
 }
 
-/// The fields of answers in their order, with what is always their value.
+/// What every client keeps as it is.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
+/// The fields of answers in their order, with what is always their value: those of every site, and those of versions,
+/// digests and folders.
 const FIELDS: &[u8] = b"Date: \n\
-    ETag: \n\
-    Last-Modified: \n\
     Cache-Control: \n\
     Accept-Ranges: bytes\n\
     Content-Type: \n\
-    Repr-Digest: \n\
     Content-Range: bytes \n\
-    Location: \n\
     Allow: GET, HEAD\n\
     Retry-After: 1\n\
     Connection: close\n\
@@ -194,20 +209,24 @@ const FIELDS: &[u8] = b"Date: \n\
     X-Content-Type-Options: nosniff\n\
     Content-Length: \n\
     Content-Type: text/plain; charset=utf-8\n";
+const MORE_FIELDS: &[u8] = b"ETag: \n\
+    Last-Modified: \n\
+    Repr-Digest: \n\
+    Location: \n";
 
 const DATE: u8 = 0;
-const TAG: u8 = 1;
-const MODIFIED: u8 = 2;
-const CACHE: u8 = 3;
-const RANGES: u8 = 4;
-const TYPE: u8 = 5;
-const DIGEST: u8 = 6;
-const RANGE: u8 = 7;
-const LOCATION: u8 = 8;
-const ALLOW: u8 = 9;
-const RETRY: u8 = 10;
-const CLOSE: u8 = 11;
-const KEEP_ALIVE: u8 = 12;
-const NO_SNIFF: u8 = 13;
-const LENGTH: u8 = 14;
-const PLAIN: u8 = 15;
+const CACHE: u8 = 1;
+const RANGES: u8 = 2;
+const TYPE: u8 = 3;
+const RANGE: u8 = 4;
+const ALLOW: u8 = 5;
+const RETRY: u8 = 6;
+const CLOSE: u8 = 7;
+const KEEP_ALIVE: u8 = 8;
+const NO_SNIFF: u8 = 9;
+const LENGTH: u8 = 10;
+const PLAIN: u8 = 11;
+const TAG: u8 = 12;
+const MODIFIED: u8 = 13;
+const DIGEST: u8 = 14;
+const LOCATION: u8 = 15;

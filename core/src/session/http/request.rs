@@ -182,7 +182,27 @@ impl Request {
         }
         // A date does not tell two versions of one second apart, and a client that got a date got a tag too.
         let is_same = range_of.is_none_or(|of| tag.is_some_and(|tag| tag.is_strongly(of)));
-        Verdict::Send(match asked.filter(|_| is_same && !self.is_head) {
+        self.part(asked.filter(|_| is_same), size)
+    }
+
+    /// The same for a file of which no version is told: none that a client knows can be the one that is there.
+    pub(super) fn weigh_alone(&self, memory: &[u8], size: u64) -> Verdict {
+        let (mut asked, mut is_same) = (None, true);
+        for (name, value) in self.all_fields(memory) {
+            match place_of(name, b"if-match\nif-none-match\nif-range\nrange\n") {
+                Some(0) if value != b"*" => return Verdict::Failed,
+                Some(1) if value == b"*" => return Verdict::NotModified,
+                Some(2) => is_same = false,
+                Some(3) => asked = Some(if asked.is_none() { value } else { b"" }),
+                _ => {}
+            }
+        }
+        self.part(asked.filter(|_| is_same), size)
+    }
+
+    /// The part that is sent.
+    fn part(&self, asked: Option<&[u8]>, size: u64) -> Verdict {
+        Verdict::Send(match asked.filter(|_| !self.is_head) {
             Some(asked) => range(asked, size),
             None => Range::Whole,
         })

@@ -112,7 +112,7 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
     /// The file is open.
     fn examined(&mut self, now: Instant, size: u64, facts: Facts) {
         let whole = Extent { offset: 0, len: size };
-        let (status, part) = match self.request.weigh(self.memory.as_ref(), size, &facts) {
+        let (status, part) = match self.weigh(size, &facts) {
             Verdict::Send(Range::Whole) => (Status::Ok, whole),
             Verdict::Send(Range::Part { offset, len }) => {
                 (Status::PartialContent, Extent { offset, len })
@@ -131,6 +131,15 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
             self.state = State::Digesting { done: 0 };
         } else {
             self.answer_with(now, status);
+        }
+    }
+
+    /// What the fields of the request make of it.
+    fn weigh(&self, size: u64, facts: &Facts) -> Verdict {
+        if self.site.versions() {
+            self.request.weigh(self.memory.as_ref(), size, facts)
+        } else {
+            self.request.weigh_alone(self.memory.as_ref(), size)
         }
     }
 
@@ -175,7 +184,7 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
 
     /// The answer was sent.
     fn answered(&mut self, now: Instant) {
-        self.site.answered(now, self.answer.status.text(), self.answer.sent);
+        self.site.answered(now, self.answer.status.text(self.site.phrases()), self.answer.sent);
         self.state = if self.request.keeps {
             State::Closing
         } else if self.request.has_more && !self.is_last {
@@ -297,7 +306,7 @@ impl<B: Lent, S: Site> FileUser for HttpServer<B, S> {
     fn op(&self) -> Option<Op<'_>> {
         match self.state {
             State::Opening => Some(Op::Open(self.name())),
-            State::Examining { .. } => Some(Op::Examine),
+            State::Examining { .. } if self.site.versions() => Some(Op::Examine),
             State::Digesting { done } if self.digests() => {
                 let left = self.answer.size.saturating_sub(done);
                 let extent = Extent { offset: done, len: left };
@@ -306,6 +315,7 @@ impl<B: Lent, S: Site> FileUser for HttpServer<B, S> {
             }
             State::Closing => Some(Op::Close),
             State::Head(_)
+            | State::Examining { .. }
             | State::Digesting { .. }
             | State::Sending
             | State::Draining { .. }
@@ -320,10 +330,13 @@ impl<B: Lent, S: Site> FileUser for HttpServer<B, S> {
             return self.digested(now, done, answer);
         }
         match (&self.state, answer) {
-            (State::Opening, Answer::Opened(size)) => self.state = State::Examining { size },
+            (State::Opening, Answer::Opened(size)) if self.site.versions() => {
+                self.state = State::Examining { size };
+            }
+            (State::Opening, Answer::Opened(size)) => self.examined(now, size, Facts::default()),
             (State::Opening, Answer::Refused(why)) => {
                 // A folder is the name with a slash: what is refused with one is none.
-                let is_slashed = matches!(self.name(), [] | [.., b'/']);
+                let is_slashed = !self.site.folders() || matches!(self.name(), [] | [.., b'/']);
                 let why = match why {
                     Refusal::IsFolder if is_slashed => Refusal::NotFound,
                     why => why,
@@ -333,8 +346,10 @@ impl<B: Lent, S: Site> FileUser for HttpServer<B, S> {
             (State::Opening, Answer::Failed(_)) => {
                 self.answer_with(now, Status::InternalServerError);
             }
-            (&State::Examining { size }, Answer::Facts(facts)) => self.examined(now, size, facts),
-            (&State::Examining { size }, Answer::Failed(_)) => {
+            (&State::Examining { size }, Answer::Facts(facts)) if self.site.versions() => {
+                self.examined(now, size, facts);
+            }
+            (&State::Examining { size }, Answer::Failed(_)) if self.site.versions() => {
                 self.examined(now, size, Facts::default());
             }
             (State::Sending, Answer::Failed(fault)) => self.state = State::Done(Err(fault)),

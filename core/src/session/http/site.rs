@@ -32,6 +32,22 @@ pub trait Site {
         false
     }
 
+    /// Whether files have versions: entity tags, dates of change, and conditions about them. Without versions a
+    /// client has what is there when it asks, and the shell is not asked for a version.
+    fn versions(&self) -> bool {
+        true
+    }
+
+    /// Whether there are folders. The name of one without its slash is redirected.
+    fn folders(&self) -> bool {
+        true
+    }
+
+    /// Whether a status has its phrase, such as `Not Found`, and not its number alone.
+    fn phrases(&self) -> bool {
+        true
+    }
+
     /// A request came: its head, or as much of it as there is if it is refused before its end.
     fn asked(&self, _head: &[u8]) {}
 
@@ -72,6 +88,18 @@ impl<S: Site + ?Sized> Site for &S {
 
     fn dot_files(&self) -> bool {
         (**self).dot_files()
+    }
+
+    fn versions(&self) -> bool {
+        (**self).versions()
+    }
+
+    fn folders(&self) -> bool {
+        (**self).folders()
+    }
+
+    fn phrases(&self) -> bool {
+        (**self).phrases()
     }
 
     fn asked(&self, head: &[u8]) {

@@ -1,6 +1,6 @@
 //! The status of an answer.
 
-use crate::bytes::word_at;
+use crate::bytes::{after, first, word_at};
 use crate::file::Refusal;
 
 /// The status of an answer.
@@ -47,10 +47,17 @@ const TEXTS: &[u8] = b"200 OK\n\
     503 Service Unavailable\n\
     505 HTTP Version Not Supported\n";
 
+/// Their numbers alone.
+const NUMBERS: &[u8] = b"200 206 301 304 400 403 404 405 408 412 413 414 416 431 500 501 503 505 ";
+
 impl Status {
-    /// The number and the phrase.
-    pub(super) fn text(self) -> &'static [u8] {
-        word_at(self as usize, TEXTS)
+    /// The number, and the phrase where there are phrases.
+    pub(super) fn text(self, has_phrase: bool) -> &'static [u8] {
+        if has_phrase {
+            word_at(self as usize, TEXTS)
+        } else {
+            first(after(NUMBERS, (self as usize).saturating_mul(4)), 4)
+        }
     }
 
     /// That of a file that is refused. One that may not be read is forbidden, as with every other server:

@@ -19,6 +19,7 @@ use std::{format, vec};
 
 mod digests;
 mod framing;
+mod small;
 mod versions;
 
 const NOW: Instant = Instant::from_micros(5);
@@ -60,7 +61,7 @@ fn facts() -> Facts {
 
 /// What a server sends for a stream of requests, `step` bytes at a time, and whether it closes.
 fn run(
-    server: &mut HttpServer<[u8; 512], TestSite>,
+    server: &mut HttpServer<[u8; 512], impl Site>,
     requests: &[u8],
     step: usize,
     facts: Option<Facts>,
@@ -154,13 +155,13 @@ fn a_file_is_sent_with_all_that_a_client_asks_for() {
         get("/a.txt", ""),
         "HTTP/1.1 200 OK\r\n\
          Date: Mon, 07 Nov 1994 08:49:37 GMT\r\n\
-         ETag: \"c-f-a\"\r\n\
-         Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
          Cache-Control: no-cache\r\n\
          Accept-Ranges: bytes\r\n\
          Content-Type: text/plain; charset=utf-8\r\n\
          X-Content-Type-Options: nosniff\r\n\
-         Content-Length: 10\r\n\r\n\
+         Content-Length: 10\r\n\
+         ETag: \"c-f-a\"\r\n\
+         Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n\
          0123456789"
     );
     let wasm = get("/a.wasm", "");
