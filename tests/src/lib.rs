@@ -57,7 +57,7 @@ pub use meanwhile::meanwhile;
 pub use optional::{foreign, has, skipped};
 pub use program::{Feed, Outcome, Program, Running};
 pub use pty::Pty;
-pub use serve::Serve;
+pub use serve::{Serve, services};
 pub use server::{Exit, Member, Server};
 pub use supervised::{Supervise, Supervised};
 pub use tunnel::{Ended, Secured, Tunnel};

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -28,6 +29,13 @@ pub struct Serve {
     inherited: Option<OwnedFd>,
     storm: bool,
     wrapper: Vec<String>,
+}
+
+/// The services on streams, with the options that they need to serve the files of `root`.
+pub fn services(root: &Path) -> [(&'static str, String); 5] {
+    let root = format!("--root {}", root.display());
+    let none = String::new;
+    [("time", none()), ("upper", none()), ("echo", none()), ("files", root.clone()), ("http", root)]
 }
 
 impl Serve {

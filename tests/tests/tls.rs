@@ -14,8 +14,8 @@ use nix::unistd::Pid;
 use windlass_core::session::files::Options;
 use windlass_tests::web::{Answer, ask};
 use windlass_tests::{
-    Download, End, Model, PATIENCE, Random, Secured, Server, every_concurrent_model, every_model,
-    models, proc, request, serve, within,
+    Client, Download, End, Model, PATIENCE, Random, Secured, Server, every_concurrent_model,
+    every_model, models, proc, request, serve, services, within,
 };
 
 every_model!(
@@ -24,6 +24,7 @@ every_model!(
     a_client_that_leaves_without_a_word_is_cut,
     plain_http_is_told_to_use_https,
     the_header_of_a_balancer_comes_before_the_handshake,
+    a_client_that_leaves_in_the_handshake_is_let_go,
     no_descriptor_stays_behind,
 );
 every_concurrent_model!(
@@ -31,6 +32,9 @@ every_concurrent_model!(
     a_slow_handshake_ends_at_its_limit,
     a_client_that_never_reads_holds_up_no_one_else,
 );
+models!(a_client_that_speaks_tls_to_a_plain_port_is_answered: fork Fork, epoll Epoll, prefork Prefork);
+models!(refusals_arrive_and_their_end_is_announced: thread Thread, epoll Epoll, epoll_et EpollEt, reactor Reactor,
+    prefork Prefork);
 models!(workers_share_tickets: fork Fork, thread Thread, epoll Epoll, pool_static PoolStatic, prefork Prefork);
 models!(killed_workers_are_replaced: pool_static PoolStatic, prefork Prefork);
 
@@ -135,20 +139,115 @@ fn the_header_of_a_balancer_comes_before_the_handshake(model: Model) {
 fn plain_http_is_told_to_use_https(model: Model) {
     let secured = Secured::new();
     let server = start("upper", model, &secured, "");
-    for body in [0, 100_000] {
-        let mut client = server.connect();
-        client.send(b"POST / HTTP/1.1\r\nHost: test\r\n\r\n");
-        client.send(&vec![b'x'; body]);
+    let is_told = |mut client: Client| {
         let answer = Answer::of(&client.rest());
         assert_eq!(answer.status, 400);
         assert_eq!(answer.field("Content-Length"), Some(&*answer.body.len().to_string()));
         assert!(answer.body.starts_with(b"This port speaks TLS"));
+    };
+    let request = b"POST / HTTP/1.1\r\nHost: test\r\n\r\n";
+    for body in [0, 100_000] {
+        let mut client = server.connect();
+        client.send(request);
+        client.send(&vec![b'x'; body]);
+        is_told(client);
     }
+    let mut client = server.connect();
+    for byte in request {
+        // It is told, and closed, before the last one.
+        let _ = client.try_send(&[*byte]);
+    }
+    is_told(client);
     let mut client = server.connect();
     client.send(b"hello, is this TLS?\n");
     let alert = client.rest();
     assert_eq!(alert.first(), Some(&21), "an alert: {alert:?}");
     secured.client(server.address()).upper(b"another");
+}
+
+#[test]
+fn plain_http_is_told_by_every_service() {
+    let secured = Secured::new();
+    let root = tempfile::tempdir().expect("a folder");
+    for (service, options) in services(root.path()) {
+        let server = start(service, Model::Epoll, &secured, &options);
+        let mut client = server.connect();
+        client.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(Answer::of(&client.rest()).status, 400, "{service}");
+    }
+}
+
+/// What a client says first.
+fn client_hello(secured: &Secured) -> Vec<u8> {
+    let mut hello = Vec::new();
+    secured.fresh_connection().write_tls(&mut hello).expect("a hello");
+    hello
+}
+
+/// `close_notify`, not encrypted.
+const CLOSE_NOTIFY: &[u8] = b"\x15\x03\x03\x00\x02\x01\x00";
+
+fn a_client_that_leaves_in_the_handshake_is_let_go(model: Model) {
+    let secured = Secured::new();
+    let server = start("upper", model, &secured, "-vv");
+    let mut client = server.connect();
+    client.send(&[&client_hello(&secured), CLOSE_NOTIFY].concat());
+    let answer = client.rest();
+    assert_eq!(answer.first(), Some(&22), "a handshake: {answer:?}");
+    let mut early = server.connect();
+    early.send(CLOSE_NOTIFY);
+    early.finish();
+    early.end();
+    secured.client(server.address()).upper(b"another");
+    let stderr = server.stop().stderr;
+    assert!(stderr.contains("the peer left during the handshake"), "{stderr}");
+}
+
+fn a_client_that_speaks_tls_to_a_plain_port_is_answered(model: Model) {
+    let secured = Secured::new();
+    let root = tempfile::tempdir().expect("a folder");
+    for (service, options) in services(root.path()) {
+        let server = serve!(service, model).args(&options).start();
+        let mut client = server.connect();
+        client.send(&client_hello(&secured));
+        let mut conn = secured.fresh_connection();
+        conn.write_tls(&mut std::io::sink()).expect("a hello");
+        client.finish();
+        let answer = client.whatever_comes();
+        conn.read_tls(&mut &*answer).expect("room");
+        assert!(!answer.is_empty(), "{service} says nothing");
+        conn.process_new_packets().expect_err("it is no TLS");
+        if service == "http" {
+            assert_eq!(Answer::of(&answer).status, 400);
+        }
+    }
+}
+
+fn refusals_arrive_and_their_end_is_announced(model: Model) {
+    let secured = Secured::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = format!("--root {}", folder.path().display());
+    let server = start("http", model, &secured, &root);
+    // More than the sockets hold: to close would destroy the answer.
+    let body = bytes(5, 8 << 20);
+    let long = "a".repeat(100_000);
+    for (head, status) in [
+        (format!("PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()), 405),
+        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nLong: {long}\r\n\r\n"), 431),
+    ] {
+        let (mut client, tunnel) = secured.connect(server.address());
+        let sent = [head.as_bytes(), &body].concat();
+        let mut sender = client.another();
+        let answer = std::thread::scope(|scope| {
+            scope.spawn(move || drop(sender.try_send(&sent)));
+            Answer::read(&mut client, "GET")
+        });
+        assert_eq!(answer.status, status);
+        assert_eq!(client.end(), End::Eof, "{status}");
+        drop(client);
+        tunnel.outcome().expect("announced");
+    }
 }
 
 fn no_descriptor_stays_behind(model: Model) {

@@ -1,17 +1,17 @@
 //! TLS with the clients that people have.
 //!
 //! - curl, `windlass get` and `windlass talk` get what is served, and name what is wrong with a certificate.
-//! - `openssl s_client` gets TLS 1.2 and 1.3, nothing older, and no weak suite.
+//! - A part that `get --continue` or curl has is resumed over TLS as without it.
 
 use std::fs;
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::thread;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use windlass_tests::{
-    Feed, Model, Outcome, PATIENCE, Program, Random, Secured, Server, Validity, has, models, serve,
-    supervise, windlass, within,
+    Feed, Model, Outcome, PATIENCE, Program, Random, Secured, Server, Validity, has, serve,
+    services, windlass, within,
 };
 
 const SIZE: usize = 3_000_001;
@@ -24,11 +24,15 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(options: &str) -> Self {
         let (secured, folder) = (Secured::new(), tempfile::tempdir().expect("a folder"));
         let root = folder.path().join("root");
         fs::create_dir(&root).expect("mkdir");
         fs::write(root.join("image"), content()).expect("write");
-        let options = format!("--root {} {}", root.display(), secured.options());
+        let options = format!("--root {} {} {options}", root.display(), secured.options());
         let server = serve!("http", Model::Prefork).args(&options).start();
         Self { secured, folder, server }
     }
@@ -87,6 +91,47 @@ fn windlass_get_checks_the_certificate() {
 }
 
 #[test]
+fn windlass_get_resumes_what_a_killed_worker_left() {
+    let place = Place::with("--rate 1000000 --access-log stderr");
+    let ca = place.secured.path("ca.pem");
+    let get = || windlass!("get", "-c", "--ca", &ca, "-o", place.target(), place.url());
+    let part = || {
+        let names = fs::read_dir(place.folder.path()).expect("the folder").flatten();
+        let mut parts = names.filter(|it| it.path().extension().is_some_and(|end| end == "part"));
+        parts.next().and_then(|it| it.metadata().ok()).map_or(0, |it| it.len())
+    };
+    let cut = thread::scope(|scope| {
+        let first = scope.spawn(|| get().run());
+        within(PATIENCE, "a part", || part() > 0);
+        for worker in place.server.workers() {
+            let _ = kill(Pid::from_raw(worker), Signal::SIGKILL);
+        }
+        first.join().expect("a client")
+    });
+    cut.fails_with(1, &["bytes are kept", "--continue"]);
+    assert!(part() < SIZE as u64);
+    succeeded(&get().run());
+    assert!(fs::read(place.target()).expect("read") == content());
+    within(PATIENCE, "a part was asked for", || place.server.stderr().contains(" 206 "));
+}
+
+#[test]
+fn curl_resumes() {
+    if !has("curl") {
+        return;
+    }
+    let place = Place::new();
+    // As a curl that was killed leaves it.
+    fs::write(place.target(), &content()[..1_000_000]).expect("write");
+    let ca = place.secured.path("ca.pem");
+    let words = format!("-sS --fail -C - --cacert {ca} -w %{{http_code}} -o {}", place.target());
+    let outcome = Program::new("curl").words(&words).arg(place.url()).run();
+    succeeded(&outcome);
+    assert_eq!(outcome.stdout, b"206");
+    assert!(fs::read(place.target()).expect("read") == content());
+}
+
+#[test]
 fn what_is_wrong_with_a_server_is_named() {
     let secured = Secured::new();
     secured.replace(Validity::Over);
@@ -96,9 +141,12 @@ fn what_is_wrong_with_a_server_is_named() {
     let address = server.address().replace("tcp:", "tls:");
     let expired = talk(address).stderr;
     assert!(expired.contains("its certificate has expired"), "{expired}");
-    let plain = serve!("time", Model::Epoll).start();
-    let spoken = talk(plain.address().replace("tcp:", "tls:")).stderr;
-    assert!(spoken.contains("it does not speak TLS"), "{spoken}");
+    let root = tempfile::tempdir().expect("a folder");
+    for (service, options) in services(root.path()) {
+        let plain = serve!(service, Model::Epoll).args(&options).start();
+        let spoken = talk(plain.address().replace("tcp:", "tls:")).stderr;
+        assert!(spoken.contains("it does not speak TLS"), "{service}: {spoken}");
+    }
     // An end that is not announced.
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let address = listener.local_addr().expect("an address");
@@ -119,35 +167,4 @@ fn windlass_talk_half_closes() {
         .run();
     succeeded(&outcome);
     assert!(outcome.stdout == text.to_ascii_uppercase(), "{} bytes", outcome.stdout.len());
-}
-
-#[test]
-fn openssl_gets_no_old_version_and_no_weak_suite() {
-    if !has("openssl") {
-        return;
-    }
-    let secured = Secured::new();
-    let server = serve!("upper", Model::Epoll).args(&secured.options()).start();
-    let at = server.address().trim_start_matches("tcp:").to_owned();
-    let connect = |words: &str| {
-        let all = format!("s_client -connect {at} -CAfile {} {words}", secured.path("ca.pem"));
-        let outcome = Program::new("openssl").words(&all).run();
-        let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
-        (outcome.code == Some(0) && !text.contains("Cipher is (NONE)"), text + &outcome.stderr)
-    };
-    for good in ["-tls1_3", "-tls1_2", "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256"] {
-        let (came, text) = connect(good);
-        assert!(came && text.contains("Verify return code: 0 (ok)"), "{good}: {text}");
-    }
-    let weak = [
-        "-tls1_1 -cipher ALL:@SECLEVEL=0",
-        "-tls1 -cipher ALL:@SECLEVEL=0",
-        "-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0",
-        "-tls1_2 -cipher AES128-GCM-SHA256:@SECLEVEL=0",
-        "-tls1_2 -cipher ECDHE-ECDSA-AES256-SHA384:@SECLEVEL=0",
-    ];
-    for suite in weak {
-        let (came, text) = connect(suite);
-        assert!(!came, "{suite}: {text}");
-    }
 }

@@ -197,11 +197,13 @@ impl<S: Session + ?Sized, C: Channel> Connection<S, C> {
     fn receive(&mut self, now: Instant, buffers: &mut Buffers) -> Result<Received, Fault> {
         let Buffers { input, most, .. } = buffers;
         let Outlet { channel, readiness, .. } = &mut self.outlet;
-        let asks =
-            channel.is_handshaking() || (self.session.awaits_request() && !self.session.rests());
+        let is_handshake = channel.is_handshaking();
         let received = channel.receive(input, *most, readiness);
         let received = received.map_err(self.outlet.lost(now))?;
         if received.wire > 0 {
+            // A client that rests goes on resting until its record is there: pieces of it renew no patience.
+            let rests = self.session.rests() && received.bytes > 0;
+            let asks = is_handshake || (self.session.awaits_request() && !rests);
             let asking_us = if asks { self.waited_us(now) } else { 0 };
             self.asking_us = u32::try_from(asking_us).unwrap_or(u32::MAX);
             self.outlet.set_moved(now);

@@ -13,7 +13,7 @@
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustls::{Connection, Error};
+use rustls::{AlertDescription, Connection, Error};
 use tracing::debug;
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::stream::{Read, Write};
@@ -22,15 +22,15 @@ use super::channel::{Channel, Received, Sent};
 use super::readiness::Readiness;
 use crate::sys::Errno;
 use crate::sys::stream::Stream;
-use crate::tls::reason;
+use crate::tls::{LEFT, reason};
 
 /// One end of a TLS connection.
 pub struct Secured {
     stream: Stream,
     conn: Connection,
     failure: Option<Failure>,
-    /// Bytes came: the first of them tell whether the peer speaks TLS.
-    is_heard: bool,
+    /// How many bytes came during the handshake.
+    heard: usize,
     /// The peer has announced its end.
     has_ended: bool,
     /// The end of this side was announced.
@@ -49,7 +49,10 @@ struct Failure {
 /// The largest plaintext of a record, in bytes.
 const RECORD: usize = 16 * 1024;
 
-/// The answer to plain HTTP.
+/// Bytes of a client's handshake at most. Without a certificate of its own it has some kilobytes.
+const HANDSHAKE_MAX: usize = 16 * 1024;
+
+/// The answer to plain HTTP. The client would not understand an alert.
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 36\r\nConnection: close\r\n\r\nThis port speaks TLS: use https://.\n";
 
@@ -65,7 +68,7 @@ impl Secured {
             stream,
             conn,
             failure: None,
-            is_heard: false,
+            heard: 0,
             has_ended: false,
             has_said_end: false,
             plain: &[],
@@ -94,9 +97,16 @@ impl Secured {
             }
         }
         if self.has_ended && self.conn.is_handshaking() {
-            self.fail(Peer::Truncated.into(), "the peer left during the handshake");
+            self.fail(Peer::Truncated.into(), LEFT);
+        }
+        if self.heard > HANDSHAKE_MAX && self.is_server() && self.conn.is_handshaking() {
+            self.fail(Peer::Malformed.into(), "the handshake has more than 16 KiB");
         }
         filled
+    }
+
+    fn is_server(&self) -> bool {
+        matches!(self.conn, Connection::Server(_))
     }
 
     fn fail(&mut self, fault: Fault, why: impl Into<String>) {
@@ -156,18 +166,16 @@ impl Channel for Secured {
             }
             Read::WouldBlock | Read::Interrupted => return Ok(Received::default()),
         };
-        if !std::mem::replace(&mut self.is_heard, true)
-            && matches!(self.conn, Connection::Server(_))
-            && is_plain_http(&buf[room..][..wire])
-        {
-            self.plain = SPEAK_TLS;
-            self.fail(Peer::Malformed.into(), "the client speaks plain HTTP");
-            return Ok(Received { wire, ..Received::default() });
+        if self.conn.is_handshaking() {
+            if self.heard == 0 && self.is_server() && is_plain_http(&buf[room..][..wire]) {
+                self.plain = SPEAK_TLS;
+                self.fail(Peer::Malformed.into(), "the client speaks plain HTTP");
+                return Ok(Received { wire, ..Received::default() });
+            }
+            self.heard += wire;
         }
         let bytes = self.open(&mut buf[..room + wire], room);
-        if self.conn.wants_write() {
-            self.flush(readiness)?;
-        }
+        self.flush(readiness)?;
         Ok(Received { bytes, wire, end: false })
     }
 
@@ -195,7 +203,6 @@ impl Channel for Secured {
             let mut socket = Socket { stream: &self.stream, readiness };
             let written = match self.plain {
                 [] => self.conn.write_tls(&mut socket),
-                // Instead of an alert, which the client would not understand.
                 text => socket.write(text).inspect(|&n| self.plain = &text[n..]),
             };
             match written {
@@ -255,14 +262,17 @@ impl io::Write for Socket<'_> {
     }
 }
 
-/// Whether the first bytes of a connection are those of a request: a method and a space.
+/// Whether the first bytes of a connection are those of a request: a method and a space, or as much of that as came.
 fn is_plain_http(bytes: &[u8]) -> bool {
     let method = bytes.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
-    (3..=16).contains(&method) && bytes.get(method) == Some(&b' ')
+    let is_whole = |&byte: &u8| method >= 3 && byte == b' ';
+    (1..=16).contains(&method) && bytes.get(method).is_none_or(is_whole)
 }
 
 fn fault_of(error: &Error) -> Fault {
     match error {
+        // An end that is announced before there are keys.
+        Error::AlertReceived(AlertDescription::CloseNotify) => Peer::Truncated.into(),
         Error::AlertReceived(_) => Peer::Refused.into(),
         // No version or suite in common; or its certificate is not trusted.
         Error::PeerIncompatible(_)

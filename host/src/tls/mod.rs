@@ -16,7 +16,10 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError, Error, InvalidMessage, SupportedProtocolVersion};
+use rustls::{
+    AlertDescription, CertificateError, Error, HandshakeType, InvalidMessage,
+    SupportedProtocolVersion,
+};
 
 pub use credentials::{CertFiles, Credentials};
 pub use trust::{Roots, Trust};
@@ -28,12 +31,16 @@ const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 #[cfg(feature = "supervise")]
 pub(crate) const HTTP: &[u8] = b"http/1.1";
 
+/// Why a handshake has failed that the peer ended.
+pub(crate) const LEFT: &str = "the peer left during the handshake";
+
 /// Why TLS has failed, in words about the peer.
 pub(crate) fn reason(error: &Error) -> String {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
         NotValidYetContext, UnknownIssuer,
     };
+    use HandshakeType::{ClientHello, ServerHello};
     let words = match error {
         Error::InvalidCertificate(Expired | ExpiredContext { .. }) => "its certificate has expired",
         Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
@@ -45,7 +52,14 @@ pub(crate) fn reason(error: &Error) -> String {
         Error::InvalidCertificate(UnknownIssuer) => {
             "its certificate is signed by no authority that is trusted here"
         }
+        Error::AlertReceived(AlertDescription::CloseNotify) => LEFT,
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not speak TLS",
+        // A server that sends back what it gets.
+        Error::InappropriateHandshakeMessage { expect_types, got_type: ClientHello }
+            if expect_types.contains(&ServerHello) =>
+        {
+            "it does not speak TLS"
+        }
         error => return error.to_string(),
     };
     words.to_owned()
