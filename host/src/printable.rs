@@ -60,6 +60,13 @@ impl Printable<'_> {
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As nearly every text is.
+        if self.words.len() <= self.max
+            && self.words.iter().all(|byte| matches!(byte, b' '..=b'~'))
+            && let Ok(plain) = str::from_utf8(self.words)
+        {
+            return f.write_str(plain);
+        }
         let mut room = self.max;
         for chunk in self.words.utf8_chunks() {
             for char in chunk.valid().chars() {

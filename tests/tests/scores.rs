@@ -8,7 +8,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use windlass_tests::{Listening, PATIENCE, Program, windlass};
+use windlass_tests::{Listening, PATIENCE, Program, has, windlass, within};
 
 fn send(to: &str, name: &str, more: &str) {
     let args = windlass!("score", "send", to, "--name", name).words("--math 83 --chinese 86");
@@ -36,6 +36,35 @@ fn a_score_arrives_as_text() {
     let host = Some("127.0.0.1");
     let mike = (host, Some("Mike 83 86"));
     assert_eq!(shown, [mike, mike, mike, (host, Some("A B 1 4294967295"))], "{text}");
+}
+
+#[test]
+fn a_lone_score_costs_one_receive_and_one_write() {
+    const MANY: usize = 50;
+    if !has("strace") {
+        return;
+    }
+    // What starting and ending cost is in both.
+    let (few, many) = (calls_for(1), calls_for(1 + MANY));
+    // Once a second the loop wakes for its timer.
+    assert!(many.saturating_sub(few) <= 2 * MANY + 50, "{few} calls, {many} calls");
+}
+
+/// System calls of a listener for so many scores, each of which is shown before the next one is sent.
+fn calls_for(scores: usize) -> usize {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trace = folder.path().join("calls");
+    let words = "score listen udp:127.0.0.1:0 --count";
+    let listen = Program::new("strace").words("-f -qq -o").arg(&trace);
+    let listen = listen.arg(env!("CARGO_BIN_EXE_windlass-under-test")).words(words);
+    let ear = Listening::start(listen.arg(scores.to_string()));
+    let foreign = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    for nth in 1..=scores {
+        foreign.send_to(MIKE, ear.at()).expect("send");
+        within(PATIENCE, "it is shown", || ear.printed().lines().count() == nth);
+    }
+    ear.ends();
+    std::fs::read_to_string(&trace).expect("what strace saw").lines().count()
 }
 
 #[test]

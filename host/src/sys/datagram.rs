@@ -14,6 +14,7 @@ pub mod volley;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
     self, AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike,
     SockaddrStorage, sockopt,
@@ -138,20 +139,24 @@ pub fn bind_to_device(fd: &impl AsFd, interface: &str) -> nix::Result<()> {
 }
 
 /// Bytes that the receive buffer of a socket holds, as the kernel counts them.
-#[cfg(feature = "transfer")]
 pub fn receive_room(fd: &impl AsFd) -> usize {
     socket::getsockopt(fd, sockopt::RcvBuf).unwrap_or(0)
 }
 
 /// Asks for a receive buffer of this number of bytes, as the kernel counts them, if the socket has fewer. Returns
 /// the number that it has then.
-#[cfg(feature = "transfer")]
 pub fn make_receive_room(fd: &impl AsFd, bytes: usize) -> usize {
     if receive_room(fd) < bytes {
         // The kernel doubles it. More than `net.core.rmem_max` is cut to that.
         let _ = socket::setsockopt(fd, sockopt::RcvBuf, &(bytes / 2));
     }
     receive_room(fd)
+}
+
+/// Its calls wait, if they do not say that they do not.
+pub(super) fn set_blocking(fd: &impl AsFd) -> nix::Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK)).map(drop)
 }
 
 #[cfg(test)]

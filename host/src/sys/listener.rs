@@ -162,6 +162,25 @@ impl Listener {
         }
     }
 
+    /// Of a datagram socket: prepares it to be received from and nothing else, by one thread that waits in
+    /// [`Batch::wait_and_receive`](super::datagram::batch::Batch::wait_and_receive). It has `room` bytes for what
+    /// waits, or what `net.core.rmem_max` allows.
+    ///
+    /// # Errors
+    /// Those of fcntl(2).
+    pub fn prepare_to_listen(&self, room: usize) -> Result<()> {
+        // Nothing is answered, so no address to answer from is needed.
+        self.tell_destinations(false);
+        datagram::make_receive_room(&self.fd, room);
+        datagram::set_blocking(&self.fd).map_err(Error::of("listen on", &self.address))
+    }
+
+    /// Of a datagram socket: a thread that waits for a datagram returns from that, at once and from now on.
+    pub fn stop_receiving(&self) {
+        // Not connected: it is an error, and done.
+        let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Read);
+    }
+
     /// Of a datagram socket: whether the network's errors are kept for [`datagram::take_error`]. They have to be
     /// taken then, or every wait for the socket returns at once. It holds for every process that shares the socket.
     pub fn keep_errors(&self, on: bool) {

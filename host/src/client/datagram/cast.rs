@@ -1,11 +1,13 @@
 //! Lines of text to a multicast group, and from one.
 
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use windlass_core::time::Instant;
 
-use super::{Listening, NO_ROOM_US, Route, Sender, listen as hear};
+use super::listen::{Listening, listen as hear};
+use super::{NO_ROOM_US, Route, Sender};
 use crate::addr::{Address, HostPort};
 use crate::client::on_ending_signals;
 use crate::error::{Error, Result};
@@ -131,9 +133,11 @@ impl Caster {
 /// The socket cannot be opened, there is no such group or interface, or standard output fails.
 pub fn listen(what: &Listening) -> Result<()> {
     check(&what.address, "listen to")?;
-    hear(what, UDP_MAX, |_, datagram| {
+    hear(what, UDP_MAX, |_, datagram, to| {
         let text = datagram.strip_suffix(b"\n").unwrap_or(datagram);
-        Some(format!("{}\n", printable_bytes(text)))
+        // Writing to a string does not fail.
+        let _ = writeln!(to, "{}", printable_bytes(text));
+        true
     })
 }
 

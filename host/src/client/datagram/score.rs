@@ -1,11 +1,13 @@
 //! Scores, sent and listened to.
 
+use std::fmt::Write;
 use std::os::fd::AsFd;
 
 use serde::Serialize;
 use windlass_core::wire::Score;
 
-use super::{Listening, NO_ROOM_US, Route, Sender, listen as hear};
+use super::listen::{Listening, listen as hear};
+use super::{NO_ROOM_US, Route, Sender};
 use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::printable::{printable_bytes, printable_json};
@@ -60,17 +62,25 @@ struct Line<'a> {
 /// # Errors
 /// The socket cannot be opened, there is no such group or interface, or standard output fails.
 pub fn listen(what: &Listening, json: bool) -> Result<()> {
-    hear(what, Score::LEN_MAX, move |peer, datagram| {
-        let score = Score::parse(datagram).ok()?;
-        Some(if json { as_json(peer, &score) } else { as_text(peer, &score) })
+    hear(what, Score::LEN_MAX, move |peer, datagram, to| {
+        let Ok(score) = Score::parse(datagram) else { return false };
+        if json {
+            to.push_str(&as_json(peer, &score));
+        } else {
+            write_text(peer, &score, to);
+        }
+        true
     })
 }
 
-fn as_text(peer: &Peer, score: &Score<'_>) -> String {
-    let from = peer.socket_addr().map(|at| format!("{} {}", at.ip(), at.port()));
-    let from = from.unwrap_or_else(|| peer.to_string());
+fn write_text(peer: &Peer, score: &Score<'_>, to: &mut String) {
     let (name, math, chinese) = (printable_bytes(score.name()), score.math(), score.chinese());
-    format!("{from} {name} {math} {chinese}\n")
+    // Writing to a string does not fail.
+    let _ = match peer.socket_addr() {
+        Some(at) => write!(to, "{} {}", at.ip(), at.port()),
+        None => write!(to, "{peer}"),
+    };
+    let _ = writeln!(to, " {name} {math} {chinese}");
 }
 
 fn as_json(peer: &Peer, score: &Score<'_>) -> String {
@@ -103,7 +113,9 @@ mod tests {
             let mut buf = [0; Score::LEN_MAX];
             let datagram = Score::render(83, 86, name, &mut buf).unwrap();
             let score = Score::parse(datagram).unwrap();
-            assert_eq!(as_text(&peer, &score), format!("192.0.2.1 4000 {text} 83 86\n"));
+            let mut line = String::new();
+            write_text(&peer, &score, &mut line);
+            assert_eq!(line, format!("192.0.2.1 4000 {text} 83 86\n"));
             let line = as_json(&peer, &score);
             let expected = format!(
                 "{{\"from\":\"192.0.2.1:4000\",\"name\":{json},\"math\":83,\"chinese\":86}}\n"

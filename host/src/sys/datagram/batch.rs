@@ -139,6 +139,18 @@ impl Batch {
     /// # Errors
     /// `EAGAIN`: there is none. An error of something that was sent before, of a connected socket.
     pub fn receive(&mut self, socket: &impl AsFd) -> nix::Result<usize> {
+        self.receive_with(socket, libc::MSG_DONTWAIT)
+    }
+
+    /// The same of a socket that blocks: it waits for the first one.
+    ///
+    /// # Errors
+    /// `EINTR`; an error of the network. A socket that was shut down has one datagram without a peer, or `EAGAIN`.
+    pub fn wait_and_receive(&mut self, socket: &impl AsFd) -> nix::Result<usize> {
+        self.receive_with(socket, libc::MSG_WAITFORONE)
+    }
+
+    fn receive_with(&mut self, socket: &impl AsFd, flags: libc::c_int) -> nix::Result<usize> {
         let count = (2 * self.received).max(COUNT_MIN).min(self.places.len());
         (self.asked, self.received) = (count, 0);
         self.segment_max = SEGMENT_MAX;
@@ -162,7 +174,7 @@ impl Batch {
         let headers = headers.as_mut_ptr().cast::<libc::mmsghdr>();
         // SAFETY: the first `count` headers were written just now, and all that they point to is theirs alone
         // and outlives the call.
-        let received = unsafe { receive_headers(socket, headers, count, libc::MSG_DONTWAIT) }?;
+        let received = unsafe { receive_headers(socket, headers, count, flags) }?;
         for nth in 0..received {
             // SAFETY: the kernel filled it, and nothing else refers to it.
             let header = unsafe { &*headers.add(nth) };

@@ -15,7 +15,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use windlass_core::time::Instant;
@@ -246,8 +245,7 @@ impl Conversation {
         let timeout = TimeVal::microseconds(i64::try_from(us).unwrap_or(i64::MAX));
         socket::setsockopt(&self.line.fd, sockopt::ReceiveTimeout, &timeout)?;
         if self.blocking == Blocking::Possible {
-            let flags = OFlag::from_bits_retain(fcntl(&self.line.fd, FcntlArg::F_GETFL)?);
-            fcntl(&self.line.fd, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+            super::set_blocking(&self.line.fd)?;
         }
         Ok(())
     }
