@@ -1,6 +1,7 @@
 //! The network port of the MPS2 board as a device of smoltcp, with a network behind it that loses,
 //! doubles and delays frames by a seed.
 
+pub mod awake;
 pub mod files;
 mod lan9118;
 pub mod net;

@@ -22,6 +22,7 @@ use windlass_core::transfer::xfer::{XferClient, XferServer};
 use windlass_core::wire::Score;
 use windlass_firmware::cpu::{self, entry};
 use windlass_firmware::ether::Ether;
+use windlass_firmware::ether::awake::keep_awake;
 use windlass_firmware::ether::files::{Compared, Number};
 use windlass_firmware::ether::net::{BOARD, HOST, Memory, Net};
 use windlass_firmware::{board, clock};
@@ -72,9 +73,8 @@ enum From {
     BoardUpdate,
 }
 
-/// A window is half of the receive buffer. A stock server answers no acknowledgement that comes again, so a lost block
-/// costs what its own timer waits: it is asked for the shortest time that tftp-hpa takes.
-const OFFER: Offer = Offer { window: Some(3), timeout_us: Some(10_000), ..Offer::DEFAULT };
+/// A window is half of the receive buffer.
+const OFFER: Offer = Offer { window: Some(3), ..Offer::DEFAULT };
 
 /// The sizes of the files in bytes.
 const IMAGE: usize = 256 * 1024;
@@ -154,6 +154,9 @@ fn main() -> ! {
         let found = net.transfer(&mut get, &mut port, qemu);
         found.ok().filter(|()| port.0 > 0).map(|()| IpEndpoint::new(HOST, port.0))
     });
+    if files.is_some() {
+        keep_awake();
+    }
     for trial in &TRIALS {
         let server = match trial.from {
             From::Qemu | From::Board | From::BoardXfer | From::BoardUpdate => {
