@@ -133,6 +133,8 @@ counters! {
     Begun begun,
     /// Clients that were served to the end.
     Served served,
+    /// Connections of a balancer that ended without a byte: it looked whether the server accepts.
+    Checked checked,
     /// Clients that were closed: they broke the protocol.
     Malformed malformed,
     /// Clients that reset the connection.
@@ -198,8 +200,9 @@ counters! {
 }
 
 /// How a client ends, with which a process began.
-pub const ENDS: [Count; 11] = [
+pub const ENDS: [Count; 12] = [
     Count::Served,
+    Count::Checked,
     Count::Malformed,
     Count::Reset,
     Count::TimedOut,
@@ -239,6 +242,11 @@ impl Totals {
     /// Clients that are no longer served, however that ended.
     pub fn ended(&self) -> u64 {
         ENDS.iter().map(|&end| self.get(end)).sum()
+    }
+
+    /// Clients that were accepted, and that no process has begun with or turned away.
+    pub fn waiting(&self) -> u64 {
+        self.accepted.saturating_sub(self.begun + self.unserved + self.shed)
     }
 
     /// Clients that are being served now.

@@ -96,6 +96,7 @@ fn counter_lines(counters: &Counters, totals: &Totals) -> Vec<String> {
     ];
     let named = [
         (0, totals.served, "to the end"),
+        (0, totals.checked, "checks of a balancer"),
         (0, totals.malformed, "broke the protocol"),
         (0, totals.reset, "reset"),
         (0, totals.timed_out, "timed out"),

@@ -10,7 +10,8 @@
 //!
 //! A line outlives its owners: the next one goes on where the last one stopped, so the sum of all lines is
 //! exact, also after a process was killed. What that process was doing then is settled by a process that
-//! outlives it.
+//! outlives it. Each event is one store, so a process can be killed between any two instructions: a client that
+//! it had accepted, and had not begun with, is what the sums lack.
 
 mod incidents;
 
@@ -56,6 +57,8 @@ pub struct Seat {
 pub enum Left {
     /// They ended with it.
     Lost,
+    /// They were closed: it stopped as it should.
+    Stopped,
     /// Another process has them still, and counts what becomes of them.
     Returned,
 }
@@ -71,7 +74,9 @@ const GROUP: usize = 1;
 const SINCE: usize = 2;
 /// Clients that former owners were done with.
 const BEFORE: usize = 3;
-const HEAD: usize = 4;
+/// Clients that former owners accepted, without those that they began with.
+const OWED: usize = 4;
+const HEAD: usize = 5;
 
 const DURATION: usize = HEAD + Count::ALL.len();
 const FIRST_BYTE: usize = DURATION + BUCKETS + 1;
@@ -143,6 +148,7 @@ impl Ledger {
             line[GROUP].store(group, Relaxed);
             line[SINCE].store(clock::now().as_micros(), Relaxed);
             line[BEFORE].store(ended(line), Relaxed);
+            line[OWED].store(owed(line), Relaxed);
             self.words[USED].fetch_max(at as u64 + 1, Relaxed);
             self.words[HINT].store(at as u64 + 1, Relaxed);
             return u32::try_from(at).unwrap_or(0);
@@ -158,11 +164,17 @@ impl Ledger {
         }
     }
 
-    fn close(&self, at: usize, how: Count) {
+    /// How many clients that concerns.
+    fn close(&self, at: usize, how: Count) -> u64 {
         let line = self.line(at);
-        let (rest, left) = (&line[HEAD + how as usize], clients(line));
+        let (begun, rest) = (&line[HEAD + Count::Begun as usize], &line[HEAD + how as usize]);
+        // An owner that does not accept owes less than nothing.
+        let owed = owed(line).wrapping_sub(line[OWED].load(Relaxed)).cast_signed().max(0);
+        begun.store(begun.load(Relaxed) + owed.unsigned_abs(), Relaxed);
+        let left = clients(line);
         rest.store(rest.load(Relaxed) + left, Relaxed);
         self.vacate(at);
+        left
     }
 
     fn vacate(&self, at: usize) {
@@ -174,6 +186,17 @@ impl Ledger {
     pub fn settle(&self, pid: i32, left: Left) {
         let pid = u64::from(pid.unsigned_abs());
         self.settle_if(left, |owner, _| owner == pid);
+    }
+
+    /// No process serves any more, so no client waits: those that were accepted and that no process has begun
+    /// with are settled too.
+    pub fn settle_rest(&self, left: Left) {
+        self.settle_all();
+        let waiting = self.totals().waiting();
+        if waiting > 0 {
+            self.add(Count::Begun, waiting);
+            self.add(if left == Left::Stopped { Count::Aborted } else { Count::Lost }, waiting);
+        }
     }
 
     /// Settles for all processes that have ended, but for workers of a parent that lives: it settles for them.
@@ -208,11 +231,13 @@ impl Ledger {
             line[GROUP].store(me, Relaxed);
             match left {
                 Left::Lost => {
-                    let (pid, left) = (low(owner), clients(line));
-                    self.close(at, Count::Lost);
+                    let left = self.close(at, Count::Lost);
                     if left > 0 {
-                        self.remember(&Incident::lost(clock::now(), pid, left));
+                        self.remember(&Incident::lost(clock::now(), low(owner), left));
                     }
+                }
+                Left::Stopped => {
+                    self.close(at, Count::Aborted);
                 }
                 Left::Returned => {
                     let begun = &line[HEAD + Count::Begun as usize];
@@ -325,6 +350,13 @@ impl Writer<'_> {
 
 fn ended(line: &[AtomicU64]) -> u64 {
     ENDS.iter().map(|&end| line[HEAD + end as usize].load(Relaxed)).sum()
+}
+
+/// Clients that all owners of a line accepted, without those that they began with.
+fn owed(line: &[AtomicU64]) -> u64 {
+    let [accepted, begun] =
+        [Count::Accepted, Count::Begun].map(|it| line[HEAD + it as usize].load(Relaxed));
+    accepted.wrapping_sub(begun)
 }
 
 /// Clients that the owner of a line has now.

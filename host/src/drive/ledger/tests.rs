@@ -73,3 +73,46 @@ fn many_threads_take_and_leave_lines_and_every_count_is_there() {
     });
     assert_eq!((ledger.totals().reset, ledger.totals().now()), (4000, 0));
 }
+
+/// What a process that serves did until it was killed.
+fn kill(ledger: &Ledger, does: impl FnOnce(Writer<'_>)) {
+    let line = ledger.join();
+    does(ledger.writer(line));
+    // The test's own number: it is settled for by name.
+    ledger.settle(std::process::id().cast_signed(), Left::Lost);
+}
+
+#[test]
+fn a_client_that_was_accepted_and_not_begun_with_is_lost_with_its_process() {
+    let ledger = ledger();
+    for round in 1..=3 {
+        kill(&ledger, |line| {
+            line.add(Count::Accepted, 3);
+            line.add(Count::Begun, 2);
+            line.add(Count::Served, 1);
+        });
+        let totals = ledger.totals();
+        assert_eq!((totals.accepted, totals.begun, totals.lost), (3 * round, 3 * round, 2 * round));
+    }
+    // The next owner begins with a client that another process accepted.
+    ledger.add(Count::Accepted, 1);
+    kill(&ledger, |line| line.add(Count::Begun, 1));
+    let totals = ledger.totals();
+    assert_eq!((totals.accepted, totals.begun, totals.lost), (10, 10, 7));
+}
+
+#[test]
+fn clients_that_waited_are_settled_when_no_process_is_left() {
+    let ledger = ledger();
+    ledger.add(Count::Accepted, 5);
+    ledger.add(Count::Unserved, 1);
+    kill(&ledger, |line| line.add(Count::Begun, 1));
+    assert_eq!(ledger.totals().waiting(), 3);
+    ledger.settle_rest(Left::Lost);
+    ledger.settle_rest(Left::Lost);
+    let totals = ledger.totals();
+    assert_eq!((totals.waiting(), totals.begun, totals.lost), (0, 4, 4));
+    ledger.add(Count::Accepted, 1);
+    ledger.settle_rest(Left::Stopped);
+    assert_eq!((ledger.totals().aborted, ledger.totals().lost), (1, 4));
+}

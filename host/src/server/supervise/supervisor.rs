@@ -210,7 +210,12 @@ impl Parent for Supervisor {
 
     fn ended(&mut self, cx: &mut Cx, key: Key, process: Process<Notes>, exit: pidfd::Exit) {
         let Some(listener) = self.get(key) else { return };
-        listener.ledger.settle(process.child.pid(), Left::Lost);
+        let left = if exit.is_success() { Left::Stopped } else { Left::Lost };
+        listener.ledger.settle(process.child.pid(), left);
+        if listener.crew.iter().next().is_none() {
+            // The children that it had were killed when it ended.
+            listener.ledger.settle_rest(left);
+        }
         if !listener.is_leaving && !process.notes.is_asked {
             let pid = process.child.pid();
             warn!(listener = %listener.name(), pid, "its process {exit}");
