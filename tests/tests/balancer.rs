@@ -2,9 +2,11 @@
 //!
 //! - The client of the header is the one that limits and logs are about; it comes before TLS.
 //! - Checks of a balancer are no faults; a header that is cut, forged, too long or too slow ends its connection.
+//! - Each connection is in one counter and in one line of the access log, however early it ends.
 
 use std::fs;
 
+use windlass::client::Observer;
 use windlass_tests::web::ask;
 use windlass_tests::{Client, Model, PATIENCE, Server, every_model, serve, within};
 
@@ -13,6 +15,7 @@ every_model!(
     checks_are_no_faults,
     what_is_no_header_ends_the_connection,
     a_header_in_pieces_is_one_and_what_follows_is_the_sessions,
+    each_connection_is_counted_once_and_has_a_line,
 );
 
 /// A balancer, and an address that is none.
@@ -138,6 +141,77 @@ fn a_header_in_pieces_is_one_and_what_follows_is_the_sessions(model: Model) {
         let mut client = balanced(&server, &[&header[..], b"at once"].concat());
         client.expect(b"AT ONCE");
         client.ends_with(b"");
+    }
+    assert_eq!(server.stop().code, Some(0));
+}
+
+fn each_connection_is_counted_once_and_has_a_line(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let args = format!(
+        "--proxy-from 127.0.0.1 --deny 10.0.0.66 --control {} --access-log {}",
+        path("control").display(),
+        path("access").display()
+    );
+    let server = serve!("upper", model).args(&args).start();
+    let close = |header: &[u8]| balanced(&server, header).ends_with(b"");
+    // A check without a header, and those with one: the balancer is the client.
+    close(b"");
+    close(b"PROXY UNKNOWN\r\n");
+    close(&binary(0x20, 0, &[]));
+    close(&binary(0x21, 0, &[]));
+    // Cut, and none.
+    close(b"PROXY TCP4 10.0");
+    for bytes in [
+        &b"no header"[..],
+        b"PROXY TCP6 10.0.0.1 10.0.0.2 1 2\r\n",
+        &[&b"PROXY UNKNOWN "[..], &[b'x'; 200]].concat(),
+        &[SIGNATURE, b"PROXY UNKNOWN\r\n"].concat(),
+        &binary(0x31, 0x11, &[0; 12]),
+    ] {
+        assert_eq!(balanced(&server, bytes).rest(), b"", "{bytes:?}");
+    }
+    let mut observer = Observer::new(&path("control"));
+    let mut totals = || observer.ask(1_000_000).expect("it answers").0.totals;
+    let reset = balanced(&server, b"PROXY ");
+    // Of a connection that is reset before, no system call tells the peer.
+    within(PATIENCE, "it is looked at", || totals().begun == 11);
+    reset.reset();
+    // Not whole in time.
+    assert_eq!(balanced(&server, b"PROXY UNK").rest(), b"");
+    assert_eq!(balanced(&server, &line("10.0.0.66")).rest(), b"");
+    let mut client = balanced(&server, &line("10.0.0.1"));
+    client.upper(b"served");
+    client.ends_with(b"");
+    let mut stranger = Client::connect_from(STRANGER, server.address());
+    stranger.send(b"proxy");
+    stranger.expect(b"PROXY");
+    stranger.ends_with(b"");
+    within(PATIENCE, "all have ended", || totals().ended() == 15);
+    let totals = totals();
+    let ends = [totals.checked, totals.served, totals.malformed, totals.reset, totals.timed_out];
+    assert_eq!((ends, totals.denied), ([1, 5, 6, 1, 1], 1), "{totals:?}");
+    assert_eq!((totals.accepted, totals.duration.count()), (15, 15));
+    let mut lines = String::new();
+    within(PATIENCE, "the lines", || {
+        lines = fs::read_to_string(path("access")).unwrap_or_default();
+        lines.lines().count() >= 15
+    });
+    for (client, outcome, count) in [
+        ("127.0.0.1", "check", 1),
+        ("127.0.0.1", "ok", 3),
+        ("127.0.0.1", "truncated", 1),
+        ("127.0.0.1", "malformed", 5),
+        ("127.0.0.1", "reset", 1),
+        ("127.0.0.1", "timeout", 1),
+        ("10.0.0.66", "denied", 1),
+        ("10.0.0.1", "ok", 1),
+        ("127.0.0.3", "ok", 1),
+    ] {
+        let is = |line: &&str| {
+            line.starts_with(&format!("{client} - - [")) && line.contains(&format!("\" {outcome} "))
+        };
+        assert_eq!(lines.lines().filter(is).count(), count, "{client} {outcome}:\n{lines}");
     }
     assert_eq!(server.stop().code, Some(0));
 }

@@ -13,7 +13,7 @@ use crate::addr::Address;
 use crate::error::{Error, Result};
 use crate::role;
 use crate::server::supervise::{self, Hooks, Probe, Reread, Task, Wanted};
-use crate::server::{Opened, Server, Spec, Stop};
+use crate::server::{LogTo, Opened, Server, Spec, Stop};
 use crate::sys::handover::Inherited;
 use crate::sys::process;
 use crate::sys::program::Program;
@@ -67,8 +67,12 @@ pub(super) fn serve(args: &ServeAll) -> std::result::Result<(), Failure> {
     );
     process::trim_memory();
     let stop = Stop::on_signals(signals, args.top.grace.0, args.top.drain.0).and_reap();
-    // The parent of a pool tells its state itself. Other models have no loop to do it beside their clients'.
-    let is_watched = |it: &Opened| it.control.is_some() && !it.spec.model.is_pool();
+    // The parent of a pool tells its state itself. Other models have no loop to do it beside their clients', and none
+    // keeps the process that writes an access log.
+    let is_watched = |it: &Opened| {
+        let log_has_file = matches!(it.spec.access_log, Some((LogTo::File(_), _)));
+        log_has_file || (it.control.is_some() && !it.spec.model.is_pool())
+    };
     let is_probed = probes.as_ref().into_iter().any(Probe::is_open);
     let is_watched = is_probed || members.iter().any(is_watched);
     if members.len() > 1 || args.config.is_some() || is_watched {

@@ -6,12 +6,14 @@
 //! ```
 //!
 //! The text begins as the combined format of Apache does, and goes on with the listener and the duration in
-//! seconds. What comes from a client is escaped. The bytes are those that left. A thread gathers lines and
-//! writes them before it waits for more to do, many together: no line costs an allocation, and under load few
-//! of them a system call.
+//! seconds. What comes from a client is escaped. The bytes are those that left. A line for a file is kept in
+//! memory that outlives this process; lines for standard error gather until the thread waits for more to do.
+//! No line costs an allocation, and under load hardly any of them a system call.
+
+mod file;
+mod line;
 
 use std::cell::RefCell;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -19,25 +21,17 @@ use std::sync::Arc;
 use windlass_core::fault::Fault;
 use windlass_core::time::Instant;
 
+pub use self::file::LogFile;
+pub use self::line::LineFormat;
+use self::line::{Line, Style};
 use crate::sys::output::write_all;
-use crate::sys::spool::{Spool, WHOLE};
 use crate::sys::{clock, traffic};
-
-/// How a line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LineFormat {
-    /// Text.
-    #[default]
-    Text,
-    /// A JSON object.
-    Json,
-}
 
 /// Where lines go.
 #[derive(Debug)]
 pub enum Sink {
-    /// To a file, by the process that has it.
-    Spool(Spool),
+    /// To a file, by a process that reads them.
+    File(LogFile),
     /// To standard error.
     Stderr {
         /// With the priority that the journal expects.
@@ -49,9 +43,7 @@ pub enum Sink {
 #[derive(Debug)]
 pub struct AccessLog {
     sink: Sink,
-    format: LineFormat,
-    /// The service and the address.
-    listener: String,
+    style: Style,
 }
 
 /// What a client did, until its line is written.
@@ -78,29 +70,28 @@ pub(crate) struct Visit {
 const ASKED_MAX: usize = 512;
 
 thread_local! {
-    static LINES: RefCell<Lines> = const { RefCell::new(Lines { text: Vec::new(), of: None }) };
+    static LINES: RefCell<Lines> = const { RefCell::new(Lines(Vec::new())) };
     /// The client of this turn.
     static VISIT: RefCell<Option<Box<Visit>>> = const { RefCell::new(None) };
 }
 
-/// Lines of this thread that were not written yet.
-struct Lines {
-    text: Vec<u8>,
-    of: Option<Arc<AccessLog>>,
-}
+/// Lines of this thread for standard error that were not written yet, or room for one.
+struct Lines(Vec<u8>);
+
+/// Bytes that are written to standard error together at most: into a pipe they go as one.
+const WHOLE: usize = crate::sys::output::WHOLE;
 
 impl Lines {
     fn flush(&mut self) {
-        if let Some(log) = &self.of
-            && !self.text.is_empty()
-        {
-            log.write(&self.text);
-            self.text.clear();
+        if !self.0.is_empty() {
+            // Without standard error there are no lines.
+            let _ = write_all(std::io::stderr().as_fd(), &self.0);
+            self.0.clear();
         }
     }
 }
 
-/// Writes the lines of this thread. Call it before the thread waits.
+/// Writes the lines of this thread for standard error. Call it before the thread waits.
 pub(crate) fn flush() {
     let _ = LINES.try_with(|lines| lines.borrow_mut().flush());
 }
@@ -144,131 +135,52 @@ fn with_visit(act: impl FnOnce(&mut Visit)) {
 }
 
 impl AccessLog {
-    /// The log of a listener.
-    pub fn new(sink: Sink, format: LineFormat, listener: String) -> Self {
-        Self { sink, format, listener }
+    /// The log of a listener: a service and an address.
+    pub fn new(sink: Sink, format: LineFormat, listener: &str) -> Self {
+        let prefixed = matches!(sink, Sink::Stderr { prefixed: true });
+        Self { sink, style: Style::new(format, prefixed, listener) }
+    }
+
+    /// The file, if it goes to one.
+    pub fn file(&self) -> Option<&LogFile> {
+        if let Sink::File(file) = &self.sink { Some(file) } else { None }
     }
 
     /// The descriptor that a process needs, beside standard error.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        match &self.sink {
-            Sink::Spool(spool) => Some(spool.as_fd()),
-            Sink::Stderr { .. } => None,
-        }
+        self.file().map(|file| file.spool().as_fd())
     }
 
     /// The next lines are for the file that has the name then.
     pub fn reopen(&self) {
-        if let Sink::Spool(spool) = &self.sink {
-            spool.reopen();
-        }
-    }
-
-    fn write(&self, lines: &[u8]) {
-        match &self.sink {
-            Sink::Spool(spool) => spool.put(lines),
-            Sink::Stderr { .. } => drop(write_all(std::io::stderr().as_fd(), lines)),
+        if let Some(file) = self.file() {
+            file.spool().reopen();
         }
     }
 
     /// A datagram was answered with so many bytes, or not at all.
-    pub(crate) fn note_datagram(self: &Arc<Self>, peer: SocketAddr, outcome: &str, sent: u64) {
+    pub(crate) fn note_datagram(&self, peer: SocketAddr, outcome: &str, sent: u64) {
         self.add(&Line { peer: Some(peer), asked: b"datagram", outcome, sent, took_us: 0 });
     }
 
-    fn add(self: &Arc<Self>, line: &Line<'_>) {
+    fn add(&self, line: &Line<'_>) {
         let _ = LINES.try_with(|lines| {
-            let mut lines = lines.borrow_mut();
-            if lines.of.as_ref().is_none_or(|of| !Arc::ptr_eq(of, self)) {
-                lines.flush();
-                lines.of = Some(Arc::clone(self));
-                lines.text.reserve(WHOLE);
-            }
-            let before = lines.text.len();
-            self.render(line, &mut lines.text);
-            if lines.text.len() > WHOLE {
-                let last = lines.text.split_off(before);
-                lines.flush();
-                lines.text.extend_from_slice(&last);
+            let lines = &mut *lines.borrow_mut();
+            let before = lines.0.len();
+            self.style.render(line, clock::calendar(), &mut lines.0);
+            match &self.sink {
+                Sink::File(file) => {
+                    file.spool().put(&lines.0[before..]);
+                    lines.0.truncate(before);
+                }
+                Sink::Stderr { .. } if lines.0.len() > WHOLE => {
+                    let last = lines.0.split_off(before);
+                    lines.flush();
+                    lines.0.extend_from_slice(&last);
+                }
+                Sink::Stderr { .. } => {}
             }
         });
-    }
-
-    fn render(&self, line: &Line<'_>, to: &mut Vec<u8>) {
-        let now = clock::calendar();
-        if let Sink::Stderr { prefixed: true } = self.sink {
-            to.extend_from_slice(b"<6>");
-        }
-        // Writing to memory does not fail.
-        let _ = match self.format {
-            LineFormat::Text => self.render_text(line, &now, to),
-            LineFormat::Json => self.render_json(line, &now, to),
-        };
-    }
-
-    fn render_text(
-        &self,
-        line: &Line<'_>,
-        now: &clock::Calendar,
-        to: &mut Vec<u8>,
-    ) -> std::io::Result<()> {
-        match line.peer {
-            Some(peer) => write!(to, "{}", peer.ip().to_canonical())?,
-            None => to.extend_from_slice(b"-"),
-        }
-        write!(to, " - - [{}] \"", now.common())?;
-        escape(line.asked, to, LineFormat::Text);
-        let (whole, micros) = (line.took_us / 1_000_000, line.took_us % 1_000_000);
-        let Line { outcome, sent, .. } = line;
-        let listener = &self.listener;
-        writeln!(to, "\" {outcome} {sent} \"-\" \"-\" {listener} {whole}.{micros:06}")
-    }
-
-    fn render_json(
-        &self,
-        line: &Line<'_>,
-        now: &clock::Calendar,
-        to: &mut Vec<u8>,
-    ) -> std::io::Result<()> {
-        write!(to, "{{\"time\":\"{now}\",\"listener\":\"")?;
-        escape(self.listener.as_bytes(), to, LineFormat::Json);
-        to.extend_from_slice(b"\",\"peer\":");
-        match line.peer {
-            Some(peer) => write!(to, "\"{peer}\"")?,
-            None => to.extend_from_slice(b"null"),
-        }
-        to.extend_from_slice(b",\"request\":\"");
-        escape(line.asked, to, LineFormat::Json);
-        let (whole, micros) = (line.took_us / 1_000_000, line.took_us % 1_000_000);
-        let Line { outcome, sent, .. } = line;
-        writeln!(
-            to,
-            "\",\"outcome\":\"{outcome}\",\"bytes\":{sent},\"seconds\":{whole}.{micros:06}}}"
-        )
-    }
-}
-
-/// The values of a line.
-struct Line<'a> {
-    peer: Option<SocketAddr>,
-    asked: &'a [u8],
-    outcome: &'a str,
-    sent: u64,
-    took_us: u64,
-}
-
-/// Bytes of a client, as ASCII without quotes and controls: `\x22` in text, `\u0022` in JSON.
-fn escape(bytes: &[u8], to: &mut Vec<u8>, format: LineFormat) {
-    for &byte in bytes {
-        match byte {
-            b' '..=b'~' if byte != b'"' && byte != b'\\' => to.push(byte),
-            _ => {
-                let lead: &[u8] = if format == LineFormat::Text { b"\\x" } else { b"\\u00" };
-                to.extend_from_slice(lead);
-                let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
-                to.extend([digit(byte >> 4), digit(byte & 15)]);
-            }
-        }
     }
 }
 
@@ -302,6 +214,16 @@ impl Visit {
     pub(crate) fn turned_away(mut self, now: Instant, outcome: &str) {
         self.is_over = true;
         self.write(now, outcome, 0);
+    }
+
+    /// It has no line.
+    pub(super) fn dismissed(mut self) {
+        self.is_over = true;
+    }
+
+    /// The connection ended before it was known which client it is of.
+    pub(super) fn ended_unknown(self, now: Instant, how: Result<(), Fault>) {
+        self.turned_away(now, how.map_or_else(word_of, |()| "check"));
     }
 
     /// It is over. A connection with requests has a line for each of them, and one more if it ends in one.
@@ -372,58 +294,4 @@ pub(crate) fn during<T>(
         }
     }
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::spool::spool;
-
-    fn line(format: LineFormat, asked: &[u8]) -> String {
-        let (spool, _reader) = spool().unwrap();
-        let log = AccessLog::new(Sink::Spool(spool), format, "http tcp:[::]:80".to_owned());
-        let peer = Some("[::ffff:192.0.2.7]:4711".parse().unwrap());
-        let mut to = Vec::new();
-        log.render(&Line { peer, asked, outcome: "200", sent: 7, took_us: 1_000_312 }, &mut to);
-        String::from_utf8(to).unwrap()
-    }
-
-    #[test]
-    fn what_a_client_wrote_is_escaped() {
-        let asked = b"GET /\"\\\n\xff\x00 HTTP/1.1";
-        let text = line(LineFormat::Text, asked);
-        assert!(text.starts_with("192.0.2.7 - - ["), "{text}");
-        let end = "\"GET /\\x22\\x5c\\x0a\\xff\\x00 HTTP/1.1\" 200 7 \"-\" \"-\" http tcp:[::]:80 1.000312\n";
-        assert!(text.ends_with(end), "{text}");
-        let json = line(LineFormat::Json, asked);
-        let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(value["request"], "GET /\"\\\n\u{ff}\u{0} HTTP/1.1");
-        assert_eq!(
-            (value["bytes"].as_u64(), value["seconds"].as_f64()),
-            (Some(7), Some(1.000_312))
-        );
-    }
-
-    #[test]
-    fn lines_are_written_together_and_never_cut() {
-        let (spool, mut reader) = spool().unwrap();
-        let log = Arc::new(AccessLog::new(Sink::Spool(spool), LineFormat::Text, "x".to_owned()));
-        let peer = "192.0.2.7:1".parse().unwrap();
-        for _ in 0..1000 {
-            log.note_datagram(peer, "ok", 3);
-        }
-        flush();
-        LINES.with(|lines| lines.borrow_mut().of = None);
-        drop(log);
-        let (mut all, mut buf) = (Vec::new(), vec![0; 1 << 16]);
-        loop {
-            match reader.read(&mut buf) {
-                0 => break,
-                n => all.extend_from_slice(&buf[..n]),
-            }
-        }
-        let text = String::from_utf8(all).unwrap();
-        assert_eq!(text.lines().count(), 1000);
-        assert!(text.lines().all(|line| line.contains("\"datagram\" ok 3 ")), "{text}");
-    }
 }

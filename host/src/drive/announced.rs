@@ -6,6 +6,8 @@
 //!      └──▶ no header, too long, or not whole within 3 s ──▶ closed
 //! ```
 //!
+//! Each of these ends is counted and has its line in the access log, with the address of the balancer.
+//!
 //! The header is looked at before it is taken from the socket, so what follows it is the session's, or that of
 //! TLS.
 
@@ -19,6 +21,7 @@ use windlass_core::stream::Read;
 use windlass_core::time::Instant;
 use windlass_core::wire::proxy::{HEADER_MAX, Proxied};
 
+use super::access_log::Visit;
 use super::buffers::Buffers;
 use super::files::Answer;
 use super::linger;
@@ -26,6 +29,7 @@ use super::rules::RulesId;
 use super::turns::{Next, Turns};
 use crate::sys::ready::{Interest, Ready};
 use crate::sys::stream::Stream;
+use crate::totals::Count;
 
 /// Makes the job of a connection of a known client: the balancer's word for it, or `None` if the
 /// connection is the balancer's own.
@@ -36,8 +40,9 @@ pub struct Announced<J> {
     /// `None` while its job is made.
     stage: Option<Stage<J>>,
     rules: RulesId,
-    /// The end of the time for the header.
-    until: Instant,
+    since: Instant,
+    /// It had a turn, and is counted.
+    has_begun: bool,
 }
 
 enum Stage<J> {
@@ -45,6 +50,8 @@ enum Stage<J> {
         stream: Stream,
         /// What has come of it.
         head: Vec<u8>,
+        /// The line that it has if no client is found.
+        visit: Option<Box<Visit>>,
         make: Make<J>,
     },
     Open(J),
@@ -64,16 +71,50 @@ enum Found {
 const HEADER_US: u64 = 3_000_000;
 
 impl<J: DerefMut<Target: Turns>> Announced<J> {
-    pub(crate) fn new(stream: Stream, make: Make<J>, now: Instant) -> Self {
-        let stage = Stage::Header { stream, head: Vec::new(), make };
-        Self { stage: Some(stage), rules: RulesId::default(), until: now.after(HEADER_US) }
+    pub(crate) fn new(
+        stream: Stream,
+        make: Make<J>,
+        visit: Option<Box<Visit>>,
+        now: Instant,
+    ) -> Self {
+        let stage = Stage::Header { stream, head: Vec::new(), visit, make };
+        Self { stage: Some(stage), rules: RulesId::default(), since: now, has_begun: false }
+    }
+
+    /// The end of the time for the header.
+    fn until(&self) -> Instant {
+        self.since.after(HEADER_US)
+    }
+
+    fn count_begin(&mut self, now: Instant, buffers: &Buffers) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            buffers.tally(self.rules).begin(now);
+        }
+    }
+
+    /// It ends before a client is known.
+    fn end(&mut self, how: Result<(), Fault>, now: Instant, buffers: &Buffers) {
+        let Some(Stage::Header { stream, visit, .. }) = &mut self.stage else { return };
+        if let Some(visit) = visit.take() {
+            visit.ended_unknown(now, how);
+        }
+        let (tally, took_us) = (buffers.tally(self.rules), now.since(self.since));
+        let address = || stream.peer_address();
+        match how {
+            Ok(()) => tally.end_as(Count::Checked, now, took_us, address),
+            fault => tally.end(fault, now, took_us, address),
+        }
     }
 
     /// The client is known: its job has the connection from here on.
     fn open(&mut self, client: Option<SocketAddr>, now: Instant, buffers: &mut Buffers) -> Next {
-        let Some(Stage::Header { stream, make, .. }) = self.stage.take() else {
+        let Some(Stage::Header { stream, make, visit, .. }) = self.stage.take() else {
             return Next::Closed(Err(Fault::Aborted));
         };
+        if let Some(visit) = visit {
+            visit.dismissed();
+        }
+        buffers.tally(self.rules).begin_again();
         let mut job = make(stream, client, now);
         job.set_rules(self.rules);
         let next = job.turn(Ready::READ, now, buffers);
@@ -138,12 +179,14 @@ impl<J: DerefMut<Target: Turns>> Turns for Announced<J> {
         if let Some(job) = self.job_mut() {
             return job.turn(ready, now, buffers);
         }
+        self.count_begin(now, buffers);
+        let until = self.until();
         let Some(Stage::Header { stream, head, .. }) = &mut self.stage else {
             return Next::Closed(Err(Fault::Aborted));
         };
         let how = match look(stream, head) {
-            Found::More if now < self.until => return Next::Wait(Interest::READ),
-            Found::More => Err(Fault::TimedOut { waited_us: HEADER_US + now.since(self.until) }),
+            Found::More if now < until => return Next::Wait(Interest::READ),
+            Found::More => Err(Fault::TimedOut { waited_us: now.since(self.since) }),
             Found::Over(how) => how,
             Found::Client(client) => return self.open(client, now, buffers),
         };
@@ -151,6 +194,7 @@ impl<J: DerefMut<Target: Turns>> Turns for Announced<J> {
             debug!(%fault, "no PROXY header");
         }
         linger::leave(stream);
+        self.end(how, now, buffers);
         Next::Closed(how)
     }
 
@@ -159,7 +203,7 @@ impl<J: DerefMut<Target: Turns>> Turns for Announced<J> {
     }
 
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
-        self.job().map_or(Some(self.until), |job| job.deadline(buffers))
+        self.job().map_or(Some(self.until()), |job| job.deadline(buffers))
     }
 
     fn look_every_us(&self, buffers: &Buffers) -> Option<u64> {
@@ -193,8 +237,10 @@ impl<J: DerefMut<Target: Turns>> Turns for Announced<J> {
 
     fn given_up(&mut self, why: Fault, now: Instant, buffers: &Buffers) {
         if let Some(job) = self.job_mut() {
-            job.given_up(why, now, buffers);
+            return job.given_up(why, now, buffers);
         }
+        self.count_begin(now, buffers);
+        self.end(Err(why), now, buffers);
     }
 }
 

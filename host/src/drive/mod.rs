@@ -51,8 +51,8 @@ mod transmit;
 mod turns;
 
 pub use accept::Acceptor;
-pub use access_log::{AccessLog, LineFormat, Sink};
-pub(crate) use access_log::{answered, asked, flush as flush_access_log};
+pub use access_log::{AccessLog, LineFormat, LogFile, Sink};
+pub(crate) use access_log::{Visit, answered, asked, flush as flush_access_log};
 pub(crate) use announced::Announced;
 pub(crate) use any_channel::AnyChannel;
 pub use blocking::{Woken, run, run_alone};

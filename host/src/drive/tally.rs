@@ -54,6 +54,11 @@ impl Tally {
         }
     }
 
+    /// It leaves a client that it has begun with to a job that begins with it again.
+    pub(super) fn begin_again(&self) {
+        self.add(Count::Begun, 1_u64.wrapping_neg());
+    }
+
     /// It is done with a client that it had for so long. The address of the client is asked for if that is a fault.
     pub(super) fn end(
         &self,
@@ -62,8 +67,18 @@ impl Tally {
         took_us: u64,
         address: impl FnOnce() -> Option<SocketAddr>,
     ) {
+        self.end_as(how.map_or_else(of_fault, |()| Count::Served), now, took_us, address);
+    }
+
+    /// As [`end`](Self::end), with this outcome.
+    pub(super) fn end_as(
+        &self,
+        kind: Count,
+        now: Instant,
+        took_us: u64,
+        address: impl FnOnce() -> Option<SocketAddr>,
+    ) {
         let Some(writer) = self.writer() else { return };
-        let kind = how.map_or_else(of_fault, |()| Count::Served);
         writer.add(kind, 1);
         writer.duration(took_us);
         writer.changed(now);

@@ -8,7 +8,7 @@ use windlass_core::time::Instant;
 
 use super::service::{Limited, Offer};
 use super::web::Ending;
-use crate::drive::{AccessLog, Admission, Announced, Client, Gate, Gated, Job, Pass};
+use crate::drive::{AccessLog, Admission, Announced, Client, Gate, Gated, Job, Pass, Visit};
 use crate::error::Result;
 use crate::sys::datagram::Peer;
 
@@ -55,7 +55,8 @@ impl Limited {
                 let make = move |stream, client: Option<SocketAddr>, now| {
                     limited.admit(Client::Stream(stream), client.or(address), now)
                 };
-                Job::Announced(Box::new(Announced::new(stream, Box::new(make), now)))
+                let visit = self.gate.log().map(|log| Box::new(Visit::new(log, address, now)));
+                Job::Announced(Box::new(Announced::new(stream, Box::new(make), visit, now)))
             }
             client => self.admit(client, address, now),
         }

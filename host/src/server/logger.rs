@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
@@ -11,23 +12,22 @@ use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::role;
 use crate::sys::file::open_to_append;
-use crate::sys::poll::wait_for_input;
-use crate::sys::process::{self, SingleThreaded};
-use crate::sys::spool::{REOPEN, Spool, SpoolReader, lines_in, spool};
+use crate::sys::process::{self, Child, SingleThreaded};
+use crate::sys::spool::{Asked, SpoolReader, lines_in};
 use crate::sys::user::User;
 
-/// How long lines gather while there are many, in microseconds: so their writers wake this process seldom.
-const GATHER_US: u64 = 20_000;
-
-/// Opens the file, and starts the process that writes to it. It ends when the last process that has the
-/// other end of the pipe has ended, and no signal but SIGKILL ends it earlier: no line is lost.
+/// Starts the process that writes what `reader` has to `file`, which is at `path`. It ends when the last process
+/// that has the other end has ended, and no signal but SIGKILL ends it earlier: no line is lost.
 ///
 /// # Errors
-/// The file cannot be opened; no descriptor or process is left.
-pub(super) fn start(path: &Path, user: Option<&User>, alone: &SingleThreaded) -> Result<Spool> {
-    let file = open(path)?;
-    let (spool, reader) = spool()?;
-    let path = path.to_owned();
+/// No process is left.
+pub(super) fn start(
+    path: &Path,
+    file: &File,
+    reader: SpoolReader,
+    user: Option<&User>,
+    alone: &SingleThreaded,
+) -> Result<Child> {
     process::spawn(alone, || {
         process::outlive_parent();
         process::leave_terminal_group();
@@ -38,14 +38,37 @@ pub(super) fn start(path: &Path, user: Option<&User>, alone: &SingleThreaded) ->
             error!("{error}");
             return 1;
         }
-        Logger { path, file, is_failing: false, is_torn: false, lost: 0 }.live(reader)
+        match file.try_clone() {
+            Ok(file) => Logger::new(path, file).live(reader),
+            Err(error) => {
+                error!("{}", Error::new("copy", "a descriptor", error));
+                1
+            }
+        }
     })
-    .map_err(Error::of("start", "the process of the access log"))?;
-    Ok(spool)
+    .map_err(Error::of("start", "the process of the access log"))
 }
 
-fn open(path: &Path) -> Result<File> {
+/// Opens the file.
+///
+/// # Errors
+/// That of `open(2)`.
+pub(super) fn open(path: &Path) -> Result<File> {
     open_to_append(path).map_err(Error::of("open the access log", printable(path)))
+}
+
+/// Whether the process before this one was killed while it wrote a line.
+fn ends_within_a_line(path: &Path, file: &File) -> bool {
+    let last = || -> std::io::Result<u8> {
+        let mut last = [b'\n'];
+        let about = file.metadata()?;
+        // Another file may block.
+        if about.is_file() && about.len() > 0 {
+            File::open(path)?.read_exact_at(&mut last, about.len() - 1)?;
+        }
+        Ok(last[0])
+    };
+    last().is_ok_and(|last| last != b'\n')
 }
 
 struct Logger {
@@ -59,24 +82,23 @@ struct Logger {
 }
 
 impl Logger {
+    fn new(path: &Path, file: File) -> Self {
+        let is_torn = ends_within_a_line(path, &file);
+        Self { path: path.to_owned(), file, is_failing: false, is_torn, lost: 0 }
+    }
+
     fn live(mut self, mut reader: SpoolReader) -> i32 {
-        let mut buf = vec![0; 1 << 18];
         loop {
-            let count = reader.read(&mut buf);
-            if count == 0 {
-                return 0;
-            }
-            for (nth, lines) in buf[..count].split(|&byte| byte == REOPEN).enumerate() {
-                if nth > 0 {
-                    self.reopen();
-                }
-                self.write(lines);
-            }
+            let asked = reader.next(|lines| self.write(lines));
             match reader.dropped() {
                 0 => {}
                 lost => warn!(lost, "lines of the access log were dropped: the disk is too slow"),
             }
-            wait_for_input([None, None, None], Some(GATHER_US));
+            match asked {
+                Asked::Nothing => {}
+                Asked::Reopen => self.reopen(),
+                Asked::End => return 0,
+            }
         }
     }
 
@@ -91,9 +113,6 @@ impl Logger {
     }
 
     fn write(&mut self, mut lines: &[u8]) {
-        if lines.is_empty() {
-            return;
-        }
         if self.is_torn {
             self.is_torn = self.file.write_all(b"\n").is_err();
         }

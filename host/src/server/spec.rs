@@ -12,13 +12,12 @@ use super::{Admission, Limits, Model, Offer, Service, Web};
 #[cfg(feature = "transfer")]
 use super::{Terms, Transfers};
 use crate::addr::Address;
-use crate::drive::{AccessLog, LineFormat, Sink};
+use crate::drive::{AccessLog, LineFormat, LogFile, Sink};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::datagram::bind_to_device;
 use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Group, Listener};
-use crate::sys::process::SingleThreaded;
 use crate::sys::root::Root;
 use crate::sys::user::User;
 #[cfg(feature = "tls")]
@@ -266,22 +265,10 @@ impl Spec {
             (Some(_), Some(log)) => Some(Arc::clone(log)),
             (Some((to, format)), None) => {
                 let listener = format!("{} {}", self.service.name(), listener.address());
-                Some(Arc::new(AccessLog::new(self.sink(to)?, *format, listener)))
+                Some(Arc::new(AccessLog::new(sink(to)?, *format, &listener)))
             }
         };
         offer.limited(self.admission.clone(), log, before.map(|(_, offer)| offer))
-    }
-
-    fn sink(&self, to: &LogTo) -> Result<Sink> {
-        Ok(match to {
-            LogTo::Stderr => Sink::Stderr { prefixed: false },
-            LogTo::Journal => Sink::Stderr { prefixed: true },
-            LogTo::File(path) => {
-                let user = self.user.as_deref().map(User::look_up).transpose()?;
-                let alone = SingleThreaded::check()?;
-                Sink::Spool(logger::start(path, user.as_ref(), &alone)?)
-            }
-        })
     }
 
     pub(super) fn bind(&self) -> Result<Listener> {
@@ -300,4 +287,12 @@ impl Spec {
         }
         Ok(listener)
     }
+}
+
+fn sink(to: &LogTo) -> Result<Sink> {
+    Ok(match to {
+        LogTo::Stderr => Sink::Stderr { prefixed: false },
+        LogTo::Journal => Sink::Stderr { prefixed: true },
+        LogTo::File(path) => Sink::File(LogFile::new(path.clone(), logger::open(path)?)?),
+    })
 }

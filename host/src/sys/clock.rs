@@ -55,6 +55,16 @@ impl Calendar {
         Instant::from_micros(now.as_micros().saturating_sub(ago_us))
     }
 
+    /// Whole seconds since 1970.
+    pub fn seconds(&self) -> i64 {
+        self.seconds
+    }
+
+    /// Microseconds of the second that has begun.
+    pub fn micros(&self) -> u32 {
+        self.micros
+    }
+
     /// Nanoseconds since 1970.
     pub fn as_nanos(&self) -> u64 {
         let seconds = u64::try_from(self.seconds).unwrap_or(0);
@@ -70,6 +80,11 @@ impl Calendar {
     /// In UTC, as web servers write it: `29/Nov/2026:17:04:12 +0000`.
     pub fn common(&self) -> impl fmt::Display {
         Common(*self)
+    }
+
+    /// In UTC, without parts of a second: `2026-11-29T17:04:12`.
+    pub fn date_time(&self) -> impl fmt::Display {
+        DateTime(*self)
     }
 
     fn parts(
@@ -88,10 +103,18 @@ impl Calendar {
 /// In UTC, as RFC 3339 has it: `2026-11-29T17:04:12.123456Z`.
 impl fmt::Display for Calendar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tm = self.parts(libc::gmtime_r);
+        write!(f, "{}.{:06}Z", self.date_time(), self.micros)
+    }
+}
+
+struct DateTime(Calendar);
+
+impl fmt::Display for DateTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tm = self.0.parts(libc::gmtime_r);
         let (year, month, day) = (tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
-        let (hour, min, sec, micros) = (tm.tm_hour, tm.tm_min, tm.tm_sec, self.micros);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{min:02}:{sec:02}.{micros:06}Z")
+        let (hour, min, sec) = (tm.tm_hour, tm.tm_min, tm.tm_sec);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{min:02}:{sec:02}")
     }
 }
 

@@ -31,6 +31,7 @@ pub mod quit;
 pub mod read_file;
 pub mod reader;
 pub mod ready;
+mod rings;
 pub mod root;
 pub mod roster;
 pub mod select;

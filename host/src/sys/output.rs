@@ -9,6 +9,9 @@ use nix::unistd::write;
 use super::poll::wait;
 use super::ready::Interest;
 
+/// Bytes that the kernel writes to a pipe as one.
+pub const WHOLE: usize = libc::PIPE_BUF;
+
 /// Writes all of `bytes`, and waits where there is no room: also when another holder of the open file
 /// description has made it nonblocking, as a program does that ran in the same terminal.
 ///

@@ -1,79 +1,93 @@
-//! A pipe for lines of many processes to one file.
+//! Lines of many processes to one file.
 //!
 //! ```text
-//!   workers, children, threads ──write(2), whole lines, at most PIPE_BUF──▶ pipe ──▶ one process ──▶ file
+//!   workers, children, threads ── whole lines ──▶ rings in shared memory ──▶ one process ──▶ file
+//!                              └── a byte that wakes it, or asks for another file ──▶ pipe ──┘
 //! ```
 //!
-//! What serves clients never waits for a disk: if the pipe is full, lines are dropped and counted. It needs no
+//! What serves clients never waits for a disk: if the rings are full, lines are dropped and counted. It needs no
 //! right but that to write to an open pipe, so a confined process can, and the process that reads can open the
-//! file anew. A NUL among the lines asks it to: what was written before is in the old file.
+//! file anew. The pipe also tells the reader that no writer is left.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::unistd::{pipe2, write};
 
-use super::shared::Shared;
+use super::poll::wait_for_input;
+pub use super::rings::lines_in;
+use super::rings::{Put, Rings};
 use crate::error::{Error, Result};
-
-/// Bytes that are written as one.
-pub const WHOLE: usize = libc::PIPE_BUF;
-
-/// Asks for another file.
-pub const REOPEN: u8 = 0;
-
-/// Room for lines while the reader is busy, in bytes.
-const ROOM: i32 = 1 << 20;
 
 /// The end of the writers.
 #[derive(Debug)]
 pub struct Spool {
     to: OwnedFd,
-    dropped: Arc<Shared<AtomicU64>>,
+    rings: Arc<Rings>,
 }
 
 /// The end of the reader.
 #[derive(Debug)]
 pub struct SpoolReader {
     from: File,
-    dropped: Arc<Shared<AtomicU64>>,
+    rings: Arc<Rings>,
+    /// Lines on their way to the file.
+    lines: Vec<u8>,
 }
 
-/// A pipe.
+/// What the reader is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To go on.
+    Nothing,
+    /// To open the file again.
+    Reopen,
+    /// To end: no writer is left.
+    End,
+}
+
+/// Bytes of the pipe.
+const WAKE: u8 = b'w';
+const REOPEN: u8 = b'r';
+
+/// Bytes that are handed on together at most.
+const TOGETHER: usize = 1 << 16;
+
+/// How long lines gather while there are many, in microseconds: so their writers wake the reader seldom.
+const GATHER_US: u64 = 20_000;
+
+/// A pipe, and rings.
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOMEM`.
 pub fn spool() -> Result<(Spool, SpoolReader)> {
-    let (from, to) = pipe2(OFlag::O_CLOEXEC).map_err(Error::of("open", "a pipe"))?;
-    // The two ends have flags of their own; with less room more lines are dropped under load.
-    let _ = fcntl(&to, FcntlArg::F_SETPIPE_SZ(ROOM));
-    fcntl(&to, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(Error::of("open", "a pipe"))?;
-    let dropped = Arc::new(Shared::new(1)?);
-    let reader = SpoolReader { from: from.into(), dropped: Arc::clone(&dropped) };
-    Ok((Spool { to, dropped }, reader))
+    let flags = OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let (from, to) = pipe2(flags).map_err(Error::of("open", "a pipe"))?;
+    let rings = Arc::new(Rings::new()?);
+    let reader = SpoolReader { from: from.into(), rings: Arc::clone(&rings), lines: Vec::new() };
+    Ok((Spool { to, rings }, reader))
 }
 
 impl Spool {
-    /// Writes whole lines, at most [`WHOLE`] bytes of them: all or none.
+    /// Keeps whole lines for the reader: all or none.
     pub fn put(&self, lines: &[u8]) {
-        debug_assert!(lines.len() <= WHOLE, "the kernel may cut them");
-        let mut written = write(&self.to, lines);
-        while written == Err(Errno::EINTR) {
-            written = write(&self.to, lines);
-        }
-        if written.is_err() {
-            self.dropped[0].fetch_add(lines_in(lines), Ordering::Relaxed);
+        if self.rings.put(lines) == Put::Wake {
+            self.say(WAKE);
         }
     }
 
     /// The lines after this are for the file that has the name then.
     pub fn reopen(&self) {
-        let _ = write(&self.to, &[REOPEN]);
+        self.say(REOPEN);
+    }
+
+    /// If the pipe is full, the reader has enough to wake up for.
+    fn say(&self, what: u8) {
+        while write(&self.to, &[what]) == Err(Errno::EINTR) {}
     }
 }
 
@@ -84,19 +98,45 @@ impl AsFd for Spool {
 }
 
 impl SpoolReader {
-    /// Waits for lines; 0: no writer is left.
-    pub fn read(&mut self, to: &mut [u8]) -> usize {
-        loop {
-            match self.from.read(to) {
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                read => return read.unwrap_or(0),
+    /// The same for another process, after this one has ended.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`.
+    pub fn share(&self) -> Result<Self> {
+        let from = self.from.try_clone().map_err(Error::of("copy", "a pipe"))?;
+        Ok(Self { from, rings: Arc::clone(&self.rings), lines: Vec::new() })
+    }
+
+    /// Hands whole lines to `write`, and waits for more if there are none. A file that is asked for is for the
+    /// lines of the next call.
+    pub fn next(&mut self, mut write: impl FnMut(&[u8])) -> Asked {
+        self.lines.reserve(TOGETHER);
+        let mut drain = |lines: &mut Vec<u8>| self.rings.drain(lines, &mut write);
+        if drain(&mut self.lines) {
+            wait_for_input([Some(self.from.as_fd()), None, None], Some(GATHER_US));
+        } else {
+            self.rings.sleep(true);
+            if !drain(&mut self.lines) {
+                wait_for_input([Some(self.from.as_fd()), None, None], None);
             }
+            self.rings.sleep(false);
         }
+        let mut said = [0; 512];
+        let asked = match self.from.read(&mut said) {
+            Ok(0) => Asked::End,
+            Ok(count) if said[..count].contains(&REOPEN) => Asked::Reopen,
+            Ok(_) | Err(_) => Asked::Nothing,
+        };
+        if asked != Asked::Nothing {
+            // Those that were there before that was asked.
+            self.rings.drain(&mut self.lines, write);
+        }
+        asked
     }
 
     /// Lines that were dropped since the last call.
     pub fn dropped(&self) -> u64 {
-        self.dropped[0].swap(0, Ordering::Relaxed)
+        self.rings.dropped()
     }
 }
 
@@ -106,35 +146,47 @@ impl AsFd for SpoolReader {
     }
 }
 
-/// How many lines end in these bytes.
-pub fn lines_in(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_whole_or_dropped_and_the_end_is_that_of_the_last_writer() {
+    fn lines_are_read_until_the_last_writer_is_gone() {
         let (spool, mut reader) = spool().unwrap();
-        let line = [&[b'x'; WHOLE - 1][..], b"\n"].concat();
-        let fit = ROOM as usize / WHOLE;
-        for _ in 0..fit + 3 {
-            spool.put(&line);
-        }
-        let dropped = reader.dropped();
-        assert!(dropped >= 3, "{dropped}");
-        let (mut all, mut buf) = (Vec::new(), vec![0; 1 << 16]);
+        spool.put(b"a\n");
+        spool.put(b"b\nc\n");
+        let mut all = Vec::new();
+        assert_eq!(reader.next(|lines| all.extend_from_slice(lines)), Asked::Nothing);
+        assert_eq!(all, b"a\nb\nc\n");
+        spool.put(b"d\n");
+        spool.reopen();
+        assert_eq!(reader.next(|lines| all.extend_from_slice(lines)), Asked::Reopen);
+        assert_eq!(all, b"a\nb\nc\nd\n");
+        // The next reader has what this one has not taken.
+        let mut next = reader.share().unwrap();
+        drop(reader);
+        spool.put(b"e\n");
         drop(spool);
-        loop {
-            match reader.read(&mut buf) {
-                0 => break,
-                n => all.extend_from_slice(&buf[..n]),
-            }
-        }
-        assert_eq!(lines_in(&all) + dropped, fit as u64 + 3);
-        assert!(all.chunks(WHOLE).all(|chunk| chunk == line));
-        assert_eq!(reader.dropped(), 0);
+        while next.next(|lines| all.extend_from_slice(lines)) != Asked::End {}
+        assert_eq!((&all[7..], next.dropped()), (&b"\ne\n"[..], 0));
+    }
+
+    #[test]
+    fn a_reader_that_waits_is_woken() {
+        let (spool, mut reader) = spool().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for nth in 0..1000 {
+                    spool.put(format!("{nth}\n").as_bytes());
+                    if nth % 100 == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let mut all = Vec::new();
+            while reader.next(|lines| all.extend_from_slice(lines)) != Asked::End {}
+            let text = String::from_utf8(all).unwrap();
+            assert!(text.lines().eq((0..1000).map(|nth| nth.to_string())));
+        });
     }
 }

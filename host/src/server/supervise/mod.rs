@@ -18,6 +18,8 @@ mod handover;
 mod hooks;
 mod listener;
 mod load;
+mod log_writer;
+mod log_writers;
 mod probes;
 mod reader;
 mod reload;

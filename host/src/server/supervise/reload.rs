@@ -162,7 +162,7 @@ impl Supervisor {
                 }
             }
         }
-        self.know_logs();
+        self.know_logs(cx);
         let unchanged = all - differing - new;
         info!(unchanged, changed = differing, added = new, removed, "reloaded");
     }

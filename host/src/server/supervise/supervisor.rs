@@ -11,6 +11,7 @@ use windlass_core::time::Instant;
 use super::child;
 use super::hooks::Hooks;
 use super::listener::{Key, Notes, SLACK_US, Supervised};
+use super::log_writer::LogWriter;
 use super::probes::{Probe, Probes};
 use super::reader::Reader;
 use super::systemd::Systemd;
@@ -39,6 +40,7 @@ pub(super) struct Supervisor {
     pub(super) inherited: Inherited,
     pub(super) upgrade: Upgrade,
     pub(super) reader: Option<Reader>,
+    pub(super) log_writers: Vec<LogWriter>,
     pub(super) probes: Probes<Probe>,
     /// The next binary serves.
     pub(super) is_replaced: Rc<Cell<bool>>,
@@ -87,6 +89,7 @@ pub fn serve(
         inherited,
         upgrade: Upgrade::of(program),
         reader: None,
+        log_writers: Vec::new(),
         probes,
         is_replaced: Rc::default(),
         stop_delay_us,
@@ -128,6 +131,7 @@ impl Parent for Supervisor {
 
     fn is_own_child(&self, pid: i32) -> bool {
         self.upgrade.is(pid)
+            || self.log_writers.iter().any(|it| it.is(pid))
             || self.reader.as_ref().is_some_and(|reader| reader.child.pid() == pid)
             || self
                 .listeners
@@ -172,6 +176,7 @@ impl Parent for Supervisor {
                     cx.remove(answers);
                 }
                 self.listeners.retain(|listener| listener.key != key);
+                self.know_logs(cx);
                 if self.state.stop.is_requested() {
                     self.exit_if_alone(cx);
                 }
@@ -265,15 +270,9 @@ impl Supervisor {
         self.listeners.push(Supervised::new(key, opened, timer, cx.now())?);
         self.next_key += 1;
         self.answer(cx, key)?;
+        self.know_logs(cx);
         handle(self, cx, key, Event::Tick);
-        self.know_logs();
         Ok(())
-    }
-
-    /// SIGUSR1 is about the access logs of all listeners.
-    pub(super) fn know_logs(&mut self) {
-        let logs = self.listeners.iter().filter_map(|it| it.offer.access_log()).cloned();
-        self.state.stop.log_to(logs.collect());
     }
 
     pub(super) fn get(&self, key: Key) -> Option<&Supervised> {
