@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::bench_http::http;
+use crate::bench_log::log;
 use crate::bench_transfers::{losses, many, transfers};
 use crate::plot;
 use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
@@ -16,8 +17,7 @@ const ROUNDS: usize = 5;
 /// Measures all parts, or those with a name that begins with a word of `parts`.
 pub(crate) fn bench(parts: &[String]) -> Result<()> {
     let windlass = build_windlass("release")?;
-    let peers =
-        Peers::build(parts.is_empty() || !parts.iter().all(|part| part.starts_with("transfers")))?;
+    let peers = Peers::build(parts.is_empty() || !parts.iter().all(|part| needs_no_peer(part)))?;
     let step = |name: &str, work: &dyn Fn() -> Result<()>| {
         let is_wanted = parts.is_empty() || parts.iter().any(|part| name.starts_with(part));
         if is_wanted { step(name, work) } else { Ok(()) }
@@ -25,6 +25,7 @@ pub(crate) fn bench(parts: &[String]) -> Result<()> {
     step("messages", &|| messages(&windlass, &peers))?;
     step("files", &|| files(&windlass, &peers))?;
     step("http", &|| http(&windlass, &peers.rust))?;
+    step("log and counters", &|| log(&windlass))?;
     step("transfers by tftp", &|| transfers(&windlass, &peers.c, &|bench| bench.tftp()))?;
     step("transfers by xfer", &|| transfers(&windlass, &peers.c, &|bench| bench.xfer()))?;
     step("transfers at once", &|| transfers(&windlass, &peers.c, &many::at_once))?;
@@ -40,6 +41,11 @@ pub(crate) fn bench(parts: &[String]) -> Result<()> {
     step("a byte in a ring, ns per event", &|| ring(&peers))?;
     step("1,000,000 timers, ns per timer", &|| timers(&peers))?;
     step("drift of 100 ticks of 10 ms that work for 3 ms, µs", &|| drift(&peers))
+}
+
+/// Whether no peer in Rust is measured in this part.
+fn needs_no_peer(part: &str) -> bool {
+    part.starts_with("transfers") || part.starts_with("log")
 }
 
 /// The folder of the peers.
