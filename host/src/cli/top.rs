@@ -14,7 +14,7 @@ pub(super) struct Top {
     /// Time that connections have to end after SIGQUIT, or when another process goes on serving
     #[arg(long, value_name = "SECS", default_value = "3600")]
     pub(super) drain: Micros,
-    /// Tell the state of all listeners by HTTP at this address: /metrics (Prometheus), /status.json,
+    /// Tell the state of all listeners by HTTP at this address: a page, /metrics (Prometheus), /status.json,
     /// /healthz, /readyz
     #[arg(long, value_name = "ADDR", value_parser = probe_address)]
     pub(super) monitor: Option<Address>,

@@ -5,6 +5,7 @@
 //! - Slow clients, many scrapes, an address that is taken on a reload, and the next binary.
 
 mod faults;
+mod page;
 
 use std::fs;
 use std::io::Write;

@@ -17,6 +17,8 @@ pub(in crate::server) struct Overview {
     pub(in crate::server) uptime_us: u64,
     /// Whether every listener serves, and the server was not told to stop.
     pub(in crate::server) ready: bool,
+    /// Whether it was told to stop.
+    pub(in crate::server) stopping: bool,
     /// The listeners.
     pub(in crate::server) listeners: Vec<Told>,
 }
@@ -26,6 +28,9 @@ pub(in crate::server) struct Overview {
 pub(in crate::server) struct Told {
     /// Whether it serves.
     pub(in crate::server) ready: bool,
+    /// Whether its clients are datagrams, each answered by itself.
+    #[serde(skip)]
+    pub(in crate::server) answers_datagrams: bool,
     #[serde(flatten)]
     pub(in crate::server) status: Status,
 }

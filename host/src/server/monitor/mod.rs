@@ -10,7 +10,9 @@
 
 pub(super) mod agent;
 pub(super) mod document;
+pub(super) mod history;
 pub(super) mod metrics;
+pub(super) mod page;
 mod seats;
 
 use std::cell::Cell;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::reactor::Token;
 use crate::server::Offer;
 use crate::server::children::{Crew, Process};
+use crate::server::monitor::history::History;
 use crate::server::spec::{Opened, Spec};
 use crate::server::usage::Usage;
 use crate::sys::listener::Listener;
@@ -38,6 +39,8 @@ pub(super) struct Supervised {
     pub(super) answers: Option<Token>,
     /// Where its processes count.
     pub(super) ledger: Arc<Ledger>,
+    /// The last minutes, for the monitor.
+    pub(super) history: History,
     pub(super) usage: Usage,
     pub(super) started: Instant,
     pub(super) user: Option<User>,
@@ -80,6 +83,7 @@ impl Supervised {
             control,
             answers: None,
             ledger: Arc::new(Ledger::new()?),
+            history: History::default(),
             usage: Usage::default(),
             started: now,
             user,

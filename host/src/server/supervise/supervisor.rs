@@ -42,6 +42,8 @@ pub(super) struct Supervisor {
     pub(super) reader: Option<Reader>,
     pub(super) log_writers: Vec<LogWriter>,
     pub(super) probes: Probes<Probe>,
+    /// Takes samples for the monitor.
+    pub(super) sampler: Option<Token>,
     /// The next binary serves.
     pub(super) is_replaced: Rc<Cell<bool>>,
     pub(super) stop_delay_us: u64,
@@ -91,6 +93,7 @@ pub fn serve(
         reader: None,
         log_writers: Vec::new(),
         probes,
+        sampler: None,
         is_replaced: Rc::default(),
         stop_delay_us,
         delay: events.timer(Supervisor::leave),

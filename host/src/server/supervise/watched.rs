@@ -8,15 +8,30 @@ use windlass_core::time::Instant;
 use super::listener::Supervised;
 use super::probes::Probes;
 use super::supervisor::{Cx, Supervisor};
+use crate::addr::Transport;
 use crate::error::Result;
 use crate::server::monitor::document::{Overview, Told as Listed};
-use crate::server::monitor::{self, Asked, Told, agent, metrics};
+use crate::server::monitor::{self, Asked, Told, agent, history, metrics, page};
 use crate::status::Status;
+use crate::sys::listener::Listener;
 
 impl Supervisor {
     /// Answers at every address at which it does not yet.
     pub(super) fn answer_probes(&mut self, cx: &mut Cx) -> Result<()> {
         let Probes { monitor, agent } = &mut self.probes;
+        match self.sampler {
+            None if monitor.is_open() => {
+                self.listeners.iter_mut().for_each(|it| it.sample(cx.now()));
+                self.sampler = Some(cx.every(history::EVERY, |this: &mut Self, cx| {
+                    this.listeners.iter_mut().for_each(|it| it.sample(cx.now()));
+                }));
+            }
+            Some(sampler) if !monitor.is_open() => {
+                cx.remove(sampler);
+                self.sampler = None;
+            }
+            _ => {}
+        }
         let is_replaced = Rc::clone(&self.is_replaced);
         monitor.answer(cx, "monitor", |cx, socket| {
             monitor::listen(cx, socket, is_replaced, Self::tell)
@@ -26,6 +41,11 @@ impl Supervisor {
 
     fn tell(&mut self, Asked { name, accept }: Asked<'_>, now: Instant) -> Told {
         match name {
+            b"" => {
+                let overview = self.overview(now, |it, now| it.counted(now).printable());
+                let histories: Vec<_> = self.listeners.iter().map(|it| &it.history).collect();
+                Told::Document("text/html", page::of(&overview, &histories))
+            }
             b"healthz" => Told::Document("text/plain", b"ok\n".to_vec()),
             b"readyz" if self.is_ready() => Told::Document("text/plain", b"ready\n".to_vec()),
             b"readyz" => Told::NotReady,
@@ -62,13 +82,18 @@ impl Supervisor {
         status: fn(&mut Supervised, Instant) -> Status,
     ) -> Overview {
         let ready = self.is_ready();
-        let list = |it: &mut Supervised| Listed { ready: it.is_ready(), status: status(it, now) };
+        let list = |it: &mut Supervised| Listed {
+            ready: it.is_ready(),
+            answers_datagrams: it.answers_datagrams(),
+            status: status(it, now),
+        };
         Overview {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             started_us: self.started_us,
             uptime_us: now.since(self.started),
             ready,
+            stopping: self.state.stop.is_requested(),
             listeners: self.listeners.iter_mut().map(list).collect(),
         }
     }
@@ -80,5 +105,16 @@ impl Supervised {
         let serves = |slot| matches!(slot, Some(SlotState::Idle { .. } | SlotState::Busy { .. }));
         let mut processes = self.crew.iter().map(|it| self.crew.pool.state(it.id));
         !self.is_leaving && self.listener.is_some() && processes.any(serves)
+    }
+
+    /// Whether each datagram is answered by itself.
+    fn answers_datagrams(&self) -> bool {
+        let is_of_datagrams = |it: &Listener| it.transport() == Transport::Datagram;
+        self.listener.as_ref().is_some_and(is_of_datagrams) && self.offer.answers_from_its_port()
+    }
+
+    /// What has happened since the last sample is one more.
+    fn sample(&mut self, now: Instant) {
+        self.history.note(&self.ledger.totals(), now);
     }
 }

@@ -21,7 +21,7 @@ fn overview(address: &str) -> Overview {
         ..Status::default()
     };
     let started_us = 1_000_500_000;
-    let listeners = vec![Told { ready: true, status }];
+    let listeners = vec![Told { ready: true, status, ..Told::default() }];
     Overview { version: "1.2", started_us, ready: true, listeners, ..Overview::default() }
 }
 
