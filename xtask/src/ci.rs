@@ -4,7 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::run::{Result, captured, cargo, program, run, skip, step};
-use crate::{bare, demo, device, firmware, fuzz, library, publish, size, suites, tidy, units};
+use crate::{
+    bare, demo, device, firmware, fuzz, library, package_test, publish, size, suites, tidy, units,
+};
 
 /// What tests do longer here than in `cargo xtask test`: for how long the workers of a process pool are killed at
 /// random, and how many MiB a file has that is larger than its block numbers and than 32 bits.
@@ -60,7 +62,8 @@ fn others() -> Result<()> {
     step("sizes", size::size)?;
     step("examples for devices", device::examples)?;
     step("fuzz", fuzz::all)?;
-    step("demo", demo::demo)
+    step("demo", demo::demo)?;
+    step("package in a Debian", package_test::package_test)
 }
 
 /// Runs the tests that need only stable Rust and a C linker.

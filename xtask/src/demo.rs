@@ -34,21 +34,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn demo() -> Result<()> {
     println!("building windlass …");
-    let windlass = build_windlass("release")?;
-    let root = windlass.parent().unwrap_or(&windlass).display().to_string();
-    let mut server = Server::start(&windlass, &["--root", &root], SERVICES.len())?;
-    println!("\n$ windlass serve --root target/release");
+    use_all(&build_windlass("release")?)
+}
+
+/// Uses each service of a program, which serves the folder that it is in.
+pub(crate) fn use_all(windlass: &Path) -> Result<()> {
+    let root = windlass.parent().unwrap_or(windlass).display().to_string();
+    let mut server = Server::start(windlass, &["--root", &root], SERVICES.len())?;
+    println!("\n$ windlass serve --root {root}");
     for line in &server.lines {
         println!("{line}");
     }
-    tell_the_time(&windlass, &server)?;
-    talk_lines(&windlass, &server)?;
-    report_scores(&windlass, &server)?;
-    move_a_file(&windlass, &server)?;
-    fetch_a_file(&windlass, &server)?;
-    fetch_by_http(&windlass, &server)?;
-    fetch_by_https(&windlass, &root)?;
-    fetch_by_tftp(&windlass, &server)?;
+    tell_the_time(windlass, &server)?;
+    talk_lines(windlass, &server)?;
+    report_scores(windlass, &server)?;
+    move_a_file(windlass, &server)?;
+    fetch_a_file(windlass, &server)?;
+    fetch_by_http(windlass, &server)?;
+    fetch_by_https(windlass, &root)?;
+    fetch_by_tftp(windlass, &server)?;
     server.stop()?;
     println!(
         "\nEverything answered, and the server is gone. Now you: windlass serve, windlass talk …"
@@ -191,7 +195,7 @@ fn fetch_by_https(windlass: &Path, root: &str) -> Result<()> {
         write("cert.pem", &made.cert)?,
         write("key.pem", &made.key)?,
     );
-    println!("\n$ windlass serve http --root target/release --tls-cert cert.pem --tls-key key.pem");
+    println!("\n$ windlass serve http --root {root} --tls-cert cert.pem --tls-key key.pem");
     let words = ["http", "--listen", "tcp:127.0.0.1:0", "--root", root];
     let tls = ["--tls-cert", &cert, "--tls-key", &key];
     let mut server = Server::start(windlass, &[&words[..], &tls].concat(), 1)?;

@@ -10,6 +10,7 @@ mod circles;
 mod demo;
 mod device;
 mod dissect;
+mod dist;
 mod emulator;
 mod ether;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
@@ -20,6 +21,8 @@ mod group;
 mod jobs;
 mod layers;
 mod library;
+mod materials;
+mod package_test;
 mod plot;
 mod publish;
 mod run;
@@ -43,6 +46,11 @@ cargo xtask COMMAND
   tidy      check the rules of ARCHITECTURE.md
   units     check the unit files; needs systemd-analyze
   outside   build and run the programs of docs/LIBRARY.md, which depend on both packages as other projects do
+  dist      make a Debian package, a static binary, checksums and an SBOM in target/dist; needs
+            cargo-deb, cargo-cyclonedx and the target x86_64-unknown-linux-musl
+  package-test
+            install, upgrade and remove that package in a Debian of its own, and use the static
+            binary; needs root, debootstrap and lintian too
   publish   pack both packages as for crates.io, and build what is packed
   rust      check both packages with the oldest Rust that they state
   deny      check licenses, versions and origins of dependencies; needs cargo-deny
@@ -64,6 +72,8 @@ fn main() -> ExitCode {
         Some("demo") => demo::demo(),
         Some("test") => ci::test(),
         Some("tidy") => tidy::tidy(),
+        Some("dist") => dist::dist(),
+        Some("package-test") => package_test::package_test(),
         Some("units") => units::units(),
         Some("outside") => library::outside(),
         Some("publish") => publish::publish(),
