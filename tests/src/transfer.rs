@@ -148,16 +148,18 @@ impl Asker {
         (buf, from)
     }
 
+    /// The next datagram that has come by now.
+    pub fn next(&self) -> Option<(Vec<u8>, SocketAddr)> {
+        self.socket.set_nonblocking(true).expect("set");
+        let mut buf = vec![0; 0xffff];
+        let came = self.socket.recv_from(&mut buf);
+        self.socket.set_nonblocking(false).expect("set");
+        came.ok().map(|(len, from)| (buf[..len].to_vec(), from))
+    }
+
     /// What has come by now.
     pub fn heard(&self) -> Vec<Vec<u8>> {
-        self.socket.set_nonblocking(true).expect("set");
-        let mut all = Vec::new();
-        let mut buf = vec![0; 0xffff];
-        while let Ok((len, _)) = self.socket.recv_from(&mut buf) {
-            all.push(buf[..len].to_vec());
-        }
-        self.socket.set_nonblocking(false).expect("set");
-        all
+        std::iter::from_fn(|| self.next()).map(|(datagram, _)| datagram).collect()
     }
 
     /// The address of the server.

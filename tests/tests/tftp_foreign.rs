@@ -203,6 +203,23 @@ fn plain_clients_fetch_a_file_where_datagrams_are_lost() {
     }
 }
 
+/// For atftp a second OACK is an error.
+#[test]
+fn a_client_that_takes_one_oack_fetches_a_file_where_requests_are_doubled() {
+    let folders = Folders::new();
+    let bytes = folders.file("image", 64 << 10);
+    let ways = [Way { duplicate: 1000, ..Way::PERFECT }, Way::PERFECT];
+    for model in [Model::Thread, Model::Epoll, Model::Prefork] {
+        let server = folders.serve(model, "");
+        let lossy = Lossy::start("127.0.0.1:0", address(&server), 7, ways).expect("a proxy");
+        for client in CLIENTS.iter().filter(|client| client.program == "atftp") {
+            if let Some(fetched) = client.fetches(lossy.address(), "image", &folders.local) {
+                assert!(fetched == bytes, "{client:?}: {} bytes", fetched.len());
+            }
+        }
+    }
+}
+
 /// CR LF, a lone CR and a lone LF, some of them across the ends of blocks.
 #[test]
 fn lines_are_translated_by_both_ends() {

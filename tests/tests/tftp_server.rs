@@ -171,6 +171,52 @@ fn bad_requests_get_an_error_that_says_nothing_of_the_host_and_others_get_nothin
 }
 
 #[test]
+fn what_comes_behind_an_error_draws_nothing() {
+    let (folder, file) = place(10);
+    for port in ["", "--single-port"] {
+        let server = start(Model::Epoll, folder.path(), port);
+        let asker = Asker::of(server.address());
+        asker.ask(&request(1, "none", "octet", "blksize=1428"));
+        let (answer, from) = asker.hear();
+        assert_eq!(answer[..4], [0, 5, 0, 1], "an ERROR, and no OACK before it");
+        for stray in [&ack(0)[..], &ack(1), &data(1, b"x"), b"\0\x05\0\0enough\0"] {
+            asker.say(stray, from);
+        }
+        get(server.address(), "file", Offer::DEFAULT).came(&file);
+        assert_eq!(asker.heard(), Vec::<Vec<u8>>::new(), "{port}");
+    }
+}
+
+/// As long as UDP has them, as a request, at the port of a transfer, and as a block of an upload.
+#[test]
+fn datagrams_that_are_too_long_hurt_nothing() {
+    let (folder, file) = place(600);
+    for port in ["", "--single-port"] {
+        let server = start(Model::Epoll, folder.path(), &format!("--allow-write {port}"));
+        let long = vec![7; 65_507];
+        let begin_with = |head: &[u8]| [head, &long[head.len()..]].concat();
+        let asker = Asker::of(server.address());
+        asker.ask(&long);
+        asker.ask(&begin_with(b"\0\x01file\0octet\0"));
+        asker.ask(&request(1, "file", "octet", "blksize=512"));
+        let (answer, from) = asker.hear();
+        assert_eq!(answer, b"\0\x06blksize\x00512\0");
+        for head in [&ack(0)[..], &data(1, b""), b"\0\x09"] {
+            asker.say(&begin_with(head), from);
+        }
+        asker.say(&ack(0), from);
+        while asker.hear().0 != data(1, &file[..512]) {}
+        let asker = Asker::of(server.address());
+        asker.ask(&request(2, "new", "octet", "blksize=512"));
+        let (_, from) = asker.hear();
+        asker.say(&begin_with(&data(1, b"")), from);
+        while asker.hear().0[..4] != [0, 5, 0, 8] {}
+        assert!(!folder.path().join("new").exists());
+        get(server.address(), "file", Offer::DEFAULT).came(&file);
+    }
+}
+
+#[test]
 fn acks_of_blocks_that_never_left_and_a_peer_that_goes_away_at_any_step_hurt_no_other() {
     let (folder, file) = place(5000);
     let server = start(Model::Epoll, folder.path(), "");

@@ -7,6 +7,7 @@ mod bench_log;
 mod bench_transfers;
 mod ci;
 mod circles;
+mod claims;
 mod demo;
 mod device;
 mod dissect;

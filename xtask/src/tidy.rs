@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::layers::LAYERS;
 use crate::run::{Result, output, program, root};
-use crate::{circles, device, excerpts, library, words};
+use crate::{circles, claims, device, excerpts, library, words};
 
 /// One finding: the file, the line or 0, and what is wrong.
 pub(crate) type Finding = (String, usize, String);
@@ -16,7 +16,7 @@ pub(crate) fn tidy() -> Result<()> {
     let files =
         output(program("git").args(["ls-files", "--cached", "--others", "--exclude-standard"]))?;
     let mut findings = Vec::new();
-    let mut count = 0;
+    let mut texts = Vec::new();
     for path in files.lines() {
         let file = root().join(path);
         // What a link leads to is checked under its own name.
@@ -24,15 +24,16 @@ pub(crate) fn tidy() -> Result<()> {
             continue;
         }
         let Ok(text) = std::fs::read_to_string(file) else { continue };
-        count += 1;
         check(path, &text, &mut findings);
+        texts.push((path, text));
     }
     findings.extend(models(root()));
     findings.extend(excerpts::excerpts());
+    findings.extend(claims::claims(texts.iter().map(|(path, text)| (*path, text.as_str()))));
     library::dependencies()?;
     findings.extend(circles::check());
     if findings.is_empty() {
-        println!("{count} files are tidy");
+        println!("{} files are tidy", texts.len());
         return Ok(());
     }
     for (path, line, what) in &findings {

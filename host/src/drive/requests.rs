@@ -58,7 +58,7 @@ pub(crate) enum Request {
 }
 
 /// The longest request, in bytes.
-const REQUEST_MAX: usize = 1500;
+pub(super) const REQUEST_MAX: usize = 1500;
 
 /// The longest request with the text of an address.
 pub(crate) const NOTE_MAX: usize = REQUEST_MAX + 64;
@@ -158,7 +158,8 @@ impl Requests {
         if !seen.is_served {
             return came.is_some_and(|came| came.monotonic() < seen.moved);
         }
-        let is_repeated = || self.socket(seen).is_some_and(|socket| socket.repeat(from));
+        let came = came.map_or(now, |came| came.monotonic());
+        let is_repeated = || self.socket(seen).is_some_and(|socket| socket.repeat(from, came));
         is_repeated() || now.since(seen.moved) < COPY_US
     }
 

@@ -21,6 +21,7 @@ use super::exchange::Exchange;
 use super::files::Answer;
 use super::gate::Gate;
 use super::gated::{Gated, Pass};
+use super::requests::REQUEST_MAX;
 use super::rules::RulesId;
 use super::table::Table;
 use super::turns::{Next, Turns};
@@ -105,7 +106,8 @@ impl SinglePort {
                     }
                     Some(token)
                 }
-                None if received.cut || !(self.terms.is_request)(received.datagram()) => None,
+                None if received.len > REQUEST_MAX => None,
+                None if !(self.terms.is_request)(received.datagram()) => None,
                 None => {
                     let request = received.datagram().into();
                     self.open((peer, received.asked), request, now, buffers)

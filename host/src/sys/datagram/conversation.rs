@@ -65,9 +65,13 @@ enum Way {
 #[derive(Debug)]
 pub struct Line {
     fd: OwnedFd,
-    /// The first answer, until the peer has shown that it has it.
-    answer: Mutex<Option<Box<[u8]>>>,
+    /// The first answer, until the peer has shown that it has it, and when it left last.
+    answer: Mutex<Option<(Instant, Box<[u8]>)>>,
 }
+
+/// A request that comes again sooner than this behind its answer, in microseconds, is a copy that the network made: the
+/// quickest client, that of busybox, asks again after 50 ms. To some clients a second OACK is an error.
+const COPIES_US: u64 = 20_000;
 
 impl Line {
     /// Of a socket.
@@ -75,14 +79,17 @@ impl Line {
         Self { fd, answer: Mutex::new(None) }
     }
 
-    /// The peer asked the same again: it gets the same answer, from the same port. False: it has an answer.
-    pub fn repeat(&self, peer: SocketAddr) -> bool {
-        let answer = self.lock();
-        if let Some(answer) = &*answer {
+    /// The same request came again: the peer gets the same answer, from the same port, unless that had just left. False:
+    /// it has an answer.
+    pub fn repeat(&self, peer: SocketAddr, came: Instant) -> bool {
+        let mut answer = self.lock();
+        let Some((left, answer)) = &mut *answer else { return false };
+        if came.since(*left) >= COPIES_US {
+            *left = came;
             let to = SockaddrStorage::from(peer);
             let _ = socket::sendto(self.fd.as_raw_fd(), answer, &to, FLAGS);
         }
-        answer.is_some()
+        true
     }
 
     /// The peer asks for something else: the conversation ends, in whatever process has the socket.
@@ -90,7 +97,7 @@ impl Line {
         let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Both);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Box<[u8]>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<(Instant, Box<[u8]>)>> {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -172,7 +179,7 @@ impl Conversation {
     /// This was the first answer, for [`Line::repeat`]; `None`: the peer has it.
     pub fn set_answer(&self, answer: Option<&[u8]>) {
         if !self.is_shared() {
-            *self.line.lock() = answer.map(Into::into);
+            *self.line.lock() = answer.map(|answer| (clock::now(), answer.into()));
         }
     }
 
