@@ -115,7 +115,7 @@ const TRIALS: [Trial; 15] = {
         ),
         Trial::new("TFTP from itself, 64 KiB, 20 % lost", Board, FIFTH, 1500),
         Trial::new("xfer from itself, 64 KiB, 20 % lost", BoardXfer, FIFTH, 2500),
-        Trial::new("an update by TFTP from itself, 64 KiB, 20 % lost", BoardUpdate, FIFTH, 9000),
+        Trial::new("an update by TFTP from itself, 64 KiB, 20 % lost", BoardUpdate, FIFTH, 12_000),
         Trial::new("TFTP from tftp-hpa, 256 KiB, 20 % lost", Tftp, [loses(200); 2], HOST_MS),
         Trial::new(
             "TFTP from tftp-hpa, 256 KiB, 5 % each lost, doubled and late",
