@@ -28,8 +28,7 @@ pub(super) fn start(
     user: Option<&User>,
     alone: &SingleThreaded,
 ) -> Result<Child> {
-    process::spawn(alone, || {
-        process::outlive_parent();
+    process::spawn_to_outlive(alone, || {
         process::leave_terminal_group();
         process::close_others(&[reader.as_fd(), file.as_fd()]);
         role::take_part("access log");

@@ -94,6 +94,7 @@ pub use windlass_core::pool::Policy;
 
 pub use crate::drive::{Admission, LineFormat, REQUEST_MAX_US, TimeLimits};
 
+use crate::drive::flush_access_log;
 use crate::error::{Error, Result};
 
 impl Server {
@@ -111,7 +112,7 @@ impl Server {
                 why,
             ));
         }
-        match model {
+        let ended = match model {
             Model::Iterative => iterative::serve(self),
             Model::Fork => fork::serve(self),
             Model::Thread => thread::serve(self),
@@ -123,6 +124,9 @@ impl Server {
             Model::Reactor => reactor::serve(self),
             Model::PoolStatic => pool_static::serve(self),
             Model::Prefork => prefork::serve(self),
-        }
+        };
+        // Of the last turn: the process may end without the destructors of this thread.
+        flush_access_log();
+        ended
     }
 }

@@ -51,13 +51,17 @@ pub struct Child(Pid);
 ///
 /// # Errors
 /// `EAGAIN` (`RLIMIT_NPROC`, or no pid is left), `ENOMEM`.
-pub fn fork(_: &SingleThreaded) -> std::result::Result<Forked, Errno> {
+pub fn fork(alone: &SingleThreaded) -> std::result::Result<Forked, Errno> {
+    fork_a_child(alone, true)
+}
+
+fn fork_a_child(_: &SingleThreaded, dies_with_parent: bool) -> std::result::Result<Forked, Errno> {
     let parent = std::process::id();
     let hold = Hold::new()?;
     // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
     let forked = unsafe { nix::unistd::fork() };
     match forked {
-        Ok(ForkResult::Child) if die_with_parent(parent) => Ok(Forked::Child),
+        Ok(ForkResult::Child) if !dies_with_parent || die_with_parent(parent) => Ok(Forked::Child),
         Ok(ForkResult::Child) => exit(1),
         Ok(ForkResult::Parent { child }) => {
             hold.undo();
@@ -78,7 +82,22 @@ pub fn spawn(
     alone: &SingleThreaded,
     life: impl FnOnce() -> i32,
 ) -> std::result::Result<Child, Errno> {
-    match fork(alone)? {
+    live(fork(alone)?, life)
+}
+
+/// The same for a child that goes on when its parent ends, also if that is before its first step.
+///
+/// # Errors
+/// As [`fork`].
+pub fn spawn_to_outlive(
+    alone: &SingleThreaded,
+    life: impl FnOnce() -> i32,
+) -> std::result::Result<Child, Errno> {
+    live(fork_a_child(alone, false)?, life)
+}
+
+fn live(forked: Forked, life: impl FnOnce() -> i32) -> std::result::Result<Child, Errno> {
+    match forked {
         Forked::Child => exit(life()),
         Forked::Parent(child) => Ok(child),
     }
@@ -205,11 +224,6 @@ pub fn die_with_parent(parent: u32) -> bool {
     let _ = nix::sys::prctl::set_pdeathsig(Some(Signal::SIGKILL));
     // A parent that ended a moment ago sent nothing, and was replaced by a reaper.
     u32::try_from(getppid().as_raw()) == Ok(parent)
-}
-
-/// In a forked child: it goes on when its parent ends.
-pub fn outlive_parent() {
-    let _ = nix::sys::prctl::set_pdeathsig(None);
 }
 
 /// In a forked child: leaves the terminal's process group, so that Ctrl-C goes to the parent alone.
