@@ -4,6 +4,7 @@
 //! - A process that is killed: a client that connects meanwhile waits, and is served by the next one.
 //! - A process that always dies at once is not started at once for ever, and one line says so.
 //! - SIGHUP applies the difference. An unchanged listener stays as it is; a mistake changes nothing.
+//! - A server that stops serves the clients that its kernel has accepted.
 //! - Nothing is left behind: no process, no zombie, no descriptor.
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,9 @@ models!(
     select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, pool_static PoolStatic,
     prefork Prefork
 );
+models!(clients_in_the_accept_queue_are_served_when_the_server_stops: iterative Iterative, fork Fork,
+    thread Thread, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll, epoll_et EpollEt,
+    reactor Reactor);
 
 fn listener(service: &str, model: &str, address: &str, more: &str) -> String {
     format!(
@@ -44,6 +48,28 @@ fn processes(supervised: &Supervised) -> Vec<i32> {
 
 fn of<'a>(members: &'a [Member], service: &str) -> &'a Member {
     members.iter().find(|member| member.service == service).expect("it listens")
+}
+
+/// A connection that the kernel has made is one for its client. To close the socket would reset it.
+fn clients_in_the_accept_queue_are_served_when_the_server_stops(model: Model) {
+    let text = listener("upper", model.name(), ANY, "");
+    for order in [Signal::SIGTERM, Signal::SIGQUIT] {
+        let (mut supervised, members) = supervise!(&text).serving(1);
+        signal(members[0].pid, Signal::SIGSTOP);
+        within(PATIENCE, "it has stopped", || proc::is_stopped(members[0].pid));
+        let mut clients: Vec<_> = (0..20).map(|_| Client::connect(&members[0].address)).collect();
+        for client in &mut clients {
+            client.send(b"waiting");
+            client.finish();
+        }
+        supervised.signal(order);
+        signal(members[0].pid, Signal::SIGCONT);
+        for client in &mut clients {
+            assert_eq!(client.rest(), b"WAITING", "{order}");
+        }
+        assert_eq!(supervised.wait(), Some(0));
+        assert!(Client::try_connect(&members[0].address).is_err());
+    }
 }
 
 #[test]

@@ -361,6 +361,7 @@ fn keep_nonblocking(fd: &OwnedFd) -> std::result::Result<(), Errno> {
 mod bind;
 mod file;
 mod group;
+mod last;
 mod member;
 mod queue;
 mod shared;

@@ -25,6 +25,10 @@ const SLOTS: u16 = 8;
 /// How much longer than its own deadline a process may take before it is killed, in microseconds.
 pub(super) const SLACK_US: u64 = 1_000_000;
 
+/// How long its last clients may wait to be accepted before it is closed, in microseconds. At a server that is full
+/// they would wait as long as others need.
+const LAST_CLIENTS_US: u64 = 1_000_000;
+
 /// The name of a listener for as long as the supervisor lives.
 pub(super) type Key = u32;
 
@@ -56,6 +60,10 @@ pub(super) struct Supervised {
     pub(super) is_looping: bool,
     /// It is removed when its processes have ended.
     pub(super) is_leaving: bool,
+    /// Its processes were asked to end.
+    pub(super) is_asked: bool,
+    /// When its last clients are to be accepted, if no others come any more.
+    last_until: Option<Instant>,
 }
 
 /// A process of a listener.
@@ -94,6 +102,8 @@ impl Supervised {
             is_settled: false,
             is_looping: false,
             is_leaving: false,
+            is_asked: false,
+            last_until: None,
         })
     }
 
@@ -101,6 +111,15 @@ impl Supervised {
     pub(super) fn name(&self) -> String {
         let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);
         format!("{} {address}", self.spec.service.name())
+    }
+
+    /// No client comes any more. Whether some wait to be accepted, and there is time for that.
+    pub(super) fn has_last_clients(&mut self, now: Instant) -> bool {
+        let Some(socket) = &self.listener else { return false };
+        let until = *self.last_until.get_or_insert_with(|| {
+            if socket.take_no_more() { now.after(LAST_CLIENTS_US) } else { now }
+        });
+        now < until && socket.accept_queue().is_some_and(|queue| queue.waiting > 0)
     }
 
     /// Takes another configuration, with what was opened for it. A process with it is still to be started.

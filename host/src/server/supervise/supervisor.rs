@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 use windlass_core::pool::processes::{Action, Event, Exit, Notice, Signal, WorkerId};
@@ -57,6 +58,9 @@ pub(super) struct Supervisor {
 }
 
 pub(super) type Cx = Context<Supervisor>;
+
+/// How often the accept queue of a listener that is about to be closed is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What a supervisor is to do.
 pub struct Task {
@@ -328,16 +332,21 @@ impl Supervisor {
         self.exit_if_alone(cx);
     }
 
-    /// Closes a listener and asks its processes to end.
+    /// Closes a listener and asks its processes to end, once its last clients are accepted.
     pub(super) fn remove(&mut self, cx: &mut Cx, key: Key) {
         let urgent = self.is_urgent();
         let Some(listener) = self.get_mut(key) else { return };
+        listener.is_leaving = true;
+        if listener.has_last_clients(cx.now()) {
+            cx.after(LOOK_EVERY, move |this: &mut Self, cx| this.remove(cx, key));
+            return;
+        }
         if urgent {
             // Processes that were asked to end when their connections do are to hurry.
             let asked = listener.crew.iter().filter(|process| process.notes.is_asked);
             asked.for_each(|process| process.child.terminate());
         }
-        if !std::mem::replace(&mut listener.is_leaving, true) {
+        if !std::mem::replace(&mut listener.is_asked, true) {
             handle(self, cx, key, Event::Signal(Signal::Stop));
         }
         // After they were asked: a process that finds its socket shut down without that takes it for a fault.
