@@ -33,6 +33,23 @@ impl Network {
     }
 }
 
+/// Where the connections of a balancer come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Balancer {
+    /// From this network.
+    Network(Network),
+    /// From this host, through a Unix socket: `unix`.
+    Unix,
+}
+
+impl FromStr for Balancer {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "unix" { Ok(Self::Unix) } else { text.parse().map(Self::Network) }
+    }
+}
+
 /// Bits of an address of this family.
 fn bits(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }

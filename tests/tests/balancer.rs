@@ -8,7 +8,9 @@ use std::fs;
 
 use windlass::client::Observer;
 use windlass_tests::web::ask;
-use windlass_tests::{Client, Model, PATIENCE, Server, every_model, serve, within};
+use windlass_tests::{
+    Client, Model, PATIENCE, Server, every_model, models, serve, supervise, within,
+};
 
 every_model!(
     limits_and_logs_are_about_the_client_of_the_header,
@@ -16,7 +18,10 @@ every_model!(
     what_is_no_header_ends_the_connection,
     a_header_in_pieces_is_one_and_what_follows_is_the_sessions,
     each_connection_is_counted_once_and_has_a_line,
+    a_balancer_may_connect_to_a_unix_socket,
 );
+models!(a_client_that_is_cut_at_the_end_of_a_drain_is_counted: iterative Iterative, fork Fork, select Select,
+    poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, pool_static PoolStatic, prefork Prefork);
 
 /// A balancer, and an address that is none.
 const BALANCER: [u8; 4] = [127, 0, 0, 1];
@@ -214,4 +219,76 @@ fn each_connection_is_counted_once_and_has_a_line(model: Model) {
         assert_eq!(lines.lines().filter(is).count(), count, "{client} {outcome}:\n{lines}");
     }
     assert_eq!(server.stop().code, Some(0));
+}
+
+fn a_balancer_may_connect_to_a_unix_socket(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = folder.path().join("access");
+    let args = format!(
+        "--proxy-from unix --deny 10.0.0.66 --max-per-client 1 --access-log {}",
+        log.display()
+    );
+    // The same options for two listeners: at the one of TCP no client is a balancer.
+    let serve = serve!("upper", model).listen(format!("unix:{}/socket", folder.path().display()));
+    let server = serve.listen("tcp:127.0.0.1:0").args(&args).start();
+    let member = |kind: &str| {
+        let is_it = |address: &&String| address.starts_with(kind);
+        server.members().iter().map(|it| &it.address).find(is_it).expect("it listens")
+    };
+    let balanced = |header: &[u8]| {
+        let mut client = Client::connect(member("unix:"));
+        client.send(header);
+        client
+    };
+    assert_eq!(balanced(&line("10.0.0.66")).rest(), b"", "it is denied");
+    assert_eq!(balanced(b"no header at all").whatever_comes(), b"");
+    let mut one = balanced(&line("10.0.0.1"));
+    one.upper(b"of one client");
+    if model != Model::Iterative {
+        assert_eq!(balanced(&mapped(1)).rest(), b"", "it has its place");
+        balanced(&line("10.0.0.2")).upper(b"of another");
+    }
+    one.ends_with(b"");
+    let mut own = balanced(&binary(0x20, 0, &[]));
+    own.upper(b"the balancer's own");
+    own.ends_with(b"");
+    let mut other = Client::connect(member("tcp:"));
+    other.send(b"proxy ");
+    other.expect(b"PROXY ");
+    other.ends_with(b"");
+    let has = |words: &str| fs::read_to_string(&log).unwrap_or_default().contains(words);
+    within(PATIENCE, "the lines", || has("10.0.0.66 - - ") && has("10.0.0.1 - - "));
+    assert_eq!(server.stop().code, Some(0));
+}
+
+/// A reload replaces the process, and the counters stay.
+fn a_client_that_is_cut_at_the_end_of_a_drain_is_counted(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let monitor = format!("unix:{}/monitor", folder.path().display());
+    let text = |idle: u32| {
+        format!(
+            "monitor = '{monitor}'\ndrain = 0.1\n[[listener]]\nservice = 'upper'\nmodel = '{}'\n\
+             listen = 'tcp:127.0.0.1:0'\nproxy-from = '127.0.0.1'\nidle-timeout = {idle}\n",
+            model.name()
+        )
+    };
+    let (supervised, members) = supervise!(&text(60)).serving(1);
+    let mut client = Client::connect(&members[0].address);
+    client.send(&line("10.0.0.1"));
+    client.upper(b"hello");
+    supervised.reload(&text(70));
+    client.end();
+    // One that is in a process of its own ends with the process.
+    let how = match model {
+        Model::Fork | Model::PoolStatic | Model::Prefork => "lost",
+        _ => "aborted",
+    };
+    within(PATIENCE, "it is counted", || {
+        let mut asking = Client::connect(&monitor);
+        let document = ask(&mut asking, "GET", "/metrics", &[]).body;
+        let document = String::from_utf8(document).expect("text");
+        let mut ended =
+            document.lines().filter(|it| it.starts_with("windlass_clients_ended_total{"));
+        ended.any(|it| it.contains(&format!("\"{how}\"")) && it.ends_with(" 1"))
+    });
 }

@@ -328,6 +328,10 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         ("upper --rate 100", "100 is not in 1024.."),
         ("score --max-per-client 3", "--max-per-client is about connections"),
         ("upper --listen unix:@x --allow ::1", "--allow is about internet addresses"),
+        ("upper --listen unix:@x --proxy-from ::1", "that connects to a Unix socket is `unix`"),
+        ("upper --listen tcp:[::1]:0 --proxy-from unix", "--proxy-from unix is for unix:PATH"),
+        ("upper --listen unix-dgram:/x --proxy-from unix", "--proxy-from"),
+        ("upper --proxy-from unixx", "a network is ADDRESS or ADDRESS/LENGTH"),
     ] {
         let outcome = args.split_whitespace().fold(windlass!("serve"), Program::arg).run();
         assert_eq!(outcome.code, Some(2), "{args}: {outcome:?}");

@@ -11,8 +11,8 @@ use super::bridge::Bridge;
 use super::datagram::{Cast, Score};
 use super::get::{Get, TrustOptions};
 use super::keys::{
-    addresses, block_size, bytes_per_second, choice, field, group, log_target, mode, networks,
-    places, port_range, positive, seconds_of_a_request, socket, within_workers,
+    addresses, balancers, block_size, bytes_per_second, choice, field, group, log_target, mode,
+    networks, places, port_range, positive, seconds_of_a_request, socket, within_workers,
 };
 use super::put::Put;
 use super::top::Top;
@@ -22,7 +22,7 @@ use super::values::{
 };
 use crate::addr::Address;
 use crate::log::Format;
-use crate::network::Network;
+use crate::network::{Balancer, Network};
 use crate::server::{Admission, LineFormat, LogTo, Model, Service};
 use crate::sys::user::group_id;
 
@@ -213,10 +213,11 @@ pub(super) struct Serve {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     #[serde(deserialize_with = "networks")]
     pub(super) deny: Vec<Network>,
-    /// Balancers: from them alone each connection has to begin with a header of the PROXY protocol
-    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
-    #[serde(deserialize_with = "networks")]
-    pub(super) proxy_from: Vec<Network>,
+    /// Balancers: from them alone each connection has to begin with a header of the PROXY protocol; `unix`: all
+    /// connections to a Unix socket
+    #[arg(long, value_name = "CIDR|unix", value_delimiter = ',')]
+    #[serde(deserialize_with = "balancers")]
+    pub(super) proxy_from: Vec<Balancer>,
     /// Connections or transfers of one client (an IPv4 address, an IPv6 network of 64 bits) at a time, in all
     /// processes together; a further one is refused [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(Admission::PER_CLIENT_MAX)))]
@@ -377,7 +378,6 @@ impl Serve {
         let options = [
             ("allow", !self.allow.is_empty()),
             ("deny", !self.deny.is_empty()),
-            ("proxy-from", !self.proxy_from.is_empty()),
             ("max-per-client", self.max_per_client.is_some()),
             ("client-rate", self.client_rate.is_some()),
         ];

@@ -12,7 +12,7 @@ use super::values::{
     Micros, PortRange, field_value, file_mode, log_to, request_limit, socket_file,
 };
 use crate::addr::Address;
-use crate::network::Network;
+use crate::network::{Balancer, Network};
 use crate::printable::printable;
 use crate::server::{Admission, LogTo, WORKERS_MAX};
 use crate::sys::user::group_id;
@@ -38,6 +38,11 @@ pub(super) fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Addres
 
 /// Reads one network, or an array of them.
 pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Network>, D::Error> {
+    one_or_many(from)
+}
+
+/// Reads one balancer, or an array of them.
+pub(super) fn balancers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Balancer>, D::Error> {
     one_or_many(from)
 }
 

@@ -11,6 +11,7 @@ use tracing::info;
 use super::args::Serve;
 use super::values::{Micros, PortRange};
 use crate::addr::{Address, Transport};
+use crate::network::Balancer;
 use crate::printable::printable;
 use crate::server::{
     Admission, Files, Limits, LineFormat, LogTo, Model, Policy, Pool, Service, Spec, Terms,
@@ -173,6 +174,11 @@ fn has_local_clients(address: &Address) -> bool {
     matches!(address, Address::Unix(_) | Address::UnixAbstract(_) | Address::UnixDatagram(_))
 }
 
+/// Whether connections to a Unix socket may come.
+fn may_be_unix_stream(address: &Address) -> bool {
+    matches!(address, Address::Unix(_) | Address::UnixAbstract(_) | Address::Fd(_))
+}
+
 /// What clients of transfers may do.
 fn terms(serve: &Serve) -> Terms {
     Terms {
@@ -269,8 +275,20 @@ fn strangers_to_udp(serve: &Serve, Names(dashes): Names, address: &Address) -> V
 
 /// The options about internet addresses that are given, if no listener has clients with one.
 fn strangers_to_unix(serve: &Serve, Names(dashes): Names, specs: &[Spec]) -> Vec<Wrong> {
-    if specs.is_empty() || !specs.iter().all(|spec| has_local_clients(&spec.address)) {
+    let mut addresses = specs.iter().map(|spec| &spec.address);
+    let names_unix = serve.proxy_from.contains(&Balancer::Unix);
+    if names_unix && !addresses.clone().any(may_be_unix_stream) {
+        let message = format!("{dashes}proxy-from unix is for unix:PATH and unix:@NAME");
+        return vec![Wrong { about: vec!["proxy-from", "listen"], message }];
+    }
+    // The clients behind a balancer have an internet address.
+    if specs.is_empty() || names_unix || !addresses.all(has_local_clients) {
         return Vec::new();
+    }
+    if !serve.proxy_from.is_empty() {
+        let message =
+            format!("{dashes}proxy-from: a balancer that connects to a Unix socket is `unix`");
+        return vec![Wrong { about: vec!["proxy-from", "listen"], message }];
     }
     let why = "is about internet addresses, and clients of a Unix socket have none";
     let wrong = |option| Wrong {

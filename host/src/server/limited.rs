@@ -50,7 +50,9 @@ impl Limited {
         }
         let address = client.address();
         match client {
-            Client::Stream(stream) if self.gate.is_balancer(address.map(|it| it.ip())) => {
+            Client::Stream(stream)
+                if self.gate.is_of_balancer(&stream, address.map(|it| it.ip())) =>
+            {
                 let limited = self.clone();
                 let make = move |stream, client: Option<SocketAddr>, now| {
                     limited.admit(Client::Stream(stream), client.or(address), now)

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::super::values::Micros;
 use super::*;
-use crate::network::Network;
+use crate::network::{Balancer, Network};
 use crate::server::supervise::Probes;
 use crate::server::{Admission, Files, Limits, Model, Service, Terms, Web};
 use crate::sys::listener::Access;
@@ -83,7 +83,7 @@ fn what_is_said_is_taken() {
     let text = "drain = 1.5\ngrace = 2\n[[listener]]\nservice = 'echo'\nmodel = 'prefork'\n\
         listen = ['unix:@a', 'fd:3']\nname = 'web'\nmax-connections = 7\nidle-timeout = 0\nbacklog = 8\n\
         min-spare = 1\nmax-spare = 2\nmax-workers = 3\nrequests-per-worker = 9\nhold = 4\n\
-        allow = ['10.0.0.0/8', '::1']\ndeny = '10.1.0.0/16'\nproxy-from = '10.2.0.1'\nmax-per-client = 5\nrate = 2048\n";
+        allow = ['10.0.0.0/8', '::1']\ndeny = '10.1.0.0/16'\nproxy-from = ['10.2.0.1', 'unix']\nmax-per-client = 5\nrate = 2048\n";
     let specs = read(text).unwrap();
     let addresses: Vec<_> = specs.iter().map(|spec| spec.address.to_string()).collect();
     assert_eq!(addresses, ["unix:@a", "fd:3"]);
@@ -100,7 +100,8 @@ fn what_is_said_is_taken() {
         (text(allow), text(deny)),
         (vec!["10.0.0.0/8".into(), "::1/128".into()], vec!["10.1.0.0/16".into()])
     );
-    assert_eq!(text(proxies), ["10.2.0.1/32"]);
+    let network = "10.2.0.1".parse().unwrap();
+    assert_eq!(proxies[..], [Balancer::Network(network), Balancer::Unix]);
     assert_eq!((*per_client, rate.map(NonZeroU32::get), *client_rate), (Some(5), Some(2048), None));
 }
 

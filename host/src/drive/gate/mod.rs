@@ -24,8 +24,9 @@ use self::places::{Found, Place, Places};
 use self::rate::{Clients, Rate};
 use super::access_log::AccessLog;
 use crate::error::Result;
-use crate::network::{Network, first_of};
+use crate::network::{Balancer, Network, first_of};
 use crate::sys::clock;
+use crate::sys::stream::Stream;
 
 /// Which clients a listener serves, and how much each of them may have. The default is all, without a limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +40,7 @@ pub struct Admission {
     /// Bytes per second that a connection or a transfer is sent.
     pub rate: Option<NonZeroU32>,
     /// Balancers: their connections begin with a header that says which client they are of (PROXY protocol).
-    pub proxies: Vec<Network>,
+    pub proxies: Vec<Balancer>,
     /// Bytes per second that a client is sent, by all its connections, transfers and replies together.
     pub client_rate: Option<NonZeroU32>,
 }
@@ -125,10 +126,12 @@ impl Gate {
         })
     }
 
-    /// Whether a connection from there begins with a header.
-    pub(crate) fn is_balancer(&self, address: Option<IpAddr>) -> bool {
-        let is_in = |address| self.terms.proxies.iter().any(|it| it.contains(address));
-        address.is_some_and(is_in)
+    /// Whether a connection begins with a header.
+    pub(crate) fn is_of_balancer(&self, stream: &Stream, address: Option<IpAddr>) -> bool {
+        self.terms.proxies.iter().any(|it| match it {
+            Balancer::Network(network) => address.is_some_and(|address| network.contains(address)),
+            Balancer::Unix => stream.is_unix(),
+        })
     }
 
     /// Where its clients are noted.
