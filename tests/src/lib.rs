@@ -9,6 +9,7 @@
 //!             ──▶  Client            the other end of a socket; every call has a deadline
 //!             ──▶  Secured           a certificate, and clients of TLS
 //!             ──▶  transfer          clients of `tftp` and `xfer`
+//!             ──▶  Site, Balancer  hosts of a test, and haproxy or nginx before them
 //!             ──▶  Lossy             a network that loses, doubles, delays and reorders datagrams
 //! ```
 //!
@@ -25,6 +26,7 @@ pub mod proc;
 pub mod transfer;
 pub mod web;
 
+mod balancer;
 mod capture;
 mod client;
 mod counting;
@@ -45,6 +47,7 @@ mod storm;
 mod supervised;
 mod tunnel;
 
+pub use balancer::{Balancer, Site};
 pub use capture::{Capture, Dissection, dissectors};
 pub use client::{Client, End};
 pub use counting::Counting;

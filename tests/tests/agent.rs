@@ -1,4 +1,4 @@
-//! HAProxy's agent check: what a server says of itself, from its start to its end.
+//! The agent check of `HAProxy`: what a server says of itself, from its start to its end.
 //!
 //! - The free part of its places under every model, and `drain` from SIGTERM and SIGQUIT on until it ends.
 //! - `down` while a listener has no process; with several listeners the fullest one decides.
