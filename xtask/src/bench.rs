@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::bench_http::http;
+use crate::bench_http::{http, tls};
 use crate::bench_log::log;
 use crate::bench_transfers::{losses, many, transfers};
 use crate::plot;
@@ -25,6 +25,7 @@ pub(crate) fn bench(parts: &[String]) -> Result<()> {
     step("messages", &|| messages(&windlass, &peers))?;
     step("files", &|| files(&windlass, &peers))?;
     step("http", &|| http(&windlass, &peers.rust))?;
+    step("tls", &|| tls(&windlass, &peers.rust))?;
     step("log and counters", &|| log(&windlass))?;
     step("transfers by tftp", &|| transfers(&windlass, &peers.c, &|bench| bench.tftp()))?;
     step("transfers by xfer", &|| transfers(&windlass, &peers.c, &|bench| bench.xfer()))?;

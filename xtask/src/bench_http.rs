@@ -1,174 +1,205 @@
-//! `http` beside nginx and Apache: requests by `wrk`, and the CPU time of all processes of the server.
+//! `http` beside nginx and Apache, plain and over TLS: what clients ask for, and the CPU time of all processes of the
+//! server.
+
+mod load;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tempfile::TempDir;
+use windlass_certs::{Authority, Certificate, Validity};
 
-use crate::run::{Result, has, output, program};
+use self::load::{Figures, Load};
+use crate::run::{Result, has, program};
 
 const ROUNDS: usize = 3;
 
-/// What is asked for, of which servers, over how many connections.
+/// What is asked of which servers.
 struct Case {
     name: &'static str,
-    path: &'static str,
-    connections: &'static str,
-    seconds: &'static str,
-    /// A script that makes each request.
-    script: Option<&'static str>,
+    load: Load,
     /// The first server is the one that the others are compared with.
-    servers: &'static [(&'static str, &'static [&'static str])],
+    servers: &'static [Server],
 }
 
-const NGINX: &[&str] = &["nginx", "0", "1", "0"];
-const APACHE: &[&str] = &["apache", "0", "20", "0"];
+/// The name of a server, and the arguments of `http_peer` if it is not a model of ours.
+type Server = (&'static str, &'static [&'static str]);
 
-const CASES: [Case; 4] = [
+const NGINX: Server = ("nginx", &["nginx", "0", "1", "0"]);
+const APACHE: Server = ("apache", &["apache", "0", "20", "0"]);
+
+/// Files of 1 KiB and of 1 GiB.
+const KIB: &str = "/small";
+const GIB: &str = "/large";
+
+const PLAIN: [Case; 4] = [
     Case {
         name: "1 KiB, 64 connections",
-        path: "/small",
-        connections: "64",
-        seconds: "3",
-        script: None,
-        servers: &[("nginx", NGINX), ("epoll", &[]), ("reactor", &[])],
+        load: Load::Requests { path: KIB, connections: "64", seconds: "3", script: None },
+        servers: &[NGINX, ("epoll", &[]), ("reactor", &[])],
     },
     Case {
         name: "1 KiB, 16 connections, process pools",
-        path: "/small",
-        connections: "16",
-        seconds: "3",
-        script: None,
-        servers: &[("apache", APACHE), ("prefork", &[])],
+        load: Load::Requests { path: KIB, connections: "16", seconds: "3", script: None },
+        servers: &[APACHE, ("prefork", &[])],
     },
     Case {
         name: "1 MiB of 1 GiB, at 10,000 offsets",
-        path: "/large",
-        connections: "16",
-        seconds: "3",
-        script: Some(
-            "request = function()\n\
-             local at = math.random(0, 9999) * 106000\n\
-             return wrk.format('GET', nil, {['Range'] = 'bytes=' .. at .. '-' .. at + 1048575})\n\
-             end\n",
-        ),
-        servers: &[("nginx", NGINX), ("epoll", &[])],
+        load: Load::Requests {
+            path: "/large?parts",
+            connections: "16",
+            seconds: "3",
+            script: Some(
+                "request = function()\n\
+                 local at = math.random(0, 9999) * 106000\n\
+                 return wrk.format('GET', nil, {['Range'] = 'bytes=' .. at .. '-' .. at + 1048575})\n\
+                 end\n",
+            ),
+        },
+        servers: &[NGINX, ("epoll", &[])],
     },
     Case {
         name: "1 GiB",
-        path: "/large",
-        connections: "1",
-        seconds: "6",
-        script: None,
-        servers: &[("nginx", NGINX), ("epoll", &[])],
+        load: Load::Requests { path: GIB, connections: "1", seconds: "6", script: None },
+        servers: &[NGINX, ("epoll", &[])],
     },
 ];
 
-/// Runs all of it. `peers`: where `http_peer` is.
+const SECURED: [Case; 4] = [
+    Case {
+        name: "1 KiB, 64 connections",
+        load: Load::Requests { path: KIB, connections: "64", seconds: "3", script: None },
+        servers: &[NGINX, ("epoll", &[]), ("reactor", &[])],
+    },
+    Case {
+        name: "1 GiB",
+        load: Load::Requests { path: GIB, connections: "1", seconds: "6", script: None },
+        servers: &[NGINX, ("epoll", &[])],
+    },
+    Case {
+        name: "a full handshake and 1 KiB",
+        load: Load::Handshakes { resumed: false, path: KIB, seconds: "3" },
+        servers: &[NGINX, ("epoll", &[]), ("prefork", &[])],
+    },
+    Case {
+        name: "a resumed handshake and 1 KiB",
+        load: Load::Handshakes { resumed: true, path: KIB, seconds: "3" },
+        servers: &[NGINX, ("epoll", &[]), ("prefork", &[])],
+    },
+];
+
+/// Without TLS. `peers`: where `http_peer` is.
 pub(crate) fn http(windlass: &Path, peers: &Path) -> Result<()> {
-    for tool in ["wrk", "nginx", "apache2"] {
+    table(windlass, peers, &PLAIN, false)
+}
+
+/// TLS 1.3 with AES-256-GCM and a key for ECDSA on P-256: what the clients ask for first.
+pub(crate) fn tls(windlass: &Path, peers: &Path) -> Result<()> {
+    table(windlass, peers, &SECURED, true)
+}
+
+fn table(windlass: &Path, peers: &Path, cases: &[Case], is_secured: bool) -> Result<()> {
+    for tool in ["wrk", "nginx", "apache2", "openssl"] {
         if !has(tool) && !Path::new("/usr/sbin").join(tool).exists() {
-            println!("no {tool} (apt-get install wrk nginx-light apache2-bin)");
+            println!("no {tool} (apt-get install wrk nginx-light apache2-bin openssl)");
             return Ok(());
         }
     }
-    let folder = tempfile::tempdir().map_err(|error| format!("a folder: {error}"))?;
-    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes);
-    let made = write("small", &[b'x'; 1024]).and_then(|()| {
-        let mut large = fs::File::create(folder.path().join("large"))?;
-        let piece = vec![b'x'; 1 << 20];
-        (0..1024).try_for_each(|_| std::io::Write::write_all(&mut large, &piece))
-    });
-    made.map_err(|error| format!("files in {}: {error}", folder.path().display()))?;
+    let site =
+        Site::new(is_secured).map_err(|error| format!("the files of the servers: {error}"))?;
     println!(
         "| | server | requests/s | MB/s | CPU µs/request | ratio |\n|---|---|---|---|---|---|"
     );
-    for case in CASES {
+    for case in cases {
         let mut rounds = vec![Vec::new(); case.servers.len()];
         for _ in 0..ROUNDS {
-            for ((name, args), figures) in case.servers.iter().zip(&mut rounds) {
-                let command = start(windlass, peers, folder.path(), name, args);
-                figures.push(measure(command, &case, folder.path())?);
+            for (server, all) in case.servers.iter().zip(&mut rounds) {
+                all.push(measure(site.command(windlass, peers, *server), case, &site)?);
             }
         }
-        let medians = rounds.into_iter().map(|mut figures: Vec<Figures>| {
-            figures.sort_by(|a, b| a.micros.total_cmp(&b.micros));
-            figures[figures.len() / 2]
+        let medians = rounds.into_iter().map(|mut all: Vec<(f64, Figures)>| {
+            all.sort_by(|a, b| a.0.total_cmp(&b.0));
+            all[all.len() / 2]
         });
         let medians: Vec<_> = medians.collect();
-        for ((name, _), Figures { rate, megabytes, micros }) in case.servers.iter().zip(&medians) {
-            let (what, ratio) = (case.name, micros / medians[0].micros);
-            println!("| {what} | {name} | {rate:.0} | {megabytes:.0} | {micros:.1} | {ratio:.2} |");
+        for ((name, _), (micros, Figures { rate, megabytes, .. })) in
+            case.servers.iter().zip(&medians)
+        {
+            let (what, ratio) = (case.name, micros / medians[0].0);
+            let megabytes = megabytes.map_or("–".to_owned(), |it| format!("{it:.0}"));
+            let rate = if *rate < 10.0 { format!("{rate:.1}") } else { format!("{rate:.0}") };
+            println!("| {what} | {name} | {rate} | {megabytes} | {micros:.1} | {ratio:.2} |");
         }
     }
     Ok(())
 }
 
-fn start(windlass: &Path, peers: &Path, folder: &Path, name: &str, args: &[&str]) -> Command {
-    let mut command = program("taskset");
-    command.args(["-c", "0"]);
-    if args.is_empty() {
-        command.arg(windlass).args(["serve", "http", "--listen", "tcp:127.0.0.1:0"]);
-        command.args(["--model", name, "--root"]).arg(folder);
-    } else {
-        command.arg(peers.join("http_peer")).args(args).arg(folder);
+/// The files that are served, and for TLS a certificate.
+struct Site {
+    folder: TempDir,
+    is_secured: bool,
+}
+
+impl Site {
+    fn new(is_secured: bool) -> std::io::Result<Self> {
+        let site = Self { folder: tempfile::tempdir()?, is_secured };
+        fs::create_dir(site.path("root"))?;
+        fs::write(site.path("root/small"), [b'x'; 1024])?;
+        let mut large = fs::File::create(site.path("root/large"))?;
+        let piece = vec![b'x'; 1 << 20];
+        (0..1024).try_for_each(|_| large.write_all(&piece))?;
+        let authority = Authority::new();
+        let Certificate { cert, key } = authority.issue(&["localhost", "127.0.0.1"], Validity::Now);
+        for (name, text) in [("ca.pem", &authority.cert), ("cert.pem", &cert), ("key.pem", &key)] {
+            fs::write(site.path(name), text)?;
+        }
+        Ok(site)
     }
-    command
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What starts a server, on the first processor.
+    fn command(&self, windlass: &Path, peers: &Path, (name, args): Server) -> Command {
+        let mut command = program("taskset");
+        command.args(["-c", "0"]);
+        let pair = self.is_secured.then(|| ["cert.pem", "key.pem"].map(|name| self.path(name)));
+        if args.is_empty() {
+            command.arg(windlass).args(["serve", "http", "--listen", "tcp:127.0.0.1:0"]);
+            command.args(["--model", name, "--root"]).arg(self.path("root"));
+            if let Some([cert, key]) = pair {
+                command.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key);
+            }
+        } else {
+            command.arg(peers.join("http_peer")).args(args).arg(self.path("root"));
+            command.args(pair.into_iter().flatten());
+        }
+        command
+    }
 }
 
-/// Requests and megabytes per second, and CPU time of the server per request.
-#[derive(Clone, Copy)]
-struct Figures {
-    rate: f64,
-    megabytes: f64,
-    micros: f64,
-}
-
-fn measure(mut command: Command, case: &Case, folder: &Path) -> Result<Figures> {
+/// CPU time of the server per request in microseconds, and what it did.
+fn measure(mut command: Command, case: &Case, site: &Site) -> Result<(f64, Figures)> {
     let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut server = Server(spawned.map_err(|error| format!("{command:?}: {error}"))?);
+    let mut server = Running(spawned.map_err(|error| format!("{command:?}: {error}"))?);
     let (address, pid) = server.listening()?;
-    let mut wrk = program("taskset");
-    wrk.args(["-c", "1", "wrk", "-t1", "-c", case.connections, "-d", case.seconds]);
-    if let Some(script) = case.script {
-        let path = folder.join("wrk.lua");
-        fs::write(&path, script).map_err(|error| format!("{}: {error}", path.display()))?;
-        wrk.arg("-s").arg(path);
-    }
+    let ca = site.is_secured.then(|| site.path("ca.pem"));
     let before = cpu_ticks(pid);
-    let said = output(wrk.arg(format!("http://{address}{}", case.path)))?;
+    let figures = case.load.ask(&address, ca.as_deref(), site.folder.path())?;
     let ticks = cpu_ticks(pid) - before;
-    let line = |word: &str| said.lines().find(|line| line.contains(word));
-    if let Some(bad) = line("Non-2xx").or(line("Socket errors")) {
-        println!("{bad}");
-    }
-    // "  123456 requests in 3.00s, 150.1MB read"
-    let words: Vec<_> = line("requests in").unwrap_or_default().split_whitespace().collect();
-    let number = |text: &str| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<f64>();
-    let [count, _, _, seconds, read, _] = words[..] else { return Err(format!("wrk: {said}")) };
-    let unit = match read.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.') {
-        "GB" => 1024.0,
-        "KB" => 1.0 / 1024.0,
-        _ => 1.0,
-    };
-    let (Ok(count), Ok(seconds), Ok(read)) = (number(count), number(seconds), number(read)) else {
-        return Err(format!("wrk: {said}"));
-    };
-    Ok(Figures {
-        rate: count / seconds,
-        megabytes: read * unit / seconds,
-        // A tick has 10 ms.
-        micros: ticks * 10_000.0 / count.max(1.0),
-    })
+    // A tick has 10 ms.
+    Ok((ticks * 10_000.0 / figures.count.max(1.0), figures))
 }
 
 /// A server of a measurement. Dropping it ends it.
-struct Server(Child);
+struct Running(Child);
 
-impl Server {
+impl Running {
     /// Its address and its process.
     fn listening(&mut self) -> Result<(String, i32)> {
         let mut line = String::new();
@@ -183,7 +214,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for Running {
     fn drop(&mut self) {
         let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM);
         let _ = self.0.wait();

@@ -1,9 +1,10 @@
-//! Apache (prefork) or nginx as a peer: `http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER]]]`.
+//! Apache (prefork) or nginx as a peer: `http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER [CERT
+//! KEY]]]]`.
 //!
 //! Writes a small configuration to a directory of its own, starts the server in the foreground, and
 //! prints the `listening` line when it answers. Apache's workers are 5 to 10 spare ones of 20 at
-//! most, nginx's are as many as are asked for (2). With a folder both serve its files, and keep connections. The end
-//! of the server or of this program ends both.
+//! most, nginx's are as many as are asked for (2). With a folder both serve its files, and keep connections; with a
+//! certificate nginx speaks TLS. The end of the server or of this program ends both.
 
 use std::error::Error;
 use std::fs;
@@ -19,7 +20,8 @@ const MODULES: &str = "/usr/lib/apache2/modules";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
-    let usage = "usage: http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER]]]";
+    let usage =
+        "usage: http_peer apache|nginx PORT [WORKERS [CONNECTIONS-PER-WORKER [FOLDER [CERT KEY]]]]";
     let name = args.next().ok_or(usage)?;
     let args: Vec<String> = args.collect();
     let folder = args.get(3);
@@ -41,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             format!("apache2 -f {here}/conf -D FOREGROUND"),
         ),
         "nginx" => (
-            nginx(&dir, port, workers, folder.map(String::as_str)),
+            nginx(&dir, port, workers, folder.map(String::as_str), args.get(4).zip(args.get(5))),
             format!("nginx -p {here} -c {here}/conf"),
         ),
         _ => return Err(usage.into()),
@@ -98,8 +100,21 @@ fn apache(dir: &Path, port: u16, each: u32, folder: Option<&str>) -> String {
     )
 }
 
-fn nginx(dir: &Path, port: u16, workers: u32, folder: Option<&str>) -> String {
+fn nginx(
+    dir: &Path,
+    port: u16,
+    workers: u32,
+    folder: Option<&str>,
+    secured: Option<(&String, &String)>,
+) -> String {
     let here = dir.display();
+    let (ssl, pair) = match secured {
+        Some((cert, key)) => {
+            let versions = "ssl_protocols TLSv1.2 TLSv1.3;\n";
+            (" ssl", format!("ssl_certificate {cert}; ssl_certificate_key {key}; {versions}"))
+        }
+        None => ("", String::new()),
+    };
     let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|what| format!("{what}_temp_path {here}/{what};\n"))
         .concat();
@@ -116,7 +131,7 @@ fn nginx(dir: &Path, port: u16, workers: u32, folder: Option<&str>) -> String {
     format!(
         "{user}daemon off;\nworker_processes {workers};\npid {here}/pid;\nerror_log {here}/error;\n\
          events {{ worker_connections 8192; }}\nhttp {{\naccess_log off;\n{alive}\
-         {temp}server {{ listen 127.0.0.1:{port} backlog=1024;\n\
-         {location} }} }}\n"
+         {temp}server {{ listen 127.0.0.1:{port}{ssl} backlog=1024;\n\
+         {pair}{location} }} }}\n"
     )
 }
