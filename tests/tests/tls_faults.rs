@@ -21,6 +21,7 @@ use windlass_tests::{
 every_concurrent_model!(pieces_of_a_record_renew_no_patience);
 models!(thousands_of_half_handshakes_have_a_bound: poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(clients_that_never_read_cost_the_records_of_a_turn: epoll Epoll, epoll_et EpollEt, reactor Reactor);
+models!(an_idle_client_costs_at_most_10_kb: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(a_handshake_that_is_too_long_is_refused: fork Fork, epoll Epoll, prefork Prefork);
 models!(kills_and_new_certificates_change_no_byte: fork Fork, pool_static PoolStatic, prefork Prefork);
 
@@ -121,6 +122,28 @@ fn clients_that_never_read_cost_the_records_of_a_turn(model: Model) {
     println!("{each} bytes for each");
     assert!(each < 256 * 1024, "{each} bytes for each");
     drop((warm, silent));
+}
+
+/// It is 8.7 KB, and under nginx with OpenSSL 8.9.
+fn an_idle_client_costs_at_most_10_kb(model: Model) {
+    const CLIENTS: usize = 200;
+    let share = Descriptors::take(2 * CLIENTS);
+    let secured = Secured::new();
+    let server = serve!("upper", model).args(&secured.options()).start();
+    let idle = || {
+        let mut client = secured.handshake(server.address(), b"");
+        client.write_all(b"hello").expect("send");
+        let mut reply = [0; 5];
+        client.read_exact(&mut reply).expect("a reply");
+        client
+    };
+    let warm = idle();
+    let before = server.private_memory();
+    let clients: Vec<_> = (0..share.count() / 2).map(|_| idle()).collect();
+    let each = server.private_memory().saturating_sub(before) / clients.len();
+    println!("{each} bytes for each");
+    assert!(each < 10_000, "{each} bytes for each");
+    drop((warm, clients));
 }
 
 /// A connection from its handshake to its end; its error if it was cut.
