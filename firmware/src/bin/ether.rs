@@ -36,7 +36,7 @@ struct Trial {
     ways: [Path; 2],
     /// The longest time on the board, in milliseconds.
     most_ms: u64,
-    /// How often it is tried to keep the time.
+    /// How often it is tried.
     tries: u32,
 }
 
@@ -45,7 +45,8 @@ impl Trial {
         Self { what, from, ways, most_ms, tries: 1 }
     }
 
-    /// The time is that of a host at rest, and may be kept in one of some attempts.
+    /// The time is that of a host at rest, and may be kept in one of some attempts. A server that gives up after six
+    /// datagrams may do so on a busy host.
     const fn in_one_of(mut self, tries: u32) -> Self {
         self.tries = tries;
         self
@@ -116,14 +117,15 @@ const TRIALS: [Trial; 15] = {
         Trial::new("TFTP from itself, 64 KiB, 20 % lost", Board, FIFTH, 1500),
         Trial::new("xfer from itself, 64 KiB, 20 % lost", BoardXfer, FIFTH, 2500),
         Trial::new("an update by TFTP from itself, 64 KiB, 20 % lost", BoardUpdate, FIFTH, 12_000),
-        Trial::new("TFTP from tftp-hpa, 256 KiB, 20 % lost", Tftp, [loses(200); 2], HOST_MS),
+        Trial::new("TFTP from tftp-hpa, 256 KiB, 20 % lost", Tftp, [loses(200); 2], HOST_MS)
+            .in_one_of(3),
         Trial::new(
             "TFTP from tftp-hpa, 256 KiB, 5 % each lost, doubled and late",
             Tftp,
             [BAD; 2],
             HOST_MS,
-        ),
-        // Not the first one: the emulator may sleep for a second before it passes on the first answer of a host.
+        )
+        .in_one_of(3),
         Trial::new("TFTP from tftp-hpa, 256 KiB, 5 % lost", Tftp, [loses(50); 2], 1000)
             .in_one_of(30),
         Trial::new("TFTP in windows, 256 KiB, 5 % lost", Own, [loses(50); 2], HOST_MS),
@@ -170,8 +172,9 @@ fn main() -> ! {
         let Some(server) = server else { continue };
         let is_in_time = (0..trial.tries).any(|_| {
             let (how, ms) = download(&mut net, trial, server);
-            is_right &= how.is_ok();
-            ms <= trial.most_ms
+            // Wrong bytes are wrong in any of them.
+            is_right &= how != Err(Fault::Integrity);
+            how.is_ok() && ms <= trial.most_ms
         });
         is_right &= is_in_time;
         downloads += u32::from(is_in_time);
