@@ -31,7 +31,6 @@ mod control;
 mod custom;
 #[cfg(feature = "transfer")]
 mod door;
-#[cfg(feature = "status")]
 mod faults;
 mod hub;
 mod lazy;
@@ -51,6 +50,7 @@ mod services;
 #[cfg(feature = "supervise")]
 mod spec;
 mod stop;
+mod told;
 #[cfg(feature = "transfer")]
 mod transfers;
 mod usage;

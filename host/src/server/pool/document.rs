@@ -7,14 +7,15 @@ use windlass_core::time::Instant;
 use super::Pool;
 use super::board::Board;
 use super::notes::Notes;
+use crate::drive::Ledger;
 use crate::error::Result;
 use crate::server::children::{Crew, Process};
+use crate::server::told::{self, Known};
 use crate::server::usage::Usage;
 use crate::server::{Model, Offer};
-use crate::status::{Counters, Limits, Queue, State, Status, WorkerStatus, scoreboard};
+use crate::status::{Limits, State, Status, WorkerStatus};
 use crate::sys::clock;
 use crate::sys::listener::Listener;
-use crate::totals::Totals;
 
 /// The fixed facts about a pool, and the sockets from which its state is read.
 pub(super) struct About {
@@ -69,39 +70,34 @@ pub(in crate::server) fn limits(model: Model, pool: Pool) -> Limits {
 /// The state of a pool. Where workers accept by themselves, `board` is their scoreboard.
 pub(super) fn status(
     about: &mut About,
-    (totals, started_us, crash_loop): (Totals, u64, bool),
+    ledger: Option<&Ledger>,
+    crash_loop: bool,
     crew: &mut Crew<Notes>,
     board: Option<&Board>,
     now: Instant,
 ) -> Status {
-    let mut workers = Vec::new();
-    for process in crew.processes.iter_mut().flatten() {
-        let Some(slot) = crew.pool.state(process.id) else { continue };
-        workers.push(worker(slot, process, board, now));
-    }
-    about.usage.fill(&mut workers, now);
-    let limits = limits(about.model, about.pool);
-    let queue = about.listener.as_ref().and_then(Listener::accept_queue);
-    Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        service: about.offer.name().to_owned(),
-        model: about.model.name().to_owned(),
+    let known = Known {
+        service: about.offer.name(),
+        model: about.model,
         address: about.address.clone(),
-        uptime_us: now.since(about.started),
-        started_us,
+        started: about.started,
         generation: crew.pool.generation(),
         stopping: crew.pool.is_stopping(),
         crash_loop,
-        scoreboard: scoreboard(&workers, usize::from(limits.max_workers)),
-        limits,
-        counters: Counters::of(&totals),
-        totals,
-        queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
+        limits: limits(about.model, about.pool),
+        listener: about.listener.as_ref(),
         certificate_expires_us: about.offer.certificate_expires_us(),
-        workers,
-        last_faults: Vec::new(),
-    }
+    };
+    let workers = || {
+        let Crew { pool, processes, .. } = crew;
+        let one = |process: &mut Process<Notes>| {
+            Some(worker(pool.state(process.id)?, process, board, now))
+        };
+        let mut workers: Vec<_> = processes.iter_mut().flatten().filter_map(one).collect();
+        about.usage.fill(&mut workers, now);
+        workers
+    };
+    told::status(known, ledger, workers, now)
 }
 
 /// One worker. Its line on the board is newer than what the core has been told.

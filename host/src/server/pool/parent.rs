@@ -39,8 +39,6 @@ use crate::server::children::{
 use crate::server::confine::Sandbox;
 #[cfg(feature = "status")]
 use crate::server::control;
-#[cfg(feature = "status")]
-use crate::server::faults::last_faults;
 use crate::server::ready::WhenReady;
 use crate::server::stop::State;
 #[cfg(feature = "status")]
@@ -424,14 +422,7 @@ impl PoolParent {
     #[cfg(feature = "status")]
     fn status(&mut self, now: Instant) -> Status {
         let board = self.shared.as_ref().map(|shared| &*shared.board);
-        let ledger = self.ledger.as_ref();
-        // A parent before this one may have been killed, and its workers with it.
-        ledger.inspect(|ledger| ledger.settle_all());
-        let totals = ledger.map(|ledger| ledger.totals()).unwrap_or_default();
-        let started_us = ledger.map_or(0, |ledger| ledger.started_us());
-        let known = (totals, started_us, self.history.crash_loop);
-        let last_faults = ledger.map_or_else(Vec::new, |ledger| last_faults(ledger, now));
-        let status = document::status(&mut self.about, known, &mut self.crew, board, now);
-        Status { last_faults, ..status }
+        let (ledger, crash_loop) = (self.ledger.as_deref(), self.history.crash_loop);
+        document::status(&mut self.about, ledger, crash_loop, &mut self.crew, board, now)
     }
 }

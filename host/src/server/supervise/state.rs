@@ -7,9 +7,9 @@ use windlass_core::time::Instant;
 use super::listener::{Key, Supervised};
 use super::supervisor::{Cx, Supervisor};
 use crate::error::Result;
-use crate::server::faults::last_faults;
+use crate::server::told::{self, Known};
 use crate::server::{Model, control, pool};
-use crate::status::{Counters, Limits, Queue, State, Status, WorkerStatus, scoreboard};
+use crate::status::{Limits, State, Status, WorkerStatus};
 use crate::sys::listener::Listener;
 
 impl Supervisor {
@@ -42,32 +42,22 @@ impl Supervised {
 
     /// Its state, as far as its processes have written it: that takes microseconds, however many they are.
     pub(super) fn counted(&self, now: Instant) -> Status {
-        self.ledger.settle_all();
-        let (totals, model) = (self.ledger.totals(), self.spec.model);
-        let workers = if is_loop(model) { self.processes(now) } else { self.seats(now) };
-        let limits = self.limits();
-        let queue = self.listener.as_ref().and_then(Listener::accept_queue);
+        let model = self.spec.model;
+        let workers = || if is_loop(model) { self.processes(now) } else { self.seats(now) };
         let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            service: self.spec.service.name().to_owned(),
-            model: model.name().to_owned(),
+        let known = Known {
+            service: self.spec.service.name(),
+            model,
             address: address.to_string(),
-            uptime_us: now.since(self.started),
-            started_us: self.ledger.started_us(),
+            started: self.started,
             generation: self.crew.pool.generation(),
             stopping: self.is_leaving,
             crash_loop: self.is_looping,
-            scoreboard: scoreboard(&workers, usize::from(limits.max_workers)),
-            limits,
-            counters: Counters::of(&totals),
-            totals,
-            queue: queue.map(|queue| Queue { waiting: queue.waiting, limit: queue.limit }),
+            limits: self.limits(),
+            listener: self.listener.as_ref(),
             certificate_expires_us: self.certificate_expires_us,
-            workers,
-            last_faults: last_faults(&self.ledger, now),
-        }
+        };
+        told::status(known, Some(&self.ledger), workers, now)
     }
 
     fn limits(&self) -> Limits {

@@ -14,7 +14,9 @@
 
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
+#[cfg(feature = "transfer")]
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 
