@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nix::sys::signal::Signal;
 use roxmltree::{Document, Node};
-use windlass_tests::windlass;
+use windlass_tests::{PATIENCE, proc, windlass, within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_windlass-under-test");
 
@@ -96,6 +97,20 @@ fn a_measurement_that_fails_leaves_the_picture_as_it_was() {
     let run = windlass!().words(SHORT).arg("--peer=x=/no/such/server").arg("--plot").arg(&path);
     let run = run.run();
     assert!(run.code == Some(1) && run.stderr.contains("/no/such/server"), "{run}");
+    assert_eq!(fs::read_to_string(&path).expect("the picture"), "an older picture");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
+}
+
+#[test]
+fn a_measurement_that_is_interrupted_leaves_the_picture_as_it_was() {
+    let folder = folder();
+    let path = folder.path().join("ratios.svg");
+    fs::write(&path, "an older picture").expect("a file");
+    let line = "bench --rounds 1 --seconds 600 --connections 1 --sizes 8 --models epoll --plot";
+    let bench = windlass!().words(line).arg(&path).start();
+    let pid = bench.pid();
+    within(PATIENCE, "the server serves", || !proc::children(pid).is_empty());
+    assert_eq!(bench.end_by(Signal::SIGINT), None);
     assert_eq!(fs::read_to_string(&path).expect("the picture"), "an older picture");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 1);
 }

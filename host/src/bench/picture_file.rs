@@ -12,20 +12,35 @@ use super::plot;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 
-/// A place for a picture. Dropping it leaves the file as it was.
-pub(super) struct PictureFile {
-    path: PathBuf,
-    part: NamedTempFile,
-}
+/// A place for a picture.
+pub(super) struct PictureFile(PathBuf);
 
 impl PictureFile {
     /// Makes sure that the file can be written, before minutes are spent on what it will show.
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let fail = |error: io::Error| Error::new("write the picture", printable(path), error);
         if path.is_dir() {
-            return Err(fail(io::ErrorKind::IsADirectory.into()));
+            let fail = Error::of("write the picture", printable(path));
+            return Err(fail(io::Error::from(io::ErrorKind::IsADirectory)));
         }
-        let folder = match path.parent() {
+        let file = Self(path.to_owned());
+        // Nothing of it is left if the measurement is interrupted.
+        drop(file.part()?);
+        Ok(file)
+    }
+
+    /// Draws the picture, and gives it its name.
+    pub(super) fn keep(&self, picture: &Picture) -> Result<()> {
+        let path = printable(&self.0);
+        let svg = plot::draw(picture).map_err(Error::of("draw", &path))?;
+        let mut part = self.part()?;
+        let written = part.write_all(svg.as_bytes());
+        let kept = written.and_then(|()| Ok(part.persist(&self.0)?));
+        kept.map(drop).map_err(Error::of("write the picture", &path))
+    }
+
+    /// An empty file beside it, until it is whole.
+    fn part(&self) -> Result<NamedTempFile> {
+        let folder = match self.0.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
@@ -36,16 +51,6 @@ impl PictureFile {
             .suffix(".svg")
             .permissions(readable)
             .tempfile_in(folder);
-        let part = made.map_err(fail)?;
-        Ok(Self { path: path.to_owned(), part })
-    }
-
-    /// Draws the picture, and gives it its name.
-    pub(super) fn keep(self, picture: &Picture) -> Result<()> {
-        let Self { path, mut part } = self;
-        let svg = plot::draw(picture).map_err(Error::of("draw", printable(&path)))?;
-        let written = part.write_all(svg.as_bytes());
-        let kept = written.and_then(|()| Ok(part.persist(&path)?));
-        kept.map(drop).map_err(Error::of("write the picture", printable(&path)))
+        made.map_err(Error::of("write the picture", printable(&self.0)))
     }
 }
