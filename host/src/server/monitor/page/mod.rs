@@ -147,25 +147,31 @@ fn faults(overview: &Overview) -> Markup {
             @if all.is_empty() {
                 p { "none" }
             } @else {
-                table {
-                    thead { tr {
-                        th scope="col" { "when" } th scope="col" { "fault" } th scope="col" { "client or process" }
-                        th scope="col" { "listener" }
-                    } }
-                    tbody {
-                        @for (it, fault) in all.into_iter().take(FAULTS_MAX) {
-                            tr {
-                                td title=(moment(now_us.saturating_sub(fault.ago_us))) {
-                                    (brief(fault.ago_us)) " ago"
-                                }
-                                td.kind { (fault.kind.replace('_', " ")) }
-                                td.party { (party(fault)) }
-                                td { (it.status.service) " " span.address { (it.status.address) } }
+                // The roles stay when a narrow window shows each row as two lines.
+                table role="table" {
+                    thead role="rowgroup" {
+                        tr role="row" {
+                            @for name in ["when", "fault", "client or process", "listener"] {
+                                th scope="col" role="columnheader" { (name) }
                             }
                         }
                     }
+                    tbody role="rowgroup" {
+                        @for (it, fault) in all.into_iter().take(FAULTS_MAX) { (row(it, fault, now_us)) }
+                    }
                 }
             }
+        }
+    }
+}
+
+fn row(it: &Told, fault: &LastFault, now_us: u64) -> Markup {
+    html! {
+        tr role="row" {
+            td role="cell" title=(moment(now_us.saturating_sub(fault.ago_us))) { (brief(fault.ago_us)) " ago" }
+            td.kind role="cell" { (fault.kind.replace('_', " ")) }
+            td.party role="cell" { (party(fault)) }
+            td role="cell" { (it.status.service) " " span.address { (it.status.address) } }
         }
     }
 }

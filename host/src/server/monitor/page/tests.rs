@@ -58,7 +58,10 @@ fn each_listener_has_a_card_with_its_values() {
         r#"<span class="busy">X</span><span class="idle">..</span><span class="busy">X</span>"#
     ));
     assert!(page.contains("<dt>timed out</dt><dd>1</dd>") && page.contains("1\u{202f}204"));
-    assert!(page.contains(">timed out</td><td class=\"party\">192.0.2.7:4711</td>"), "{page}");
+    assert!(
+        page.contains(">timed out</td><td class=\"party\" role=\"cell\">192.0.2.7:4711</td>"),
+        "{page}"
+    );
     assert!(page.contains("<title>ready: windlass</title>"));
 }
 
