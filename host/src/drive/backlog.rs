@@ -33,8 +33,14 @@ pub(super) struct Spare(
     #[expect(clippy::vec_box, reason = "they move to connections and back")] Vec<Box<Backlog>>,
 );
 
-/// The largest number of spare backlogs: the memory of very many slow readers is freed when they leave.
-const SPARE_MAX: usize = 16;
+/// The largest number of spare backlogs, for as many downloads at the same time. They take half a MiB; the memory of more
+/// clients is freed when they leave.
+const SPARE_MAX: usize = 1024;
+
+/// The largest number of those that keep the memory of their buffers.
+const BUFFERS_MAX: usize = 16;
+
+const _: () = assert!(size_of::<Backlog>() * SPARE_MAX <= 512 * 1024);
 
 impl Spare {
     pub(super) fn take(&mut self) -> Box<Backlog> {
@@ -45,8 +51,12 @@ impl Spare {
         if let Some(mut backlog) = backlog
             && self.0.len() < SPARE_MAX
         {
-            backlog.output.consume(usize::MAX);
-            backlog.input.consume(usize::MAX);
+            for buffer in [&mut backlog.output, &mut backlog.input] {
+                buffer.consume(usize::MAX);
+                if self.0.len() >= BUFFERS_MAX {
+                    *buffer = Buffer::default();
+                }
+            }
             backlog.file = None;
             backlog.late = Late::Nothing;
             backlog.pace = None;

@@ -100,8 +100,8 @@ impl Site for Shared {
 /// The longest head of a request, in bytes.
 const HEAD_MAX: usize = 8192;
 
-/// The largest number of spare memories of a thread.
-const SPARE_MAX: usize = 64;
+/// The largest number of spare memories of a thread: 8 MiB, for as many downloads at the same time.
+const SPARE_MAX: usize = 1024;
 
 /// The memory for the head of a request, which a connection has only while it has a request.
 #[derive(Debug, Default)]
