@@ -8,7 +8,7 @@ use windlass_core::file::Refusal;
 
 use super::backlog::Spare;
 use super::digested::Digested;
-use super::files::Answer;
+use super::files::{Answer, FILE_BUFFER};
 use super::helpers::Helpers;
 use super::kept::Kept;
 use super::rules::{Rules, RulesId, TimeLimits};
@@ -50,9 +50,6 @@ pub struct Buffers {
     /// For a loop with connections that keep others from being served.
     overload: Option<Overload>,
 }
-
-/// The buffer for reading a file. Zeroed pages cost nothing until they are used.
-const FILE_BUFFER: usize = 128 * 1024;
 
 /// Bytes of one read, in a loop that serves many.
 pub(crate) const READ_SIZE: usize = 64 * 1024;

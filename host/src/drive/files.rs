@@ -5,9 +5,8 @@
 //!   from anywhere else    helper: preadv ──▶ answer ──▶ the same place
 //! ```
 //!
-//! A thread or process with one connection reads and waits. An event loop has helpers, and
-//! makes no read itself that could wait: [`Found::Later`] means that a helper was asked, and the
-//! job has a turn when the answer is there.
+//! A thread or process with one connection reads and waits. An event loop has helpers, and makes no read itself that
+//! could wait: [`Found::Later`] means that a helper was asked, and the job has a turn when the answer is there.
 
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -117,7 +116,10 @@ enum How {
     Later,
 }
 
-/// The largest read of a helper in bytes: the room of a loop.
+/// The buffer for reading a file, in bytes: a copy in pieces of half the size takes half as much again.
+pub(super) const FILE_BUFFER: usize = 256 * 1024;
+
+/// The largest read of a helper in bytes.
 const BLOCK: usize = 128 * 1024;
 
 impl Late {
@@ -247,11 +249,10 @@ impl OpenFile {
         self.promised.is_some() && !matches!(self.source, Source::Memory(_))
     }
 
-    /// How many bytes at its end are sent as copies, as long as other bytes of it are not. A page that is on its way to
-    /// a program of this host is the file's own until that program has read it: what is written to the file
-    /// meanwhile arrives. When the last of the copies is sent, no page is on its way any more.
+    /// How many bytes at its end are copied, as long as others are not. A page on its way to a program of this host is
+    /// the file's own until that program reads it. When the last of the copies leave, no page is on its way.
     pub(super) fn copied(&self) -> u64 {
-        if self.is_promised() { queued_max() + BLOCK as u64 } else { 0 }
+        if self.is_promised() { queued_max() + FILE_BUFFER as u64 } else { 0 }
     }
 
     /// Whether it still has the version that was promised.

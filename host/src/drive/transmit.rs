@@ -31,6 +31,9 @@ use crate::totals::Count;
 /// Frames of this size or more are sent by `sendfile`, one call each.
 const SEND_FILE_MIN: u64 = 64 * 1024;
 
+/// Bytes that are encrypted at a time: a slow reader holds their records.
+const RECORDS: usize = 128 * 1024;
+
 /// The cost of a call in bytes of the budget, however little it moves: frames may have 16 bytes.
 const CALL_COST: usize = 8 * 1024;
 
@@ -212,7 +215,8 @@ fn send_frames(
     buffers: &mut Buffers,
 ) -> Result<Did, Fault> {
     let Buffers { input, helpers, most, .. } = buffers;
-    let room = input.len().min(*most);
+    let most = if outlet.channel.is_secured() { RECORDS.min(*most) } else { *most };
+    let room = input.len().min(most);
     let input = &mut input[..room];
     let laid = lay_out(user, input);
     let mut len = laid.len();
