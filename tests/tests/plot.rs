@@ -28,7 +28,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn a_picture_shows_each_server_under_each_load_with_its_range() {
+fn a_picture_shows_each_server_under_each_load() {
     let folder = folder();
     let path = folder.path().join("ratios.svg");
     fs::write(&path, "an older picture").expect("a file");
@@ -45,12 +45,38 @@ fn a_picture_shows_each_server_under_each_load_with_its_range() {
     for text in ["server ns/message", "connections: 1, bytes: 8", "connections: 2, bytes: 8"] {
         assert_eq!(count(text), 1, "{text}: {shown:?}");
     }
-    // The ratio of the first server of each load.
-    assert_eq!(count("1.00"), 2, "{shown:?}");
-    let document = Document::parse(&svg).expect("XML");
-    assert_eq!(of_name(&document, "circle").count(), 4, "a dot for each");
     let files = fs::read_dir(folder.path()).expect("a folder").count();
     assert_eq!(files, 1, "nothing else is left");
+}
+
+#[test]
+fn a_server_has_its_ratio_a_dot_at_the_median_and_a_line_over_its_range() {
+    let folder = folder();
+    let (table, path) = (folder.path().join("table.md"), folder.path().join("ratios.svg"));
+    let rows = "| size | server | ns | min–max |\n|-|-|-|-|\n\
+                | 1 | raw | 100 | 50–200 |\n| 1 | epoll | 25 | 25–25 |\n\
+                | 2 | raw | 0 | 0–0 |\n| 2 | epoll | 5 | 0–9 |\n";
+    fs::write(&table, rows).expect("a file");
+    windlass!("bench", "--table", &table, "--plot", &path).run().succeeds();
+    let svg = fs::read_to_string(&path).expect("a picture");
+    let shown = texts(&svg);
+    // Nothing has a ratio to 0.
+    for (text, times) in [("1.00", 1), ("0.25", 1), ("–", 2), ("size: 1", 1), ("size: 2", 1)] {
+        assert_eq!(shown.iter().filter(|it| *it == text).count(), times, "{text}: {shown:?}");
+    }
+    let document = Document::parse(&svg).expect("XML");
+    let number = |node: &Node<'_, '_>, name| -> i64 {
+        node.attribute(name).and_then(|text| text.parse().ok()).expect("a number")
+    };
+    let dots: Vec<_> = of_name(&document, "circle").map(|dot| number(&dot, "cx")).collect();
+    let [raw, epoll] = dots[..] else { panic!("{dots:?}") };
+    // From half to double is as long as from a quarter to one.
+    let lengths = of_name(&document, "line").filter_map(|line| {
+        let [from, y, to, end] = ["x1", "y1", "x2", "y2"].map(|name| number(&line, name));
+        (y == end).then_some((to - from).abs())
+    });
+    let longest = lengths.max().unwrap_or(0);
+    assert!((longest - (raw - epoll)).abs() <= 2, "{longest} is not {}", raw - epoll);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Dist {
         self.put("windlass.service", &unit.replace("/usr/local/bin/", "/usr/bin/"))?;
         let date = output(program("date").args(["-u", "-R", "-d", &format!("@{}", self.epoch)]))?;
         let entry = format!(
-            "windlass ({}-1) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- {} {date}",
+            "windlass ({}-1) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- {}  {date}",
             self.version,
             maintainer(&read("host/Cargo.toml")?)?
         );
