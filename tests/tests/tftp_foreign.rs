@@ -1,15 +1,11 @@
 //! Foreign clients of `windlass serve tftp`: curl, tftp-hpa, atftp and busybox, and nginx between client and server.
 
 use std::fs;
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use windlass_lossy::{Lossy, Path as Way};
-use windlass_tests::{
-    Model, PATIENCE, Program, Random, Running, Server, every_model, has, models, serve, within,
-};
+use windlass_tests::{Model, Program, Random, Server, Site, every_model, has, models, serve};
 
 every_model!(each_client_fetches_a_file, each_client_stores_a_file);
 models!(each_client_fetches_through_one_port: select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
@@ -268,69 +264,24 @@ fn every_client_hears_a_refusal() {
     assert_eq!(fs::read(folders.root.join("there")).expect("there").len(), 10);
 }
 
-/// nginx, which hands the datagrams that come to one port on to two servers. It is ended when this is dropped.
-struct Balancer {
-    _running: Running,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Balancer {
-    #[track_caller]
-    fn before(servers: [SocketAddr; 2]) -> Self {
-        // nginx cannot be told to take any port: another process may have this one before it does.
-        loop {
-            let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|it| it.local_addr());
-            if let Some(balancer) = Self::at(free.expect("a free port"), servers) {
-                return balancer;
-            }
-        }
-    }
-
-    fn at(address: SocketAddr, servers: [SocketAddr; 2]) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let modules = "/usr/lib/nginx/modules/ngx_stream_module.so";
-        let servers = servers.map(|it| format!("server {it};")).concat();
-        let text = format!(
-            "daemon off; master_process off; pid pid; error_log stderr; load_module {modules};
-             events {{}}
-             stream {{
-                 upstream tftp {{ {servers} }}
-                 server {{ listen {address} udp; proxy_pass tftp; proxy_timeout 20s; proxy_buffer_size 64k; }}
-             }}"
-        );
-        let path = folder.path().join("nginx.conf");
-        fs::write(&path, text).expect("write");
-        let mut running =
-            Program::new("nginx").arg("-p").arg(folder.path()).arg("-c").arg(path).start();
-        let probe = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-        probe.connect(address).expect("connect");
-        probe.set_read_timeout(Some(Duration::from_millis(50))).expect("a timeout");
-        let mut ended = false;
-        within(PATIENCE, "nginx listens", || {
-            ended = running.has_ended();
-            let _ = probe.send(b"a probe");
-            let refused = |it: std::io::Error| it.kind() == ErrorKind::ConnectionRefused;
-            ended || !probe.recv(&mut [0; 16]).is_err_and(refused)
-        });
-        (!ended).then_some(Self { _running: running, address, _folder: folder })
-    }
-}
-
 /// A balancer remembers the server of a client by the client's address, so the server has to answer from the
 /// port that was asked.
 #[test]
 fn a_balancer_stands_before_two_servers_with_one_port_each() {
-    if !has("nginx") {
-        return;
-    }
+    let site = Site::new();
     let folders = Folders::new();
     let bytes = folders.file("image", SIZE);
-    let servers = [Model::Epoll, Model::Reactor].map(|model| folders.serve(model, "--single-port"));
-    let balancer = Balancer::before(servers.each_ref().map(address));
+    let hosts = [("192.0.2.11", Model::Epoll), ("192.0.2.12", Model::Reactor)];
+    let _servers = hosts.map(|(host, model)| {
+        let serve = serve!("tftp", model).listen(format!("udp:{}:6969", site.host(host)));
+        serve.args(&format!("--single-port --root {}", folders.root.display())).start()
+    });
+    let Some(_nginx) = site.nginx() else { return };
     for _ in 0..2 {
         for client in CLIENTS {
-            if let Some(fetched) = client.fetches(balancer.address, "image", &folders.local) {
+            if let Some(fetched) =
+                client.fetches(site.front_of_datagrams(), "image", &folders.local)
+            {
                 assert!(fetched == bytes, "{client:?}: {} bytes", fetched.len());
             }
         }
