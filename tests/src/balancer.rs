@@ -73,7 +73,7 @@ impl Site {
             return None;
         }
         let folder = tempfile::tempdir().expect("a folder");
-        let quick = [("inter 1s", "inter 50ms"), ("fall 2", "fall 2 rise 1")];
+        let quick = [("inter 1s", "inter 200ms"), ("fall 2", "fall 5 rise 1")];
         let text = self.block("haproxy", 0, &quick);
         let (defaults, rest) = text.split_once("\nbackend").expect("a backend");
         let text = format!("{defaults}\n{more}\nbackend{rest}");

@@ -51,7 +51,7 @@ impl<'s> Host<'s> {
         let changes = [
             ("proxy-from = \"192.0.2.1\"\n", &*(listener + pools)),
             ("max-per-client = 20", "max-per-client = 1000"),
-            ("stop-delay = 3", "stop-delay = 0.5"),
+            ("stop-delay = 3", "stop-delay = 1"),
         ];
         let text = site.block("toml", 0, &changes);
         let text = text.replace(&site.host("192.0.2.11").to_string(), &site.host(name).to_string());
