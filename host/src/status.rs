@@ -195,6 +195,34 @@ impl State {
     }
 }
 
+impl State {
+    /// Its letter on a scoreboard for people.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Starting => 'S',
+            Self::Idle => '.',
+            Self::Busy => 'X',
+            Self::Draining => 'D',
+            Self::Killed => 'K',
+            Self::Unknown => '?',
+        }
+    }
+}
+
+impl LastFault {
+    /// The client or the process that had it, and what is known of it: `192.0.2.7:4711, after 1.2s`.
+    pub fn party(&self) -> String {
+        let Self { peer, pid, words, took_us, .. } = self;
+        let parts = [
+            peer.clone(),
+            pid.map(|pid| format!("pid {pid}")),
+            words.clone(),
+            took_us.map(|us| format!("after {}", brief(us))),
+        ];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Status {
     /// The same with printable texts.
     #[must_use]
@@ -287,6 +315,15 @@ mod tests {
             "a worker that replaces another has a slot too"
         );
         assert_eq!(scoreboard(&[], 3), "   ");
+    }
+
+    #[test]
+    fn what_is_known_of_a_fault_is_told() {
+        let fault = LastFault { took_us: Some(1_200_000), ..LastFault::default() };
+        assert_eq!(fault.party(), "after 1.2s");
+        let fault = LastFault { peer: Some("192.0.2.7:4711".into()), ..fault };
+        assert_eq!(fault.party(), "192.0.2.7:4711, after 1.2s");
+        assert_eq!(LastFault::default().party(), "");
     }
 
     #[cfg(feature = "status")]

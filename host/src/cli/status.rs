@@ -137,17 +137,10 @@ fn counter_lines(counters: &Counters, totals: &Totals) -> Vec<String> {
 /// The last of what went wrong.
 fn fault_lines(faults: &[LastFault]) -> Vec<String> {
     let line = |(nth, fault): (usize, &LastFault)| {
-        let LastFault { kind, ago_us, peer, pid, words, took_us } = fault;
-        let parts = [
-            Some(kind.replace('_', " ")),
-            peer.clone(),
-            pid.map(|pid| format!("pid {pid}")),
-            words.clone(),
-            took_us.map(|us| format!("after {}", brief(us))),
-        ];
         let head = if nth == 0 { "last faults" } else { "" };
-        let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        format!("{head:<13}{} ago: {text}", brief(*ago_us))
+        let parts = [fault.kind.replace('_', " "), fault.party()];
+        let text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+        format!("{head:<13}{} ago: {text}", brief(fault.ago_us))
     };
     faults.iter().take(FAULTS_SHOWN).enumerate().map(line).collect()
 }

@@ -129,14 +129,7 @@ fn board(status: &Status, width: usize) -> Vec<Line<'static>> {
     let slots = used.unwrap_or(0).max(usize::from(status.limits.max_workers));
     let mut cells = vec![Span::styled("_", DIM); slots];
     for worker in &status.workers {
-        let letter = match worker.state {
-            State::Starting => "S",
-            State::Idle => ".",
-            State::Busy => "X",
-            State::Draining => "D",
-            State::Killed => "K",
-            State::Unknown => "?",
-        };
+        let letter = worker.state.letter().to_string();
         cells[usize::from(worker.slot)] = Span::styled(letter, color(worker.state));
     }
     let lines = cells.chunks(width).map(|chunk| Line::from(chunk.to_vec()));

@@ -7,7 +7,7 @@ use super::super::history::{History, Sample};
 use super::health::Health;
 use super::numbers::{grouped, short};
 use super::spark::{Form, spark};
-use crate::status::{State, Status, WorkerStatus, brief};
+use crate::status::{Status, WorkerStatus, brief};
 use crate::totals::{Count, FAULTS as ALL_FAULTS, Histogram};
 
 /// Workers in the table of a card.
@@ -148,15 +148,7 @@ fn spread(name: &str, histogram: &Histogram) -> Markup {
 
 /// The letter of a worker, and the name of its style.
 fn glyph(worker: &WorkerStatus) -> (char, &'static str) {
-    let letter = match worker.state {
-        State::Starting => 'S',
-        State::Idle => '.',
-        State::Busy => 'X',
-        State::Draining => 'D',
-        State::Killed => 'K',
-        State::Unknown => '?',
-    };
-    (letter, worker.state.name())
+    (worker.state.letter(), worker.state.name())
 }
 
 /// A letter for each slot; those that are alike side by side are one piece: its style, its letters.

@@ -170,23 +170,10 @@ fn row(it: &Told, fault: &LastFault, now_us: u64) -> Markup {
         tr role="row" {
             td role="cell" title=(moment(now_us.saturating_sub(fault.ago_us))) { (brief(fault.ago_us)) " ago" }
             td.kind role="cell" { (fault.kind.replace('_', " ")) }
-            td.party role="cell" { (party(fault)) }
+            td.party role="cell" { (fault.party()) }
             td role="cell" { (it.status.service) " " span.address { (it.status.address) } }
         }
     }
-}
-
-/// The client or the process of a fault, and what is known of it.
-fn party(fault: &LastFault) -> String {
-    let LastFault { peer, pid, words, took_us, .. } = fault;
-    let parts = [
-        peer.clone(),
-        pid.map(|pid| format!("pid {pid}")),
-        words.clone(),
-        took_us.map(|us| format!("after {}", brief(us))),
-    ];
-    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "–".to_owned() } else { text }
 }
 
 /// A moment of the calendar, in microseconds since 1970: `2026-11-29 17:04:12 UTC`.
