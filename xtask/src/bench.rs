@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bench_http::{http, tls};
 use crate::bench_log::log;
+use crate::bench_monitor::monitor;
 use crate::bench_transfers::{losses, many, transfers};
 use crate::plot;
 use crate::run::{Result, build_windlass, cargo, has, output, program, root, run, step};
@@ -27,6 +28,7 @@ pub(crate) fn bench(parts: &[String]) -> Result<()> {
     step("http", &|| http(&windlass, &peers.rust))?;
     step("tls", &|| tls(&windlass, &peers.rust))?;
     step("log and counters", &|| log(&windlass))?;
+    step("monitor", &|| monitor(&windlass))?;
     step("transfers by tftp", &|| transfers(&windlass, &peers.c, &|bench| bench.tftp()))?;
     step("transfers by xfer", &|| transfers(&windlass, &peers.c, &|bench| bench.xfer()))?;
     step("transfers at once", &|| transfers(&windlass, &peers.c, &many::at_once))?;
@@ -46,7 +48,7 @@ pub(crate) fn bench(parts: &[String]) -> Result<()> {
 
 /// Whether no peer in Rust is measured in this part.
 fn needs_no_peer(part: &str) -> bool {
-    part.starts_with("transfers") || part.starts_with("log")
+    ["transfers", "log", "monitor"].iter().any(|name| part.starts_with(name))
 }
 
 /// The folder of the peers.

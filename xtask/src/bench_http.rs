@@ -197,7 +197,7 @@ fn measure(mut command: Command, case: &Case, site: &Site) -> Result<(f64, Figur
 }
 
 /// A server of a measurement. Dropping it ends it.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     /// Its address and its process.

@@ -4,6 +4,7 @@ mod bare;
 mod bench;
 mod bench_http;
 mod bench_log;
+mod bench_monitor;
 mod bench_transfers;
 mod ci;
 mod circles;
