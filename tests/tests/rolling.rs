@@ -84,6 +84,11 @@ impl<'s> Host<'s> {
     }
 }
 
+/// Both servers of the page, with this in the listener of `http`.
+fn both<'s>(site: &'s Site, model: Model, more: &str) -> [Host<'s>; 2] {
+    ["192.0.2.11", "192.0.2.12"].map(|name| Host::start(site, name, model, more))
+}
+
 fn log_of(site: &Site, name: &str) -> PathBuf {
     site.root().join(format!("access-{}", site.host(name)))
 }
@@ -173,8 +178,7 @@ fn long_file(site: &Site) -> (Vec<u8>, &'static str) {
 fn downloads_outlive_upgrades_and_restarts_behind_haproxy(model: Model) {
     let site = Site::new();
     let (file, rate) = long_file(&site);
-    let mut one = Host::start(&site, "192.0.2.11", model, rate);
-    let mut two = Host::start(&site, "192.0.2.12", model, rate);
+    let [mut one, mut two] = both(&site, model, rate);
     let Some(haproxy) = site.haproxy("") else { return };
     // A process for each of them takes its time.
     let many = if model == Model::Epoll { 100 } else { 15 };
@@ -205,8 +209,7 @@ fn downloads_outlive_upgrades_and_restarts_behind_haproxy(model: Model) {
 fn downloads_outlive_upgrades_and_restarts_behind_nginx(model: Model) {
     let site = Site::new();
     let (file, rate) = long_file(&site);
-    let mut one = Host::start(&site, "192.0.2.11", model, rate);
-    let mut two = Host::start(&site, "192.0.2.12", model, rate);
+    let [mut one, mut two] = both(&site, model, rate);
     let Some(_nginx) = site.nginx() else { return };
     let many = if model == Model::Reactor { 100 } else { 15 };
     let downloads = Downloads::of(&site, &file);
@@ -231,8 +234,7 @@ fn downloads_outlive_upgrades_and_restarts_behind_nginx(model: Model) {
 fn requests_outlive_upgrades_and_restarts_behind_haproxy(model: Model) {
     let site = Site::new();
     fs::write(site.root().join("file"), b"small").expect("write");
-    let mut one = Host::start(&site, "192.0.2.11", model, "idle-timeout = 1\n");
-    let mut two = Host::start(&site, "192.0.2.12", model, "idle-timeout = 1\n");
+    let [mut one, mut two] = both(&site, model, "idle-timeout = 1\n");
     // Connections that are kept without a request are the server's to end.
     let Some(haproxy) = site.haproxy(&site.block("haproxy", 1, &[])) else { return };
     let asks = || {
