@@ -24,9 +24,10 @@ const SENT: Series = Series("sent", "B/s", Form::Line, |it| it.sent);
 const FAULTS: Series = Series("faults", "", Form::Bars, |it| it.faults as f32);
 
 /// What is counted in a card, if there was any.
-const COUNTS: [Count; 29] = [
+const COUNTS: [Count; 30] = [
     Count::Accepted,
     Count::Served,
+    Count::Checked,
     Count::Malformed,
     Count::Reset,
     Count::TimedOut,
