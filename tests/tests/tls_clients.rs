@@ -6,6 +6,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -15,6 +16,9 @@ use windlass_tests::{
 };
 
 const SIZE: usize = 3_000_001;
+
+/// Older than this, a file has a strong tag.
+const AGE: Duration = Duration::from_millis(200);
 
 struct Place {
     secured: Secured,
@@ -34,6 +38,11 @@ impl Place {
         fs::write(root.join("image"), content()).expect("write");
         let options = format!("--root {} {} {options}", root.display(), secured.options());
         let server = serve!("http", Model::Prefork).args(&options).start();
+        // While a file is younger than the ticks of the clock it has no tag to resume by.
+        within(PATIENCE, "the file is old enough", || {
+            let age = fs::metadata(root.join("image")).and_then(|it| it.modified());
+            age.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > AGE))
+        });
         Self { secured, folder, server }
     }
 
@@ -88,6 +97,34 @@ fn windlass_get_checks_the_certificate() {
         strange.stderr
     );
     succeeded(&get("--insecure -o /dev/null"));
+}
+
+#[test]
+fn a_certificate_that_signed_itself_is_its_own_authority() {
+    if !has("openssl") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let words = format!(
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=this \
+         -addext subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    );
+    succeeded(&Program::new("openssl").words(&words).run());
+    let options = format!("--tls-cert {cert} --tls-key {key}");
+    let server = serve!("upper", Model::Epoll).args(&options).start();
+    let address = server.address().replace("tcp:", "tls:");
+    let talk = |address: &str, ca: &str| {
+        windlass!("talk", address, "--ca", ca).feed(Feed::Pipe(b"yes\n".to_vec())).run()
+    };
+    let heard = talk(&address, &cert);
+    succeeded(&heard);
+    assert_eq!(heard.stdout, b"YES\n");
+    let other = talk(&address.replace("127.0.0.1", "localhost"), &cert);
+    assert!(other.stderr.contains("its certificate is for another name"), "{}", other.stderr);
+    let stranger = talk(&address, &Secured::new().path("ca.pem"));
+    assert_eq!(stranger.code, Some(1), "{}", stranger.stderr);
 }
 
 #[test]
