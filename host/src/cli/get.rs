@@ -49,7 +49,8 @@ pub(super) struct Get {
 /// Which servers are believed that speak TLS.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct TrustOptions {
-    /// TLS: trust the authorities in this PEM file in place of those of the system
+    /// TLS: trust the authorities in this PEM file in place of those of the system, and the server itself if its
+    /// certificate is there
     #[arg(long, value_name = "FILE")]
     pub(super) ca: Option<PathBuf>,
     /// TLS: take any certificate. What is sent is encrypted, but the server may be any

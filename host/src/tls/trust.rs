@@ -4,13 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
 };
 
+use super::validity::{Validity, When};
 use super::{VERSIONS, provider};
 use crate::error::{Error, Result};
 use crate::printable::printable;
@@ -21,7 +25,7 @@ pub enum Roots {
     /// Those that the system trusts.
     #[default]
     System,
-    /// Those in this file, in PEM, and no others.
+    /// Those in this file, in PEM, and no others. The certificate of the server itself may be there too.
     File(PathBuf),
     /// None: any certificate is taken. What is sent is encrypted, but the server may be any.
     Unchecked,
@@ -43,7 +47,10 @@ impl Trust {
             .map_err(|error| Error::new("use", "TLS", error.to_string()))?;
         let config = match roots {
             Roots::System => builder.with_root_certificates(of_system()?),
-            Roots::File(path) => builder.with_root_certificates(of_file(path)?),
+            Roots::File(path) => {
+                let named = Named::read(path, provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(named))
+            }
             Roots::Unchecked => {
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
             }
@@ -77,18 +84,78 @@ fn of_system() -> Result<RootCertStore> {
     Ok(roots)
 }
 
-fn of_file(path: &PathBuf) -> Result<RootCertStore> {
-    let fail = || Error::of("read the authorities in", printable(path));
-    let mut roots = RootCertStore::empty();
-    let pem = std::fs::read(path).map_err(|error| fail()(error.to_string()))?;
-    for cert in CertificateDer::pem_slice_iter(&pem) {
-        let cert = cert.map_err(|error| fail()(error.to_string()))?;
-        roots.add(cert).map_err(|error| fail()(error.to_string()))?;
+/// Takes what is signed by an authority of a file, and a server if its own certificate is in the file: one that signed
+/// itself, as `openssl req -x509` makes it, calls itself an authority, and no authority may be a server.
+#[derive(Debug)]
+struct Named {
+    certs: Vec<CertificateDer<'static>>,
+    signed: Arc<WebPkiServerVerifier>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Named {
+    fn read(path: &PathBuf, provider: Arc<CryptoProvider>) -> Result<Self> {
+        let fail = || Error::of("read the authorities in", printable(path));
+        let mut roots = RootCertStore::empty();
+        let pem = std::fs::read(path).map_err(|error| fail()(error.to_string()))?;
+        let certs =
+            CertificateDer::pem_slice_iter(&pem).collect::<std::result::Result<Vec<_>, _>>();
+        let certs = certs.map_err(|error| fail()(error.to_string()))?;
+        for cert in &certs {
+            roots.add(cert.clone()).map_err(|error| fail()(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(fail()("it has no certificate in PEM".to_owned()));
+        }
+        let (roots, algorithms) = (Arc::new(roots), Arc::clone(&provider));
+        let signed = WebPkiServerVerifier::builder_with_provider(roots, algorithms).build();
+        let signed = signed.map_err(|error| fail()(error.to_string()))?;
+        Ok(Self { certs, signed, provider })
     }
-    if roots.is_empty() {
-        return Err(fail()("it has no certificate in PEM".to_owned()));
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        if !self.certs.iter().any(|own| own.as_ref() == cert.as_ref()) {
+            return self.signed.verify_server_cert(cert, others, name, ocsp, now);
+        }
+        verify_server_name(&ParsedCertificate::try_from(cert)?, name)?;
+        match Validity::of(cert, &self.provider).map(|validity| validity.at(now.as_secs())) {
+            Some(When::Within) => Ok(ServerCertVerified::assertion()),
+            Some(When::Before) => Err(CertificateError::NotValidYet.into()),
+            Some(When::After) => Err(CertificateError::Expired.into()),
+            None => Err(CertificateError::BadEncoding.into()),
+        }
     }
-    Ok(roots)
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        self.signed.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.signed.supported_verify_schemes()
+    }
 }
 
 /// Takes any certificate, if the server has its key.

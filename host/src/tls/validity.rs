@@ -15,6 +15,14 @@ pub(super) struct Validity {
     pub(super) until: u64,
 }
 
+/// Where a time is in that of a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    Before,
+    Within,
+    After,
+}
+
 /// A log tells that a certificate expires when it has less than this time left, in seconds.
 const SOON: u64 = 7 * DAY;
 
@@ -51,12 +59,21 @@ impl Validity {
         Some(Self { from, until })
     }
 
+    /// Whether this time is one of its own.
+    pub(super) fn at(self, now: u64) -> When {
+        match now {
+            _ if now < self.from => When::Before,
+            _ if now > self.until => When::After,
+            _ => When::Within,
+        }
+    }
+
     /// Why it is not valid at this time, if it is not.
     pub(super) fn fault(self, now: u64) -> Option<&'static str> {
-        match now {
-            _ if now < self.from => Some("is not valid yet"),
-            _ if now > self.until => Some("has expired"),
-            _ => None,
+        match self.at(now) {
+            When::Before => Some("is not valid yet"),
+            When::Within => None,
+            When::After => Some("has expired"),
         }
     }
 
