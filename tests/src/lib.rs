@@ -32,6 +32,7 @@ mod client;
 mod counting;
 mod download;
 mod fds;
+mod hangup;
 mod hosts;
 mod late;
 mod listening;
