@@ -158,10 +158,12 @@ impl Offer {
 
     /// When the certificate expires that clients are shown, in microseconds since 1970.
     pub(super) fn certificate_expires_us(&self) -> Option<u64> {
-        #[cfg(feature = "tls")]
-        return self.credentials().map(|credentials| credentials.expires_us());
-        #[cfg(not(feature = "tls"))]
-        None
+        match self {
+            Self::Limited(limited) => limited.offer.certificate_expires_us(),
+            #[cfg(feature = "tls")]
+            Self::Secured(_, credentials) => Some(credentials.expires_us()),
+            _ => None,
+        }
     }
 
     /// What accepts its clients, so many at a time.
