@@ -8,9 +8,7 @@ use std::fs;
 
 use windlass::client::Observer;
 use windlass_tests::web::ask;
-use windlass_tests::{
-    Client, Model, PATIENCE, Server, every_model, models, serve, supervise, within,
-};
+use windlass_tests::{Client, Model, PATIENCE, Server, every_model, serve, supervise, within};
 
 every_model!(
     limits_and_logs_are_about_the_client_of_the_header,
@@ -19,9 +17,8 @@ every_model!(
     a_header_in_pieces_is_one_and_what_follows_is_the_sessions,
     each_connection_is_counted_once_and_has_a_line,
     a_balancer_may_connect_to_a_unix_socket,
+    a_client_that_is_cut_at_the_end_of_a_drain_is_counted,
 );
-models!(a_client_that_is_cut_at_the_end_of_a_drain_is_counted: iterative Iterative, fork Fork, select Select,
-    poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, pool_static PoolStatic, prefork Prefork);
 
 /// A balancer, and an address that is none.
 const BALANCER: [u8; 4] = [127, 0, 0, 1];

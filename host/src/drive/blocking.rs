@@ -85,16 +85,30 @@ fn look_at(job: &dyn Turns, buffers: &Buffers) -> Option<Instant> {
 /// # Errors
 /// As [`run`].
 pub fn run_alone(job: &mut dyn Turns, buffers: &mut Buffers) -> Result<(), Fault> {
+    run_until(job, buffers, || false)
+}
+
+/// As [`run_alone`], until `is_cut`: then the server stops now, and another thread has shut the socket down, so that
+/// no wait goes on.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    job: &mut dyn Turns,
+    buffers: &mut Buffers,
+    is_cut: impl Fn() -> bool,
+) -> Result<(), Fault> {
     serve(job, buffers, |job, buffers, interest, deadline| {
-        if interest == Interest::READ
-            && let Some(until) = deadline
-            && job.wait_for_input(until, buffers)
-        {
-            return Woken::Look;
-        }
-        match poll::wait(job.as_fd(), interest, None, deadline) {
-            poll::Woken::Ready(ready) => Woken::Ready(ready),
-            poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
-        }
+        let waits_in_call = interest == Interest::READ;
+        let woken = match deadline {
+            Some(until) if waits_in_call && job.wait_for_input(until, buffers) => Woken::Look,
+            _ => match poll::wait(job.as_fd(), interest, None, deadline) {
+                poll::Woken::Ready(ready) => Woken::Ready(ready),
+                poll::Woken::Other | poll::Woken::TimedOut | poll::Woken::Interrupted => {
+                    Woken::Look
+                }
+            },
+        };
+        if is_cut() { Woken::Cut } else { woken }
     })
 }

@@ -55,7 +55,7 @@ pub use access_log::{AccessLog, LineFormat, LogFile, Sink};
 pub(crate) use access_log::{Visit, answered, asked, flush as flush_access_log};
 pub(crate) use announced::Announced;
 pub(crate) use any_channel::AnyChannel;
-pub use blocking::{Woken, run, run_alone};
+pub use blocking::{Woken, run, run_alone, run_until};
 pub(crate) use buffer::Buffer;
 pub(crate) use buffers::{BUDGET, READ_SIZE};
 pub use buffers::{Buffers, Overload, Reports};

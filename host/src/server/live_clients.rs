@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Buffers, Turns, Woken, run, run_alone};
+use crate::drive::{Buffers, Turns, Woken, run, run_until};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
@@ -29,6 +29,8 @@ pub(super) struct LiveClients {
     pub(super) bell: Event,
     /// Raised when the server stops, for what never ends by itself.
     drain: Event,
+    /// The connections that are left end now.
+    is_cut: AtomicBool,
     roster: Roster,
 }
 
@@ -43,6 +45,7 @@ impl LiveClients {
             awaited: AtomicBool::new(false),
             bell: Event::new()?,
             drain: Event::new()?,
+            is_cut: AtomicBool::new(false),
             roster: Roster::new(),
         }))
     }
@@ -78,6 +81,7 @@ impl LiveClients {
     /// Ends every connection, and waits until the last thread has dropped its client.
     pub(super) fn end_all(&self) {
         self.set_awaited(true);
+        self.is_cut.store(true, Ordering::SeqCst);
         while self.count() > 0 {
             self.roster.shutdown_all();
             // A client may be added at this moment: look again soon.
@@ -99,7 +103,7 @@ impl LiveClient {
         // A port shares its socket with other processes: it is not shut down.
         if !is_port {
             let _place = self.0.roster.enter(&job);
-            return run_alone(job, buffers);
+            return run_until(job, buffers, || self.0.is_cut.load(Ordering::SeqCst));
         }
         let drain = self.0.drain.as_fd();
         run(job, buffers, |socket, interest, deadline| {
