@@ -60,8 +60,9 @@ dpkg-query --show --showformat '${Conffiles}' windlass | grep -q "$config" || di
 windlass serve --check --config "$config" >/tmp/check || die "the example is not in order"
 
 say "serve"
-# The administrator changes the configuration: no client is cut because it is slow.
-sed -i '/^service = "http"/a idle-timeout = 3000\nmin-rate = 0' "$config"
+# The administrator changes the configuration: no client is cut because it is slow, and none is so quick that its
+# download is over before it is looked at.
+sed -i '/^service = "http"/a idle-timeout = 3000\nmin-rate = 0\nrate = 16777216' "$config"
 cp "$config" /tmp/config
 mkdir /tmp/slow
 head -c 67108864 /dev/urandom >/usr/share/slow
