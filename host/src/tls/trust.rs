@@ -48,11 +48,11 @@ impl Trust {
         let config = match roots {
             Roots::System => builder.with_root_certificates(of_system()?),
             Roots::File(path) => {
-                let named = Named::read(path, provider)?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(named))
+                let named = Judge::of_file(path, &provider)?;
+                builder.dangerous().with_custom_certificate_verifier(verifier(named, provider))
             }
             Roots::Unchecked => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+                builder.dangerous().with_custom_certificate_verifier(verifier(Judge::All, provider))
             }
         };
         Ok(Self(Arc::new(config.with_no_client_auth())))
@@ -84,17 +84,29 @@ fn of_system() -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Takes what is signed by an authority of a file, and a server if its own certificate is in the file: one that signed
-/// itself, as `openssl req -x509` makes it, calls itself an authority, and no authority may be a server.
+/// Takes a server that has the key of its certificate, if the judge finds that certificate good.
 #[derive(Debug)]
-struct Named {
-    certs: Vec<CertificateDer<'static>>,
-    signed: Arc<WebPkiServerVerifier>,
+struct Verifier {
+    judge: Judge,
     provider: Arc<CryptoProvider>,
 }
 
-impl Named {
-    fn read(path: &PathBuf, provider: Arc<CryptoProvider>) -> Result<Self> {
+/// Which certificates are good.
+#[derive(Debug)]
+enum Judge {
+    /// Every one.
+    All,
+    /// Those that are signed by an authority of a file, and those in the file itself: one that signed itself, as
+    /// `openssl req -x509` makes it, calls itself an authority, and no authority may be a server.
+    Named { certs: Vec<CertificateDer<'static>>, signed: Arc<WebPkiServerVerifier> },
+}
+
+fn verifier(judge: Judge, provider: Arc<CryptoProvider>) -> Arc<Verifier> {
+    Arc::new(Verifier { judge, provider })
+}
+
+impl Judge {
+    fn of_file(path: &PathBuf, provider: &Arc<CryptoProvider>) -> Result<Self> {
         let fail = || Error::of("read the authorities in", printable(path));
         let mut roots = RootCertStore::empty();
         let pem = std::fs::read(path).map_err(|error| fail()(error.to_string()))?;
@@ -107,14 +119,14 @@ impl Named {
         if roots.is_empty() {
             return Err(fail()("it has no certificate in PEM".to_owned()));
         }
-        let (roots, algorithms) = (Arc::new(roots), Arc::clone(&provider));
+        let (roots, algorithms) = (Arc::new(roots), Arc::clone(provider));
         let signed = WebPkiServerVerifier::builder_with_provider(roots, algorithms).build();
         let signed = signed.map_err(|error| fail()(error.to_string()))?;
-        Ok(Self { certs, signed, provider })
+        Ok(Self::Named { certs, signed })
     }
 }
 
-impl ServerCertVerifier for Named {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         cert: &CertificateDer<'_>,
@@ -123,8 +135,11 @@ impl ServerCertVerifier for Named {
         ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        if !self.certs.iter().any(|own| own.as_ref() == cert.as_ref()) {
-            return self.signed.verify_server_cert(cert, others, name, ocsp, now);
+        let Judge::Named { certs, signed } = &self.judge else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        if !certs.iter().any(|own| own.as_ref() == cert.as_ref()) {
+            return signed.verify_server_cert(cert, others, name, ocsp, now);
         }
         verify_server_name(&ParsedCertificate::try_from(cert)?, name)?;
         match Validity::of(cert, &self.provider).map(|validity| validity.at(now.as_secs())) {
@@ -141,7 +156,12 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed.verify_tls12_signature(message, cert, signed)
+        verify_tls12_signature(
+            message,
+            cert,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -150,49 +170,15 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed.verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature(
+            message,
+            cert,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.signed.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate, if the server has its key.
-#[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
