@@ -8,7 +8,7 @@ use super::health::Health;
 use super::numbers::{grouped, short};
 use super::spark::{Form, spark};
 use crate::status::{Status, WorkerStatus, brief};
-use crate::totals::{Count, FAULTS as ALL_FAULTS, Histogram};
+use crate::totals::{Count, ENDS, FAULTS as ALL_FAULTS, Histogram, Totals};
 
 /// Workers in the table of a card.
 const WORKERS_MAX: usize = 32;
@@ -23,21 +23,8 @@ const RECEIVED: Series = Series("received", "B/s", Form::Line, |it| it.received)
 const SENT: Series = Series("sent", "B/s", Form::Line, |it| it.sent);
 const FAULTS: Series = Series("faults", "", Form::Bars, |it| it.faults as f32);
 
-/// What is counted in a card, if there was any.
-const COUNTS: [Count; 30] = [
-    Count::Accepted,
-    Count::Served,
-    Count::Checked,
-    Count::Malformed,
-    Count::Reset,
-    Count::TimedOut,
-    Count::Storage,
-    Count::Integrity,
-    Count::Aborted,
-    Count::Declined,
-    Count::Denied,
-    Count::Oversized,
-    Count::Lost,
+/// What is counted in a card beside those that were accepted and how they ended, if there was any.
+const COUNTS: [Count; 17] = [
     Count::Unserved,
     Count::Shed,
     Count::Redispatched,
@@ -56,6 +43,11 @@ const COUNTS: [Count; 30] = [
     Count::Killed,
     Count::FailedSpawns,
 ];
+
+fn counted(totals: &Totals) -> impl Iterator<Item = Count> {
+    let all = [Count::Accepted].into_iter().chain(ENDS).chain(COUNTS);
+    all.filter(|&count| totals.get(count) > 0)
+}
 
 /// The card of a listener.
 pub(super) fn card(it: &Told, history: &History) -> Markup {
@@ -81,7 +73,7 @@ pub(super) fn card(it: &Told, history: &History) -> Markup {
             }
             (workers(status))
             dl.counts {
-                @for &count in COUNTS.iter().filter(|&&count| status.totals.get(count) > 0) {
+                @for count in counted(&status.totals) {
                     div.bad[ALL_FAULTS.contains(&count)] {
                         dt { (count.name().replace('_', " ")) } dd { (grouped(status.totals.get(count))) }
                     }
