@@ -205,8 +205,14 @@ fn a_client_that_takes_one_oack_fetches_a_file_where_requests_are_doubled() {
     let folders = Folders::new();
     let bytes = folders.file("image", 64 << 10);
     let ways = [Way { duplicate: 1000, ..Way::PERFECT }, Way::PERFECT];
-    for model in [Model::Thread, Model::Epoll, Model::Prefork] {
-        let server = folders.serve(model, "");
+    for (model, args) in [
+        (Model::Thread, ""),
+        (Model::Epoll, ""),
+        (Model::Prefork, ""),
+        (Model::Epoll, "--single-port"),
+        (Model::Select, "--single-port"),
+    ] {
+        let server = folders.serve(model, args);
         let lossy = Lossy::start("127.0.0.1:0", address(&server), 7, ways).expect("a proxy");
         for client in CLIENTS.iter().filter(|client| client.program == "atftp") {
             if let Some(fetched) = client.fetches(lossy.address(), "image", &folders.local) {

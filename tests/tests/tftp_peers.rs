@@ -8,7 +8,7 @@ use std::path::Path;
 
 use windlass_core::transfer::tftp::Offer;
 use windlass_tests::transfer::{Asker, ack, data, get, place, request};
-use windlass_tests::{Model, PATIENCE, Server, models, serve, within};
+use windlass_tests::{Model, PATIENCE, Server, every_model, models, serve, within};
 
 fn start(model: Model, root: &Path, args: &str) -> Server {
     let root = format!("--root {} {args}", root.display());
@@ -89,6 +89,35 @@ fn a_copy_of_a_request_starts_no_second_transfer(model: Model) {
         server.logs(&format!("sent peer={}", asker.own()));
         let twice = server.stderr().matches(&asker.own().to_string()).count();
         assert_eq!(twice, 1, "{}", server.stderr());
+    }
+}
+
+every_model!(copies_of_a_request_draw_one_answer);
+
+/// At a port for each transfer, and at one for all where a model has that.
+fn copies_of_a_request_draw_one_answer(model: Model) {
+    let (folder, file) = place(100);
+    let shares = matches!(
+        model,
+        Model::Select | Model::Poll | Model::Epoll | Model::EpollEt | Model::Reactor
+    );
+    for args in ["", "--single-port"].into_iter().take(1 + usize::from(shares)) {
+        let server = start(model, folder.path(), args);
+        // A busy machine may hold a copy back for so long that it is a request of its own.
+        within(PATIENCE, "there is one answer", || {
+            let asker = Asker::of(server.address());
+            for _ in 0..3 {
+                asker.ask(&request(1, "file", "octet", "tsize=0"));
+            }
+            let (first, from) = asker.hear();
+            assert_eq!(first, b"\0\x06tsize\x00100\0");
+            asker.say(&ack(0), from);
+            let (next, _) = asker.hear();
+            let once = next == data(1, &file);
+            assert!(once || next == first, "{next:?}");
+            asker.say(&ack(1), from);
+            once
+        });
     }
 }
 

@@ -12,7 +12,7 @@
 
 use super::Heard;
 use super::run::{Engine, Phase, Run, mask};
-use super::timer::{Span, Timer};
+use super::timer::{LEFT, Span, Timer};
 use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Digest, Extent, Head, Op};
 use crate::time::Instant;
@@ -46,8 +46,6 @@ pub(super) struct Inbound<const OPTIONS: bool> {
     state: State,
 }
 
-/// An acknowledgement left.
-const ANSWERED: usize = 0;
 /// The acknowledgement left that the next block answers, unless it was repeated: then nothing tells which of them
 /// was answered (Karn's rule).
 const TIMED: usize = 1;
@@ -132,8 +130,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
 
     /// The peer asks again for what begins the transfer.
     pub(super) fn repeat(&mut self, timer: &mut Timer) {
-        timer.asked_again();
-        self.owes = true;
+        self.owes |= timer.asked_again();
     }
 
     /// A block of so many bytes came, which begins at this byte of its datagram.
@@ -200,7 +197,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
 
     /// A block came that was kept before.
     fn behind(&mut self, timer: &mut Timer) {
-        let Some(us) = timer.ago[ANSWERED].us() else { return };
+        let Some(us) = timer.ago[LEFT].us() else { return };
         // With new blocks since the acknowledgement the next one is near.
         if self.count == 0 && us >= timer.copies_until_us() {
             self.owes = true;
@@ -260,7 +257,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
             (State::Creating, Answer::Refused(_)) => return Err(Fault::Aborted),
             (State::Creating, Answer::Done) => {
                 (self.is_created, self.owes) = (true, true);
-                timer.ago[ANSWERED] = Span::NEVER;
+                timer.ago[LEFT] = Span::NEVER;
                 if self.held == self.last {
                     self.state = State::Waiting;
                 } else {
@@ -317,13 +314,13 @@ impl<const OPTIONS: bool> Engine for Inbound<OPTIONS> {
         if !self.owes {
             return;
         }
-        if timer.ago[ANSWERED] == Span::NEVER || self.count > 0 {
+        if timer.ago[LEFT] == Span::NEVER || self.count > 0 {
             timer.ago[TIMED] = Span::ZERO;
         } else {
             timer.ago[TIMED] = Span::NEVER;
         }
         (self.owes, self.count) = (false, 0);
-        timer.ago[ANSWERED] = Span::ZERO;
+        timer.ago[LEFT] = Span::ZERO;
         if self.state == State::Waiting {
             timer.sent(1);
         }

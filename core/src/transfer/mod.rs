@@ -48,7 +48,7 @@ pub mod tftp;
 mod timer;
 pub mod xfer;
 
-pub use timer::Timing;
+pub use timer::{REQUEST_COPIES_US, Timing};
 
 use crate::fault::{Fault, Peer};
 use crate::file::{Extent, FileUser};

@@ -14,7 +14,7 @@
 //! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
 
 use super::run::{Acked, Engine, Phase, mask};
-use super::timer::{Span, Timer};
+use super::timer::{LEFT, Span, Timer};
 use crate::file::Extent;
 
 /// The sender of both protocols. With a window of one block it is stop-and-wait.
@@ -46,8 +46,6 @@ pub(super) struct Outbound<const OPTIONS: bool> {
     greets: bool,
 }
 
-/// The first block of this round left.
-const ROUND: usize = 0;
 /// The first of the blocks left that did so for the first time.
 const TIMED: usize = 1;
 
@@ -183,8 +181,9 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
 
     /// The peer asks for the first datagram again.
     pub(super) fn repeat(&mut self, timer: &mut Timer) {
-        timer.asked_again();
-        self.rewind(timer);
+        if timer.asked_again() {
+            self.rewind(timer);
+        }
     }
 
     /// The block of this number, and all before it, came.
@@ -213,7 +212,7 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
             // The round trip of this window may be a quick one.
             timer.srtt_us().map_or(timer.copies_until_us(), |us| us - (us >> 2))
         };
-        if timer.ago[ROUND].us().is_none_or(|ago_us| ago_us >= us) {
+        if timer.ago[LEFT].us().is_none_or(|ago_us| ago_us >= us) {
             self.is_rewound = true;
             self.lost(timer, 0);
             self.rewind(timer);
@@ -270,7 +269,7 @@ impl<const OPTIONS: bool> Engine for Outbound<OPTIONS> {
         let window = self.window();
         let count = u16::try_from(count).unwrap_or(u16::MAX).min(window);
         if self.next == 0 {
-            timer.ago[ROUND] = Span::ZERO;
+            timer.ago[LEFT] = Span::ZERO;
         }
         self.next = self.next.saturating_add(count).min(window);
         let in_order = self.next.min(self.round());

@@ -4,7 +4,9 @@ extern crate std;
 
 use std::vec::Vec;
 
-use super::{HEAD_MAX, Heard, Transfer};
+use super::tftp::{Config, TftpServer};
+use super::xfer::XferServer;
+use super::{HEAD_MAX, Heard, REQUEST_COPIES_US, Timing, Transfer};
 use crate::fault::Fault;
 use crate::file::{Answer, Op, Storage};
 use crate::sim::Disk;
@@ -119,4 +121,29 @@ impl<T: Transfer> Rig<T> {
             Close::Open | Close::WriteHalf => None,
         }
     }
+}
+
+/// After the first answer of a server, copies of its request come.
+fn answers_a_copy_only_late(server: impl Transfer, request: &[u8]) {
+    let mut rig = Rig::new(server, image(700));
+    assert_eq!(rig.hears(request), Heard::Taken);
+    let first = rig.says_one();
+    for (us, is_answered) in [(0, false), (REQUEST_COPIES_US - 1, false), (1, true), (1, false)] {
+        rig.waits(us.into());
+        assert_eq!(rig.hears(request), Heard::Taken, "{us} {request:?}");
+        let again = if is_answered { std::vec![first.clone()] } else { std::vec![] };
+        assert_eq!(rig.says(), again, "{us} {request:?}");
+    }
+}
+
+#[test]
+fn a_copy_of_a_request_draws_no_answer_just_behind_the_first_one() {
+    let config = Config { writes: true, ..Config::DEFAULT };
+    for options in ["", "blksize\0100\0windowsize\08\0"] {
+        for word in [1, 2] {
+            let request = [&[0, word][..], b"image\0octet\0", options.as_bytes()].concat();
+            answers_a_copy_only_late(TftpServer::<16>::new(config), &request);
+        }
+    }
+    answers_a_copy_only_late(XferServer::<16>::new(Timing::SERVER), b"\0\0\0\x01image\0");
 }

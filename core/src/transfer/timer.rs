@@ -78,6 +78,10 @@ const UNMEASURED_US: u32 = 100_000;
 /// nothing tells which of the two was answered. What is sent again by this timer is one datagram.
 const ANSWERED_US: u32 = 300_000;
 
+/// A request that comes again sooner than this behind its answer, in microseconds, is a copy that the network made: the
+/// quickest client that is known, that of busybox, asks again after 50 ms. To some clients a second OACK is an error.
+pub const REQUEST_COPIES_US: u32 = 20_000;
+
 /// A datagram, or a copy of it, is no later than this.
 const COPIES_MAX_US: u32 = 1_000_000;
 
@@ -92,6 +96,9 @@ const AGAIN: usize = 0;
 /// When to give up.
 const PATIENCE: usize = 1;
 
+/// An answer left: the first block of a round, or an acknowledgement.
+pub(super) const LEFT: usize = 0;
+
 /// The one timer of a transfer, and how long ago things were.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -104,7 +111,7 @@ pub(super) struct Timer {
     limit_us: u32,
     /// In how long to send again, and in how long to give up. Never before something was sent.
     left: [Span; 2],
-    /// What its machine has a use for: since the last of each.
+    /// Since [`LEFT`], and since what else its machine has a use for.
     pub(super) ago: [Span; 3],
     /// Datagrams that the address may still get before it has answered. [`ANSWERED`] once it has, and for one that
     /// was chosen by this end.
@@ -188,11 +195,15 @@ impl Timer {
         self.expired && self.limit_us.saturating_sub(self.left[PATIENCE].0) >= COPIES_MAX_US
     }
 
-    /// The request came again: it may be answered again.
-    pub(super) fn asked_again(&mut self) {
+    /// The request came again: whether it is answered again.
+    pub(super) fn asked_again(&mut self) -> bool {
+        if self.ago[LEFT].us().is_some_and(|us| us < REQUEST_COPIES_US) {
+            return false;
+        }
         if !self.is_answered() {
             self.credit = UNANSWERED_MAX.min(self.credit.saturating_add(1));
         }
+        true
     }
 
     /// So many datagrams left: the wait for their answer begins.

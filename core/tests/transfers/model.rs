@@ -16,11 +16,12 @@ use windlass_core::rtt::Bounds;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
 use windlass_core::transfer::xfer::{XferClient, XferServer};
-use windlass_core::transfer::{HEAD_MAX, Heard, Timing, Transfer};
+use windlass_core::transfer::{HEAD_MAX, Heard, REQUEST_COPIES_US, Timing, Transfer};
 use windlass_core::want::Close;
 
-/// Timeouts that do not double: how often a timer expired is no part of the state.
-const RTO_US: u32 = 1000;
+/// Timeouts that do not double: how often a timer expired is no part of the state. They are longer than the time in
+/// which a request is taken for a copy.
+const RTO_US: u32 = 100_000;
 const TIMING: Timing = Timing {
     rto: &Bounds { initial_us: RTO_US, min_us: RTO_US, max_us: RTO_US },
     give_up_us: u32::MAX,
@@ -28,7 +29,7 @@ const TIMING: Timing = Timing {
 };
 
 /// What one step takes.
-const STEP_US: u64 = 100;
+const STEP_US: u64 = 10_000;
 
 /// Datagrams on their way in each direction at most; what is more is lost.
 const ON_ITS_WAY: usize = 2;
@@ -255,7 +256,7 @@ impl<C: Transfer + Clone + Debug, S: Transfer + Clone + Debug> World<C, S> {
                 inside.contains("srtt_8: 0,").hash(&mut hasher);
             } else if word == "Span(" {
                 let us: u32 = inside.parse().expect("a number");
-                (u64::from(us) > 2 * STEP_US, us > 0, us == u32::MAX).hash(&mut hasher);
+                (us >= REQUEST_COPIES_US, us > 0, us == u32::MAX).hash(&mut hasher);
             }
             rest = behind;
         }
@@ -338,31 +339,31 @@ fn tftp() -> TftpServer<8> {
 fn stop_and_wait_of_xfer() {
     let setting =
         Setting { fresh: || XferServer::<8>::new(TIMING), file: b"whole", is_upload: false };
-    search(XferClient::new(b"image", &TIMING), &setting, 9_333, 11);
+    search(XferClient::new(b"image", &TIMING), &setting, 14_380, 10);
 }
 
 #[test]
 fn stop_and_wait_of_a_download() {
     let setting = Setting { fresh: tftp, file: b"0123456789a", is_upload: false };
-    search(TftpGet::new(b"image", offer(None), &TIMING), &setting, 51_027, 11);
+    search(TftpGet::new(b"image", offer(None), &TIMING), &setting, 75_015, 11);
 }
 
 #[test]
 fn stop_and_wait_of_an_upload() {
     let setting = Setting { fresh: tftp, file: b"0123456789a", is_upload: true };
     let client = TftpPut::new(b"image", 11, offer(None), &TIMING);
-    search(client, &setting, 21_519, 11);
+    search(client, &setting, 28_236, 10);
 }
 
 #[test]
 fn a_window_of_two_blocks_of_a_download() {
     let setting = Setting { fresh: tftp, file: long(), is_upload: false };
-    search(TftpGet::new(b"image", offer(Some(2)), &TIMING), &setting, 167_765, 10);
+    search(TftpGet::new(b"image", offer(Some(2)), &TIMING), &setting, 245_003, 10);
 }
 
 #[test]
 fn a_window_of_two_blocks_of_an_upload() {
     let setting = Setting { fresh: tftp, file: long(), is_upload: true };
     let client = TftpPut::new(b"image", setting.file.len() as u64, offer(Some(2)), &TIMING);
-    search(client, &setting, 74_783, 9);
+    search(client, &setting, 93_234, 9);
 }

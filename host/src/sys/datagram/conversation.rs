@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockaddrStorage, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike};
 use windlass_core::time::Instant;
+use windlass_core::transfer::REQUEST_COPIES_US;
 
 use super::super::clock;
 use super::batch::Batch;
@@ -69,10 +70,6 @@ pub struct Line {
     answer: Mutex<Option<(Instant, Box<[u8]>)>>,
 }
 
-/// A request that comes again sooner than this behind its answer, in microseconds, is a copy that the network made: the
-/// quickest client, that of busybox, asks again after 50 ms. To some clients a second OACK is an error.
-const COPIES_US: u64 = 20_000;
-
 impl Line {
     /// Of a socket.
     pub fn new(fd: OwnedFd) -> Self {
@@ -84,7 +81,7 @@ impl Line {
     pub fn repeat(&self, peer: SocketAddr, came: Instant) -> bool {
         let mut answer = self.lock();
         let Some((left, answer)) = &mut *answer else { return false };
-        if came.since(*left) >= COPIES_US {
+        if came.since(*left) >= REQUEST_COPIES_US.into() {
             *left = came;
             let to = SockaddrStorage::from(peer);
             let _ = socket::sendto(self.fd.as_raw_fd(), answer, &to, FLAGS);

@@ -9,7 +9,7 @@ use super::{ack, code_of, data, error};
 use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Refusal};
 use crate::transfer::tests::{Rig, image};
-use crate::transfer::{Heard, Transfer};
+use crate::transfer::{Heard, REQUEST_COPIES_US, Transfer};
 
 const SECOND: u64 = 1_000_000;
 
@@ -257,6 +257,7 @@ fn the_same_request_is_answered_again_and_another_one_ends_the_transfer() {
     let request = rrq(b"tsize\x000\0");
     let mut rig = asked(2000, &request);
     let oack = rig.says_one();
+    rig.waits(REQUEST_COPIES_US.into());
     assert_eq!(rig.hears(&request), Heard::Taken);
     assert_eq!(rig.says_one(), oack);
     let _ = rig.hears(&ack(0));

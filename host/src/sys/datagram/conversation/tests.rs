@@ -117,11 +117,11 @@ fn an_answer_is_repeated_until_the_peer_has_it_and_a_line_ends_everywhere() {
     // At once it is a copy that the network made.
     let now = clock::now();
     assert!(line.repeat(ours.peer(), now));
-    let later = now.after(COPIES_US);
+    let later = now.after(REQUEST_COPIES_US.into());
     assert!(line.repeat(ours.peer(), later) && line.repeat(ours.peer(), later.after(1)));
     assert_eq!(lengths(&peer, 1), [5]);
     ours.set_answer(None);
-    assert!(!line.repeat(ours.peer(), later.after(COPIES_US)));
+    assert!(!line.repeat(ours.peer(), later.after(REQUEST_COPIES_US.into())));
     line.end();
     let mut ours = ours;
     assert_eq!(ours.send(b"a", &[1]), Left { count: 0, why: Some(Errno::EPIPE) });
