@@ -45,7 +45,7 @@ impl Pty {
         let (keyboard, terminal) = open().expect("a pseudo-terminal");
         resize(&keyboard, lines, columns);
         let before = tcgetattr(&terminal).expect("a terminal");
-        crate::hangup::mind();
+        crate::ignored::reset();
         let mut command = Command::new(program);
         command.args(args).env("TERM", "xterm-256color").env_remove("NO_COLOR");
         let theirs = || terminal.try_clone().expect("dup");

@@ -134,7 +134,7 @@ impl Serve {
     fn spawn(self) -> Child {
         let mut words = self.wrapper.iter().map(OsString::from).collect::<Vec<_>>();
         words.push(self.program);
-        crate::hangup::mind();
+        crate::ignored::reset();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["serve", self.service, "--model", self.model.name()]);
         let default = || vec!["tcp:127.0.0.1:0".to_owned()];

@@ -115,7 +115,7 @@ impl Supervise {
         let count = passed.len();
         let activate = format!("export LISTEN_PID=$$ LISTEN_FDS={count}; exec \"$0\" \"$@\"");
         let plain = "exec \"$0\" \"$@\"".to_owned();
-        crate::hangup::mind();
+        crate::ignored::reset();
         let mut command = Command::new("sh");
         command.args(["-c", if count > 0 { &activate } else { &plain }]);
         command.args(under).arg(program);
