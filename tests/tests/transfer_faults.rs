@@ -3,7 +3,7 @@
 //! - Workers are killed: each client has the whole file or a named fault, and later ones are served.
 //! - The disk is full: the client hears so, and no file is left.
 //! - A server that stops lets transfers end in its grace, and then tells their clients.
-//! - A reload and an upgrade let the transfers that run go on to their ends.
+//! - A reload and an upgrade let the transfers that run go on to their ends, at a single port too.
 //! - `--max-connections`, `--idle-timeout`, `--requests-per-worker`, `--control` mean what they mean for streams.
 
 use std::fs;
@@ -198,6 +198,46 @@ fn transfers_go_on_through_reloads_and_upgrades(model: Model) {
     for pid in supervised.successors() {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
+}
+
+models!(transfers_at_a_single_port_are_whole_through_reloads_and_upgrades: select Select, poll Poll, epoll Epoll,
+    epoll_et EpollEt, reactor Reactor);
+
+/// Two processes have the socket for as long as the first of them has transfers.
+fn transfers_at_a_single_port_are_whole_through_reloads_and_upgrades(model: Model) {
+    let (folder, file) = place(60_000);
+    let text = |more: &str| {
+        let port = format!("single-port = true\nallow-write = true\n{more}");
+        config(model.name(), folder.path(), &port)
+    };
+    let (mut supervised, members) = supervise!(&text("")).serving(1);
+    let address = &members[0].address;
+    let started = AtomicUsize::new(0);
+    // A window of one block: each block needs a datagram of its client.
+    let offer = Offer { window: Some(1), ..Offer::NONE };
+    let transfers = || {
+        let nth = started.fetch_add(1, Ordering::Relaxed);
+        if nth % 2 == 0 {
+            return get(address, "file", offer).came(&file);
+        }
+        let name = format!("new{nth}");
+        assert_eq!(put(address, &name, &file, offer).how, Ok(()));
+        assert!(fs::read(folder.path().join(name)).expect("it is there") == file, "the same bytes");
+    };
+    let until_started = |count: usize| {
+        within(PATIENCE, "transfers begin", || started.load(Ordering::Relaxed) >= count);
+    };
+    meanwhile(6, transfers, || {
+        until_started(12);
+        supervised.reload(&text("idle-timeout = 20"));
+        until_started(24);
+        supervised.signal(Signal::SIGUSR2);
+        supervised.until_logged("the new binary has taken over", 1);
+        until_started(36);
+    });
+    let lost = "share the port with the next process";
+    assert_eq!(supervised.logged(lost), 0, "{}", supervised.stderr());
+    assert_eq!(supervised.wait(), Some(0));
 }
 
 models!(a_client_beyond_the_limit_waits_until_one_has_ended: fork Fork, thread Thread, thread_pool ThreadPool,

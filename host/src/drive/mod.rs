@@ -23,6 +23,8 @@ mod gate;
 mod gated;
 mod gather;
 mod helpers;
+#[cfg(feature = "transfer")]
+mod inlets;
 mod job;
 mod jobs;
 mod kept;

@@ -5,13 +5,15 @@
 //!                          └── a request, and there is room: a new one
 //! ```
 //!
-//! For clients behind NAT and for load balancers, which know one port of the server.
+//! For clients behind NAT and for load balancers, which know one port of the server. When the port drains, each
+//! transfer gets an inlet of its own ([`Inlets`]), and the port is the next process's.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use tracing::warn;
 use windlass_core::fault::Fault;
 use windlass_core::time::{Instant, Wake};
 use windlass_core::transfer::Transfer;
@@ -21,6 +23,7 @@ use super::exchange::Exchange;
 use super::files::Answer;
 use super::gate::Gate;
 use super::gated::{Gated, Pass};
+use super::inlets::Inlets;
 use super::requests::REQUEST_MAX;
 use super::rules::RulesId;
 use super::table::Table;
@@ -35,6 +38,7 @@ use crate::totals::Count;
 /// The transfers at one port.
 pub struct SinglePort {
     line: Arc<Line>,
+    inlets: Inlets,
     terms: PortTerms,
     transfers: Table<Gated<Box<Exchange>>>,
     peers: HashMap<SocketAddr, Token>,
@@ -42,10 +46,23 @@ pub struct SinglePort {
     eager: Vec<Token>,
     /// Those that wait until there is room to send.
     blocked: Vec<Token>,
+    /// What the loop has reported since the last turn.
+    noted: Ready,
     readable: bool,
-    draining: bool,
+    drain: Drain,
     rules: RulesId,
     wake: Wake,
+}
+
+/// Whether the port is still this process's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drain {
+    /// The server runs.
+    No,
+    /// It was told to stop: what has arrived is taken, no more than so many batches.
+    LastBatches(u32),
+    /// The port is left to another process, if each transfer has an inlet.
+    Left,
 }
 
 /// How a port serves its transfers.
@@ -65,25 +82,31 @@ pub struct PortTerms {
 /// The number of batches in one turn.
 const BATCHES: usize = 4;
 
+/// The number of batches that are taken from a port before it is left. Its queue has no more as a rule.
+const LAST_BATCHES: u32 = 64;
+
 impl SinglePort {
     /// Serves what arrives at `socket`.
     pub fn new(socket: Listener, terms: PortTerms) -> Self {
         socket.keep_errors(true);
+        let line = Arc::new(Line::new(socket.into_fd()));
         Self {
-            line: Arc::new(Line::new(socket.into_fd())),
+            inlets: Inlets::new(Arc::clone(&line)),
+            line,
             terms,
             transfers: Table::default(),
             peers: HashMap::new(),
             eager: Vec::new(),
             blocked: Vec::new(),
+            noted: Ready::NONE,
             readable: true,
-            draining: false,
+            drain: Drain::No,
             rules: RulesId::default(),
             wake: Wake::Never,
         }
     }
 
-    /// Takes one batch to the transfers of its peers.
+    /// Takes one batch of the port to the transfers of its peers.
     fn receive(&mut self, now: Instant, batch: &mut Batch, buffers: &mut Buffers) {
         match batch.receive(&*self.line) {
             Ok(_) => self.readable = batch.is_full(),
@@ -95,6 +118,27 @@ impl SinglePort {
                 return;
             }
         }
+        self.deliver(now, batch, buffers);
+    }
+
+    /// Takes what came for the transfer of one peer.
+    fn receive_by_inlet(
+        &mut self,
+        token: Token,
+        now: Instant,
+        batch: &mut Batch,
+        buffers: &mut Buffers,
+    ) {
+        let Some(inlet) = self.inlets.get(token) else { return };
+        match batch.receive(&inlet) {
+            // The first datagrams may be of other peers.
+            Ok(_) => self.deliver(now, batch, buffers),
+            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Err(errno) => self.peer_is_gone(token, errno, now, buffers),
+        }
+    }
+
+    fn deliver(&mut self, now: Instant, batch: &mut Batch, buffers: &mut Buffers) {
         let mut touched: Vec<Token> = Vec::new();
         for received in batch.iter_mut() {
             let Some(peer) = received.peer.socket_addr() else { continue };
@@ -125,11 +169,16 @@ impl SinglePort {
     /// A peer that is gone frees its place at once.
     fn network_said(&mut self, now: Instant, buffers: &mut Buffers) {
         while let Some((errno, peer)) = take_error(&*self.line) {
-            let Some(&token) = self.peers.get(&peer) else { continue };
-            if let Some(exchange) = self.transfers.get_mut(token) {
-                exchange.job_mut().network_said(errno);
-                self.give_turn(token, now, buffers);
+            if let Some(&token) = self.peers.get(&peer) {
+                self.peer_is_gone(token, errno, now, buffers);
             }
+        }
+    }
+
+    fn peer_is_gone(&mut self, token: Token, errno: Errno, now: Instant, buffers: &mut Buffers) {
+        if let Some(exchange) = self.transfers.get_mut(token) {
+            exchange.job_mut().network_said(errno);
+            self.give_turn(token, now, buffers);
         }
     }
 
@@ -141,7 +190,7 @@ impl SinglePort {
         now: Instant,
         buffers: &Buffers,
     ) -> Option<Token> {
-        if self.draining || self.transfers.len() >= self.terms.max {
+        if self.drain == Drain::Left || self.transfers.len() >= self.terms.max {
             return None;
         }
         buffers.tally(self.rules).add(Count::Accepted, 1);
@@ -158,6 +207,10 @@ impl SinglePort {
         exchange.set_rules(self.rules);
         let token = self.transfers.insert(exchange, ());
         self.peers.insert(peer, token);
+        if self.drain != Drain::No {
+            // What cannot have one shares the port.
+            let _ = self.inlets.open(token, asked, peer);
+        }
         Some(token)
     }
 
@@ -182,6 +235,7 @@ impl SinglePort {
                 let (peer, asked) = (exchange.peer(), exchange.asked());
                 let next = exchange.take_next_request();
                 self.transfers.remove(token);
+                self.inlets.close(token);
                 self.peers.remove(&peer);
                 // The peer begins anew: a device that has rebooted.
                 if let Some(token) =
@@ -198,9 +252,11 @@ impl SinglePort {
             self.give_turn(token, now, buffers);
         }
         let mut batch = buffers.take_batch();
+        self.look(now, &mut batch, buffers);
         for _ in 0..BATCHES {
             if self.readable {
                 self.receive(now, &mut batch, buffers);
+                self.count_last_batches();
             }
         }
         buffers.give_back_batch(batch);
@@ -211,35 +267,67 @@ impl SinglePort {
     }
 }
 
-impl Turns for SinglePort {
-    fn note(&mut self, ready: Ready) {
-        self.readable |= ready.read || ready.dead;
-        if ready.write || ready.dead {
+impl SinglePort {
+    /// Looks where the datagrams are, after the loop has reported some.
+    fn look(&mut self, now: Instant, batch: &mut Batch, buffers: &mut Buffers) {
+        let noted = std::mem::replace(&mut self.noted, Ready::NONE);
+        if !noted.any() {
+            return;
+        }
+        let (port, peers) = self.inlets.ready(noted);
+        // Errors are kept by the port for all.
+        self.readable |= (port.read && !self.is_left()) || port.dead;
+        if port.write || port.dead {
             for token in std::mem::take(&mut self.blocked) {
                 if let Some(exchange) = self.transfers.get_mut(token) {
                     exchange.note(Ready { write: true, ..Ready::NONE });
-                    self.eager.push(token);
+                    self.give_turn(token, now, buffers);
                 }
             }
         }
+        for token in peers {
+            self.receive_by_inlet(token, now, batch, buffers);
+        }
+    }
+
+    /// While a transfer has no inlet, the port is read for it.
+    fn is_left(&self) -> bool {
+        self.drain == Drain::Left && self.inlets.len() >= self.transfers.len()
+    }
+
+    fn count_last_batches(&mut self) {
+        if let Drain::LastBatches(left) = self.drain {
+            let left = if self.readable { left.saturating_sub(1) } else { 0 };
+            self.drain = if left > 0 { Drain::LastBatches(left) } else { Drain::Left };
+        }
+    }
+
+    fn interest(&self, write: bool) -> Interest {
+        Interest { read: !self.is_left(), write }
+    }
+}
+
+impl Turns for SinglePort {
+    fn note(&mut self, ready: Ready) {
+        self.noted |= ready;
     }
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.note(ready);
         self.work(now, buffers);
-        if self.draining && self.transfers.is_empty() {
+        if self.drain == Drain::Left && self.transfers.is_empty() {
             return Next::Closed(Ok(()));
         }
         if self.readable || !self.eager.is_empty() {
             Next::Again
         } else {
-            Next::Wait(Interest { read: true, write: !self.blocked.is_empty() })
+            Next::Wait(self.inlets.watch(self.interest(!self.blocked.is_empty())))
         }
     }
 
     fn rest(&mut self) -> Option<Interest> {
         // There is room as a rule.
-        Some(Interest { read: true, write: true })
+        Some(self.inlets.watch(self.interest(true)))
     }
 
     fn deadline(&self, _: &Buffers) -> Option<Instant> {
@@ -267,20 +355,35 @@ impl Turns for SinglePort {
         }
     }
 
-    /// Transfers go on to their end, and no other begins.
+    /// What has arrived is taken. Transfers go on to their end, and no other begins.
     fn drain(&mut self) -> bool {
-        self.draining = true;
+        if self.drain != Drain::No {
+            return true;
+        }
+        (self.drain, self.readable) = (Drain::LastBatches(LAST_BATCHES), true);
+        let mut failed = None;
+        for (token, exchange) in self.transfers.iter_mut() {
+            let exchange = exchange.job_mut();
+            let opened = self.inlets.open(token, exchange.asked(), exchange.peer());
+            failed = opened.err().or(failed);
+        }
+        if let Some(errno) = failed {
+            let why = errno.desc();
+            warn!(
+                "transfers share the port with the next process, and datagrams are lost: open a socket for each: {why}"
+            );
+        }
         true
     }
 
     fn abort(&mut self, _: Fault) {
-        self.draining = true;
+        self.drain = Drain::Left;
         self.transfers = Table::default();
     }
 }
 
 impl AsFd for SinglePort {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.line.as_fd()
+        self.inlets.as_fd()
     }
 }

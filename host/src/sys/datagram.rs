@@ -7,6 +7,8 @@ mod control;
 mod conversation;
 mod errors;
 pub mod group;
+#[cfg(feature = "transfer")]
+pub mod inlet;
 mod many;
 mod peer;
 pub mod volley;

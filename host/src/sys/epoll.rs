@@ -213,6 +213,13 @@ impl Epoll {
     }
 }
 
+/// Readable while a member is ready: a set can be a member of another one.
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}
+
 fn flags(interest: Interest, trigger: Trigger) -> EpollFlags {
     let mut flags = level(interest);
     flags.set(EpollFlags::EPOLLRDHUP, interest.read);
