@@ -2,7 +2,8 @@
 //! restarted one after the other: no download fails.
 //!
 //! - 500 long downloads through haproxy, which asks the monitor and the agent; the same through nginx.
-//! - Requests over connections that are kept: a server that drains says `Connection: close`.
+//! - Requests over connections that are kept: a server that drains says `Connection: close`, also while it waits
+//!   before it stops.
 //! - The client is the one behind the balancer, in the access log and for limits.
 
 use std::fs;
@@ -14,15 +15,14 @@ use std::thread::{Scope, ScopedJoinHandle};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::{
-    Balancer, Client, Model, PATIENCE, Random, Site, Supervised, meanwhile, models, proc,
-    supervise, web, within,
+    Balancer, Client, Model, PATIENCE, Random, Site, Supervised, every_model, meanwhile, models,
+    proc, supervise, web, within,
 };
 
 models!(downloads_outlive_upgrades_and_restarts_behind_haproxy: epoll Epoll, fork Fork, prefork Prefork);
 models!(downloads_outlive_upgrades_and_restarts_behind_nginx: reactor Reactor, thread Thread);
 models!(requests_outlive_upgrades_and_restarts_behind_haproxy: epoll_et EpollEt, pool_static PoolStatic);
-models!(a_server_that_was_replaced_ends_each_connection_with_an_answer: iterative Iterative, fork Fork,
-    thread Thread, thread_pool ThreadPool, epoll Epoll, reactor Reactor, pool_static PoolStatic, prefork Prefork);
+every_model!(a_server_that_stops_ends_each_connection_with_an_answer);
 
 /// The client that the balancer is asked by. A balancer's own connections come from 127.0.0.1.
 const CLIENT: [u8; 4] = [127, 0, 0, 2];
@@ -257,7 +257,7 @@ fn requests_outlive_upgrades_and_restarts_behind_haproxy(model: Model) {
     asks();
 }
 
-fn a_server_that_was_replaced_ends_each_connection_with_an_answer(model: Model) {
+fn a_server_that_stops_ends_each_connection_with_an_answer(model: Model) {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("file"), b"content").expect("write");
     let log = folder.path().join("access");
@@ -267,14 +267,21 @@ fn a_server_that_was_replaced_ends_each_connection_with_an_answer(model: Model) 
         folder.path().display(),
         log.display()
     );
-    for signal in [Signal::SIGUSR2, Signal::SIGTERM] {
-        let (mut running, members) = supervise!(&text).serving(1);
+    // With a delay the server goes on for longer than this test, until a second signal ends it.
+    let delay = format!("stop-delay = 300\nagent = 'unix:{}/agent'\n", folder.path().display());
+    for (signal, delay) in
+        [(Signal::SIGUSR2, ""), (Signal::SIGTERM, ""), (Signal::SIGTERM, &*delay)]
+    {
+        let (mut running, members) = supervise!(&format!("{delay}{text}")).serving(1);
         let mut client = Client::connect(&members[0].address);
         let answer = web::ask(&mut client, "GET", "/file", &[]);
         assert_eq!((answer.status, answer.field("Connection")), (200, None));
         running.signal(signal);
         if signal == Signal::SIGUSR2 {
             running.until_logged("the new binary has taken over", 1);
+        }
+        if !delay.is_empty() {
+            running.until_logged("for this time clients are still taken", 1);
         }
         // Each process of the server hears of it in its own time.
         let mut asked = 2;
@@ -289,6 +296,14 @@ fn a_server_that_was_replaced_ends_each_connection_with_an_answer(model: Model) 
         });
         assert_eq!(last.body, b"content");
         assert_eq!(client.rest(), b"");
+        if !delay.is_empty() {
+            // Another client is still taken, and hears it with its first answer.
+            let mut client = Client::connect(&members[0].address);
+            let answer = web::ask(&mut client, "GET", "/file", &[]);
+            assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
+            asked += 1;
+            running.signal(signal);
+        }
         assert_eq!(running.wait(), Some(0));
         let lines = || fs::read_to_string(&log).unwrap_or_default().lines().count();
         within(PATIENCE, "each answer has its line, the last one too", || lines() == asked);

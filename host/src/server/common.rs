@@ -22,7 +22,6 @@ use crate::sys::event::Event;
 use crate::sys::listener::Listener;
 use crate::sys::poll::wait_for_input;
 use crate::sys::ready::Interest;
-use crate::sys::shared::Flag;
 
 /// The limits of a server. A peer can reach them but not exceed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,11 +91,9 @@ impl Server {
     ) -> Self {
         let mut offer = offer.into();
         stop.log_to(offer.access_log().cloned().into_iter().collect());
-        // Without memory for the flag, connections end without notice.
         if offer.announces_ends()
-            && let Ok(flag) = Flag::new().map(Arc::new)
+            && let Some(flag) = stop.flag()
         {
-            stop.tell(Arc::clone(&flag));
             offer = offer.ending(Ending::Once(flag));
         }
         #[cfg(feature = "tls")]

@@ -157,9 +157,18 @@ impl Stop {
         self.logs = logs;
     }
 
-    /// Sets `flag` with the first order.
-    pub(super) fn tell(&mut self, flag: Arc<Flag>) {
-        self.flag = Some(flag);
+    /// Sets `flag` with the first order. Another process may set it before.
+    #[cfg(feature = "supervise")]
+    pub(super) fn tell(&mut self, flag: Option<Arc<Flag>>) {
+        self.flag = flag;
+    }
+
+    /// What is set with the first order. Without memory for it, connections end without notice.
+    pub(super) fn flag(&mut self) -> Option<Arc<Flag>> {
+        if self.flag.is_none() {
+            self.flag = Flag::new().map(Arc::new).ok();
+        }
+        self.flag.clone()
     }
 
     /// Changes the time that connections have after an order.

@@ -14,6 +14,7 @@ use crate::server::{Offer, Server, Stop};
 use crate::sys::listener::Listener;
 use crate::sys::pass::Channel;
 use crate::sys::process;
+use crate::sys::shared::Flag;
 use crate::sys::signals::Signals;
 use crate::sys::user::User;
 
@@ -23,6 +24,8 @@ pub(super) struct Own<'a> {
     /// The socket on which it tells its state, if it is the parent of a pool.
     pub(super) control: Option<Listener>,
     pub(super) ledger: Arc<Ledger>,
+    /// Set when clients are to hear that the server stops.
+    pub(super) ending: Option<Arc<Flag>>,
     pub(super) user: Option<&'a User>,
 }
 
@@ -57,7 +60,8 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
 
 fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()> {
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
-    let stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us);
+    let mut stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us);
+    stop.tell(own.ending);
     let mut server = Server::new(own.listener, offer, spec.limits, stop).counting(own.ledger);
     // The supervisor reads it, and starts a process that has it.
     #[cfg(feature = "tls")]

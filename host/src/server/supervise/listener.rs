@@ -16,6 +16,7 @@ use crate::server::monitor::history::History;
 use crate::server::spec::{Opened, Spec};
 use crate::server::usage::Usage;
 use crate::sys::listener::Listener;
+use crate::sys::shared::Flag;
 use crate::sys::user::User;
 
 /// Processes of one listener at a time: one that serves, one that is to replace it, and those that were
@@ -75,6 +76,8 @@ pub(super) struct Notes {
     pub(super) generation: u32,
     /// It was asked to end.
     pub(super) is_asked: bool,
+    /// Set when its answers are to say that their connections end.
+    pub(super) ending: Option<Arc<Flag>>,
 }
 
 impl Supervised {

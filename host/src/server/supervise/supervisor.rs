@@ -28,6 +28,7 @@ use crate::server::stop::{State, Stop};
 use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Listener};
 use crate::sys::program::Program;
+use crate::sys::shared::Flag;
 use crate::sys::{clock, pidfd};
 use crate::totals::Count;
 
@@ -244,6 +245,8 @@ impl Parent for Supervisor {
         // What was never ready has no clients. Another signal ends the delay.
         if before == State::Running && self.is_served && self.stop_delay_us > 0 {
             info!(delay_ms = self.stop_delay_us / 1000, "for this time clients are still taken");
+            let all = self.listeners.iter().flat_map(|listener| listener.crew.iter());
+            all.filter_map(|it| it.notes.ending.as_ref()).for_each(|ending| ending.set());
             self.state.stop.extend(self.stop_delay_us);
             cx.arm_at(self.delay, cx.now().after(self.stop_delay_us));
         } else {
@@ -299,11 +302,16 @@ impl Supervisor {
         let control = it.control.as_ref().filter(|_| it.spec.model.is_pool());
         let control = control.map(Listener::share).transpose()?;
         let ledger = Arc::clone(&it.ledger);
-        let child = (id, Notes { generation, is_asked: false });
+        let is_stopping = self.state.stop.is_requested();
+        let announces = it.offer.announces_ends();
+        // Without memory for it, connections end without notice.
+        let ending = announces.then(|| Flag::new().ok().map(Arc::new)).flatten();
+        ending.iter().filter(|_| is_stopping).for_each(|ending| ending.set());
+        let child = (id, Notes { generation, is_asked: false, ending: ending.clone() });
         let parent = std::process::id();
         spawn(self, cx, key, child, move |this, channel| {
             this.get(key).map_or(1, |it| {
-                let own = child::Own { listener, control, ledger, user: it.user.as_ref() };
+                let own = child::Own { listener, control, ledger, ending, user: it.user.as_ref() };
                 child::live(&it.spec, &it.offer, own, channel, parent)
             })
         })?;
