@@ -96,7 +96,7 @@ fn what_waits_in_queues_is_of_one_version(model: Model) {
     let root = folder.path().display();
     let server = serve!("http", model).args(&format!("--root {root}")).start();
     let at = format!("unix:@{}", unique("versions"));
-    let local = serve!("http", model).args(&format!("--root {root} --listen {at}")).start();
+    let local = serve!("http", model).args(&format!("--root {root}")).listen(at).start();
     for size in SIZES {
         let file = image(folder.path(), size);
         let mut last = 0;
