@@ -74,6 +74,8 @@ pub enum StorageFault {
     Full,
     /// Reading or writing failed.
     Failed,
+    /// The file is not the one that was opened: its content or its attributes were changed meanwhile.
+    Changed,
     /// The storage was busy for longer than the shell waits.
     Stalled,
     /// The storage does not support the operation.
@@ -134,6 +136,7 @@ impl fmt::Display for StorageFault {
         f.write_str(match self {
             StorageFault::Full => "the storage is full",
             StorageFault::Failed => "the storage could not be read or written",
+            StorageFault::Changed => "the file was changed while it was sent",
             StorageFault::Stalled => "the storage was busy for too long",
             StorageFault::Unsupported => "the storage does not support the operation",
         })

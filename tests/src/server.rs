@@ -1,5 +1,6 @@
 //! A running `windlass serve` of a test.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::process::Child;
 use std::thread;
@@ -97,6 +98,14 @@ impl Server {
             }
             before = now;
         }
+    }
+
+    /// How often the process that serves and its children have a file of this name open.
+    pub fn open_files(&self, name: &str) -> usize {
+        let family = std::iter::once(self.pid()).chain(proc::children(self.pid()));
+        let links = family.flat_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")));
+        let links = links.flatten().flatten().filter_map(|link| fs::read_link(link.path()).ok());
+        links.filter(|link| link.ends_with(name)).count()
     }
 
     /// The children that live.

@@ -18,7 +18,7 @@ use windlass_core::file::{Digest, DigestKind};
 use windlass_core::session::files::Options;
 use windlass_tests::{
     Client, Download, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models,
-    proc, request, serve, unique, within,
+    request, serve, unique, within,
 };
 
 every_model!(
@@ -235,7 +235,7 @@ fn a_client_that_takes_nothing_is_cut(model: Model) {
     let server = place.serve(model, "--idle-timeout 1");
     let frame = |frame| Options { frame, ..Options::default() };
     is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
-    let files = || open_files(&server, "sparse");
+    let files = || server.open_files("sparse");
     let mut stalled = [None, Some(1 << 24)].map(|size| stall(&server, "sparse", frame(size)));
     assert_eq!(files(), 2);
     is_file(&ask(&mut server.connect(), b"4097", Options::default()), 4097);
@@ -244,14 +244,6 @@ fn a_client_that_takes_nothing_is_cut(model: Model) {
         let came = client.rest().len();
         assert!(came < 1 << 30, "{came} bytes came");
     }
-}
-
-/// How often the server's processes have a file open.
-fn open_files(server: &Server, name: &str) -> usize {
-    let pids = [vec![server.pid()], proc::children(server.pid())].concat();
-    let links = pids.into_iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/fd")));
-    let links = links.flatten().flatten().filter_map(|link| fs::read_link(link.path()).ok());
-    links.filter(|link| link.ends_with(name)).count()
 }
 
 fn a_file_that_shrinks_is_seen_to_be_cut(model: Model) {
@@ -291,7 +283,7 @@ fn no_descriptor_stays_behind(model: Model) {
     for _ in 0..10 {
         round();
     }
-    let files = || ["4096", "3000001", "folder", "fifo"].map(|name| open_files(&server, name));
+    let files = || ["4096", "3000001", "folder", "fifo"].map(|name| server.open_files(name));
     within(PATIENCE, "no file is open", || files() == [0; 4]);
 }
 
@@ -310,12 +302,12 @@ fn no_work_is_done_for_a_client_that_is_gone(model: Model) {
         client
     };
     let gone: Vec<Client> = (0..3).map(|_| ask()).collect();
-    within(PATIENCE, "the file is open", || open_files(&server, "sparse") > 0);
+    within(PATIENCE, "the file is open", || server.open_files("sparse") > 0);
     gone.into_iter().for_each(Client::reset);
-    within(PATIENCE, "no worker has it open", || open_files(&server, "sparse") == 0);
+    within(PATIENCE, "no worker has it open", || server.open_files("sparse") == 0);
     is_file(&ask_for(&server, "4097"), 4097);
     let _stays = ask();
-    within(PATIENCE, "the file is open", || open_files(&server, "sparse") > 0);
+    within(PATIENCE, "the file is open", || server.open_files("sparse") > 0);
     server.signal(Signal::SIGTERM);
     server.until_refused();
     server.signal(Signal::SIGTERM);

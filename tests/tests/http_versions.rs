@@ -1,6 +1,7 @@
 //! A file that is written in place while it is on its way: every answer of `http` that is whole has the bytes of one
 //! version.
 //!
+//! - The file was opened, and changes before anything of its answer has left.
 //! - The client has read nothing yet, or a part, and the rest waits in the queues of both sockets.
 //! - Slow clients fetch files and parts of them that are written again and again.
 //!
@@ -15,7 +16,10 @@ use std::time::Duration;
 
 use windlass_tests::{Client, Model, PATIENCE, Random, every_model, models, serve, unique, within};
 
-every_model!(what_waits_in_queues_is_of_one_version);
+every_model!(
+    what_waits_in_queues_is_of_one_version,
+    a_file_that_changes_before_its_first_byte_leaves_costs_no_answer,
+);
 models!(slow_clients_of_files_that_are_written_again_and_again: fork Fork, thread Thread, epoll Epoll,
     epoll_et EpollEt, reactor Reactor, pool_static PoolStatic, prefork Prefork);
 
@@ -123,6 +127,35 @@ fn what_waits_in_queues_is_of_one_version(model: Model) {
         }
         fs::remove_file(folder.path().join(size.to_string())).expect("remove");
     }
+}
+
+/// A Unix socket takes all of such an answer or nothing, so each answer that waits has not begun.
+fn a_file_that_changes_before_its_first_byte_leaves_costs_no_answer(model: Model) {
+    const SIZE: usize = 20_000;
+    const COUNT: usize = 100;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = image(folder.path(), SIZE);
+    settle(&file);
+    let at = format!("unix:@{}", unique("versions"));
+    let args = format!("--root {}", folder.path().display());
+    let server = serve!("http", model).args(&args).listen(at).start();
+    let mut client = server.connect();
+    for _ in 0..COUNT {
+        ask(&mut client, SIZE, "");
+    }
+    // The next answer waits for room: its file is open.
+    within(PATIENCE, "an answer waits", || {
+        client.has_input() && server.open_files(&SIZE.to_string()) > 0
+    });
+    write(&file, SIZE, 1);
+    let versions: Vec<_> = (0..COUNT)
+        .map(|_| {
+            let len = head(&mut client).expect("each has its answer");
+            (len, version(&mut client, len).expect("a whole one"))
+        })
+        .collect();
+    assert!(versions.is_sorted() && versions.iter().all(|(len, _)| *len == SIZE), "{versions:?}");
+    assert_eq!((versions[0].1, versions[COUNT - 1].1), (0, 1));
 }
 
 fn slow_clients_of_files_that_are_written_again_and_again(model: Model) {

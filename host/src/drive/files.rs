@@ -14,7 +14,7 @@ use std::mem;
 use std::sync::Arc;
 
 use tracing::{debug, warn};
-use windlass_core::fault::Fault;
+use windlass_core::fault::{Fault, StorageFault};
 use windlass_core::file::{Digest, DigestKind, Extent, Facts, Refusal};
 
 use super::digested::{Digested, Running};
@@ -265,8 +265,8 @@ impl OpenFile {
         if self.is_kept()? {
             return Ok(());
         }
-        warn!("a file was changed while it was sent; the connection is cut");
-        Err(Fault::Aborted)
+        warn!("a file was changed while it was sent");
+        Err(StorageFault::Changed.into())
     }
 
     /// Reads from `offset` on into several places. Returns the number of bytes: fewer than the room
@@ -439,12 +439,12 @@ pub(super) fn scatter(mut bytes: &[u8], into: &mut [IoSliceMut<'_>]) -> usize {
 }
 
 pub(super) fn unreadable(errno: Errno) -> Fault {
-    warn!("read a file that is being sent: {}; the connection is cut", errno.desc());
-    Fault::Aborted
+    warn!("read a file that is being sent: {}", errno.desc());
+    StorageFault::Failed.into()
 }
 
-/// The promised bytes cannot be sent any more: the peer sees a truncated stream.
+/// The promised bytes are not there any more.
 pub(super) fn shorter() -> Fault {
-    warn!("a file became shorter while it was sent; the connection is cut");
-    Fault::Aborted
+    warn!("a file became shorter while it was sent");
+    StorageFault::Changed.into()
 }

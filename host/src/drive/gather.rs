@@ -141,6 +141,7 @@ mod tests {
     use super::super::files::{self, Late};
     use super::*;
     use crate::sys::root::Root;
+    use windlass_core::fault::StorageFault;
 
     /// The content of a file and a buffer of headers and parts, `laid` bytes of it good.
     fn gathered(content: &[u8], parts: &[(u64, u64)], size: usize) -> Result<Vec<u8>, Fault> {
@@ -179,7 +180,7 @@ mod tests {
         // Up to the last byte that was read, without a header behind it.
         assert_eq!(gathered(content, &[(4, 4), (8, 4)], 64).unwrap(), b"#4567#89");
         assert_eq!(gathered(content, &[(6, 4), (10, 4)], 64).unwrap(), b"#6789#");
-        assert_eq!(gathered(content, &[(10, 1)], 64), Err(Fault::Aborted));
+        assert_eq!(gathered(content, &[(10, 1)], 64), Err(StorageFault::Changed.into()));
     }
 
     #[test]

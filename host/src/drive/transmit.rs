@@ -116,8 +116,13 @@ pub(super) fn perform(
             let room = buffers.input.len().min(budget).min(at_most(extent.len));
             let into = &mut [IoSliceMut::new(&mut buffers.input[..room])];
             let waits = Waits { late, helpers: buffers.helpers.as_ref() };
-            let Found::Now(read) = file.read(extent.offset, into, 1, waits)? else {
-                return Ok(Did::Later);
+            let read = match file.read(extent.offset, into, 1, waits) {
+                Ok(Found::Now(read)) => read,
+                Ok(Found::Later) => return Ok(Did::Later),
+                Err(fault) => {
+                    user.answer(now, Answer::Failed(fault));
+                    return Ok(Did::Moved(0));
+                }
             };
             file.digest(kind, extent.offset, &buffers.input[..read]);
             // This side works, so the peer waits and is not idle.
@@ -149,7 +154,14 @@ pub(super) fn perform(
                 send_frames(user, outlet, now, buffers)
             };
             outlet.keep_pace(now, &buffers.rules(rules).limits);
-            did
+            let Err(fault @ Fault::Storage(_)) = did else { return did };
+            // The session knows whether the peer has something of the file yet.
+            if let Some(backlog) = &mut outlet.backlog {
+                buffers.tally(rules).add(Count::FilesFailed, backlog.file.is_some().into());
+                backlog.file = None;
+            }
+            user.answer(now, Answer::Failed(fault));
+            Ok(Did::Moved(0))
         }
     }
 }

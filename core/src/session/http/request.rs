@@ -11,6 +11,9 @@ use crate::wire::http::{
 /// Bytes of a SHA-256.
 const DIGEST_LEN: usize = 32;
 
+/// How often a file is opened for one request.
+const OPENED_MAX: u8 = 4;
+
 /// A request, by places in the memory that has its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -25,6 +28,8 @@ pub(super) struct Request {
     query: (usize, usize),
     /// The digest of the file is behind the head.
     has_digest: bool,
+    /// How often the file was opened anew, because it was changed.
+    again: u8,
     /// Answers have no content.
     pub(super) is_head: bool,
     pub(super) is_http_10: bool,
@@ -52,6 +57,7 @@ impl Request {
         name: (0, 0),
         query: (0, 0),
         has_digest: false,
+        again: 0,
         is_head: false,
         is_http_10: false,
         keeps: false,
@@ -113,6 +119,13 @@ impl Request {
         let path = path(raw).map_err(status)?;
         self.name = (begin, begin.saturating_add(path.len));
         if path.is_hidden && !dot_files { Err(Status::NotFound) } else { Ok(()) }
+    }
+
+    /// The file was changed. Whether it is to be opened anew.
+    pub(super) fn opens_again(&mut self) -> bool {
+        self.has_digest = false;
+        self.again = self.again.saturating_add(1);
+        self.again < OPENED_MAX
     }
 
     /// Whether there was a request.

@@ -6,7 +6,7 @@ use super::request::{Request, Verdict};
 use super::site::{Lent, Site};
 use super::status::Status;
 use crate::bytes::first;
-use crate::fault::{Fault, Peer};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{Answer, Digest, DigestKind, Extent, Facts, FileUser, Op, Piece, Refusal};
 use crate::session::{Consumed, Out, Session};
 use crate::text::Text;
@@ -157,6 +157,19 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
             }
             Answer::Failed(_) => self.answer_with(now, self.answer.status),
             _ => {}
+        }
+    }
+
+    /// The file cannot be sent. If the client has nothing of the answer yet, it gets the file as it is now, or is told.
+    fn failed(&mut self, now: Instant, fault: Fault) {
+        if self.answer.sent > 0 || !self.site.versions() {
+            self.state = State::Done(Err(fault));
+        } else if fault != Fault::Storage(StorageFault::Changed) {
+            self.answer_with(now, Status::InternalServerError);
+        } else if self.request.opens_again() {
+            self.state = State::Opening;
+        } else {
+            self.answer_with(now, Status::ServiceUnavailable);
         }
     }
 
@@ -352,7 +365,7 @@ impl<B: Lent, S: Site> FileUser for HttpServer<B, S> {
             (&State::Examining { size }, Answer::Failed(_)) if self.site.versions() => {
                 self.examined(now, size, Facts::default());
             }
-            (State::Sending, Answer::Failed(fault)) => self.state = State::Done(Err(fault)),
+            (State::Sending, Answer::Failed(fault)) => self.failed(now, fault),
             (State::Closing, Answer::Done | Answer::Failed(_)) => self.next(),
             _ => {}
         }

@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::*;
-use crate::fault::{Fault, Peer};
+use crate::fault::{Fault, Peer, StorageFault};
 use crate::file::{
     Answer, Digest, DigestKind, Digests, Extent, Facts, FileUser, Op, Piece, Refusal,
 };

@@ -298,5 +298,5 @@ fn a_file_that_shrinks_ends_the_transfer_and_the_client_is_told() {
         client.recv_from(&mut buf).unwrap();
     }
     assert_eq!(&buf[..4], b"\0\x05\0\0");
-    assert_eq!(server.how, Some(Err(Fault::Aborted)));
+    assert_eq!(server.how, Some(Err(StorageFault::Changed.into())));
 }

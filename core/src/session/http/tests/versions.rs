@@ -96,3 +96,70 @@ fn without_facts_there_are_files_and_no_conditions() {
     assert_eq!((status(&answer), body(&answer)), ("206", "12"));
     assert_eq!((field(&answer, "ETag"), field(&answer, "Last-Modified")), (None, None));
 }
+
+/// The file is opened, and cannot be sent.
+fn fails(server: &mut HttpServer<[u8; 512], TestSite>, fault: StorageFault) {
+    assert_eq!(server.op(), Some(Op::Open(b"a")));
+    server.answer(NOW, Answer::Opened(CONTENT.len() as u64));
+    server.answer(NOW, Answer::Facts(facts()));
+    assert!(server.want().write);
+    server.answer(NOW, Answer::Failed(fault.into()));
+}
+
+fn asked() -> HttpServer<[u8; 512], TestSite> {
+    let mut server = server();
+    let mut request = b"GET /a HTTP/1.1\r\nHost: h\r\nRange: bytes=2-4\r\n\r\n".to_vec();
+    let _ = server.input(NOW, &mut request, &mut Out::new(&mut []));
+    server
+}
+
+fn rest(server: &mut HttpServer<[u8; 512], TestSite>) -> (String, bool) {
+    let (answer, closed) = run(server, b"", 1000, Some(facts()));
+    (String::from_utf8(answer).expect("text"), closed)
+}
+
+#[test]
+fn a_file_that_changes_before_its_first_byte_leaves_is_opened_anew() {
+    for changes in 1..4 {
+        let mut server = asked();
+        for _ in 0..changes {
+            fails(&mut server, StorageFault::Changed);
+        }
+        let (answer, closed) = rest(&mut server);
+        assert_eq!((status(&answer), body(&answer), closed), ("206", "234", false));
+    }
+    // One that changes all the time cannot be had now.
+    let mut server = asked();
+    for _ in 0..4 {
+        fails(&mut server, StorageFault::Changed);
+    }
+    let (answer, closed) = rest(&mut server);
+    assert_eq!((status(&answer), field(&answer, "Retry-After"), closed), ("503", Some("1"), false));
+    assert_eq!((field(&answer, "ETag"), body(&answer)), (None, "503 Service Unavailable\n"));
+    // The next request begins anew.
+    let (answer, _) = run(&mut server, b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n", 1000, Some(facts()));
+    assert!(answer.starts_with(b"HTTP/1.1 200 ") && answer.ends_with(CONTENT));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error_of_the_server() {
+    let mut server = asked();
+    fails(&mut server, StorageFault::Failed);
+    let (answer, closed) = rest(&mut server);
+    assert_eq!(
+        (status(&answer), body(&answer), closed),
+        ("500", "500 Internal Server Error\n", false)
+    );
+}
+
+#[test]
+fn behind_the_first_byte_a_change_ends_the_connection() {
+    for fault in [StorageFault::Changed, StorageFault::Failed] {
+        let mut server = asked();
+        server.answer(NOW, Answer::Opened(CONTENT.len() as u64));
+        server.answer(NOW, Answer::Facts(facts()));
+        server.sent(NOW, 1);
+        server.answer(NOW, Answer::Failed(fault.into()));
+        assert_eq!(server.want().close, Close::Done(Err(fault.into())));
+    }
+}
