@@ -1,6 +1,7 @@
 //! Processes: fork, reap, signal, and resource limits.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -46,6 +47,21 @@ pub enum Forked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Child(Pid);
 
+/// The id of this process, or 0 until it is asked for.
+static ID: AtomicU32 = AtomicU32::new(0);
+
+/// The id of this process, for what is done for each client. The C library asks the kernel each time.
+pub fn id() -> u32 {
+    match ID.load(Ordering::Relaxed) {
+        0 => {
+            let id = std::process::id();
+            ID.store(id, Ordering::Relaxed);
+            id
+        }
+        id => id,
+    }
+}
+
 /// `fork(2)`. The child is killed when the parent ends. In it the signals that the parent catches are blocked
 /// until the child catches them itself: a signal that comes before that waits.
 ///
@@ -60,6 +76,9 @@ fn fork_a_child(_: &SingleThreaded, dies_with_parent: bool) -> std::result::Resu
     let hold = Hold::new()?;
     // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
     let forked = unsafe { nix::unistd::fork() };
+    if let Ok(ForkResult::Child) = forked {
+        ID.store(0, Ordering::Relaxed);
+    }
     match forked {
         Ok(ForkResult::Child) if !dies_with_parent || die_with_parent(parent) => Ok(Forked::Child),
         Ok(ForkResult::Child) => exit(1),

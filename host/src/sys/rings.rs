@@ -3,8 +3,9 @@
 //! ```text
 //!   workers, children, threads ──▶ ring 0 │ ring 1 │ … ──▶ one process ──▶ file
 //!
-//!   ring:  …│ length, line │ length, line │ length, line │…
-//!           ▲ tail: all before it is in the file          ▲ head: nothing from here on is whole
+//!   ring:  …│ line │ line │ line │ line │…
+//!           ▲ tail: all before it is in the file
+//!                                       ▲ head: nothing from here on is whole
 //! ```
 //!
 //! A writer holds a ring while it copies a line to it, and moves the head last. If it is killed before that,
@@ -37,14 +38,15 @@ pub(super) enum Put {
 /// Rings of a file. A writer holds one for a fraction of a microsecond, so a few serve many of them.
 const RINGS: usize = 16;
 
-/// Words of a ring with lines: 128 KiB. A power of two.
-const ROOM: usize = 1 << 14;
+/// Bytes of lines in a ring. A power of two.
+const ROOM: usize = 1 << 17;
 
 /// Words of a ring before its lines: those that writers change, and on another cache line that of the reader.
 const HOLDER: usize = 0;
 const HEAD: usize = 1;
 const TAIL: usize = 8;
 const FIRST: usize = 16;
+const STRIDE: usize = FIRST + ROOM / size_of::<u64>();
 
 /// Words before the rings: the reader waits to be woken; lines that found no room.
 const ASLEEP: usize = 0;
@@ -58,12 +60,12 @@ thread_local! {
 
 impl Rings {
     pub(super) fn new() -> Result<Self> {
-        Shared::zeroed(RINGS_AT + RINGS * (FIRST + ROOM)).map(Self)
+        Shared::zeroed(RINGS_AT + RINGS * STRIDE).map(Self)
     }
 
     /// Keeps whole lines for the reader, and counts them as dropped if there is no room.
     pub(super) fn put(&self, lines: &[u8]) -> Put {
-        let pid = u64::from(std::process::id());
+        let pid = u64::from(process::id());
         let first = RING.get();
         for at in (first..RINGS).chain(0..first) {
             let ring = self.ring(at);
@@ -103,7 +105,6 @@ impl Rings {
         for at in 0..RINGS {
             let ring = self.ring(at);
             loop {
-                buf.clear();
                 let tail = take(ring, buf);
                 if buf.is_empty() {
                     break;
@@ -122,7 +123,7 @@ impl Rings {
     }
 
     fn ring(&self, at: usize) -> &[AtomicU64] {
-        &self.0[RINGS_AT + at * (FIRST + ROOM)..][..FIRST + ROOM]
+        &self.0[RINGS_AT + at * STRIDE..][..STRIDE]
     }
 }
 
@@ -138,48 +139,45 @@ fn hold(holder: &AtomicU64, pid: u64) -> bool {
     }
 }
 
-/// Words that are used before and after, unless there is no room.
+/// Bytes that are used before and after, unless there is no room.
 fn append(ring: &[AtomicU64], lines: &[u8]) -> Option<(u64, u64)> {
     let (head, tail) = (ring[HEAD].load(Relaxed), ring[TAIL].load(Acquire));
-    let (words, rest) = lines.as_chunks::<8>();
-    let need = 1 + words.len() as u64 + u64::from(!rest.is_empty());
-    let used = head.wrapping_sub(tail);
+    let (used, need) = (head.wrapping_sub(tail), lines.len() as u64);
     if used + need > ROOM as u64 {
         return None;
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let text = words.iter().chain((!rest.is_empty()).then_some(&last)).copied();
-    let values = std::iter::once(lines.len() as u64).chain(text.map(u64::from_ne_bytes));
-    for (at, value) in (head..).zip(values) {
-        word(ring, at).store(value, Relaxed);
+    let [(first, count), (second, rest)] = pieces(ring, head, lines.len());
+    // SAFETY: the pieces are as long as the lines together. From the head to the tail, no thread but the holder of
+    // the ring, which this is, reads or writes.
+    unsafe {
+        first.copy_from_nonoverlapping(lines.as_ptr(), count);
+        second.copy_from_nonoverlapping(lines.as_ptr().add(count), rest);
     }
     ring[HEAD].store(head.wrapping_add(need), Release);
     Some((used, used + need))
 }
 
-/// Copies lines to `buf` while it has room for another one. The tail behind them.
+/// Copies whole lines to `buf`, as many as it has room for, in place of what it has. The tail behind them.
 fn take(ring: &[AtomicU64], buf: &mut Vec<u8>) -> u64 {
-    let (head, mut tail) = (ring[HEAD].load(Acquire), ring[TAIL].load(Relaxed));
-    while tail != head {
-        let len = word(ring, tail).load(Relaxed) as usize;
-        if len > buf.capacity() - buf.len() {
-            break;
-        }
-        let words = len.div_ceil(8) as u64;
-        let end = buf.len() + len;
-        for at in tail + 1..=tail + words {
-            let rest = end - buf.len();
-            let bytes = word(ring, at).load(Relaxed).to_ne_bytes();
-            buf.extend_from_slice(&bytes[..rest.min(8)]);
-        }
-        tail += 1 + words;
+    buf.clear();
+    let (head, tail) = (ring[HEAD].load(Acquire), ring[TAIL].load(Relaxed));
+    let used = head.wrapping_sub(tail) as usize;
+    for (start, count) in pieces(ring, tail, used.min(buf.capacity())) {
+        // SAFETY: from the tail to the head no thread writes, until the reader has moved the tail.
+        buf.extend_from_slice(unsafe { std::slice::from_raw_parts(start, count) });
     }
-    tail
+    if buf.len() < used {
+        buf.truncate(memchr::memrchr(b'\n', buf).map_or(0, |end| end + 1));
+    }
+    tail.wrapping_add(buf.len() as u64)
 }
 
-fn word(ring: &[AtomicU64], at: u64) -> &AtomicU64 {
-    &ring[FIRST + at as usize % ROOM]
+/// Where `len` bytes of a ring are from a position on, at most [`ROOM`]: up to its end, and from its beginning.
+fn pieces(ring: &[AtomicU64], at: u64, len: usize) -> [(*mut u8, usize); 2] {
+    let start = ring[FIRST..].as_ptr().cast::<u8>().cast_mut();
+    let at = at as usize % ROOM;
+    let count = len.min(ROOM - at);
+    [(start.wrapping_add(at), count), (start, len - count)]
 }
 
 /// How many lines end in these bytes.
@@ -216,8 +214,12 @@ mod tests {
         let line = |nth: usize| format!("line {nth:048}\n");
         let kept =
             (0..1 << 20).take_while(|&nth| rings.put(line(nth).as_bytes()) != Put::Full).count();
-        assert_eq!(kept, RINGS * ROOM / 8);
-        assert_eq!((rings.put(b"a\nb\n"), rings.dropped(), rings.dropped()), (Put::Full, 3, 0));
+        assert_eq!(kept, RINGS * (ROOM / line(0).len()));
+        let two = [line(0), line(1)].concat();
+        assert_eq!(
+            (rings.put(two.as_bytes()), rings.dropped(), rings.dropped()),
+            (Put::Full, 3, 0)
+        );
         let text = String::from_utf8(all(&rings)).unwrap();
         assert!(text.lines().eq((0..kept).map(line).collect::<String>().lines()));
     }
@@ -250,7 +252,7 @@ mod tests {
         for at in 0..RINGS {
             let ring = rings.ring(at);
             ring[HOLDER].store(GONE, Relaxed);
-            word(ring, 0).store(3, Relaxed);
+            ring[FIRST].store(u64::MAX, Relaxed);
         }
         assert_eq!(rings.put(b"a\n"), Put::Done);
         assert_eq!(all(&rings), b"a\n");

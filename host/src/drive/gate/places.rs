@@ -66,7 +66,7 @@ impl Places {
 
     /// Takes a place for `client`, a hash of it, which may have `max` of them.
     pub(super) fn take(self: &Arc<Self>, client: u64, max: u32) -> Found {
-        let pid = std::process::id();
+        let pid = process::id();
         let lock = &self.locks[client as usize % LOCKS];
         let is_held = hold(lock, pid);
         let mut found = self.look(client, pid, max);
