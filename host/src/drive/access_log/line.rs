@@ -22,7 +22,7 @@ pub(super) struct Style {
     format: LineFormat,
     /// Lines begin with the priority that the journal expects.
     prefixed: bool,
-    /// The service and the address, escaped.
+    /// The service and the address, escaped, and what is around them in each line.
     listener: Vec<u8>,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Line<'a> {
     pub(super) took_us: u64,
 }
 
-/// A second as text: most lines have the one of the line before.
+/// A second, and what is around it in each line, as text: most lines have the one of the line before.
 struct Second {
     seconds: i64,
     text: Vec<u8>,
@@ -53,8 +53,13 @@ impl Second {
 
 impl Style {
     pub(super) fn new(format: LineFormat, prefixed: bool, listener: &str) -> Self {
-        let mut text = Vec::new();
+        let (before, after): (&[u8], &[u8]) = match format {
+            LineFormat::Text => (b" \"-\" \"-\" ", b" "),
+            LineFormat::Json => (b"Z\",\"listener\":\"", b"\",\"peer\":"),
+        };
+        let mut text = before.to_vec();
         escape(listener.as_bytes(), &mut text, format);
+        text.extend_from_slice(after);
         Self { format, prefixed, listener: text }
     }
 
@@ -73,32 +78,31 @@ impl Style {
             Some(peer) => address(peer.ip().to_canonical(), to),
             None => to.push(b'-'),
         }
-        to.extend_from_slice(b" - - [");
         self.second(now, to);
-        to.extend_from_slice(b"] \"");
         escape(line.asked, to, self.format);
         to.extend_from_slice(b"\" ");
         to.extend_from_slice(line.outcome.as_bytes());
         to.push(b' ');
         number(line.sent, 1, to);
-        to.extend_from_slice(b" \"-\" \"-\" ");
         to.extend_from_slice(&self.listener);
-        to.push(b' ');
         seconds(line.took_us, to);
         to.push(b'\n');
     }
 
     fn render_json(&self, line: &Line<'_>, now: Calendar, to: &mut Vec<u8>) {
-        to.extend_from_slice(b"{\"time\":\"");
         self.second(now, to);
-        to.push(b'.');
         number(u64::from(now.micros()), 6, to);
-        to.extend_from_slice(b"Z\",\"listener\":\"");
         to.extend_from_slice(&self.listener);
-        to.extend_from_slice(b"\",\"peer\":");
         match line.peer {
+            Some(SocketAddr::V4(peer)) => {
+                to.push(b'"');
+                address((*peer.ip()).into(), to);
+                to.push(b':');
+                number(peer.port().into(), 1, to);
+                to.push(b'"');
+            }
             // Writing to memory does not fail.
-            Some(peer) => drop(write!(to, "\"{peer}\"")),
+            Some(peer @ SocketAddr::V6(_)) => drop(write!(to, "\"{peer}\"")),
             None => to.extend_from_slice(b"null"),
         }
         to.extend_from_slice(b",\"request\":\"");
@@ -112,7 +116,7 @@ impl Style {
         to.extend_from_slice(b"}\n");
     }
 
-    /// The time, without parts of a second.
+    /// The time, without parts of a second, and what is around it.
     fn second(&self, now: Calendar, to: &mut Vec<u8>) {
         let _ = SECONDS.try_with(|all| {
             let second = &mut all.borrow_mut()[self.format as usize];
@@ -120,8 +124,10 @@ impl Style {
                 second.seconds = now.seconds();
                 second.text.clear();
                 let _ = match self.format {
-                    LineFormat::Text => write!(second.text, "{}", now.common()),
-                    LineFormat::Json => write!(second.text, "{}", now.date_time()),
+                    LineFormat::Text => write!(second.text, " - - [{}] \"", now.common()),
+                    LineFormat::Json => {
+                        write!(second.text, "{{\"time\":\"{}.", now.date_time())
+                    }
                 };
             }
             to.extend_from_slice(&second.text);
@@ -145,9 +151,8 @@ fn address(ip: IpAddr, to: &mut Vec<u8>) {
 
 /// Microseconds as seconds.
 fn seconds(us: u64, to: &mut Vec<u8>) {
-    number(us / 1_000_000, 1, to);
-    to.push(b'.');
-    number(us % 1_000_000, 6, to);
+    number(us, 7, to);
+    to.insert(to.len() - 6, b'.');
 }
 
 /// A decimal number of at least so many digits.
@@ -163,17 +168,22 @@ fn number(mut value: u64, digits: usize, to: &mut Vec<u8>) {
 }
 
 /// Bytes of a client, as ASCII without quotes and controls: `\x22` in text, `\u0022` in JSON.
-fn escape(mut bytes: &[u8], to: &mut Vec<u8>, format: LineFormat) {
-    let is_special = |&byte: &u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
-    while let Some(at) = bytes.iter().position(is_special) {
-        to.extend_from_slice(&bytes[..at]);
-        let lead: &[u8] = if format == LineFormat::Text { b"\\x" } else { b"\\u00" };
-        to.extend_from_slice(lead);
-        let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
-        to.extend([digit(bytes[at] >> 4), digit(bytes[at] & 15)]);
-        bytes = &bytes[at + 1..];
+fn escape(bytes: &[u8], to: &mut Vec<u8>, format: LineFormat) {
+    let is_special = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+    // As nearly every text is. Without a branch for each byte, many of them are looked at at once.
+    if !bytes.iter().fold(false, |any, &byte| any | is_special(byte)) {
+        return to.extend_from_slice(bytes);
     }
-    to.extend_from_slice(bytes);
+    let lead: &[u8] = if format == LineFormat::Text { b"\\x" } else { b"\\u00" };
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+    for &byte in bytes {
+        if is_special(byte) {
+            to.extend_from_slice(lead);
+            to.extend([digit(byte >> 4), digit(byte & 15)]);
+        } else {
+            to.push(byte);
+        }
+    }
 }
 
 #[cfg(test)]
