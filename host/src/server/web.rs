@@ -60,7 +60,7 @@ pub(super) struct Shared {
 
 impl Site for Shared {
     fn asked(&self, head: &[u8]) {
-        let end = head.iter().position(|&byte| byte == b'\r').unwrap_or(head.len());
+        let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
         asked(&head[..end]);
     }
 
@@ -78,6 +78,10 @@ impl Site for Shared {
 
     fn unix_time(&self, _: Instant) -> Option<u32> {
         u32::try_from(clock::stamp().0).ok()
+    }
+
+    fn has_clock(&self) -> bool {
+        true
     }
 
     fn types(&self) -> &[(&'static str, &'static str)] {

@@ -6,7 +6,6 @@ use super::status::Status;
 use crate::bytes::cut;
 use crate::file::{DigestKind, Extent, Facts};
 use crate::text::Text;
-use crate::time::Instant;
 use crate::wire::http::{put_date, put_path, put_sha256, type_of};
 
 /// An answer, and how much of it was sent.
@@ -90,7 +89,7 @@ impl Answer {
 
     /// The moment of the answer. Where there is no clock, nothing of dates is left in an image.
     fn date(&self, site: &impl Site) -> Option<u32> {
-        self.date.filter(|_| site.unix_time(Instant::ZERO).is_some())
+        self.date.filter(|_| site.has_clock())
     }
 
     /// When the file was modified last. It is told only when no other version can have the same date.

@@ -11,6 +11,12 @@ pub trait Site {
         None
     }
 
+    /// Whether there is a clock. It is asked for each field of an answer: a site that makes a call for its time says
+    /// so without one.
+    fn has_clock(&self) -> bool {
+        self.unix_time(Instant::ZERO).is_some()
+    }
+
     /// The media types of files by the ends of their names, such as
     /// [`TYPES`](crate::wire::http::TYPES).
     fn types(&self) -> &[(&'static str, &'static str)] {
@@ -72,6 +78,10 @@ impl Site for () {}
 impl<S: Site + ?Sized> Site for &S {
     fn unix_time(&self, now: Instant) -> Option<u32> {
         (**self).unix_time(now)
+    }
+
+    fn has_clock(&self) -> bool {
+        (**self).has_clock()
     }
 
     fn types(&self) -> &[(&'static str, &'static str)] {

@@ -93,6 +93,10 @@ impl Site for Pages {
         u32::try_from(clock::stamp().0).ok()
     }
 
+    fn has_clock(&self) -> bool {
+        true
+    }
+
     fn media_type(&self) -> Option<&str> {
         Some(self.kind.get())
     }
