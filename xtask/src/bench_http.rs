@@ -1,6 +1,7 @@
 //! `http` beside nginx and Apache, plain and over TLS: what clients ask for, and the CPU time of all processes of the
 //! server.
 
+mod idle;
 mod load;
 
 use std::fs;
@@ -13,7 +14,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use windlass_certs::{Authority, Certificate, Validity};
 
-use self::load::{Figures, Load};
+use self::load::{Asks, Figures, Load};
 use crate::run::{Result, has, program};
 
 const ROUNDS: usize = 3;
@@ -36,16 +37,31 @@ const APACHE: Server = ("apache", &["apache", "0", "20", "0"]);
 const KIB: &str = "/small";
 const GIB: &str = "/large";
 
-const PLAIN: [Case; 4] = [
+const PLAIN: [Case; 6] = [
     Case {
         name: "1 KiB, 64 connections",
-        load: Load::Requests { path: KIB, connections: "64", seconds: "3", script: None },
+        load: Load::Requests { path: KIB, connections: "64", seconds: "3", asks: Asks::Whole },
         servers: &[NGINX, ("epoll", &[]), ("reactor", &[])],
     },
     Case {
         name: "1 KiB, 16 connections, process pools",
-        load: Load::Requests { path: KIB, connections: "16", seconds: "3", script: None },
+        load: Load::Requests { path: KIB, connections: "16", seconds: "3", asks: Asks::Whole },
         servers: &[APACHE, ("prefork", &[])],
+    },
+    Case {
+        name: "1 KiB that the client has (304), 64 connections",
+        load: Load::Requests { path: KIB, connections: "64", seconds: "3", asks: Asks::Known },
+        servers: &[NGINX, ("epoll", &[])],
+    },
+    Case {
+        name: "no such file (404), 64 connections",
+        load: Load::Requests {
+            path: "/none",
+            connections: "64",
+            seconds: "3",
+            asks: Asks::Missing,
+        },
+        servers: &[NGINX, ("epoll", &[])],
     },
     Case {
         name: "1 MiB of 1 GiB, at 10,000 offsets",
@@ -53,18 +69,13 @@ const PLAIN: [Case; 4] = [
             path: "/large?parts",
             connections: "16",
             seconds: "3",
-            script: Some(
-                "request = function()\n\
-                 local at = math.random(0, 9999) * 106000\n\
-                 return wrk.format('GET', nil, {['Range'] = 'bytes=' .. at .. '-' .. at + 1048575})\n\
-                 end\n",
-            ),
+            asks: Asks::Part,
         },
         servers: &[NGINX, ("epoll", &[])],
     },
     Case {
         name: "1 GiB",
-        load: Load::Requests { path: GIB, connections: "1", seconds: "6", script: None },
+        load: Load::Requests { path: GIB, connections: "1", seconds: "6", asks: Asks::Whole },
         servers: &[NGINX, ("epoll", &[])],
     },
 ];
@@ -72,12 +83,12 @@ const PLAIN: [Case; 4] = [
 const SECURED: [Case; 4] = [
     Case {
         name: "1 KiB, 64 connections",
-        load: Load::Requests { path: KIB, connections: "64", seconds: "3", script: None },
+        load: Load::Requests { path: KIB, connections: "64", seconds: "3", asks: Asks::Whole },
         servers: &[NGINX, ("epoll", &[]), ("reactor", &[])],
     },
     Case {
         name: "1 GiB",
-        load: Load::Requests { path: GIB, connections: "1", seconds: "6", script: None },
+        load: Load::Requests { path: GIB, connections: "1", seconds: "6", asks: Asks::Whole },
         servers: &[NGINX, ("epoll", &[])],
     },
     Case {
@@ -94,23 +105,18 @@ const SECURED: [Case; 4] = [
 
 /// Without TLS. `peers`: where `http_peer` is.
 pub(crate) fn http(windlass: &Path, peers: &Path) -> Result<()> {
-    table(windlass, peers, &PLAIN, false)
+    let Some(site) = Site::new(false)? else { return Ok(()) };
+    table(windlass, peers, &PLAIN, &site)?;
+    idle::table(windlass, peers, &site)
 }
 
 /// TLS 1.3 with AES-256-GCM and a key for ECDSA on P-256: what the clients ask for first.
 pub(crate) fn tls(windlass: &Path, peers: &Path) -> Result<()> {
-    table(windlass, peers, &SECURED, true)
+    let Some(site) = Site::new(true)? else { return Ok(()) };
+    table(windlass, peers, &SECURED, &site)
 }
 
-fn table(windlass: &Path, peers: &Path, cases: &[Case], is_secured: bool) -> Result<()> {
-    for tool in ["wrk", "nginx", "apache2", "openssl"] {
-        if !has(tool) && !Path::new("/usr/sbin").join(tool).exists() {
-            println!("no {tool} (apt-get install wrk nginx-light apache2-bin openssl)");
-            return Ok(());
-        }
-    }
-    let site =
-        Site::new(is_secured).map_err(|error| format!("the files of the servers: {error}"))?;
+fn table(windlass: &Path, peers: &Path, cases: &[Case], site: &Site) -> Result<()> {
     println!(
         "| | server | requests/s | MB/s | CPU µs/request | ratio |\n|---|---|---|---|---|---|"
     );
@@ -118,7 +124,7 @@ fn table(windlass: &Path, peers: &Path, cases: &[Case], is_secured: bool) -> Res
         let mut rounds = vec![Vec::new(); case.servers.len()];
         for _ in 0..ROUNDS {
             for (server, all) in case.servers.iter().zip(&mut rounds) {
-                all.push(measure(site.command(windlass, peers, *server), case, &site)?);
+                all.push(measure(site.command(windlass, peers, *server), case, site)?);
             }
         }
         let medians = rounds.into_iter().map(|mut all: Vec<(f64, Figures)>| {
@@ -145,7 +151,19 @@ struct Site {
 }
 
 impl Site {
-    fn new(is_secured: bool) -> std::io::Result<Self> {
+    /// `None`: a program is missing.
+    fn new(is_secured: bool) -> Result<Option<Self>> {
+        for tool in ["wrk", "nginx", "apache2", "openssl"] {
+            if !has(tool) && !Path::new("/usr/sbin").join(tool).exists() {
+                println!("no {tool} (apt-get install wrk nginx-light apache2-bin openssl)");
+                return Ok(None);
+            }
+        }
+        let site = Self::fill(is_secured);
+        site.map(Some).map_err(|error| format!("the files of the servers: {error}"))
+    }
+
+    fn fill(is_secured: bool) -> std::io::Result<Self> {
         let site = Self { folder: tempfile::tempdir()?, is_secured };
         fs::create_dir(site.path("root"))?;
         fs::write(site.path("root/small"), [b'x'; 1024])?;
@@ -184,10 +202,8 @@ impl Site {
 }
 
 /// CPU time of the server per request in microseconds, and what it did.
-fn measure(mut command: Command, case: &Case, site: &Site) -> Result<(f64, Figures)> {
-    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    let mut server = Running(spawned.map_err(|error| format!("{command:?}: {error}"))?);
-    let (address, pid) = server.listening()?;
+fn measure(command: Command, case: &Case, site: &Site) -> Result<(f64, Figures)> {
+    let (_server, address, pid) = Running::start(command)?;
     let ca = site.is_secured.then(|| site.path("ca.pem"));
     let before = cpu_ticks(pid);
     let figures = case.load.ask(&address, ca.as_deref(), site.folder.path())?;
@@ -200,6 +216,14 @@ fn measure(mut command: Command, case: &Case, site: &Site) -> Result<(f64, Figur
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
+    /// Starts it. Returns its address and its process too.
+    fn start(mut command: Command) -> Result<(Self, String, i32)> {
+        let spawned = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut server = Self(spawned.map_err(|error| format!("{command:?}: {error}"))?);
+        let (address, pid) = server.listening()?;
+        Ok((server, address, pid))
+    }
+
     /// Its address and its process.
     fn listening(&mut self) -> Result<(String, i32)> {
         let mut line = String::new();
@@ -221,14 +245,26 @@ impl Drop for Running {
     }
 }
 
-/// CPU time of a process and of all its descendants, in ticks.
-fn cpu_ticks(pid: i32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let behind = stat.rsplit(')').next().unwrap_or_default();
-    // From the state on; user and system time, then those of children that are gone.
-    let own: f64 =
-        behind.split_whitespace().skip(11).take(4).filter_map(|n| n.parse::<f64>().ok()).sum();
+/// A process and all its descendants.
+fn family(pid: i32) -> Vec<i32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
     let children = fs::read_to_string(path).unwrap_or_default();
-    own + children.split_whitespace().filter_map(|pid| pid.parse().ok()).map(cpu_ticks).sum::<f64>()
+    let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+    std::iter::once(pid).chain(children.flat_map(family)).collect()
+}
+
+/// CPU time of a process and of all its descendants, in ticks.
+fn cpu_ticks(pid: i32) -> f64 {
+    let ticks = |pid| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let behind = stat.rsplit(')').next().unwrap_or_default();
+        // From the state on; user and system time, then those of children that are gone.
+        behind
+            .split_whitespace()
+            .skip(11)
+            .take(4)
+            .filter_map(|n| n.parse::<f64>().ok())
+            .sum::<f64>()
+    };
+    family(pid).into_iter().map(ticks).sum()
 }

@@ -49,14 +49,7 @@ impl Group {
     /// The private memory of its processes, in bytes.
     pub(crate) fn memory(&self) -> u64 {
         let pids = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
-        let private = |pid: &str| {
-            let rollup =
-                fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-            let lines = rollup.lines().filter(|line| line.starts_with("Private_"));
-            let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
-            lines.filter_map(kib).sum::<u64>() * 1024
-        };
-        pids.lines().map(private).sum()
+        pids.lines().filter_map(|pid| pid.parse().ok()).map(private_memory).sum()
     }
 
     /// How many processes it has.
@@ -84,6 +77,14 @@ impl Drop for Group {
         self.end();
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// The private memory of a process, in bytes.
+pub(crate) fn private_memory(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let lines = rollup.lines().filter(|line| line.starts_with("Private_"));
+    let kib = |line: &str| line.split_whitespace().nth(1)?.parse::<u64>().ok();
+    lines.filter_map(kib).sum::<u64>() * 1024
 }
 
 /// Words before a program that is measured on one processor, before all other work of the machine where that is

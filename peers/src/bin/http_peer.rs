@@ -123,14 +123,14 @@ fn nginx(
     let location = match folder {
         Some(folder) => format!(
             "root {folder}; sendfile on; tcp_nopush on; keepalive_timeout 75; \
-             keepalive_requests 1000000000;"
+             keepalive_requests 1000000000; log_not_found off;"
         ),
         None => "location / { return 200 \"1600000000\\n\"; }".to_owned(),
     };
     let alive = if folder.is_some() { "" } else { "keepalive_timeout 0;\n" };
     format!(
         "{user}daemon off;\nworker_processes {workers};\npid {here}/pid;\nerror_log {here}/error;\n\
-         events {{ worker_connections 8192; }}\nhttp {{\naccess_log off;\n{alive}\
+         events {{ worker_connections 16384; }}\nhttp {{\naccess_log off;\n{alive}\
          {temp}server {{ listen 127.0.0.1:{port}{ssl} backlog=1024;\n\
          {pair}{location} }} }}\n"
     )
