@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
-use nix::sys::signal::raise;
+use nix::sys::signal::{SigHandler, raise, signal};
 
 use super::*;
 
@@ -13,6 +13,11 @@ static TURN: Mutex<()> = Mutex::new(());
 
 fn in_turn(test: impl FnOnce(Signals)) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // What the test itself was started to ignore stays ignored: by nohup(1), or as a background job of a shell.
+    for inherited in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: the tests of signals take turns, and none has a handler of its own.
+        unsafe { signal(inherited, SigHandler::SigDfl) }.unwrap();
+    }
     test(Signals::catch().unwrap());
 }
 
