@@ -2,7 +2,7 @@
 
 use super::fields::is_host;
 use super::word::{Bad, Letters};
-use crate::bytes::{after, find, first, hex, is_word, unhex};
+use crate::bytes::{after, cut, find, first, hex, place_of, unhex};
 use crate::text::Text;
 
 /// A path after it was decoded in place.
@@ -17,22 +17,24 @@ pub struct Path {
 }
 
 /// Where the path of a target begins and ends: in origin form at byte 0; in absolute form
-/// (`http://HOST/PATH`) behind the host, where it may be empty. A query is behind it.
+/// (`http://HOST/PATH`, or `https:`) behind the host, where it may be empty. A query is behind it.
 ///
 /// # Errors
 /// The target has another form.
 pub fn reference(target: &[u8]) -> Result<(usize, usize), Bad> {
-    const SCHEME: usize = b"http://".len();
     let begin = if target.starts_with(b"/") {
         0
     } else {
-        let (scheme, rest) = target.split_at_checked(SCHEME).ok_or(Bad::Syntax)?;
+        let (scheme, rest) = cut(b'/', target).ok_or(Bad::Syntax)?;
+        let rest = rest.strip_prefix(b"/").ok_or(Bad::Syntax)?;
         let end = rest.iter().position(|&byte| matches!(byte, b'/' | b'?' | b'#'));
         let host = first(rest, end.unwrap_or(rest.len()));
-        if !is_word(scheme, b"http://") || host.is_empty() || !is_host(host) {
+        // A proxy before this server may have taken TLS off, or put it on.
+        let is_known = place_of(scheme, b"http:\nhttps:\n").is_some();
+        if !is_known || host.is_empty() || !is_host(host) {
             return Err(Bad::Syntax);
         }
-        SCHEME.saturating_add(host.len())
+        scheme.len().saturating_add(2).saturating_add(host.len())
     };
     if find(b'#', target).is_some() {
         return Err(Bad::Syntax);
