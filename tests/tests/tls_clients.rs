@@ -125,6 +125,11 @@ fn a_certificate_that_signed_itself_is_its_own_authority() {
     assert!(other.stderr.contains("its certificate is for another name"), "{}", other.stderr);
     let stranger = talk(&address, &Secured::new().path("ca.pem"));
     assert_eq!(stranger.code, Some(1), "{}", stranger.stderr);
+    assert!(
+        stranger.stderr.contains("its certificate is that of an authority"),
+        "{}",
+        stranger.stderr
+    );
 }
 
 #[test]

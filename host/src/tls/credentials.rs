@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, ServerConnection};
@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::tickets::Tickets;
 use super::validity::Validity;
-use super::{VERSIONS, provider};
+use super::{VERSIONS, pem_fault, provider};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::sys::clock;
@@ -131,14 +131,14 @@ impl Pair {
         let of_cert = || Error::of("read the certificate in", printable(cert));
         let pem = contents(cert).map_err(|error| of_cert()(error.to_string()))?;
         let chain: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        let chain = chain.map_err(|error| of_cert()(error.to_string()))?;
+        let chain = chain.map_err(|error| of_cert()(pem_fault(&error)))?;
         if chain.is_empty() {
             return Err(of_cert()("it has no certificate in PEM".to_owned()));
         }
         let of_key = || Error::of("read the key in", printable(key));
         let pem = contents(key).map_err(|error| of_key()(error.to_string()))?;
         let secret = PrivateKeyDer::from_pem_slice(&pem)
-            .map_err(|_| of_key()("it has no private key in PEM".to_owned()))?;
+            .map_err(|error| of_key()(key_fault(&pem, &error)))?;
         let validity = Validity::of(&chain[0], &provider)
             .ok_or_else(|| of_cert()("it cannot be parsed".to_owned()))?;
         let tickets = Tickets::of(chain[0].as_ref());
@@ -150,6 +150,8 @@ impl Pair {
                     rustls::Error::InconsistentKeys(_) => {
                         format!("it does not belong to the certificate in {}", printable(cert))
                     }
+                    // All that the provider says of a key that it does not know.
+                    rustls::Error::General(_) => KEYS.to_owned(),
                     error => error.to_string(),
                 };
                 Error::new("use the key in", printable(key), why)
@@ -173,6 +175,25 @@ fn contents(path: &Path) -> std::io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+/// Why a file has no key.
+fn key_fault(pem: &[u8], error: &pem::Error) -> String {
+    // In both forms, `BEGIN ENCRYPTED PRIVATE KEY` and `Proc-Type: 4,ENCRYPTED`.
+    if pem.windows(ENCRYPTED.len()).any(|word| word == ENCRYPTED) {
+        return "it is encrypted with a passphrase, and a server has none: `openssl pkey` decrypts it"
+            .to_owned();
+    }
+    match error {
+        pem::Error::NoItemsFound => "it has no private key in PEM".to_owned(),
+        error => pem_fault(error),
+    }
+}
+
+const ENCRYPTED: &[u8] = b"ENCRYPTED";
+
+/// The keys that the provider signs with.
+const KEYS: &str =
+    "it is of a kind that is not supported: RSA of 2048 to 8192 bits, P-256, P-384 and Ed25519 are";
 
 /// Read and write permission of others.
 const OF_OTHERS: u32 = 0o006;

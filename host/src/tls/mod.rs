@@ -15,6 +15,7 @@ mod validity;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, CertificateError, Error, HandshakeType, InvalidMessage,
@@ -38,7 +39,7 @@ pub(crate) const LEFT: &str = "the peer left during the handshake";
 pub(crate) fn reason(error: &Error) -> String {
     use CertificateError::{
         Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
-        NotValidYetContext, UnknownIssuer,
+        NotValidYetContext, Other, UnknownIssuer,
     };
     use HandshakeType::{ClientHello, ServerHello};
     let words = match error {
@@ -52,6 +53,13 @@ pub(crate) fn reason(error: &Error) -> String {
         Error::InvalidCertificate(UnknownIssuer) => {
             "its certificate is signed by no authority that is trusted here"
         }
+        // The error of the library that checks certificates prints as the name of the case.
+        Error::InvalidCertificate(Other(why)) if why.to_string() == "CaUsedAsEndEntity" => {
+            "its certificate is that of an authority, as one that signed itself is, and is not trusted here"
+        }
+        Error::InvalidCertificate(Other(why)) => {
+            return format!("its certificate is not good: {why}");
+        }
         Error::AlertReceived(AlertDescription::CloseNotify) => LEFT,
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not speak TLS",
         // A server that sends back what it gets.
@@ -63,6 +71,16 @@ pub(crate) fn reason(error: &Error) -> String {
         error => return error.to_string(),
     };
     words.to_owned()
+}
+
+/// Why a file is not read as PEM.
+fn pem_fault(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "it ends before the line END of its PEM".to_owned(),
+        pem::Error::IllegalSectionStart { .. } => "a line BEGIN of its PEM is cut".to_owned(),
+        pem::Error::Base64Decode(_) => "what its PEM encloses is not Base64".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 /// The cryptography, or what the processor lacks for it.

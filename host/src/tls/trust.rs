@@ -15,7 +15,7 @@ use rustls::{
 };
 
 use super::validity::{Validity, When};
-use super::{VERSIONS, provider};
+use super::{VERSIONS, pem_fault, provider};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 
@@ -112,7 +112,7 @@ impl Judge {
         let pem = std::fs::read(path).map_err(|error| fail()(error.to_string()))?;
         let certs =
             CertificateDer::pem_slice_iter(&pem).collect::<std::result::Result<Vec<_>, _>>();
-        let certs = certs.map_err(|error| fail()(error.to_string()))?;
+        let certs = certs.map_err(|error| fail()(pem_fault(&error)))?;
         for cert in &certs {
             roots.add(cert.clone()).map_err(|error| fail()(error.to_string()))?;
         }

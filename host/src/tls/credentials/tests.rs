@@ -71,8 +71,25 @@ fn what_is_wrong_is_named() {
     };
     fs::write(place.files().key, issue(Validity::Now).key).unwrap();
     is_said(&why(&place), ["key.pem", "does not belong to the certificate in"]);
-    fs::write(place.files().key, "").unwrap();
-    is_said(&why(&place), ["key.pem", "no private key in PEM"]);
+    for (key, said) in [
+        ("", "no private key in PEM"),
+        (
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+            "passphrase",
+        ),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+            "passphrase",
+        ),
+        ("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n", "not supported"),
+        ("-----BEGIN PRIVATE KEY-----\nAAAA\n", "END"),
+        ("-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n", "not Base64"),
+    ] {
+        fs::write(place.files().key, key).unwrap();
+        is_said(&why(&place), ["key.pem", said]);
+    }
+    fs::write(place.files().cert, "-----BEGIN CERTIFICATE-----\nAAAA\n").unwrap();
+    is_said(&why(&place), ["cert.pem", "END"]);
     fs::write(place.files().cert, "").unwrap();
     is_said(&why(&place), ["cert.pem", "no certificate in PEM"]);
     fs::remove_file(place.files().cert).unwrap();
