@@ -80,7 +80,21 @@ fn not_parsed(error: &clap::Error) -> ExitCode {
         standard::print_stderr(&if escapes { text.ansi().to_string() } else { text.to_string() });
         return ExitCode::from(2);
     }
-    wrong_usage(&one_line(&text.to_string()))
+    wrong_usage(&conflict(error).unwrap_or_else(|| one_line(&text.to_string())))
+}
+
+/// An option that does not go together with others of its command line. `clap` names all of a group, and not
+/// those alone that were given.
+fn conflict(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let option = error.get(ContextKind::InvalidArg)?;
+    let ContextValue::Strings(group) = error.get(ContextKind::PriorArg)? else { return None };
+    let given: Vec<_> = std::env::args_os().filter_map(|it| it.into_string().ok()).collect();
+    let name = |text: &str| text.split([' ', '=']).next().unwrap_or_default().to_owned();
+    let is_given = |it: &&String| given.iter().any(|other| name(other) == name(it));
+    // What has no name is the service.
+    let first = group.iter().find(is_given).or(group.first())?;
+    Some(format!("the argument '{option}' cannot be used with '{first}'"))
 }
 
 fn wrong_usage(message: &str) -> ExitCode {
