@@ -100,6 +100,9 @@ fn a_server_that_drains_is_not_ready_and_healthy() {
     assert_eq!(monitored.get("/healthz").0, 200);
     let document = monitored.get("/metrics").1;
     assert_eq!((sum(&document, "windlass_ready"), sum(&document, "windlass_clients")), (0, 1));
+    // A closed socket has no address any more: the label is what it was.
+    let listener = format!("listener=\"{}\"", monitored.server.address());
+    assert!(document.contains(&listener), "{listener}: {document}");
     client.upper(b"still served");
     drop(client);
     assert_eq!(monitored.server.wait().code, Some(0));

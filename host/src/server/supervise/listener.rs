@@ -7,6 +7,7 @@ use tracing::{error, info, warn};
 use windlass_core::pool::processes::{Notice, Policy};
 use windlass_core::time::Instant;
 
+use crate::addr::Address;
 use crate::drive::Ledger;
 use crate::error::Result;
 use crate::reactor::Token;
@@ -49,6 +50,8 @@ pub(super) struct Supervised {
     pub(super) usage: Usage,
     pub(super) started: Instant,
     pub(super) user: Option<User>,
+    /// Where it listens, with the real port, also after its socket was closed.
+    pub(super) address: Address,
     /// The socket. None: it was closed, and its processes are to end.
     pub(super) listener: Option<Listener>,
     pub(super) crew: Crew<Notes>,
@@ -98,6 +101,7 @@ impl Supervised {
             usage: Usage::default(),
             started: now,
             user,
+            address: listener.address().clone(),
             listener: Some(listener),
             crew: Crew::new(policy, timer, now)?,
             is_announced: false,
@@ -112,8 +116,7 @@ impl Supervised {
 
     /// As the log calls it.
     pub(super) fn name(&self) -> String {
-        let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);
-        format!("{} {address}", self.spec.service.name())
+        format!("{} {}", self.spec.service.name(), self.address)
     }
 
     /// No client comes any more. Whether some wait to be accepted, and there is time for that.

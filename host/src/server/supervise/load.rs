@@ -14,8 +14,7 @@ impl Supervisor {
         }
         let mut all = self.serving();
         if let Some(it) = all.find(|it| !it.is_ready()) {
-            let address = it.listener.as_ref().map_or(&it.spec.address, |socket| socket.address());
-            return Verdict::Down(address.to_string());
+            return Verdict::Down(it.address.to_string());
         }
         let loads = self.serving().map(Supervised::load);
         loads.min_by_key(|load| load.free()).map_or(Verdict::Drain, Verdict::Up)

@@ -44,11 +44,10 @@ impl Supervised {
     pub(super) fn counted(&self, now: Instant) -> Status {
         let model = self.spec.model;
         let workers = || if is_loop(model) { self.processes(now) } else { self.seats(now) };
-        let address = self.listener.as_ref().map_or(&self.spec.address, Listener::address);
         let known = Known {
             service: self.spec.service.name(),
             model,
-            address: address.to_string(),
+            address: self.address.to_string(),
             started: self.started,
             generation: self.crew.pool.generation(),
             stopping: self.is_leaving,
