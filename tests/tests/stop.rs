@@ -4,6 +4,7 @@
 //! - The connection of a silent client is closed at the end of the grace.
 //! - A second signal ends everything at once.
 //! - SIGINT does the same, also when a terminal sends it to every process.
+//! - SIGTERM to every process is one order.
 //! - A group: one process for each listener, each started again when it dies; none outlives the parent.
 //! - Children do not outlive the server that forked them.
 
@@ -19,6 +20,7 @@ every_model!(
     sigint_stops_like_sigterm,
     a_group_stops_as_one,
     a_terminal_is_heard_once,
+    an_order_to_every_process_is_one,
     a_group_goes_on_when_one_of_it_is_killed,
     a_group_does_not_outlive_its_parent,
 );
@@ -142,6 +144,25 @@ fn a_terminal_is_heard_once(model: Model) {
         client.ends_with(b"");
         assert_eq!(server.wait().code, Some(0));
     }
+}
+
+/// `killall`, and a service manager without `KillMode=mixed`, tell every process to stop, and the supervisor
+/// passes that on: heard twice by a member, it would cut the conversation.
+fn an_order_to_every_process_is_one(model: Model) {
+    let server = group(model, "--grace 300");
+    let mut client = server.connect();
+    client.upper(b"before");
+    for member in server.members() {
+        // It is a child of the parent, which is alive: its pid cannot be that of another process.
+        kill(Pid::from_raw(member.pid), Signal::SIGTERM).expect("kill");
+        let told = |line: &&str| line.contains(&member.address) && line.contains("stopping");
+        within(PATIENCE, "it is heard", || server.stderr().lines().any(|line| told(&line)));
+    }
+    server.signal(Signal::SIGTERM);
+    server.until_refused();
+    client.upper(b"after");
+    client.ends_with(b"");
+    assert_eq!(server.wait().code, Some(0));
 }
 
 /// A child that no process could tell to stop any more would serve its client for as long as that one

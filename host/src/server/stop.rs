@@ -20,12 +20,19 @@ use crate::tls::Credentials;
 /// After the first order a server accepts no more clients, and serves those that it has for its grace.
 /// After the second order it stops at once. A server that drains (SIGQUIT) has more time, and
 /// can still be ordered to stop.
+///
+/// A service manager or `killall` may send an order to every process of a server, and the first one passes it
+/// on: to the others these are one order.
 #[derive(Debug)]
 pub struct Stop {
     source: Arc<Source>,
     grace_us: u64,
     drain_us: u64,
     state: State,
+    /// The process that passes orders on to this one.
+    passes_on: Option<u32>,
+    /// Whether the order to stop came from that process, and whether it came from another one.
+    heard: [bool; 2],
     minds: Asked,
     /// Whether all children of this process are the server's.
     reaps: bool,
@@ -100,6 +107,8 @@ impl Stop {
             grace_us,
             drain_us,
             state: State::Running,
+            passes_on: None,
+            heard: [false; 2],
             minds: Asked::default(),
             reaps: false,
             logs: Vec::new(),
@@ -107,6 +116,14 @@ impl Stop {
             #[cfg(feature = "tls")]
             credentials: None,
         }
+    }
+
+    /// This process is a part of a server, and `process` passes its orders on.
+    #[cfg(feature = "supervise")]
+    #[must_use]
+    pub(super) fn passed_on_by(mut self, process: u32) -> Self {
+        self.passes_on = Some(process);
+        self
     }
 
     /// At SIGHUP the certificate is read again.
@@ -213,7 +230,7 @@ impl Stop {
             Source::Signals(signals) => {
                 while let Some(came) = signals.next() {
                     match came {
-                        Came::Stop => self.request(now),
+                        Came::Stop { sender } => self.request_of(sender, now),
                         Came::Retire => self.retire(now),
                         Came::Child if self.minds.children => asked.children = true,
                         // It has no such request of its own.
@@ -234,6 +251,18 @@ impl Stop {
             Source::Handle(event) => (0..event.take().min(2)).for_each(|_| self.request(now)),
         }
         asked
+    }
+
+    /// Handles one order of this process. The same order may have come another way.
+    fn request_of(&mut self, sender: u32, now: Instant) {
+        if let Some(process) = self.passes_on {
+            let is_first =
+                !std::mem::replace(&mut self.heard[usize::from(sender == process)], true);
+            if is_first && matches!(self.state, State::Draining { retiring: false, .. }) {
+                return;
+            }
+        }
+        self.request(now);
     }
 
     /// Handles one order.

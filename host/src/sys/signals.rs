@@ -16,7 +16,10 @@ pub use queue::{Caught, SignalQueue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Came {
     /// SIGTERM or SIGINT.
-    Stop,
+    Stop {
+        /// The process that sent it; 0 for the kernel.
+        sender: u32,
+    },
     /// SIGQUIT: end when the connections have.
     Retire,
     /// SIGCHLD: one child or more have ended.
@@ -76,7 +79,7 @@ impl Signals {
             Signal::SIGUSR1 => Came::Reopen,
             Signal::SIGUSR2 => Came::Upgrade,
             // The other signals in the queue, SIGTERM and SIGINT, ask for a stop.
-            _ => Came::Stop,
+            _ => Came::Stop { sender: caught.sender },
         })
     }
 }

@@ -77,6 +77,37 @@ fn each_order_sets_the_end_and_none_gives_more_time() {
     }
 }
 
+#[cfg(feature = "supervise")]
+#[test]
+fn an_order_that_comes_both_ways_is_one() {
+    const SUPERVISOR: u32 = 11;
+    let at = |us| Wake::At(T0.after(us));
+    // Orders with their senders, and when the process ends although a connection is open.
+    for (senders, ends) in [
+        (&[SUPERVISOR][..], at(GRACE)),
+        (&[SUPERVISOR, 12], at(GRACE)),
+        (&[12, SUPERVISOR], at(GRACE)),
+        (&[12, 13], Wake::Now),
+        (&[SUPERVISOR, SUPERVISOR], Wake::Now),
+        (&[12, SUPERVISOR, 13], Wake::Now),
+    ] {
+        let source = Source::Handle(Arc::new(Event::new().unwrap()));
+        let mut stop = Stop::new(source, GRACE, GRACE).passed_on_by(SUPERVISOR);
+        senders.iter().for_each(|&sender| stop.request_of(sender, T0));
+        assert_eq!(stop.wake(), ends, "{senders:?}");
+    }
+    // Nothing passes orders on to the first process of a server.
+    let mut stop = Stop::new(Source::Handle(Arc::new(Event::new().unwrap())), GRACE, GRACE);
+    [12, 13].into_iter().for_each(|sender| stop.request_of(sender, T0));
+    assert_eq!(stop.wake(), Wake::Now);
+    // A process that drains hurries at the first order to stop, from either side.
+    let source = Source::Handle(Arc::new(Event::new().unwrap()));
+    let mut stop = Stop::new(source, GRACE, 100 * GRACE).passed_on_by(SUPERVISOR);
+    stop.retire(T0);
+    stop.request_of(12, T0);
+    assert_eq!(stop.wake(), at(GRACE));
+}
+
 #[test]
 fn a_wait_for_one_connection_is_cut_by_the_second_request() {
     let (mut stop, handle) = Stop::by_handle(GRACE).unwrap();

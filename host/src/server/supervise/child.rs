@@ -49,7 +49,7 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
     let log = offer.access_log().and_then(|log| log.descriptor());
     let keep = [Some(own.listener.as_fd()), Some(channel.as_fd()), root, control, log];
     process::close_others(&keep.into_iter().flatten().collect::<Vec<_>>());
-    match serve(spec, offer.clone(), own, channel) {
+    match serve(spec, offer.clone(), own, channel, parent) {
         Ok(()) => 0,
         Err(error) => {
             error!("{error}");
@@ -58,9 +58,9 @@ pub(super) fn live(spec: &Spec, offer: &Offer, own: Own<'_>, channel: Channel, p
     }
 }
 
-fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel) -> Result<()> {
+fn serve(spec: &Spec, offer: Offer, own: Own<'_>, channel: Channel, parent: u32) -> Result<()> {
     let signals = Signals::catch().map_err(Error::of("catch signals", ""))?;
-    let mut stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us);
+    let mut stop = Stop::on_signals(signals, spec.grace_us, spec.drain_us).passed_on_by(parent);
     stop.tell(own.ending);
     let mut server = Server::new(own.listener, offer, spec.limits, stop).counting(own.ledger);
     // The supervisor reads it, and starts a process that has it.

@@ -24,9 +24,10 @@ fn in_turn(test: impl FnOnce(Signals)) {
 #[test]
 fn signals_are_read_in_place_of_what_they_would_do() {
     in_turn(|signals| {
+        let sender = std::process::id();
         for (signal, came) in [
-            (Signal::SIGTERM, Came::Stop),
-            (Signal::SIGINT, Came::Stop),
+            (Signal::SIGTERM, Came::Stop { sender }),
+            (Signal::SIGINT, Came::Stop { sender }),
             (Signal::SIGQUIT, Came::Retire),
             (Signal::SIGHUP, Came::Reload),
             (Signal::SIGUSR1, Came::Reopen),
