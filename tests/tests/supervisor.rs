@@ -3,7 +3,8 @@
 //!
 //! - A process that is killed: a client that connects meanwhile waits, and is served by the next one.
 //! - A process that always dies at once is not started at once for ever, and one line says so.
-//! - SIGHUP applies the difference. An unchanged listener stays as it is; a mistake changes nothing.
+//! - SIGHUP applies the difference, also of the folder that a root names. An unchanged listener stays as it is;
+//!   a mistake changes nothing.
 //! - A server that stops serves the clients that its kernel has accepted.
 //! - Nothing is left behind: no process, no zombie, no descriptor.
 
@@ -272,6 +273,38 @@ fn files_are_served_by_every_process_of_a_listener() {
     signal(processes(&supervised)[0], Signal::SIGKILL);
     supervised.until_logged("SIGKILL", 1);
     is_served();
+    assert_eq!(supervised.stop(), Some(0));
+}
+
+/// A version of a site is published by a link to its folder.
+#[test]
+fn a_reload_follows_a_link_to_another_root() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let publish = |version: &str| {
+        fs::create_dir(path(version)).expect("a folder");
+        fs::write(path(version).join("name"), version).expect("write");
+        std::os::unix::fs::symlink(version, path("next")).expect("a link");
+        fs::rename(path("next"), path("root")).expect("rename");
+    };
+    publish("first");
+    let more = format!("root = '{}'\npush = 'name'", path("root").display());
+    let text = listener("files", "epoll", ANY, &more);
+    let (supervised, members) = supervise!(&text).serving(1);
+    let is_served = |version: &str| {
+        let all = Client::connect(&members[0].address).rest();
+        assert!(String::from_utf8_lossy(&all).contains(version), "{version}");
+    };
+    assert!(supervised.reload(&text).contains("unchanged=1"));
+    publish("second");
+    is_served("first");
+    assert!(supervised.reload(&text).contains("changed=1"));
+    // Until the process before it has heard that, it takes clients too.
+    supervised.until_logged("draining: no new connections", 1);
+    is_served("second");
+    fs::remove_file(path("root")).expect("remove");
+    assert!(supervised.reload(&text).contains("everything goes on as before"));
+    is_served("second");
     assert_eq!(supervised.stop(), Some(0));
 }
 

@@ -11,6 +11,8 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+#[cfg(feature = "supervise")]
+use nix::sys::stat::stat;
 use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use nix::sys::statfs::fstatfs;
 use tracing::warn;
@@ -74,6 +76,19 @@ impl Root {
         root.beneath(b".", OFlag::O_PATH, ResolveFlag::empty())
             .map_err(Error::of("open beneath the root", printable(path)))?;
         Ok(root)
+    }
+
+    /// Whether it is the folder that `path` names now: a link may lead to another one since, and a folder may
+    /// have been renamed.
+    ///
+    /// # Errors
+    /// There is none.
+    #[cfg(feature = "supervise")]
+    pub fn is_at(&self, path: &Path) -> Result<bool> {
+        let fail = || Error::of("look at the root", printable(path));
+        let there = stat(path).map_err(fail())?;
+        let here = fstat(&self.folder).map_err(fail())?;
+        Ok((here.st_dev, here.st_ino) == (there.st_dev, there.st_ino))
     }
 
     /// From now on a name that is empty or ends with `/` is of a folder, and its page is opened: `index.html`,

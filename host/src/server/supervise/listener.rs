@@ -150,13 +150,25 @@ impl Supervised {
 
     /// Whether a process with `spec` would be another one.
     pub(super) fn differs_from(&self, spec: &Spec) -> bool {
+        self.spec != *spec || self.has_new_certificate() || self.has_another_root()
+    }
+
+    /// Whether its certificate has changed, and is good.
+    fn has_new_certificate(&self) -> bool {
         #[cfg(feature = "tls")]
-        if let Some(credentials) = self.offer.credentials()
-            && self.spec == *spec
-        {
-            return credentials.has_changed();
-        }
-        self.spec != *spec
+        return self.offer.credentials().is_some_and(|credentials| credentials.has_changed());
+        #[cfg(not(feature = "tls"))]
+        return false;
+    }
+
+    /// Whether its root is another folder by now: those that publish versions of a site change a link.
+    fn has_another_root(&self) -> bool {
+        let (Some(root), Some(files)) = (self.offer.root(), &self.spec.files) else { return false };
+        let is_same = root.is_at(&files.root).unwrap_or_else(|error| {
+            warn!(listener = %self.name(), "{error}; the folder that was opened is served on");
+            true
+        });
+        !is_same
     }
 
     /// Whether its control socket is the one at `path`.

@@ -11,7 +11,8 @@
 //! All that can fail is done first; if something does, nothing changes. A control socket that is there is not
 //! bound anew, even if another listener has it now.
 //!
-//! A certificate that changed in its file is another configuration. If it is not good, the listener stays as it is.
+//! A certificate that changed in its file is another configuration, and so is a root that is another folder. If
+//! the new one is not good, the listener stays as it is.
 //!
 //! A listener that did not change keeps its process, and a pool its workers: a reload that adds a listener is
 //! no reason to start the others anew. SIGHUP to the process of a pool replaces its workers, and without a
@@ -64,7 +65,7 @@ impl Supervisor {
             return;
         }
         if self.hooks.reread.is_none() {
-            self.read_certificates(cx);
+            self.renew(cx);
         } else if self.is_handing_over() {
             refuse(&[UPGRADING.to_owned()]);
         } else {
@@ -72,8 +73,9 @@ impl Supervisor {
         }
     }
 
-    /// Replaces the processes of listeners with a new certificate, and passes the signal on to the others.
-    fn read_certificates(&mut self, cx: &mut Cx) {
+    /// Replaces the processes of listeners with a new certificate or another root, and passes the signal on to
+    /// the others.
+    fn renew(&mut self, cx: &mut Cx) {
         let keys: Vec<Key> = self.listeners.iter().map(|it| it.key).collect();
         for key in keys {
             let Some(it) = self.get(key).filter(|it| !it.is_leaving) else { continue };
