@@ -314,16 +314,16 @@ impl OpenFile {
         let mut cached = 0;
         // The kernel reads ahead in steps of this size: if both ends of a step are cached, so is
         // the rest of it.
-        while self.how != How::AtOnce && cached < wanted {
-            let step = (wanted - cached).min(BLOCK);
-            for at in [cached, cached + step - 1] {
-                match self.read_cached(offset + at as u64, &mut [IoSliceMut::new(&mut [0])]) {
-                    Some(read) => drop(read.map_err(unreadable)?),
-                    None if cached > 0 => return Ok(Found::Now(cached)),
-                    None => return self.ask(offset, wanted, waits),
-                }
+        for at in (0..wanted).step_by(BLOCK).chain([wanted.saturating_sub(1)]) {
+            if self.how == How::AtOnce {
+                break;
             }
-            cached += step;
+            match self.read_cached(offset + at as u64, &mut [IoSliceMut::new(&mut [0])]) {
+                Some(read) => drop(read.map_err(unreadable)?),
+                None if cached > 0 => return Ok(Found::Now(cached)),
+                None => return self.ask(offset, wanted, waits),
+            }
+            cached = at;
         }
         Ok(Found::Now(wanted))
     }
