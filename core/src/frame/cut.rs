@@ -64,21 +64,21 @@ impl Cut {
 
     /// The part at `position`; `None` behind the end.
     pub fn at(self, position: u64) -> Option<Part> {
-        if position >= self.wire_len() {
-            return None;
-        }
         let (header, frame) = (FrameHeader::LEN as u64, u64::from(self.frame));
         let (index, within) = divide(position, header + frame);
+        // Less than the position, so it fits.
         let begin = index * frame;
-        // At most `frame`, so it fits; the position is before the end, so it is not nothing.
-        let len = u32::try_from((self.len - begin).min(frame)).unwrap_or(self.frame);
+        let len = self.len.checked_sub(begin).filter(|&len| len > 0)?.min(frame);
+        // At most `frame`, so it fits.
+        let len = u32::try_from(len).unwrap_or(self.frame);
         Some(match within.checked_sub(header) {
             None => Part::Header {
                 header: FrameHeader::new(len),
                 from: usize::try_from(within).unwrap_or_default(),
             },
             Some(into) => {
-                Part::Payload { from: begin + into, len: len - u32::try_from(into).unwrap_or(len) }
+                let len = len.checked_sub(u32::try_from(into).ok()?).filter(|&len| len > 0)?;
+                Part::Payload { from: begin + into, len }
             }
         })
     }
