@@ -10,6 +10,7 @@ use crate::frame::{Cut, HeaderReader, Part};
 use crate::session::{Consumed, Out, Session};
 use crate::time::Instant;
 use crate::want::Want;
+use crate::wire::FrameHeader;
 
 /// Sends one file to one client. `B` is the memory for the name with its options: an array, a slice
 /// that is lent, or another type. It is not used before a request arrives.
@@ -57,7 +58,7 @@ enum State {
     },
     /// The answer is being sent, and the shell digests the bytes that its end depends on.
     Answering(Response),
-    /// `sent` bytes of the cut were sent.
+    /// `sent` bytes of the frames were sent.
     Sending {
         sent: u64,
     },
@@ -65,9 +66,9 @@ enum State {
     Digesting {
         kind: DigestKind,
     },
-    /// `rendered` bytes of the last frames were rendered.
+    /// `rendered` bytes of the empty frame and of the digest were rendered.
     Ending {
-        digest: Option<Digest>,
+        digest: Digest,
         rendered: usize,
     },
     /// `rendered` bytes of the refusal were rendered.
@@ -213,17 +214,28 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FilesServer<B> {
         Cut::new(len, self.granted.frame.unwrap_or(FRAME_DEFAULT))
     }
 
-    /// The part of the cut that begins `ahead` bytes behind the bytes sent so far.
-    fn part(&self, ahead: u64) -> Option<Part> {
-        let State::Sending { sent } = self.state else { return None };
-        self.cut().at(sent.checked_add(ahead)?)
+    /// The length of the frames: those of the cut, and the empty one if no digest is to be known before it.
+    fn frames_len(&self) -> u64 {
+        let last = if self.granted.digest.is_none() { FrameHeader::LEN } else { 0 };
+        self.cut().wire_len().saturating_add(last as u64)
     }
 
-    /// The file was sent.
+    /// The part of the frames that begins `ahead` bytes behind the bytes sent so far.
+    fn part(&self, ahead: u64) -> Option<Part> {
+        let State::Sending { sent } = self.state else { return None };
+        let (cut, at) = (self.cut(), sent.checked_add(ahead)?);
+        cut.at(at).or_else(|| {
+            let from = usize::try_from(at.checked_sub(cut.wire_len())?).ok()?;
+            let is_last = self.granted.digest.is_none() && from < FrameHeader::LEN;
+            is_last.then_some(Part::Header { header: header_of(0), from })
+        })
+    }
+
+    /// The frames were sent.
     fn end(&mut self) {
         self.state = match self.granted.digest {
             Some(kind) => State::Digesting { kind },
-            None => State::Ending { digest: None, rendered: 0 },
+            None => State::Done(Ok(())),
         };
     }
 }
@@ -256,15 +268,13 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Session for FilesServer<B> {
                 let name = first(self.memory.as_ref(), self.name_len);
                 if response.render(name, &self.granted.options(), out) {
                     self.state = State::Sending { sent: 0 };
-                    if self.cut().wire_len() == 0 {
+                    if self.frames_len() == 0 {
                         self.end();
                     }
                 }
             }
             State::Ending { digest, rendered } => {
-                let mut crc = [0; 4];
-                let digest = digest.as_ref().map_or(&[][..], |digest| digest.bytes(&mut crc));
-                if render_last(digest, out, rendered) {
+                if render_last(digest.bytes(&mut [0; 4]), out, rendered) {
                     self.state = State::Done(Ok(()));
                 }
             }
@@ -336,7 +346,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
             ) => self.state = State::Done(Err(fault)),
             (State::Answering(response), answer) => response.answer(answer, &mut self.granted),
             (State::Digesting { .. }, Answer::Digest(digest)) => {
-                self.state = State::Ending { digest: Some(digest), rendered: 0 };
+                self.state = State::Ending { digest, rendered: 0 };
             }
             _ => {}
         }
@@ -361,7 +371,7 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     }
 
     fn sent(&mut self, _: Instant, bytes: u64) {
-        let all = self.cut().wire_len();
+        let all = self.frames_len();
         let State::Sending { sent } = &mut self.state else { return };
         debug_assert!(bytes <= all - *sent, "more was sent than there was");
         *sent = sent.saturating_add(bytes).min(all);
@@ -375,15 +385,12 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> FileUser for FilesServer<B> {
     }
 }
 
-/// Renders the empty frame, and a last frame if it is not empty. Returns whether all of it was
-/// rendered.
+/// Renders the empty frame and the one behind it. Returns whether all of it was rendered.
 fn render_last(payload: &[u8], out: &mut Out<'_>, rendered: &mut usize) -> bool {
     let len = out.text(rendered, |text| {
         text.put(header_of(0).as_bytes());
-        if !payload.is_empty() {
-            text.put(header_of(payload.len()).as_bytes());
-            text.put(payload);
-        }
+        text.put(header_of(payload.len()).as_bytes());
+        text.put(payload);
     });
     *rendered == len
 }
