@@ -183,6 +183,8 @@ counters! {
     DatagramsMalformed datagrams_malformed,
     /// Datagrams that were dropped: they are longer than those of the service can be.
     DatagramsTooLong datagrams_too_long,
+    /// Datagrams that were dropped: their client is not served, or has as much as a client may have.
+    DatagramsRefused datagrams_refused,
     /// Datagrams that the network did not take.
     DatagramsUnsent datagrams_unsent,
     /// Datagrams that the kernel dropped: the server was too slow.

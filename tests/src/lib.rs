@@ -17,11 +17,12 @@
 //! - A server is ready when it says so on standard output. Ports are always 0.
 //! - Nothing sleeps to let something happen. What a test depends on is waited for, with
 //!   [`within`] if there is nothing to block on; [`PATIENCE`] only turns a hang into a failure.
-//! - No claim is about elapsed time. CPU time and memory are read from `/proc`.
+//! - No claim is about elapsed time, but for what may not be faster ([`takes`]). CPU time and memory are read from `/proc`.
 //! - Only processes that a test started are signalled, and all of them are gone when it ends.
 //! - Everything random comes from a fixed seed ([`Random`]).
 #![allow(clippy::missing_panics_doc, reason = "whatever goes wrong here is the failure of a test")]
 
+pub mod datagrams;
 pub mod proc;
 pub mod transfer;
 pub mod web;
@@ -87,6 +88,15 @@ pub fn within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) 
         // Leaves the processor to the process that makes it true.
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Something is no faster than this: the one claim about time that does not depend on how busy the machine is.
+#[track_caller]
+pub fn takes(millis: u128, work: impl FnOnce()) {
+    let begin = Instant::now();
+    work();
+    let took = begin.elapsed().as_millis();
+    assert!(took >= millis, "it took {took} ms");
 }
 
 /// A name that no other test of this machine uses, for sockets in the abstract name space.

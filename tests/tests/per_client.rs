@@ -6,9 +6,7 @@
 //! - `--rate` and `--client-rate`: never faster than that.
 
 use std::fs;
-use std::net::UdpSocket;
 use std::path::Path;
-use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,11 +15,12 @@ use windlass_core::session::files::Options;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
 use windlass_core::transfer::xfer::XferClient;
-use windlass_tests::transfer::{Asker, Ended, Memory, ack, data, request, transfer};
+use windlass_tests::datagrams::{client_at, hears_nothing};
+use windlass_tests::transfer::{Asker, Ended, Memory, ack, data, put, request, transfer};
 use windlass_tests::web::ask;
 use windlass_tests::{
     Client, Download, End, Model, PATIENCE, Program, Random, Server, every_concurrent_model,
-    every_model, models, proc, serve, supervise, windlass, within,
+    every_model, models, proc, serve, supervise, takes, windlass, within,
 };
 
 every_model!(
@@ -34,10 +33,8 @@ every_concurrent_model!(
     a_client_at_its_limit_hears_it_by_http,
     a_client_at_its_limit_hears_it_by_files,
     a_client_at_its_limit_hears_it_by_tftp_and_xfer,
+    two_connections_share_the_rate_of_their_client_in_all_processes,
 );
-// Those that serve messages in datagrams.
-models!(messages_are_for_the_clients_that_are_served: iterative Iterative, thread_pool ThreadPool,
-    select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
 models!(transfers_at_one_port_have_the_same_limits: select Select, poll Poll, epoll Epoll,
     epoll_et EpollEt, reactor Reactor);
 models!(the_place_of_a_killed_process_is_free: fork Fork, pool_static PoolStatic, prefork Prefork);
@@ -237,12 +234,11 @@ fn a_client_at_its_limit_hears_it_by_tftp_and_xfer(model: Model) {
     let server = with_root("xfer", model, folder.path(), "--deny 127.0.0.2 --max-per-client 2");
     came(&get_by_xfer(&server), &bytes);
     // One that is denied hears nothing, and others are served meanwhile.
-    let denied = UdpSocket::bind("127.0.0.2:0").expect("bind");
+    let denied = client_at(OTHER);
     let at = server.address().trim_start_matches("udp:");
     denied.send_to(b"\0\0\0\x01file\0", at).expect("send");
     came(&get_by_xfer(&server), &bytes);
-    denied.set_nonblocking(true).expect("set");
-    assert!(denied.recv(&mut [0; 100]).is_err(), "nothing came");
+    hears_nothing(&denied);
 }
 
 fn transfers_at_one_port_have_the_same_limits(model: Model) {
@@ -254,34 +250,16 @@ fn transfers_at_one_port_have_the_same_limits(model: Model) {
     assert_eq!(first, data(1, &bytes));
     slow.say(&ack(1), from);
     within(PATIENCE, "the place is free", || get(&server).how.is_ok());
-}
-
-fn messages_are_for_the_clients_that_are_served(model: Model) {
-    let server = serve!("upper", model).listen("udp:127.0.0.1:0").args("--deny 127.0.0.2").start();
+    let denied = client_at(OTHER);
     let at = server.address().trim_start_matches("udp:");
-    let [denied, allowed] = ["127.0.0.2:0", "127.0.0.1:0"].map(|own| {
-        let socket = UdpSocket::bind(own).expect("bind");
-        socket.set_read_timeout(Some(PATIENCE)).expect("set");
-        socket
-    });
-    let mut buf = [0; 100];
-    for _ in 0..20 {
-        denied.send_to(b"denied", at).expect("send");
-        allowed.send_to(b"served", at).expect("send");
-        assert_eq!(allowed.recv(&mut buf).expect("a reply"), 6);
-        assert_eq!(&buf[..6], b"SERVED");
-    }
-    denied.set_nonblocking(true).expect("set");
-    assert!(denied.recv(&mut buf).is_err(), "nothing came");
-}
-
-/// The one claim about time that does not depend on how busy the machine is: never faster.
-#[track_caller]
-fn takes(millis: u128, work: impl FnOnce()) {
-    let begin = Instant::now();
-    work();
-    let took = begin.elapsed().as_millis();
-    assert!(took >= millis, "it took {took} ms");
+    denied.send_to(&request(1, "file", "octet", ""), at).expect("send");
+    within(PATIENCE, "another client is served", || get(&server).how.is_ok());
+    hears_nothing(&denied);
+    drop(server);
+    let bytes = Random::new(17).bytes(20_000);
+    fs::write(folder.path().join("file"), &bytes).expect("write");
+    let server = with_root("tftp", model, folder.path(), "--single-port --rate 40000");
+    takes(300, || came(&get(&server), &bytes));
 }
 
 fn a_connection_is_no_faster_than_its_rate(model: Model) {
@@ -301,12 +279,24 @@ fn a_transfer_is_no_faster_than_its_rate(model: Model) {
     let (folder, bytes) = place(30_000);
     let server = with_root("tftp", model, folder.path(), "--allow-write --rate 40000");
     takes(500, || came(&get(&server), &bytes));
+    takes(500, || {
+        assert_eq!(put(server.address(), "new", &bytes, Offer::DEFAULT).how, Ok(()));
+    });
+    assert!(fs::read(folder.path().join("new")).expect("it is there") == bytes);
+    drop(server);
+    let server = with_root("xfer", model, folder.path(), "--client-rate 40000");
+    takes(1200, || {
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| came(&get_by_xfer(&server), &bytes));
+            }
+        });
+    });
 }
 
-#[test]
-fn two_connections_share_the_rate_of_their_client_in_all_processes() {
+fn two_connections_share_the_rate_of_their_client_in_all_processes(model: Model) {
     let (folder, bytes) = place(20_000);
-    let server = with_root("http", Model::Prefork, folder.path(), "--client-rate 40000");
+    let server = with_root("http", model, folder.path(), "--client-rate 40000");
     takes(700, || {
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -337,4 +327,14 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         assert_eq!(outcome.code, Some(2), "{args}: {outcome:?}");
         assert!(outcome.stderr.contains(why), "{args}: {}", outcome.stderr);
     }
+}
+
+#[test]
+fn the_help_says_what_comes_first() {
+    let help = windlass!("serve", "--help").run();
+    help.succeeds();
+    let help = String::from_utf8(help.stdout).expect("text");
+    let words: Vec<_> = help.split_whitespace().collect();
+    let of_deny = words.join(" ");
+    assert!(of_deny.contains("also if --allow has them: --deny comes first"), "{help}");
 }

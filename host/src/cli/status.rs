@@ -116,6 +116,7 @@ fn counter_lines(counters: &Counters, totals: &Totals) -> Vec<String> {
         (3, totals.retransmitted, "sent again"),
         (3, totals.datagrams_malformed, "malformed"),
         (3, totals.datagrams_too_long, "too long"),
+        (3, totals.datagrams_refused, "of clients that are refused"),
         (3, totals.datagrams_unsent, "not sent"),
         (3, totals.datagrams_overflowed, "dropped by the kernel"),
     ];

@@ -1,6 +1,7 @@
 //! A port: a bound datagram socket, and the responder that answers what arrives there.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use tracing::{info, warn};
 use windlass_core::fault::Fault;
@@ -10,6 +11,7 @@ use windlass_core::time::Instant;
 use super::access_log;
 use super::buffers::Buffers;
 use super::files::Answer;
+use super::gate::Gate;
 use super::rules::RulesId;
 use super::turns::{Next, Turns};
 use crate::sys::Errno;
@@ -24,6 +26,8 @@ use crate::totals::Count;
 pub struct Port {
     socket: Listener,
     responder: Box<dyn Responder<Peer> + Send>,
+    /// Which clients are served.
+    gate: Option<Arc<Gate>>,
     /// The last batch left datagrams, or an event reported some.
     readable: bool,
     /// The last call failed.
@@ -51,6 +55,8 @@ pub struct Counts {
     pub malformed: u64,
     /// Dropped, because they were longer than a datagram of the service can be.
     pub too_long: u64,
+    /// Dropped, because their client is not served, or has as much as a client may have.
+    pub refused: u64,
     /// Replies without room in the socket, or without a route.
     pub lost: u64,
     /// Dropped by the kernel, because this program was too slow.
@@ -62,8 +68,8 @@ pub struct Counts {
 }
 
 impl Counts {
-    fn dropped(&self) -> [u64; 4] {
-        [self.malformed, self.too_long, self.lost, self.overflow]
+    fn dropped(&self) -> [u64; 5] {
+        [self.malformed, self.too_long, self.refused, self.lost, self.overflow]
     }
 }
 
@@ -79,6 +85,7 @@ impl Port {
         Self {
             socket,
             responder,
+            gate: None,
             readable: true,
             failed: false,
             unsent: None,
@@ -89,6 +96,12 @@ impl Port {
             renew_at: None,
             rules: RulesId::default(),
         }
+    }
+
+    /// The same for the clients that `gate` lets in, and no faster than they may be answered.
+    #[must_use]
+    pub(crate) fn behind(self, gate: Option<Arc<Gate>>) -> Self {
+        Self { gate, ..self }
     }
 
     /// The counts so far.
@@ -120,6 +133,7 @@ impl Port {
         if self.counts.dropped() != before.dropped() {
             tally.add(Count::DatagramsMalformed, since(|it| it.malformed));
             tally.add(Count::DatagramsTooLong, since(|it| it.too_long));
+            tally.add(Count::DatagramsRefused, since(|it| it.refused));
             tally.add(Count::DatagramsUnsent, since(|it| it.lost));
             tally.add(Count::DatagramsOverflowed, since(|it| it.overflow));
         }
@@ -149,7 +163,17 @@ impl Port {
                 continue;
             }
             self.counts.bytes_in += received.len as u64;
-            match self.responder.datagram(now, received.peer, received.buf, received.len) {
+            let (peer, len) = (received.peer, received.len);
+            let asks = self.gate.as_ref().zip(peer.socket_addr());
+            if asks.is_some_and(|(gate, peer)| !gate.lets_ask(now, peer)) {
+                self.counts.refused += 1;
+                continue;
+            }
+            let response = self.responder.datagram(now, peer, received.buf, len);
+            if let Some((gate, peer)) = asks {
+                gate.did_ask(now, peer, len, response);
+            }
+            match response {
                 Response::Reply(len) => received.reply(len),
                 Response::NoReply => {}
                 Response::Malformed(_) => self.counts.malformed += 1,
@@ -189,8 +213,9 @@ impl Port {
         }
         let since = |of: fn(&Counts) -> u64| of(&self.counts).saturating_sub(of(&self.told));
         let (malformed, too_long) = (since(|it| it.malformed), since(|it| it.too_long));
-        let (lost, overflow) = (since(|it| it.lost), since(|it| it.overflow));
-        warn!(malformed, too_long, lost, overflow, "datagrams were dropped");
+        let (refused, lost) = (since(|it| it.refused), since(|it| it.lost));
+        let overflow = since(|it| it.overflow);
+        warn!(malformed, too_long, refused, lost, overflow, "datagrams were dropped");
         (self.told, self.told_at) = (self.counts, Some(now));
     }
 
@@ -224,9 +249,13 @@ impl Turns for Port {
         }
         match (self.readable, self.draining) {
             (false, true) => {
-                let Counts { received, replied, malformed, too_long, lost, overflow, .. } =
-                    self.counts;
-                info!(received, replied, malformed, too_long, lost, overflow, "the port is closed");
+                let Counts {
+                    received, replied, malformed, too_long, refused, lost, overflow, ..
+                } = self.counts;
+                info!(
+                    received,
+                    replied, malformed, too_long, refused, lost, overflow, "the port is closed"
+                );
                 Next::Closed(Ok(()))
             }
             (true, _) => Next::Again,

@@ -3,14 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use windlass_core::responder::{Responder, Response};
 use windlass_core::time::Instant;
 
 use super::service::{Limited, Offer};
 use super::web::Ending;
 use crate::drive::{AccessLog, Admission, Announced, Client, Gate, Gated, Job, Pass, Visit};
 use crate::error::Result;
-use crate::sys::datagram::Peer;
 
 impl Offer {
     /// The same to the clients that `terms` admit. Clients of `before`, an earlier offer at the same listener, are
@@ -42,11 +40,7 @@ impl Offer {
 impl Limited {
     pub(super) fn open(&self, client: Client, now: Instant) -> Job {
         if let Client::Port(socket) = client {
-            return if self.offer.answers_from_its_port() {
-                Job::port(socket, self.responder())
-            } else {
-                self.offer.port(socket, Some(&self.gate))
-            };
+            return self.offer.port(socket, Some(&self.gate));
         }
         let address = client.address();
         match client {
@@ -72,42 +66,5 @@ impl Limited {
         let offer = if let Pass::Refused { .. } = pass { &self.last } else { &self.offer };
         let gated = Gated::new(offer.open(client, now), pass, peer);
         Job::Gated(Box::new(gated.noted(self.gate.log(), now)))
-    }
-
-    pub(super) fn responder(&self) -> Box<dyn Responder<Peer> + Send> {
-        Box::new(Answers { gate: Arc::clone(&self.gate), inner: self.offer.responder() })
-    }
-}
-
-/// Answers the clients that a gate lets in, no faster than they may be sent replies.
-struct Answers {
-    gate: Arc<Gate>,
-    inner: Box<dyn Responder<Peer> + Send>,
-}
-
-impl Responder<Peer> for Answers {
-    fn datagram(&mut self, now: Instant, from: &Peer, buf: &mut [u8], len: usize) -> Response {
-        let Some(peer) = from.socket_addr() else {
-            return self.inner.datagram(now, from, buf, len);
-        };
-        let note = |outcome, sent| {
-            if let Some(log) = self.gate.log() {
-                log.note_datagram(peer, outcome, sent);
-            }
-        };
-        if !self.gate.lets_ask(now, peer.ip()) {
-            note("refused", 0);
-            return Response::NoReply;
-        }
-        let response = self.inner.datagram(now, from, buf, len);
-        match response {
-            Response::Reply(bytes) => {
-                self.gate.did_reply(now, peer.ip(), bytes);
-                note("ok", bytes as u64);
-            }
-            Response::NoReply => note("ok", 0),
-            Response::Malformed(_) => note("malformed", 0),
-        }
-        response
     }
 }

@@ -19,7 +19,7 @@ use super::transfers::{Terms, Transfers};
 use super::web::{Ending, Web};
 use crate::addr::Transport;
 use crate::digest::OFFERED;
-use crate::drive::{Acceptor, Client, Gate, Job, Rules, TimeLimits};
+use crate::drive::{Acceptor, Client, Gate, Job, Port, Rules, TimeLimits};
 #[cfg(feature = "transfer")]
 use crate::drive::{PortTerms, SinglePort};
 use crate::printable::words;
@@ -252,7 +252,13 @@ impl Offer {
             };
             return Job::SinglePort(Box::new(SinglePort::new(socket, terms)));
         }
-        Job::port(socket, self.responder())
+        Job::Port(Box::new(Port::new(socket, self.responder()).behind(gate.cloned())))
+    }
+
+    /// What answers the datagrams of a socket, each by itself.
+    pub(super) fn answering_port(&self, socket: Listener) -> Port {
+        let gate = if let Self::Limited(limited) = self { Some(&limited.gate) } else { None };
+        Port::new(socket, self.responder()).behind(gate.cloned())
     }
 
     /// Why it cannot be served under `model` to what arrives by `transport`; `None`: it can.
@@ -313,7 +319,7 @@ impl Offer {
             Self::Echo => Box::new(Unchanged),
             Self::Custom(Custom { responder: Some(make), .. }) => make(),
             Self::Score => Box::new(ScoreReceiver::new(log_score)),
-            Self::Limited(limited) => limited.responder(),
+            Self::Limited(limited) => limited.offer.responder(),
             Self::Files(_) | Self::Push { .. } | Self::Http { .. } | Self::Custom(_) => {
                 Box::new(Misfit)
             }

@@ -12,12 +12,13 @@ mod places;
 mod rate;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::warn;
+use windlass_core::responder::Response;
 use windlass_core::time::Instant;
 
 use self::places::{Found, Place, Places};
@@ -41,7 +42,8 @@ pub struct Admission {
     pub rate: Option<NonZeroU32>,
     /// Balancers: their connections begin with a header that says which client they are of (PROXY protocol).
     pub proxies: Vec<Balancer>,
-    /// Bytes per second that a client is sent, by all its connections, transfers and replies together.
+    /// Bytes per second of all connections, transfers and datagrams of a client together, in the direction that has
+    /// more.
     pub client_rate: Option<NonZeroU32>,
 }
 
@@ -161,18 +163,45 @@ impl Gate {
         Verdict::Welcome(Guest { gate: Arc::clone(self), client, place, paid_at: 0 })
     }
 
-    /// Whether a datagram of this client is answered, by a service that keeps no state of a client.
-    pub(crate) fn lets_ask(&self, now: Instant, address: IpAddr) -> bool {
-        self.terms.admits(address)
-            && self.clients.as_ref().is_none_or(|clients| {
-                rate::until(clients.paid_at(self.hash(address), now), now).is_none()
-            })
+    /// Whether a datagram of this client is answered, by a service that keeps no state of a client. The access log
+    /// has those that are not.
+    pub(crate) fn lets_ask(&self, now: Instant, peer: SocketAddr) -> bool {
+        let owes = |clients: &Clients| {
+            rate::until(clients.paid_at(self.hash(peer.ip()), now), now).is_some()
+        };
+        let why = if !self.terms.admits(peer.ip()) {
+            "denied"
+        } else if self.clients.as_ref().is_some_and(owes) {
+            "full"
+        } else {
+            return true;
+        };
+        if let Some(log) = &self.log {
+            log.note_datagram(peer, why, 0);
+        }
+        false
     }
 
-    /// A client was sent a reply of this size.
-    pub(crate) fn did_reply(&self, now: Instant, address: IpAddr, bytes: usize) {
+    /// A datagram of this client and of this size had this response. As of a connection, the way that has more bytes
+    /// counts: so reports without replies have a limit too.
+    pub(crate) fn did_ask(
+        &self,
+        now: Instant,
+        peer: SocketAddr,
+        received: usize,
+        response: Response,
+    ) {
+        let (outcome, sent) = match response {
+            Response::Reply(sent) => ("ok", sent),
+            Response::NoReply => ("ok", 0),
+            Response::Malformed(_) => ("malformed", 0),
+        };
         if let (Some(clients), Some(rate)) = (&self.clients, self.terms.client_rate) {
-            clients.charge(self.hash(address), Rate(rate), now, bytes as u64);
+            let moved = received.max(sent) as u64;
+            clients.charge(self.hash(peer.ip()), Rate(rate), now, moved);
+        }
+        if let Some(log) = &self.log {
+            log.note_datagram(peer, outcome, sent as u64);
         }
     }
 
@@ -313,7 +342,14 @@ mod tests {
             assert_eq!(held.held_until(now.after(1_000_000)), None);
         }
         assert_eq!(other.held_until(now), None);
-        assert!(!gate.lets_ask(now, "10.0.0.1".parse().unwrap()));
-        assert!(gate.lets_ask(now, "10.0.0.2".parse().unwrap()));
+        assert!(!gate.lets_ask(now, "10.0.0.1:1".parse().unwrap()));
+        let (quiet, now) = ("10.0.0.3:1".parse().unwrap(), now.after(5_000_000));
+        for response in [Response::Reply(10_000), Response::NoReply] {
+            assert!(gate.lets_ask(now, "10.0.0.2:1".parse().unwrap()));
+            let received = if response == Response::NoReply { 10_000 } else { 1 };
+            gate.did_ask(now, quiet, received, response);
+            assert!(!gate.lets_ask(now, quiet));
+            assert!(!gate.lets_ask(now.after(900_000), quiet));
+        }
     }
 }

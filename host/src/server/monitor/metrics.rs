@@ -112,6 +112,7 @@ const COUNTERS: [Counters; 14] = [
         &[
             ("malformed", Count::DatagramsMalformed),
             ("too_long", Count::DatagramsTooLong),
+            ("refused", Count::DatagramsRefused),
             ("unsent", Count::DatagramsUnsent),
             ("overflow", Count::DatagramsOverflowed),
         ],

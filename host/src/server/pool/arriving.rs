@@ -39,7 +39,7 @@ impl Arriving {
         if let Some(door) = offer.door() {
             return Ok(Self::Requests(Requests::new(door)));
         }
-        Ok(Self::Port(Box::new(Port::new(listener.share()?, offer.responder()))))
+        Ok(Self::Port(Box::new(offer.answering_port(listener.share()?))))
     }
 
     /// Looks what has arrived.

@@ -24,7 +24,7 @@ const SENT: Series = Series("sent", "B/s", Form::Line, |it| it.sent);
 const FAULTS: Series = Series("faults", "", Form::Bars, |it| it.faults as f32);
 
 /// What is counted in a card beside those that were accepted and how they ended, if there was any.
-const COUNTS: [Count; 17] = [
+const COUNTS: [Count; 18] = [
     Count::Unserved,
     Count::Shed,
     Count::Redispatched,
@@ -37,6 +37,7 @@ const COUNTS: [Count; 17] = [
     Count::Retransmitted,
     Count::DatagramsMalformed,
     Count::DatagramsTooLong,
+    Count::DatagramsRefused,
     Count::DatagramsUnsent,
     Count::DatagramsOverflowed,
     Count::Crashed,
