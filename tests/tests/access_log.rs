@@ -15,8 +15,8 @@ use windlass_core::transfer::tftp::{Offer, TftpGet};
 use windlass_tests::transfer::{Memory, transfer};
 use windlass_tests::web::ask;
 use windlass_tests::{
-    Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, serve,
-    supervise, within,
+    Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
+    serve, supervise, within,
 };
 
 every_model!(
@@ -190,6 +190,36 @@ fn a_file_that_was_renamed_is_opened_again_and_no_line_is_lost(model: Model) {
     within(PATIENCE, "all lines", || count() >= CLIENTS * REQUESTS);
     assert_eq!(server.stop().code, Some(0));
     assert_eq!(count(), CLIENTS * REQUESTS);
+}
+
+/// Else a rotation would not free the disk.
+#[test]
+fn no_process_keeps_a_file_that_was_renamed() {
+    let place = Place::new();
+    let server = place.serve("http", Model::Prefork, "");
+    let mut client = server.connect();
+    assert_eq!(ask(&mut client, "GET", "/file", &[]).status, 200);
+    place.lines(1);
+    let old = place.0.path().join("log/old");
+    fs::rename(place.log(), &old).expect("rename");
+    let has_old = |pid: i32| {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|it| fs::read_link(it.path()).ok()).any(|path| path == old)
+    };
+    let holders = || {
+        let first = server.parent();
+        let mut all = vec![first];
+        for child in proc::children(first) {
+            all.push(child);
+            all.extend(proc::children(child));
+        }
+        all.into_iter().filter(|&pid| has_old(pid)).count()
+    };
+    assert_eq!(holders(), 1, "the process that writes");
+    server.signal(Signal::SIGUSR1);
+    within(PATIENCE, "it is closed", || holders() == 0);
+    assert_eq!(ask(&mut client, "GET", "/file", &[]).status, 200);
+    place.lines(1);
 }
 
 fn a_disk_that_is_full_costs_lines_and_no_clients(model: Model) {

@@ -23,7 +23,7 @@ use crate::sys::user::User;
 /// No process is left.
 pub(super) fn start(
     path: &Path,
-    file: &File,
+    file: File,
     reader: SpoolReader,
     user: Option<&User>,
     alone: &SingleThreaded,
@@ -37,13 +37,8 @@ pub(super) fn start(
             error!("{error}");
             return 1;
         }
-        match file.try_clone() {
-            Ok(file) => Logger::new(path, file).live(reader),
-            Err(error) => {
-                error!("{}", Error::new("copy", "a descriptor", error));
-                1
-            }
-        }
+        // A copy would keep the file, and its place on the disk, after a rotation.
+        Logger::new(path, file).live(reader)
     })
     .map_err(Error::of("start", "the process of the access log"))
 }
@@ -104,6 +99,7 @@ impl Logger {
     fn reopen(&mut self) {
         match open(&self.path) {
             Ok(file) => {
+                self.is_torn = ends_within_a_line(&self.path, &file);
                 self.file = file;
                 info!("the access log was opened again: {}", printable(&self.path));
             }
@@ -137,5 +133,28 @@ impl Logger {
             let lost = std::mem::take(&mut self.lost);
             warn!(lost, "the access log is written again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_ended_in_its_own_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, old) = (folder.path().join("log"), folder.path().join("old"));
+        let mut logger = Logger::new(&path, open(&path).unwrap());
+        logger.write(b"whole\ntorn");
+        logger.write(b"next\ntorn");
+        std::fs::rename(&path, &old).unwrap();
+        logger.reopen();
+        logger.write(b"first\n");
+        assert_eq!(std::fs::read(&old).unwrap(), b"whole\ntorn\nnext\ntorn");
+        assert_eq!(std::fs::read(&path).unwrap(), b"first\n");
+        // The process that writes is another one, after the one before was killed within a line.
+        std::fs::write(&path, b"torn").unwrap();
+        Logger::new(&path, open(&path).unwrap()).write(b"next\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"torn\nnext\n");
     }
 }

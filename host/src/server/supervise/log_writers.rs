@@ -53,7 +53,7 @@ impl Supervisor {
         let start = || -> Result<Child> {
             let file = file.map_or_else(|| logger::open(&it.path), Ok)?;
             let reader = it.reader.share()?;
-            logger::start(&it.path, &file, reader, it.user.as_ref(), &self.state.alone)
+            logger::start(&it.path, file, reader, it.user.as_ref(), &self.state.alone)
         };
         let reader = Arc::clone(reader);
         let started = start().and_then(|child| {
