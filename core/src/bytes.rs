@@ -98,12 +98,19 @@ pub(crate) fn append(to: &mut [u8], at: usize, from: &[u8]) -> Option<usize> {
 /// the places and lengths of its words.
 #[inline(never)]
 pub(crate) fn place_of(word: &[u8], words: &[u8]) -> Option<usize> {
-    let (mut rest, mut place) = (words, 0);
-    while let Some((known, behind)) = cut(b'\n', rest) {
-        if is_word(word, known) {
+    // How many of its bytes are those of the known one; none is at `OTHER`.
+    const OTHER: usize = usize::MAX;
+    let (mut place, mut same) = (0, 0);
+    for byte in words {
+        same = if *byte != b'\n' {
+            let is_same = word.get(same).is_some_and(|other| byte.eq_ignore_ascii_case(other));
+            if is_same { same + 1 } else { OTHER }
+        } else if same == word.len() {
             return Some(place);
-        }
-        (rest, place) = (behind, place + 1);
+        } else {
+            place += 1;
+            0
+        };
     }
     None
 }

@@ -11,6 +11,7 @@
 //! ever.
 
 use super::Heard;
+use super::parts::{OPTIONS, WINDOWS, has};
 use super::run::{Engine, Phase, Run, mask};
 use super::timer::{LEFT, Span, Timer};
 use crate::fault::{Fault, Peer, StorageFault};
@@ -20,7 +21,7 @@ use crate::time::Instant;
 /// The receiver of both protocols.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Inbound<const OPTIONS: bool> {
+pub(super) struct Inbound<const TFTP: bool, const PARTS: u8> {
     linger_us: u32,
     /// The number of the last block that was kept with all before it, and the first byte behind it.
     last: u32,
@@ -70,7 +71,7 @@ enum State {
     Committing,
 }
 
-impl<const OPTIONS: bool> Inbound<OPTIONS> {
+impl<const TFTP: bool, const PARTS: u8> Inbound<TFTP, PARTS> {
     pub(super) const fn new(linger_us: u32) -> Self {
         Self {
             linger_us,
@@ -97,7 +98,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
 
     /// Blocks in a window.
     const fn window(&self) -> u16 {
-        if OPTIONS { self.window } else { 1 }
+        if TFTP && has(PARTS, WINDOWS) { self.window } else { 1 }
     }
 
     /// The shell is to find a place for the file before any block comes.
@@ -116,35 +117,35 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
     }
 
     /// The answer to what begins the transfer came again.
-    pub(super) fn again(&mut self, timer: &mut Timer) {
+    pub(super) fn again(&mut self, timer: &mut Timer<PARTS>) {
         if self.greets {
             self.behind(timer);
         }
     }
 
     /// The number of the block that is to be acknowledged.
-    pub(super) fn owed(&self, timer: &Timer) -> Option<u32> {
+    pub(super) fn owed(&self, timer: &Timer<PARTS>) -> Option<u32> {
         let is_quiet = self.phase() != Phase::Storing;
         (self.owes && is_quiet && timer.may_send()).then_some(self.last)
     }
 
     /// The peer asks again for what begins the transfer.
-    pub(super) fn repeat(&mut self, timer: &mut Timer) {
+    pub(super) fn repeat(&mut self, timer: &mut Timer<PARTS>) {
         self.owes |= timer.asked_again();
     }
 
     /// A block of so many bytes came, which begins at this byte of its datagram.
     pub(super) fn block(
         &mut self,
-        timer: &mut Timer,
+        timer: &mut Timer<PARTS>,
         number: u32,
         (at, len): (usize, usize),
         is_last: bool,
     ) -> Result<Heard, Fault> {
-        let mask = mask(OPTIONS);
+        let mask = mask(TFTP);
         let ahead = number.wrapping_sub(self.last) & mask;
         // Some senders go from the last number to 1: where one block is on its way it cannot be another one.
-        let wraps_to_1 = OPTIONS && number == 1 && self.last == mask && self.window() == 1;
+        let wraps_to_1 = TFTP && number == 1 && self.last == mask && self.window() == 1;
         if ahead != 1 && !wraps_to_1 {
             if ahead == 0 || ahead > mask >> 1 {
                 self.behind(timer);
@@ -157,9 +158,9 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
         if self.state != State::Waiting {
             return Ok(Heard::Ignored);
         }
-        if OPTIONS {
+        if TFTP && has(PARTS, OPTIONS) {
             let end = self.at.wrapping_add(len as u64);
-            if self.size.is_some_and(|size| end > size || is_last && end < size) {
+            if self.size.is_some_and(|size| if is_last { end != size } else { end > size }) {
                 return Err(Peer::WrongSize.into());
             }
         }
@@ -196,7 +197,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
     }
 
     /// A block came that was kept before.
-    fn behind(&mut self, timer: &mut Timer) {
+    fn behind(&mut self, timer: &mut Timer<PARTS>) {
         let Some(us) = timer.ago[LEFT].us() else { return };
         // With new blocks since the acknowledgement the next one is near.
         if self.count == 0 && us >= timer.copies_until_us() {
@@ -208,7 +209,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
     }
 
     /// A block came too early: one before it is missing.
-    fn missing(&mut self, timer: &mut Timer, ahead: u32) {
+    fn missing(&mut self, timer: &mut Timer<PARTS>, ahead: u32) {
         // Back near the missing one the sender has begun again, and it is missing again. Others are late.
         let is_anew = ahead < self.gap && ahead <= NEAR;
         if self.gap > 0 && !is_anew {
@@ -239,7 +240,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
         match self.state {
             State::Creating => Some(Op::Create(Head {
                 name,
-                size: if OPTIONS { self.size } else { None },
+                size: if TFTP && has(PARTS, OPTIONS) { self.size } else { None },
                 offset: self.at,
                 digest: digest.map(|digest| digest.kind()),
             })),
@@ -250,7 +251,7 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
     }
 
     /// What storage says.
-    pub(super) fn answer(&mut self, timer: &mut Timer, answer: Answer) -> Result<(), Fault> {
+    pub(super) fn answer(&mut self, timer: &mut Timer<PARTS>, answer: Answer) -> Result<(), Fault> {
         match (self.state, answer) {
             (State::Waiting | State::Lingering, _) => return Ok(()),
             (_, Answer::Failed(fault)) => return Err(fault),
@@ -292,12 +293,12 @@ impl<const OPTIONS: bool> Inbound<OPTIONS> {
 }
 
 /// Something new came. How long that took is measured, if it answers one acknowledgement.
-pub(super) fn moved(timer: &mut Timer) {
+pub(super) fn moved<const PARTS: u8>(timer: &mut Timer<PARTS>) {
     timer.measure(TIMED);
     timer.moved();
 }
 
-impl<const OPTIONS: bool> Engine for Inbound<OPTIONS> {
+impl<const TFTP: bool, const PARTS: u8> Engine<PARTS> for Inbound<TFTP, PARTS> {
     fn phase(&self) -> Phase {
         match self.state {
             State::Waiting => Phase::Talking,
@@ -306,19 +307,16 @@ impl<const OPTIONS: bool> Engine for Inbound<OPTIONS> {
         }
     }
 
-    fn owes(&self, timer: &Timer) -> bool {
+    fn owes(&self, timer: &Timer<PARTS>) -> bool {
         self.owed(timer).is_some()
     }
 
-    fn sent(&mut self, timer: &mut Timer, _: usize) {
+    fn sent(&mut self, timer: &mut Timer<PARTS>, _: usize) {
         if !self.owes {
             return;
         }
-        if timer.ago[LEFT] == Span::NEVER || self.count > 0 {
-            timer.ago[TIMED] = Span::ZERO;
-        } else {
-            timer.ago[TIMED] = Span::NEVER;
-        }
+        let is_first = timer.ago[LEFT] == Span::NEVER || self.count > 0;
+        timer.time(TIMED, if is_first { Span::ZERO } else { Span::NEVER });
         (self.owes, self.count) = (false, 0);
         timer.ago[LEFT] = Span::ZERO;
         if self.state == State::Waiting {
@@ -326,20 +324,20 @@ impl<const OPTIONS: bool> Engine for Inbound<OPTIONS> {
         }
     }
 
-    fn expired(&mut self, timer: &mut Timer) {
+    fn expired(&mut self, timer: &mut Timer<PARTS>) {
         (self.owes, self.gap) = (true, 0);
-        timer.ago[TIMED] = Span::NEVER;
+        timer.time(TIMED, Span::NEVER);
     }
 }
 
-impl<const OPTIONS: bool> Run<Inbound<OPTIONS>> {
+impl<const TFTP: bool, const PARTS: u8> Run<Inbound<TFTP, PARTS>, PARTS> {
     /// What the shell of a client is to do for it.
     pub(super) fn op<'m>(
         &self,
         name: &'m [u8],
         digest: Option<Digest<&'m [u8; 32]>>,
     ) -> Option<Op<'m>> {
-        if self.ended().is_some() { None } else { self.engine.op(name, digest) }
+        if self.is_over() { None } else { self.engine.op(name, digest) }
     }
 
     /// What the shell of a client says.

@@ -43,6 +43,7 @@ mod end;
 mod inbound;
 pub mod netascii;
 mod outbound;
+pub mod parts;
 mod run;
 pub mod tftp;
 mod timer;

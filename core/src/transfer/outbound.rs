@@ -13,6 +13,7 @@
 //! Block numbers here count from the first block of the transfer and wrap at 2^32; on the wire they are cut to
 //! 16 bits for TFTP. Where a block is in the file is kept beside, so no length is limited by its numbers.
 
+use super::parts::{WINDOWS, has};
 use super::run::{Acked, Engine, Phase, mask};
 use super::timer::{LEFT, Span, Timer};
 use crate::file::Extent;
@@ -20,7 +21,7 @@ use crate::file::Extent;
 /// The sender of both protocols. With a window of one block it is stop-and-wait.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Outbound<const OPTIONS: bool> {
+pub(super) struct Outbound<const TFTP: bool, const PARTS: u8> {
     /// The number of the first block that is not acknowledged, and its first byte.
     base: u32,
     at: u64,
@@ -83,7 +84,7 @@ const SILENT: u8 = 3;
 /// More than this could not be told from numbers that have wrapped.
 pub(super) const WINDOW_MAX: u16 = 0x7fff;
 
-impl<const OPTIONS: bool> Outbound<OPTIONS> {
+impl<const TFTP: bool, const PARTS: u8> Outbound<TFTP, PARTS> {
     /// Begins with block 1, or with what begins the transfer as block 0.
     pub(super) const fn new(cut: Cut, greets: bool) -> Self {
         Self {
@@ -109,17 +110,21 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
 
     /// Whether what begins the transfer has no answer yet.
     pub(super) const fn greets(&self) -> bool {
-        OPTIONS && self.greets
+        TFTP && self.greets
+    }
+
+    const fn has_window() -> bool {
+        TFTP && has(PARTS, WINDOWS)
     }
 
     /// Blocks that may be on their way at once.
     const fn window(&self) -> u16 {
-        if OPTIONS { self.window } else { 1 }
+        if Self::has_window() { self.window } else { 1 }
     }
 
     /// Blocks of a round that is not cut short by the end of the file.
     const fn burst(&self) -> u16 {
-        if OPTIONS { self.burst } else { 1 }
+        if Self::has_window() { self.burst } else { 1 }
     }
 
     /// The block that begins here, of a file that ends at `end`.
@@ -128,7 +133,7 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
     }
 
     /// The `nth` datagram that is owed.
-    pub(super) fn owed(&self, timer: &Timer, nth: usize) -> Option<Owed> {
+    pub(super) fn owed(&self, timer: &Timer<PARTS>, nth: usize) -> Option<Owed> {
         let nth = u16::try_from(nth).ok()?.checked_add(self.next)?;
         // One datagram to an address that has not answered.
         let is_first = self.greets() || !timer.is_answered();
@@ -147,7 +152,7 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
             return Some(Owed::Greeting);
         }
         let at = self.starts_at(ahead);
-        let number = self.base.wrapping_add(ahead.into()) & mask(OPTIONS);
+        let number = self.base.wrapping_add(ahead.into()) & mask(TFTP);
         (nth == 0 || at <= self.end).then_some(Owed::Block { number, at })
     }
 
@@ -174,21 +179,21 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
     }
 
     /// Begins a round: everything from the first block that is not acknowledged on is owed again.
-    fn rewind(&mut self, timer: &mut Timer) {
+    fn rewind(&mut self, timer: &mut Timer<PARTS>) {
         self.next = 0;
-        timer.ago[TIMED] = Span::NEVER;
+        timer.time(TIMED, Span::NEVER);
     }
 
     /// The peer asks for the first datagram again.
-    pub(super) fn repeat(&mut self, timer: &mut Timer) {
+    pub(super) fn repeat(&mut self, timer: &mut Timer<PARTS>) {
         if timer.asked_again() {
             self.rewind(timer);
         }
     }
 
     /// The block of this number, and all before it, came.
-    pub(super) fn acknowledged(&mut self, timer: &mut Timer, number: u32) -> Acked {
-        let count = number.wrapping_sub(self.base).wrapping_add(1) & mask(OPTIONS);
+    pub(super) fn acknowledged(&mut self, timer: &mut Timer<PARTS>, number: u32) -> Acked {
+        let count = number.wrapping_sub(self.base).wrapping_add(1) & mask(TFTP);
         if count == 0 {
             self.repeated(timer);
         } else if count <= self.high.into() {
@@ -202,7 +207,7 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
     /// it is to send each block twice from then on (RFC 1123, 4.2.3.1). In a window it says that a block was
     /// lost, if it is not a copy of the first one, which would have come sooner; and once it was believed, it is
     /// believed again when the timer would be due that was never doubled.
-    fn repeated(&mut self, timer: &mut Timer) {
+    fn repeated(&mut self, timer: &mut Timer<PARTS>) {
         if self.window() == 1 || self.next == 0 {
             return;
         }
@@ -222,7 +227,7 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
     /// Of a round so many blocks came before one was lost. All behind them have to be sent again, so the next rounds
     /// are shorter, up to the first ones without a loss; but only on a path that is known to be short, since on a long
     /// one a round costs more than its blocks do.
-    fn lost(&mut self, timer: &Timer, count: u16) {
+    fn lost(&mut self, timer: &Timer<PARTS>, count: u16) {
         let is_short = timer.srtt_us().is_some_and(|us| us < LONG_US);
         self.limit(if is_short { count.saturating_mul(4).max(BURST_MIN) } else { self.window() });
     }
@@ -234,11 +239,11 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
         self.burst = if burst.saturating_add(2) > window { window } else { burst };
     }
 
-    fn progress(&mut self, timer: &mut Timer, count: u16) -> Acked {
+    fn progress(&mut self, timer: &mut Timer<PARTS>, count: u16) -> Acked {
         if count > self.fresh {
             timer.measure(TIMED);
         }
-        if OPTIONS {
+        if Self::has_window() {
             if count < self.next.min(self.round()) {
                 self.lost(timer, count);
             } else {
@@ -256,16 +261,16 @@ impl<const OPTIONS: bool> Outbound<OPTIONS> {
     }
 }
 
-impl<const OPTIONS: bool> Engine for Outbound<OPTIONS> {
+impl<const TFTP: bool, const PARTS: u8> Engine<PARTS> for Outbound<TFTP, PARTS> {
     fn phase(&self) -> Phase {
         Phase::Talking
     }
 
-    fn owes(&self, timer: &Timer) -> bool {
+    fn owes(&self, timer: &Timer<PARTS>) -> bool {
         self.owed(timer, 0).is_some()
     }
 
-    fn sent(&mut self, timer: &mut Timer, count: usize) {
+    fn sent(&mut self, timer: &mut Timer<PARTS>, count: usize) {
         let window = self.window();
         let count = u16::try_from(count).unwrap_or(u16::MAX).min(window);
         if self.next == 0 {
@@ -275,14 +280,15 @@ impl<const OPTIONS: bool> Engine for Outbound<OPTIONS> {
         let in_order = self.next.min(self.round());
         if in_order > self.high {
             if timer.ago[TIMED] == Span::NEVER {
-                (timer.ago[TIMED], self.fresh) = (Span::ZERO, self.high);
+                timer.time(TIMED, Span::ZERO);
+                self.fresh = self.high;
             }
             self.high = in_order;
         }
         timer.sent(count);
     }
 
-    fn expired(&mut self, timer: &mut Timer) {
+    fn expired(&mut self, timer: &mut Timer<PARTS>) {
         if self.asks() {
             self.expired = self.expired.saturating_add(1);
             if self.expired >= SILENT {

@@ -10,17 +10,19 @@ use crate::file::Refusal;
 use crate::time::Instant;
 use crate::want::{Close, Want};
 
-/// What moves the blocks. What a protocol has no use for costs a device nothing: `OPTIONS` of both engines is `true`
-/// for TFTP, with its windows, its sizes and its block numbers of 16 bits, and `false` for `xfer`, which has none of
-/// them and numbers of 32 bits.
-pub(super) trait Engine {
+/// What moves the blocks. What a protocol has no use for costs a device nothing: `TFTP` of both engines is `true` for
+/// TFTP, with its windows, its sizes and its block numbers of 16 bits, and `false` for `xfer`, which has none of them
+/// and numbers of 32 bits.
+pub(super) trait Engine<const PARTS: u8> {
+    /// It is of a server, which may refuse what is asked for.
+    const REFUSES: bool = false;
     fn phase(&self) -> Phase;
     /// Whether a datagram is owed.
-    fn owes(&self, timer: &Timer) -> bool;
+    fn owes(&self, timer: &Timer<PARTS>) -> bool;
     /// So many datagrams left, at least one.
-    fn sent(&mut self, timer: &mut Timer, count: usize);
+    fn sent(&mut self, timer: &mut Timer<PARTS>, count: usize);
     /// No answer came in time.
-    fn expired(&mut self, timer: &mut Timer);
+    fn expired(&mut self, timer: &mut Timer<PARTS>);
 }
 
 /// What an engine waits for.
@@ -35,15 +37,15 @@ pub(super) enum Phase {
 }
 
 /// The bits of a block number that travel.
-pub(super) const fn mask(options: bool) -> u32 {
-    if options { 0xffff } else { u32::MAX }
+pub(super) const fn mask(tftp: bool) -> u32 {
+    if tftp { 0xffff } else { u32::MAX }
 }
 
 /// An engine with its timer, and how it ended.
 #[derive(Clone, Copy)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Run<E> {
-    pub(super) timer: Timer,
+pub(super) struct Run<E, const PARTS: u8> {
+    pub(super) timer: Timer<PARTS>,
     pub(super) engine: E,
     /// Open, or over.
     close: Close,
@@ -51,7 +53,7 @@ pub(super) struct Run<E> {
 }
 
 /// Where it was when it ended does not matter any more: those that ended alike are alike.
-impl<E: fmt::Debug> fmt::Debug for Run<E> {
+impl<E: fmt::Debug, const PARTS: u8> fmt::Debug for Run<E, PARTS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.close.is_done() {
             write!(f, "{:?} {:?}", self.close, self.word)
@@ -72,12 +74,12 @@ pub(super) enum Acked {
     All,
 }
 
-impl<E: Engine> Run<E> {
-    pub(super) const fn new(timer: Timer, engine: E) -> Self {
-        Self { timer, engine, close: Close::Open, word: Word::NONE }
+impl<E: Engine<PARTS>, const PARTS: u8> Run<E, PARTS> {
+    pub(super) const fn new(timer: Timer<PARTS>, engine: E) -> Self {
+        Self { timer, engine, close: Close::Open, word: Word::None }
     }
 
-    const fn is_over(&self) -> bool {
+    pub(super) const fn is_over(&self) -> bool {
         self.close.is_done()
     }
 
@@ -87,26 +89,26 @@ impl<E: Engine> Run<E> {
         !self.is_over()
     }
 
-    /// What the peer is told, once it is over.
-    pub(super) const fn ended(&self) -> Option<&Word> {
-        if self.is_over() { Some(&self.word) } else { None }
+    /// The ERROR that the peer is told, once it is over: its number and its text.
+    pub(super) fn error(&self) -> Option<(u8, &'static [u8])> {
+        self.word.error(PARTS, E::REFUSES)
     }
 
     /// It is over, unless it was before, and the peer is told.
     #[inline(never)]
     pub(super) fn fail(&mut self, fault: Fault) {
-        self.end(fault, Word::of(fault));
+        self.end(fault, Word::of(fault, PARTS));
     }
 
     /// It is over, unless it was before: what was asked for is refused.
     #[inline(never)]
     pub(super) fn refuse(&mut self, why: Refusal) {
-        self.end(Fault::Denied, Word::refusal(why));
+        self.end(Fault::Denied, Word::refusal(why, PARTS));
     }
 
     /// It is over, unless it was before, and the peer hears nothing of it.
     pub(super) const fn leave(&mut self, fault: Fault) {
-        self.end(fault, Word::NONE);
+        self.end(fault, Word::None);
     }
 
     const fn end(&mut self, fault: Fault, word: Word) {
@@ -139,7 +141,7 @@ impl<E: Engine> Run<E> {
             return;
         }
         if self.is_over() {
-            self.word = Word::NONE;
+            self.word = Word::None;
         } else {
             self.engine.sent(&mut self.timer, count);
         }
@@ -164,7 +166,7 @@ impl<E: Engine> Run<E> {
     pub(super) fn want(&self) -> Want {
         let mut want = Want { close: self.close, ..Want::NOTHING };
         if self.is_over() {
-            want.write = !self.word.text.is_empty();
+            want.write = self.word != Word::None;
             return want;
         }
         let phase = self.engine.phase();

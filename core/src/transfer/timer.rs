@@ -1,5 +1,6 @@
 //! When to send again, and when to give up.
 
+use super::parts::{ROUND_TRIPS, has};
 use crate::rtt::{Bounds, Rtt};
 use crate::time::{Instant, Wake};
 
@@ -102,7 +103,7 @@ pub(super) const LEFT: usize = 0;
 /// The one timer of a transfer, and how long ago things were.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Timer {
+pub(super) struct Timer<const PARTS: u8> {
     rtt: Rtt<'static>,
     /// The time of the last call. Other times are relative to it.
     now: Instant,
@@ -135,7 +136,7 @@ pub(super) enum Expired {
     Over,
 }
 
-impl Timer {
+impl<const PARTS: u8> Timer<PARTS> {
     /// To an address that was chosen by this end.
     pub(super) const fn to_server(timing: &Timing) -> Self {
         Self {
@@ -237,7 +238,7 @@ impl Timer {
     #[inline(never)]
     pub(super) fn moved(&mut self) {
         (self.credit, self.limit_us) = (ANSWERED, self.give_up_us);
-        if self.expired {
+        if self.expired && has(PARTS, ROUND_TRIPS) {
             if self.unmeasured < UNMEASURED_MAX {
                 self.rtt.forget_back_off();
                 if self.srtt_us().is_none() {
@@ -270,9 +271,24 @@ impl Timer {
         self.left[AGAIN] = Span(us.max(self.rtt.rto_us().saturating_mul(4)));
     }
 
+    /// What is measured began just now, or never did.
+    pub(super) fn time(&mut self, which: usize, began: Span) {
+        if has(PARTS, ROUND_TRIPS)
+            && let Some(ago) = self.ago.get_mut(which)
+        {
+            *ago = began;
+        }
+    }
+
     /// A datagram that left once, when this began, had its answer. It is measured once.
-    #[inline(never)]
     pub(super) fn measure(&mut self, which: usize) {
+        if has(PARTS, ROUND_TRIPS) {
+            self.measured(which);
+        }
+    }
+
+    #[inline(never)]
+    fn measured(&mut self, which: usize) {
         if let Some(us) = self.ago.get_mut(which).and_then(Span::take) {
             self.rtt.measured(us);
             self.unmeasured = 0;
@@ -281,7 +297,7 @@ impl Timer {
 
     /// The round trip, once one was measured.
     pub(super) fn srtt_us(&self) -> Option<u32> {
-        self.rtt.srtt_us()
+        self.rtt.srtt_us().filter(|_| has(PARTS, ROUND_TRIPS))
     }
 
     /// What comes sooner than this behind its answer is a copy of what was answered: no end sends again within a
@@ -296,12 +312,16 @@ impl Timer {
 
     /// The timeout as it was measured, without doubling.
     pub(super) fn measured_rto_us(&self) -> u32 {
-        self.rtt.measured_rto_us()
+        if has(PARTS, ROUND_TRIPS) { self.rtt.measured_rto_us() } else { self.rtt.rto_us() }
     }
 
     pub(super) fn wake(&self) -> Wake {
         let next = self.left[AGAIN].min(self.left[PATIENCE]);
-        if next.is_never() { Wake::Never } else { Wake::At(self.now.after(next.0.into())) }
+        if next.is_never() {
+            return Wake::Never;
+        }
+        // In less than 500,000 years it does not wrap.
+        Wake::At(Instant::from_micros(self.now.as_micros().wrapping_add(next.0.into())))
     }
 
     /// For how long it waits before it gives up, in microseconds.
@@ -321,7 +341,9 @@ impl Timer {
         }
         self.left[AGAIN] = Span::NEVER;
         self.expired = true;
-        self.rtt.back_off();
+        if has(PARTS, ROUND_TRIPS) {
+            self.rtt.back_off();
+        }
         Expired::Again
     }
 }

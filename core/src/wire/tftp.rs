@@ -7,7 +7,7 @@ pub use text::{Options, Writer};
 use byteorder::{ByteOrder, NetworkEndian};
 use zerocopy::byteorder::network_endian::U16;
 
-use crate::bytes::{put, text_of, until_nul};
+use crate::bytes::{place_of, put, text_of, until_nul};
 use crate::fault::Peer;
 
 /// Where the bytes of the file begin in a DATA.
@@ -181,13 +181,16 @@ impl<'d> Packet<'d> {
 }
 
 impl<'d> Request<'d> {
-    fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
+    /// Reads a whole datagram, which begins with its opcode.
+    pub(crate) fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
         let (opcode, rest) = number(datagram).ok_or(Peer::Truncated)?;
         let (name, rest) = until_nul(rest).ok_or(Peer::Truncated)?;
         let (mode, rest) = until_nul(rest).ok_or(Peer::Truncated)?;
-        let is = |known: Mode| mode.eq_ignore_ascii_case(known.name());
-        let mode = [Mode::Octet, Mode::Netascii].into_iter().find(|&known| is(known));
-        let mode = mode.ok_or(Peer::Malformed)?;
+        let mode = match place_of(mode, b"octet\nnetascii\n") {
+            Some(0) => Mode::Octet,
+            Some(_) => Mode::Netascii,
+            None => return Err(Peer::Malformed),
+        };
         let is_write = opcode == Opcode::Write as u16;
         Ok(Self { is_write, name, mode, options: Options(rest) })
     }

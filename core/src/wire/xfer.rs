@@ -71,28 +71,37 @@ impl<'d> Packet<'d> {
     /// [`Peer::Truncated`] for one that ends too early, [`Peer::TooLong`] for a path or a block that is too
     /// long, [`Peer::Malformed`] for another kind and for bytes that do not belong there.
     pub fn parse(datagram: &'d [u8]) -> Result<Self, Peer> {
-        match number(datagram)? {
-            (PATH, rest) => {
-                let (path, behind) = until_nul(rest).ok_or(Peer::Truncated)?;
-                if path.len() >= PATH_MAX {
-                    return Err(too_long(path.len(), PATH_MAX - 1));
-                }
-                if behind.is_empty() { Ok(Self::Path(path)) } else { Err(Peer::Malformed) }
-            }
-            _ => Self::parse_answer(datagram),
-        }
+        Self::parse_of::<true, true>(datagram)
     }
 
     /// Reads a whole datagram, as one that takes no requests: they are malformed.
     pub(crate) fn parse_answer(datagram: &'d [u8]) -> Result<Self, Peer> {
+        Self::parse_of::<false, true>(datagram)
+    }
+
+    /// Reads a whole datagram, as one that takes no file: what only a server sends is malformed.
+    pub(crate) fn parse_call(datagram: &'d [u8]) -> Result<Self, Peer> {
+        Self::parse_of::<true, false>(datagram)
+    }
+
+    fn parse_of<const CALLS: bool, const BLOCKS: bool>(datagram: &'d [u8]) -> Result<Self, Peer> {
         let (kind, rest) = number(datagram)?;
-        if !(DATA..=ERROR).contains(&kind) {
-            return Err(Peer::Malformed);
+        match kind {
+            PATH if CALLS => {
+                let (path, behind) = until_nul(rest).ok_or(Peer::Truncated)?;
+                if path.len() >= PATH_MAX {
+                    return Err(too_long(path.len(), PATH_MAX - 1));
+                }
+                return if behind.is_empty() { Ok(Self::Path(path)) } else { Err(Peer::Malformed) };
+            }
+            DATA | EOT if BLOCKS => {}
+            ACK | ERROR => {}
+            _ => return Err(Peer::Malformed),
         }
         let (number_of, rest) = number(rest)?;
         match kind {
             ERROR => Ok(Self::Error { code: number_of, text: text_of(rest) }),
-            DATA => {
+            DATA if BLOCKS => {
                 let (len, bytes) = number(rest)?;
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
                 if len > BLOCK_MAX {
@@ -106,7 +115,7 @@ impl<'d> Packet<'d> {
                 }
             }
             _ if !rest.is_empty() => Err(Peer::Malformed),
-            EOT => Ok(Self::Eot { seq: number_of }),
+            EOT if BLOCKS => Ok(Self::Eot { seq: number_of }),
             _ => Ok(Self::Ack { seq: number_of }),
         }
     }

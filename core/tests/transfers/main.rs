@@ -5,4 +5,5 @@ mod grid;
 #[cfg(not(miri))]
 mod large;
 mod model;
+mod parts;
 mod world;

@@ -87,7 +87,12 @@ impl Case {
     }
 
     /// Runs both ends.
-    fn between(&self, client: &mut dyn Transfer, server: &mut dyn Transfer, file: &[u8]) -> Ran {
+    pub(crate) fn between(
+        &self,
+        client: &mut dyn Transfer,
+        server: &mut dyn Transfer,
+        file: &[u8],
+    ) -> Ran {
         let (mut image, mut kept) = (Disk::new(file.to_vec()), Disk::new(vec![0; self.size]));
         let is_put = self.kind == Kind::Put;
         let disks = if is_put { [&mut image, &mut kept] } else { [&mut kept, &mut image] };

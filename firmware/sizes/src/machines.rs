@@ -10,9 +10,9 @@ use windlass_core::session::{
 };
 use windlass_core::stream::{LineStep, Read, ReadLine, ReadN, Step, Write, WriteN};
 use windlass_core::time::{Instant, Ticks};
-use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
 use windlass_core::transfer::xfer::{XferClient, XferServer};
+use windlass_core::transfer::{Timing, parts};
 use windlass_core::wire::{Score, Stamp};
 
 use crate::{
@@ -280,9 +280,21 @@ pub fn xfer_client() {
     run_transfer(&mut XferClient::new(&b"image"[..], &Timing::CLIENT), &mut Flash::new());
 }
 
+/// The `xfer` client without parts.
+pub fn xfer_client_bare() {
+    let mut client = XferClient::<_, { parts::NONE }>::with_parts(&b"image"[..], &Timing::CLIENT);
+    run_transfer(&mut client, &mut Flash::new());
+}
+
 /// The `xfer` server.
 pub fn xfer_server() {
     run_transfer(&mut XferServer::<64>::new(Timing::SERVER), &mut Flash::new());
+}
+
+/// The `xfer` server without parts.
+pub fn xfer_server_bare() {
+    let mut server = XferServer::<64, { parts::NONE }>::with_parts(Timing::SERVER);
+    run_transfer(&mut server, &mut Flash::new());
 }
 
 /// The TFTP client that reads a file, with options, windows and a checksum.
@@ -291,14 +303,74 @@ pub fn tftp_get() {
     run_transfer(&mut client.seek(number().into()).digest(DigestKind::Crc32), &mut Flash::new());
 }
 
+/// The TFTP client that reads a file, as RFC 1350 has it.
+pub fn tftp_get_bare() {
+    let mut client =
+        TftpGet::<_, { parts::NONE }>::with_parts(&b"image"[..], Offer::DEFAULT, &Timing::CLIENT);
+    run_transfer(&mut client, &mut Flash::new());
+}
+
+/// The TFTP client that reads a file, with `blksize` and `tsize`.
+pub fn tftp_get_options() {
+    let mut client = TftpGet::<_, { parts::OPTIONS }>::with_parts(
+        &b"image"[..],
+        Offer::DEFAULT,
+        &Timing::CLIENT,
+    );
+    run_transfer(&mut client, &mut Flash::new());
+}
+
 /// The TFTP client that writes a file.
 pub fn tftp_put() {
     let client = TftpPut::new(&b"image"[..], number().into(), Offer::DEFAULT, &Timing::CLIENT);
     run_transfer(&mut client.digest(Digest::Crc32(number())), &mut Flash::new());
 }
 
+/// The TFTP client that writes a file, as RFC 1350 has it.
+pub fn tftp_put_bare() {
+    let mut client = TftpPut::<_, { parts::NONE }>::with_parts(
+        &b"image"[..],
+        number().into(),
+        Offer::DEFAULT,
+        &Timing::CLIENT,
+    );
+    run_transfer(&mut client, &mut Flash::new());
+}
+
+/// The TFTP client that writes a file, with `blksize` and `tsize`.
+pub fn tftp_put_options() {
+    let mut client = TftpPut::<_, { parts::OPTIONS }>::with_parts(
+        &b"image"[..],
+        number().into(),
+        Offer::DEFAULT,
+        &Timing::CLIENT,
+    );
+    run_transfer(&mut client, &mut Flash::new());
+}
+
+fn config() -> Config {
+    Config { writes: number() > 0, ..Config::DEFAULT }
+}
+
 /// The TFTP server, for both directions.
 pub fn tftp_server() {
-    let config = Config { writes: number() > 0, ..Config::DEFAULT };
-    run_transfer(&mut TftpServer::<64>::new(config), &mut Flash::new());
+    run_transfer(&mut TftpServer::<64>::new(config()), &mut Flash::new());
+}
+
+/// The TFTP server, as RFC 1350 has it.
+pub fn tftp_server_bare() {
+    let mut server = TftpServer::<64, { parts::READS | parts::WRITES }>::with_parts(config());
+    run_transfer(&mut server, &mut Flash::new());
+}
+
+/// The TFTP server, which sends files, as RFC 1350 has it.
+pub fn tftp_server_reads() {
+    let mut server = TftpServer::<64, { parts::READS }>::with_parts(config());
+    run_transfer(&mut server, &mut Flash::new());
+}
+
+/// The TFTP server, which takes files, as RFC 1350 has it.
+pub fn tftp_server_writes() {
+    let mut server = TftpServer::<64, { parts::WRITES }>::with_parts(config());
+    run_transfer(&mut server, &mut Flash::new());
 }

@@ -10,7 +10,7 @@ use crate::file::{DigestKind, FileUser};
 use crate::time::Instant;
 use crate::transfer::tftp::{Config, Offer, TftpGet, TftpPut, TftpServer};
 use crate::transfer::xfer::{XferClient, XferServer};
-use crate::transfer::{Heard, Timing, Transfer, Tx};
+use crate::transfer::{Heard, Timing, Transfer, Tx, parts};
 use crate::want::{Close, Want};
 
 const OFFER: Offer = Offer { block: Some(200), window: Some(3), ..Offer::DEFAULT };
@@ -56,6 +56,25 @@ fn uploads_keep_the_laws() {
     }
     let empty = || (TftpPut::new(b"image", 0, OFFER, &Timing::CLIENT), server());
     transfers::<0, _, _>(empty, 0).unwrap();
+}
+
+#[test]
+fn machines_without_parts_keep_the_laws() {
+    if cfg!(miri) {
+        return;
+    }
+    let config = Config { writes: true, ..Config::DEFAULT };
+    let server = || TftpServer::<16, { parts::READS | parts::WRITES }>::with_parts(config);
+    let (name, timing) = (b"image", &Timing::CLIENT);
+    let get = || (TftpGet::<_, { parts::NONE }>::with_parts(name, OFFER, timing), server());
+    transfers::<1100, _, _>(get, 1).unwrap();
+    let put = || (TftpPut::<_, { parts::NONE }>::with_parts(name, 1100, OFFER, timing), server());
+    transfers::<1100, _, _>(put, 0).unwrap();
+    let xfer = || {
+        let client = XferClient::<_, { parts::NONE }>::with_parts(name, timing);
+        (client, XferServer::<16, { parts::NONE }>::with_parts(Timing::SERVER))
+    };
+    transfers::<2500, _, _>(xfer, 1).unwrap();
 }
 
 /// A server that breaks a law.

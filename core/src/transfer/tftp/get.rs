@@ -1,11 +1,12 @@
 //! The client that reads a file.
 
 use super::super::inbound::{Inbound, moved};
+use super::super::parts;
 use super::super::run::Run;
 use super::super::timer::Timer;
+use super::names::Number;
 use super::offer::Request;
-use super::options::Number;
-use super::{Offer, block, ended, render_numbered, render_word};
+use super::{Offer, block, ended, render_error, render_numbered};
 use crate::fault::Peer;
 use crate::file::{Answer, DigestKind, FileUser, Op};
 use crate::time::Instant;
@@ -13,19 +14,26 @@ use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::wire::tftp::{BLOCK_DEFAULT, Mode, Opcode, Packet};
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. `N` is the name of the file,
-/// lent or owned.
+/// lent or owned, and `PARTS` what the client has of [`parts`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TftpGet<N> {
-    request: Request<N>,
+pub struct TftpGet<N, const PARTS: u8 = { parts::ALL }> {
+    request: Request<N, PARTS>,
     /// The server answered: the options are what is agreed.
     is_agreed: bool,
-    run: Run<Inbound<true>>,
+    run: Run<Inbound<true, PARTS>, PARTS>,
 }
 
 impl<N: AsRef<[u8]>> TftpGet<N> {
     /// Will ask for the file `name`. A name that fits into no request ends in [`Fault::Local`](crate::fault::Fault).
     pub fn new(name: N, offer: Offer, timing: &Timing) -> Self {
+        Self::with_parts(name, offer, timing)
+    }
+}
+
+impl<N: AsRef<[u8]>, const PARTS: u8> TftpGet<N, PARTS> {
+    /// [`new`](TftpGet::new), with these parts.
+    pub fn with_parts(name: N, offer: Offer, timing: &Timing) -> Self {
         let mut run = Run::new(Timer::to_server(timing), Inbound::new(timing.linger_us));
         let request = Request::new(name, 0, &offer);
         if let Err(fault) = request.check() {
@@ -74,7 +82,7 @@ impl<N: AsRef<[u8]>> TftpGet<N> {
     }
 }
 
-impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
+impl<N: AsRef<[u8]>, const PARTS: u8> Transfer for TftpGet<N, PARTS> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         if !self.run.hears(now) {
             return Heard::Ignored;
@@ -107,8 +115,8 @@ impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let len = if nth > 0 {
             None
-        } else if let Some(word) = self.run.ended() {
-            render_word(word, head)
+        } else if self.run.is_over() {
+            render_error(self.run.error()?, head)
         } else {
             let number = self.run.engine.owed(&self.run.timer)?;
             if self.is_agreed {
@@ -127,7 +135,7 @@ impl<N: AsRef<[u8]>> Transfer for TftpGet<N> {
     }
 }
 
-impl<N: AsRef<[u8]>> FileUser for TftpGet<N> {
+impl<N: AsRef<[u8]>, const PARTS: u8> FileUser for TftpGet<N, PARTS> {
     fn op(&self) -> Option<Op<'_>> {
         self.run.op(self.request.name.as_ref(), self.request.options.told())
     }

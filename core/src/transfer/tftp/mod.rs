@@ -7,6 +7,7 @@
 
 mod config;
 mod get;
+mod names;
 mod offer;
 mod options;
 mod put;
@@ -19,7 +20,6 @@ pub use put::TftpPut;
 pub use server::{NAME_MAX, TftpServer};
 
 use super::Heard;
-use super::end::Word;
 use super::inbound::Inbound;
 use super::timer::Timer;
 use crate::bytes::append;
@@ -27,10 +27,10 @@ use crate::fault::{Fault, Peer};
 use crate::wire::tftp::{DATA_AT, Opcode, Writer, numbered};
 
 /// The last word, an ERROR.
-fn render_word(word: &Word, head: &mut [u8]) -> Option<usize> {
-    let mut writer = Writer::behind(&numbered(Opcode::Error, word.code.into()), head);
-    writer.word(word.text);
-    writer.finish().filter(|_| !word.text.is_empty())
+fn render_error((code, text): (u8, &[u8]), head: &mut [u8]) -> Option<usize> {
+    let mut writer = Writer::behind(&numbered(Opcode::Error, code.into()), head);
+    writer.word(text);
+    writer.finish()
 }
 
 /// An ACK, or what stands before the bytes of a DATA.
@@ -40,9 +40,9 @@ fn render_numbered(opcode: Opcode, number: u32, head: &mut [u8]) -> Option<usize
 }
 
 /// A DATA of so many bytes came, where blocks have `block` bytes.
-fn block(
-    inbound: &mut Inbound<true>,
-    timer: &mut Timer,
+fn block<const PARTS: u8>(
+    inbound: &mut Inbound<true, PARTS>,
+    timer: &mut Timer<PARTS>,
     number: u16,
     len: usize,
     block: u16,

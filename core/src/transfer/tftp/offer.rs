@@ -1,6 +1,8 @@
 //! A client's request: what it asks for, and what it takes for an answer.
 
-use super::options::{Number, Options};
+use super::super::parts::{WINDOWS, has};
+use super::names::Number;
+use super::options::Options;
 use crate::bytes::find;
 use crate::fault::{Fault, Limit};
 use crate::wire::tftp::{Mode, Opcode, REQUEST_MAX, Writer};
@@ -38,12 +40,13 @@ impl Offer {
     };
 
     /// The options of a request, for a file of so many bytes.
-    fn options(&self, size: u64) -> Options {
+    fn options<const PARTS: u8>(&self, size: u64) -> Options<PARTS> {
         let mut options = Options::NONE;
         let asks_size = self.size && self.mode == Mode::Octet;
         options.set(Number::Size, asks_size.then_some(size));
         options.set(Number::Block, self.block.map(u64::from));
-        options.set(Number::Window, self.window.map(u64::from));
+        let window = self.window.filter(|_| has(PARTS, WINDOWS));
+        options.set(Number::Window, window.map(u64::from));
         options.set(Number::TimeoutUs, self.timeout_us.map(u64::from));
         options
     }
@@ -55,14 +58,14 @@ const NAME_MAX: usize = REQUEST_MAX - 180;
 /// A request.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Request<N> {
+pub(super) struct Request<N, const PARTS: u8> {
     pub(super) name: N,
     pub(super) mode: Mode,
     /// What is asked for and, once there was an answer, what is agreed.
-    pub(super) options: Options,
+    pub(super) options: Options<PARTS>,
 }
 
-impl<N: AsRef<[u8]>> Request<N> {
+impl<N: AsRef<[u8]>, const PARTS: u8> Request<N, PARTS> {
     /// For the file of this name, of so many bytes.
     pub(super) fn new(name: N, size: u64, offer: &Offer) -> Self {
         Self { name, mode: offer.mode, options: offer.options(size) }

@@ -1,61 +1,22 @@
 //! The options of a request and of its answer: read once, cut to what is granted, written.
 
 use super::super::outbound::WINDOW_MAX;
+use super::super::parts::{EXTENSIONS, WINDOWS, has};
 use super::config::Config;
+use super::names::{
+    BLAKE3, CRC32, DIGESTS, EVERY, NEGOTIATED, NUMBERS, Number, bounds, known, names,
+};
 use crate::bytes::{cut, fill, hex, place_of, unhex};
 use crate::decimal;
 use crate::fault::Peer;
 use crate::file::{Digest, DigestKind};
-use crate::wire::tftp::{self, BLOCK_DEFAULT, BLOCK_MAX, BLOCK_MIN, Writer};
-
-/// An option with a number for a value, by its place in [`NAMES`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Number {
-    /// Bytes of the file. A reader asks with any number.
-    Size,
-    /// Bytes of a block.
-    Block,
-    /// Blocks of a window.
-    Window,
-    /// The first timeout, in microseconds.
-    TimeoutUs,
-    /// The first byte that is sent.
-    Seek,
-    /// How many bytes are sent.
-    Length,
-}
-
-/// The names of the options: behind the numbers those that carry a digest. One text of words takes less flash than their
-/// places and lengths.
-const NAMES: &[u8] = b"tsize\nblksize\nwindowsize\nutimeout\nseek\nrsize\nx-blake3\nx-crc32\n";
-
-/// How many of them are numbers.
-const NUMBERS: usize = 6;
-
-/// The least of each number, where there is one. That of `utimeout` is of tftp-hpa, and so is the largest.
-const LEAST: [u16; NUMBERS] = [0, BLOCK_MIN, 1, 10_000, 0, 0];
-
-/// The largest of each number.
-const MOST: [u64; NUMBERS] =
-    [u64::MAX, BLOCK_MAX as u64, u16::MAX as u64, 255_000_000, u64::MAX, u64::MAX];
-
-/// How many of the numbers, from the front, an answer may change.
-const NEGOTIATED: usize = Number::Window as usize + 1;
-
-/// The bits of the digests.
-const BLAKE3: u8 = 1 << 6;
-const CRC32: u8 = 1 << 7;
-const DIGESTS: u8 = BLAKE3 | CRC32;
-
-/// The bits of all options: those that a request may have.
-const EVERY: u8 = u8::MAX;
+use crate::wire::tftp::{self, BLOCK_DEFAULT, Writer};
 
 /// What is asked for, or agreed. In a request an option that is unknown or absurd is as if it were not there; of two
 /// alike the first counts, and so it does of two digests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub(super) struct Options {
-    /// While they are read, one that was not yet there is the largest that is taken.
+pub(super) struct Options<const PARTS: u8> {
     numbers: [u64; NUMBERS],
     /// A bit for each option that is there.
     has: u8,
@@ -64,15 +25,17 @@ pub(super) struct Options {
     digest: [u8; 32],
 }
 
-impl Options {
+impl<const PARTS: u8> Options<PARTS> {
     /// None.
     pub(super) const NONE: Self =
         Self { numbers: [0; NUMBERS], has: 0, is_told: false, digest: [0; 32] };
 
     /// Reads those of a request. There are none yet.
     pub(super) fn read(&mut self, options: tftp::Options<'_>) {
-        self.numbers = MOST;
-        self.take_all(EVERY, options);
+        if known(PARTS) == 0 {
+            return;
+        }
+        self.take_all::<false>(EVERY, options);
     }
 
     /// Takes an OACK to these options: from now on they are what is agreed.
@@ -80,43 +43,49 @@ impl Options {
     /// # Errors
     /// [`Peer::Options`] for an option that was not asked for, or one that the server may not change so.
     pub(super) fn accept(&mut self, oack: tftp::Options<'_>) -> Result<(), Peer> {
+        if known(PARTS) == 0 {
+            return Err(Peer::Options);
+        }
         let asked = core::mem::take(&mut self.has);
         // It may be any.
         let [size, ..] = &mut self.numbers;
         *size = u64::MAX;
-        if self.take_all(asked, oack) { Ok(()) } else { Err(Peer::Options) }
+        if self.take_all::<true>(asked, oack) { Ok(()) } else { Err(Peer::Options) }
     }
 
-    fn take_all(&mut self, asked: u8, options: tftp::Options<'_>) -> bool {
+    fn take_all<const ANSWER: bool>(&mut self, asked: u8, options: tftp::Options<'_>) -> bool {
         let mut is_right = true;
         for (name, value) in options.pairs() {
-            is_right &= self.take(asked, name, value);
+            is_right &= self.take::<ANSWER>(asked, name, value);
         }
         is_right
     }
 
-    /// Takes one of those that are `asked` for, and says whether it is as it may be: a number no larger than the one
-    /// that stands in its place, and in an answer a digest that is told.
+    /// Takes one of those that are `asked` for, and says whether it is as it may be: in an answer a number no larger
+    /// than the one that stands in its place, and a digest that is told.
     #[inline(never)]
-    fn take(&mut self, asked: u8, name: &[u8], value: &[u8]) -> bool {
-        let Some(which) = place_of(name, NAMES) else { return false };
+    fn take<const ANSWER: bool>(&mut self, asked: u8, name: &[u8], value: &[u8]) -> bool {
+        let Some(which) = place_of(name, names(PARTS)) else { return false };
         let bit = 1 << which & asked;
         if let Some(slot) = self.numbers.get_mut(which) {
             let Some(number) = decimal::parse(value) else { return false };
-            let is_fixed = asked != EVERY && which >= NEGOTIATED;
-            let least = LEAST.get(which).copied().unwrap_or_default().into();
+            let is_fixed = has(PARTS, EXTENSIONS) && ANSWER && which >= NEGOTIATED;
+            let (least, most) = bounds(which, PARTS);
             let least = if is_fixed { *slot } else { least };
-            if number < least || number > *slot {
+            let most = if ANSWER { *slot } else { most };
+            if number < least || number > most {
                 return false;
             }
             if self.has & bit == 0 {
                 *slot = number;
             }
+        } else if !has(PARTS, EXTENSIONS) {
+            return false;
         } else if self.has & DIGESTS == 0 {
             let mut digest = [0; 32];
             let len = if bit == CRC32 { 4 } else { 32 };
             let is_told = digest.get_mut(..len).is_some_and(|room| unhex(value, room));
-            if asked != EVERY && (!is_told || self.is_told && digest != self.digest) {
+            if ANSWER && (!is_told || self.is_told && digest != self.digest) {
                 return false;
             }
             (self.is_told, self.digest) = (is_told, digest);
@@ -129,14 +98,17 @@ impl Options {
 
     /// Writes them: the digest as it was told, if this end tells it, or else the question for it.
     pub(super) fn write(&self, writer: &mut Writer<'_>, tells: bool) {
-        let (mut names, mut has) = (NAMES, self.has);
+        if known(PARTS) == 0 {
+            return;
+        }
+        let (mut names, mut left) = (names(PARTS), self.has);
         let mut numbers = self.numbers.iter();
         while let Some((name, behind)) = cut(b'\n', names) {
             let number = numbers.next();
-            if has & 1 == 0 {
+            if left & 1 == 0 {
             } else if let Some(&number) = number {
                 writer.number(name, number);
-            } else {
+            } else if has(PARTS, EXTENSIONS) {
                 writer.word(name);
                 let is_told = tells && self.is_told;
                 let len = if is_told { self.digest_len() } else { 0 };
@@ -145,7 +117,7 @@ impl Options {
                 }
                 writer.word(if is_told { b"" } else { b"0" });
             }
-            (names, has) = (behind, has >> 1);
+            (names, left) = (behind, left >> 1);
         }
     }
 
@@ -156,17 +128,20 @@ impl Options {
 
     /// Whether there are none.
     pub(super) const fn is_empty(&self) -> bool {
-        self.has == 0
+        self.has & known(PARTS) == 0
     }
 
     pub(super) fn get(&self, which: Number) -> Option<u64> {
         let at = which as usize;
         let number = self.numbers.get(at).copied();
-        number.filter(|_| self.has & (1 << at) != 0)
+        number.filter(|_| self.has & known(PARTS) & (1 << at) != 0)
     }
 
     pub(super) fn set(&mut self, which: Number, number: Option<u64>) {
         let at = which as usize;
+        if known(PARTS) & (1 << at) == 0 {
+            return;
+        }
         if let Some(slot) = self.numbers.get_mut(at) {
             *slot = number.unwrap_or(0);
         }
@@ -176,7 +151,9 @@ impl Options {
 
     /// A number that is there is no larger from now on.
     fn lower(&mut self, which: Number, most: u64) {
-        if let Some(slot) = self.numbers.get_mut(which as usize) {
+        if known(PARTS) & 1 << which as u8 != 0
+            && let Some(slot) = self.numbers.get_mut(which as usize)
+        {
             *slot = most.min(*slot);
         }
     }
@@ -185,7 +162,7 @@ impl Options {
     #[inline(never)]
     pub(super) fn cut(&self) -> (u16, u16) {
         let small = |which, default| match self.get(which) {
-            // They have at most 16 bits, as `MOST` and an offer say.
+            // They have at most 16 bits, as `bounds` and an offer have it.
             Some(number) => {
                 let [low, high, ..] = number.to_le_bytes();
                 u16::from_le_bytes([low, high])
@@ -202,7 +179,7 @@ impl Options {
 
     /// The kind of the digest that is asked for or told.
     pub(super) const fn digest_kind(&self) -> Option<DigestKind> {
-        match self.has & DIGESTS {
+        match self.has & known(PARTS) & DIGESTS {
             0 => None,
             BLAKE3 => Some(DigestKind::Blake3),
             _ => Some(DigestKind::Crc32),
@@ -218,15 +195,19 @@ impl Options {
     pub(super) fn ask_digest(&mut self, kind: Option<DigestKind>) {
         self.is_told = false;
         self.has &= !DIGESTS;
-        self.has |= match kind {
-            None | Some(DigestKind::Sha256) => 0,
-            Some(DigestKind::Blake3) => BLAKE3,
-            Some(DigestKind::Crc32) => CRC32,
-        };
+        self.has |= known(PARTS)
+            & match kind {
+                None | Some(DigestKind::Sha256) => 0,
+                Some(DigestKind::Blake3) => BLAKE3,
+                Some(DigestKind::Crc32) => CRC32,
+            };
     }
 
     /// Tells the digest.
     pub(super) fn tell_digest(&mut self, digest: &Digest) {
+        if !has(PARTS, EXTENSIONS) {
+            return;
+        }
         self.ask_digest(Some(digest.kind()));
         self.is_told = true;
         self.digest = [0; 32];
@@ -246,11 +227,16 @@ impl Options {
 
     /// What a server grants to any peer.
     fn cap(&mut self, config: &Config) {
+        if known(PARTS) == 0 {
+            return;
+        }
         self.lower(Number::Block, config.block_max.into());
-        let (block, _) = self.cut();
-        let fits = config.window_bytes / u32::from(block.max(1));
-        let most = fits.max(1).min(config.window_max.clamp(1, WINDOW_MAX).into());
-        self.lower(Number::Window, most.into());
+        if has(PARTS, WINDOWS) {
+            let (block, _) = self.cut();
+            let fits = config.window_bytes / u32::from(block.max(1));
+            let most = fits.max(1).min(config.window_max.clamp(1, WINDOW_MAX).into());
+            self.lower(Number::Window, most.into());
+        }
     }
 
     /// What a server grants to a peer that reads a file of so many bytes. The digest is another matter.
@@ -281,6 +267,7 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::parts::ALL;
     use super::*;
     use crate::wire::tftp::Packet;
 
@@ -295,14 +282,14 @@ mod tests {
         }
     }
 
-    fn read(options: &[u8]) -> Options {
+    fn read(options: &[u8]) -> Options<ALL> {
         let mut read = Options::NONE;
         with(options, |options| read.read(options));
         read
     }
 
     /// A request with every number, and no digest.
-    fn asked() -> Options {
+    fn asked() -> Options<ALL> {
         use Number::{Block, Length, Seek, Size, TimeoutUs, Window};
         let mut asked = Options::NONE;
         for (number, value) in
@@ -347,7 +334,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_the_digest_that_was_asked_for() {
-        let (mut asks, mut tells) = (Options::NONE, Options::NONE);
+        let (mut asks, mut tells) = (Options::<ALL>::NONE, Options::NONE);
         asks.ask_digest(Some(DigestKind::Crc32));
         tells.tell_digest(&Digest::Crc32(0xcbf4_3926));
         let (right, other) = (&b"x-crc32\0cbf43926\0"[..], &b"x-crc32\0cbf43927\0"[..]);

@@ -1,30 +1,39 @@
 //! The client that writes a file.
 
 use super::super::outbound::{Cut, Outbound, Owed};
+use super::super::parts;
 use super::super::run::Run;
 use super::super::timer::Timer;
 use super::offer::Request;
-use super::{Offer, ended, render_numbered, render_word};
+use super::{Offer, ended, render_error, render_numbered};
 use crate::fault::Peer;
 use crate::file::{Digest, Extent, FileUser};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::wire::tftp::{BLOCK_DEFAULT, Opcode, Packet};
 
-/// Offers a file to a server, and sends it. `N` is the name of the file, lent or owned.
+/// Offers a file to a server, and sends it. `N` is the name of the file, lent or owned, and
+/// `PARTS` what the client has of [`parts`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct TftpPut<N> {
-    request: Request<N>,
+pub struct TftpPut<N, const PARTS: u8 = { parts::ALL }> {
+    request: Request<N, PARTS>,
     size: u64,
     compares: Option<bool>,
-    run: Run<Outbound<true>>,
+    run: Run<Outbound<true, PARTS>, PARTS>,
 }
 
 impl<N: AsRef<[u8]>> TftpPut<N> {
     /// Will offer a file of `size` bytes, as it travels, under `name`. A name that fits into no request ends in
     /// [`Fault::Local`](crate::fault::Fault::Local).
     pub fn new(name: N, size: u64, offer: Offer, timing: &Timing) -> Self {
+        Self::with_parts(name, size, offer, timing)
+    }
+}
+
+impl<N: AsRef<[u8]>, const PARTS: u8> TftpPut<N, PARTS> {
+    /// [`new`](TftpPut::new), with these parts.
+    pub fn with_parts(name: N, size: u64, offer: Offer, timing: &Timing) -> Self {
         let cut = Cut { at: 0, end: size, block: BLOCK_DEFAULT, window: 1 };
         let mut run = Run::new(Timer::to_server(timing), Outbound::new(cut, true));
         let request = Request::new(name, size, &offer);
@@ -61,7 +70,7 @@ impl<N: AsRef<[u8]>> TftpPut<N> {
     }
 }
 
-impl<N: AsRef<[u8]>> Transfer for TftpPut<N> {
+impl<N: AsRef<[u8]>, const PARTS: u8> Transfer for TftpPut<N, PARTS> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         if !self.run.hears(now) {
             return Heard::Ignored;
@@ -93,8 +102,8 @@ impl<N: AsRef<[u8]>> Transfer for TftpPut<N> {
 
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let mut body = Extent::NONE;
-        let len = if let Some(word) = self.run.ended() {
-            if nth > 0 { None } else { render_word(word, head) }
+        let len = if self.run.is_over() {
+            if nth > 0 { None } else { render_error(self.run.error()?, head) }
         } else {
             match self.run.engine.owed(&self.run.timer, nth)? {
                 Owed::Greeting => self.request.render(Opcode::Write, head),

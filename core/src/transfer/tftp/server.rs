@@ -4,11 +4,13 @@ use heapless::Vec;
 
 use super::super::inbound::Inbound;
 use super::super::outbound::{Cut, Outbound, Owed};
+use super::super::parts::{self, EXTENSIONS, READS, WRITES, has};
 use super::super::run::{Engine, Phase, Run};
 use super::super::timer::Timer;
 use super::config::Config;
-use super::options::{Number, Options};
-use super::{block, ended, render_numbered, render_word};
+use super::names::Number;
+use super::options::Options;
+use super::{block, ended, render_error, render_numbered};
 use crate::crc::Crc32;
 use crate::fault::Peer;
 use crate::file::{Answer, DigestKind, Extent, FileUser, Op, Refusal};
@@ -21,21 +23,21 @@ pub const NAME_MAX: usize = 255;
 
 /// Serves one request. `N` is the memory for the name in bytes, [`NAME_MAX`] at most; a longer name is refused.
 #[derive(Clone, Debug)]
-pub struct TftpServer<const N: usize = NAME_MAX> {
+pub struct TftpServer<const N: usize = NAME_MAX, const PARTS: u8 = { parts::ALL }> {
     config: Config,
     name: Vec<u8, N>,
     mode: Mode,
     /// What is asked for and, once that is known, what is granted.
-    options: Options,
+    options: Options<PARTS>,
     /// Tells the request from another one.
     request: u32,
     /// Of the file.
     size: u64,
-    run: Run<Serving>,
+    run: Run<Serving<PARTS>, PARTS>,
 }
 
 #[cfg(feature = "defmt")]
-impl<const N: usize> defmt::Format for TftpServer<N> {
+impl<const N: usize, const PARTS: u8> defmt::Format for TftpServer<N, PARTS> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "TftpServer {{ name: {=[u8]:a}, run: {} }}", self.name(), self.run);
     }
@@ -44,7 +46,7 @@ impl<const N: usize> defmt::Format for TftpServer<N> {
 /// How far it is.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-enum Serving {
+enum Serving<const PARTS: u8> {
     /// Waits for the request.
     Free,
     /// The shell opens the file.
@@ -52,41 +54,43 @@ enum Serving {
     /// The shell digests the file, from this byte on.
     Digesting { kind: DigestKind, at: u64 },
     /// The file leaves.
-    Sending(Outbound<true>),
+    Sending(Outbound<true, PARTS>),
     /// The file comes.
-    Receiving(Inbound<true>),
+    Receiving(Inbound<true, PARTS>),
 }
 
-impl Engine for Serving {
+impl<const PARTS: u8> Engine<PARTS> for Serving<PARTS> {
+    const REFUSES: bool = true;
+
     fn phase(&self) -> Phase {
         match self {
-            Self::Free | Self::Sending(_) => Phase::Talking,
-            Self::Opening | Self::Digesting { .. } => Phase::Storing,
-            Self::Receiving(inbound) => inbound.phase(),
+            Self::Receiving(inbound) if has(PARTS, WRITES) => inbound.phase(),
+            Self::Opening | Self::Digesting { .. } if has(PARTS, READS) => Phase::Storing,
+            _ => Phase::Talking,
         }
     }
 
-    fn owes(&self, timer: &Timer) -> bool {
+    fn owes(&self, timer: &Timer<PARTS>) -> bool {
         match self {
-            Self::Sending(outbound) => outbound.owes(timer),
-            Self::Receiving(inbound) => inbound.owes(timer),
-            Self::Free | Self::Opening | Self::Digesting { .. } => false,
+            Self::Sending(outbound) if has(PARTS, READS) => outbound.owes(timer),
+            Self::Receiving(inbound) if has(PARTS, WRITES) => inbound.owes(timer),
+            _ => false,
         }
     }
 
-    fn sent(&mut self, timer: &mut Timer, count: usize) {
+    fn sent(&mut self, timer: &mut Timer<PARTS>, count: usize) {
         match self {
-            Self::Sending(outbound) => outbound.sent(timer, count),
-            Self::Receiving(inbound) => inbound.sent(timer, count),
-            Self::Free | Self::Opening | Self::Digesting { .. } => {}
+            Self::Sending(outbound) if has(PARTS, READS) => outbound.sent(timer, count),
+            Self::Receiving(inbound) if has(PARTS, WRITES) => inbound.sent(timer, count),
+            _ => {}
         }
     }
 
-    fn expired(&mut self, timer: &mut Timer) {
+    fn expired(&mut self, timer: &mut Timer<PARTS>) {
         match self {
-            Self::Sending(outbound) => outbound.expired(timer),
-            Self::Receiving(inbound) => inbound.expired(timer),
-            Self::Free | Self::Opening | Self::Digesting { .. } => {}
+            Self::Sending(outbound) if has(PARTS, READS) => outbound.expired(timer),
+            Self::Receiving(inbound) if has(PARTS, WRITES) => inbound.expired(timer),
+            _ => {}
         }
     }
 }
@@ -94,6 +98,13 @@ impl Engine for Serving {
 impl<const N: usize> TftpServer<N> {
     /// Waits for a request.
     pub fn new(config: Config) -> Self {
+        Self::with_parts(config)
+    }
+}
+
+impl<const N: usize, const PARTS: u8> TftpServer<N, PARTS> {
+    /// [`new`](TftpServer::new), with these parts.
+    pub fn with_parts(config: Config) -> Self {
         Self {
             config,
             name: Vec::new(),
@@ -121,25 +132,8 @@ impl<const N: usize> TftpServer<N> {
         Heard::Taken
     }
 
-    /// The first datagram.
-    fn begin(&mut self, datagram: &[u8], packet: Result<Packet<'_>, Peer>) -> Heard {
-        let request = match packet {
-            Ok(Packet::Request(request)) => request,
-            // A stray packet of a transfer that is over draws nothing.
-            Ok(_) => {
-                self.run.leave(Peer::Malformed.into());
-                return Heard::Ignored;
-            }
-            Err(why) => {
-                let is_request = matches!(Opcode::of(datagram), Some(Opcode::Read | Opcode::Write));
-                if is_request {
-                    self.run.fail(why.into());
-                } else {
-                    self.run.leave(why.into());
-                }
-                return Heard::Malformed(why);
-            }
-        };
+    /// The first datagram, a request.
+    fn begin(&mut self, datagram: &[u8], request: Request<'_>) -> Heard {
         self.request = digest_of(datagram);
         self.mode = request.mode;
         self.options.read(request.options);
@@ -155,16 +149,18 @@ impl<const N: usize> TftpServer<N> {
         if name.is_empty() {
             return self.refuse(Refusal::BadName);
         }
-        match Vec::from_slice(name) {
-            Ok(name) => self.name = name,
-            Err(_) => return self.refuse(Refusal::TooLong),
+        if self.name.extend_from_slice(name).is_err() {
+            return self.refuse(Refusal::TooLong);
         }
         self.start();
         if !request.is_write {
+            if !has(PARTS, READS) {
+                return self.refuse(Refusal::NotAllowed);
+            }
             self.run.engine = Serving::Opening;
             return Heard::Taken;
         }
-        if !self.config.writes {
+        if !(has(PARTS, WRITES) && self.config.writes) {
             return self.refuse(Refusal::ReadOnly);
         }
         self.options.grant_writer(&self.config);
@@ -193,8 +189,9 @@ impl<const N: usize> TftpServer<N> {
         self.options.ask_digest(None);
         match asked {
             Some(kind)
+                if has(PARTS, EXTENSIONS)
                 // A digest is that of a file, and text is translated on its way.
-                if self.mode == Mode::Octet
+                    && self.mode == Mode::Octet
                     && self.config.digests.contains(kind) && size <= self.config.digest_max =>
             {
                 self.run.engine = Serving::Digesting { kind, at: 0 };
@@ -227,9 +224,9 @@ impl<const N: usize> TftpServer<N> {
         if is_same && !timer.is_answered() {
             // The answer was lost, or is late.
             match engine {
-                Serving::Sending(outbound) => outbound.repeat(timer),
-                Serving::Receiving(inbound) => inbound.repeat(timer),
-                Serving::Free | Serving::Opening | Serving::Digesting { .. } => {}
+                Serving::Sending(outbound) if has(PARTS, READS) => outbound.repeat(timer),
+                Serving::Receiving(inbound) if has(PARTS, WRITES) => inbound.repeat(timer),
+                _ => {}
             }
             Heard::Taken
         } else if is_same && !timer.is_stuck() {
@@ -245,6 +242,9 @@ impl<const N: usize> TftpServer<N> {
         let Run { timer, engine: Serving::Sending(outbound), .. } = &mut self.run else {
             return Heard::Ignored;
         };
+        if !has(PARTS, READS) {
+            return Heard::Ignored;
+        }
         let acked = outbound.acknowledged(timer, number.into());
         self.run.acknowledged(acked)
     }
@@ -253,6 +253,9 @@ impl<const N: usize> TftpServer<N> {
         let Run { timer, engine: Serving::Receiving(inbound), .. } = &mut self.run else {
             return Heard::Ignored;
         };
+        if !has(PARTS, WRITES) {
+            return Heard::Ignored;
+        }
         let heard = block(inbound, timer, number, len, self.options.cut().0);
         self.run.heard(heard)
     }
@@ -272,30 +275,45 @@ impl<const N: usize> TftpServer<N> {
 }
 
 /// Tells one request from another.
+#[inline(never)]
 fn digest_of(request: &[u8]) -> u32 {
     let mut crc = Crc32::new();
     crc.update(request);
     crc.finish()
 }
 
-impl<const N: usize> Transfer for TftpServer<N> {
+impl<const N: usize, const PARTS: u8> Transfer for TftpServer<N, PARTS> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         if !self.run.hears(now) {
             return Heard::Ignored;
         }
-        let packet = Packet::parse(datagram);
-        if let Serving::Free = self.run.engine {
-            return self.begin(datagram, packet);
+        let is_free = matches!(self.run.engine, Serving::Free);
+        if let Some(Opcode::Read | Opcode::Write) = Opcode::of(datagram) {
+            return match Request::parse(datagram) {
+                Ok(request) if is_free => self.begin(datagram, request),
+                Ok(_) => self.again(datagram),
+                Err(why) => {
+                    if is_free {
+                        self.run.fail(why.into());
+                    }
+                    Heard::Malformed(why)
+                }
+            };
+        }
+        let packet = Packet::parse_answer(datagram);
+        if is_free {
+            // A stray packet of a transfer that is over draws nothing.
+            self.run.leave(packet.err().unwrap_or(Peer::Malformed).into());
         }
         match packet {
+            Ok(_) if is_free => Heard::Ignored,
             Ok(Packet::Ack { block }) => self.acknowledged(block),
             Ok(Packet::Data { block, bytes }) => self.data(block, bytes.len()),
-            Ok(Packet::Request(_)) => self.again(datagram),
             Ok(Packet::Error { code, text }) => {
                 self.peer_ended();
                 ended(datagram, code, text)
             }
-            Ok(Packet::OptionAck(_)) => Heard::Ignored,
+            Ok(Packet::OptionAck(_) | Packet::Request(_)) => Heard::Ignored,
             Err(why) => Heard::Malformed(why),
         }
     }
@@ -304,17 +322,17 @@ impl<const N: usize> Transfer for TftpServer<N> {
         let timer = &self.run.timer;
         let mut body = Extent::NONE;
         let len = match &self.run.engine {
-            _ if self.run.ended().is_some() => {
-                self.run.ended().filter(|_| nth == 0).and_then(|word| render_word(word, head))
+            _ if self.run.is_over() => {
+                self.run.error().filter(|_| nth == 0).and_then(|error| render_error(error, head))
             }
-            Serving::Sending(outbound) => match outbound.owed(timer, nth)? {
+            Serving::Sending(outbound) if has(PARTS, READS) => match outbound.owed(timer, nth)? {
                 Owed::Greeting => self.render_oack(head),
                 Owed::Block { number, at } => {
                     body = outbound.extent(at, self.end());
                     render_numbered(Opcode::Data, number, head)
                 }
             },
-            Serving::Receiving(inbound) => {
+            Serving::Receiving(inbound) if has(PARTS, WRITES) => {
                 let number = inbound.owed(timer).filter(|_| nth == 0)?;
                 // With any block the client has shown that it has the OACK.
                 if inbound.greets() && !timer.is_answered() && !self.options.is_empty() {
@@ -323,7 +341,7 @@ impl<const N: usize> Transfer for TftpServer<N> {
                     render_numbered(Opcode::Ack, number, head)
                 }
             }
-            Serving::Free | Serving::Opening | Serving::Digesting { .. } => None,
+            _ => None,
         };
         len.map(|head| Tx { head, body })
     }
@@ -335,20 +353,23 @@ impl<const N: usize> Transfer for TftpServer<N> {
     }
 }
 
-impl<const N: usize> FileUser for TftpServer<N> {
+impl<const N: usize, const PARTS: u8> FileUser for TftpServer<N, PARTS> {
     fn op(&self) -> Option<Op<'_>> {
-        if self.run.ended().is_some() {
+        if self.run.is_over() {
             return None;
         }
         match &self.run.engine {
-            Serving::Opening => Some(Op::Open(&self.name)),
-            Serving::Digesting { kind, at } if *at < self.size => Some(Op::Digest {
-                kind: *kind,
-                extent: Extent { offset: *at, len: self.size.saturating_sub(*at) },
+            Serving::Opening if has(PARTS, READS) => Some(Op::Open(&self.name)),
+            Serving::Digesting { kind, at } if has(PARTS, EXTENSIONS) => Some(if *at < self.size {
+                let len = self.size.saturating_sub(*at);
+                Op::Digest { kind: *kind, extent: Extent { offset: *at, len } }
+            } else {
+                Op::FinishDigest(*kind)
             }),
-            Serving::Digesting { kind, .. } => Some(Op::FinishDigest(*kind)),
-            Serving::Receiving(inbound) => inbound.op(&self.name, self.options.told()),
-            Serving::Free | Serving::Sending(_) => None,
+            Serving::Receiving(inbound) if has(PARTS, WRITES) => {
+                inbound.op(&self.name, self.options.told())
+            }
+            _ => None,
         }
     }
 
@@ -358,30 +379,30 @@ impl<const N: usize> FileUser for TftpServer<N> {
         }
         let size = self.size;
         let Run { timer, engine, .. } = &mut self.run;
-        match (engine, answer) {
-            (Serving::Opening, Answer::Opened(size)) => self.opened(size),
-            (Serving::Opening, Answer::Refused(why)) => {
-                let _ = self.refuse(why);
-            }
-            (Serving::Opening, Answer::Failed(_)) => {
-                let _ = self.refuse(Refusal::Failed);
-            }
-            (Serving::Digesting { at, .. }, Answer::Digested(n)) if n > 0 => {
-                *at = at.saturating_add(n).min(size);
-            }
-            (Serving::Digesting { .. }, Answer::Digest(digest)) => {
-                self.options.tell_digest(&digest);
-                self.send();
-            }
-            (Serving::Digesting { .. }, Answer::Failed(fault)) => self.run.fail(fault),
-            (Serving::Receiving(inbound), Answer::Refused(why)) if inbound.is_creating() => {
-                let _ = self.refuse(why);
-            }
-            (Serving::Receiving(inbound), answer) => {
-                if let Err(fault) = inbound.answer(timer, answer) {
-                    self.run.fail(fault);
+        match engine {
+            Serving::Opening if has(PARTS, READS) => match answer {
+                Answer::Opened(size) => self.opened(size),
+                Answer::Refused(why) => self.run.refuse(why),
+                Answer::Failed(_) => self.run.refuse(Refusal::Failed),
+                _ => {}
+            },
+            Serving::Digesting { at, .. } if has(PARTS, EXTENSIONS) => match answer {
+                Answer::Digested(n) if n > 0 => *at = at.saturating_add(n).min(size),
+                Answer::Digest(digest) => {
+                    self.options.tell_digest(&digest);
+                    self.send();
                 }
-            }
+                Answer::Failed(fault) => self.run.fail(fault),
+                _ => {}
+            },
+            Serving::Receiving(inbound) if has(PARTS, WRITES) => match answer {
+                Answer::Refused(why) if inbound.is_creating() => self.run.refuse(why),
+                answer => {
+                    if let Err(fault) = inbound.answer(timer, answer) {
+                        self.run.fail(fault);
+                    }
+                }
+            },
             _ => {}
         }
     }

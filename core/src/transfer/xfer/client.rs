@@ -1,9 +1,10 @@
 //! The client's end.
 
 use super::super::inbound::Inbound;
+use super::super::parts;
 use super::super::run::Run;
 use super::super::timer::Timer;
-use super::{ended, render_word};
+use super::{ended, render_error};
 use zerocopy::byteorder::network_endian::U32;
 
 use crate::bytes::find;
@@ -15,17 +16,25 @@ use crate::wire::xfer::{ACK, DATA_AT, PATH, PATH_MAX, Packet, put_numbers, put_t
 
 /// Asks a server for a file, and has it kept by its shell, as [`file`](crate::file) says. The protocol tells
 /// neither size nor digest: the file is whole when its EOT came, with the
-/// number that follows the last block. `N` is the path, lent or owned.
+/// number that follows the last block. `N` is the path, lent or owned, and `PARTS` what the client has of
+/// [`parts`].
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct XferClient<N> {
+pub struct XferClient<N, const PARTS: u8 = { parts::ALL }> {
     path: N,
-    run: Run<Inbound<false>>,
+    run: Run<Inbound<false, PARTS>, PARTS>,
 }
 
 impl<N: AsRef<[u8]>> XferClient<N> {
     /// Will ask for the file of this path. One that fits into no request ends in [`Fault::Local`](crate::fault::Fault::Local).
     pub fn new(path: N, timing: &Timing) -> Self {
+        Self::with_parts(path, timing)
+    }
+}
+
+impl<N: AsRef<[u8]>, const PARTS: u8> XferClient<N, PARTS> {
+    /// [`new`](XferClient::new), with these parts.
+    pub fn with_parts(path: N, timing: &Timing) -> Self {
         let mut run = Run::new(Timer::to_server(timing), Inbound::new(timing.linger_us));
         let len = path.as_ref().len();
         if len >= PATH_MAX || find(0, path.as_ref()).is_some() {
@@ -35,7 +44,7 @@ impl<N: AsRef<[u8]>> XferClient<N> {
     }
 }
 
-impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
+impl<N: AsRef<[u8]>, const PARTS: u8> Transfer for XferClient<N, PARTS> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         if !self.run.hears(now) {
             return Heard::Ignored;
@@ -58,8 +67,8 @@ impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
     fn render(&self, _: Instant, nth: usize, head: &mut [u8]) -> Option<Tx> {
         let len = if nth > 0 {
             None
-        } else if let Some(word) = self.run.ended() {
-            render_word(word, head)
+        } else if self.run.is_over() {
+            render_error(self.run.error()?, head)
         } else {
             let seq = self.run.engine.owed(&self.run.timer)?;
             if self.run.engine.greets() {
@@ -78,7 +87,7 @@ impl<N: AsRef<[u8]>> Transfer for XferClient<N> {
     }
 }
 
-impl<N: AsRef<[u8]>> FileUser for XferClient<N> {
+impl<N: AsRef<[u8]>, const PARTS: u8> FileUser for XferClient<N, PARTS> {
     fn op(&self) -> Option<Op<'_>> {
         self.run.op(self.path.as_ref(), None)
     }

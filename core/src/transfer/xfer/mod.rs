@@ -14,13 +14,11 @@ pub use server::XferServer;
 use zerocopy::byteorder::network_endian::U32;
 
 use super::Heard;
-use super::end::Word;
 use crate::wire::xfer::{ERROR, put_text};
 
 /// The last word, an ERROR.
-fn render_word(word: &Word, head: &mut [u8]) -> Option<usize> {
-    let numbers = [U32::new(ERROR), U32::new(word.code.into())];
-    put_text(head, &numbers, word.text).filter(|_| !word.text.is_empty())
+fn render_error((code, text): (u8, &[u8]), head: &mut [u8]) -> Option<usize> {
+    put_text(head, &[U32::new(ERROR), U32::new(code.into())], text)
 }
 
 /// An ERROR that came: where its text is.

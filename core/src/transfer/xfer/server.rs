@@ -4,26 +4,28 @@ use heapless::Vec;
 use zerocopy::byteorder::network_endian::U32;
 
 use super::super::outbound::{Cut, Outbound, Owed};
+use super::super::parts;
 use super::super::run::{Engine, Phase, Run};
 use super::super::timer::Timer;
-use super::{ended, render_word};
+use super::{ended, render_error};
 use crate::fault::Peer;
 use crate::file::{Answer, FileUser, Op, Refusal};
 use crate::time::Instant;
 use crate::transfer::{Heard, Timing, Transfer, Tx};
 use crate::wire::xfer::{BLOCK_MAX, DATA, EOT, PATH_MAX, Packet, put_numbers};
 
-/// Sends one file to one client. `N` is the memory for the path in bytes; a longer one is refused.
+/// Sends one file to one client. `N` is the memory for the path in bytes; a longer one is refused. `PARTS` is what the
+/// server has of [`parts`].
 #[derive(Clone, Debug)]
-pub struct XferServer<const N: usize = PATH_MAX> {
+pub struct XferServer<const N: usize = PATH_MAX, const PARTS: u8 = { parts::ALL }> {
     path: Vec<u8, N>,
     /// Of the file.
     size: u64,
-    run: Run<Serving>,
+    run: Run<Serving<PARTS>, PARTS>,
 }
 
 #[cfg(feature = "defmt")]
-impl<const N: usize> defmt::Format for XferServer<N> {
+impl<const N: usize, const PARTS: u8> defmt::Format for XferServer<N, PARTS> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "XferServer {{ path: {=[u8]:a}, run: {} }}", self.path(), self.run);
     }
@@ -32,31 +34,33 @@ impl<const N: usize> defmt::Format for XferServer<N> {
 /// How far it is.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-enum Serving {
+enum Serving<const PARTS: u8> {
     /// Waits for the request.
     Free,
     /// The shell opens the file.
     Opening,
     /// The file leaves.
-    Sending(Outbound<false>),
+    Sending(Outbound<false, PARTS>),
 }
 
-impl Engine for Serving {
+impl<const PARTS: u8> Engine<PARTS> for Serving<PARTS> {
+    const REFUSES: bool = true;
+
     fn phase(&self) -> Phase {
         if let Self::Opening = self { Phase::Storing } else { Phase::Talking }
     }
 
-    fn owes(&self, timer: &Timer) -> bool {
+    fn owes(&self, timer: &Timer<PARTS>) -> bool {
         if let Self::Sending(outbound) = self { outbound.owes(timer) } else { false }
     }
 
-    fn sent(&mut self, timer: &mut Timer, count: usize) {
+    fn sent(&mut self, timer: &mut Timer<PARTS>, count: usize) {
         if let Self::Sending(outbound) = self {
             outbound.sent(timer, count);
         }
     }
 
-    fn expired(&mut self, timer: &mut Timer) {
+    fn expired(&mut self, timer: &mut Timer<PARTS>) {
         if let Self::Sending(outbound) = self {
             outbound.expired(timer);
         }
@@ -66,6 +70,13 @@ impl Engine for Serving {
 impl<const N: usize> XferServer<N> {
     /// Waits for a request.
     pub fn new(timing: Timing) -> Self {
+        Self::with_parts(timing)
+    }
+}
+
+impl<const N: usize, const PARTS: u8> XferServer<N, PARTS> {
+    /// [`new`](XferServer::new), with these parts.
+    pub fn with_parts(timing: Timing) -> Self {
         let run = Run::new(Timer::to_client(&timing), Serving::Free);
         Self { path: Vec::new(), size: 0, run }
     }
@@ -128,12 +139,12 @@ impl<const N: usize> XferServer<N> {
     }
 }
 
-impl<const N: usize> Transfer for XferServer<N> {
+impl<const N: usize, const PARTS: u8> Transfer for XferServer<N, PARTS> {
     fn handle(&mut self, now: Instant, datagram: &[u8]) -> Heard {
         if !self.run.hears(now) {
             return Heard::Ignored;
         }
-        let packet = Packet::parse(datagram);
+        let packet = Packet::parse_call(datagram);
         if let Serving::Free = self.run.engine {
             return self.begin(packet);
         }
@@ -153,8 +164,8 @@ impl<const N: usize> Transfer for XferServer<N> {
         if nth > 0 {
             return None;
         }
-        if let Some(word) = self.run.ended() {
-            return render_word(word, head).map(Tx::head);
+        if self.run.is_over() {
+            return render_error(self.run.error()?, head).map(Tx::head);
         }
         let Serving::Sending(outbound) = &self.run.engine else { return None };
         let Owed::Block { number, at } = outbound.owed(&self.run.timer, 0)? else { return None };
@@ -175,10 +186,10 @@ impl<const N: usize> Transfer for XferServer<N> {
     }
 }
 
-impl<const N: usize> FileUser for XferServer<N> {
+impl<const N: usize, const PARTS: u8> FileUser for XferServer<N, PARTS> {
     fn op(&self) -> Option<Op<'_>> {
         match self.run {
-            Run { engine: Serving::Opening, .. } if self.run.ended().is_none() => {
+            Run { engine: Serving::Opening, .. } if !self.run.is_over() => {
                 Some(Op::Open(&self.path))
             }
             _ => None,

@@ -1,0 +1,7 @@
+//! The TFTP server for both directions, as RFC 1350 has it.
+#![no_std]
+#![no_main]
+
+use windlass_sizes::{image, machines};
+
+image!({ machines::tftp_server_bare() });

@@ -1,0 +1,7 @@
+//! The `xfer` server without parts.
+#![no_std]
+#![no_main]
+
+use windlass_sizes::{image, machines};
+
+image!({ machines::xfer_server_bare() });
