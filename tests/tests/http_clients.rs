@@ -30,12 +30,17 @@ struct Place {
 
 impl Place {
     fn serve(model: Model) -> Self {
+        Self::with(model, "")
+    }
+
+    fn with(model: Model, options: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path().join("root");
         fs::create_dir_all(root.join("sub")).expect("mkdir");
         fs::write(root.join("image"), content(1)).expect("write");
         fs::write(root.join("sub/index.html"), "the page").expect("write");
-        let server = serve!("http", model).args(&format!("--root {}", root.display())).start();
+        let args = format!("--access-log stderr --root {} {options}", root.display());
+        let server = serve!("http", model).args(&args).start();
         let place = Self { server, folder };
         // While a file is young it has no tag to resume by.
         within(PATIENCE, "the tag becomes strong", || {
@@ -47,6 +52,14 @@ impl Place {
 
     fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.server.address().trim_start_matches("tcp:"))
+    }
+
+    /// Waits until so many parts of the file were sent.
+    #[track_caller]
+    fn sent_parts(&self, count: usize) {
+        within(PATIENCE, "parts were sent", || {
+            self.server.stderr().matches("\" 206 ").count() >= count
+        });
     }
 
     /// A place to download to, with the first bytes of the file if `part` says so.
@@ -87,6 +100,7 @@ fn curl_downloads_and_resumes(model: Model) {
         curl.arg(place.url("image")).run().succeeds();
         is_whole(&target, 1);
     }
+    place.sent_parts(1);
     // Redirects are followed, the query stays, and one connection carries all.
     let curl = Program::new("curl").words("-sS -L --noproxy * -w %{num_connects}:%{url_effective}");
     let page = curl.arg(place.url("sub?a=b")).run();
@@ -116,13 +130,15 @@ fn wget_downloads_and_resumes(model: Model) {
         wget.arg(place.url("image")).run().succeeds();
         is_whole(&target, 1);
     }
+    place.sent_parts(1);
 }
 
 fn aria2_downloads_over_four_connections(model: Model) {
     if !has("aria2c") {
         return;
     }
-    let place = Place::serve(model);
+    // So the first connection cannot have all of it before there are others.
+    let place = Place::with(model, "--rate 2000000");
     let target = place.target(false);
     let aria2 = Program::new("aria2c")
         .words("-q --no-conf --all-proxy= -x 4 -s 4 -k 1M --file-allocation=none -d")
@@ -130,6 +146,8 @@ fn aria2_downloads_over_four_connections(model: Model) {
         .words("-o image");
     aria2.arg(place.url("image")).run().succeeds();
     is_whole(&target, 1);
+    // The first connection asks for all, and is cut when the others have the rest.
+    place.sent_parts(3);
 }
 
 fn windlass_get_downloads_and_resumes(model: Model) {

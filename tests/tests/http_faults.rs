@@ -20,7 +20,11 @@ use windlass_tests::{
     supervise, within,
 };
 
-every_model!(a_stop_lets_a_download_end, what_is_no_file_is_refused_and_a_name_is_bytes);
+every_model!(
+    a_stop_lets_a_download_end,
+    a_server_that_stops_says_that_the_connection_ends,
+    what_is_no_file_is_refused_and_a_name_is_bytes,
+);
 every_concurrent_model!(a_kept_connection_has_a_limit_of_its_own);
 models!(a_killed_worker_sends_no_other_bytes: pool_static PoolStatic, prefork Prefork);
 models!(a_reload_and_an_upgrade_let_a_download_end: thread Thread, epoll Epoll, reactor Reactor,
@@ -61,6 +65,23 @@ fn a_stop_lets_a_download_end(model: Model) {
     is_whole(&mut client);
     assert_eq!(client.end(), End::Eof);
     assert_eq!(server.wait().code, Some(0));
+}
+
+/// Without that, a client would send its next request into a connection that is closed under it.
+fn a_server_that_stops_says_that_the_connection_ends(model: Model) {
+    let root = root();
+    let args = format!("--root {}", root.path().display());
+    for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
+        let server = serve!("http", model).args(&args).start();
+        let mut client = server.connect();
+        assert_eq!(ask(&mut client, "HEAD", "/image", &[]).field("Connection"), None);
+        server.signal(signal);
+        server.until_refused();
+        let last = ask(&mut client, "HEAD", "/image", &[]);
+        assert_eq!((last.status, last.field("Connection")), (200, Some("close")), "{signal}");
+        assert_eq!(client.rest(), b"");
+        assert_eq!(server.wait().code, Some(0));
+    }
 }
 
 fn a_killed_worker_sends_no_other_bytes(model: Model) {
@@ -158,7 +179,11 @@ fn what_is_no_file_is_refused_and_a_name_is_bytes(model: Model) {
         let made = stat::mknod(&at(b"null"), SFlag::S_IFCHR, Mode::S_IRUSR, null);
         // A container may not have devices.
         if made.is_ok() {
-            assert_eq!(ask(&mut client, "GET", "/null", &[]).status, 403);
+            fs::create_dir(at(b"device")).expect("mkdir");
+            fs::rename(at(b"null"), at(b"device/index.html")).expect("rename");
+            for path in ["/device/index.html", "/device/"] {
+                assert_eq!(ask(&mut client, "GET", path, &[]).status, 403, "{path}");
+            }
         }
     }
     client.ends_with(b"");

@@ -11,13 +11,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::web::ask;
 use windlass_tests::{
-    Client, Model, PATIENCE, Secured, Server, Validity, models, proc, serve, supervise, windlass,
-    within,
+    Client, Model, PATIENCE, Secured, Server, Validity, every_model, models, proc, serve,
+    supervise, windlass, within,
 };
 
-models!(a_new_certificate_is_shown_from_the_next_client_on: fork Fork, thread_pool ThreadPool, epoll Epoll,
-    reactor Reactor, pool_static PoolStatic, prefork Prefork);
-models!(the_earlier_certificate_goes_on_and_one_line_says_why: thread Thread, epoll Epoll, prefork Prefork);
+every_model!(
+    a_new_certificate_is_shown_from_the_next_client_on,
+    the_earlier_certificate_goes_on_and_one_line_says_why,
+);
 models!(the_monitor_tells_when_the_certificate_expires_that_is_served: fork Fork, epoll Epoll,
     pool_static PoolStatic, prefork Prefork);
 

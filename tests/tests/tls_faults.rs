@@ -14,11 +14,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rustls::StreamOwned;
 use windlass_tests::{
-    Client, Descriptors, Model, PATIENCE, Secured, Server, Validity, every_concurrent_model,
-    meanwhile, models, serve, within,
+    Client, Descriptors, Model, PATIENCE, Secured, Server, Validity, every_model, meanwhile,
+    models, serve, within,
 };
 
-every_concurrent_model!(pieces_of_a_record_renew_no_patience);
+every_model!(pieces_of_a_record_renew_no_patience);
 models!(thousands_of_half_handshakes_have_a_bound: poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(clients_that_never_read_cost_the_records_of_a_turn: epoll Epoll, epoll_et EpollEt, reactor Reactor);
 models!(an_idle_client_costs_at_most_10_kb: epoll Epoll, epoll_et EpollEt, reactor Reactor);

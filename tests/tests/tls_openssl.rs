@@ -30,15 +30,19 @@ impl Place {
         self.folder.path().join("session").display().to_string()
     }
 
-    /// A connection with these options and this input: whether there was one, and what it says.
     fn connect(&self, words: &str, feed: Feed) -> (bool, String) {
-        let at = self.server.address().trim_start_matches("tcp:");
-        let all = format!("s_client -connect {at} -CAfile {} {words}", self.secured.path("ca.pem"));
-        let outcome = Program::new("openssl").words(&all).feed(feed).run();
-        let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
-        let came = outcome.code == Some(0) && !text.contains("Cipher is (NONE)");
-        (came, text + &outcome.stderr)
+        connect(&self.server, &self.secured.path("ca.pem"), words, feed)
     }
+}
+
+/// A connection with these options and this input: whether there was one, and what it says.
+fn connect(server: &Server, ca: &str, words: &str, feed: Feed) -> (bool, String) {
+    let at = server.address().trim_start_matches("tcp:");
+    let all = format!("s_client -connect {at} -CAfile {ca} {words}");
+    let outcome = Program::new("openssl").words(&all).feed(feed).run();
+    let text = String::from_utf8_lossy(&outcome.stdout).into_owned();
+    let came = outcome.code == Some(0) && !text.contains("Cipher is (NONE)");
+    (came, text + &outcome.stderr)
 }
 
 /// The suites that OpenSSL knows for a version.
@@ -75,6 +79,34 @@ fn nothing_old_and_no_weak_suite() {
         assert!(is_taken(&format!("-groups {group}")), "{group}");
     }
     assert!(!is_taken("-tls1_3 -groups ffdhe2048"));
+    // No signature with SHA-1, which a client of TLS 1.2 may ask for.
+    assert!(is_taken("-tls1_2 -sigalgs ECDSA+SHA256"));
+    assert!(!is_taken("-tls1_2 -sigalgs ECDSA+SHA1 -cipher ALL:@SECLEVEL=0"));
+}
+
+/// RSA, as many certificates have it: forward secrecy with the same ciphers, and no other.
+#[test]
+fn a_key_for_rsa_has_no_weak_suite_either() {
+    if !has("openssl") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (cert, key) = (path("cert.pem"), path("key.pem"));
+    let words = format!(
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=this -addext \
+         subjectAltName=IP:127.0.0.1 -keyout {key} -out {cert}"
+    );
+    assert_eq!(Program::new("openssl").words(&words).run().code, Some(0));
+    let options = format!("--tls-cert {cert} --tls-key {key}");
+    let server = serve!("upper", Model::Epoll).args(&options).start();
+    let is_taken = |words: &str| connect(&server, &cert, words, Feed::Nothing).0;
+    assert!(is_taken("-tls1_3"));
+    let mut taken = known("-tls1_2");
+    taken.retain(|suite| is_taken(&format!("-tls1_2 -cipher {suite}:@SECLEVEL=0")));
+    taken.sort();
+    let strong = ["AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305"];
+    assert_eq!(taken, strong.map(|suite| format!("ECDHE-RSA-{suite}")));
 }
 
 #[test]

@@ -49,6 +49,7 @@ fn a_condition_is_weighed_as_rfc_9110_says() {
     assert_eq!(field(&kept, "ETag"), Some("\"c-f-a\""));
     assert_eq!(field(&kept, "Last-Modified"), Some(DATE));
     assert_eq!(field(&kept, "Cache-Control"), Some("no-cache"));
+    assert_eq!(field(&kept, "Date"), Some("Mon, 07 Nov 1994 08:49:37 GMT"));
     assert_eq!((field(&kept, "Content-Length"), body(&kept)), (None, ""));
 }
 
