@@ -217,7 +217,7 @@ fn transfers_at_a_single_port_are_whole_through_reloads_and_upgrades(model: Mode
     let offer = Offer { window: Some(1), ..Offer::NONE };
     let transfers = || {
         let nth = started.fetch_add(1, Ordering::Relaxed);
-        if nth % 2 == 0 {
+        if nth.is_multiple_of(2) {
             return get(address, "file", offer).came(&file);
         }
         let name = format!("new{nth}");
