@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use windlass_core::session::HttpServer;
 use windlass_core::sim::Disk;
-use windlass_core::wire::http::{Range, Tag, date, path, range};
+use windlass_core::wire::http::{Range, Tag, date, path, range, wants_sha256};
 use windlass_fuzz::{Told, pieces, talk};
 
 fn served<'i>(requests: impl Iterator<Item = &'i [u8]>) -> Told {
@@ -27,6 +27,7 @@ fuzz_target!(|requests: &[u8]| {
                 components.all(|component| component != b"..") && !name[..found.len].contains(&0)
             );
         }
+        assert!(wants_sha256(line).is_none() || line.windows(7).any(|word| word == b"sha-256"));
         let size = line.len() as u64;
         if let Range::Part { offset, len } = range(line, size) {
             assert!(len > 0 && offset.checked_add(len).is_some_and(|end| end <= size));
