@@ -11,6 +11,8 @@ use super::digested::Digested;
 use super::files::{Answer, FILE_BUFFER};
 use super::helpers::Helpers;
 use super::kept::Kept;
+#[cfg(feature = "transfer")]
+use super::layout::Layout;
 use super::rules::{Rules, RulesId, TimeLimits};
 use super::tally::Tally;
 use crate::sys::datagram::batch::Batch;
@@ -33,6 +35,9 @@ pub struct Buffers {
     pub(super) digested: Digested,
     /// For datagrams that are received together; there once any are.
     batch: Option<Batch>,
+    /// For datagrams of a transfer that leave together.
+    #[cfg(feature = "transfer")]
+    pub(super) layout: Layout,
     /// Bytes that a connection may read in one turn before the others have theirs.
     pub(super) budget: usize,
     pub(super) rules: Vec<Rules>,
@@ -96,6 +101,8 @@ impl Buffers {
             kept: Kept::default(),
             digested: Digested::default(),
             batch: None,
+            #[cfg(feature = "transfer")]
+            layout: Layout::default(),
             budget: BUDGET,
             rules: Vec::new(),
             tallies: Vec::new(),

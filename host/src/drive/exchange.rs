@@ -36,6 +36,7 @@ use self::store::{Lent, Store};
 pub use self::with_storage::WithStorage;
 use super::buffers::{Buffers, Reports};
 use super::files::Found;
+use super::layout::Layout;
 use super::rules::RulesId;
 use super::turns::Next;
 use crate::sys::datagram::Conversation;
@@ -310,7 +311,19 @@ impl<M: Transfer + ?Sized> Exchange<M> {
 
     /// Sends what is owed, as much as is laid out together. `None`: a helper reads the file.
     fn send(&mut self, now: Instant, lent: &mut Lent<'_>) -> Result<Found<usize>, Fault> {
-        let Found::Now(layout) = self.store.lay_out(now, &*self.machine, lent)? else {
+        let mut layout = std::mem::take(&mut lent.buffers.layout);
+        let sent = self.send_laid(now, &mut layout, lent);
+        lent.buffers.layout = layout;
+        sent
+    }
+
+    fn send_laid(
+        &mut self,
+        now: Instant,
+        layout: &mut Layout,
+        lent: &mut Lent<'_>,
+    ) -> Result<Found<usize>, Fault> {
+        let Found::Now(()) = self.store.lay_out(now, &*self.machine, layout, lent)? else {
             return Ok(Found::Later);
         };
         let ends = layout.ends();
@@ -319,7 +332,7 @@ impl<M: Transfer + ?Sized> Exchange<M> {
         let count = self.link.send(&lent.buffers.input[..layout.valid], ends)?;
         self.machine.sent(now, count);
         let bytes = count.checked_sub(1).and_then(|last| ends.get(last)).copied().unwrap_or(0);
-        self.count_sent(now, (count, bytes, is_first), &layout, lent.buffers);
+        self.count_sent(now, (count, bytes, is_first), layout, lent.buffers);
         Ok(Found::Now(bytes + DATAGRAM_COST))
     }
 }

@@ -96,7 +96,7 @@ impl<'b> Gather<'b> {
     /// Reads the parts. Returns how many bytes of the buffer are valid: up to where the page cache
     /// has no more, and at least `least` bytes of the file.
     pub(super) fn read(
-        self,
+        &mut self,
         file: &mut OpenFile,
         least: usize,
         waits: Waits<'_>,
@@ -107,7 +107,7 @@ impl<'b> Gather<'b> {
     /// Fills the parts by `read`, from this offset of the file on. Returns how many bytes of the buffer are
     /// valid.
     pub(super) fn fill(
-        mut self,
+        &mut self,
         read: impl FnOnce(u64, &mut [IoSliceMut<'b>]) -> Result<Found<usize>, Fault>,
     ) -> Result<Found<usize>, Fault> {
         let runs = &mut self.runs[..self.used];

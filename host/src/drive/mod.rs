@@ -28,6 +28,8 @@ mod inlets;
 mod job;
 mod jobs;
 mod kept;
+#[cfg(feature = "transfer")]
+mod layout;
 mod ledger;
 mod linger;
 mod moment;

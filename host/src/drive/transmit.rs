@@ -230,7 +230,7 @@ fn send_frames(
     let most = if outlet.channel.is_secured() { RECORDS.min(*most) } else { *most };
     let room = input.len().min(most);
     let input = &mut input[..room];
-    let laid = lay_out(user, input);
+    let mut laid = lay_out(user, input);
     let mut len = laid.len();
     if laid.has_parts() {
         let (file, late) = file_of(&mut outlet.backlog)?;

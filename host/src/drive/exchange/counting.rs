@@ -5,8 +5,8 @@ use windlass_core::time::Instant;
 use windlass_core::transfer::Transfer;
 
 use super::super::buffers::Buffers;
+use super::super::layout::Layout;
 use super::Exchange;
-use super::store::Layout;
 use crate::totals::Count;
 
 impl<M: Transfer + ?Sized> Exchange<M> {

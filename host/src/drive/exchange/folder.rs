@@ -63,7 +63,7 @@ impl Folder {
     /// Reads the blocks of a layout, of the first one all.
     pub(super) fn read(
         &mut self,
-        gather: Gather<'_>,
+        gather: &mut Gather<'_>,
         first: usize,
         waits: Waits<'_>,
     ) -> Result<Found<usize>, Fault> {

@@ -9,6 +9,7 @@ use super::super::access_log;
 use super::super::buffers::Buffers;
 use super::super::files::{self, Found, Late, Waits};
 use super::super::gather::Gather;
+use super::super::layout::Layout;
 use super::super::rules::RulesId;
 use super::folder::Folder;
 
@@ -26,38 +27,6 @@ pub(super) struct Lent<'t> {
     pub(super) buffers: &'t mut Buffers,
     /// A client's.
     pub(super) storage: Option<&'t mut dyn Storage>,
-}
-
-/// Datagrams that are laid out together at most.
-const COUNT_MAX: usize = 64;
-
-/// Datagrams in a buffer, one behind the other.
-pub(super) struct Layout {
-    ends: [usize; COUNT_MAX],
-    /// For each, where its data ends in the file; 0 without data.
-    data_ends: [u64; COUNT_MAX],
-    count: usize,
-    /// Bytes of the buffer that are valid.
-    pub(super) valid: usize,
-}
-
-impl Layout {
-    fn push(&mut self, end: usize, body: Extent) {
-        self.ends[self.count] = end;
-        self.data_ends[self.count] = if body.len == 0 { 0 } else { body.offset + body.len };
-        self.count += 1;
-    }
-
-    /// Where the data of each ends in the file; 0 without data.
-    pub(super) fn data_ends(&self) -> &[u64] {
-        &self.data_ends[..self.count]
-    }
-
-    /// Where the datagrams end that are valid, the first one among them.
-    pub(super) fn ends(&self) -> &[usize] {
-        let laid = &self.ends[..self.count];
-        &laid[..laid.partition_point(|&end| end <= self.valid)]
-    }
 }
 
 impl Store {
@@ -134,25 +103,24 @@ impl Store {
         &mut self,
         now: Instant,
         machine: &(impl Transfer + ?Sized),
+        layout: &mut Layout,
         Lent { buffers, storage }: &mut Lent<'_>,
-    ) -> Result<Found<Layout>, Fault> {
+    ) -> Result<Found<()>, Fault> {
+        layout.clear();
         if let Late::Asked(_) = self.late {
             return Ok(Found::Later);
         }
         let Buffers { input, helpers, most, .. } = &mut **buffers;
         let mut head = [0; HEAD_MAX];
-        let mut layout =
-            Layout { ends: [0; COUNT_MAX], data_ends: [0; COUNT_MAX], count: 0, valid: 0 };
         match &mut self.folder {
             Some(folder) => {
                 let (mut gather, mut first) = (Gather::new(input), None);
-                while layout.count < COUNT_MAX
-                    && let Some(Tx { head: len, body }) =
-                        machine.render(now, layout.count, &mut head)
+                while let Some(nth) = layout.next()
+                    && let Some(Tx { head: len, body }) = machine.render(now, nth, &mut head)
                 {
                     let body_len = len_of(body);
                     let whole = len.saturating_add(body_len);
-                    let is_too_much = layout.count > 0 && gather.len() + whole > *most;
+                    let is_too_much = nth > 0 && gather.len() + whole > *most;
                     if gather.left() < whole || !gather.fits(body) || is_too_much {
                         break;
                     }
@@ -167,15 +135,14 @@ impl Store {
                     layout.push(gather.len(), body);
                 }
                 let waits = Waits { late: &mut self.late, helpers: helpers.as_ref() };
-                let Found::Now(valid) = folder.read(gather, first.unwrap_or(0), waits)? else {
+                let Found::Now(valid) = folder.read(&mut gather, first.unwrap_or(0), waits)? else {
                     return Ok(Found::Later);
                 };
                 layout.valid = valid;
             }
             None => {
-                while layout.count < COUNT_MAX
-                    && let Some(Tx { head: len, body }) =
-                        machine.render(now, layout.count, &mut head)
+                while let Some(nth) = layout.next()
+                    && let Some(Tx { head: len, body }) = machine.render(now, nth, &mut head)
                     && let Some(place) =
                         input.get_mut(layout.valid..layout.valid + len + len_of(body))
                 {
@@ -187,7 +154,7 @@ impl Store {
                 }
             }
         }
-        Ok(Found::Now(layout))
+        Ok(Found::Now(()))
     }
 
     /// It is over: a file that is not whole is removed, also by a process that ends without cleaning up.
