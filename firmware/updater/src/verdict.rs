@@ -44,6 +44,7 @@ impl From<Fault> for Verdict {
                 | Peer::Options
                 | Peer::WrongSize,
             )
+            | Fault::Storage(StorageFault::Changed)
             | Fault::Local(_)
             | Fault::Aborted
             | Fault::Denied => Self::Broken(fault),
