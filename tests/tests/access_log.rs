@@ -5,6 +5,7 @@
 //! - A full disk and a folder that is gone: clients are served, and the log of the server says so once.
 
 use std::fs;
+use std::io::{Read, Seek};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::thread::ScopedJoinHandle;
@@ -15,8 +16,7 @@ use windlass_core::transfer::tftp::{Offer, TftpGet};
 use windlass_tests::transfer::{Memory, transfer};
 use windlass_tests::web::ask;
 use windlass_tests::{
-    Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
-    serve, supervise, within,
+    Client, Model, PATIENCE, Random, Server, every_model, models, proc, serve, supervise, within,
 };
 
 every_model!(
@@ -24,8 +24,9 @@ every_model!(
     connections_have_lines,
     transfers_have_lines,
     a_disk_that_is_full_costs_lines_and_no_clients,
+    a_folder_that_is_gone_is_said_and_lines_go_to_the_file_that_is_open,
+    a_file_that_was_renamed_is_opened_again_and_no_line_is_lost,
 );
-every_concurrent_model!(a_file_that_was_renamed_is_opened_again_and_no_line_is_lost);
 models!(datagrams_have_lines: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll,
     epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
 
@@ -236,23 +237,32 @@ fn a_disk_that_is_full_costs_lines_and_no_clients(model: Model) {
     assert_eq!(server.stderr().matches(words).count(), 1, "{}", server.stderr());
 }
 
-#[test]
-fn a_folder_that_is_gone_is_said_and_lines_go_to_the_file_that_is_open() {
+fn a_folder_that_is_gone_is_said_and_lines_go_to_the_file_that_is_open(model: Model) {
     let place = Place::new();
-    let server = place.serve("http", Model::Epoll, "");
+    let server = place.serve("http", model, "");
     let mut client = server.connect();
     assert_eq!(ask(&mut client, "GET", "/file", &[]).status, 200);
     place.lines(1);
+    let open = fs::File::open(place.log()).expect("it is there");
     fs::remove_dir_all(place.0.path().join("log")).expect("remove");
     server.signal(Signal::SIGUSR1);
     let words = "it is written to the file that was open before";
     within(PATIENCE, words, || server.stderr().contains(words));
     assert_eq!(ask(&mut client, "GET", "/file", &[]).status, 200);
+    // It has no name any more.
+    within(PATIENCE, "the line", || {
+        let mut text = String::new();
+        (&open).rewind().expect("seek");
+        (&open).read_to_string(&mut text).expect("read");
+        text.lines().count() == 2
+    });
     fs::create_dir(place.0.path().join("log")).expect("mkdir");
     server.signal(Signal::SIGUSR1);
     within(PATIENCE, "the file is there again", || place.log().exists());
     assert_eq!(ask(&mut client, "GET", "/file", &[]).status, 200);
     place.lines(1);
+    drop(client);
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]

@@ -18,6 +18,7 @@ every_model!(
     each_connection_is_counted_once_and_has_a_line,
     a_balancer_may_connect_to_a_unix_socket,
     a_client_that_is_cut_at_the_end_of_a_drain_is_counted,
+    peers_of_a_socket_of_both_families_match_ipv4_networks,
 );
 
 /// A balancer, and an address that is none.
@@ -132,7 +133,8 @@ fn what_is_no_header_ends_the_connection(model: Model) {
 }
 
 fn a_header_in_pieces_is_one_and_what_follows_is_the_sessions(model: Model) {
-    let server = serve!("upper", model).args("--proxy-from 127.0.0.1").start();
+    let args = "--proxy-from 127.0.0.1 --deny 10.0.0.66";
+    let server = serve!("upper", model).args(args).start();
     for header in [line("10.0.0.1"), mapped(1)] {
         let mut client = Client::connect_from(BALANCER, server.address());
         for byte in &header {
@@ -143,6 +145,12 @@ fn a_header_in_pieces_is_one_and_what_follows_is_the_sessions(model: Model) {
         let mut client = balanced(&server, &[&header[..], b"at once"].concat());
         client.expect(b"AT ONCE");
         client.ends_with(b"");
+        // A second header, of either version, is none.
+        for second in [line("10.0.0.66"), mapped(66)] {
+            let mut client = balanced(&server, &[&header[..], &second].concat());
+            client.expect(&second.to_ascii_uppercase());
+            client.ends_with(b"");
+        }
     }
     assert_eq!(server.stop().code, Some(0));
 }
@@ -255,6 +263,26 @@ fn a_balancer_may_connect_to_a_unix_socket(model: Model) {
     other.ends_with(b"");
     let has = |words: &str| fs::read_to_string(&log).unwrap_or_default().contains(words);
     within(PATIENCE, "the lines", || has("10.0.0.66 - - ") && has("10.0.0.1 - - "));
+    assert_eq!(server.stop().code, Some(0));
+}
+
+/// At such a socket, which another program opened, the kernel names a peer `::ffff:127.0.0.1`.
+fn peers_of_a_socket_of_both_families_match_ipv4_networks(model: Model) {
+    let both = std::net::TcpListener::bind("[::]:0").expect("bind");
+    let at = format!("tcp:127.0.0.1:{}", both.local_addr().expect("a port").port());
+    let args = "--proxy-from 127.0.0.1 --deny 127.0.0.2,10.0.0.66";
+    let server = serve!("upper", model).inherit(both).args(args).start();
+    let from = |own, bytes: &[u8]| {
+        let mut client = Client::connect_from(own, &at);
+        client.send(bytes);
+        client
+    };
+    assert_eq!(Client::connect_from([127, 0, 0, 2], &at).rest(), b"", "it is denied");
+    assert_eq!(from(BALANCER, &line("10.0.0.66")).rest(), b"", "the client of the header is");
+    let mut client = from(BALANCER, &line("10.0.0.1"));
+    client.upper(b"of the balancer");
+    client.ends_with(b"");
+    from(STRANGER, b"proxy").ends_with(b"PROXY");
     assert_eq!(server.stop().code, Some(0));
 }
 

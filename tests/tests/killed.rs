@@ -2,13 +2,17 @@
 //!
 //! - Workers, the process of a listener (of a pool: the parent) and the process that writes the log: what was accepted is
 //!   what ended in one way or another, and no client is counted twice or not at all.
+//! - The monitor is scraped all the time, with slow clients at it, and its sums never shrink.
 //! - The log goes on, and only lines of clients that a killed process had are missing.
 //! - A supervisor that is killed leaves a whole log; after it counters begin at 0, with a new start time.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -52,12 +56,18 @@ impl Place {
         let root = self.path("root").display().to_string();
         let root = if service == "upper" { String::new() } else { format!("root = '{root}'\n") };
         format!(
-            "[[listener]]\nservice = '{service}'\nmodel = '{}'\nlisten = '{listen}'\ncontrol = '{}'\n\
+            "monitor = '{}'\n[[listener]]\nservice = '{service}'\nmodel = '{}'\nlisten = '{listen}'\ncontrol = '{}'\n\
              access-log = '{}'\n{root}",
+            self.monitor(),
             model.name(),
             self.path("control").display(),
             self.path("access").display()
         )
+    }
+
+    /// The address of the monitor.
+    fn monitor(&self) -> String {
+        format!("unix:{}", self.path("monitor").display())
     }
 
     fn lines(&self) -> Vec<String> {
@@ -86,8 +96,51 @@ struct Seen {
     answered: AtomicU64,
 }
 
-/// Kills processes of all kinds while `deed` goes on: how many.
-fn storm(supervised: &Supervised, seen: &Seen, deed: impl Fn() + Sync) -> u64 {
+/// The value of a metric of the only listener.
+fn metric(document: &str, name: &str) -> Option<f64> {
+    let is_it =
+        |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+    document.lines().find(is_it)?.rsplit(' ').next()?.parse().ok()
+}
+
+/// What a scrape of the monitor says now; nothing if it does not answer.
+fn scrape(at: &str) -> Option<String> {
+    let mut client = Client::try_connect(at).ok()?;
+    client.try_send(b"GET /metrics HTTP/1.0\r\n\r\n").ok()?;
+    String::from_utf8(client.whatever_comes()).ok()
+}
+
+/// What the scrapes of a monitor have seen.
+#[derive(Default)]
+struct Scrapes {
+    accepted: f64,
+    /// Clients that send no whole request.
+    slow: Vec<Client>,
+}
+
+/// A scrape, ten milliseconds after the last one. The sums never shrink. It leaves a slow client behind.
+fn scrape_again(at: &str, scrapes: &Mutex<Scrapes>) {
+    let document = scrape(at).expect("the supervisor lives");
+    let accepted = metric(&document, "windlass_clients_accepted_total").expect("a sum");
+    let mut scrapes = scrapes.lock().expect("no panic");
+    assert!(accepted >= scrapes.accepted, "{}, and then {accepted}", scrapes.accepted);
+    scrapes.accepted = accepted;
+    if let Ok(mut client) = Client::try_connect(at) {
+        let _ = client.try_send(b"GET /metrics HTT");
+        scrapes.slow.push(client);
+    }
+    // The pace of the scrapes.
+    thread::sleep(Duration::from_millis(10));
+}
+
+/// Kills processes of all kinds while `deed` goes on and the monitor is scraped: how many.
+fn storm(place: &Place, supervised: &Supervised, seen: &Seen, deed: impl Fn() + Sync) -> u64 {
+    let (scrapes, monitor) = (Mutex::default(), place.monitor());
+    let scrape = || scrape_again(&monitor, &scrapes);
+    meanwhile(1, scrape, || kill_meanwhile(supervised, seen, deed))
+}
+
+fn kill_meanwhile(supervised: &Supervised, seen: &Seen, deed: impl Fn() + Sync) -> u64 {
     const KILLS: u64 = 8;
     // Clients between two kills: so every process proves itself.
     const CLIENTS: u64 = 30;
@@ -140,7 +193,7 @@ fn sums_are_exact_while_processes_are_killed(model: Model) {
         seen.came.fetch_add(1, Relaxed);
         seen.answered.fetch_add(u64::from(is_served(&mut client)), Relaxed);
     };
-    let kills = storm(&supervised, &seen, deed);
+    let kills = storm(&place, &supervised, &seen, deed);
     let totals = at_rest(&place.path("control")).totals;
     let (came, answered) = (seen.came.load(Relaxed), seen.answered.load(Relaxed));
     let shown = format!("{came} came, {answered} answered, {kills} kills: {totals:#?}");
@@ -185,7 +238,7 @@ fn sums_of_transfers_are_exact_while_processes_are_killed(model: Model) {
             seen.answered.fetch_add(1, Relaxed);
         }
     };
-    let kills = storm(&supervised, &seen, deed);
+    let kills = storm(&place, &supervised, &seen, deed);
     let totals = at_rest(&place.path("control")).totals;
     let answered = seen.answered.load(Relaxed);
     let shown = format!("{answered} answered, {kills} kills: {totals:#?}");
@@ -260,6 +313,10 @@ fn a_supervisor_that_is_killed_begins_anew(model: Model) {
         let first = at_rest(&place.path("control"));
         assert!(first.started_us > before, "{first:?}");
         assert_eq!((first.totals.accepted, first.totals.served), (0, 0), "round {round}");
+        let document = scrape(&place.monitor()).expect("a document");
+        let started = metric(&document, "windlass_start_time_seconds").expect("a time");
+        assert!(started * 1e6 > before as f64, "{started} s, {before} µs");
+        assert_eq!(metric(&document, "windlass_clients_accepted_total"), Some(0.0));
         before = first.started_us;
         meanwhile(2, deed, || {
             within(PATIENCE, "clients are served", || seen.answered.load(Relaxed) >= 50);

@@ -2,6 +2,7 @@
 //! restarted one after the other: no download fails.
 //!
 //! - 500 long downloads through haproxy, which asks the monitor and the agent; the same through nginx.
+//! - Transfers through nginx, with one port at each server.
 //! - Requests over connections that are kept: a server that drains says `Connection: close`, also while it waits
 //!   before it stops.
 //! - The client is the one behind the balancer, in the access log and for limits.
@@ -14,6 +15,8 @@ use std::thread::{Scope, ScopedJoinHandle};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use windlass_core::transfer::tftp::Offer;
+use windlass_tests::transfer::get;
 use windlass_tests::{
     Balancer, Client, Model, PATIENCE, Random, Site, Supervised, every_model, meanwhile, models,
     proc, supervise, web, within,
@@ -229,6 +232,35 @@ fn downloads_outlive_upgrades_and_restarts_behind_nginx(model: Model) {
         }
     });
     downloads.succeed([&one, &two]);
+}
+
+/// Both servers have one port for all transfers. They are upgraded and not restarted: nginx hears nothing of a stop, and
+/// reads no more from a server that once was down when it was asked.
+#[test]
+fn transfers_outlive_upgrades_behind_nginx() {
+    let site = Site::new();
+    let file = Random::new(501).bytes(60_000);
+    fs::write(site.root().join("file"), &file).expect("write");
+    let [mut one, mut two] = both(&site, Model::Epoll, "");
+    let Some(_nginx) = site.nginx() else { return };
+    let (front, begun) = (format!("udp:{}", site.front_of_datagrams()), AtomicUsize::new(0));
+    // A window of one block: each block needs a datagram of its client.
+    let offer = Offer { window: Some(1), ..Offer::NONE };
+    let downloads = || {
+        begun.fetch_add(1, Ordering::Relaxed);
+        get(&front, "file", offer).came(&file);
+    };
+    let until_more = || {
+        let before = begun.load(Ordering::Relaxed);
+        within(PATIENCE, "others begin", || begun.load(Ordering::Relaxed) >= before + 8);
+    };
+    meanwhile(4, downloads, || {
+        for host in [&mut one, &mut two] {
+            until_more();
+            host.upgrade();
+        }
+        until_more();
+    });
 }
 
 fn requests_outlive_upgrades_and_restarts_behind_haproxy(model: Model) {

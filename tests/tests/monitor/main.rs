@@ -1,7 +1,8 @@
 //! The monitor of a server: what it answers, what may keep it busy, and how it moves.
 //!
 //! - `/metrics` is clean for `promtool`, and Debian's `prometheus` scrapes it; a pool gives one true answer.
-//! - `/readyz` is false from the moment a drain begins, and true when every listener serves.
+//! - `/readyz` is false from the moment a drain begins, under every model, and true when every listener serves.
+//! - The format is the one that is accepted, and no metric has a word of a client.
 //! - Slow clients, many scrapes, an address that is taken on a reload, and the next binary.
 
 mod faults;
@@ -15,10 +16,11 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use windlass_tests::{
-    Client, Model, PATIENCE, Server, Supervised, every_model, serve, skipped, supervise, within,
+    Client, Model, PATIENCE, Server, Supervised, every_model, serve, skipped, supervise, web,
+    within,
 };
 
-every_model!(a_scrape_counts_all_processes);
+every_model!(a_scrape_counts_all_processes, a_server_that_drains_is_not_ready_and_healthy);
 
 /// A server with a monitor on a socket file.
 struct Monitored {
@@ -89,23 +91,78 @@ fn a_scrape_counts_all_processes(model: Model) {
     assert_eq!(monitored.server.stop().code, Some(0));
 }
 
+fn a_server_that_drains_is_not_ready_and_healthy(model: Model) {
+    for (signal, delay) in
+        [(Signal::SIGTERM, ""), (Signal::SIGQUIT, ""), (Signal::SIGTERM, "--stop-delay 300")]
+    {
+        let args = format!("--grace 300 --drain 300 {delay}");
+        let monitored = Monitored::start("upper", model, &args);
+        until_ready(&monitored.at, 200);
+        let mut client = monitored.server.connect();
+        client.upper(b"hello");
+        monitored.server.signal(signal);
+        until_ready(&monitored.at, 503);
+        assert_eq!(monitored.get("/healthz").0, 200);
+        let document = monitored.get("/metrics").1;
+        assert_eq!((sum(&document, "windlass_ready"), sum(&document, "windlass_clients")), (0, 1));
+        // A closed socket has no address any more: the label is what it was.
+        let listener = format!("listener=\"{}\"", monitored.server.address());
+        assert!(document.contains(&listener), "{listener}: {document}");
+        client.upper(b"still served");
+        client.ends_with(b"");
+        if !delay.is_empty() {
+            // Clients still come, and it stays so.
+            monitored.server.connect().converse(b"hello");
+            assert_eq!(monitored.get("/readyz").0, 503);
+            monitored.server.signal(signal);
+        }
+        assert_eq!(monitored.server.wait().code, Some(0));
+    }
+}
+
 #[test]
-fn a_server_that_drains_is_not_ready_and_healthy() {
-    let monitored = Monitored::start("upper", Model::Epoll, "--grace 30");
+fn no_metric_has_a_word_of_a_client() {
+    let root = tempfile::tempdir().expect("a folder");
+    let args = format!("--root {} --access-log stderr", root.path().display());
+    let monitored = Monitored::start("http", Model::Prefork, &args);
     until_ready(&monitored.at, 200);
-    let mut client = monitored.server.connect();
-    client.upper(b"hello");
-    kill(Pid::from_raw(monitored.server.parent()), Signal::SIGTERM).expect("kill");
-    until_ready(&monitored.at, 503);
-    assert_eq!(monitored.get("/healthz").0, 200);
-    let document = monitored.get("/metrics").1;
-    assert_eq!((sum(&document, "windlass_ready"), sum(&document, "windlass_clients")), (0, 1));
-    // A closed socket has no address any more: the label is what it was.
-    let listener = format!("listener=\"{}\"", monitored.server.address());
-    assert!(document.contains(&listener), "{listener}: {document}");
-    client.upper(b"still served");
-    drop(client);
-    assert_eq!(monitored.server.wait().code, Some(0));
+    let request =
+        b"GET /secret HTTP/1.1\r\nHost: secret\r\nUser-Agent: secret\r\nConnection: close\r\n\r\n";
+    for bytes in [&request[..], b"SECRET / HTTP/1.1\r\nHost: h\r\n\r\n", b"secret\r\n\r\n"] {
+        let mut client = Client::connect_from([127, 0, 0, 9], monitored.server.address());
+        client.send(bytes);
+        client.finish();
+        client.rest();
+    }
+    monitored.server.logs("SECRET");
+    let mut document = String::new();
+    within(PATIENCE, "all have ended", || {
+        document = monitored.get("/metrics").1;
+        sum(&document, "windlass_clients_ended_total") == 3
+    });
+    let words = document.to_lowercase();
+    assert!(!words.contains("secret") && !words.contains("127.0.0.9"), "{document}");
+}
+
+#[test]
+fn a_scrape_is_of_the_format_that_it_accepts() {
+    let monitored = Monitored::start("upper", Model::Epoll, "");
+    until_ready(&monitored.at, 200);
+    for (accept, kind, end) in [
+        ("*/*", "text/plain; version=0.0.4; charset=utf-8", "\n"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            "# EOF\n",
+        ),
+    ] {
+        let mut client = Client::connect(&monitored.at);
+        let accept = format!("Accept: {accept}");
+        let answer = web::ask(&mut client, "GET", "/metrics", &[&accept]);
+        assert_eq!((answer.status, answer.field("Content-Type")), (200, Some(kind)));
+        assert!(answer.body.ends_with(end.as_bytes()), "{}", answer.body.escape_ascii());
+        assert_eq!(answer.body.ends_with(b"# EOF\n"), end == "# EOF\n");
+    }
 }
 
 #[test]
