@@ -23,6 +23,7 @@ every_model!(
     requests_have_lines,
     connections_have_lines,
     transfers_have_lines,
+    lines_may_go_to_standard_error_and_to_the_journal,
     a_disk_that_is_full_costs_lines_and_no_clients,
     a_folder_that_is_gone_is_said_and_lines_go_to_the_file_that_is_open,
     a_file_that_was_renamed_is_opened_again_and_no_line_is_lost,
@@ -142,6 +143,22 @@ fn transfers_have_lines(model: Model) {
     // 20 blocks, each with a head of four bytes; a busy machine sends one again.
     assert!(said(&lines[0]).starts_with("\"get file\" ok 1"), "{lines:#?}");
     assert!(said(&lines[1]).starts_with("\"get none\" refused "), "{lines:#?}");
+}
+
+fn lines_may_go_to_standard_error_and_to_the_journal(model: Model) {
+    // systemd-journald(8) takes the priority from the beginning of a line.
+    for (sink, begin) in [("stderr", "127.0.0.1 - - ["), ("journal", "<6>127.0.0.1 - - [")] {
+        let server = serve!("upper", model).args(&format!("--access-log {sink}")).start();
+        for count in 1..=3 {
+            let mut client = server.connect();
+            client.upper(b"hello");
+            client.ends_with(b"");
+            within(PATIENCE, "the line", || {
+                let is = |line: &&str| line.starts_with(begin) && line.contains("] \"-\" ok 5 ");
+                server.stderr().lines().filter(is).count() == count
+            });
+        }
+    }
 }
 
 fn datagrams_have_lines(model: Model) {

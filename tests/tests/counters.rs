@@ -1,6 +1,6 @@
 //! What `windlass status` counts is exact, under every model.
 //!
-//! - Each sum is that of a known load: clients by how they ended, bytes, files, datagrams.
+//! - Every service has them. Each sum is that of a known load: clients by how they ended, bytes, files, datagrams.
 //! - Workers and whole servers that are killed take nothing with them but the clients that they had; a pool that grows and
 //!   shrinks, and a reload, lose nothing.
 //! - A new server begins at 0, with another time of its start.
@@ -19,14 +19,15 @@ use windlass::totals::Totals;
 use windlass_core::fault::Fault;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
-use windlass_tests::transfer::{Asker, Memory, request, transfer};
+use windlass_core::transfer::xfer::XferClient;
+use windlass_tests::transfer::{self, Asker, Memory, request, transfer};
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
-    serve, supervise, within,
+    serve, services, supervise, within,
 };
 
 every_model!(clients_and_bytes_are_counted, a_server_that_is_killed_loses_only_its_clients);
-every_model!(datagrams_are_counted, transfers_are_counted);
+every_model!(datagrams_are_counted, transfers_are_counted, every_service_is_counted);
 every_concurrent_model!(those_that_are_served_now_are_counted);
 models!(a_worker_that_is_killed_loses_only_its_client: fork Fork, pool_static PoolStatic, prefork Prefork);
 models!(a_pool_counts_through_a_reload: pool_static PoolStatic, prefork Prefork);
@@ -353,6 +354,41 @@ fn transfers_are_counted(model: Model) {
     // On a busy machine either end may repeat what it said.
     assert!(totals.datagrams_out >= 7 && totals.datagrams_in >= 8, "{totals:?}");
     assert!(totals.bytes_out >= 4 * 4 + 2000 + 2 * 516, "{totals:?}");
+}
+
+fn every_service_is_counted(model: Model) {
+    let (folder, root) = folder_with(&[1; 600]);
+    for (service, args) in services(folder.path()) {
+        let mut counted = Counted::start(service, model, "tcp:127.0.0.1:0", &args);
+        let mut client = counted.server.connect();
+        client.finish();
+        client.end();
+        let totals = counted.until("it has ended", |it| it.ended() == 1);
+        assert_eq!((totals.accepted, totals.begun), (1, 1), "{service}");
+        assert_eq!((&*counted.status().service, &*counted.status().model), (service, model.name()));
+    }
+    for service in [Service::Upper, Service::Echo, Service::Time, Service::Score] {
+        if service.misfit(Transport::Datagram, model).is_none() {
+            let mut counted = Counted::start(service.name(), model, "udp:127.0.0.1:0", "");
+            let client = UdpSocket::bind("127.0.0.1:0").expect("bind");
+            let at = counted.server.address().trim_start_matches("udp:");
+            client.send_to(b"what is no score", at).expect("send");
+            counted.until("it is counted", |it| it.datagrams_in == 1);
+        }
+    }
+    for service in ["tftp", "xfer"] {
+        let mut counted = Counted::start(service, model, "udp:127.0.0.1:0", &root);
+        let at = counted.server.address();
+        let how = match service {
+            "tftp" => transfer::get(at, "file", Offer::NONE).how,
+            _ => {
+                let machine = Box::new(XferClient::new(b"file", &Timing::CLIENT));
+                transfer(at, machine, Memory::default()).how
+            }
+        };
+        assert_eq!(how, Ok(()), "{service}");
+        counted.until("it is counted", |it| it.files_sent == 1 && it.served == 1);
+    }
 }
 
 #[test]
