@@ -4,6 +4,7 @@
 //! - The file was opened, and changes before anything of its answer has left.
 //! - The client has read nothing yet, or a part, and the rest waits in the queues of both sockets.
 //! - Slow clients fetch files and parts of them that are written again and again.
+//! - The file itself stays as it is, and its name is removed, or is given to the next version.
 //!
 //! The sockets of two programs of one host pass pages of the file itself, so a queue alone protects no byte.
 
@@ -19,6 +20,7 @@ use windlass_tests::{Client, Model, PATIENCE, Random, every_model, models, serve
 every_model!(
     what_waits_in_queues_is_of_one_version,
     a_file_that_changes_before_its_first_byte_leaves_costs_no_answer,
+    a_file_that_loses_its_name_is_sent_to_its_end,
 );
 models!(slow_clients_of_files_that_are_written_again_and_again: fork Fork, thread Thread, epoll Epoll,
     epoll_et EpollEt, reactor Reactor, pool_static PoolStatic, prefork Prefork);
@@ -126,6 +128,32 @@ fn what_waits_in_queues_is_of_one_version(model: Model) {
             assert_eq!((len, version(&mut client, len)), (size, Some(last)));
         }
         fs::remove_file(folder.path().join(size.to_string())).expect("remove");
+    }
+}
+
+/// So files are published: the next version is complete before it gets the name.
+fn a_file_that_loses_its_name_is_sent_to_its_end(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let args = format!("--root {}", folder.path().display());
+    let server = serve!("http", model).args(&args).start();
+    for size in SIZES {
+        let name = folder.path().join(size.to_string());
+        let remove = || fs::remove_file(&name).expect("remove");
+        let replace = || {
+            let next = folder.path().join("next");
+            write(&File::create(&next).expect("create"), size, 1);
+            fs::rename(&next, &name).expect("rename");
+        };
+        for lose in [&remove as &dyn Fn(), &replace] {
+            let file = image(folder.path(), size);
+            settle(&file);
+            let mut client = server.connect();
+            ask(&mut client, size, "");
+            let len = head(&mut client).expect("a head");
+            lose();
+            assert_eq!(version(&mut client, len), Some(0), "{size}");
+            let _ = fs::remove_file(&name);
+        }
     }
 }
 

@@ -10,7 +10,6 @@
 
 use std::fs::File;
 use std::io::IoSliceMut;
-use std::mem;
 use std::sync::Arc;
 
 use tracing::{debug, warn};
@@ -125,7 +124,7 @@ const BLOCK: usize = 128 * 1024;
 impl Late {
     /// The answer, if it has come.
     pub(super) fn take(&mut self) -> Option<Answer> {
-        match mem::take(self) {
+        match std::mem::take(self) {
             Self::Came(answer) => Some(answer),
             asked => {
                 *self = asked;
@@ -227,7 +226,7 @@ impl OpenFile {
 
     /// The open file for a helper. Until one is asked nothing is allocated for it.
     fn share(&mut self) -> Result<Arc<File>, Fault> {
-        let source = mem::replace(&mut self.source, Source::Memory(Arc::default()));
+        let source = std::mem::replace(&mut self.source, Source::Memory(Arc::default()));
         let file = match source {
             Source::File(file) => Arc::new(file),
             Source::Shared(file) => file,
@@ -257,7 +256,8 @@ impl OpenFile {
 
     /// Whether it still has the version that was promised.
     fn is_kept(&self) -> Result<bool, Fault> {
-        Ok(!self.is_promised() || Stamp::look(self.file()?).ok() == self.stamp)
+        let Some(stamp) = self.stamp.filter(|_| self.is_promised()) else { return Ok(true) };
+        Ok(Stamp::look(self.file()?).is_ok_and(|now| stamp.is_content_of(&now)))
     }
 
     /// Makes sure that it still has the version that was promised. What was read before may be sent then.

@@ -18,8 +18,10 @@ pub struct Stamp {
     inode: u64,
     /// The last change of content or attributes, in nanoseconds since 1970. No program can set it.
     changed_ns: u64,
-    /// The last change of the content, as programs may set it.
-    modified: i64,
+    /// The last change of the content, as programs may set it: seconds since 1970, and nanoseconds.
+    modified: (i64, i64),
+    /// How many names it has.
+    links: libc::nlink_t,
 }
 
 /// After this time the clock of a file system has ticked, in nanoseconds: the kernel's tick has 1 to 10 ms.
@@ -39,7 +41,8 @@ impl Stamp {
             device: stat.st_dev,
             inode: stat.st_ino,
             changed_ns: whole.saturating_mul(SECOND_NS).saturating_add(part),
-            modified: stat.st_mtime,
+            modified: (stat.st_mtime, stat.st_mtime_nsec),
+            links: stat.st_nlink,
         }
     }
 
@@ -56,6 +59,14 @@ impl Stamp {
         self.size
     }
 
+    /// Whether the file still had the content of this stamp when it had the later one. If it has lost a name since,
+    /// that is what changed it: the name was removed, or was given to the next version.
+    pub fn is_content_of(&self, later: &Self) -> bool {
+        let has_lost_a_name = later.links < self.links;
+        let same = Self { changed_ns: self.changed_ns, links: self.links, ..*later };
+        *later == *self || (has_lost_a_name && same == *self)
+    }
+
     /// What a session is told.
     pub fn facts(&self, now: Calendar) -> Facts {
         let is_coarse = self.changed_ns.is_multiple_of(SECOND_NS);
@@ -63,7 +74,7 @@ impl Stamp {
         let age_ns = now.as_nanos().checked_sub(self.changed_ns);
         Facts {
             version: Some([self.changed_ns, self.inode]),
-            modified: u32::try_from(self.modified).ok(),
+            modified: u32::try_from(self.modified.0).ok(),
             is_settled: age_ns.is_some_and(|age_ns| age_ns >= grain),
         }
     }
@@ -90,5 +101,27 @@ mod tests {
         assert!(!stamp.facts(Calendar::of(0, 0)).is_settled, "a time to come");
         file.write_all(b"2").unwrap();
         assert_ne!(Stamp::look(&file), Ok(stamp));
+    }
+
+    #[test]
+    fn a_file_that_loses_a_name_keeps_its_content() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let stamp = Stamp::look(file.as_file()).unwrap();
+        let (links, changed_ns) = (stamp.links - 1, stamp.changed_ns + 1);
+        let removed = Stamp { links, changed_ns, ..stamp };
+        assert!(stamp.is_content_of(&stamp) && stamp.is_content_of(&removed));
+        for other in [
+            Stamp { changed_ns, ..stamp },
+            Stamp { links: stamp.links + 1, changed_ns, ..stamp },
+            Stamp { modified: (stamp.modified.0, stamp.modified.1 + 1), ..removed },
+            Stamp { modified: (stamp.modified.0 + 1, stamp.modified.1), ..removed },
+            Stamp { size: stamp.size + 1, ..removed },
+            Stamp { inode: stamp.inode + 1, ..removed },
+        ] {
+            assert!(!stamp.is_content_of(&other), "{other:?}");
+        }
+        let (file, path) = file.into_parts();
+        path.close().unwrap();
+        assert!(stamp.is_content_of(&Stamp::look(&file).unwrap()));
     }
 }
