@@ -310,7 +310,7 @@ fn a_serial_port_passes_every_byte() {
 fn what_is_no_line_is_an_error() {
     let to = |line: &str| -> Program { windlass!("bridge", line, "tcp:127.0.0.1:1") };
     to("/nonexistent").run().fails_with(1, &["open the serial port /nonexistent: No such file"]);
-    to("/dev/null").run().fails_with(1, &["set the serial port /dev/null: Not a typewriter"]);
+    to("/dev/null").run().fails_with(1, &["set the serial port /dev/null: it is no serial port"]);
     to("unix:/nonexistent").run().fails_with(1, &["connect to unix:/nonexistent: No such file"]);
     to("udp:127.0.0.1:1").run().fails_with(1, &["connect to udp:127.0.0.1:1: this is not"]);
     to("ttyUSB0").run().fails_with(2, &["ttyUSB0"]);
