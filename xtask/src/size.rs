@@ -39,7 +39,7 @@ const IMAGES: [(&str, &str, &str, u64); 35] = [
     ("smoltcp_udp", "routines", "*smoltcp with a UDP socket on Ethernet*", 26 * 1024),
     ("smoltcp_tcp", "routines", "*smoltcp with a TCP socket on Ethernet*", 26 * 1024),
     ("session_loop", "routines", "*the loop of a session, and flash with CRC-32*", 2560),
-    ("http_images", "session_loop", "HTTP server: GET, HEAD, ranges", 7040),
+    ("http_images", "session_loop", "HTTP server: GET, HEAD, ranges", 6912),
     ("http_server", "session_loop", "HTTP server: GET, HEAD, ranges, conditions, dates", 11264),
     ("transfer_loop", "routines", "*the loop of a transfer, and flash with CRC-32*", 1152),
     ("xfer_client", "transfer_loop", "`xfer` client", 2752),

@@ -84,9 +84,9 @@ impl Request {
         self.is_http_10 = line.version.map_err(status)? == Version::Http10;
         let (mut hosts, mut is_valid) = (0_u8, true);
         let (mut closes, mut keeps_alive) = (false, false);
-        let fields = Fields::new(after(head, self.fields));
+        let mut fields = Fields::new(after(head, self.fields));
         let body = Body::of(fields.clone(), self.is_http_10).map_err(status)?;
-        for (name, value) in fields.map_while(Result::ok) {
+        while let Some(Ok((name, value))) = fields.next() {
             if is_word(name, b"host") {
                 hosts = hosts.saturating_add(1);
                 is_valid &= is_host(value);
@@ -146,7 +146,8 @@ impl Request {
     /// Whether the digest of the file is asked for, and there is room for it.
     pub(super) fn wants_digest(&self, memory: &[u8]) -> bool {
         let mut wants = false;
-        for (name, value) in self.all_fields(memory) {
+        let mut fields = self.all_fields(memory);
+        while let Some(Ok((name, value))) = fields.next() {
             if is_word(name, b"want-repr-digest") {
                 wants = wants_sha256(value).unwrap_or(wants);
             }
@@ -167,13 +168,14 @@ impl Request {
     }
 
     /// The fields of the head, which is complete.
-    fn all_fields<'m>(&self, memory: &'m [u8]) -> impl Iterator<Item = (&'m [u8], &'m [u8])> {
-        Fields::new(after(first(memory, self.len), self.fields)).map_while(Result::ok)
+    fn all_fields<'m>(&self, memory: &'m [u8]) -> Fields<'m> {
+        Fields::new(after(first(memory, self.len), self.fields))
     }
 
     /// The value of a field.
     pub(super) fn field<'m>(&self, memory: &'m [u8], name: &[u8]) -> Option<&'m [u8]> {
-        self.all_fields(memory).find(|(it, _)| is_word(it, name)).map(|(_, value)| value)
+        let mut fields = self.all_fields(memory).map_while(Result::ok);
+        fields.find(|(it, _)| is_word(it, name)).map(|(_, value)| value)
     }
 
     /// Weighs the conditions in the order of RFC 9110, 13.2.2.
@@ -201,7 +203,8 @@ impl Request {
     /// The same for a file of which no version is told: none that a client knows can be the one that is there.
     pub(super) fn weigh_alone(&self, memory: &[u8], size: u64) -> Verdict {
         let (mut asked, mut is_same) = (None, true);
-        for (name, value) in self.all_fields(memory) {
+        let mut fields = self.all_fields(memory);
+        while let Some(Ok((name, value))) = fields.next() {
             match place_of(name, b"if-match\nif-none-match\nif-range\nrange\n") {
                 Some(0) if value != b"*" => return Verdict::Failed,
                 Some(1) if value == b"*" => return Verdict::NotModified,
@@ -232,11 +235,11 @@ struct Conditions<'m> {
 }
 
 impl<'m> Conditions<'m> {
-    fn of(fields: impl Iterator<Item = (&'m [u8], &'m [u8])>, tag: Option<&Tag>) -> Self {
+    fn of(mut fields: Fields<'m>, tag: Option<&Tag>) -> Self {
         const NAMES: &[u8] =
             b"if-unmodified-since\nif-modified-since\nif-range\nrange\nif-match\nif-none-match\n";
         let mut found = Self::default();
-        for (name, value) in fields {
+        while let Some(Ok((name, value))) = fields.next() {
             let Some(place) = place_of(name, NAMES) else { continue };
             if let Some(slot) = found.values.get_mut(place) {
                 *slot = Some(if slot.is_none() { value } else { b"" });

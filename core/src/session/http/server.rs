@@ -121,7 +121,10 @@ impl<B: Lent, S: Site> HttpServer<B, S> {
             Verdict::NotModified => (Status::NotModified, whole),
             Verdict::Failed => (Status::PreconditionFailed, whole),
         };
-        (self.answer.size, self.answer.facts, self.answer.part) = (size, facts, part);
+        (self.answer.size, self.answer.part) = (size, part);
+        if self.site.versions() {
+            self.answer.facts = facts;
+        }
         if self.digests()
             && status.has_file()
             && size <= DIGEST_MAX
@@ -270,17 +273,20 @@ impl<B: Lent, S: Site> Session for HttpServer<B, S> {
     }
 
     fn want(&self) -> Want {
+        // One value that is changed: on a device each constant would be one of 40 bytes.
+        let mut want = Want::NOTHING;
         match self.state {
-            State::Head(_) => Want::READ,
+            State::Head(_) => want.read = true,
             State::Opening | State::Examining { .. } | State::Digesting { .. } | State::Closing => {
-                Want::FILE
+                want.file = true;
             }
-            State::Sending => Want::WRITE,
+            State::Sending => want.write = true,
             State::Draining { until, .. } => {
-                Want { close: Close::WriteHalf, wake: Wake::At(until), ..Want::READ }
+                (want.read, want.close, want.wake) = (true, Close::WriteHalf, Wake::At(until));
             }
-            State::Done(how) => Want::done(how),
+            State::Done(how) => want.close = Close::Done(how),
         }
+        want
     }
 
     fn abort(&mut self, why: Fault) {
