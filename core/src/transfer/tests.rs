@@ -139,7 +139,7 @@ fn answers_a_copy_only_late(server: impl Transfer, request: &[u8]) {
 #[test]
 fn a_copy_of_a_request_draws_no_answer_just_behind_the_first_one() {
     let config = Config { writes: true, ..Config::DEFAULT };
-    for options in ["", "blksize\0100\0windowsize\08\0"] {
+    for options in ["", "blksize\x00100\0windowsize\x008\0"] {
         for word in [1, 2] {
             let request = [&[0, word][..], b"image\0octet\0", options.as_bytes()].concat();
             answers_a_copy_only_late(TftpServer::<16>::new(config), &request);
