@@ -23,8 +23,8 @@ use windlass_core::file::DigestKind;
 use windlass_core::pump::Pump;
 use windlass_core::session::files::{Options, Request};
 use windlass_core::session::{FilesClient, Upper};
-use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
+use windlass_core::transfer::{Timing, parts};
 use windlass_firmware::cpu;
 use windlass_firmware::embassy::{Console, Tcp, serve, transfer};
 use windlass_firmware::ether::Ether;
@@ -62,11 +62,16 @@ async fn main(spawner: Spawner) {
     let _ = select(serve(&net), everything(&net, &port)).await;
 }
 
+/// A download, of which an ERROR needs no words.
+fn tftp_get(name: &[u8]) -> TftpGet<&[u8], { parts::ROUND_TRIPS | parts::EXTENSIONS }> {
+    TftpGet::with_parts(name, Offer::DEFAULT, &Timing::CLIENT)
+}
+
 /// Runs all three, and ends QEMU.
 async fn everything(net: &RefCell<Net>, port: &RefCell<impl Port>) {
     let qemu = IpEndpoint::new(HOST, 69);
     let mut number = Number::default();
-    let mut get = TftpGet::new(b"files", Offer::DEFAULT, &Timing::CLIENT);
+    let mut get = tftp_get(b"files");
     let found = transfer(net, &mut get, &mut number, qemu).await;
     let begun = clock::now();
     let files = IpEndpoint::new(HOST, number.0);
@@ -125,7 +130,7 @@ async fn download(net: &RefCell<Net>, server: IpEndpoint) -> Option<u32> {
 async fn image(net: &RefCell<Net>, server: IpEndpoint) -> Option<u32> {
     let (mut again, mut limit) = (0, FIRST);
     loop {
-        let mut get = TftpGet::new(b"image", Offer::DEFAULT, &Timing::CLIENT);
+        let mut get = tftp_get(b"image");
         let mut file = Compared::new(IMAGE);
         let running = transfer(net, &mut get, &mut file, server);
         if let Ok(how) = with_timeout(limit, running).await {

@@ -16,9 +16,9 @@ use windlass_core::fault::Fault;
 use windlass_core::file::DigestKind;
 use windlass_core::session::files::{FilesClient, Options, Request};
 use windlass_core::sim::Path;
-use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Config, Offer, TftpGet, TftpServer};
 use windlass_core::transfer::xfer::{XferClient, XferServer};
+use windlass_core::transfer::{Timing, parts};
 use windlass_core::wire::Score;
 use windlass_firmware::cpu::{self, entry};
 use windlass_firmware::ether::Ether;
@@ -76,6 +76,13 @@ enum From {
 
 /// A window is half of the receive buffer.
 const OFFER: Offer = Offer { window: Some(3), ..Offer::DEFAULT };
+
+/// What the transfers of a board have: an ERROR needs no words, and its server takes no files.
+const PARTS: u8 = parts::ROUND_TRIPS | parts::EXTENSIONS;
+
+fn tftp_get(name: &'static [u8], offer: Offer) -> TftpGet<&'static [u8], PARTS> {
+    TftpGet::with_parts(name, offer, &Timing::CLIENT)
+}
 
 /// The sizes of the files in bytes.
 const IMAGE: usize = 256 * 1024;
@@ -152,7 +159,7 @@ fn main() -> ! {
     let names = [&b"tftp"[..], b"own", b"xfer", b"files", b"score"];
     let [tftp, own, xfer, files, score] = names.map(|name| {
         let mut port = Number::default();
-        let mut get = TftpGet::new(name, Offer::DEFAULT, &Timing::CLIENT);
+        let mut get = tftp_get(name, Offer::DEFAULT);
         let found = net.transfer(&mut get, &mut port, qemu);
         found.ok().filter(|()| port.0 > 0).map(|()| IpEndpoint::new(HOST, port.0))
     });
@@ -209,21 +216,22 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
     let (lost, begun) = (net.ether.lost(), clock::now());
     let how = match trial.from {
         From::Qemu | From::Tftp | From::Own => {
-            let mut get = TftpGet::new(b"image", OFFER, &Timing::CLIENT);
+            let mut get = tftp_get(b"image", OFFER);
             net.transfer(&mut get, &mut file, server)
         }
         From::Board => {
-            let mut get = TftpGet::new(b"small", OFFER, &Timing::CLIENT);
-            let mut server = TftpServer::<64>::new(Config::DEFAULT);
+            let mut get = tftp_get(b"small", OFFER);
+            let mut server =
+                TftpServer::<64, { PARTS | parts::READS }>::with_parts(Config::DEFAULT);
             net.alone([&mut get, &mut server], [&mut file, &mut sent])
         }
         From::BoardXfer => {
-            let mut get = XferClient::new(b"small", &Timing::CLIENT);
-            let mut server = XferServer::<64>::new(Timing::SERVER);
+            let mut get = XferClient::<_, PARTS>::with_parts(b"small", &Timing::CLIENT);
+            let mut server = XferServer::<64, PARTS>::with_parts(Timing::SERVER);
             net.alone([&mut get, &mut server], [&mut file, &mut sent])
         }
         From::Xfer => {
-            let mut get = XferClient::new(b"small", &Timing::CLIENT);
+            let mut get = XferClient::<_, PARTS>::with_parts(b"small", &Timing::CLIENT);
             net.transfer(&mut get, &mut file, server)
         }
         From::Files => {
@@ -240,9 +248,10 @@ fn download(net: &mut Net, trial: &Trial, server: IpEndpoint) -> (Result<(), Fau
             net.session(&mut client, updater, server)
         }),
         From::BoardUpdate => update(|updater| {
-            let get = TftpGet::new(b"small", OFFER, &Timing::CLIENT);
+            let get = tftp_get(b"small", OFFER);
             let mut get = get.seek(updater.kept().into()).digest(DigestKind::Crc32);
-            let mut server = TftpServer::<64>::new(Config::DEFAULT);
+            let mut server =
+                TftpServer::<64, { PARTS | parts::READS }>::with_parts(Config::DEFAULT);
             net.alone([&mut get, &mut server], [updater, &mut sent])
         }),
     };
