@@ -107,6 +107,11 @@ impl<'b> Rtt<'b> {
         self.rto_us = self.bounded(self.rto_us.min(us));
     }
 
+    /// Makes the timeout no shorter than this, until the next step.
+    pub fn lengthen(&mut self, us: u32) {
+        self.rto_us = self.bounded(self.rto_us.max(us));
+    }
+
     /// The current timeout, in microseconds.
     pub const fn rto_us(&self) -> u32 {
         self.rto_us
@@ -202,6 +207,12 @@ mod tests {
         rtt.back_off();
         rtt.forget_back_off();
         assert_eq!(rtt.rto_us(), 2_000_000 + 3_000_000);
+        rtt.lengthen(4_000_000);
+        assert_eq!(rtt.rto_us(), 2_000_000 + 3_000_000);
+        rtt.lengthen(6_000_000);
+        assert_eq!(rtt.rto_us(), 6_000_000);
+        rtt.lengthen(u32::MAX);
+        assert_eq!(rtt.rto_us(), 30_000_000);
         let mut unmeasured = Rtt::new(&Bounds::RFC_6298);
         unmeasured.back_off();
         unmeasured.forget_back_off();

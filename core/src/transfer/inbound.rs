@@ -325,6 +325,7 @@ impl<const TFTP: bool, const PARTS: u8> Engine<PARTS> for Inbound<TFTP, PARTS> {
     }
 
     fn expired(&mut self, timer: &mut Timer<PARTS>) {
+        timer.back_off(self.window());
         (self.owes, self.gap) = (true, 0);
         timer.time(TIMED, Span::NEVER);
     }

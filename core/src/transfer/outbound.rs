@@ -289,6 +289,7 @@ impl<const TFTP: bool, const PARTS: u8> Engine<PARTS> for Outbound<TFTP, PARTS> 
     }
 
     fn expired(&mut self, timer: &mut Timer<PARTS>) {
+        timer.back_off(self.window());
         if self.asks() {
             self.expired = self.expired.saturating_add(1);
             if self.expired >= SILENT {

@@ -67,17 +67,19 @@ impl Timing {
 const UNANSWERED_MAX: u8 = 3;
 
 /// Steps forward in a row that were not measured, and for which the timeout is not kept doubled: where a third of
-/// all datagrams is lost, most waits would be of seconds. After them it is kept once, as RFC 6298 has it, in case
-/// the path has become slower: then what follows is sent once, and measured.
+/// all datagrams is lost, most waits would be of seconds. Behind the next one it is longer than that step took, once:
+/// if the path has become slower, what follows is sent once, and measured.
 const UNMEASURED_MAX: u8 = 3;
+
+/// With fewer datagrams on their way at once a transfer sends less than its path carries, whatever the timer.
+const THIN: u16 = 4;
+
+/// The timeout of such a transfer is not doubled before nothing has moved for four times what was measured.
+const STEADY_SHIFT: u32 = 2;
 
 /// What stands for a round trip until one was measured, where a long wait would be worse than a datagram that is
 /// sent in vain.
 const UNMEASURED_US: u32 = 100_000;
-
-/// The longest timeout of a peer that has answered, before a round trip was measured: the request was sent twice, and
-/// nothing tells which of the two was answered. What is sent again by this timer is one datagram.
-const ANSWERED_US: u32 = 300_000;
 
 /// A request that comes again sooner than this behind its answer, in microseconds, is a copy that the network made: the
 /// quickest client that is known, that of busybox, asks again after 50 ms. To some clients a second OACK is an error.
@@ -193,7 +195,12 @@ impl<const PARTS: u8> Timer<PARTS> {
 
     /// Whether the peer has stopped: what was sent again has no answer, for longer than a datagram is late.
     pub(super) fn is_stuck(&self) -> bool {
-        self.expired && self.limit_us.saturating_sub(self.left[PATIENCE].0) >= COPIES_MAX_US
+        self.expired && self.waited_us() >= COPIES_MAX_US
+    }
+
+    /// How long ago something moved.
+    fn waited_us(&self) -> u32 {
+        self.limit_us.saturating_sub(self.left[PATIENCE].0)
     }
 
     /// The request came again: whether it is answered again.
@@ -237,18 +244,19 @@ impl<const PARTS: u8> Timer<PARTS> {
     /// The peer answered something new, and more is expected of it.
     #[inline(never)]
     pub(super) fn moved(&mut self) {
-        (self.credit, self.limit_us) = (ANSWERED, self.give_up_us);
         if self.expired && has(PARTS, ROUND_TRIPS) {
-            if self.unmeasured < UNMEASURED_MAX {
-                self.rtt.forget_back_off();
-                if self.srtt_us().is_none() {
-                    self.rtt.shorten(ANSWERED_US);
-                }
-                self.unmeasured = self.unmeasured.saturating_add(1);
-            } else {
+            self.rtt.forget_back_off();
+            if self.srtt_us().is_none() {
+                self.rtt.shorten(UNMEASURED_US);
+            }
+            self.unmeasured = self.unmeasured.saturating_add(1);
+            if self.unmeasured > UNMEASURED_MAX {
+                let us = self.waited_us();
+                self.rtt.lengthen(us.saturating_add(us >> 1));
                 self.unmeasured = 0;
             }
         }
+        (self.credit, self.limit_us) = (ANSWERED, self.give_up_us);
         self.restart();
     }
 
@@ -258,6 +266,18 @@ impl<const PARTS: u8> Timer<PARTS> {
         self.left[PATIENCE] = Span(self.limit_us);
         self.arm();
         self.expired = false;
+    }
+
+    /// No answer came in time to one of so many datagrams that may be on their way at once: whether the next wait is
+    /// longer.
+    #[inline(never)]
+    pub(super) fn back_off(&mut self, window: u16) {
+        let is_steady = window < THIN
+            && self.srtt_us().is_some()
+            && self.waited_us() >> STEADY_SHIFT < self.measured_rto_us();
+        if has(PARTS, ROUND_TRIPS) && !is_steady {
+            self.rtt.back_off();
+        }
     }
 
     /// In `us` at the latest.
@@ -341,9 +361,6 @@ impl<const PARTS: u8> Timer<PARTS> {
         }
         self.left[AGAIN] = Span::NEVER;
         self.expired = true;
-        if has(PARTS, ROUND_TRIPS) {
-            self.rtt.back_off();
-        }
         Expired::Again
     }
 }

@@ -4,6 +4,7 @@ extern crate std;
 
 mod clients;
 mod server;
+mod timer;
 mod uploads;
 
 use std::vec::Vec;

@@ -14,13 +14,13 @@ use crate::transfer::{Heard, REQUEST_COPIES_US, Transfer};
 const SECOND: u64 = 1_000_000;
 
 /// A server with a file of so many bytes, which was asked by this request.
-fn asked(size: usize, request: &[u8]) -> Rig<TftpServer> {
+pub(super) fn asked(size: usize, request: &[u8]) -> Rig<TftpServer> {
     let mut rig = Rig::new(TftpServer::new(Config::DEFAULT), image(size));
     assert_eq!(rig.hears(request), Heard::Taken);
     rig
 }
 
-fn rrq(options: &[u8]) -> Vec<u8> {
+pub(super) fn rrq(options: &[u8]) -> Vec<u8> {
     [b"\0\x01/image\0octet\0", options].concat()
 }
 
@@ -350,44 +350,6 @@ fn a_file_that_shrinks_ends_the_transfer_with_an_error() {
     rig.transfer.abort(Fault::Aborted);
     assert_eq!(rig.how(), Some(Err(Fault::Storage(StorageFault::Failed))), "the first end stays");
     rig.is_silent();
-}
-
-#[test]
-fn the_timer_follows_the_path() {
-    let mut rig = asked(100_000, &rrq(b"tsize\x000\0"));
-    rig.says_one();
-    assert_eq!(rig.transfer.want().wake.wait_us(rig.now), Some(300_000));
-    let mut block = 0;
-    for _ in 0..20 {
-        rig.waits(2000);
-        let _ = rig.hears(&ack(block));
-        rig.says_one();
-        block += 1;
-    }
-    assert_eq!(rig.transfer.want().wake.wait_us(rig.now), Some(10_000), "the floor");
-    for doubled in [10_000, 20_000, 40_000, 80_000] {
-        assert_eq!(rig.transfer.want().wake.wait_us(rig.now), Some(doubled));
-        rig.waits(doubled);
-        rig.says_one();
-    }
-    // What helped is forgotten, and progress begins the wait for the end anew.
-    let _ = rig.hears(&ack(block));
-    rig.says_one();
-    assert_eq!(rig.transfer.want().wake.wait_us(rig.now), Some(10_000));
-    let since = rig.now;
-    while rig.how().is_none() {
-        rig.waits_for_its_timer();
-        rig.says();
-    }
-    assert_eq!(rig.how(), Some(Err(Fault::TimedOut { waited_us: 30 * SECOND })));
-    assert_eq!(rig.now.since(since), 30 * SECOND);
-}
-
-#[test]
-fn utimeout_is_the_first_timeout() {
-    let mut rig = asked(700, &rrq(b"utimeout\x0050000\0"));
-    rig.says_one();
-    assert_eq!(rig.transfer.want().wake.wait_us(rig.now), Some(50_000));
 }
 
 #[test]
