@@ -1,6 +1,6 @@
 //! `windlass top` on a terminal.
 //!
-//! - It shows a server, waits for a missing one, and finds one that starts again.
+//! - It shows a server of every model, waits for a missing one, and finds one that starts again.
 //! - However it ends, the terminal is as it was before.
 
 use std::ffi::OsStr;
@@ -8,7 +8,9 @@ use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use windlass_tests::{Model, PATIENCE, Pty, Server, proc, serve, windlass, within};
+use windlass_tests::{Model, PATIENCE, Pty, Server, every_model, proc, serve, windlass, within};
+
+every_model!(it_shows_every_model);
 
 fn server(path: &Path) -> Server {
     serve!("upper", Model::PoolStatic)
@@ -25,6 +27,25 @@ fn top(path: &Path) -> Pty {
 fn is_restored(top: &Pty) {
     within(PATIENCE, "the screen is given back", || !top.is_taken());
     assert!(top.is_set_as_before());
+}
+
+/// And so does `windlass status`.
+fn it_shows_every_model(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("control");
+    let args = format!("--control {}", path.display());
+    let server = serve!("upper", model).args(&args).start();
+    server.connect().converse(b"hello");
+    let mut top = top(&path);
+    top.until("1 served");
+    assert!(top.shown().contains(&format!("upper {}", model.name())), "{}", top.shown());
+    top.press(b"q");
+    assert_eq!(top.wait(), Ok(0));
+    let status = windlass!("status", &path).run();
+    status.succeeds();
+    let words = format!("upper {} on {}", model.name(), server.address());
+    assert!(String::from_utf8_lossy(&status.stdout).contains(&words), "{status}");
+    assert_eq!(server.stop().code, Some(0));
 }
 
 #[test]

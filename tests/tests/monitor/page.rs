@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -132,6 +133,7 @@ function look(frame) {
     isOpen: open && open.open,
     mark: page.getElementById('mark')?.textContent,
     ground: getComputedStyle(page.body).backgroundColor,
+    ink: getComputedStyle(page.body).color,
     asked: frame.contentWindow.performance.getEntriesByType('resource').map((it) => it.name),
     title: page.title,
   };
@@ -161,6 +163,27 @@ impl Between {
         });
         Self { at, asked }
     }
+
+    /// What Chromium saw of both frames in so many milliseconds, look by look, with this setting of its engine.
+    #[track_caller]
+    fn looks(&self, folder: &Path, millis: u32, setting: &str) -> Vec<[Value; 2]> {
+        let shown = Program::new("chromium")
+            .words(
+                "--headless --no-sandbox --disable-gpu --no-proxy-server --window-size=1800,1000",
+            )
+            .arg(format!("--virtual-time-budget={millis}"))
+            .arg(format!("--blink-settings={setting}"))
+            .arg(format!("--user-data-dir={}", folder.join("profile").display()))
+            .arg("--dump-dom")
+            .arg(format!("http://{}/lookout", self.at))
+            .run();
+        let dom = String::from_utf8_lossy(&shown.stdout);
+        let seen =
+            dom.split_once("<pre id=\"seen\">").and_then(|(_, rest)| rest.split_once("</pre>"));
+        let seen = seen.unwrap_or_else(|| panic!("{dom}\n{}", shown.stderr)).0;
+        let seen = BASE64_STANDARD.decode(seen).expect("base64");
+        serde_json::from_slice(&seen).expect("JSON")
+    }
 }
 
 /// Answers one request, and notes it.
@@ -186,6 +209,39 @@ fn answer(mut client: TcpStream, monitor: &str, asked: &Mutex<Vec<String>>) -> O
     client.write_all(head.as_bytes()).and_then(|()| client.write_all(body.as_bytes())).ok()
 }
 
+/// The colours of the page that Chromium shows to a reader with this setting: of the ground, and of text on it.
+fn colours(at: &str, scheme: u8) -> [u32; 2] {
+    let folder = tempfile::tempdir().expect("a folder");
+    let setting = format!("preferredColorScheme={scheme}");
+    let looks = Between::new(at).looks(folder.path(), 3000, &setting);
+    let brightness = |colour: &Value| {
+        let colour = colour.as_str().expect("a colour");
+        let parts = colour.trim_start_matches("rgb(").trim_end_matches(')').split(", ");
+        parts.map(|part| part.parse::<u32>().expect("rgb(…)")).sum()
+    };
+    ["ground", "ink"].map(|of| brightness(&looks[0][1][of]))
+}
+
+#[test]
+fn it_is_light_or_dark_as_its_reader_has_it() {
+    if !has("chromium") {
+        return;
+    }
+    let monitored = Monitored::start("upper", Model::Epoll, "");
+    until_ready(&monitored.at, 200);
+    let [[light, on_light], [dark, on_dark]] = [1, 0].map(|scheme| colours(&monitored.at, scheme));
+    // Of 765: white is the highest.
+    assert!(light > on_light + 400 && dark + 400 < on_dark, "{light} {on_light} {dark} {on_dark}");
+}
+
+#[test]
+fn without_javascript_a_browser_loads_it_again() {
+    let monitored = Monitored::start("upper", Model::Epoll, "");
+    until_ready(&monitored.at, 200);
+    let again = "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>";
+    until_shown(&monitored.at, &[again, monitored.server.address()]);
+}
+
 #[test]
 fn chromium_shows_it_whole_at_both_widths_and_keeps_it_new() {
     if !has("chromium") {
@@ -209,22 +265,7 @@ fn chromium_shows_it_whole_at_both_widths_and_keeps_it_new() {
     until_shown(&at, &["reset</td>"]);
 
     let between = Between::new(&at);
-    let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
-    let shown = Program::new("chromium")
-        .words(
-            "--headless --no-sandbox --disable-gpu --no-proxy-server --virtual-time-budget=12000",
-        )
-        .arg("--window-size=1800,1000")
-        .arg(profile)
-        .arg("--dump-dom")
-        .arg(format!("http://{}/lookout", between.at))
-        .run();
-    let dom = String::from_utf8_lossy(&shown.stdout);
-    let seen = dom.split_once("<pre id=\"seen\">").and_then(|(_, rest)| rest.split_once("</pre>"));
-    let seen = seen.unwrap_or_else(|| panic!("{dom}\n{}", shown.stderr)).0;
-    let seen = BASE64_STANDARD.decode(seen).expect("base64");
-    let looks: Vec<[Value; 2]> = serde_json::from_slice(&seen).expect("JSON");
-
+    let looks = between.looks(folder.path(), 12_000, "preferredColorScheme=1");
     let [narrow, wide] = &looks[0];
     for page in [narrow, wide] {
         let cards: Vec<_> = page["cards"].as_array().expect("a list").iter().collect();
