@@ -379,12 +379,11 @@ fn every_service_is_counted(model: Model) {
     for service in ["tftp", "xfer"] {
         let mut counted = Counted::start(service, model, "udp:127.0.0.1:0", &root);
         let at = counted.server.address();
-        let how = match service {
-            "tftp" => transfer::get(at, "file", Offer::NONE).how,
-            _ => {
-                let machine = Box::new(XferClient::new(b"file", &Timing::CLIENT));
-                transfer(at, machine, Memory::default()).how
-            }
+        let how = if service == "tftp" {
+            transfer::get(at, "file", Offer::NONE).how
+        } else {
+            let machine = Box::new(XferClient::new(b"file", &Timing::CLIENT));
+            transfer(at, machine, Memory::default()).how
         };
         assert_eq!(how, Ok(()), "{service}");
         counted.until("it is counted", |it| it.files_sent == 1 && it.served == 1);

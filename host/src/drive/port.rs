@@ -165,7 +165,7 @@ impl Port {
             self.counts.bytes_in += received.len as u64;
             let (peer, len) = (received.peer, received.len);
             let asks = self.gate.as_ref().zip(peer.socket_addr());
-            if asks.is_some_and(|(gate, peer)| !gate.lets_ask(now, peer)) {
+            if asks.is_some_and(|(gate, peer)| !gate.lets_ask(now, peer, len)) {
                 self.counts.refused += 1;
                 continue;
             }

@@ -163,15 +163,16 @@ impl Gate {
         Verdict::Welcome(Guest { gate: Arc::clone(self), client, place, paid_at: 0 })
     }
 
-    /// Whether a datagram of this client is answered, by a service that keeps no state of a client. The access log
-    /// has those that are not.
-    pub(crate) fn lets_ask(&self, now: Instant, peer: SocketAddr) -> bool {
-        let owes = |clients: &Clients| {
-            rate::until(clients.paid_at(self.hash(peer.ip()), now), now).is_some()
+    /// Whether a datagram of this client and of this size is answered, by a service that keeps no state of a client. The
+    /// access log has those that are not.
+    pub(crate) fn lets_ask(&self, now: Instant, peer: SocketAddr, received: usize) -> bool {
+        let rated = self.clients.as_ref().zip(self.terms.client_rate);
+        let owes = |(clients, rate): (&Clients, _)| {
+            !clients.lets_ask(self.hash(peer.ip()), Rate(rate), now, received as u64)
         };
         let why = if !self.terms.admits(peer.ip()) {
             "denied"
-        } else if self.clients.as_ref().is_some_and(owes) {
+        } else if rated.is_some_and(owes) {
             "full"
         } else {
             return true;
@@ -182,8 +183,8 @@ impl Gate {
         false
     }
 
-    /// A datagram of this client and of this size had this response. As of a connection, the way that has more bytes
-    /// counts: so reports without replies have a limit too.
+    /// Such a datagram had this response. As of a connection, the way that has more bytes counts: so reports without
+    /// replies have a limit too.
     pub(crate) fn did_ask(
         &self,
         now: Instant,
@@ -197,8 +198,8 @@ impl Gate {
             Response::Malformed(_) => ("malformed", 0),
         };
         if let (Some(clients), Some(rate)) = (&self.clients, self.terms.client_rate) {
-            let moved = received.max(sent) as u64;
-            clients.charge(self.hash(peer.ip()), Rate(rate), now, moved);
+            let more = sent.saturating_sub(received) as u64;
+            clients.charge(self.hash(peer.ip()), Rate(rate), now, more);
         }
         if let Some(log) = &self.log {
             log.note_datagram(peer, outcome, sent as u64);
@@ -342,14 +343,15 @@ mod tests {
             assert_eq!(held.held_until(now.after(1_000_000)), None);
         }
         assert_eq!(other.held_until(now), None);
-        assert!(!gate.lets_ask(now, "10.0.0.1:1".parse().unwrap()));
-        let (quiet, now) = ("10.0.0.3:1".parse().unwrap(), now.after(5_000_000));
-        for response in [Response::Reply(10_000), Response::NoReply] {
-            assert!(gate.lets_ask(now, "10.0.0.2:1".parse().unwrap()));
-            let received = if response == Response::NoReply { 10_000 } else { 1 };
-            gate.did_ask(now, quiet, received, response);
-            assert!(!gate.lets_ask(now, quiet));
-            assert!(!gate.lets_ask(now.after(900_000), quiet));
+        assert!(!gate.lets_ask(now, "10.0.0.1:1".parse().unwrap(), 1));
+        let mut now = now;
+        for (received, response) in [(1, Response::Reply(10_000)), (10_000, Response::NoReply)] {
+            now = now.after(5_000_000);
+            let [asks, quiet] = ["10.0.0.3:1", "10.0.0.2:1"].map(|at| at.parse().unwrap());
+            assert!(gate.lets_ask(now, asks, received));
+            gate.did_ask(now, asks, received, response);
+            assert!(!gate.lets_ask(now.after(900_000), asks, 1));
+            assert!(gate.lets_ask(now.after(900_000), quiet, 1));
         }
     }
 }

@@ -77,6 +77,17 @@ impl Clients {
         self.account(client, now).map_or(0, |it| it.paid_at.load(Ordering::Relaxed))
     }
 
+    /// It asks with `bytes`, which are charged if it owes nothing. Whether that is so: of several processes that look at
+    /// once, one finds it.
+    pub(super) fn lets_ask(&self, client: u64, rate: Rate, now: Instant, bytes: u64) -> bool {
+        let Some(account) = self.account(client, now) else { return true };
+        let charged =
+            account.paid_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |before| {
+                until(before, now).is_none().then(|| rate.paid_at(before, now, bytes))
+            });
+        charged.is_ok()
+    }
+
     /// It was sent `bytes`.
     pub(super) fn charge(&self, client: u64, rate: Rate, now: Instant, bytes: u64) {
         let Some(account) = self.account(client, now) else { return };
@@ -96,11 +107,11 @@ impl Clients {
             window().find(|it| {
                 let other = it.client.load(Ordering::Relaxed);
                 let owes = it.paid_at.load(Ordering::Relaxed) > now.as_micros();
-                !owes
-                    && it
-                        .client
-                        .compare_exchange(other, client, Ordering::Relaxed, Ordering::Relaxed)
-                        .is_ok()
+                let order = Ordering::Relaxed;
+                let taken =
+                    !owes && it.client.compare_exchange(other, client, order, order).is_ok();
+                // Another process may have been faster, for the same client.
+                taken || it.client.load(order) == client
             })
         })
     }
