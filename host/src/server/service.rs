@@ -235,10 +235,6 @@ impl Offer {
     }
 
     /// What serves all that arrives at a datagram socket.
-    #[cfg_attr(
-        not(feature = "transfer"),
-        expect(unused_variables, reason = "it is about transfers")
-    )]
     pub(super) fn port(&self, socket: Listener, gate: Option<&Arc<Gate>>) -> Job {
         #[cfg(feature = "transfer")]
         if let Some(protocol) = self.protocol() {
