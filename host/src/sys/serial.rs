@@ -21,11 +21,13 @@ pub fn open(path: &Path, baud: u32) -> Result<Stream> {
     let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
     let file = File::options().read(true).write(true).custom_flags(flags).open(path);
     let file = file.map_err(Error::of("open the serial port", printable(path)))?;
-    let fail = || Error::of("set the serial port", printable(path));
-    set(&file, baud).map_err(|errno| match errno {
-        // The C library calls it "Not a typewriter".
-        Errno::ENOTTY => fail()("it is no serial port".to_owned()),
-        errno => fail()(errno.desc().to_owned()),
+    set(&file, baud).map_err(|errno| {
+        let (op, path) = ("set the serial port", printable(path));
+        match errno {
+            // The C library calls it "Not a typewriter".
+            Errno::ENOTTY => Error::new(op, path, "it is no serial port"),
+            errno => Error::new(op, path, errno),
+        }
     })?;
     Ok(Stream::new(OwnedFd::from(file)))
 }
