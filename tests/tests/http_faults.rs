@@ -24,6 +24,7 @@ every_model!(
     a_stop_lets_a_download_end,
     a_server_that_stops_says_that_the_connection_ends,
     what_is_no_file_is_refused_and_a_name_is_bytes,
+    a_slow_body_is_not_waited_for,
 );
 every_concurrent_model!(a_kept_connection_has_a_limit_of_its_own);
 models!(a_killed_worker_sends_no_other_bytes: pool_static PoolStatic, prefork Prefork);
@@ -187,4 +188,17 @@ fn what_is_no_file_is_refused_and_a_name_is_bytes(model: Model) {
         }
     }
     client.ends_with(b"");
+}
+
+/// Its refusal is there at once, and then it is listened to for a while, whatever it says.
+fn a_slow_body_is_not_waited_for(model: Model) {
+    let root = root();
+    let args = format!("--root {}", root.path().display());
+    let server = serve!("http", model).args(&args).start();
+    let mut slow = server.connect();
+    slow.send(b"POST /image HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    assert_eq!(Answer::read(&mut slow, "POST").status, 405);
+    within(PATIENCE, "its end", || slow.try_send(b"x").is_err() || slow.is_dead());
+    let mut next = server.connect();
+    assert_eq!(ask(&mut next, "HEAD", "/image", &["Connection: close"]).status, 200);
 }

@@ -80,6 +80,25 @@ fn curl_gets_a_file_by_http_1_1() {
 }
 
 #[test]
+fn a_unix_socket_has_tls_too() {
+    if !has("curl") {
+        return;
+    }
+    let place = Place::new();
+    let root = place.folder.path().join("root");
+    let socket = place.folder.path().join("socket");
+    let options = format!("--root {} {}", root.display(), place.secured.options());
+    let server =
+        serve!("http", Model::Epoll).args(&options).listen(format!("unix:{}", socket.display()));
+    let _server = server.start();
+    let ca = place.secured.path("ca.pem");
+    let words = format!("-sS --fail --cacert {ca} -o {} --unix-socket", place.target());
+    let curl = Program::new("curl").words(&words).arg(&socket).arg("https://localhost/image");
+    succeeded(&curl.run());
+    assert!(fs::read(place.target()).expect("read") == content());
+}
+
+#[test]
 fn windlass_get_checks_the_certificate() {
     let place = Place::new();
     let ca = place.secured.path("ca.pem");
