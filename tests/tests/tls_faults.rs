@@ -84,16 +84,16 @@ fn pieces_of_a_record_renew_no_patience(model: Model) {
         client.read_exact(&mut byte).expect("an answer");
         answer.extend(byte);
     }
-    // 16 KiB are announced. Fewer come, and by then the server has closed.
+    // 16 KiB are announced. A byte now and then: they are not whole before patience ends.
     let socket = &mut client.sock;
     socket.write_all(b"\x17\x03\x03\x40\x00").expect("send");
     socket.set_nonblocking(true).expect("fcntl");
-    let mut sent = 0;
+    let mut looks = 0_u32;
     within(PATIENCE, "its end", || {
-        sent += 1;
-        socket.write_all(b"x").is_err() || matches!(socket.read(&mut [0; 100]), Ok(0))
+        looks += 1;
+        let is_cut = looks.is_multiple_of(20) && socket.write_all(b"x").is_err();
+        is_cut || matches!(socket.read(&mut [0; 100]), Ok(0))
     });
-    assert!(sent < 16 * 1024, "it waited for the whole record");
 }
 
 fn clients_that_never_read_cost_the_records_of_a_turn(model: Model) {
