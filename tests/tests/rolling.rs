@@ -302,7 +302,7 @@ fn a_server_that_stops_ends_each_connection_with_an_answer(model: Model) {
     // With a delay the server goes on for longer than this test, until a second signal ends it.
     let delay = format!("stop-delay = 300\nagent = 'unix:{}/agent'\n", folder.path().display());
     for (signal, delay) in
-        [(Signal::SIGUSR2, ""), (Signal::SIGTERM, ""), (Signal::SIGTERM, &*delay)]
+        [(Signal::SIGUSR2, ""), (Signal::SIGTERM, ""), (Signal::SIGQUIT, &*delay)]
     {
         let (mut running, members) = supervise!(&format!("{delay}{text}")).serving(1);
         let mut client = Client::connect(&members[0].address);
@@ -334,7 +334,7 @@ fn a_server_that_stops_ends_each_connection_with_an_answer(model: Model) {
             let answer = web::ask(&mut client, "GET", "/file", &[]);
             assert_eq!((answer.status, answer.field("Connection")), (200, Some("close")));
             asked += 1;
-            running.signal(signal);
+            running.signal(Signal::SIGTERM);
         }
         assert_eq!(running.wait(), Some(0));
         let lines = || fs::read_to_string(&log).unwrap_or_default().lines().count();
