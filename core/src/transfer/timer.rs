@@ -270,7 +270,6 @@ impl<const PARTS: u8> Timer<PARTS> {
 
     /// No answer came in time to one of so many datagrams that may be on their way at once: whether the next wait is
     /// longer.
-    #[inline(never)]
     pub(super) fn back_off(&mut self, window: u16) {
         let is_steady = window < THIN
             && self.srtt_us().is_some()
