@@ -154,6 +154,7 @@ impl Supervised {
     }
 
     /// Whether its certificate has changed, and is good.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self))]
     fn has_new_certificate(&self) -> bool {
         #[cfg(feature = "tls")]
         return self.offer.credentials().is_some_and(|credentials| credentials.has_changed());
