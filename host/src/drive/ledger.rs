@@ -114,7 +114,7 @@ impl Ledger {
 
     /// Counts an event of a process without a line.
     pub fn add(&self, count: Count, n: u64) {
-        self.line(0)[HEAD + count as usize].fetch_add(n, Relaxed);
+        self.line(0)[HEAD + count as usize].fetch_add(n, Release);
     }
 
     /// Takes a line for the worker in `slot`, before it serves: so it is seen from then on. `group` settles for
@@ -170,9 +170,9 @@ impl Ledger {
         let (begun, rest) = (&line[HEAD + Count::Begun as usize], &line[HEAD + how as usize]);
         // An owner that does not accept owes less than nothing.
         let owed = owed(line).wrapping_sub(line[OWED].load(Relaxed)).cast_signed().max(0);
-        begun.store(begun.load(Relaxed) + owed.unsigned_abs(), Relaxed);
+        begun.store(begun.load(Relaxed) + owed.unsigned_abs(), Release);
         let left = clients(line);
-        rest.store(rest.load(Relaxed) + left, Relaxed);
+        rest.store(rest.load(Relaxed) + left, Release);
         self.vacate(at);
         left
     }
@@ -248,13 +248,18 @@ impl Ledger {
         }
     }
 
-    /// The sums of all lines.
+    /// The sums of all lines. Clients come and go meanwhile: of these, none has ended that was not begun with, and
+    /// none was begun with that was not accepted.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for line in self.used().chain([0]).map(|at| self.line(at)) {
-            for &count in Count::ALL {
-                *totals.get_mut(count) += line[HEAD + count as usize].load(Relaxed);
-            }
+        let lines = || self.used().chain([0]).map(|at| self.line(at));
+        // In the order of `Count::ALL` a client is accepted, begun with, and ended. Sums that are made in the other
+        // order lack no earlier event of a client than they have.
+        for &count in Count::ALL.iter().rev() {
+            let word = HEAD + count as usize;
+            *totals.get_mut(count) = lines().map(|line| line[word].load(Acquire)).sum();
+        }
+        for line in lines() {
             add_histogram(&mut totals.duration, &line[DURATION..]);
             add_histogram(&mut totals.first_byte, &line[FIRST_BYTE..]);
         }
@@ -339,11 +344,12 @@ impl Writer<'_> {
     }
 
     fn add_at(self, word: usize, n: u64) {
+        // A reader that sees this event sees those before it.
         let word = &self.line[word];
         if self.is_shared {
-            word.fetch_add(n, Relaxed);
+            word.fetch_add(n, Release);
         } else {
-            word.store(word.load(Relaxed).wrapping_add(n), Relaxed);
+            word.store(word.load(Relaxed).wrapping_add(n), Release);
         }
     }
 }

@@ -116,3 +116,42 @@ fn clients_that_waited_are_settled_when_no_process_is_left() {
     ledger.settle_rest(Left::Stopped);
     assert_eq!((ledger.totals().aborted, ledger.totals().lost), (1, 4));
 }
+
+/// One thread accepts, and another one serves what it accepted.
+#[test]
+fn sums_that_are_made_meanwhile_have_no_end_without_its_beginning() {
+    let ledger = ledger();
+    let (accepts, serves) = (ledger.join(), ledger.join());
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(16);
+        scope.spawn(|| {
+            for _ in receiver {
+                ledger.writer(serves).add(Count::Begun, 1);
+                ledger.writer(serves).add(Count::Served, 1);
+            }
+            is_over.store(true, Relaxed);
+        });
+        scope.spawn({
+            let ledger = &ledger;
+            move || {
+                for nth in 0..100_000 {
+                    ledger.writer(accepts).add(Count::Accepted, 1);
+                    if nth % 2 == 0 {
+                        ledger.writer(accepts).add(Count::Begun, 1);
+                        ledger.writer(accepts).add(Count::Served, 1);
+                    } else {
+                        sender.send(()).unwrap();
+                    }
+                }
+            }
+        });
+        while !is_over.load(Relaxed) {
+            let totals = ledger.totals();
+            let (accepted, begun, ended) = (totals.accepted, totals.begun, totals.ended());
+            assert!(ended <= begun && begun <= accepted, "{accepted} {begun} {ended}");
+        }
+    });
+    let totals = ledger.totals();
+    assert_eq!((totals.accepted, totals.begun, totals.ended()), (100_000, 100_000, 100_000));
+}
