@@ -148,6 +148,18 @@ impl Asker {
         (buf, from)
     }
 
+    /// The next datagram that is not `last`: a server repeats that one when its timer runs out, also because this
+    /// machine is busy.
+    #[track_caller]
+    pub fn hear_after(&self, last: &[u8]) -> Vec<u8> {
+        loop {
+            let (datagram, _) = self.hear();
+            if datagram != last {
+                return datagram;
+            }
+        }
+    }
+
     /// The next datagram that has come by now.
     pub fn next(&self) -> Option<(Vec<u8>, SocketAddr)> {
         self.socket.set_nonblocking(true).expect("set");
