@@ -331,7 +331,9 @@ fn what_the_kernel_dropped_is_in_the_log() {
     // The number comes with the next one that is not dropped.
     within(PATIENCE, "it is told", || {
         client.send(b"next");
-        server.stderr().contains("datagrams were dropped malformed=0 too_long=0 refused=0 lost=0 overflow=")
+        server
+            .stderr()
+            .contains("datagrams were dropped malformed=0 too_long=0 refused=0 lost=0 overflow=")
     });
 }
 
