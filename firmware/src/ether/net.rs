@@ -304,7 +304,9 @@ impl<'t> Running<'t> {
             if want.wake.is_due(now) {
                 self.transfer.tick(now);
             } else if want.write && socket.can_send() {
-                self.send(socket, now);
+                if !self.send(socket, now) {
+                    return None;
+                }
             } else if want.close == Close::WriteHalf {
                 return Some(Ok(()));
             } else if let Close::Done(how) = want.close {
@@ -330,8 +332,9 @@ impl<'t> Running<'t> {
         }
     }
 
-    /// Sends what is owed: heads, and behind them parts of the file, which the storage has at once.
-    fn send(&mut self, socket: &mut udp::Socket<'_>, now: Instant) {
+    /// Sends what is owed: heads, and behind them parts of the file, which the storage has at once. Returns whether any
+    /// of it found room: a socket that takes another datagram may have too few bytes left for this one.
+    fn send(&mut self, socket: &mut udp::Socket<'_>, now: Instant) -> bool {
         let (mut datagram, mut count) = ([0; FRAME_MAX], 0);
         while let Some(tx) = self.transfer.render(now, count, &mut datagram) {
             let len = tx.head + usize::try_from(tx.body.len).unwrap_or(FRAME_MAX);
@@ -339,7 +342,8 @@ impl<'t> Running<'t> {
             if !body.is_empty() {
                 let read = Op::Read { extent: tx.body, digest: None };
                 if self.storage.perform(now, read, body) != Answer::Read(body.len()) {
-                    return self.transfer.abort(StorageFault::Failed.into());
+                    self.transfer.abort(StorageFault::Failed.into());
+                    return true;
                 }
             }
             let datagram = datagram.get(..len).unwrap_or_default();
@@ -349,6 +353,7 @@ impl<'t> Running<'t> {
             count += 1;
         }
         self.transfer.sent(now, count);
+        count > 0
     }
 
     /// Does the operation that the transfer waits for. Returns whether the storage has answered.
