@@ -108,7 +108,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let stamp = Stamp::look(file.as_file()).unwrap();
         let (links, changed_ns) = (stamp.links - 1, stamp.changed_ns + 1);
-        let removed = Stamp { links, changed_ns, ..stamp };
+        let removed = Stamp { changed_ns, links, ..stamp };
         assert!(stamp.is_content_of(&stamp) && stamp.is_content_of(&removed));
         for other in [
             Stamp { changed_ns, ..stamp },

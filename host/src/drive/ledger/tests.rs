@@ -126,7 +126,7 @@ fn sums_that_are_made_meanwhile_have_no_end_without_its_beginning() {
     std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::sync_channel(16);
         scope.spawn(|| {
-            for _ in receiver {
+            for () in receiver {
                 ledger.writer(serves).add(Count::Begun, 1);
                 ledger.writer(serves).add(Count::Served, 1);
             }

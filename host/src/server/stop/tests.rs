@@ -93,12 +93,16 @@ fn an_order_that_comes_both_ways_is_one() {
     ] {
         let source = Source::Handle(Arc::new(Event::new().unwrap()));
         let mut stop = Stop::new(source, GRACE, GRACE).passed_on_by(SUPERVISOR);
-        senders.iter().for_each(|&sender| stop.request_of(sender, T0));
+        for &sender in senders {
+            stop.request_of(sender, T0);
+        }
         assert_eq!(stop.wake(), ends, "{senders:?}");
     }
     // Nothing passes orders on to the first process of a server.
     let mut stop = Stop::new(Source::Handle(Arc::new(Event::new().unwrap())), GRACE, GRACE);
-    [12, 13].into_iter().for_each(|sender| stop.request_of(sender, T0));
+    for sender in [12, 13] {
+        stop.request_of(sender, T0);
+    }
     assert_eq!(stop.wake(), Wake::Now);
     // A process that drains hurries at the first order to stop, from either side.
     let source = Source::Handle(Arc::new(Event::new().unwrap()));
