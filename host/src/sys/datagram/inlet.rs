@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockaddrStorage, sockopt};
 
-use super::{make_receive_room, new_socket, receive_room};
+use super::{inet, make_receive_room, new_socket, receive_room};
 
 /// An inlet for what `peer` sends to `port`. `asked` is the address that it sends to, if that is known.
 ///
@@ -48,9 +48,7 @@ fn address_of(
     peer: SocketAddr,
 ) -> nix::Result<SocketAddr> {
     let own = socket::getsockname::<SockaddrStorage>(port.as_fd().as_raw_fd())?;
-    let v4 = own.as_sockaddr_in().map(|&at| SocketAddr::V4(at.into()));
-    let v6 = || own.as_sockaddr_in6().map(|&at| SocketAddr::V6(at.into()));
-    let mut at = v4.or_else(v6).ok_or(Errno::EAFNOSUPPORT)?;
+    let mut at = inet(&own).ok_or(Errno::EAFNOSUPPORT)?;
     if let Some(ip) = asked.filter(|ip| !ip.is_unspecified()) {
         at.set_ip(ip);
     }
