@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bench_http::Running;
+use crate::median::median;
 use crate::run::{Result, program};
 
 const LISTENERS: usize = 12;
@@ -46,9 +47,8 @@ fn measure(server: &mut Child, at: &Path) -> Result<()> {
             times.push(begun.elapsed().as_secs_f64() * 1e3);
         }
         let cpu = (cpu_ms(server.id())? - before) / REQUESTS as f64;
-        times.sort_by(f64::total_cmp);
         let kilobytes = size as f64 / 1e3;
-        println!("| `{path}` | {kilobytes:.0} | {:.2} | {cpu:.2} |", times[REQUESTS / 2]);
+        println!("| `{path}` | {kilobytes:.0} | {:.2} | {cpu:.2} |", median(times));
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ mod jobs;
 mod layers;
 mod library;
 mod materials;
+mod median;
 mod package_test;
 mod plot;
 mod publish;

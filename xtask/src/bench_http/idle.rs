@@ -9,6 +9,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{KIB, NGINX, ROUNDS, Running, Server, Site, family};
 use crate::group::private_memory;
+use crate::median::median;
 use crate::run::Result;
 
 /// The first server is the one that the others are compared with.
@@ -34,10 +35,7 @@ pub(super) fn table(windlass: &Path, peers: &Path, site: &Site) -> Result<()> {
             );
         }
     }
-    let medians = rounds.map(|mut all: Vec<f64>| {
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    });
+    let medians = rounds.map(median);
     for ((name, _), bytes) in SERVERS.iter().zip(medians) {
         let ratio = bytes / medians[0];
         println!("| {connections} | {name} | {bytes:.0} | {ratio:.2} |");

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Bench, ROUNDS};
+use crate::median::median;
 use crate::run::Result;
 
 /// Transfers at once.
@@ -113,10 +114,7 @@ pub(crate) fn at_once(bench: &Bench<'_>) -> Result<()> {
         many.push(seconds);
         memory = memory.max(bytes);
     }
-    let [one, many] = [one, many].map(|mut figures: Vec<f64>| {
-        figures.sort_by(f64::total_cmp);
-        figures[figures.len() / 2]
-    });
+    let [one, many] = [one, many].map(median);
     println!("| 1 | {one:.2} | 1.00 | – |");
     let each = memory as f64 / 1024.0 / COUNT as f64;
     println!("| {COUNT} | {many:.2} | {:.2} | {each:.1} |", many / one);
