@@ -263,6 +263,23 @@ fn an_old_binary_that_drains_can_be_stopped() {
     within(PATIENCE, "the new one ends", || !proc::runs(new));
 }
 
+/// A service manager hears of the end of its own children only, and starts what crashed again.
+#[test]
+fn a_binary_that_has_taken_over_is_no_child_of_the_one_that_drains() {
+    let (mut supervised, members) = supervise!(&listener("epoll", ANY, "")).serving(1);
+    let mut client = Client::connect(&members[0].address);
+    client.upper(b"hello");
+    let before = proc::children(supervised.pid());
+    supervised.signal(Signal::SIGUSR2);
+    let new = successor(&supervised);
+    client.upper(b"still here");
+    assert_eq!(proc::children(supervised.pid()), before);
+    client.ends_with(b"");
+    assert_eq!(supervised.wait(), Some(0));
+    kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+    within(PATIENCE, "the new one ends", || !proc::runs(new));
+}
+
 /// It is the supervisor's, like the listener: no process finds it taken by the one before.
 #[test]
 fn a_control_socket_outlives_the_processes_that_answer_on_it() {
@@ -353,6 +370,15 @@ fn a_binary_that_fails_changes_nothing() {
     }
     assert!(supervised.stderr().contains("Exec format error"), "{}", supervised.stderr());
     assert!(!ran.exists());
+    // Nor does a program that a signal ends.
+    let dies = supervised.folder().join("dies");
+    fs::write(&dies, "#!/bin/sh\nkill -TERM $$\n").expect("write");
+    fs::set_permissions(&dies, fs::Permissions::from_mode(0o755)).expect("chmod");
+    fs::remove_file(&link).expect("remove");
+    symlink(dies, &link).expect("symlink");
+    supervised.signal(Signal::SIGUSR2);
+    supervised.until_logged("was killed by SIGTERM before it was ready", 1);
+    client.upper(b"still here");
     // A configuration that the new binary does not take is the same.
     let program = fs::canonicalize(env!("CARGO_BIN_EXE_windlass-under-test")).expect("it is there");
     fs::remove_file(&link).expect("remove");

@@ -17,8 +17,8 @@ use windlass_core::stream::Write;
 
 use super::listener::Listener;
 use super::pass::Channel;
-use super::process::Child;
 use super::program::Program;
+use super::successor::Successor;
 use crate::addr::Address;
 use crate::error::{Error, Result};
 
@@ -223,7 +223,7 @@ impl Inherited {
 
 impl Program {
     /// Starts the program again, with `listeners` and their configured addresses. It reports on
-    /// `channel` when it serves. The caller has to reap the child.
+    /// `channel` when it serves.
     ///
     /// # Errors
     /// The program cannot be executed.
@@ -231,7 +231,7 @@ impl Program {
         &self,
         listeners: impl Iterator<Item = (&'a Listener, &'a Address)>,
         channel: BorrowedFd<'_>,
-    ) -> Result<Child> {
+    ) -> Result<Successor> {
         let mut text = channel.as_raw_fd().to_string();
         let mut keep = vec![channel.as_raw_fd()];
         for (listener, configured) in listeners {

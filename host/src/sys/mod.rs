@@ -42,6 +42,8 @@ pub mod signals;
 pub mod spool;
 pub mod stamp;
 pub mod stream;
+#[cfg(feature = "supervise")]
+pub mod successor;
 pub mod title;
 pub mod traffic;
 #[cfg(feature = "transfer")]

@@ -4,7 +4,6 @@ use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 use std::ptr;
@@ -12,7 +11,7 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
-use super::process::Child;
+use super::successor::Successor;
 use crate::error::{Error, Result};
 use crate::printable::printable;
 
@@ -48,7 +47,7 @@ impl Program {
     }
 
     /// Starts it again with the same arguments; in its environment `without` are removed and `with` is set.
-    /// The descriptors of `keep` stay open. Returns its process id; the caller has to reap it.
+    /// The descriptors of `keep` stay open.
     ///
     /// # Errors
     /// The file is not there any more, or it is not executable: text without `#!` too, which a shell's way of
@@ -58,7 +57,7 @@ impl Program {
         without: &[&str],
         with: (&str, &str),
         keep: Vec<RawFd>,
-    ) -> Result<Child> {
+    ) -> Result<Successor> {
         let path = self.path()?;
         let failed = || Error::of("start", printable(&path));
         let terminated = |text: &OsStr| CString::new(text.as_bytes());
@@ -83,12 +82,9 @@ impl Program {
             unsafe { libc::execve(file.as_ptr(), args.pointers(), env.pointers()) };
             Err(Errno::last().into())
         };
-        let mut command = Command::new(&path);
-        // SAFETY: between fork and exec it makes system calls, and allocates nothing. It does not come
-        // back but with an error, which the parent is told.
-        unsafe { command.pre_exec(execute) };
-        let started = command.spawn().map_err(Error::of("start", printable(&path)))?;
-        Ok(Child::started(&started))
+        // It makes system calls, and allocates nothing. It does not come back but with an error, which the parent
+        // is told.
+        Successor::spawn(Command::new(&path), execute).map_err(Error::of("start", printable(&path)))
     }
 
     /// Where the file is now.
