@@ -145,6 +145,11 @@ fn all_that_the_service_does_is_allowed() {
     let refused: Vec<_> = made.difference(&allowed).collect();
     assert!(refused.is_empty(), "the unit file does not allow {refused:?}");
 
+    // systemd makes openat2(2) fail with either of them, as it cannot see the mode that a file would get.
+    for key in ["RestrictSUIDSGID", "DynamicUser"] {
+        assert!(values(key).iter().all(|value| value == "no"), "{key} refuses openat2");
+    }
+
     let families = values("RestrictAddressFamilies").join(" ");
     for (_, arguments) in calls.iter().filter(|(name, _)| name.starts_with("socket")) {
         let family = arguments.split(',').next().unwrap_or_default();
