@@ -94,8 +94,8 @@ pub(crate) fn append(to: &mut [u8], at: usize, from: &[u8]) -> Option<usize> {
     Some(end)
 }
 
-/// Which of these words it is, in any case. Each word of the list has a line. In one text it takes less flash than with
-/// the places and lengths of its words.
+/// Which of these words it is, in any case. The list is in lower case, and each word of it has a line. In one text it
+/// takes less flash than with the places and lengths of its words.
 #[inline(never)]
 pub(crate) fn place_of(word: &[u8], words: &[u8]) -> Option<usize> {
     // How many of its bytes are those of the known one; none is at `OTHER`.
@@ -103,7 +103,7 @@ pub(crate) fn place_of(word: &[u8], words: &[u8]) -> Option<usize> {
     let (mut place, mut same) = (0, 0);
     for byte in words {
         same = if *byte != b'\n' {
-            let is_same = word.get(same).is_some_and(|other| byte.eq_ignore_ascii_case(other));
+            let is_same = word.get(same).is_some_and(|other| other.to_ascii_lowercase() == *byte);
             if is_same { same + 1 } else { OTHER }
         } else if same == word.len() {
             return Some(place);

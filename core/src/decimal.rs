@@ -22,9 +22,9 @@ pub(crate) const DIGITS_MAX: usize = 20;
 pub(crate) fn render(number: u64, room: &mut [u8; DIGITS_MAX]) -> &[u8] {
     let mut bytes = number.to_be_bytes();
     let mut at = room.len();
-    for slot in room.iter_mut().rev() {
-        *slot = b'0' + divide(&mut bytes);
+    while let Some(slot) = room.get_mut(at.wrapping_sub(1)) {
         at -= 1;
+        *slot = b'0' + divide(&mut bytes);
         if bytes == [0; 8] {
             break;
         }

@@ -104,7 +104,7 @@ impl<const TFTP: bool, const PARTS: u8> Outbound<TFTP, PARTS> {
     }
 
     /// What begins the transfer has its answer: the sizes that were agreed.
-    pub(super) fn agree(&mut self, (block, window): (u16, u16)) {
+    pub(super) fn agree(&mut self, block: u16, window: u16) {
         (self.block, self.window, self.burst) = (block.into(), window, window);
     }
 

@@ -172,7 +172,9 @@ impl<const PARTS: u8> Timer<PARTS> {
         let Some(us) = now.as_micros().checked_sub(self.now.as_micros()) else { return false };
         self.now = now;
         let us = u32::try_from(us).unwrap_or(u32::MAX);
-        for ago in &mut self.ago {
+        // Without measurements one is used.
+        let uses = if has(PARTS, ROUND_TRIPS) { self.ago.len() } else { LEFT + 1 };
+        for ago in self.ago.iter_mut().take(uses) {
             ago.0 = ago.0.saturating_add(us);
         }
         for left in &mut self.left {

@@ -149,13 +149,6 @@ pub fn run<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) {
     drive(&mut Pump::new(lend::<64>(), lend::<64>()), session, storage);
 }
 
-/// Runs any session to its end.
-#[inline(never)]
-pub fn run_session(session: &mut dyn Session, storage: &mut Flash) {
-    compiler_routines();
-    run(session, storage);
-}
-
 /// Runs a session over the link layer.
 pub fn run_over_link<S: Session + ?Sized>(session: &mut S, storage: &mut impl Storage) {
     let (link_rx, link_tx) = (lend::<{ Link::rx_len(64) }>(), lend::<{ Link::tx_len(64) }>());

@@ -16,8 +16,8 @@ use windlass_core::transfer::{Timing, parts};
 use windlass_core::wire::{Score, Stamp};
 
 use crate::{
-    Flash, Port, compiler_routines, keep, lend, now, number, run, run_over_link, run_session,
-    run_transfer, unknown_session, unknown_transfer,
+    Flash, Port, compiler_routines, keep, lend, now, number, run, run_over_link, run_transfer,
+    unknown_session, unknown_transfer,
 };
 
 /// The transport of a session.
@@ -183,19 +183,20 @@ impl Site for Images {
 
 /// The server of HTTP for GET, HEAD and ranges alone.
 pub fn http_images() {
-    let mut session = HttpServer::new(&mut lend::<512>()[..], Images);
-    run_session(&mut session, &mut Flash::new());
+    compiler_routines();
+    run(&mut HttpServer::new(&mut lend::<512>()[..], Images), &mut Flash::new());
 }
 
 /// The server of HTTP, with conditions, ranges and dates.
 pub fn http_server() {
-    let mut session = HttpServer::new(&mut lend::<512>()[..], Pages);
-    run_session(&mut session, &mut Flash::new());
+    compiler_routines();
+    run(&mut HttpServer::new(&mut lend::<512>()[..], Pages), &mut Flash::new());
 }
 
 /// What an image with a session for files has beside it.
 pub fn session_loop() {
-    run_session(unknown_session(), &mut Flash::new());
+    compiler_routines();
+    run(unknown_session(), &mut Flash::new());
 }
 
 /// `ReadN` and `WriteN`.

@@ -61,8 +61,7 @@ impl<N: AsRef<[u8]>, const PARTS: u8> TftpGet<N, PARTS> {
     #[inline(never)]
     fn agree(&mut self) {
         let options = &self.request.options;
-        let (_, window) = options.cut();
-        self.run.engine.agree(window, options.seek(), options.get(Number::Size));
+        self.run.engine.agree(options.window(), options.seek(), options.get(Number::Size));
         self.is_agreed = true;
     }
 
@@ -76,7 +75,7 @@ impl<N: AsRef<[u8]>, const PARTS: u8> TftpGet<N, PARTS> {
             self.request.options.clear();
             self.agree();
         }
-        let (most, _) = self.request.options.cut();
+        let most = self.request.options.block();
         let heard = block(&mut self.run.engine, &mut self.run.timer, number, len, most);
         self.run.heard(heard)
     }

@@ -41,7 +41,7 @@ impl Offer {
 
     /// The options of a request, for a file of so many bytes.
     fn options<const PARTS: u8>(&self, size: u64) -> Options<PARTS> {
-        let mut options = Options::NONE;
+        let mut options = Options::none();
         let asks_size = self.size && self.mode == Mode::Octet;
         options.set(Number::Size, asks_size.then_some(size));
         options.set(Number::Block, self.block.map(u64::from));

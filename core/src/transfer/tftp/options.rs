@@ -26,16 +26,19 @@ pub(super) struct Options<const PARTS: u8> {
 }
 
 impl<const PARTS: u8> Options<PARTS> {
-    /// None.
-    pub(super) const NONE: Self =
-        Self { numbers: [0; NUMBERS], has: 0, is_told: false, digest: [0; 32] };
+    /// None. As a constant it would be 88 zeros in the flash of a device, which are copied.
+    pub(super) const fn none() -> Self {
+        Self { numbers: [0; NUMBERS], has: 0, is_told: false, digest: [0; 32] }
+    }
 
     /// Reads those of a request. There are none yet.
     pub(super) fn read(&mut self, options: tftp::Options<'_>) {
         if known(PARTS) == 0 {
             return;
         }
-        self.take_all::<false>(EVERY, options);
+        for (name, value) in options.pairs() {
+            self.take::<false>(EVERY, name, value);
+        }
     }
 
     /// Takes an OACK to these options: from now on they are what is agreed.
@@ -50,15 +53,8 @@ impl<const PARTS: u8> Options<PARTS> {
         // It may be any.
         let [size, ..] = &mut self.numbers;
         *size = u64::MAX;
-        if self.take_all::<true>(asked, oack) { Ok(()) } else { Err(Peer::Options) }
-    }
-
-    fn take_all<const ANSWER: bool>(&mut self, asked: u8, options: tftp::Options<'_>) -> bool {
-        let mut is_right = true;
-        for (name, value) in options.pairs() {
-            is_right &= self.take::<ANSWER>(asked, name, value);
-        }
-        is_right
+        let is_right = oack.pairs().all(|(name, value)| self.take::<true>(asked, name, value));
+        if is_right { Ok(()) } else { Err(Peer::Options) }
     }
 
     /// Takes one of those that are `asked` for, and says whether it is as it may be: in an answer a number no larger
@@ -101,12 +97,14 @@ impl<const PARTS: u8> Options<PARTS> {
         if known(PARTS) == 0 {
             return;
         }
-        let (mut names, mut left) = (names(PARTS), self.has);
-        let mut numbers = self.numbers.iter();
-        while let Some((name, behind)) = cut(b'\n', names) {
-            let number = numbers.next();
-            if left & 1 == 0 {
-            } else if let Some(&number) = number {
+        let mut names = names(PARTS);
+        for which in 0..u8::BITS as usize {
+            let Some((name, behind)) = cut(b'\n', names) else { break };
+            names = behind;
+            if self.has & 1 << which == 0 {
+                continue;
+            }
+            if let Some(&number) = self.numbers.get(which) {
                 writer.number(name, number);
             } else if has(PARTS, EXTENSIONS) {
                 writer.word(name);
@@ -117,7 +115,6 @@ impl<const PARTS: u8> Options<PARTS> {
                 }
                 writer.word(if is_told { b"" } else { b"0" });
             }
-            (names, left) = (behind, left >> 1);
         }
     }
 
@@ -158,18 +155,22 @@ impl<const PARTS: u8> Options<PARTS> {
         }
     }
 
-    /// Bytes of a block, and blocks of a window.
-    #[inline(never)]
-    pub(super) fn cut(&self) -> (u16, u16) {
-        let small = |which, default| match self.get(which) {
-            // They have at most 16 bits, as `bounds` and an offer have it.
-            Some(number) => {
-                let [low, high, ..] = number.to_le_bytes();
-                u16::from_le_bytes([low, high])
-            }
-            None => default,
-        };
-        (small(Number::Block, BLOCK_DEFAULT), small(Number::Window, 1).min(WINDOW_MAX))
+    /// Bytes of a block.
+    pub(super) fn block(&self) -> u16 {
+        self.small(Number::Block, BLOCK_DEFAULT)
+    }
+
+    /// Blocks of a window.
+    pub(super) fn window(&self) -> u16 {
+        self.small(Number::Window, 1).min(WINDOW_MAX)
+    }
+
+    /// A number that has at most 16 bits, as `bounds` and an offer have it.
+    fn small(&self, which: Number, default: u16) -> u16 {
+        self.get(which).map_or(default, |number| {
+            let [low, high, ..] = number.to_le_bytes();
+            u16::from_le_bytes([low, high])
+        })
     }
 
     /// The first byte that is sent.
@@ -232,8 +233,7 @@ impl<const PARTS: u8> Options<PARTS> {
         }
         self.lower(Number::Block, config.block_max.into());
         if has(PARTS, WINDOWS) {
-            let (block, _) = self.cut();
-            let fits = config.window_bytes / u32::from(block.max(1));
+            let fits = config.window_bytes / u32::from(self.block().max(1));
             let most = fits.max(1).min(config.window_max.clamp(1, WINDOW_MAX).into());
             self.lower(Number::Window, most.into());
         }
@@ -283,7 +283,7 @@ mod tests {
     }
 
     fn read(options: &[u8]) -> Options<ALL> {
-        let mut read = Options::NONE;
+        let mut read = Options::none();
         with(options, |options| read.read(options));
         read
     }
@@ -291,7 +291,7 @@ mod tests {
     /// A request with every number, and no digest.
     fn asked() -> Options<ALL> {
         use Number::{Block, Length, Seek, Size, TimeoutUs, Window};
-        let mut asked = Options::NONE;
+        let mut asked = Options::none();
         for (number, value) in
             [(Size, 0), (Block, 1428), (Window, 32), (TimeoutUs, 20_000), (Seek, 7), (Length, 9)]
         {
@@ -313,7 +313,7 @@ mod tests {
         ] {
             let mut asked = asked();
             assert_eq!(with(answer, |oack| asked.accept(oack)), Ok(()), "{answer:?}");
-            assert_eq!(asked.cut(), cut, "{answer:?}");
+            assert_eq!((asked.block(), asked.window()), cut, "{answer:?}");
             assert_eq!(asked.seek(), if answer == all { 7 } else { 0 });
         }
         for answer in [
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn an_answer_tells_the_digest_that_was_asked_for() {
-        let (mut asks, mut tells) = (Options::<ALL>::NONE, Options::NONE);
+        let (mut asks, mut tells) = (Options::<ALL>::none(), Options::none());
         asks.ask_digest(Some(DigestKind::Crc32));
         tells.tell_digest(&Digest::Crc32(0xcbf4_3926));
         let (right, other) = (&b"x-crc32\0cbf43926\0"[..], &b"x-crc32\0cbf43927\0"[..]);

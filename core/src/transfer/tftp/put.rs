@@ -65,7 +65,7 @@ impl<N: AsRef<[u8]>, const PARTS: u8> TftpPut<N, PARTS> {
     fn agree(&mut self) -> Heard {
         let options = &self.request.options;
         self.compares = Some(options.digest_kind().is_some());
-        self.run.engine.agree(options.cut());
+        self.run.engine.agree(options.block(), options.window());
         self.acknowledged(0)
     }
 }

@@ -109,7 +109,7 @@ impl<const N: usize, const PARTS: u8> TftpServer<N, PARTS> {
             config,
             name: Vec::new(),
             mode: Mode::Octet,
-            options: Options::NONE,
+            options: Options::none(),
             request: 0,
             size: 0,
             run: Run::new(Timer::to_client(&config.timing), Serving::Free),
@@ -167,7 +167,7 @@ impl<const N: usize, const PARTS: u8> TftpServer<N, PARTS> {
         let mut inbound = Inbound::new(self.config.timing.linger_us);
         // What is said of text is seldom its size as it travels.
         let size = self.options.get(Number::Size).filter(|_| self.mode == Mode::Octet);
-        inbound.agree(self.options.cut().1, 0, size);
+        inbound.agree(self.options.window(), 0, size);
         inbound.create();
         self.run.engine = Serving::Receiving(inbound);
         Heard::Taken
@@ -201,8 +201,9 @@ impl<const N: usize, const PARTS: u8> TftpServer<N, PARTS> {
     }
 
     fn send(&mut self) {
-        let (block, window) = self.options.cut();
-        let cut = Cut { at: self.options.seek(), end: self.end(), block, window };
+        let options = &self.options;
+        let (block, window) = (options.block(), options.window());
+        let cut = Cut { at: options.seek(), end: self.end(), block, window };
         self.run.engine = Serving::Sending(Outbound::new(cut, !self.options.is_empty()));
     }
 
@@ -256,7 +257,7 @@ impl<const N: usize, const PARTS: u8> TftpServer<N, PARTS> {
         if !has(PARTS, WRITES) {
             return Heard::Ignored;
         }
-        let heard = block(inbound, timer, number, len, self.options.cut().0);
+        let heard = block(inbound, timer, number, len, self.options.block());
         self.run.heard(heard)
     }
 
@@ -300,13 +301,12 @@ impl<const N: usize, const PARTS: u8> Transfer for TftpServer<N, PARTS> {
                 }
             };
         }
-        let packet = Packet::parse_answer(datagram);
-        if is_free {
+        match Packet::parse_answer(datagram) {
             // A stray packet of a transfer that is over draws nothing.
-            self.run.leave(packet.err().unwrap_or(Peer::Malformed).into());
-        }
-        match packet {
-            Ok(_) if is_free => Heard::Ignored,
+            Ok(_) if is_free => {
+                self.run.leave(Peer::Malformed.into());
+                Heard::Ignored
+            }
             Ok(Packet::Ack { block }) => self.acknowledged(block),
             Ok(Packet::Data { block, bytes }) => self.data(block, bytes.len()),
             Ok(Packet::Error { code, text }) => {
@@ -314,7 +314,12 @@ impl<const N: usize, const PARTS: u8> Transfer for TftpServer<N, PARTS> {
                 ended(datagram, code, text)
             }
             Ok(Packet::OptionAck(_) | Packet::Request(_)) => Heard::Ignored,
-            Err(why) => Heard::Malformed(why),
+            Err(why) => {
+                if is_free {
+                    self.run.leave(why.into());
+                }
+                Heard::Malformed(why)
+            }
         }
     }
 

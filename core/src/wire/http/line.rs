@@ -21,7 +21,7 @@ pub enum Method {
 
 impl Method {
     fn of(word: &[u8]) -> Self {
-        const KNOWN: &[u8] = b"GET\nHEAD\nCONNECT\nPOST\nPUT\nDELETE\nOPTIONS\nTRACE\nPATCH\n";
+        const KNOWN: &[u8] = b"get\nhead\nconnect\npost\nput\ndelete\noptions\ntrace\npatch\n";
         let is_upper = !word.iter().any(u8::is_ascii_lowercase);
         match place_of(word, KNOWN).filter(|_| is_upper) {
             Some(0) => Self::Get,
