@@ -78,7 +78,6 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
         {
             let message = format!("{address}: {why}");
             wrong.push(Wrong { about: vec!["listen", "service", "model"], message });
-            continue;
         }
         for (option, models) in serve.strangers(model) {
             let (Names(dashes), model) = (names, model.name());
@@ -104,6 +103,7 @@ pub(super) fn listeners(serve: &Serve, names: Names, grace: Micros, drain: Micro
             wrong.push(Wrong { about: vec!["single-port", "model"], message });
         }
         let group = group_of(serve, &address);
+        wrong.extend(misfit_of_group(serve, names, &address));
         specs.push(Spec {
             address,
             name: serve.name.clone(),
@@ -206,6 +206,14 @@ fn group_of(serve: &Serve, address: &Address) -> Option<Group> {
     let own = own.filter(|_| is_of_datagrams(address));
     let group = serve.group.or(own);
     group.map(|address| Group { address, interface: serve.interface.clone() })
+}
+
+/// Why a socket of UDP cannot be a member of the group that is named.
+fn misfit_of_group(serve: &Serve, Names(dashes): Names, address: &Address) -> Option<Wrong> {
+    let group = Group { address: serve.group?, interface: None };
+    let why = group.misfit(address.socket_addr()).filter(|_| is_of_datagrams(address))?;
+    let message = format!("{dashes}group {group}: {why}");
+    Some(Wrong { about: vec!["group", "listen"], message })
 }
 
 fn places(serve: &Serve) -> Vec<(Service, Model, Address)> {

@@ -286,6 +286,12 @@ fn every_mistake_of_a_listener_is_told_and_none_that_follows_from_another() {
     assert_eq!(lines, ["2", "3"], "{errors:#?}");
     let text = "[[listener]]\nservice = 'upper'\nlisten = 'unix:@a'\nworkers = 3\nqueue = 3\n";
     assert_eq!(read(text).unwrap_err().len(), 2);
+    // A service that the address does not carry hides no other mistake.
+    let text = "[[listener]]\nservice = 'upper'\nlisten = 'udp:[::1]:0'\nmodel = 'fork'\n\
+        max-connections = 4\ngroup = '239.0.0.2'\nworkers = 3\n";
+    let errors = read(text).unwrap_err();
+    let lines: Vec<_> = errors.iter().map(|error| error.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["3", "5", "6", "7"], "{errors:#?}");
 }
 
 #[test]

@@ -30,12 +30,8 @@ impl Listener {
     /// It is not the address of a group, there is no such interface, or no route leads to the group.
     pub fn join(&mut self, group: Group) -> Result<()> {
         let failed = |errno| Error::new("join", &group, errno);
-        if !group.address.is_multicast() {
-            return Err(Error::new("join", &group, "it is not the address of a multicast group"));
-        }
         let own = self.socket_address().and_then(|address| address.socket_addr());
-        if own.is_some_and(|at| at.is_ipv4() != group.address.is_ipv4()) {
-            let why = "the group and the address are not of the same version of IP";
+        if let Some(why) = group.misfit(own) {
             return Err(Error::new("join", &group, why));
         }
         let on = group.number().map_err(failed)?;
