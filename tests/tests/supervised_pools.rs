@@ -41,7 +41,7 @@ fn the_newest_process_of_a_listener_answers() {
     let second = until(&control, "four workers are idle", |it| it.scoreboard == "....");
     assert_ne!(second.pid, first.pid);
     // Both answer from the moment at which the second one is ready until the first one hears of that.
-    supervised.until_logged("draining: no new connections", 1);
+    supervised.until_logged("draining: no new clients", 1);
     for _ in 0..20 {
         assert_eq!(until(&control, "it answers", |_| true).pid, second.pid);
     }

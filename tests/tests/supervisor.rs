@@ -189,7 +189,7 @@ fn a_reload_applies_the_difference() {
     draining.expect(b"after");
     assert!(proc::runs(changed.pid));
     // Both that are to go have heard it: until then they take clients too.
-    supervised.until_logged("draining: no new connections", 2);
+    supervised.until_logged("draining: no new clients", 2);
     let mut fresh = Client::connect(&changed.address);
     fresh.send(b"fresh");
     fresh.expect(b"fresh");
@@ -300,7 +300,7 @@ fn a_reload_follows_a_link_to_another_root() {
     is_served("first");
     assert!(supervised.reload(&text).contains("changed=1"));
     // Until the process before it has heard that, it takes clients too.
-    supervised.until_logged("draining: no new connections", 1);
+    supervised.until_logged("draining: no new clients", 1);
     is_served("second");
     fs::remove_file(path("root")).expect("remove");
     assert!(supervised.reload(&text).contains("everything goes on as before"));
@@ -353,7 +353,7 @@ fn processes_that_drain_are_bounded() {
         supervised.reload(&text(n));
         supervised.until_logged("was replaced", (n - 1).min(7));
         // Until it hears so, the one that was replaced takes clients too: the next one would be its.
-        supervised.until_logged("draining: no new connections", (n - 1).min(7));
+        supervised.until_logged("draining: no new clients", (n - 1).min(7));
     }
     assert_eq!(processes(&supervised).len(), 8);
     // The operator that changed it should not have to wonder.

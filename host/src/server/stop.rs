@@ -271,13 +271,13 @@ impl Stop {
         let end = now.after(self.grace_us);
         self.state = match self.state {
             State::Running => {
-                info!(grace_ms = self.grace_us / 1000, "stopping: no new connections");
+                info!(grace_ms = self.grace_us / 1000, "stopping: no new clients");
                 State::Draining { until: end, retiring: false }
             }
             State::Draining { until, retiring: true } => {
                 info!(
                     grace_ms = self.grace_us / 1000,
-                    "stopping: connections have this time to end"
+                    "stopping: connections and transfers have this time to end"
                 );
                 State::Draining { until: until.min(end), retiring: false }
             }
@@ -289,7 +289,7 @@ impl Stop {
     pub(super) fn retire(&mut self, now: Instant) {
         if self.state == State::Running {
             self.raise_flag();
-            info!(drain_ms = self.drain_us / 1000, "draining: no new connections");
+            info!(drain_ms = self.drain_us / 1000, "draining: no new clients");
             self.state = State::Draining { until: now.after(self.drain_us), retiring: true };
         }
     }
