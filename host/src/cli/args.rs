@@ -31,10 +31,11 @@ use crate::sys::user::group_id;
 #[command(version, propagate_version = true, arg_required_else_help = true)]
 pub(super) struct Args {
     /// Log more: -v each connection, -vv everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    // Below the options of each command: the number is greater than that of any of its own.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, display_order = 900)]
     pub(super) verbose: u8,
     /// Write log lines as text, or each as a JSON object
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", display_order = 901)]
     pub(super) log_format: Format,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -187,18 +188,18 @@ pub(super) struct Serve {
     /// Use the socket that the service manager passes under this name (`FileDescriptorName=`)
     #[arg(long, value_name = "NAME", requires = "listen")]
     pub(super) name: Option<String>,
-    /// unix:PATH: the permissions of the socket file, such as 0660; a client needs permission to write
+    /// unix:PATH, unix-dgram:PATH: the permissions of the socket file, such as 0660; a client needs permission to write
     #[arg(long, value_name = "OCTAL", requires = "listen", value_parser = file_mode)]
     #[serde(deserialize_with = "mode")]
     pub(super) mode: Option<u32>,
-    /// unix:PATH: the group of the socket file
+    /// unix:PATH, unix-dgram:PATH: the group of the socket file
     #[arg(long, value_name = "NAME", requires = "listen", value_parser = group_id)]
     #[serde(deserialize_with = "group")]
     pub(super) socket_group: Option<u32>,
     /// udp:HOST:PORT: receive the datagrams of this multicast group; HOST may be a group itself
     #[arg(long, value_name = "ADDR", requires = "listen")]
     pub(super) group: Option<IpAddr>,
-    /// udp:HOST:PORT: the interface of the group; without --group, of all datagrams
+    /// udp:HOST:PORT: join the group on this network interface; without a group, receive only what arrives at it
     #[arg(long, value_name = "NAME", requires = "listen")]
     pub(super) interface: Option<String>,
     /// Connections served at a time; further clients wait [default: no limit]
@@ -213,8 +214,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     #[serde(deserialize_with = "networks")]
     pub(super) deny: Vec<Network>,
-    /// Balancers: from them alone each connection has to begin with a header of the PROXY protocol; `unix`: all
-    /// connections to a Unix socket
+    /// The addresses of balancers: each connection from one of them, and no other one, has to begin with a PROXY
+    /// protocol header; `unix`: each connection to a Unix socket
     #[arg(long, value_name = "CIDR|unix", value_delimiter = ',')]
     #[serde(deserialize_with = "balancers")]
     pub(super) proxy_from: Vec<Balancer>,
@@ -274,7 +275,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) queue: Option<u32>,
-    /// files, http: serve the regular files below this folder
+    /// files, http, tftp, xfer: serve the regular files below this folder
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
     /// files (the default service with this option): send this file to every client without a request
