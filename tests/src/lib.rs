@@ -73,9 +73,16 @@ pub use windlass_lossy::{Counts, Lossy, Path, Random};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, setrlimit};
+
 /// How long anything may take before it counts as hung. Not a measure of anything: on an idle
 /// machine no wait comes near it.
 pub const PATIENCE: Duration = Duration::from_secs(50);
+
+/// What a signal ends from now on leaves no file `core`: neither this process nor a program that it starts.
+pub fn leave_no_core() {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("lower a limit");
+}
 
 /// Polls `condition` until it holds; it is a failure when that takes longer than `limit`.
 ///

@@ -15,7 +15,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
-use windlass_tests::{Feed, PATIENCE, Program, Random, proc, windlass, within};
+use windlass::sys::signals::FATAL;
+use windlass_tests::{Feed, PATIENCE, Program, Random, leave_no_core, proc, windlass, within};
 
 fn is_fifo(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_fifo())
@@ -66,12 +67,14 @@ fn the_last_writer_may_leave_and_return() {
 
 #[test]
 fn a_reader_without_any_writer_ends_when_it_is_told() {
+    leave_no_core();
     let folder = tempfile::tempdir().expect("a folder");
     let fifo = folder.path().join("fifo");
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in FATAL {
         let reader = windlass!("fifo", "read", &fifo).start();
         within(PATIENCE, "the FIFO is made", || is_fifo(&fifo));
-        assert_eq!(reader.end_by(signal), Some(0));
+        let is_told = matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP);
+        assert_eq!(reader.end_by(signal), is_told.then_some(0), "{signal}");
         assert!(!fifo.exists(), "the FIFO that it made is still there");
     }
 }

@@ -8,7 +8,7 @@ use std::net::UdpSocket;
 use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
-use windlass_tests::{Listening, PATIENCE, Program, has, windlass, within};
+use windlass_tests::{Listening, PATIENCE, Program, has, leave_no_core, windlass, within};
 
 fn send(to: &str, name: &str, more: &str) {
     let args = windlass!("score", "send", to, "--name", name).words("--math 83 --chinese 86");
@@ -124,6 +124,7 @@ fn a_group_on_loopback_is_heard_by_all_of_its_members() {
 
 #[test]
 fn a_unix_datagram_socket_is_another_way() {
+    leave_no_core();
     let folder = tempfile::tempdir().expect("a folder");
     let address = format!("unix-dgram:{}/scores", folder.path().display());
     let ear = Listening::start(windlass!("score", "listen", &address, "--count", "1"));
@@ -134,6 +135,12 @@ fn a_unix_datagram_socket_is_another_way() {
     assert_eq!(names(folder.path().into()).len(), 1);
     assert_eq!(ear.end_by(Signal::SIGINT), Some(0));
     assert!(names(folder.path().into()).is_empty());
+    // A signal that is no order to end is the cause of its death, and the file goes all the same.
+    for signal in [Signal::SIGQUIT, Signal::SIGALRM, Signal::SIGUSR1, Signal::SIGUSR2] {
+        let ear = Listening::start(windlass!("score", "listen", &address));
+        assert_eq!(ear.end_by(signal), None);
+        assert!(names(folder.path().into()).is_empty(), "{signal}");
+    }
 }
 
 fn names(folder: PathBuf) -> Vec<String> {
@@ -158,6 +165,11 @@ fn what_cannot_be_sent_is_one_line() {
         .run()
         .fails_with(1, &["nope", "No such device"]);
     base("udp:127.0.0.1:9").words("--ttl 300").run().fails_with(2, &["--ttl", "300"]);
+    base("udp:127.0.0.1:9")
+        .words("--ttl -1")
+        .run()
+        .fails_with(2, &["--ttl", "-1 is not in 0..=255"]);
+    base("udp:127.0.0.1:9").words("--count 0").run().fails_with(2, &["--count", "0 is not in"]);
     base("udp:127.0.0.1:9").words("--ttl 0").run().fails_with(1, &["a TTL of 0 is for multicast"]);
     base("udp:127.0.0.1:0").run().fails_with(1, &["port 0"]);
     for option in ["--ttl 3", "--interface lo", "--broadcast"] {
@@ -189,6 +201,8 @@ fn what_cannot_be_heard_is_one_line() {
     base(&at).run().fails_with(1, &["in use"]);
     base("udp:0.0.0.0:0").words("--group ff02::1").run().fails_with(1, &["same version of IP"]);
     base("udp:[::]:0").words("--group 239.0.0.2").run().fails_with(1, &["same version of IP"]);
+    let other = base("udp:239.77.1.9:0").words("--interface lo --group 239.77.1.8");
+    other.run().fails_with(1, &["the address is that of another group"]);
     base("unix-dgram:/tmp/never").words("--interface lo").run().fails_with(2, &["--interface"]);
     windlass!("cast", "send", "127.0.0.1:9").run().fails_with(1, &["multicast"]);
     windlass!("cast", "listen", "127.0.0.1:0").run().fails_with(1, &["multicast"]);

@@ -9,8 +9,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::{self, JoinHandle};
 
-use nix::sys::signal::Signal;
-use windlass_tests::{Feed, Model, PATIENCE, Program, has, serve, windlass, within};
+use windlass::sys::signals::FATAL;
+use windlass_tests::{Feed, Model, PATIENCE, Program, has, leave_no_core, serve, windlass, within};
 
 /// A server that answers `count` datagrams in capitals.
 fn upper(count: usize) -> (String, JoinHandle<Vec<Vec<u8>>>) {
@@ -72,6 +72,15 @@ fn the_longest_line_is_one_datagram_and_a_longer_one_is_refused() {
     outcome.succeeds();
     assert_eq!(outcome.stdout, line.to_ascii_uppercase());
     assert_eq!(server.join().expect("a server"), [line.clone()]);
+    // What came before it is sent and answered.
+    let (address, server) = upper(2);
+    let mut lines = b"one\ntwo\n".to_vec();
+    lines.resize(lines.len() + 100_000, b'x');
+    let outcome = windlass!("talk", &address).feed(Feed::Pipe(lines)).run();
+    assert_eq!(String::from_utf8_lossy(&outcome.stdout), "ONE\nTWO\n");
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains("a line is longer than a datagram"), "{outcome}");
+    server.join().expect("a server");
     let (address, server) = upper(0);
     for more in [1, 100_000] {
         let mut line = vec![b'x'; 65_506 + more];
@@ -139,6 +148,7 @@ fn names(folder: &Path) -> usize {
 
 #[test]
 fn a_unix_client_leaves_no_name_behind() {
+    leave_no_core();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("srv.socket");
     let socket = UnixDatagram::bind(&path).expect("bind");
@@ -156,7 +166,8 @@ fn a_unix_client_leaves_no_name_behind() {
     assert_eq!(outcome.stdout, b"HELLO\n");
     assert_eq!(names(folder.path()), 1);
     let _socket = server.join().expect("a server");
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    // Each signal of other programs that ends a process by default.
+    for signal in FATAL {
         let fifo = folder.path().join("input");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
         let both = std::fs::File::options().read(true).write(true).open(&fifo).expect("open");

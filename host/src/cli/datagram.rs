@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use super::Failure;
+use super::outcome::or_signal;
 use crate::addr::{Address, HostPort};
 use crate::client::datagram::cast::{self, Text};
 use crate::client::datagram::score::{self, Report};
@@ -13,9 +14,9 @@ use crate::client::datagram::{Listening, Route};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Score {
-    /// Send a score; nothing says whether it arrived
+    /// Send a score in a datagram; there is no answer, so the sender does not learn whether it arrived
     Send {
-        /// Where to: udp:HOST:PORT, also of a broadcast address or a multicast group, or unix-dgram:PATH
+        /// The receiver: udp:HOST:PORT or unix-dgram:PATH; HOST may be a broadcast address or a multicast group
         address: Address,
         /// The name on the score, of at most 495 bytes
         #[arg(long)]
@@ -26,30 +27,31 @@ pub(super) enum Score {
         /// The mark in Chinese
         #[arg(long, value_name = "N")]
         chinese: u32,
-        /// Allow a broadcast address
+        /// Allow sending to a broadcast address
         #[arg(long)]
         broadcast: bool,
-        /// Leave by this interface
+        /// Send through this network interface
         #[arg(long, value_name = "NAME")]
         interface: Option<String>,
-        /// The most routers that the datagram may pass; 0: it stays on this host [default: 1 to a group]
+        /// The time to live, of which each router takes 1. To a group, 1 stays in the local network, and 0 on this
+        /// host [default: 1 to a group, otherwise that of the system]
         #[arg(long, value_name = "N")]
         ttl: Option<u8>,
-        /// Send it so often
-        #[arg(long, value_name = "N", default_value = "1")]
+        /// Send the score this number of times
+        #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
         count: u64,
     },
     /// Print each score that arrives: address, port, name, marks
     Listen {
-        /// Where: udp:HOST:PORT or unix-dgram:PATH; the address of a multicast group is joined
+        /// The address to receive at: udp:HOST:PORT or unix-dgram:PATH; if HOST is a multicast group, it is joined
         address: Address,
         /// Join this multicast group
         #[arg(long, value_name = "ADDR")]
         group: Option<IpAddr>,
-        /// Of the group, or without one of all scores: the interface that they arrive at
+        /// Join the group on this network interface; without a group, receive only what arrives at it
         #[arg(long, value_name = "NAME")]
         interface: Option<String>,
-        /// Print a line of JSON for each
+        /// Print each score as a line of JSON
         #[arg(long)]
         json: bool,
         /// End after this number of scores
@@ -60,21 +62,23 @@ pub(super) enum Score {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Cast {
-    /// Send a text to a group, again and again
+    /// Send a text to a group, once in each interval
     Send {
         /// The group and the port [default: 239.0.0.2:9000]
         #[arg(value_name = "GROUP:PORT")]
         group: Option<HostPort>,
-        /// Leave by this interface
+        /// Send through this network interface
         #[arg(long, value_name = "NAME")]
         interface: Option<String>,
-        /// Send so often, in milliseconds
+        /// Time from one datagram to the next, in milliseconds
         #[arg(long, value_name = "MS", default_value = "1000", value_parser = clap::value_parser!(u64).range(1..))]
         interval: u64,
-        /// The text; %d is the number of the datagram, %% a %, \n a line feed
-        #[arg(long, value_name = "FMT", default_value = r"itcast %d\n", value_parser = Text::parse)]
+        /// The text. %d stands for the number of the datagram, counted from 0, %% for %, and \n for a line feed
+        /// [default: itcast %d\n]
+        #[arg(long, value_name = "FMT", default_value = cast::TEXT_FORMAT, hide_default_value = true, value_parser = Text::parse)]
         text: Text,
-        /// The most routers that the datagrams may pass [default: 1]
+        /// The time to live, of which each router takes 1: 1 stays in the local network, and 0 on this host
+        /// [default: 1]
         #[arg(long, value_name = "N")]
         ttl: Option<u8>,
         /// End after this number of datagrams
@@ -86,7 +90,7 @@ pub(super) enum Cast {
         /// The group and the port [default: 239.0.0.2:9000]
         #[arg(value_name = "GROUP:PORT")]
         group: Option<HostPort>,
-        /// Join on this interface
+        /// Join the group on this network interface
         #[arg(long, value_name = "NAME")]
         interface: Option<String>,
         /// End after this number of datagrams
@@ -106,6 +110,7 @@ pub(super) fn score(what: Score) -> Result<(), Failure> {
             are_of_udp(&address, given)?;
             let report = Report { name, math, chinese };
             score::send(&address, &report, &Route { interface, broadcast, ttl }, count)
+                .map(|()| None)
         }
         Score::Listen { address, group, interface, json, count } => {
             let given = [("--group", group.is_some()), ("--interface", interface.is_some())];
@@ -113,7 +118,7 @@ pub(super) fn score(what: Score) -> Result<(), Failure> {
             score::listen(&Listening { address, group, interface, count }, json)
         }
     };
-    done.map_err(Failure::from)
+    or_signal(done?)
 }
 
 /// A Unix socket has no groups and no interfaces.
@@ -139,5 +144,5 @@ pub(super) fn cast(what: Cast) -> Result<(), Failure> {
             cast::listen(&Listening { address, group: None, interface, count })
         }
     };
-    done.map_err(Failure::from)
+    or_signal(done?)
 }

@@ -23,22 +23,23 @@ use std::io::{stderr, stdout};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::client;
 use crate::printable::printable;
-use crate::sys::{Signal, signals};
+use crate::sys::signals;
 use crate::tls::Trust;
 use crate::{log, standard};
 use args::{Args, Command, FifoEnd};
-use outcome::{Failure, print_line};
+use outcome::{Failure, or_signal, print_line};
 use values::Partner;
 
 /// Runs the program, and returns its exit code. 0: done. 1: failed; one line on standard error says
 /// why. 2: wrong usage.
 pub fn main() -> ExitCode {
     signals::prepare_process();
-    let args = match Args::try_parse() {
+    let parsed = command().try_get_matches().and_then(|it| Args::from_arg_matches(&it));
+    let args = match parsed {
         Ok(args) => args,
         Err(error) => return not_parsed(&error),
     };
@@ -58,6 +59,19 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The commands and options. A value that begins with a minus and a digit is a value, so that an error names what is
+/// wrong with it. There is no option of that form.
+fn command() -> clap::Command {
+    fn take_negative_numbers(command: clap::Command) -> clap::Command {
+        let take = |arg: clap::Arg| {
+            let has_value = arg.get_action().takes_values();
+            arg.allow_negative_numbers(has_value)
+        };
+        command.mut_args(take).mut_subcommands(take_negative_numbers)
+    }
+    take_negative_numbers(Args::command())
 }
 
 /// Help and version go to standard output, and are not errors; an error is one line.
@@ -126,7 +140,9 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Completions { shell } => Ok(manual::completions(shell)?),
         Command::Man { folder } => Ok(manual::man(folder.as_deref())?),
         Command::Bench(args) => bench::bench(&args),
-        Command::Fifo { end: FifoEnd::Read { path, once } } => Ok(client::fifo::read(&path, once)?),
+        Command::Fifo { end: FifoEnd::Read { path, once } } => {
+            or_signal(client::fifo::read(&path, once)?)
+        }
         Command::Fifo { end: FifoEnd::Write { path } } => Ok(client::fifo::write(&path)?),
         Command::Talk { address: Partner::Plain(address), timeout, trust: _ } => {
             or_signal(client::talk(&address, timeout.0)?)
@@ -139,11 +155,6 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Score { what } => datagram::score(what),
         Command::Cast { what } => datagram::cast(what),
     }
-}
-
-/// The outcome of a command that a signal may have ended.
-fn or_signal(ended_by: Option<Signal>) -> Result<(), Failure> {
-    ended_by.map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
 }
 
 /// Prints one line on standard error.

@@ -22,6 +22,11 @@ impl From<Error> for Failure {
     }
 }
 
+/// The outcome of a command that a signal may have ended.
+pub(super) fn or_signal(ended_by: Option<Signal>) -> std::result::Result<(), Failure> {
+    ended_by.map_or(Ok(()), |signal| Err(Failure::Signal(signal)))
+}
+
 /// Prints one line on standard output, at once.
 pub(super) fn print_line(line: &str) -> Result<()> {
     standard::print(&format!("{line}\n"))

@@ -23,11 +23,11 @@ use crate::sys::{Errno, clock};
 /// How datagrams get where they go.
 #[derive(Debug, Clone, Default)]
 pub struct Route {
-    /// The interface that they leave by, by its name.
+    /// The name of the interface that they are sent through.
     pub interface: Option<String>,
     /// Broadcast addresses are allowed.
     pub broadcast: bool,
-    /// How many routers they may pass; otherwise what the system has: 1 for groups.
+    /// The time to live, of which each router takes 1. Otherwise that of the system, which is 1 for groups.
     pub ttl: Option<u8>,
 }
 
@@ -64,7 +64,7 @@ impl Sender {
             datagram::allow_broadcast(&socket).map_err(failed)?;
         }
         if let Some(name) = &route.interface {
-            let by = |errno| Error::new("send by interface", printable(name), errno);
+            let by = |errno| Error::new("send through interface", printable(name), errno);
             if to.ip().is_multicast() {
                 let number = group::interface(name).map_err(by)?;
                 group::send_by(&socket, to.ip(), number).map_err(by)?;
@@ -88,7 +88,7 @@ impl Sender {
         sent.map_err(|errno| {
             let error = Error::new("send to", &self.address, errno);
             match errno {
-                Errno::EACCES => error.and("a broadcast address takes --broadcast"),
+                Errno::EACCES => error.and("to send to a broadcast address needs --broadcast"),
                 Errno::EMSGSIZE => error.and(format!("it has {} bytes", datagram.len())),
                 _ => error,
             }

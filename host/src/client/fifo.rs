@@ -6,23 +6,25 @@ use std::path::Path;
 use tracing::info;
 
 use super::relay::Relay;
-use super::{on_ending_signals, standard, unreadable};
+use super::{dies_of, on_ending_signals, standard, unreadable};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::reactor::{EventLoop, StreamEvent};
-use crate::sys::fifo;
+use crate::sys::{Signal, fifo};
 
 /// Prints the bytes written to the FIFO at `path`, which is made if it does not exist. Writers come
 /// and go; SIGINT, SIGTERM or SIGHUP ends it; with `once` the last writer that leaves ends it too.
 /// Bytes that were read are printed first, however long standard output takes, unless another
-/// signal comes. A FIFO that it made is removed at the end.
+/// signal comes. A FIFO that it made is removed at the end. Returns the signal that the program dies of, if it is
+/// none that tells it to end.
 ///
 /// # Errors
 /// The FIFO cannot be made, opened or read, or standard output fails.
-pub fn read(path: &Path, once: bool) -> Result<()> {
+pub fn read(path: &Path, once: bool) -> Result<Option<Signal>> {
     let mut events = EventLoop::new()?;
     // Before the FIFO exists, so that it is removed whenever this program ends.
-    on_ending_signals(&mut events, |relay: &mut Relay, cx, _| {
+    on_ending_signals(&mut events, |relay: &mut Relay, cx, caught| {
+        relay.ended_by = dies_of(caught.signal);
         if relay.over {
             cx.exit();
         }
@@ -52,7 +54,7 @@ pub fn read(path: &Path, once: bool) -> Result<()> {
     let mut relay = Relay::new(&mut events, fifo, output, name)?;
     events.run(&mut relay)?;
     drop(made);
-    relay.outcome
+    relay.outcome.map(|()| relay.ended_by)
 }
 
 /// Writes standard input to the FIFO at `path`, which is made if it does not exist; waits until a

@@ -44,18 +44,25 @@ use crate::sys::signals::{self, Caught};
 use crate::sys::stream::Stream;
 use crate::sys::{Errno, Signal};
 
-/// Calls when a signal asks the program to end, one that its parent does not have ignored. So the program
-/// can take its files away first.
+/// Calls when a signal comes that ends a program, and that its parent does not have ignored. So the program
+/// can remove its files first.
 fn on_ending_signals<S>(
     events: &mut EventLoop<S>,
     call: impl FnMut(&mut S, &mut Context<S>, Caught) + Copy + 'static,
 ) -> Result<()> {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for signal in signals::FATAL {
         if !signals::is_ignored(signal) {
             events.signal(signal, call)?;
         }
     }
     Ok(())
+}
+
+/// The signal that a program dies of which runs until it is told to end. SIGINT, SIGTERM and SIGHUP are how it
+/// is told: then the end is no failure.
+fn dies_of(signal: Signal) -> Option<Signal> {
+    let is_told = matches!(signal, Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP);
+    (!is_told).then_some(signal)
 }
 
 /// Standard input is open for writing alone: the loop would wait for input that cannot be read.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::reactor::{Buffered, Context, EventLoop, StreamEvent, Token};
+use crate::sys::Signal;
 use crate::sys::stream::Stream;
 
 /// The state of a loop that moves bytes from a source to a sink. A sink that is full stops the source from
@@ -13,6 +14,8 @@ pub(super) struct Relay {
     pub(super) outcome: Result<()>,
     /// Nothing more is read; the bytes that were read are still to be written.
     pub(super) over: bool,
+    /// The signal that the program dies of.
+    pub(super) ended_by: Option<Signal>,
 }
 
 impl Relay {
@@ -39,7 +42,7 @@ impl Relay {
             // If it is the terminal, its input belongs to standard input.
             sink.set_reading(false);
         }
-        Ok(Self { source, sink, outcome: Ok(()), over: false })
+        Ok(Self { source, sink, outcome: Ok(()), over: false, ended_by: None })
     }
 
     /// Moves all input of the source.

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
-pub use default::{die_of, is_ignored, prepare_process, stop_process};
+pub use default::{FATAL, die_of, is_ignored, prepare_process, stop_process};
 pub use queue::{Caught, SignalQueue};
 
 /// What a signal asks of a server.

@@ -9,17 +9,18 @@ use windlass_core::time::Instant;
 use super::listen::{Listening, listen as hear};
 use super::{NO_ROOM_US, Route, Sender};
 use crate::addr::{Address, HostPort};
-use crate::client::on_ending_signals;
+use crate::client::{dies_of, on_ending_signals};
 use crate::error::{Error, Result};
 use crate::printable::printable_bytes;
 use crate::reactor::{Context, EventLoop, Token};
+use crate::sys::Signal;
 use crate::sys::datagram::UDP_MAX;
 
 /// The group and the port that the notes have, where none is named.
 pub const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 0, 0, 2), 9000);
 
-/// The text that the notes send: its `%d` is the number of the datagram, from 0 on.
-pub const TEXT: &str = "itcast %d\n";
+/// The text that the notes send, as [`Text::parse`] reads it.
+pub const TEXT_FORMAT: &str = r"itcast %d\n";
 
 /// A text with one number in it at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +70,8 @@ impl Text {
     }
 }
 
-/// Sends `text` to a group each `interval`, `count` times or until a signal comes.
+/// Sends `text` to a group each `interval`, `count` times or until a signal comes. Returns the signal that the
+/// program dies of, if it is none that tells it to end.
 ///
 /// # Errors
 /// It is not the address of a group; there is no such interface or no route.
@@ -79,21 +81,33 @@ pub fn send(
     route: &Route,
     interval: Duration,
     count: Option<u64>,
-) -> Result<()> {
+) -> Result<Option<Signal>> {
     let address = Address::Udp(to.clone());
     check(&address, "send to")?;
     let mut events = EventLoop::new()?;
-    on_ending_signals(&mut events, |_: &mut Caster, cx, _| cx.exit())?;
+    on_ending_signals(&mut events, |caster: &mut Caster, cx, caught| {
+        caster.ended_by = dies_of(caught.signal);
+        cx.exit();
+    })?;
     let sender = Sender::open(&address, route)?;
     let timer = events.timer(|caster: &mut Caster, cx| caster.send(cx));
     let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
     let (text, due) = (text.clone(), events.now());
     // The first one at once.
     events.arm_at(timer, due);
-    let mut caster =
-        Caster { sender, text, interval_us, count, timer, due, number: 0, outcome: Ok(()) };
+    let mut caster = Caster {
+        sender,
+        text,
+        interval_us,
+        count,
+        timer,
+        due,
+        number: 0,
+        outcome: Ok(()),
+        ended_by: None,
+    };
     events.run(&mut caster)?;
-    caster.outcome
+    caster.outcome.map(|()| caster.ended_by)
 }
 
 /// What is sent, and how much of it was.
@@ -107,6 +121,7 @@ struct Caster {
     due: Instant,
     number: u64,
     outcome: Result<()>,
+    ended_by: Option<Signal>,
 }
 
 impl Caster {
@@ -127,11 +142,11 @@ impl Caster {
     }
 }
 
-/// Prints each datagram that arrives, a line each.
+/// Prints each datagram that arrives, a line each. Returns the signal that the program dies of, as [`send`] does.
 ///
 /// # Errors
 /// The socket cannot be opened, there is no such group or interface, or standard output fails.
-pub fn listen(what: &Listening) -> Result<()> {
+pub fn listen(what: &Listening) -> Result<Option<Signal>> {
     check(&what.address, "listen to")?;
     hear(what, UDP_MAX, |_, datagram, to| {
         let text = datagram.strip_suffix(b"\n").unwrap_or(datagram);
@@ -161,8 +176,7 @@ mod tests {
     #[test]
     fn the_number_stands_where_the_text_says() {
         for (text, number, sent) in [
-            (TEXT, 7, "itcast 7\n"),
-            (r"itcast %d\n", 0, "itcast 0\n"),
+            (TEXT_FORMAT, 0, "itcast 0\n"),
             ("no number", 5, "no number"),
             ("%d", 12, "12"),
             (r"100%% of %d\t\\", 3, "100% of 3\t\\"),

@@ -16,15 +16,15 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use crate::addr::{Address, Transport};
-use crate::client::on_ending_signals;
+use crate::client::{dies_of, on_ending_signals};
 use crate::error::{Error, Result};
 use crate::printable::printable;
 use crate::reactor::{EventLoop, Remote};
 use crate::standard;
-use crate::sys::Errno;
 use crate::sys::datagram::batch::Batch;
 use crate::sys::datagram::{self, Peer};
 use crate::sys::listener::{Group, Listener};
+use crate::sys::{Errno, Signal};
 
 /// Which datagrams are listened to.
 #[derive(Debug, Clone)]
@@ -73,6 +73,8 @@ struct Watch {
     /// What was logged last.
     malformed: u64,
     overflow: u64,
+    /// The signal that the program dies of.
+    ended_by: Option<Signal>,
 }
 
 /// Ends the loop when the thread ends.
@@ -80,17 +82,20 @@ struct AtEnd(Remote<Watch>);
 
 /// Listens, and prints what `show` appends to a text for each datagram, until a signal comes or enough were shown.
 /// If it returns false, the datagram is counted, which is told once a second. `room` is the longest datagram that
-/// is taken, in bytes.
+/// is taken, in bytes. Returns the signal that the program dies of, if it is none that tells it to end.
 ///
 /// # Errors
 /// The socket cannot be opened, there is no such group or interface, or standard output fails.
-pub(super) fn listen<F>(what: &Listening, room: usize, show: F) -> Result<()>
+pub(super) fn listen<F>(what: &Listening, room: usize, show: F) -> Result<Option<Signal>>
 where
     F: FnMut(&Peer, &[u8], &mut String) -> bool + Send + 'static,
 {
     let mut events = EventLoop::new()?;
-    // Before there is a socket file, so that an end at any moment takes it away.
-    on_ending_signals(&mut events, |_: &mut Watch, cx, _| cx.exit())?;
+    // Before there is a socket file, so that it is removed whenever the program ends.
+    on_ending_signals(&mut events, |watch: &mut Watch, cx, caught| {
+        watch.ended_by = dies_of(caught.signal);
+        cx.exit();
+    })?;
     events.every(Duration::from_secs(1), |watch, _| watch.look());
     let socket = open(what)?;
     let group = socket.group().map(|group| format!(", in the group {group}"));
@@ -100,7 +105,7 @@ where
     let mut ear = Ear { socket: copy, room, left: what.count, show, shared: known };
     // Behind the last copy, which makes a socket one that does not block.
     ear.socket.prepare_to_listen(ROOM)?;
-    let mut watch = Watch { socket, shared, malformed: 0, overflow: 0 };
+    let mut watch = Watch { socket, shared, malformed: 0, overflow: 0, ended_by: None };
     let thread = std::thread::Builder::new().name("receive".into()).spawn(move || {
         let _at_end = at_end;
         ear.hear()
@@ -113,7 +118,10 @@ where
     let outcome = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     // Datagrams that were dropped in the last second are logged too.
     watch.log_dropped();
-    run.and(outcome)
+    let ended_by = watch.ended_by;
+    // The socket file goes with the socket.
+    drop(watch);
+    run.and(outcome).map(|()| ended_by)
 }
 
 /// A group that is given, or that the address is one of, is joined.

@@ -14,7 +14,7 @@ use crate::printable::{printable_bytes, printable_json};
 use crate::standard;
 use crate::sys::datagram::Peer;
 use crate::sys::ready::Interest;
-use crate::sys::{clock, poll};
+use crate::sys::{Signal, clock, poll};
 
 /// The score to send.
 #[derive(Debug, Clone)]
@@ -57,11 +57,12 @@ struct Line<'a> {
     chinese: u32,
 }
 
-/// Prints each score that arrives: `IP PORT NAME MATH CHINESE`, or a line of JSON.
+/// Prints each score that arrives: `IP PORT NAME MATH CHINESE`, or a line of JSON. Returns the signal that the
+/// program dies of, if it is none that tells it to end.
 ///
 /// # Errors
 /// The socket cannot be opened, there is no such group or interface, or standard output fails.
-pub fn listen(what: &Listening, json: bool) -> Result<()> {
+pub fn listen(what: &Listening, json: bool) -> Result<Option<Signal>> {
     hear(what, Score::LEN_MAX, move |peer, datagram, to| {
         let Ok(score) = Score::parse(datagram) else { return false };
         if json {

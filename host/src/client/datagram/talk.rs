@@ -170,11 +170,11 @@ impl Line {
                 }
                 Err(errno) => {
                     let error = socket.explain(Error::new("send to", &self.address, errno));
-                    return Err(if errno == Errno::EMSGSIZE {
-                        error.and(format!("the line has {len} bytes"))
-                    } else {
-                        error
-                    });
+                    if errno == Errno::EMSGSIZE {
+                        self.stop(error.and(format!("the line has {len} bytes")), cx);
+                        return Ok(());
+                    }
+                    return Err(error);
                 }
             }
         }
@@ -182,12 +182,23 @@ impl Line {
         if self.unsent.len() > UDP_MAX && !is_full && !waits {
             let long =
                 format!("a line is longer than a datagram, which has {UDP_MAX} bytes at most");
-            return Err(Error::new("send to", &self.address, long));
+            self.stop(Error::new("send to", &self.address, long), cx);
+            return Ok(());
         }
         if let Some(input) = cx.stream(self.input) {
             input.set_reading(!is_full && !waits);
         }
         Ok(())
+    }
+
+    /// Sends no more, because of `error`. The answers to what was sent are still printed.
+    fn stop(&mut self, error: Error, cx: &mut Context<Self>) {
+        self.fail(error);
+        self.unsent.clear();
+        self.at_end = true;
+        if let Some(input) = cx.stream(self.input) {
+            input.set_reading(false);
+        }
     }
 
     fn give_up(&mut self, cx: &mut Context<Self>) {

@@ -88,7 +88,7 @@ pub fn send_by(fd: &impl AsFd, group: IpAddr, on: NonZeroU32) -> nix::Result<()>
     }
 }
 
-/// How many routers what is sent to groups may pass: 1 keeps it on the link, 0 on this host.
+/// The time to live of what is sent to groups, of which each router takes 1: 1 stays on the link, 0 on this host.
 ///
 /// # Errors
 /// None that a socket of that family could have.

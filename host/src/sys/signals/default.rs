@@ -6,8 +6,8 @@ use nix::errno::Errno;
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::Pid;
 
-/// The signals that end a process by default.
-const FATAL: [Signal; 7] = [
+/// The signals of other programs that end a process by default, and that it may catch.
+pub const FATAL: [Signal; 7] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
