@@ -11,11 +11,11 @@
 //! - [`server`]: the server models and the services.
 //! - [`client`]: the clients.
 //! - [`mod@printable`]: makes text from outside printable.
-//! - [`mod@log`], [`role`]: the log, and the role of a process.
+//! - `log`, [`role`]: the log, and the role of a process.
 //! - [`standard`]: writes lines to standard output and standard error.
 //! - [`status`], [`totals`]: the state of a server, as a document, and the sums of its counters.
-//! - [`mod@bench`]: compares servers.
-//! - [`cli`]: the command line.
+//! - `bench`: compares servers.
+//! - `cli`: the command line.
 //!
 //! # Features
 //!

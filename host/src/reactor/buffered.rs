@@ -260,8 +260,9 @@ impl Buffered {
         }
     }
 
-    /// Closes the stream after the output is written, and removes it; there are no more events. If
-    /// the peer still sends, it is read for up to 2 seconds, so that a reset does not destroy the
+    /// Closes the stream after the output is written, and removes it; there are no more events. A peer
+    /// that takes none of it is waited for as long as the [write timeout](Self::set_timeouts) says, and
+    /// for ever without one. If the peer still sends, it is read for up to 2 seconds, so that a reset does not destroy the
     /// last output.
     pub fn close(&mut self) {
         self.output.is_on = true;

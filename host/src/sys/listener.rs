@@ -181,7 +181,7 @@ impl Listener {
         let _ = socket::shutdown(self.fd.as_raw_fd(), socket::Shutdown::Read);
     }
 
-    /// Of a datagram socket: whether the network's errors are kept for [`datagram::take_error`]. They have to be
+    /// Of a datagram socket: whether the network's errors are kept for `datagram::take_error`. They have to be
     /// taken then, or every wait for the socket returns at once. It holds for every process that shares the socket.
     pub fn keep_errors(&self, on: bool) {
         if self.transport == Transport::Datagram {

@@ -1,6 +1,7 @@
-//! A session of a program's own: the protocol that the other programs here serve.
+//! A session and a responder of a program's own: the protocols that the other programs here serve.
 
-use windlass_core::fault::Fault;
+use windlass_core::fault::{Fault, Peer};
+use windlass_core::responder::{Responder, Response};
 use windlass_core::session::{Consumed, Out, Session};
 use windlass_core::time::Instant;
 use windlass_core::want::{Close, Want};
@@ -87,13 +88,43 @@ impl Session for Sum {
     }
 }
 
+/// Answers each datagram, which has numbers and white space, with the sum of the numbers.
+#[derive(Debug)]
+pub struct SumOfDatagram;
+
+impl<A> Responder<A> for SumOfDatagram {
+    fn datagram(&mut self, _: Instant, _: &A, buf: &mut [u8], len: usize) -> Response {
+        match sum(&buf[..len]) {
+            Some(answer) if answer.len() <= buf.len() => {
+                buf[..answer.len()].copy_from_slice(answer.as_bytes());
+                Response::Reply(answer.len())
+            }
+            // Without room for the answer there is none.
+            Some(_) => Response::NoReply,
+            None => Response::Malformed(Peer::Malformed),
+        }
+    }
+}
+
+fn sum(datagram: &[u8]) -> Option<String> {
+    let mut words = std::str::from_utf8(datagram).ok()?.split_whitespace();
+    let total = words.try_fold(0_u64, |total, word| total.checked_add(word.parse().ok()?))?;
+    Some(format!("{total}\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windlass_core::laws::Lab;
+    use windlass_core::laws::{Lab, responder};
 
     #[test]
     fn it_keeps_the_laws_of_sessions() {
         Lab::<512>::new().check(Sum::new, b"1\n22\r\n\n333\nx4\n55").unwrap();
+    }
+
+    #[test]
+    fn it_keeps_the_laws_of_responders() {
+        let datagrams: [&[u8]; 4] = [b"", b"1 20\n300", b"x", b"18446744073709551615 1"];
+        responder(|| SumOfDatagram, &(), &datagrams).unwrap();
     }
 }

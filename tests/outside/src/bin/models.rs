@@ -1,11 +1,11 @@
-//! Serves the session of this crate under any server model: `models MODEL [ADDRESS]`.
+//! Serves the session and the responder of this crate under any server model: `models MODEL [ADDRESS]`.
 
 use std::io;
 
-use windlass::server::{Limits, Model, Offer, Server, Stop};
+use windlass::server::{Custom, Limits, Model, Server, Stop};
 use windlass::sys::listener::Listener;
 use windlass::sys::signals::Signals;
-use windlass_outside::Sum;
+use windlass_outside::{Sum, SumOfDatagram};
 
 fn main() -> io::Result<()> {
     let mut args = std::env::args().skip(1);
@@ -19,10 +19,11 @@ fn main() -> io::Result<()> {
     let stop = Stop::on_signals(Signals::catch()?, 5_000_000, 5_000_000);
     let limits = Limits { max_connections: 1000, ..Limits::default() };
     let address = listener.address().clone();
-    let server =
-        Server::new(listener, Offer::custom("sum", Sum::new), limits, stop).when_ready(move || {
-            println!("listening {address}");
-            Ok(())
-        });
+    // The responder is for addresses of datagrams, `udp:` and `unix-dgram:`.
+    let offer = Custom::new("sum", Sum::new).with_responder(|| SumOfDatagram);
+    let server = Server::new(listener, offer, limits, stop).when_ready(move || {
+        println!("listening {address}");
+        Ok(())
+    });
     Ok(server.run(model)?)
 }
