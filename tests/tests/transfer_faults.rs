@@ -240,6 +240,43 @@ fn transfers_at_a_single_port_are_whole_through_reloads_and_upgrades(model: Mode
     // The end of the old process is not waited for: it repeats last answers for seconds.
 }
 
+/// Below port 1024 a socket for each transfer takes a right that a server with sockets of a service manager may lack.
+#[test]
+fn a_single_port_that_the_server_may_not_bind_is_shared_and_a_warning_says_so() {
+    if !geteuid().is_root() {
+        return skipped("ports below 1024 are for root");
+    }
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if first.is_ok_and(|first| first.trim() != "1024") {
+        return skipped("other ports than those below 1024 are for root");
+    }
+    if !has("setpriv") {
+        return;
+    }
+    let mut ports = (512..1024).rev();
+    let port = ports.find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok());
+    let port = port.expect("a port that is free");
+    let address = format!("udp:{}", port.local_addr().expect("an address"));
+    let (folder, file) = place(2_000);
+    let text = |more: &str| {
+        let text = config("epoll", folder.path(), &format!("single-port = true\n{more}"));
+        text.replace("udp:127.0.0.1:0", &address)
+    };
+    let without = ["--bounding-set", "-net_bind_service", "--inh-caps", "-net_bind_service"];
+    let under = [&["setpriv"][..], &without].concat();
+    let (supervised, _) = supervise!(&text("")).activate(port).under(&under).serving(1);
+    let begun = Begun::at(&address);
+    supervised.reload(&text("idle-timeout = 20"));
+    supervised.until_logged("share the port with the next process, and datagrams are lost", 1);
+    supervised.until_logged("open a socket for each: Permission denied", 1);
+    // Either process may take what the client says. Once the first one has no transfer, it takes nothing.
+    within(PATIENCE, "the first process hears of it", || {
+        begun.asker.say(&[0, 5, 0, 0, 0], begun.from);
+        supervised.logged("not sent") > 0
+    });
+    get(&address, "file", Offer::DEFAULT).came(&file);
+}
+
 models!(a_client_beyond_the_limit_waits_until_one_has_ended: fork Fork, thread Thread, thread_pool ThreadPool,
     select Select, poll Poll, epoll Epoll, epoll_et EpollEt, reactor Reactor, pool_static PoolStatic,
     prefork Prefork);
