@@ -37,14 +37,23 @@ pub(crate) fn dist() -> Result<()> {
 impl Dist {
     /// Makes all of it; `None` if a tool is missing.
     pub(crate) fn make() -> Result<Option<Self>> {
-        for (tool, from) in [("deb", "cargo-deb"), ("cyclonedx", "cargo-cyclonedx")] {
-            let found = program("cargo").args([tool, "--version"]).output();
-            if !found.is_ok_and(|output| output.status.success()) {
-                return skip("packages", &format!("cargo install {from}")).map(|()| None);
-            }
-        }
         if !is_installed(MUSL)? {
             return skip("packages", &format!("rustup target add {MUSL}")).map(|()| None);
+        }
+        if !has_cargo("cyclonedx")? {
+            return Ok(None);
+        }
+        let Some(dist) = Self::begin()? else { return Ok(None) };
+        dist.archive()?;
+        dist.materials()?;
+        dist.sums()?;
+        Ok(Some(dist))
+    }
+
+    /// Makes the Debian package alone; `None` if a tool is missing.
+    pub(crate) fn begin() -> Result<Option<Self>> {
+        if !has_cargo("deb")? {
+            return Ok(None);
         }
         let windlass = build_windlass("release")?;
         let said = output(program(&windlass).arg("--version"))?;
@@ -58,9 +67,6 @@ impl Dist {
         let dist = Self { folder, version, epoch, windlass };
         dist.stage()?;
         dist.package(1, &dist.folder, &[])?;
-        dist.archive()?;
-        dist.materials()?;
-        dist.sums()?;
         Ok(Some(dist))
     }
 
@@ -164,6 +170,15 @@ impl Dist {
         let path = self.folder.join("SHA256SUMS");
         fs::write(&path, sums).map_err(failed(&path))
     }
+}
+
+/// Whether `cargo` has this command; a skip if not.
+fn has_cargo(command: &str) -> Result<bool> {
+    let found = program("cargo").args([command, "--version"]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return Ok(true);
+    }
+    skip("packages", &format!("cargo install cargo-{command}")).map(|()| false)
 }
 
 fn maintainer(manifest: &str) -> Result<&str> {

@@ -9,6 +9,7 @@ mod bench_transfers;
 mod ci;
 mod circles;
 mod claims;
+mod debian;
 mod demo;
 mod device;
 mod dissect;
@@ -33,6 +34,7 @@ mod scene;
 mod servers;
 mod size;
 mod suites;
+mod systemd_test;
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "our files, our case")]
 mod tidy;
 mod units;
@@ -54,6 +56,9 @@ cargo xtask COMMAND
   package-test
             install, upgrade and remove that package in a Debian of its own, and use the static
             binary; needs root, debootstrap and lintian too
+  systemd-test
+            boot a Debian with that package, and start, reload, upgrade, kill and stop the service;
+            needs root, debootstrap and cargo-deb; no part of `ci`
   publish   pack both packages as for crates.io, and build what is packed
   rust      check both packages with the oldest Rust that they state
   deny      check licenses, versions and origins of dependencies; needs cargo-deny
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::tidy(),
         Some("dist") => dist::dist(),
         Some("package-test") => package_test::package_test(),
+        Some("systemd-test") => systemd_test::systemd_test(),
         Some("units") => units::units(),
         Some("outside") => library::outside(),
         Some("publish") => publish::publish(),

@@ -1,30 +1,9 @@
 #!/bin/sh
-# Installs, upgrades, removes and purges the package, in a Debian of its own with a network of its own. /packages has
-# three revisions of it, from one binary. Ends with the line `done`.
-set -eu
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-config=/etc/windlass/windlass.toml
+# Installs, upgrades, removes and purges the package, in a Debian of its own with a network of its own. Ends with the
+# line `done`.
+. /packages/debian_steps.sh
 log=/tmp/server.log
-
-say() { echo "-- $*"; }
-die() {
-    echo "FAILED: $*" >&2
-    tail -n 20 "$log" >&2 || true
-    exit 1
-}
-
-# Until a command succeeds; 60 s are a failure.
-until_true() {
-    turns=0
-    until "$@"; do
-        turns=$((turns + 1))
-        [ "$turns" -lt 600 ] || die "it never became true: $*"
-        sleep 0.1
-    done
-}
-
-install() { dpkg --install "/packages/windlass_"*"-$1_amd64.deb" >/tmp/dpkg.log 2>&1 || die "$(cat /tmp/dpkg.log)"; }
-everything() { find / -xdev \( -path /tmp -o -path /proc -o -path /packages \) -prune -o -print | LC_ALL=C sort; }
+log() { tail -n 20 "$log"; }
 
 . /packages/supervisors.sh
 
@@ -41,8 +20,6 @@ is_another() { [ -n "$(serving)" ] && [ "$(serving)" != "$1" ] && tail -n +"$2" 
 listens() { [ "$(grep -c '^listening' "$log")" -ge "$1" ]; }
 has_begun() { find /tmp/slow -name '.windlass-*.part' -size +0 | grep -q .; }
 ended() { [ -z "$(supervisors)" ]; }
-
-everything >/tmp/before
 
 say "install"
 install 1
@@ -69,7 +46,6 @@ head -c 67108864 /dev/urandom >/usr/share/slow
 setpriv --reuid=windlass --regid=windlass --clear-groups windlass serve --config "$config" >"$log" 2>&1 &
 until_true listens "$(wc -l </tmp/check)"
 first=$(serving)
-license=/usr/share/common-licenses/GPL-3
 for url in files://127.0.0.1:2334/common-licenses/GPL-3 http://127.0.0.1:8080/common-licenses/GPL-3 \
     tftp://127.0.0.1:6969/common-licenses/GPL-3; do
     windlass get -o /tmp/license "$url" || die "$url"
@@ -81,14 +57,7 @@ windlass get -o /tmp/slow/file http://127.0.0.1:8080/slow &
 slow=$!
 until_true has_begun
 kill -STOP "$slow"
-while [ ! -e /tmp/enough ]; do
-    if windlass get -o /tmp/again http://127.0.0.1:8080/common-licenses/GPL-3 2>/tmp/why && cmp /tmp/again "$license"; then
-        echo ok
-    else
-        cat /tmp/why
-    fi
-done >/tmp/downloads 2>&1 &
-loop=$!
+again_and_again http://127.0.0.1:8080/common-licenses/GPL-3
 current=$first
 for revision in 2 3; do
     lines=$(($(wc -l <"$log") + 1))
@@ -97,10 +66,7 @@ for revision in 2 3; do
     current=$(serving)
     cmp "$config" /tmp/config || die "the configuration was changed"
 done
-touch /tmp/enough
-wait "$loop"
-grep -q "^ok$" /tmp/downloads || die "nothing was downloaded meanwhile"
-! grep -v "^ok$" /tmp/downloads || die "downloads failed"
+none_failed
 kill -0 "$first" || die "the first server has ended, and its client has not"
 kill -CONT "$slow"
 wait "$slow" || die "the download did not outlive the upgrades"
@@ -109,7 +75,7 @@ say "$(grep -c "^ok$" /tmp/downloads) downloads, and one of 64 MiB across three 
 
 say "remove"
 dpkg --listfiles windlass >/tmp/files
-dpkg --remove windlass >/tmp/dpkg.log 2>&1 || die "$(cat /tmp/dpkg.log)"
+package --remove windlass
 until_true ended
 while read -r file; do
     [ -d "$file" ] || [ ! -e "$file" ] || [ "$file" = "$config" ] || die "$file is left"
@@ -117,17 +83,11 @@ done </tmp/files
 [ -e "$config" ] || die "the configuration is gone before a purge"
 
 say "purge"
-dpkg --purge windlass >/tmp/dpkg.log 2>&1 || die "$(cat /tmp/dpkg.log)"
 rm /usr/share/slow
-everything >/tmp/after
-# The account stays: files may belong to it.
-getent passwd windlass >/dev/null || die "the account is gone"
-left=$(comm -13 /tmp/before /tmp/after | grep -v -e '^/etc/\(passwd\|group\|shadow\|gshadow\)-$' \
-    -e '^/etc/\.pwd\.lock$' -e '^/var/lib/dpkg/\(status\|diversions\|statoverride\)-old$' || true)
-[ -z "$left" ] || die "the purge left: $left"
+purge
 
 say "install again"
 install 3
 windlass --version
-dpkg --purge windlass >/tmp/dpkg.log 2>&1 || die "$(cat /tmp/dpkg.log)"
+package --purge windlass
 echo done
