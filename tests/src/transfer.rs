@@ -2,6 +2,8 @@
 //! test tells it to.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::thread;
+use std::time::Duration;
 
 use windlass::drive::{Buffers, Exchange, Rules, Said, WithStorage, run_alone};
 use windlass::sys::clock;
@@ -12,7 +14,7 @@ use windlass_core::time::Instant;
 use windlass_core::transfer::tftp::{Offer, TftpGet, TftpPut};
 use windlass_core::transfer::{Timing, Transfer};
 
-use crate::{PATIENCE, Random};
+use crate::{PATIENCE, Random, meanwhile, within};
 
 /// A folder with a file `file` of so many bytes, and these.
 #[track_caller]
@@ -182,6 +184,96 @@ impl Asker {
     /// Its own address.
     pub fn own(&self) -> SocketAddr {
         self.socket.local_addr().expect("an address")
+    }
+}
+
+/// A client in the middle of a file: it has the first block.
+#[derive(Debug)]
+pub struct Begun {
+    /// The client.
+    pub asker: Asker,
+    /// The port of the transfer.
+    pub from: SocketAddr,
+}
+
+impl Begun {
+    /// Of the file `file`, of a server at `address` (`udp:HOST:PORT`).
+    #[track_caller]
+    pub fn at(address: &str) -> Self {
+        let asker = Asker::of(address);
+        asker.ask(&request(1, "file", "octet", ""));
+        let (first, from) = asker.hear();
+        assert_eq!(first[..4], [0, 3, 0, 1]);
+        Self { asker, from }
+    }
+
+    /// Takes the rest of the file.
+    #[track_caller]
+    pub fn goes_on(self, file: &[u8]) {
+        for (block, bytes) in (1u16..).zip(file.chunks(512)).skip(1) {
+            self.asker.say(&ack(block - 1), self.from);
+            // The one before may have come again.
+            while self.asker.hear().0 != data(block, bytes) {}
+        }
+        let blocks = file.len().div_ceil(512);
+        self.asker.say(&ack(u16::try_from(blocks).expect("a small file")), self.from);
+    }
+}
+
+/// A file of nine bytes that a client has stored by TFTP: it has heard the last acknowledgement, and may ask for it
+/// again.
+#[derive(Debug)]
+pub struct Stored {
+    asker: Asker,
+    from: SocketAddr,
+}
+
+impl Stored {
+    /// Its bytes.
+    pub const FILE: &'static [u8] = b"all of it";
+
+    /// At the server at `address` (`udp:HOST:PORT`).
+    #[track_caller]
+    pub fn at(address: &str, name: &str) -> Self {
+        let asker = Asker::of(address);
+        asker.ask(&request(2, name, "octet", ""));
+        let (answer, from) = asker.hear();
+        assert_eq!(answer, ack(0));
+        asker.say(&data(1, Self::FILE), from);
+        assert_eq!(asker.hear_after(&answer), ack(1));
+        Self { asker, from }
+    }
+
+    /// Asks for the last acknowledgement again.
+    #[track_caller]
+    fn ask_again(&self) {
+        self.asker.say(&data(1, Self::FILE), self.from);
+    }
+
+    /// Asks for it again and again until `body` has ended: the server has to be ready for that all the time.
+    pub fn asking_again<T>(&self, body: impl FnOnce() -> T) -> T {
+        let asks = || {
+            self.ask_again();
+            // The pace of a client that is in a hurry.
+            thread::sleep(Duration::from_millis(50));
+        };
+        meanwhile(1, asks, body)
+    }
+
+    /// The last acknowledgement is repeated.
+    #[track_caller]
+    pub fn is_answered_again(&self) {
+        drop(self.asker.heard());
+        // What comes within a round trip is taken for a copy that the network made.
+        within(PATIENCE, "the last acknowledgement is repeated", || {
+            self.ask_again();
+            self.asker.heard().contains(&ack(1).to_vec())
+        });
+    }
+
+    /// The address of the client.
+    pub fn own(&self) -> SocketAddr {
+        self.asker.own()
     }
 }
 

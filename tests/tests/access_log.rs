@@ -13,7 +13,7 @@ use std::thread::ScopedJoinHandle;
 use nix::sys::signal::Signal;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
-use windlass_tests::transfer::{Memory, transfer};
+use windlass_tests::transfer::{Memory, Stored, transfer};
 use windlass_tests::web::ask;
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, every_model, models, proc, serve, supervise, within,
@@ -23,6 +23,7 @@ every_model!(
     requests_have_lines,
     connections_have_lines,
     transfers_have_lines,
+    an_upload_has_its_line_when_its_file_is_whole,
     lines_may_go_to_standard_error_and_to_the_journal,
     a_disk_that_is_full_costs_lines_and_no_clients,
     a_folder_that_is_gone_is_said_and_lines_go_to_the_file_that_is_open,
@@ -143,6 +144,22 @@ fn transfers_have_lines(model: Model) {
     // 20 blocks, each with a head of four bytes; a busy machine sends one again.
     assert!(said(&lines[0]).starts_with("\"get file\" ok 1"), "{lines:#?}");
     assert!(said(&lines[1]).starts_with("\"get none\" refused "), "{lines:#?}");
+}
+
+fn an_upload_has_its_line_when_its_file_is_whole(model: Model) {
+    let place = Place::new();
+    let server = place.serve("tftp", model, "--allow-write");
+    let stored = Stored::at(server.address(), "new");
+    stored.asking_again(|| {
+        let lines = place.lines(1);
+        assert!(said(&lines[0]).starts_with("\"put new\" ok "), "{lines:#?}");
+        server.logs(&format!("received peer={} name=new bytes=9 ms=", stored.own()));
+        stored.is_answered_again();
+    });
+    // It has no other one.
+    let outcome = server.stop();
+    assert_eq!((outcome.code, outcome.stderr.matches("received peer=").count()), (Some(0), 1));
+    assert_eq!(place.lines(1).len(), 1);
 }
 
 fn lines_may_go_to_standard_error_and_to_the_journal(model: Model) {

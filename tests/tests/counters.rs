@@ -20,7 +20,7 @@ use windlass_core::fault::Fault;
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
 use windlass_core::transfer::xfer::XferClient;
-use windlass_tests::transfer::{self, Asker, Memory, request, transfer};
+use windlass_tests::transfer::{self, Asker, Memory, Stored, request, transfer};
 use windlass_tests::{
     Client, Model, PATIENCE, Random, Server, every_concurrent_model, every_model, models, proc,
     serve, services, supervise, within,
@@ -28,6 +28,7 @@ use windlass_tests::{
 
 every_model!(clients_and_bytes_are_counted, a_server_that_is_killed_loses_only_its_clients);
 every_model!(datagrams_are_counted, transfers_are_counted, every_service_is_counted);
+every_model!(an_upload_is_counted_when_its_file_is_whole);
 every_concurrent_model!(those_that_are_served_now_are_counted);
 models!(a_worker_that_is_killed_loses_only_its_client: fork Fork, pool_static PoolStatic, prefork Prefork);
 models!(a_pool_counts_through_a_reload: pool_static PoolStatic, prefork Prefork);
@@ -354,6 +355,18 @@ fn transfers_are_counted(model: Model) {
     // On a busy machine either end may repeat what it said.
     assert!(totals.datagrams_out >= 7 && totals.datagrams_in >= 8, "{totals:?}");
     assert!(totals.bytes_out >= 4 * 4 + 2000 + 2 * 516, "{totals:?}");
+}
+
+fn an_upload_is_counted_when_its_file_is_whole(model: Model) {
+    let (_folder, root) = folder_with(b"");
+    let mut counted =
+        Counted::start("tftp", model, "udp:127.0.0.1:0", &format!("{root} --allow-write"));
+    let stored = Stored::at(counted.server.address(), "new");
+    stored.asking_again(|| {
+        let totals = counted.until("it is counted", |it| it.files_received == 1);
+        assert_eq!((totals.begun, totals.served, totals.ended(), totals.now()), (1, 1, 1, 0));
+        stored.is_answered_again();
+    });
 }
 
 fn every_service_is_counted(model: Model) {

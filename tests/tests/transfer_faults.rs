@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +20,9 @@ use windlass::status::Status;
 use windlass_core::fault::{Fault, Peer};
 use windlass_core::transfer::Timing;
 use windlass_core::transfer::tftp::{Offer, TftpGet};
-use windlass_tests::transfer::{Asker, Memory, ack, data, get, place, put, request, transfer};
+use windlass_tests::transfer::{
+    Asker, Begun, Memory, ack, data, get, place, put, request, transfer,
+};
 use windlass_tests::{
     Model, PATIENCE, Random, Server, every_model, has, meanwhile, models, serve, skipped,
     supervise, within,
@@ -108,34 +110,6 @@ fn a_full_disk_is_told_and_leaves_no_file(model: Model) {
     let fits = &file[..20_000];
     assert_eq!(put(server.address(), "new", fits, Offer::DEFAULT).how, Ok(()));
     assert!(fs::read(format!("{inside}/new")).expect("a file") == fits);
-}
-
-/// A client in the middle of a file: it has the first block.
-struct Begun {
-    asker: Asker,
-    from: SocketAddr,
-}
-
-impl Begun {
-    fn at(address: &str) -> Self {
-        let asker = Asker::of(address);
-        asker.ask(&request(1, "file", "octet", ""));
-        let (first, from) = asker.hear();
-        assert_eq!(first[..4], [0, 3, 0, 1]);
-        Self { asker, from }
-    }
-
-    /// Takes the rest.
-    #[track_caller]
-    fn goes_on(self, file: &[u8]) {
-        for (block, bytes) in (1u16..).zip(file.chunks(512)).skip(1) {
-            self.asker.say(&ack(block - 1), self.from);
-            // The one before may have come again.
-            while self.asker.hear().0 != data(block, bytes) {}
-        }
-        let blocks = file.len().div_ceil(512);
-        self.asker.say(&ack(u16::try_from(blocks).expect("a small file")), self.from);
-    }
 }
 
 every_model!(a_transfer_ends_in_the_grace, a_client_is_told_at_the_end_of_the_grace);

@@ -128,38 +128,6 @@ fn a_transfer_has_a_port_of_its_own_at_the_address_that_was_asked(model: Model) 
     }
 }
 
-models!(the_last_answer_is_repeated_while_the_only_worker_serves_others: iterative Iterative,
-    thread_pool ThreadPool, pool_static PoolStatic, prefork Prefork);
-
-fn the_last_answer_is_repeated_while_the_only_worker_serves_others(model: Model) {
-    let (folder, file) = place(50_000);
-    let one = match model {
-        Model::ThreadPool => "--min-threads 1 --max-threads 1",
-        Model::PoolStatic => "--workers 1",
-        Model::Prefork => "--min-spare 1 --max-spare 1 --max-workers 1",
-        _ => "",
-    };
-    let server = start("tftp", model, folder.path(), &format!("--allow-write {one}"));
-    let asker = Asker::of(server.address());
-    asker.ask(&request(2, "new", "octet", ""));
-    let (answer, from) = asker.hear();
-    assert_eq!(answer, ack(0));
-    asker.say(&data(1, b"all of it"), from);
-    while asker.hear().0 != ack(1) {}
-    get(server.address(), "file", Offer::DEFAULT).came(&file);
-    // While it waits for a client, and while it serves one.
-    let other = Asker::of(server.address());
-    for _ in 0..2 {
-        asker.say(&data(1, b"all of it"), from);
-        assert_eq!(asker.hear(), (ack(1).to_vec(), from));
-        other.ask(&request(1, "file", "octet", ""));
-        let _ = other.hear();
-    }
-    assert!(!server.stderr().contains("not received"), "{}", server.stderr());
-    drop(other);
-    assert_eq!(server.stop().code, Some(0));
-}
-
 #[test]
 fn ports_are_of_the_range_that_is_given() {
     let (folder, file) = place(5_000);

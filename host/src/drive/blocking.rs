@@ -24,8 +24,8 @@ pub enum Woken {
     Cut,
 }
 
-/// Serves one connection to its end. `wait` waits for the socket, the deadline and
-/// whatever else concerns the caller.
+/// Serves one connection to its end, or until it [only repeats](Turns::only_repeats) its last answer. `wait` waits
+/// for the socket, the deadline and whatever else concerns the caller.
 ///
 /// # Errors
 /// The fault that ended the connection before its session was done.
@@ -34,18 +34,33 @@ pub fn run(
     buffers: &mut Buffers,
     mut wait: impl FnMut(BorrowedFd<'_>, Interest, Option<Instant>) -> Woken,
 ) -> Result<(), Fault> {
-    serve(job, buffers, |job, _, interest, deadline| wait(job.as_fd(), interest, deadline))
+    let end = End::IsWhole;
+    serve(job, buffers, end, |job, _, interest, deadline| wait(job.as_fd(), interest, deadline))
+}
+
+/// When a job is not served any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is over.
+    IsOver,
+    /// It is over, or only repeats its last answer.
+    IsWhole,
 }
 
 /// Waits with what the job gives: itself, and the memory that is lent to it.
 fn serve(
     job: &mut dyn Turns,
     buffers: &mut Buffers,
+    end: End,
     mut wait: impl FnMut(&mut dyn Turns, &mut Buffers, Interest, Option<Instant>) -> Woken,
 ) -> Result<(), Fault> {
     let mut ready = Ready::NONE;
     loop {
-        let (interest, deadline) = match job.turn(ready, clock::now(), buffers) {
+        let next = match job.turn(ready, clock::now(), buffers) {
+            Next::Wait(_) if end == End::IsWhole && job.only_repeats() => Next::Closed(Ok(())),
+            next => next,
+        };
+        let (interest, deadline) = match next {
             Next::Wait(interest) => (interest, look_at(job, buffers)),
             // The connection could go on at once. Check in between, so that a peer that never
             // pauses does not keep the caller from noticing the order to stop.
@@ -98,7 +113,22 @@ pub fn run_until(
     buffers: &mut Buffers,
     is_cut: impl Fn() -> bool,
 ) -> Result<(), Fault> {
-    serve(job, buffers, |job, buffers, interest, deadline| {
+    serve_alone(job, buffers, End::IsWhole, is_cut)
+}
+
+/// Serves what only repeats its last answer to its end, or until `is_cut` as [`run_until`].
+pub fn repeat_until(job: &mut dyn Turns, buffers: &mut Buffers, is_cut: impl Fn() -> bool) {
+    // It is whole, however it ends.
+    let _ = serve_alone(job, buffers, End::IsOver, is_cut);
+}
+
+fn serve_alone(
+    job: &mut dyn Turns,
+    buffers: &mut Buffers,
+    end: End,
+    is_cut: impl Fn() -> bool,
+) -> Result<(), Fault> {
+    serve(job, buffers, end, |job, buffers, interest, deadline| {
         let waits_in_call = interest == Interest::READ;
         let woken = match deadline {
             Some(until) if waits_in_call && job.wait_for_input(until, buffers) => Woken::Look,

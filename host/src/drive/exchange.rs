@@ -60,6 +60,8 @@ pub struct Exchange<M: Transfer + ?Sized = dyn Transfer + Send> {
     /// What ended this one: the request of another transfer.
     next_request: Option<Box<[u8]>>,
     has_begun: bool,
+    /// Its file is whole, which is counted and logged: how it ends changes nothing of that.
+    is_whole: bool,
     is_over: bool,
     /// The end of the data that was sent: what is sent before that is sent again.
     sent_to: u64,
@@ -103,6 +105,7 @@ impl<M: Transfer + ?Sized> Exchange<M> {
             moved: now,
             next_request: None,
             has_begun: false,
+            is_whole: false,
             is_over: false,
             sent_to: 0,
         }
@@ -148,6 +151,10 @@ impl<M: Transfer + ?Sized> Exchange<M> {
                 self.machine.tick(now);
                 want = self.machine.want();
                 debug_assert!(!want.wake.is_due(now), "a tick leaves nothing due");
+            }
+            if want.close == Close::WriteHalf && !self.is_whole && self.store.folder.is_some() {
+                // It is counted, and has left its place, before its client hears that the file is whole.
+                return Ok(Next::Again);
             }
             let mut is_read_later = false;
             if want.write && self.link.writable && self.link.gone.is_none() {

@@ -151,16 +151,16 @@ impl<J: DerefMut<Target: Turns>> Gated<J> {
         if moved > 0 {
             guest.charge(now, moved);
         }
-        match (next, guest.held_until(now)) {
-            (Next::Closed(how), _) => {
-                guest.leave();
-                Next::Closed(how)
-            }
-            (Next::Wait(_) | Next::Again, Some(until)) => {
+        let is_over = matches!(next, Next::Closed(_));
+        if is_over || self.job.is_whole() {
+            guest.leave();
+        }
+        match guest.held_until(now) {
+            Some(until) if !is_over => {
                 self.held_until = Some(until);
                 Next::Wait(Interest::NONE)
             }
-            (next, None) => next,
+            _ => next,
         }
     }
 }
@@ -174,9 +174,13 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
         {
             visit.turned_away(now, why);
         }
-        let over = |next: &Next| if let Next::Closed(how) = next { Some(*how) } else { None };
+        let over = |&(next, is_whole): &(Next, bool)| match next {
+            Next::Closed(how) => Some(how),
+            Next::Wait(_) | Next::Again => is_whole.then_some(Ok(())),
+        };
         buffers.client = self.peer;
-        let next = access_log::during(&mut visit, now, || self.act(ready, now, buffers), over);
+        let turn = || (self.act(ready, now, buffers), self.job.is_whole());
+        let (next, _) = access_log::during(&mut visit, now, turn, over);
         buffers.client = None;
         self.visit = visit;
         next
@@ -196,6 +200,10 @@ impl<J: DerefMut<Target: Turns>> Turns for Gated<J> {
             }
             Pass::Denied(_) => Some(Instant::ZERO),
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.job.is_whole()
     }
 
     fn only_repeats(&self) -> bool {

@@ -55,6 +55,11 @@ impl Jobs {
         self.table.len()
     }
 
+    /// Those of them that only repeat their last answer.
+    pub fn repeating(&self) -> usize {
+        self.table.aside()
+    }
+
     /// Whether there is no job.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
@@ -92,8 +97,12 @@ impl Jobs {
         match next {
             Next::Wait(interest) => {
                 let was = std::mem::replace(mark, interest);
+                let only_repeats = job.only_repeats();
                 if let Some(at) = job.deadline(&self.buffers) {
                     self.table.arm(token, at);
+                }
+                if only_repeats {
+                    self.table.set_aside(token);
                 }
                 if was == interest { After::Same } else { After::Changed(interest) }
             }

@@ -59,7 +59,7 @@ pub use access_log::{AccessLog, LineFormat, LogFile, Sink};
 pub(crate) use access_log::{Visit, answered, asked, flush as flush_access_log};
 pub(crate) use announced::Announced;
 pub(crate) use any_channel::AnyChannel;
-pub use blocking::{Woken, run, run_alone, run_until};
+pub use blocking::{Woken, repeat_until, run, run_alone, run_until};
 pub(crate) use buffer::Buffer;
 pub(crate) use buffers::{BUDGET, READ_SIZE};
 pub use buffers::{Buffers, Overload, Reports};
@@ -91,6 +91,7 @@ pub use single_port::{PortTerms, SinglePort};
 pub use table::{Entry, Table};
 #[cfg(feature = "get")]
 pub(crate) use text::TextFile;
+pub(crate) use turns::REPEATING_MAX;
 pub use turns::{Next, Turns};
 
 /// Bytes that a process needs of a client beside its descriptor, at most.

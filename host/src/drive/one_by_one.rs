@@ -22,15 +22,16 @@ use crate::sys::clock;
 use crate::sys::ready::{Interest, Ready};
 
 /// The buffers of a thread or process that serves one client after another.
-pub struct OneByOne {
+///
+/// `K` is kept with each job for as long as it lives: what counts it, for example.
+pub struct OneByOne<K = ()> {
     buffers: Buffers,
-    whole: Whole,
+    whole: Whole<K>,
 }
 
 /// Jobs that only repeat their last answer.
-#[derive(Default)]
-struct Whole {
-    jobs: Vec<Job>,
+struct Whole<K> {
+    jobs: Vec<(Job, K)>,
     look_at: Instant,
 }
 
@@ -40,10 +41,10 @@ const LOOK_EVERY_US: u64 = 200_000;
 /// How many there are at most: each has a descriptor.
 const WHOLE_MAX: usize = 64;
 
-impl OneByOne {
+impl<K> OneByOne<K> {
     /// With these buffers.
     pub fn new(buffers: Buffers) -> Self {
-        Self { buffers, whole: Whole::default() }
+        Self { buffers, whole: Whole { jobs: Vec::new(), look_at: Instant::ZERO } }
     }
 
     /// The buffers alone.
@@ -51,26 +52,42 @@ impl OneByOne {
         &mut self.buffers
     }
 
-    /// Has a job served to its end by `run`, which gives it turns.
+    /// Has a job served by `run`, which gives it turns to its end, or until it [only repeats](Turns::only_repeats) its
+    /// last answer.
     ///
     /// # Errors
     /// Those of `run`.
     pub fn serve(
         &mut self,
         job: Job,
-        run: impl FnOnce(&mut dyn Turns, &mut Buffers) -> Result<(), Fault>,
+        kept: K,
+        run: impl FnOnce(&mut dyn Turns, &mut Buffers, &K) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let Self { buffers, whole } = self;
         let mut beside = Beside { job, whole };
-        let how = run(&mut beside, buffers);
+        let how = run(&mut beside, buffers, &kept);
         let Beside { job, whole } = beside;
         if job.only_repeats() {
-            if whole.jobs.len() == WHOLE_MAX {
-                whole.jobs.remove(0);
-            }
-            whole.jobs.push(job);
+            whole.add(job, kept);
         }
         how
+    }
+
+    /// The number of jobs that only repeat their last answer.
+    pub fn repeating(&self) -> usize {
+        self.whole.jobs.len()
+    }
+
+    /// It serves no client any more: another one is to [take over](Self::take_over) these.
+    pub fn leave(self) -> Vec<(Job, K)> {
+        self.whole.jobs
+    }
+
+    /// Goes on with jobs that only repeat their last answer.
+    pub fn take_over(&mut self, jobs: Vec<(Job, K)>) {
+        for (job, kept) in jobs {
+            self.whole.add(job, kept);
+        }
     }
 
     /// When to [`look`](Self::look) next.
@@ -84,7 +101,14 @@ impl OneByOne {
     }
 }
 
-impl Whole {
+impl<K> Whole<K> {
+    fn add(&mut self, job: Job, kept: K) {
+        if self.jobs.len() == WHOLE_MAX {
+            self.jobs.remove(0);
+        }
+        self.jobs.push((job, kept));
+    }
+
     fn look_at(&self) -> Option<Instant> {
         Some(self.look_at).filter(|_| !self.jobs.is_empty())
     }
@@ -92,27 +116,25 @@ impl Whole {
     fn look(&mut self, now: Instant, buffers: &mut Buffers) {
         if self.look_at().is_some_and(|at| at <= now) {
             self.look_at = now.after(LOOK_EVERY_US);
-            self.jobs
-                .retain_mut(|job| !matches!(job.turn(Ready::READ, now, buffers), Next::Closed(_)));
+            let mut goes_on =
+                |job: &mut Job| !matches!(job.turn(Ready::READ, now, buffers), Next::Closed(_));
+            self.jobs.retain_mut(|(job, _)| goes_on(job));
         }
     }
 }
 
 /// A job, and those that have turns beside it.
-struct Beside<'w> {
+struct Beside<'w, K> {
     job: Job,
-    whole: &'w mut Whole,
+    whole: &'w mut Whole<K>,
 }
 
-impl Turns for Beside<'_> {
+impl<K> Turns for Beside<'_, K> {
     forward!();
 
     fn turn(&mut self, ready: Ready, now: Instant, buffers: &mut Buffers) -> Next {
         self.whole.look(now, buffers);
-        match self.job.turn(ready, now, buffers) {
-            Next::Wait(_) if self.job.only_repeats() => Next::Closed(Ok(())),
-            next => next,
-        }
+        self.job.turn(ready, now, buffers)
     }
 
     fn wait_for_input(&mut self, until: Instant, buffers: &mut Buffers) -> bool {
@@ -123,9 +145,13 @@ impl Turns for Beside<'_> {
     fn deadline(&self, buffers: &Buffers) -> Option<Instant> {
         self.job.deadline(buffers).into_iter().chain(self.whole.look_at()).min()
     }
+
+    fn only_repeats(&self) -> bool {
+        self.job.only_repeats()
+    }
 }
 
-impl AsFd for Beside<'_> {
+impl<K> AsFd for Beside<'_, K> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.job.as_fd()
     }

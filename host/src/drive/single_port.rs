@@ -190,7 +190,8 @@ impl SinglePort {
         now: Instant,
         buffers: &Buffers,
     ) -> Option<Token> {
-        if self.drain == Drain::Left || self.transfers.len() >= self.terms.max {
+        let live = self.transfers.len() - self.transfers.aside();
+        if self.drain == Drain::Left || live >= self.terms.max {
             return None;
         }
         buffers.tally(self.rules).add(Count::Accepted, 1);
@@ -225,8 +226,12 @@ impl SinglePort {
                 if interest.write && !self.blocked.contains(&token) {
                     self.blocked.push(token);
                 }
+                let only_repeats = exchange.only_repeats();
                 if let Some(at) = exchange.deadline(buffers) {
                     self.transfers.arm(token, at);
+                }
+                if only_repeats {
+                    self.transfers.set_aside(token);
                 }
             }
             Next::Again => self.eager.push(token),
@@ -374,6 +379,10 @@ impl Turns for SinglePort {
             );
         }
         true
+    }
+
+    fn only_repeats(&self) -> bool {
+        self.drain == Drain::Left && self.transfers.aside() == self.transfers.len()
     }
 
     fn abort(&mut self, _: Fault) {

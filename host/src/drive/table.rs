@@ -1,7 +1,7 @@
 //! The table of all things in a loop: its connections, and in the reactor every other source too.
 //!
 //! ```text
-//!   Token ──▶ slot: generation │ in the run queue? │ mark │ entry in the heap │ the thing
+//!   Token ──▶ slot: generation │ in the run queue? │ aside? │ mark │ entry in the heap │ the thing
 //! ```
 //!
 //! A slot that was vacated gets another generation, so a token that is late for its thing finds
@@ -15,12 +15,17 @@ use crate::sys::ready::Token;
 /// A wait of less than this, in microseconds, may be shorter than the tick of the kernel.
 const SOON_US: u64 = 8_000;
 
+/// Things that are set aside at most: each may have a descriptor.
+const ASIDE_MAX: usize = super::turns::REPEATING_MAX;
+
 /// The things of one loop by token. `M` is a note of the loop for each thing, in bytes that a slot has
 /// to spare.
 pub struct Table<T, M = ()> {
     slots: Vec<Slot<T, M>>,
     /// Vacant slots.
     vacant: Vec<u32>,
+    /// Things that were set aside.
+    aside: usize,
     deadlines: Deadlines,
 }
 
@@ -29,6 +34,7 @@ pub struct Table<T, M = ()> {
 struct Slot<T, M> {
     generation: u32,
     turn: Turn,
+    is_aside: bool,
     mark: M,
     /// The earliest entry in the heap, if there is one.
     armed: Option<At>,
@@ -66,7 +72,8 @@ impl<T, M> Entry<'_, T, M> {
 
 impl<T, M> Default for Table<T, M> {
     fn default() -> Self {
-        Self { slots: Vec::new(), vacant: Vec::new(), deadlines: Deadlines::default() }
+        let (slots, vacant, deadlines) = (Vec::new(), Vec::new(), Deadlines::default());
+        Self { slots, vacant, aside: 0, deadlines }
     }
 }
 
@@ -77,6 +84,11 @@ impl<T, M> Table<T, M> {
     /// The number of things.
     pub fn len(&self) -> usize {
         self.slots.len() - self.vacant.len()
+    }
+
+    /// The number of things that were set aside.
+    pub fn aside(&self) -> usize {
+        self.aside
     }
 
     /// Whether there is no thing.
@@ -96,7 +108,8 @@ impl<T, M> Table<T, M> {
     /// Inserts a thing, and returns its token.
     pub fn insert(&mut self, thing: T, mark: M) -> Token {
         let token @ Token { index, generation } = self.next();
-        let slot = Slot { generation, turn: Turn::None, mark, armed: None, thing: Some(thing) };
+        let (turn, thing) = (Turn::None, Some(thing));
+        let slot = Slot { generation, turn, is_aside: false, mark, armed: None, thing };
         match self.vacant.pop() {
             Some(_) => self.slots[index as usize] = slot,
             None => self.slots.push(slot),
@@ -110,8 +123,21 @@ impl<T, M> Table<T, M> {
         let thing = slot.thing.take()?;
         slot.armed = None;
         slot.generation = slot.generation.wrapping_add(1);
+        let was_aside = std::mem::take(&mut slot.is_aside);
+        self.aside -= usize::from(was_aside);
         self.vacant.push(token.index);
         Some(thing)
+    }
+
+    /// Sets a thing aside: it stays, and has its turns, but nothing waits for it. False: it was, or too many are.
+    pub fn set_aside(&mut self, token: Token) -> bool {
+        if self.aside == ASIDE_MAX {
+            return false;
+        }
+        let Some(slot) = self.slot_mut(token) else { return false };
+        let is_new = !std::mem::replace(&mut slot.is_aside, true);
+        self.aside += usize::from(is_new);
+        is_new
     }
 
     /// A thing.

@@ -22,6 +22,10 @@ pub enum Next {
     Closed(Result<(), Fault>),
 }
 
+/// Jobs that [only repeat](Turns::only_repeats) their last answer, beside those that are served: more of them count as
+/// served.
+pub(crate) const REPEATING_MAX: usize = 1024;
+
 /// The operations of every job.
 pub trait Turns: AsFd {
     /// Notes an event for a later turn.
@@ -66,8 +70,15 @@ pub trait Turns: AsFd {
         false
     }
 
-    /// Its client has all that it asked for, and may ask for the last answer once more. Another one may be served
-    /// meanwhile, if this one has a turn now and then.
+    /// Its client has all that it asked for, or is told so next: what comes then is no matter of its place or of its
+    /// line in the log.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
+    /// It [is whole](Self::is_whole), and its client may ask for the last answer once more. It has turns for that as long
+    /// as the process lives, but it is no client that is served: another one may have its place, and a stop does not
+    /// wait for it.
     fn only_repeats(&self) -> bool {
         false
     }

@@ -313,7 +313,7 @@ impl<S> Context<S> {
 
     /// Connections with a session, and buffered streams.
     pub fn streams(&self) -> usize {
-        self.sources.jobs + self.sources.streams
+        self.connections() + self.sources.streams
     }
 
     /// The counts of the loop so far.

@@ -110,8 +110,12 @@ impl<S> Context<S> {
             // Everything is watched, edge-triggered, all the time.
             Next::Wait(_) => {
                 let source = self.sources.get(token);
+                let only_repeats = matches!(source, Some(Source::Job(job)) if job.only_repeats());
                 if let Some(at) = source.and_then(|source| source.deadline(&self.buffers)) {
                     self.sources.table.arm(token, at);
+                }
+                if only_repeats && self.sources.table.set_aside(token) {
+                    self.wake_resting();
                 }
                 None
             }
@@ -180,9 +184,14 @@ impl<S> Context<S> {
         }
     }
 
-    /// Connections with a session.
+    /// Connections with a session, and transfers, without those that are only [repeating](Self::repeating).
     pub fn connections(&self) -> usize {
-        self.sources.jobs
+        self.sources.jobs - self.repeating()
+    }
+
+    /// Transfers with a file that is whole: their last answer is repeated for some seconds, in case it was lost.
+    pub fn repeating(&self) -> usize {
+        self.sources.table.aside()
     }
 }
 

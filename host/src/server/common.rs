@@ -223,9 +223,10 @@ impl Server {
         self.stop.is_requested() || !self.acceptor.wants(clock::now(), live)
     }
 
-    /// Whether the server was told to stop, and the last connection is done or out of time.
-    pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
-        let over = self.stop.is_over(now, live);
+    /// Whether the server was told to stop, and the last connection is done or out of time. Those that only repeat
+    /// their last answer are not among the `live` ones.
+    pub(super) fn is_over(&self, now: Instant, live: usize, repeating: usize) -> bool {
+        let over = self.stop.is_over(now, live, repeating);
         if over && live > 0 {
             warn!(connections = live, "the server ends before its connections");
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! parent: accept; fork; close the client; reap the children that ended
-//! child:  close the listener; serve; exit
+//! child:  close the listener; serve; say if it only repeats its last answer; exit
 //! ```
 //!
 //! The strongest isolation of clients: a child that dies harms no other client. It costs a copy of
@@ -16,8 +16,9 @@ use tracing::warn;
 use windlass_core::time::Wake;
 
 use super::common::{Server, log_end};
+use super::repeaters::Repeaters;
 use super::stop::Asked;
-use crate::drive::{Buffers, Client, run_alone};
+use crate::drive::{Buffers, Client, repeat_until, run_alone};
 use crate::error::Result;
 use crate::sys::Errno;
 use crate::sys::clock;
@@ -29,14 +30,17 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     // The children inherit these pages untouched.
     let mut buffers = Buffers::for_one(server.rules());
     let mut children = HashSet::new();
+    let repeaters = Repeaters::new(server.limits.max_connections)?;
     server.stop.mind(Asked { children: true, ..Asked::default() });
     server.when_ready.come()?;
     loop {
-        let client = server.next_client(children.len(), None, Wake::Never);
+        let live = children.len().saturating_sub(repeaters.count());
+        let client = server.next_client(live, Some(&repeaters.bell), Wake::Never);
         // A signal says that at least one child has ended: reap them all.
         while let Some((child, exit)) = process::reap() {
             // The first process of a container inherits children of others too.
             if children.remove(&child) {
+                repeaters.leave(child.pid());
                 server.acceptor.closed();
                 if !exit.is_success() {
                     warn!(pid = child.pid(), "a child {exit}");
@@ -45,12 +49,13 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         }
         if let Some(client) = client {
             match process::fork(&alone) {
-                Ok(Forked::Child) => child(server, client, &mut buffers),
+                Ok(Forked::Child) => child(server, client, &mut buffers, &repeaters),
                 Ok(Forked::Parent(child)) => drop(children.insert(child)),
                 Err(errno) => refuse(&mut server, &client, errno, children.len()),
             }
         }
-        if server.is_over(clock::now(), children.len()) {
+        let repeating = repeaters.count();
+        if server.is_over(clock::now(), children.len().saturating_sub(repeating), repeating) {
             break;
         }
     }
@@ -65,12 +70,16 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     Ok(())
 }
 
-fn child(server: Server, client: Client, buffers: &mut Buffers) -> ! {
+fn child(server: Server, client: Client, buffers: &mut Buffers, repeaters: &Repeaters) -> ! {
     let mut job = server.offer.open(client, clock::now());
     server.leave_to_parent();
     // It never asks for a stop: the parent kills it.
     let how = run_alone(&mut *job, buffers);
     log_end(how);
+    if job.only_repeats() {
+        repeaters.enter();
+        repeat_until(&mut *job, buffers, || false);
+    }
     process::exit(0)
 }
 

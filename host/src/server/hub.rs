@@ -29,9 +29,14 @@ impl Hub {
         Self { server, jobs, now: clock::now(), burst: ACCEPT_BURST }
     }
 
+    /// The number of jobs, without those that only repeat their last answer.
+    fn live(&self) -> usize {
+        self.jobs.len() - self.jobs.repeating()
+    }
+
     /// Whether the server is done.
     pub(super) fn is_over(&self) -> bool {
-        self.server.is_over(self.now, self.jobs.len())
+        self.server.is_over(self.now, self.live(), self.jobs.repeating())
     }
 
     /// How long to wait, in microseconds.
@@ -58,14 +63,15 @@ impl Hub {
 
     /// Whether to watch the listener now.
     pub(super) fn wants_clients(&self) -> bool {
-        self.server.acceptor.wants(self.now, self.jobs.len())
+        self.server.acceptor.wants(self.now, self.live())
     }
 
     /// The next client in the queue, up to a burst of them.
     pub(super) fn accept(&mut self) -> Option<Client> {
         self.burst = self.burst.checked_sub(1)?;
         self.now = clock::now();
-        self.server.acceptor.accept(self.now, self.jobs.len())
+        let live = self.live();
+        self.server.acceptor.accept(self.now, live)
     }
 
     /// Adds a client, and gives it its first turn, which may be its only one.

@@ -16,11 +16,11 @@ use crate::sys::clock;
 pub(super) fn serve(mut server: Server) -> Result<()> {
     let mut one_by_one = OneByOne::new(server.buffers_for_many(Reports::OnChange));
     server.when_ready.come()?;
-    while !server.is_over(clock::now(), 0) {
+    while !server.is_over(clock::now(), 0, one_by_one.repeating()) {
         one_by_one.look();
         let Some(client) = server.next_client(0, None, one_by_one.wake()) else { continue };
         let job = server.offer.open(client, clock::now());
-        let how = one_by_one.serve(job, |job, buffers| {
+        let how = one_by_one.serve(job, (), |job, buffers, ()| {
             run(job, buffers, |socket, interest, deadline| {
                 server.wait_for(socket, interest, deadline)
             })

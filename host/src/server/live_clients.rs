@@ -1,12 +1,13 @@
 //! The clients that threads serve: their number, and a bell for the thread that accepts.
 
+use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use windlass_core::fault::Fault;
 
-use crate::drive::{Buffers, Turns, Woken, run, run_until};
+use crate::drive::{Buffers, REPEATING_MAX, Turns, Woken, repeat_until, run, run_until};
 use crate::sys::Errno;
 use crate::sys::event::Event;
 use crate::sys::ready::Interest;
@@ -21,6 +22,8 @@ pub(super) const STACK: usize = 512 * 1024;
 #[derive(Debug)]
 pub(super) struct LiveClients {
     live: AtomicUsize,
+    /// Those that only repeat their last answer, which are not among them.
+    repeating: AtomicUsize,
     /// Whether the accepting thread waits for a change here. Without this flag each end of a
     /// connection would wake it for nothing.
     awaited: AtomicBool,
@@ -36,12 +39,16 @@ pub(super) struct LiveClients {
 
 /// One client. Dropped with its thread, even if the thread panics.
 #[derive(Debug)]
-pub(super) struct LiveClient(Arc<LiveClients>);
+pub(super) struct LiveClient {
+    all: Arc<LiveClients>,
+    only_repeats: Cell<bool>,
+}
 
 impl LiveClients {
     pub(super) fn new() -> Result<Arc<Self>, Errno> {
         Ok(Arc::new(Self {
             live: AtomicUsize::new(0),
+            repeating: AtomicUsize::new(0),
             awaited: AtomicBool::new(false),
             bell: Event::new()?,
             drain: Event::new()?,
@@ -53,11 +60,16 @@ impl LiveClients {
     /// Adds a client.
     pub(super) fn add(self: &Arc<Self>) -> LiveClient {
         self.live.fetch_add(1, Ordering::SeqCst);
-        LiveClient(Arc::clone(self))
+        LiveClient { all: Arc::clone(self), only_repeats: Cell::new(false) }
     }
 
     pub(super) fn count(&self) -> usize {
         self.live.load(Ordering::SeqCst)
+    }
+
+    /// How many only repeat their last answer.
+    pub(super) fn repeating(&self) -> usize {
+        self.repeating.load(Ordering::SeqCst)
     }
 
     /// Sets whether the bell rings from now on. Call it before reading the counts: a thread
@@ -82,7 +94,7 @@ impl LiveClients {
     pub(super) fn end_all(&self) {
         self.set_awaited(true);
         self.is_cut.store(true, Ordering::SeqCst);
-        while self.count() > 0 {
+        while self.count() + self.repeating() > 0 {
             self.roster.shutdown_all();
             // A client may be added at this moment: look again soon.
             let soon = clock::now().after(10_000);
@@ -93,7 +105,7 @@ impl LiveClients {
 }
 
 impl LiveClient {
-    /// Serves a client to its end, in the calling thread.
+    /// Serves a client in the calling thread, to its end or until it only repeats its last answer.
     pub(super) fn serve(
         &self,
         job: &mut dyn Turns,
@@ -102,10 +114,14 @@ impl LiveClient {
     ) -> Result<(), Fault> {
         // A port shares its socket with other processes: it is not shut down.
         if !is_port {
-            let _place = self.0.roster.enter(&job);
-            return run_until(job, buffers, || self.0.is_cut.load(Ordering::SeqCst));
+            let _place = self.all.roster.enter(&job);
+            let how = run_until(job, buffers, || self.is_cut());
+            if job.only_repeats() {
+                self.set_aside();
+            }
+            return how;
         }
-        let drain = self.0.drain.as_fd();
+        let drain = self.all.drain.as_fd();
         run(job, buffers, |socket, interest, deadline| {
             match poll::wait(socket, interest, Some(drain), deadline) {
                 poll::Woken::Ready(ready) => Woken::Ready(ready),
@@ -114,11 +130,33 @@ impl LiveClient {
             }
         })
     }
+
+    /// Serves what only repeats its last answer to its end.
+    pub(super) fn repeat(&self, job: &mut dyn Turns, buffers: &mut Buffers) {
+        let _place = self.all.roster.enter(&job);
+        repeat_until(job, buffers, || self.is_cut());
+    }
+
+    fn is_cut(&self) -> bool {
+        self.all.is_cut.load(Ordering::SeqCst)
+    }
+
+    /// It is not counted among those that are served any more, if not too many are so already.
+    fn set_aside(&self) {
+        let is_room = |count| (count < REPEATING_MAX).then_some(count + 1);
+        let order = Ordering::SeqCst;
+        if self.all.repeating.fetch_update(order, order, is_room).is_ok() {
+            self.only_repeats.set(true);
+            self.all.live.fetch_sub(1, order);
+            self.all.ring();
+        }
+    }
 }
 
 impl Drop for LiveClient {
     fn drop(&mut self) {
-        self.0.live.fetch_sub(1, Ordering::SeqCst);
-        self.0.ring();
+        let is_of = if self.only_repeats.get() { &self.all.repeating } else { &self.all.live };
+        is_of.fetch_sub(1, Ordering::SeqCst);
+        self.all.ring();
     }
 }

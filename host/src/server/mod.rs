@@ -43,6 +43,7 @@ mod model;
 #[cfg(feature = "supervise")]
 mod monitor;
 mod ready;
+mod repeaters;
 #[cfg(feature = "tls")]
 mod secured;
 mod service;

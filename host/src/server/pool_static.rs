@@ -45,9 +45,15 @@ fn work(mut worker: Worker, offer: &Offer, pool: Pool, rules: &Rules, waiting: &
     let buffers = Buffers::for_one(rules.clone()).watching(waiting.overload());
     let mut one_by_one = OneByOne::new(buffers);
     worker.ready();
-    while let pool::Task::Serve(conn, client) = worker.next_task(&mut one_by_one) {
-        worker.serve(client, offer, &mut one_by_one, pool);
-        worker.done(conn);
+    loop {
+        match worker.next_task(&mut one_by_one) {
+            pool::Task::Serve(conn, client) => {
+                worker.serve(client, offer, &mut one_by_one, pool);
+                worker.done(conn);
+            }
+            pool::Task::Drain => break worker.repeat(&mut one_by_one),
+            pool::Task::Quit => break,
+        }
     }
     debug!(slot = worker.id().slot, "a worker ends");
     0

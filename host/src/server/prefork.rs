@@ -83,12 +83,13 @@ fn work(mut worker: Worker, shared: &Shared, offer: &Offer, pool: Pool, rules: &
             Accepted::Empty => {}
             Accepted::Exhausted(_) => return pool::NO_RESOURCES,
             // The parent is stopping.
-            Accepted::Closed => return 0,
+            Accepted::Closed => break,
         }
     }
     if let Some(port) = arriving.as_mut().and_then(Arriving::port) {
         port.drain();
         worker.answer(port, one_by_one.buffers(), pool);
     }
+    worker.repeat(&mut one_by_one);
     0
 }

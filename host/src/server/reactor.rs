@@ -38,7 +38,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         }
     })?;
     server.when_ready.come()?;
-    while !server.is_over(events.now(), events.connections()) {
+    while !server.is_over(events.now(), events.connections(), events.repeating()) {
         events.run_once(&mut server, None)?;
     }
     Ok(())

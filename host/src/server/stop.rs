@@ -313,11 +313,15 @@ impl Stop {
         self.state != State::Running
     }
 
-    /// Whether the server ends now, with `live` connections open.
-    pub(super) fn is_over(&self, now: Instant, live: usize) -> bool {
+    /// Whether the server ends now, with `live` connections open, and others that only repeat their last answer.
+    /// A stop does not wait for those. A server that drains does: it has the time, because another process serves.
+    pub(super) fn is_over(&self, now: Instant, live: usize, repeating: usize) -> bool {
         match self.state {
             State::Running => false,
-            State::Draining { until, .. } => live == 0 || until <= now,
+            State::Draining { until, retiring } => {
+                let is_awaited = live > 0 || (retiring && repeating > 0);
+                !is_awaited || until <= now
+            }
             State::Now => true,
         }
     }
@@ -353,7 +357,7 @@ impl Stop {
             }
             poll::Woken::TimedOut | poll::Woken::Interrupted => Woken::Look,
         };
-        if self.is_over(now(), 1) { Woken::Cut } else { woken }
+        if self.is_over(now(), 1, 0) { Woken::Cut } else { woken }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! main:   accept; start a thread
-//! thread: serve; end
+//! thread: serve; repeat the last answer for a while, if it is asked for again; end
 //! ```
 //!
 //! The code for a client may block. Each client costs a
@@ -38,8 +38,11 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
                 let Ok((guard, client)) = receive.recv() else { return };
                 let mut job = offer.open(client, clock::now());
                 let is_port = job.is_port();
-                let how = guard.serve(&mut *job, is_port, &mut Buffers::for_one(rules));
-                log_end(how);
+                let mut buffers = Buffers::for_one(rules);
+                log_end(guard.serve(&mut *job, is_port, &mut buffers));
+                if job.only_repeats() {
+                    guard.repeat(&mut *job, &mut buffers);
+                }
                 // The descriptor is closed before the count is changed.
                 drop(job);
                 drop(guard);
@@ -54,7 +57,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
                 }
             }
         }
-        if server.is_over(clock::now(), clients.count()) {
+        if server.is_over(clock::now(), clients.count(), clients.repeating()) {
             break;
         }
     }

@@ -22,7 +22,7 @@ use windlass_core::time::Wake;
 use super::Offer;
 use super::common::{Server, log_end};
 use super::live_clients::{LiveClient, LiveClients, STACK};
-use crate::drive::{Buffers, Client, OneByOne, Rules};
+use crate::drive::{Buffers, Client, Job, OneByOne, Rules};
 use crate::error::{Error, Result};
 use crate::sys::clock;
 
@@ -40,6 +40,8 @@ struct Pool {
 struct State {
     /// Clients that have not had their turn. A client's time begins with its turn.
     queue: VecDeque<(LiveClient, Client)>,
+    /// What retired threads leave: jobs that only repeat their last answer.
+    left: Vec<(Job, LiveClient)>,
     threads: Threads,
     /// Workers that were told to retire and have not noticed it yet.
     retire: u32,
@@ -52,8 +54,8 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
     let clients = LiveClients::new().map_err(Error::of("open an eventfd", ""))?;
     let threads = Threads::new(server.limits.threads, clock::now())
         .map_err(Error::of("start a thread pool", ""))?;
-    let state =
-        State { queue: VecDeque::new(), threads, retire: 0, closing: false, spawn_failed: false };
+    let (queue, left) = (VecDeque::new(), Vec::new());
+    let state = State { queue, left, threads, retire: 0, closing: false, spawn_failed: false };
     let pool = Arc::new(Pool {
         state: Mutex::new(state),
         work: Condvar::new(),
@@ -81,7 +83,7 @@ pub(super) fn serve(mut server: Server) -> Result<()> {
         if server.stop.is_requested() {
             clients.drain();
         }
-        if server.is_over(clock::now(), clients.count()) {
+        if server.is_over(clock::now(), clients.count(), clients.repeating()) {
             break;
         }
     }
@@ -144,19 +146,24 @@ impl Pool {
             if state.retire > 0 {
                 state.retire -= 1;
                 state.threads.handle(Event::Retired, clock::now());
+                state.left.append(&mut one_by_one.leave());
+                self.work.notify_one();
                 info!(threads = state.threads.live(), "retired a thread");
                 return;
-            } else if let Some((guard, client)) = state.queue.pop_front() {
+            }
+            one_by_one.take_over(std::mem::take(&mut state.left));
+            if let Some((guard, client)) = state.queue.pop_front() {
                 state.threads.handle(Event::Taken, clock::now());
                 drop(state);
                 self.clients.ring();
                 let job = self.offer.open(client, clock::now());
                 let mut task = Task { pool: self, finished: false };
                 let is_port = job.is_port();
-                log_end(one_by_one.serve(job, |job, buffers| guard.serve(job, is_port, buffers)));
+                let how = one_by_one
+                    .serve(job, guard, |job, buffers, guard| guard.serve(job, is_port, buffers));
+                log_end(how);
                 task.finished = true;
                 drop(task);
-                drop(guard);
                 state = self.lock();
             } else if state.closing {
                 return;
@@ -186,7 +193,7 @@ impl Pool {
     fn close(&self) {
         let mut state = self.lock();
         state.closing = true;
-        let waiting = std::mem::take(&mut state.queue);
+        let waiting = (std::mem::take(&mut state.queue), std::mem::take(&mut state.left));
         drop(state);
         drop(waiting);
         self.work.notify_all();

@@ -45,8 +45,11 @@ impl<M: Transfer + ?Sized> Exchange<M> {
         }
     }
 
-    /// It is over.
+    /// Its file is whole, or it is over: the first of these is counted.
     pub(super) fn count_end(&self, how: Result<(), Fault>, now: Instant, buffers: &Buffers) {
+        if self.is_whole {
+            return;
+        }
         let tally = buffers.tally(self.rules);
         if let Some(outcome) = self.store.folder.as_ref().and_then(|folder| folder.outcome(how)) {
             tally.add(outcome, 1);

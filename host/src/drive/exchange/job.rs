@@ -31,6 +31,12 @@ impl<M: Transfer + ?Sized> Exchange<M> {
             self.count_end(how, now, lent.buffers);
             return self.end(now, how);
         }
+        if self.machine.want().close == Close::WriteHalf {
+            // Its last answer may have to be repeated for seconds, and nothing is missing any more.
+            self.count_end(Ok(()), now, lent.buffers);
+            self.log_end(Ok(()), now);
+            self.is_whole = true;
+        }
         next
     }
 
@@ -59,19 +65,23 @@ impl<M: Transfer + ?Sized> Exchange<M> {
         }
     }
 
+    /// Logs what became of its file, once.
+    fn log_end(&self, how: Result<(), Fault>, now: Instant) {
+        if let Some(folder) = self.store.folder.as_ref().filter(|_| !self.is_whole) {
+            folder.log(self.peer(), how, &self.link.counts, now.since(self.began));
+        }
+    }
+
     /// It is over.
     fn end(&mut self, now: Instant, how: Result<(), Fault>) -> Next {
-        // One that only repeats its last answer is whole, however it ends.
-        let how = if self.only_repeats() { Ok(()) } else { how };
+        let how = if self.is_whole { Ok(()) } else { how };
         if let Err(fault) = how {
             self.machine.abort(fault);
         }
         self.say_last_word(now);
         if !std::mem::replace(&mut self.is_over, true) {
             self.link.counts.replaced |= self.link.mark.as_ref().is_some_and(Mark::is_replaced);
-            if let Some(folder) = &self.store.folder {
-                folder.log(self.peer(), how, &self.link.counts, now.since(self.began));
-            }
+            self.log_end(how, now);
             self.store.close();
             self.link.mark.iter().for_each(Mark::set_over);
         }
@@ -128,9 +138,12 @@ impl<M: Transfer + ?Sized> Turns for Exchange<M> {
         self.link.mark.iter().for_each(Mark::set_over);
     }
 
+    fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     fn only_repeats(&self) -> bool {
-        let want = self.machine.want();
-        want.close == Close::WriteHalf && !want.write && self.held.is_empty()
+        self.is_whole && !self.is_over && !self.machine.want().write && self.held.is_empty()
     }
 
     fn abort(&mut self, why: Fault) {

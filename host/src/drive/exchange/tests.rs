@@ -13,6 +13,7 @@ use windlass_core::transfer::{Timing, Transfer};
 use windlass_core::wire::tftp::Mode;
 
 use super::super::buffers::{Buffers, Reports};
+use super::super::ledger::Ledger;
 use super::super::rules::Rules;
 use super::super::turns::{Next, Turns};
 use super::*;
@@ -234,6 +235,50 @@ fn an_upload_is_there_when_it_is_whole() {
                 assert_eq!(fs::read_dir(server.path()).unwrap().count(), 1);
             }
         }
+    }
+}
+
+/// And before its client hears so. Nothing that comes then changes that.
+#[test]
+fn an_upload_is_counted_when_its_file_is_whole() {
+    for helpers in [false, true] {
+        let mut server = Server::new(helpers);
+        let ledger = Arc::new(Ledger::new().unwrap());
+        server
+            .buffers
+            .change_rules(RulesId::default(), |rules| rules.ledger = Some(Arc::clone(&ledger)));
+        let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_nonblocking(true).unwrap();
+        let make = || -> Box<dyn Transfer + Send> {
+            let config = Config { writes: true, timing: Timing::SERVER, ..Config::DEFAULT };
+            Box::new(TftpServer::<255>::new(config))
+        };
+        let mut buf = [0; 600];
+        // Turns of the server, until it has said something else than `before`.
+        let mut hears = |server: &mut Server, before: &[u8]| loop {
+            server.turn(&make);
+            if let Ok((len, from)) = client.recv_from(&mut buf)
+                && &buf[..len] != before
+            {
+                break (buf[..len].to_vec(), from, ledger.totals());
+            }
+        };
+        client.send_to(b"\0\x02new\0octet\0", server.at()).unwrap();
+        let (first, from, totals) = hears(&mut server, b"");
+        assert_eq!((&*first, totals.now(), totals.files_received), (&b"\0\x04\0\0"[..], 1, 0));
+        client.send_to(b"\0\x03\0\x01all of it", from).unwrap();
+        let (last, _, totals) = hears(&mut server, &first);
+        assert_eq!((&*last, totals.served, totals.now()), (&b"\0\x04\0\x01"[..], 1, 0));
+        assert_eq!(totals.files_received, 1);
+        server.turn(&make);
+        assert!(server.job.as_ref().is_some_and(Turns::only_repeats));
+        client.send_to(b"\0\x05\0\0late\0", from).unwrap();
+        while server.how.is_none() {
+            server.turn(&make);
+        }
+        assert_eq!(server.how, Some(Ok(())));
+        let totals = ledger.totals();
+        assert_eq!((totals.begun, totals.ended(), totals.files_failed), (1, 1, 0));
     }
 }
 

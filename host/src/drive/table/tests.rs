@@ -27,6 +27,22 @@ fn a_token_of_no_place_finds_nothing() {
 }
 
 #[test]
+fn things_are_set_aside_once_and_not_too_many() {
+    let mut table = Table::default();
+    let tokens: Vec<_> = (0..=ASIDE_MAX).map(|number| table.insert(number, ())).collect();
+    assert!(table.set_aside(tokens[0]) && !table.set_aside(tokens[0]));
+    assert_eq!((table.aside(), table.len()), (1, ASIDE_MAX + 1));
+    let set_aside =
+        |table: &mut Table<_>| tokens.iter().filter(|&&token| table.set_aside(token)).count();
+    assert_eq!((set_aside(&mut table), table.aside()), (ASIDE_MAX - 1, ASIDE_MAX));
+    // One that is gone makes room, and what has its place is not aside.
+    assert_eq!(table.remove(tokens[0]), Some(0));
+    let other = table.insert(7, ());
+    assert_eq!((other.index, table.aside()), (0, ASIDE_MAX - 1));
+    assert_eq!((set_aside(&mut table), table.set_aside(other)), (1, false));
+}
+
+#[test]
 fn exactly_the_things_that_are_there_are_listed() {
     let mut table = Table::default();
     let tokens: Vec<_> = (0..5).map(|number| table.insert(number, number * 10)).collect();

@@ -12,6 +12,9 @@ pub(in crate::server) enum Order {
     Serve(Conn),
     /// Finish the connection that you have, and exit.
     Quit,
+    /// As [`Quit`](Self::Quit), while the pool stops: go on with last answers that may have to be repeated, until there
+    /// are none, or the next order comes.
+    Drain,
 }
 
 /// From a child to its parent.
@@ -25,6 +28,8 @@ pub(in crate::server) enum Report {
     Returned(Conn),
     /// The worker has served as many connections as it may.
     Retiring,
+    /// The worker, which was ordered to drain, only repeats last answers.
+    Repeating,
 }
 
 const NONE: Conn = Conn { index: 0, generation: 0 };
@@ -33,10 +38,16 @@ impl Order {
     /// Bytes of an order. What is behind them is a note about the connection.
     pub(in crate::server) const LEN: usize = size_of::<Bytes>();
 
+    /// To a worker that is to end: alone, or because the pool stops.
+    pub(in crate::server) fn to_end(pool_stops: bool) -> Self {
+        if pool_stops { Self::Drain } else { Self::Quit }
+    }
+
     pub(in crate::server) fn to_bytes(self) -> Bytes {
         match self {
             Self::Serve(conn) => pack(b'S', conn),
             Self::Quit => pack(b'Q', NONE),
+            Self::Drain => pack(b'G', NONE),
         }
     }
 
@@ -44,6 +55,7 @@ impl Order {
         match unpack(bytes)? {
             (b'S', conn) => Some(Self::Serve(conn)),
             (b'Q', _) => Some(Self::Quit),
+            (b'G', _) => Some(Self::Drain),
             _ => None,
         }
     }
@@ -56,6 +68,7 @@ impl Report {
             Self::Done(conn) => pack(b'D', conn),
             Self::Returned(conn) => pack(b'X', conn),
             Self::Retiring => pack(b'T', NONE),
+            Self::Repeating => pack(b'L', NONE),
         }
     }
 
@@ -65,6 +78,7 @@ impl Report {
             (b'D', conn) => Some(Self::Done(conn)),
             (b'X', conn) => Some(Self::Returned(conn)),
             (b'T', _) => Some(Self::Retiring),
+            (b'L', _) => Some(Self::Repeating),
             _ => None,
         }
     }
@@ -91,12 +105,12 @@ mod tests {
 
     #[test]
     fn a_message_is_read_as_it_was_written() {
+        use Report::{Done, Ready, Repeating, Retiring, Returned};
         let conn = Conn { index: 513, generation: 0x0102_0304 };
-        for order in [Order::Serve(conn), Order::Quit] {
+        for order in [Order::Serve(conn), Order::Quit, Order::Drain] {
             assert_eq!(Order::from_bytes(&order.to_bytes()), Some(order));
         }
-        for report in [Report::Ready, Report::Done(conn), Report::Returned(conn), Report::Retiring]
-        {
+        for report in [Ready, Done(conn), Returned(conn), Retiring, Repeating] {
             assert_eq!(Report::from_bytes(&report.to_bytes()), Some(report));
         }
     }

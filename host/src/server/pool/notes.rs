@@ -15,6 +15,8 @@ pub(in crate::server) struct Notes {
     pub(super) requests: u64,
     /// Since when it is in its present state.
     pub(super) since: Instant,
+    /// It serves no client any more, and only repeats last answers.
+    pub(super) only_repeats: bool,
 }
 
 /// A worker's line on the scoreboard.
@@ -27,7 +29,7 @@ struct Line {
 
 impl Notes {
     pub(super) fn new(now: Instant) -> Self {
-        Self { told: Line::default(), requests: 0, since: now }
+        Self { told: Line::default(), requests: 0, since: now, only_repeats: false }
     }
 
     /// The worker is in another state from now on, and has finished `finished` more connections.

@@ -152,6 +152,12 @@ impl Parent for PoolParent {
     }
 
     fn perform(&mut self, cx: &mut Cx, (): (), action: Action, now: Instant) {
+        if let Action::Kill(worker) = action
+            && let Some(process) = self.crew.get(worker).filter(|it| it.notes.only_repeats)
+        {
+            // Its clients have all that they asked for.
+            return process.child.kill();
+        }
         self.history.note(&action);
         match action {
             Action::Spawn { worker, generation } => {
@@ -168,7 +174,8 @@ impl Parent for PoolParent {
                 if let Some(process) = self.crew.get(worker) {
                     process.notes.mark(0, now);
                     // One of the two reaches it, whether it waits for an order or for a client.
-                    let _ = process.channel.send(&Order::Quit.to_bytes(), None);
+                    let order = Order::to_end(self.state.stop.is_requested());
+                    let _ = process.channel.send(&order.to_bytes(), None);
                     process.child.terminate();
                 }
             }
@@ -226,6 +233,10 @@ impl Parent for PoolParent {
             Report::Done(conn) => (Event::Done { worker: id, conn }, Some(1)),
             Report::Returned(conn) => (Event::Returned { worker: id, conn }, None),
             Report::Retiring => (Event::Retiring(id), None),
+            Report::Repeating => {
+                self.crew.get(id).iter_mut().for_each(|it| it.notes.only_repeats = true);
+                return self.end_those_that_repeat();
+            }
         };
         if let (Some(finished), Some(process)) = (finished, self.crew.get(id)) {
             process.notes.mark(finished, cx.now());
@@ -270,6 +281,7 @@ impl Parent for PoolParent {
         }
         handle(self, cx, (), Event::Exited { worker: id, exit: how });
         self.look(cx);
+        self.end_those_that_repeat();
     }
 
     fn stop(&mut self, cx: &mut Cx, before: State) {
@@ -290,11 +302,12 @@ impl Parent for PoolParent {
             shared.listener.close_everywhere();
         }
         self.state.set_deadline(cx, 0);
-        if self.state.stop.is_over(cx.now(), usize::MAX) {
+        if self.state.stop.is_over(cx.now(), 1, 0) {
             self.stop_now(cx);
         } else if before == State::Running {
             handle(self, cx, (), Event::Signal(Signal::Stop));
         }
+        self.end_those_that_repeat();
     }
 
     fn stop_now(&mut self, cx: &mut Cx) {
@@ -308,6 +321,15 @@ impl Parent for PoolParent {
 }
 
 impl PoolParent {
+    /// A stop waits for no worker that only repeats last answers, once no other one is left.
+    fn end_those_that_repeat(&self) {
+        let all = self.crew.iter();
+        let stops = matches!(self.state.stop.state(), State::Draining { retiring: false, .. });
+        if stops && all.clone().all(|worker| worker.notes.only_repeats) {
+            all.for_each(|worker| _ = worker.channel.send(&Order::Quit.to_bytes(), None));
+        }
+    }
+
     fn start(&mut self, cx: &mut Cx, id: WorkerId) -> Result<()> {
         self.sandbox.prepare(&self.state.alone)?;
         let child = (id, Notes::new(cx.now()));

@@ -32,6 +32,8 @@ pub(in crate::server) enum Task {
     Serve(Conn, Client),
     /// End.
     Quit,
+    /// End, when last answers need not be [repeated](Worker::repeat) any more.
+    Drain,
 }
 
 impl Worker {
@@ -62,18 +64,21 @@ impl Worker {
         loop {
             // A wait that ends early is followed by one in `recvmsg`, unless there are answers to repeat.
             if let Some(us) = one_by_one.wake().wait_us(clock::now()) {
-                let [is_there, ..] =
-                    wait_for_input([Some(self.channel.as_fd()), None, None], Some(us));
+                let is_there = self.waits_for_order(us);
                 one_by_one.look();
-                if !is_there {
-                    continue;
+                match is_there {
+                    true => {}
+                    false if quit::is_asked() => return Task::Quit,
+                    false => continue,
                 }
             }
             let (len, fd) = match self.channel.wait(&mut buf) {
                 Ok(Received::Message { len, fd }) => (len, fd),
                 Ok(Received::Lost { len }) => (len, None),
-                // A signal. One that comes just before the wait goes unseen, but there is an order too.
-                Ok(Received::WouldBlock) if quit::is_asked() => return Task::Quit,
+                // A signal. One of the parent came behind an order.
+                Ok(Received::WouldBlock) if quit::is_asked() && !self.waits_for_order(0) => {
+                    return Task::Quit;
+                }
                 Ok(Received::WouldBlock) => continue,
                 // The parent has ended.
                 Ok(Received::Eof) | Err(_) => return Task::Quit,
@@ -89,9 +94,37 @@ impl Worker {
                 // It came without its descriptor; the parent has a copy.
                 (Some(Order::Serve(conn)), None) => self.report(Report::Returned(conn)),
                 (Some(Order::Quit), _) => return Task::Quit,
+                (Some(Order::Drain), _) => return Task::Drain,
                 (None, _) => {}
             }
         }
+    }
+
+    /// It serves no client any more, and repeats last answers while others of its pool serve theirs. The parent tells it
+    /// when none does.
+    pub(in crate::server) fn repeat(&self, one_by_one: &mut OneByOne) {
+        if one_by_one.repeating() > 0 {
+            self.report(Report::Repeating);
+        }
+        while let Some(us) = one_by_one.wake().wait_us(clock::now()) {
+            if self.waits_for_order(us) && !self.is_to_drain() {
+                break;
+            }
+            one_by_one.look();
+        }
+    }
+
+    /// Whether the order that is there is to drain. The parent may also have ended.
+    fn is_to_drain(&self) -> bool {
+        let mut buf = [0; Order::LEN];
+        let Ok(Received::Message { len, .. }) = self.channel.wait(&mut buf) else { return false };
+        Order::from_bytes(&buf[..len]) == Some(Order::Drain)
+    }
+
+    /// Whether there is an order, after so many microseconds at most.
+    fn waits_for_order(&self, us: u64) -> bool {
+        let [is_there, ..] = wait_for_input([Some(self.channel.as_fd()), None, None], Some(us));
+        is_there
     }
 
     /// Serves a connection to its end, and stays busy for `hold_us` more. After `requests` of them it
@@ -107,7 +140,7 @@ impl Worker {
             one_by_one.buffers().count_accepted();
         }
         let job = offer.open(client, clock::now());
-        log_end(one_by_one.serve(job, run_alone));
+        log_end(one_by_one.serve(job, (), |job, buffers, ()| run_alone(job, buffers)));
         hold(pool.hold_us);
         self.served += 1;
         if pool.requests == Some(self.served) {

@@ -66,14 +66,21 @@ fn each_order_sets_the_end_and_none_gives_more_time() {
         }
         assert_eq!(stop.wake(), ends, "{orders:?}");
         assert_eq!(stop.is_requested(), ends != Wake::Never, "{orders:?}");
-        assert_eq!(stop.is_over(T0, 0), ends != Wake::Never, "no connection is left: {orders:?}");
+        assert_eq!(
+            stop.is_over(T0, 0, 0),
+            ends != Wake::Never,
+            "no connection is left: {orders:?}"
+        );
         let (before, then) = match ends {
             Wake::Never => (T0.after(u64::MAX), None),
             Wake::At(end) => (Instant::from_micros(end.as_micros() - 1), Some(end)),
             Wake::Now => (Instant::ZERO, Some(T0)),
         };
-        assert_eq!(stop.is_over(before, 1), ends == Wake::Now, "{orders:?}");
-        assert!(then.is_none_or(|end| stop.is_over(end, 1)), "{orders:?}");
+        assert_eq!(stop.is_over(before, 1, 0), ends == Wake::Now, "{orders:?}");
+        let waits_for_repeated = matches!(stop.state(), State::Draining { retiring: true, .. });
+        let is_over = ends != Wake::Never && !waits_for_repeated;
+        assert_eq!(stop.is_over(T0, 0, 1), is_over, "one is repeating: {orders:?}");
+        assert!(then.is_none_or(|end| stop.is_over(end, 1, 1)), "{orders:?}");
     }
 }
 

@@ -198,7 +198,7 @@ impl Parent for Supervisor {
     fn heard(&mut self, cx: &mut Cx, key: Key, id: WorkerId, report: Report) {
         match report {
             Report::Ready => {}
-            Report::Done(_) | Report::Returned(_) | Report::Retiring => return,
+            Report::Done(_) | Report::Returned(_) | Report::Retiring | Report::Repeating => return,
         }
         handle(self, cx, key, Event::Ready(id));
         let Some(at) = self.listeners.iter().position(|listener| listener.key == key) else {
@@ -329,7 +329,7 @@ impl Supervisor {
 
     /// Ends every process as the stop says: when it begins, and when it is to be faster than that.
     pub(super) fn leave(&mut self, cx: &mut Cx) {
-        if self.state.stop.is_over(cx.now(), usize::MAX) {
+        if self.state.stop.is_over(cx.now(), 1, 0) {
             self.stop_now(cx);
             return;
         }
