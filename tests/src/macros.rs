@@ -45,6 +45,15 @@ macro_rules! every_concurrent_model {
     )+};
 }
 
+/// Like [`every_model!`], for those that serve datagrams: they give no client a process or a thread.
+#[macro_export]
+macro_rules! every_model_of_datagrams {
+    ($($claim:ident),+ $(,)?) => {$(
+        $crate::models!($claim: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll,
+            epoll_et EpollEt, reactor Reactor, prefork Prefork);
+    )+};
+}
+
 /// Like [`every_model!`], for the models named: `models!(claim: poll Poll, epoll Epoll)`.
 #[macro_export]
 macro_rules! models {

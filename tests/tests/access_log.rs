@@ -16,7 +16,8 @@ use windlass_core::transfer::tftp::{Offer, TftpGet};
 use windlass_tests::transfer::{Memory, Stored, transfer};
 use windlass_tests::web::ask;
 use windlass_tests::{
-    Client, Model, PATIENCE, Random, Server, every_model, models, proc, serve, supervise, within,
+    Client, Model, PATIENCE, Random, Server, every_model, every_model_of_datagrams, proc, serve,
+    supervise, within,
 };
 
 every_model!(
@@ -29,8 +30,7 @@ every_model!(
     a_folder_that_is_gone_is_said_and_lines_go_to_the_file_that_is_open,
     a_file_that_was_renamed_is_opened_again_and_no_line_is_lost,
 );
-models!(datagrams_have_lines: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll,
-    epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
+every_model_of_datagrams!(datagrams_have_lines);
 
 struct Place(tempfile::TempDir);
 

@@ -17,7 +17,8 @@ use windlass::addr::Address;
 use windlass::reactor::{Context, Datagrams, EventLoop};
 use windlass::sys::listener::Listener;
 use windlass_tests::{
-    Feed, Hosts, Listening, Model, PATIENCE, Program, has, models, serve, skipped, within,
+    Feed, Hosts, Listening, Model, PATIENCE, Program, every_model_of_datagrams, has, serve,
+    skipped, within,
 };
 
 const WINDLASS: &str = env!("CARGO_BIN_EXE_windlass-under-test");
@@ -186,8 +187,7 @@ fn what_a_router_says_is_told() {
     talk(closed, 10).fails_with(1, &["talk to udp:192.0.2.2:9: Connection refused\n"]);
 }
 
-models!(a_slow_link_loses_no_answer: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll,
-    epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
+every_model_of_datagrams!(a_slow_link_loses_no_answer);
 
 /// The link takes 8 Mbit/s, and the server's socket has room for a few answers at a time.
 fn a_slow_link_loses_no_answer(model: Model) {

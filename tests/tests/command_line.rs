@@ -203,6 +203,31 @@ fn there_is_a_manual_page_for_each_command() {
 
 /// A file to push says which service is meant.
 #[test]
+fn without_a_service_it_serves_each_of_them() {
+    let outcome = windlass!("serve", "--root", "/", "--check").run();
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let text = String::from_utf8(outcome.stdout).expect("text");
+    let services: Vec<_> = text
+        .lines()
+        .map(|line| line.strip_prefix("would serve ").expect("a listener").rsplit_once(' '))
+        .map(|place| place.expect("a model").0)
+        .collect();
+    let expected = [
+        "tcp:127.0.0.1:2333 time",
+        "tcp:127.0.0.1:9527 upper",
+        "unix:@windlass-upper upper",
+        "udp:127.0.0.1:9527 upper",
+        "tcp:127.0.0.1:7007 echo",
+        "tcp:127.0.0.1:2334 files",
+        "tcp:127.0.0.1:8080 http",
+        "udp:127.0.0.1:2334 xfer",
+        "udp:127.0.0.1:6969 tftp",
+        "udp:127.0.0.1:2333 score",
+    ];
+    assert_eq!(services, expected);
+}
+
+#[test]
 fn to_push_a_file_is_to_serve_files() {
     for (line, said) in [
         ("--push /proc/self/status", "would serve tcp:127.0.0.1:2334 files pool-static\n"),

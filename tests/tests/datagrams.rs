@@ -15,7 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::Pid;
 use windlass_tests::{
-    Feed, Model, PATIENCE, Random, Server, every_model, models, serve, windlass, within,
+    Feed, Model, PATIENCE, Random, Server, every_model, every_model_of_datagrams, models, serve,
+    windlass, within,
 };
 
 every_model!(every_service_is_answered_or_refused);
@@ -125,8 +126,7 @@ fn every_service_is_answered_or_refused(model: Model) {
     }
 }
 
-models!(a_reply_leaves_from_the_address_that_was_asked: iterative Iterative, epoll Epoll,
-    reactor Reactor, prefork Prefork);
+every_model_of_datagrams!(a_reply_leaves_from_the_address_that_was_asked);
 
 fn a_reply_leaves_from_the_address_that_was_asked(model: Model) {
     for (wildcard, asked) in
@@ -152,8 +152,7 @@ fn port_of(server: &Server) -> u16 {
     port.parse().expect("a number")
 }
 
-models!(the_longest_is_whole_and_a_longer_one_is_dropped: iterative Iterative, thread_pool ThreadPool,
-    select Select, epoll_et EpollEt, reactor Reactor, prefork Prefork);
+every_model_of_datagrams!(the_longest_is_whole_and_a_longer_one_is_dropped);
 
 fn the_longest_is_whole_and_a_longer_one_is_dropped(model: Model) {
     let server = serve!("upper", model).listen("udp:127.0.0.1:0").start();
@@ -174,8 +173,7 @@ fn the_longest_is_whole_and_a_longer_one_is_dropped(model: Model) {
     logs(&server, "too_long=1");
 }
 
-models!(a_client_that_is_gone_hurts_no_other: iterative Iterative, thread_pool ThreadPool, poll Poll,
-    epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
+every_model_of_datagrams!(a_client_that_is_gone_hurts_no_other);
 
 fn a_client_that_is_gone_hurts_no_other(model: Model) {
     let server = serve!("upper", model).listen("udp:127.0.0.1:0").start();
@@ -318,6 +316,21 @@ fn the_address_of_a_group_is_joined() {
     let send = windlass!("score", "send", server.address(), "--name", "Mike");
     send.words("--math 1 --chinese 2 --interface lo --ttl 0").run().succeeds();
     logs(&server, "name=Mike math=1 chinese=2");
+}
+
+/// What a name would do to a terminal, or to a reader of lines, it does not do to the log.
+#[test]
+fn no_name_breaks_a_line_of_the_log() {
+    let shown = r#""a\\u{1b}[2J\\n INFO \"x\" \\u{202e}""#;
+    for (format, name) in [("text", format!("name={shown}")), ("json", format!("\"name\":{shown}"))]
+    {
+        let server = serve!("score", Model::Epoll).listen("udp:127.0.0.1:0");
+        let server = server.args(&format!("--log-format {format}")).start();
+        let send = windlass!("score", "send", server.address(), "--name");
+        let send = send.arg("a\u{1b}[2J\n INFO \"x\" \u{202e}");
+        send.words("--math 1 --chinese 2").run().succeeds();
+        logs(&server, &name);
+    }
 }
 
 /// A server that is too slow says so, and how many were lost.

@@ -8,15 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 use windlass_tests::datagrams::{client_at, hears_nothing};
-use windlass_tests::{Model, PATIENCE, Server, models, serve, takes, within};
-
-/// A test for each model that serves messages in datagrams.
-macro_rules! every_model_of_datagrams {
-    ($($claim:ident),+ $(,)?) => {$(
-        models!($claim: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll, epoll Epoll,
-            epoll_et EpollEt, reactor Reactor, prefork Prefork);
-    )+};
-}
+use windlass_tests::{Model, PATIENCE, Server, every_model_of_datagrams, serve, takes, within};
 
 every_model_of_datagrams!(
     messages_are_for_the_clients_that_are_served,

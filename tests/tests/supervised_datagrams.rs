@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use windlass_tests::{Model, PATIENCE, models, supervise, windlass, within};
+use windlass_tests::{
+    Feed, Member, Model, PATIENCE, Supervised, every_model_of_datagrams, supervise, windlass,
+    within,
+};
 
-models!(a_reload_loses_no_datagram: iterative Iterative, thread_pool ThreadPool, select Select, poll Poll,
-    epoll Epoll, epoll_et EpollEt, reactor Reactor, prefork Prefork);
-models!(an_upgrade_loses_no_datagram: iterative Iterative, epoll Epoll, reactor Reactor, prefork Prefork);
+every_model_of_datagrams!(a_reload_loses_no_datagram);
+every_model_of_datagrams!(an_upgrade_loses_no_datagram);
+every_model_of_datagrams!(every_service_goes_on_through_reloads_and_an_upgrade);
 
 fn listener(service: &str, model: &str, address: &str, more: &str) -> String {
     let head = format!("[[listener]]\nservice = '{service}'\nmodel = '{model}'\n");
@@ -53,6 +56,51 @@ fn a_reload_loses_no_datagram(model: Model) {
         supervised.until_logged("the port is closed", 1);
     }
     assert_eq!(supervised.stop(), Some(0));
+}
+
+/// Each service at both kinds of addresses, in one configuration: to another model, back, and to the next binary.
+fn every_service_goes_on_through_reloads_and_an_upgrade(model: Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let services = ["upper", "echo", "time", "score"];
+    let text = |model: Model| {
+        let at = |service: &str, address: &str| listener(service, model.name(), address, "");
+        let unix = |service: &str| format!("unix-dgram:{}/{service}", folder.path().display());
+        let of = |service| at(service, "udp:127.0.0.1:0") + &at(service, &unix(service));
+        services.map(of).concat()
+    };
+    let (mut supervised, members) = supervise!(&text(model)).serving(2 * services.len());
+    let asks = |supervised: &Supervised, scores: usize| {
+        for Member { service, address, .. } in &members {
+            let feed = Feed::Pipe(b"Hello\n".to_vec());
+            let talk = || windlass!("talk", address).feed(feed).run().stdout;
+            match service.as_str() {
+                "upper" => assert_eq!(talk(), b"HELLO\n"),
+                "echo" => assert_eq!(talk(), b"Hello\n"),
+                "time" => windlass!("time", address).run().succeeds(),
+                _ => {
+                    let send = windlass!("score", "send", address, "--name", "Mike");
+                    send.words("--math 1 --chinese 2").run().succeeds();
+                }
+            }
+        }
+        supervised.until_logged("name=Mike math=1 chinese=2", scores);
+    };
+    asks(&supervised, 2);
+    let other = if model == Model::Poll { Model::Epoll } else { Model::Poll };
+    for (next, scores) in [(other, 4), (model, 6)] {
+        supervised.reload(&text(next));
+        asks(&supervised, scores);
+    }
+    supervised.signal(Signal::SIGUSR2);
+    within(PATIENCE, "there is a successor", || !supervised.successors().is_empty());
+    asks(&supervised, 8);
+    assert_eq!(supervised.wait(), Some(0));
+    asks(&supervised, 10);
+    for pid in supervised.successors() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+    let is_empty = || std::fs::read_dir(folder.path()).expect("read").next().is_none();
+    within(PATIENCE, "the last one removes the socket files", is_empty);
 }
 
 fn an_upgrade_loses_no_datagram(model: Model) {
