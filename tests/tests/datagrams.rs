@@ -91,7 +91,10 @@ fn every_service_is_answered_or_refused(model: Model) {
                     .words("--listen")
                     .arg(address)
                     .run();
-                outcome.fails_with(2, &[address, model.name(), service, "no client to give"]);
+                outcome.fails_with(
+                    2,
+                    &[address, model.name(), service, "on datagrams has no connections"],
+                );
                 continue;
             }
             let server = serve!(service, model).listen(address).start();

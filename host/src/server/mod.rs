@@ -79,6 +79,8 @@ pub mod fuzz {
     pub use super::control::request::{LINE_MAX, Request, request};
 }
 
+use std::io;
+
 pub use common::{Limits, Server};
 pub use custom::Custom;
 pub use model::Model;
@@ -102,16 +104,15 @@ impl Server {
     /// Serves until it is told to stop and has drained.
     ///
     /// # Errors
-    /// A system call that the model cannot do without failed. No action of a peer is an error.
+    /// The model cannot serve the offer on this listener (`InvalidInput`), or a system call that it cannot do without
+    /// failed. No action of a peer is an error.
     pub fn run(self, model: Model) -> Result<()> {
         if let Some(transport) = self.acceptor.transport()
             && let Some(why) = self.offer.misfit(transport, model)
         {
-            return Err(Error::new(
-                "serve on",
-                self.acceptor.address().map_or_else(String::new, ToString::to_string),
-                why,
-            ));
+            let address = self.acceptor.address().map_or_else(String::new, ToString::to_string);
+            let why = io::Error::new(io::ErrorKind::InvalidInput, why);
+            return Err(Error::new("serve on", address, why));
         }
         let ended = match model {
             Model::Iterative => iterative::serve(self),

@@ -63,9 +63,9 @@ impl Model {
     /// Why it cannot serve `service` on datagrams; `None`: it can.
     pub(super) fn misfit_of_datagrams(self, service: &str) -> Option<String> {
         let gives = match self {
-            Self::Fork => "a process to each client",
-            Self::Thread => "a thread to each client",
-            Self::PoolStatic => "each client to a worker",
+            Self::Fork => "a process to each connection",
+            Self::Thread => "a thread to each connection",
+            Self::PoolStatic => "each connection to a worker",
             Self::Iterative
             | Self::ThreadPool
             | Self::Select
@@ -76,7 +76,10 @@ impl Model {
             | Self::Prefork => return None,
         };
         let name = self.name();
-        Some(format!("{name} gives {gives}, and {service} on datagrams has no client to give"))
+        Some(format!(
+            "{name} gives {gives}, and {service} on datagrams has no connections; use iterative, thread-pool, \
+             select, poll, epoll, epoll-et, reactor or prefork"
+        ))
     }
 
     /// Why it cannot serve all transfers at one port; `None`: it can.
@@ -90,8 +93,8 @@ impl Model {
             | Self::ThreadPool
             | Self::PoolStatic
             | Self::Prefork => Some(format!(
-                "{} serves each client apart, and all clients of one port share its socket; a loop can \
-                 (select, poll, epoll, epoll-et, reactor)",
+                "{} serves each client apart, and at a single port all clients share one socket; use select, \
+                 poll, epoll, epoll-et or reactor",
                 self.name()
             )),
         }

@@ -46,7 +46,7 @@ pub(super) fn get(url: &FileUrl, target: &Target, limits: Limits, wishes: &Wishe
             Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
             Answer::Again if resume => {
                 debug!(
-                    "the server has no digest, so the rest might be of another file: from the beginning"
+                    "the server has no digest, so the rest might be of another file: the download starts from byte 0"
                 );
                 resume = false;
             }

@@ -48,7 +48,9 @@ pub(super) fn get(
             Answer::Stopped(signal) => return Ok(Got::Stopped(signal)),
             Answer::Elsewhere(location) => location,
             Answer::Again => {
-                debug!("the server does not have the rest of what is there: from the beginning");
+                debug!(
+                    "the server does not have the rest of this version: the download starts from byte 0"
+                );
                 resume = false;
                 continue;
             }
