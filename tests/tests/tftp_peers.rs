@@ -181,6 +181,26 @@ fn a_stranger_is_told_so_and_the_transfer_goes_on(model: Model) {
     assert!(!server.stderr().contains("not sent"), "{}", server.stderr());
 }
 
+#[test]
+fn a_client_that_leaves_behind_the_last_block_may_have_it() {
+    let (folder, file) = place(700);
+    let server = start(Model::Epoll, folder.path(), "");
+    for (taken, words) in [(0, "not sent"), (1, "sent, but not acknowledged to its end")] {
+        let asker = Asker::of(server.address());
+        asker.ask(&request(1, "file", "octet", ""));
+        let (mut last, from) = asker.hear();
+        for block in 1..=taken {
+            asker.say(&ack(block), from);
+            last = asker.hear_after(&last);
+        }
+        assert_eq!(last, data(taken + 1, file.chunks(512).nth(taken.into()).expect("a block")));
+        let own = asker.own();
+        drop(asker);
+        // The network says that it is gone, when the block is sent again.
+        server.logs(&format!("{words} peer={own}"));
+    }
+}
+
 models!(at_a_single_port_a_client_that_is_gone_frees_its_place_at_once: select Select, poll Poll, epoll Epoll,
     epoll_et EpollEt, reactor Reactor);
 

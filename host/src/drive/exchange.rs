@@ -63,8 +63,6 @@ pub struct Exchange<M: Transfer + ?Sized = dyn Transfer + Send> {
     /// Its file is whole, which is counted and logged: how it ends changes nothing of that.
     is_whole: bool,
     is_over: bool,
-    /// The end of the data that was sent: what is sent before that is sent again.
-    sent_to: u64,
 }
 
 /// What a datagram costs of the budget of a turn, beside its bytes.
@@ -107,7 +105,6 @@ impl<M: Transfer + ?Sized> Exchange<M> {
             has_begun: false,
             is_whole: false,
             is_over: false,
-            sent_to: 0,
         }
     }
 

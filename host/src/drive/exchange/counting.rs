@@ -36,10 +36,11 @@ impl<M: Transfer + ?Sized> Exchange<M> {
         let tally = buffers.tally(self.rules);
         tally.add(Count::DatagramsOut, count as u64);
         tally.add(Count::BytesOut, bytes as u64);
+        let sent_to = &mut self.link.counts.sent_to;
         let data_ends = layout.data_ends().iter().copied().take(count).filter(|&end| end > 0);
-        let again = data_ends.clone().filter(|&end| end <= self.sent_to).count();
+        let again = data_ends.clone().filter(|&end| end <= *sent_to).count();
         tally.add(Count::Retransmitted, again as u64);
-        self.sent_to = data_ends.max().unwrap_or(0).max(self.sent_to);
+        *sent_to = data_ends.max().unwrap_or(0).max(*sent_to);
         if is_first && count > 0 {
             tally.first_byte(now.since(self.began));
         }

@@ -273,8 +273,14 @@ impl Folder {
         took_us: u64,
     ) {
         let (name, ms) = (words(&self.name), took_us / 1000);
-        let what = if self.is_upload { "received" } else { "sent" };
-        let &Counts { sent, heard, lost, bytes, .. } = counts;
+        let &Counts { sent, heard, lost, bytes, sent_to, .. } = counts;
+        // RFC 1350, section 6: then the peer may have all of it.
+        let has_left = self.size.is_some_and(|size| size > 0 && sent_to >= size);
+        let [what, not] = match (self.is_upload, has_left) {
+            (true, _) => ["received", "not received"],
+            (false, true) => ["sent", "sent, but not acknowledged to its end"],
+            (false, false) => ["sent", "not sent"],
+        };
         match (how, self.refused) {
             (Ok(()), _) => {
                 let bytes = if self.is_upload { bytes } else { self.size.unwrap_or(0) };
@@ -290,7 +296,7 @@ impl Folder {
                 debug!(%peer, %name, %fault, "the peer asks for something else");
             }
             (Err(fault), _) => {
-                info!(%peer, %name, ms, datagrams = sent, heard, lost, %fault, "not {what}");
+                info!(%peer, %name, ms, datagrams = sent, heard, lost, %fault, "{not}");
             }
         }
     }

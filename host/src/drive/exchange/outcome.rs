@@ -50,6 +50,8 @@ pub(super) struct Counts {
     pub(super) lost: u64,
     /// Bytes of the file.
     pub(super) bytes: u64,
+    /// The end of the data that was sent: what is sent before that is sent again.
+    pub(super) sent_to: u64,
     /// The peer asked for something else.
     pub(super) replaced: bool,
 }
