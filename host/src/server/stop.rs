@@ -95,8 +95,10 @@ impl AsFd for Source {
 }
 
 impl Stop {
-    /// Stops on SIGTERM and SIGINT, within `grace_us`; retires on SIGQUIT, within `drain_us`. No other
-    /// signal of [`Signals`] ends the server: the log says that the signal has no effect.
+    /// Stops on SIGTERM and SIGINT: no further clients are taken, and those that are served have `grace_us`
+    /// microseconds to end. A second signal ends the server at once. On SIGQUIT they have `drain_us` microseconds,
+    /// because another process goes on serving. No other signal of [`Signals`] ends the server: the log says that
+    /// the signal has no effect.
     pub fn on_signals(signals: Signals, grace_us: u64, drain_us: u64) -> Self {
         Self::new(Source::Signals(signals), grace_us, drain_us)
     }
@@ -154,10 +156,11 @@ impl Stop {
         self
     }
 
-    /// Stops by the returned handle.
+    /// Stops by the returned handle, for instance from another thread. Clients that are served then have `grace_us`
+    /// microseconds to end.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`.
+    /// `EMFILE`, `ENFILE`: it needs a descriptor.
     pub fn by_handle(grace_us: u64) -> Result<(Self, StopHandle), Errno> {
         let event = Arc::new(Event::new()?);
         let handle = StopHandle(Arc::clone(&event));

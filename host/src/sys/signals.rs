@@ -32,8 +32,8 @@ pub enum Came {
     Upgrade,
 }
 
-/// The signals that a server minds. None of them does anything else while this lives, so none that is not
-/// answered ends the server.
+/// The signals of a server, as a queue. While this value lives none of them has its default action, so a signal
+/// that the server does not act on does not end it.
 #[derive(Debug)]
 pub struct Signals {
     queue: SignalQueue,
@@ -42,10 +42,10 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them.
+    /// Catches SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGHUP, SIGUSR1 and SIGUSR2 in this process.
     ///
     /// # Errors
-    /// `EMFILE`, `ENFILE`.
+    /// `EMFILE`, `ENFILE`: it needs a descriptor.
     pub fn catch() -> Result<Self, Errno> {
         use Signal::{SIGCHLD, SIGHUP, SIGTERM, SIGUSR1, SIGUSR2};
         let mut queue = SignalQueue::new()?;

@@ -82,22 +82,23 @@ impl Received<'_> {
         &self.buf[..self.len]
     }
 
-    /// The first `len` bytes of the buffer are to be sent back, with [`Batch::reply`]; to a peer with a name.
+    /// Makes the first `len` bytes of the buffer the reply, which [`Batch::reply`] sends. A Unix peer without a name
+    /// cannot be answered, and gets none.
     pub fn reply(self, len: usize) {
         *self.reply = self.peer.is_named().then_some(len.min(self.buf.len()));
     }
 }
 
-/// What became of replies.
+/// What became of the replies of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sent {
-    /// The kernel took them.
+    /// Replies that the kernel took.
     pub sent: u64,
-    /// Their bytes.
+    /// The bytes of these replies.
     pub bytes: u64,
-    /// They are lost: the kernel had no room, or their address does not exist.
+    /// Replies that are lost: the kernel had no room, or their address does not exist.
     pub lost: u64,
-    /// Why the last of those that are lost is.
+    /// Why the last one of the lost replies is lost.
     pub why: Option<Errno>,
     /// The socket has no room for the others: they are kept, and sent by the next call of [`Batch::reply`].
     pub is_full: bool,

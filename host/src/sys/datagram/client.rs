@@ -95,15 +95,13 @@ impl Datagrams {
     /// border of network namespaces, and a server in another one could not answer.
     fn name(&mut self, path: &Path) -> nix::Result<()> {
         for nth in 0..u16::MAX {
-            let mut own = path.as_os_str().to_owned();
-            own.push(format!(".{}.{nth}", std::process::id()));
-            let at = UnixAddr::new(Path::new(&own))?;
+            let (own, at) = name_beside(path, nth)?;
             match socket::bind(self.fd.as_raw_fd(), &at) {
                 Ok(()) => {
-                    self.own = Some(own.clone().into());
+                    self.own = Some(own.clone());
                     // The server may be of another user. It is connected: nothing else can send to it.
                     let mode = Mode::from_bits_truncate(0o666);
-                    return fchmodat(AT_FDCWD, own.as_os_str(), mode, FchmodatFlags::FollowSymlink);
+                    return fchmodat(AT_FDCWD, &own, mode, FchmodatFlags::FollowSymlink);
                 }
                 // Left behind by a process of the same id that was killed.
                 Err(Errno::EADDRINUSE) => {}
@@ -160,6 +158,15 @@ impl Datagrams {
             None => error,
         }
     }
+}
+
+/// A name that begins with the peer's. If the peer's is nearly as long as a name may be, one in the same folder.
+fn name_beside(path: &Path, nth: u16) -> nix::Result<(PathBuf, UnixAddr)> {
+    let end = format!(".{}.{nth}", std::process::id());
+    let mut long = path.as_os_str().to_owned();
+    long.push(&end);
+    let named = |own: PathBuf| UnixAddr::new(&own).map(|at| (own, at));
+    named(long.into()).or_else(|_| named(path.with_file_name(end)))
 }
 
 const FLAGS: MsgFlags = MsgFlags::MSG_DONTWAIT.union(MsgFlags::MSG_NOSIGNAL);

@@ -242,6 +242,26 @@ fn a_unix_client_is_answered_at_a_name_of_its_own() {
     assert!(folder.names().is_empty());
 }
 
+/// A name of 107 bytes has no room for more behind it (unix(7)).
+#[test]
+fn a_client_of_a_server_with_the_longest_name_is_answered() {
+    let folder = Folder::new("datagram-long");
+    let name = "s".repeat(106 - folder.0.as_os_str().len());
+    let address = Address::UnixDatagram(folder.0.join(&name));
+    let listener = Listener::bind(&address, 1).unwrap();
+    let clients = [connect(&address, soon()).unwrap(), connect(&address, soon()).unwrap()];
+    assert_eq!(folder.names().len(), 3);
+    let mut batch = Batch::new(4, 100);
+    for client in &clients {
+        assert_eq!(client.send(b"one"), Ok(true));
+        assert_eq!(receive(&mut batch, &listener), Ok(1));
+        assert_eq!(reflect(&mut batch, &listener).sent, 1);
+        assert_eq!(client.receive(&mut [0; 10]), Ok(Some(3)));
+    }
+    drop(clients);
+    assert_eq!(folder.names(), [name]);
+}
+
 #[test]
 fn a_stale_socket_file_is_replaced_and_one_in_use_is_not() {
     let folder = Folder::new("datagram-stale");
