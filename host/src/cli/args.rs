@@ -49,7 +49,7 @@ pub(super) enum Command {
     Time {
         /// The server: tcp:HOST:PORT, unix:PATH, unix:@NAME, udp:HOST:PORT or unix-dgram:PATH
         address: Address,
-        /// Fail if the time has not arrived after this time
+        /// Fail if the answer has not arrived after this time
         #[arg(long, value_name = "SECS", default_value = "10")]
         timeout: Micros,
     },
