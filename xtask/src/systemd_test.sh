@@ -252,6 +252,11 @@ until_true test -e /var/log/windlass/access
 fetched http://127.0.0.1/common-licenses/GPL-3
 until_true has_line access
 
+say "what systemd says of all this"
+said() { journalctl --quiet -u windlass.service -o cat SYSLOG_IDENTIFIER=systemd; }
+! said | grep "reception only permitted" || die "a notification was not heard"
+! said | grep "not our child" || die "systemd does not see the end of a new binary"
+
 say "remove, purge"
 package --remove windlass
 ! ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "/usr/bin/windlass" || die "it runs after its removal"

@@ -10,17 +10,23 @@
 //! number of a socket, `own` or `given`, and the address as it was configured.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use windlass_core::stream::Write;
 
+use super::clock;
 use super::listener::Listener;
 use super::pass::Channel;
+use super::poll::{Woken, wait};
 use super::program::Program;
+use super::ready::Interest;
 use super::successor::Successor;
 use crate::addr::Address;
 use crate::error::{Error, Result};
+
+/// How long the old binary may take to leave, in microseconds.
+const LEAVES_US: u64 = 2_000_000;
 
 const HANDOVER: &str = "WINDLASS_HANDOVER";
 
@@ -215,8 +221,11 @@ impl Inherited {
             }
         }
         if let Some(old) = self.old.take() {
-            // If it is gone there is no process to tell.
+            // If it is gone there is no process to tell. It closes the channel when it has told the service manager
+            // which process is the main one: before that, the manager does not listen to this one.
             let _ = say_ready(&old);
+            let end = Some(clock::now().after(LEAVES_US));
+            while wait(old.as_fd(), Interest::READ, None, end) == Woken::Interrupted {}
         }
     }
 }
@@ -235,7 +244,7 @@ impl Program {
         let mut text = channel.as_raw_fd().to_string();
         let mut keep = vec![channel.as_raw_fd()];
         for (listener, configured) in listeners {
-            let number = std::os::fd::AsFd::as_fd(listener).as_raw_fd();
+            let number = listener.as_fd().as_raw_fd();
             let owner = if listener.is_own() { "own" } else { "given" };
             // Writing to a string does not fail.
             let _ = write!(text, "\n{number} {owner} {configured}");
