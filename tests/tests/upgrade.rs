@@ -241,7 +241,8 @@ fn upgrades_in_a_row_leave_nothing_behind() {
 #[test]
 fn an_old_binary_that_drains_can_be_stopped() {
     let text = format!("grace = 300\n{}", listener("epoll", ANY, ""));
-    let (mut supervised, members) = supervise!(&text).serving(1);
+    let (start, manager) = supervise!(&text).notify();
+    let (mut supervised, members) = start.serving(1);
     let mut client = Client::connect(&members[0].address);
     client.upper(b"hello");
     supervised.signal(Signal::SIGUSR2);
@@ -256,6 +257,11 @@ fn an_old_binary_that_drains_can_be_stopped() {
     Client::connect(&members[0].address).upper(b"the new one is not concerned");
     kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
     within(PATIENCE, "the new one ends", || !proc::runs(new));
+    // Nor is the service manager told of the old one, to which it does not listen.
+    manager.set_nonblocking(true).expect("a socket");
+    let mut buf = [0; 512];
+    let told = std::iter::from_fn(|| manager.recv(&mut buf).ok().map(|len| buf[..len].to_vec()));
+    assert_eq!(told.filter(|text| text.starts_with(b"STOPPING=1")).count(), 1);
 }
 
 /// A service manager hears of the end of its own children only, and starts what crashed again.

@@ -13,7 +13,6 @@
 use tracing::{error, warn};
 
 use super::supervisor::{Cx, Supervisor};
-use super::systemd::Systemd;
 use crate::sys::listener::Listener;
 
 impl Supervisor {
@@ -44,7 +43,7 @@ impl Supervisor {
 
     /// The new binary, process `pid`, serves.
     fn hand_over(&mut self, cx: &mut Cx, pid: i32) {
-        Systemd::replaced_by(pid.unsigned_abs());
+        self.systemd.replaced_by(pid.unsigned_abs());
         self.is_replaced.set(true);
         let probes = self.probes.as_mut().into_iter();
         probes.filter_map(|it| it.leave(cx)).for_each(Listener::give_up);

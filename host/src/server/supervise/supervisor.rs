@@ -112,7 +112,7 @@ pub fn serve(
     }
     if let Some(every) = Systemd::watchdog() {
         // The loop sends it, so the service manager notices when the loop hangs.
-        events.every(every / 2, |_: &mut Supervisor, _| Systemd::alive());
+        events.every(every / 2, |this: &mut Supervisor, _| this.systemd.alive());
     }
     supervisor.agree(&listeners.iter().map(|opened| &opened.spec));
     for opened in listeners {
@@ -240,7 +240,7 @@ impl Parent for Supervisor {
     }
 
     fn stop(&mut self, cx: &mut Cx, before: State) {
-        Systemd::stopping();
+        self.systemd.stopping();
         self.upgrade.call_off();
         // What was never ready has no clients. Another signal ends the delay.
         if before == State::Running && self.is_served && self.stop_delay_us > 0 {

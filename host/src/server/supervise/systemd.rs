@@ -14,6 +14,8 @@ use crate::sys::notify::notify;
 pub(super) struct Systemd {
     is_ready: bool,
     status: String,
+    /// It listens to another process from now on.
+    is_replaced: bool,
 }
 
 impl Systemd {
@@ -22,8 +24,8 @@ impl Systemd {
         sd_notify::watchdog_enabled().filter(|every| !every.is_zero())
     }
 
-    pub(super) fn alive() {
-        send(&[NotifyState::Watchdog]);
+    pub(super) fn alive(&self) {
+        self.send(&[NotifyState::Watchdog]);
     }
 
     /// Everything is served, except what keeps dying.
@@ -33,9 +35,9 @@ impl Systemd {
             _ => format!("serving {serving} listeners; {looping} keep dying"),
         };
         if !std::mem::replace(&mut self.is_ready, true) {
-            send(&[NotifyState::Ready, NotifyState::Status(&status)]);
+            self.send(&[NotifyState::Ready, NotifyState::Status(&status)]);
         } else if status != self.status {
-            send(&[NotifyState::Status(&status)]);
+            self.send(&[NotifyState::Status(&status)]);
         }
         self.status = status;
     }
@@ -43,28 +45,34 @@ impl Systemd {
     pub(super) fn reloading(&mut self, now: Instant) {
         self.is_ready = false;
         let since = NotifyState::MonotonicUsec(i128::from(now.as_micros()));
-        send(&[NotifyState::Reloading, since, NotifyState::Status("reloading")]);
+        self.send(&[NotifyState::Reloading, since, NotifyState::Status("reloading")]);
     }
 
     /// The process that is to be watched from now on.
-    pub(super) fn replaced_by(pid: u32) {
-        send(&[NotifyState::MainPid(pid)]);
+    pub(super) fn replaced_by(&mut self, pid: u32) {
+        self.send(&[NotifyState::MainPid(pid)]);
+        self.is_replaced = true;
     }
 
-    pub(super) fn stopping() {
-        send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+    pub(super) fn stopping(&self) {
+        self.send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
     }
-}
 
-fn send(what: &[NotifyState<'_>]) {
-    // Unset and empty are the same to sd_notify(3).
-    let Some(to) = std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) else { return };
-    let mut message = String::new();
-    for state in what {
-        // Writing to a string does not fail.
-        let _ = writeln!(message, "{state}");
-    }
-    if let Err(error) = notify(&to, &message) {
-        warn!("{error}");
+    fn send(&self, what: &[NotifyState<'_>]) {
+        if self.is_replaced {
+            return;
+        }
+        // Unset and empty are the same to sd_notify(3).
+        let Some(to) = std::env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty()) else {
+            return;
+        };
+        let mut message = String::new();
+        for state in what {
+            // Writing to a string does not fail.
+            let _ = writeln!(message, "{state}");
+        }
+        if let Err(error) = notify(&to, &message) {
+            warn!("{error}");
+        }
     }
 }
