@@ -331,11 +331,11 @@ pub(super) struct Serve {
     #[arg(long, value_name = "N", value_parser = workers())]
     #[serde(deserialize_with = "within_workers")]
     pub(super) max_workers: Option<u16>,
-    /// pool-static, prefork: replace a worker after this many connections [default: never]
+    /// pool-static, prefork: replace a worker after this many connections, transfers or datagrams [default: never]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(deserialize_with = "positive")]
     pub(super) requests_per_worker: Option<u64>,
-    /// pool-static, prefork: a worker stays busy for this time after each connection [default: 0]
+    /// pool-static, prefork: a worker stays busy for this time after each connection, or batch of datagrams [default: 0]
     #[arg(long, value_name = "MS")]
     pub(super) hold: Option<u64>,
     /// Answer `windlass status` and `windlass top` on this socket file

@@ -135,7 +135,11 @@ pub(super) fn bind_path(
     backlog: Option<Backlog>,
     access: Access,
 ) -> Result<OwnedPath> {
-    let failed = |errno| Error::new("listen on", address, errno);
+    let failed = |errno| {
+        let error = Error::new("listen on", address, errno);
+        let is_file = errno == Errno::EADDRINUSE && !is_socket(path);
+        if is_file { error.and("the file there is not a socket") } else { error }
+    };
     let at = UnixAddr::new(path).map_err(failed)?;
     let turn = Turn::take(path).map_err(|errno| {
         // Where no lock can be made no socket can be, and what is there is the reason that counts.
@@ -229,8 +233,12 @@ fn file_id(path: &Path) -> Option<FileId> {
 /// found out.
 fn is_stale(path: &Path) -> bool {
     let before = file_id(path);
-    let is_socket = path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket());
-    is_socket && probe(path) == Err(Errno::ECONNREFUSED) && file_id(path) == before
+    is_socket(path) && probe(path) == Err(Errno::ECONNREFUSED) && file_id(path) == before
+}
+
+/// Whether `path` is a socket, and not a link to one.
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|meta| meta.file_type().is_socket())
 }
 
 #[cfg(test)]
