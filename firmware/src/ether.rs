@@ -13,7 +13,7 @@ use windlass_core::sim::{Link, Path};
 /// The longest frame, without its checksum.
 pub const FRAME_MAX: usize = 1514;
 
-/// Frames on their way in one direction: a burst of a TCP window.
+/// Frames on their way in one direction: a burst of a TCP window. At most so many are taken at once.
 const SLOTS: usize = 16;
 
 /// One direction of the bad network.
@@ -72,8 +72,10 @@ impl Ether {
 
     /// Moves frames between the device and the network.
     fn turn(&mut self, now: Instant) {
-        while let Some(len) = lan9118::recv(&mut self.moved) {
-            self.inward.send(now.into(), self.moved.get(..len).unwrap_or_default());
+        for _ in 0..SLOTS {
+            if let Some(len) = lan9118::recv(&mut self.moved) {
+                self.inward.send(now.into(), self.moved.get(..len).unwrap_or_default());
+            }
         }
         while lan9118::has_room()
             && let Some(len) = self.outward.recv(now.into(), &mut self.moved)

@@ -1,9 +1,31 @@
 //! A network with one machine, which receives what it sends. A driver of a real one has the same shape.
 
+use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketSet};
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 const MTU: usize = 576;
+
+/// Received packets that are handled before the program goes on.
+const PACKETS: u8 = 8;
+
+/// Moves packets.
+pub fn poll(
+    interface: &mut Interface,
+    device: &mut impl Device,
+    sockets: &mut SocketSet<'_>,
+    now: Instant,
+) {
+    interface.poll_maintenance(now);
+    // `Interface::poll` goes on as long as packets arrive: a flood of them would stop every timer.
+    for _ in 0..PACKETS {
+        let polled = interface.poll_ingress_single(now, device, sockets);
+        if polled == PollIngressSingleResult::None {
+            break;
+        }
+    }
+    while interface.poll_egress(now, device, sockets) != PollResult::None {}
+}
 
 /// One packet between sending and receiving.
 #[derive(Debug)]

@@ -18,24 +18,22 @@ pub(super) fn start(address: [u8; 6]) -> bool {
 }
 
 /// Takes a frame without its checksum, and returns its length. One with an error, or one that is longer
-/// than `to`, is dropped.
+/// than `to`, is dropped: then there may be another one.
 pub(super) fn recv(to: &mut [u8]) -> Option<usize> {
-    while RX_FIFO_INF.load() & RX_STATUS_USED != 0 {
-        let status = RX_STATUS.load();
-        let len = (status >> 16 & 0x3fff) as usize;
-        let mut words = to.chunks_mut(4);
-        for _ in 0..len.div_ceil(4) {
-            let word = RX_DATA.load().to_le_bytes();
-            for (byte, of) in words.next().unwrap_or_default().iter_mut().zip(word) {
-                *byte = of;
-            }
-        }
-        let frame = len.saturating_sub(CHECKSUM);
-        if status & RX_ERROR == 0 && frame <= to.len() {
-            return Some(frame);
+    if RX_FIFO_INF.load() & RX_STATUS_USED == 0 {
+        return None;
+    }
+    let status = RX_STATUS.load();
+    let len = (status >> 16 & 0x3fff) as usize;
+    let mut words = to.chunks_mut(4);
+    for _ in 0..len.div_ceil(4) {
+        let word = RX_DATA.load().to_le_bytes();
+        for (byte, of) in words.next().unwrap_or_default().iter_mut().zip(word) {
+            *byte = of;
         }
     }
-    None
+    let frame = len.saturating_sub(CHECKSUM);
+    (status & RX_ERROR == 0 && frame <= to.len()).then_some(frame)
 }
 
 /// Whether there is room for the longest frame.

@@ -1,6 +1,8 @@
 //! Transfers and sessions over the sockets of smoltcp: two UDP sockets, for both ends of a transfer, and a TCP socket.
 
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::iface::{
+    Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet, SocketStorage,
+};
 use smoltcp::socket::{tcp, udp};
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};
 use windlass_core::fault::{Fault, Peer, StorageFault};
@@ -11,7 +13,7 @@ use windlass_core::time::Instant;
 use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
 use windlass_core::want::Close;
 
-use super::{Ether, FRAME_MAX};
+use super::{Ether, FRAME_MAX, SLOTS};
 use crate::clock;
 
 /// The last byte of the addresses of the board in the network that QEMU makes.
@@ -119,10 +121,19 @@ impl Net {
         Some(Self { ether, interface, sockets, udp, tcp, address, connections: 0 })
     }
 
-    /// Moves frames. Returns the time.
+    /// Moves frames. Returns the time. It takes a bounded number of frames, so a flood of them delays a timer, and does not
+    /// stop it.
     pub fn poll(&mut self) -> Instant {
         let now = clock::now();
-        self.interface.poll(now.into(), self.ether, &mut self.sockets);
+        let Self { ether, interface, sockets, .. } = self;
+        interface.poll_maintenance(now.into());
+        for _ in 0..SLOTS {
+            let polled = interface.poll_ingress_single(now.into(), *ether, sockets);
+            if polled == PollIngressSingleResult::None {
+                break;
+            }
+        }
+        while interface.poll_egress(now.into(), *ether, sockets) != PollResult::None {}
         now
     }
 
@@ -156,10 +167,10 @@ impl Net {
         while self.poll().since(begun) < REPORT_US {}
     }
 
-    /// A port that no connection had before.
+    /// A port that the last 16,383 connections had not.
     fn port(&mut self) -> u16 {
-        self.connections += 1;
-        49_152 + self.connections
+        self.connections = self.connections.wrapping_add(1);
+        49_152 | self.connections
     }
 
     /// Begins another TCP connection.
@@ -262,7 +273,7 @@ pub struct Running<'t> {
     storage: &'t mut dyn Storage,
     /// Where the first datagram goes, and the host that the others come from.
     server: IpEndpoint,
-    /// The first datagram of the peer tells the port of the transfer.
+    /// The first datagram that the transfer takes tells its port. A stranger on the same host does not.
     peer: Option<IpEndpoint>,
     /// The datagram that was handed over last, and where in it the bytes are that were not kept.
     held: [u8; FRAME_MAX],
@@ -318,14 +329,16 @@ impl<'t> Running<'t> {
             } else if want.read && socket.can_recv() {
                 let Ok((len, from)) = socket.recv_slice(&mut self.held) else { continue };
                 let from = from.endpoint;
-                if from.addr != self.server.addr || *self.peer.get_or_insert(from) != from {
+                if from.addr != self.server.addr || self.peer.is_some_and(|peer| peer != from) {
                     continue;
                 }
                 match self.transfer.handle(now, self.held.get(..len).unwrap_or_default()) {
+                    Heard::Ignored | Heard::Malformed(_) => continue,
                     Heard::Store { at } => self.at = at,
-                    Heard::Taken | Heard::Ignored | Heard::Malformed(_) | Heard::Ended { .. } => {}
+                    Heard::Taken | Heard::Ended { .. } => {}
                     Heard::Replaced => return Some(Err(Fault::Aborted)),
                 }
+                self.peer = Some(from);
             } else {
                 return None;
             }

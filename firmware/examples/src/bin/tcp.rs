@@ -13,7 +13,7 @@ use windlass_core::session::Session;
 use windlass_core::session::files::{FilesClient, Options, Request};
 use windlass_core::time::Instant;
 use windlass_examples::board::Timer;
-use windlass_examples::ether::Loopback;
+use windlass_examples::ether::{Loopback, poll};
 use windlass_examples::flash::Nor;
 
 #[entry]
@@ -44,7 +44,7 @@ fn main() -> ! {
     let mut pump = Pump::new(&mut rx, &mut tx).idle_timeout(30_000_000);
     loop {
         let now = timer.now();
-        interface.poll(now.into(), ETHER, &mut sockets);
+        poll(&mut interface, ETHER, &mut sockets, now.into());
         let socket = sockets.get_mut(handle);
         if turn(&mut pump, &mut client, FLASH, socket, now).is_some() {
             cortex_m::asm::bkpt();
@@ -80,7 +80,12 @@ fn turn(
             }
             Need::Shutdown => socket.close(),
             Need::Over(how) => {
-                socket.close();
+                // After a fault the peer may be gone: nothing waits for it.
+                if how.is_ok() {
+                    socket.close();
+                } else {
+                    socket.abort();
+                }
                 return Some(how);
             }
             Need::Send { .. } | Need::Recv { .. } | Need::Wait(_) => return None,

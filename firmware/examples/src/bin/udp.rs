@@ -11,7 +11,7 @@ use windlass_core::time::Instant;
 use windlass_core::transform::Uppercase;
 use windlass_core::wire::Score;
 use windlass_examples::board::Timer;
-use windlass_examples::ether::Loopback;
+use windlass_examples::ether::{Loopback, poll};
 
 #[entry]
 fn main() -> ! {
@@ -39,7 +39,7 @@ fn main() -> ! {
     let mut report_at = Instant::ZERO;
     while bound.is_ok() {
         let now = timer.now();
-        interface.poll(now.into(), ETHER, &mut sockets);
+        poll(&mut interface, ETHER, &mut sockets, now.into());
         let socket = sockets.get_mut(port);
         malformed += answer(&mut Uppercase, socket, now);
         if now >= report_at && socket.can_send() {
