@@ -146,8 +146,13 @@ pub(crate) fn firmware(word: &str) -> Result<()> {
         let image = folder.join("windlass-firmware");
         short.push(Job::new(of("lines"), move || lines(machine, &image, windlass)));
     }
-    let jobs = long.into_iter().chain(short);
-    jobs::run(jobs.filter(|job| job.name.contains(word)).collect())
+    let all: Vec<Job<'_>> = long.into_iter().chain(short).collect();
+    let names: Vec<_> = all.iter().map(|job| job.name.clone()).collect();
+    let jobs: Vec<_> = all.into_iter().filter(|job| job.name.contains(word)).collect();
+    if jobs.is_empty() && !names.is_empty() {
+        return Err(format!("nothing has {word:?} in its name. There are:\n{}", names.join("\n")));
+    }
+    jobs::run(jobs)
 }
 
 /// What the images of the board with a network do.
