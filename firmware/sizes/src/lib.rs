@@ -21,17 +21,26 @@ use windlass_core::frame::link::Link;
 use windlass_core::pump::Pump;
 use windlass_core::session::Session;
 use windlass_core::time::{Instant, Wake};
+#[cfg(target_pointer_width = "32")]
+use windlass_core::transfer::tftp::{TftpGet, TftpPut, TftpServer};
+#[cfg(target_pointer_width = "32")]
+use windlass_core::transfer::xfer::{XferClient, XferServer};
 use windlass_core::transfer::{HEAD_MAX, Heard, Transfer};
 use windlass_core::want::Close;
 
-// The size of a session on a 32-bit processor, beside the memory that is lent to it.
+// The size of a machine on a 32-bit processor, beside the memory that is lent to it.
 #[cfg(target_pointer_width = "32")]
 const _: () = {
     assert!(size_of::<windlass_core::session::Upper>() <= 16);
-    assert!(size_of::<windlass_core::session::FilesClient<'_, &mut [u8]>>() <= 144);
-    assert!(size_of::<windlass_core::session::HttpServer<&mut [u8]>>() <= 264);
-    assert!(size_of::<Pump<'_>>() <= 112);
-    assert!(size_of::<Link<'_>>() <= 160);
+    assert!(size_of::<windlass_core::session::FilesClient<'_, &mut [u8]>>() <= 80);
+    assert!(size_of::<windlass_core::session::HttpServer<&mut [u8]>>() <= 168);
+    assert!(size_of::<Pump<'_>>() <= 96);
+    assert!(size_of::<Link<'_>>() <= 112);
+    assert!(size_of::<TftpGet<&[u8]>>() <= 248);
+    assert!(size_of::<TftpPut<&[u8]>>() <= 240);
+    assert!(size_of::<TftpServer<64>>() <= 344);
+    assert!(size_of::<XferClient<&[u8]>>() <= 144);
+    assert!(size_of::<XferServer<64>>() <= 200);
 };
 
 /// A UART, by the addresses of nothing in particular.
