@@ -88,7 +88,7 @@ fn a_single_port_serves_all_or_is_refused(model: Model) {
             .words("--root")
             .arg(folder.path())
             .run();
-        return outcome.fails_with(2, &["--single-port", model.name(), "share its socket"]);
+        return outcome.fails_with(2, &["--single-port", model.name(), "share one socket"]);
     }
     let server = start("tftp", model, folder.path(), "--single-port --allow-write");
     std::thread::scope(|scope| {
