@@ -66,19 +66,17 @@ impl Worker {
             if let Some(us) = one_by_one.wake().wait_us(clock::now()) {
                 let is_there = self.waits_for_order(us);
                 one_by_one.look();
-                match is_there {
-                    true => {}
-                    false if quit::is_asked() => return Task::Quit,
-                    false => continue,
+                if !is_there {
+                    if self.is_left_to_a_signal() {
+                        return Task::Quit;
+                    }
+                    continue;
                 }
             }
             let (len, fd) = match self.channel.wait(&mut buf) {
                 Ok(Received::Message { len, fd }) => (len, fd),
                 Ok(Received::Lost { len }) => (len, None),
-                // A signal. One of the parent came behind an order.
-                Ok(Received::WouldBlock) if quit::is_asked() && !self.waits_for_order(0) => {
-                    return Task::Quit;
-                }
+                Ok(Received::WouldBlock) if self.is_left_to_a_signal() => return Task::Quit,
                 Ok(Received::WouldBlock) => continue,
                 // The parent has ended.
                 Ok(Received::Eof) | Err(_) => return Task::Quit,
@@ -119,6 +117,11 @@ impl Worker {
         let mut buf = [0; Order::LEN];
         let Ok(Received::Message { len, .. }) = self.channel.wait(&mut buf) else { return false };
         Order::from_bytes(&buf[..len]) == Some(Order::Drain)
+    }
+
+    /// Whether a signal has told it to end, and no order: a signal of the parent comes behind one.
+    fn is_left_to_a_signal(&self) -> bool {
+        quit::is_asked() && !self.waits_for_order(0)
     }
 
     /// Whether there is an order, after so many microseconds at most.
