@@ -264,6 +264,35 @@ fn an_old_binary_that_drains_can_be_stopped() {
     assert_eq!(told.filter(|text| text.starts_with(b"STOPPING=1")).count(), 1);
 }
 
+/// A service manager stops the new one, and kills what is left when that has ended.
+#[test]
+fn a_stop_of_the_new_binary_gives_the_clients_of_the_old_one_their_grace() {
+    let text = format!("grace = 300\n{}", listener("epoll", ANY, ""));
+    for is_hurried in [false, true] {
+        let (mut supervised, members) = supervise!(&text).serving(1);
+        let mut client = Client::connect(&members[0].address);
+        client.upper(b"hello");
+        supervised.signal(Signal::SIGUSR2);
+        let new = successor(&supervised);
+        client.upper(b"still here");
+        kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+        supervised.until_logged("have this time to end", 2);
+        client.upper(b"for the length of the grace");
+        assert!(proc::runs(new), "it waits for the old one");
+        if is_hurried {
+            kill(Pid::from_raw(new), Signal::SIGTERM).expect("it runs");
+            client.end();
+        } else {
+            // The same order from another side is no second one.
+            supervised.signal(Signal::SIGTERM);
+            client.upper(b"to its end");
+            client.ends_with(b"");
+        }
+        assert_eq!(supervised.wait(), Some(0));
+        within(PATIENCE, "the new one ends", || !proc::runs(new));
+    }
+}
+
 /// A service manager hears of the end of its own children only, and starts what crashed again.
 #[test]
 fn a_binary_that_has_taken_over_is_no_child_of_the_one_that_drains() {

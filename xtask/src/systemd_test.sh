@@ -74,7 +74,7 @@ inactive || die "stop: $(show ActiveState)"
 say "sockets of systemd, below port 1024"
 head -c 6291456 /dev/urandom >/usr/share/slow
 cat >"$config" <<'END'
-grace = 5
+grace = 28
 monitor = "tcp:127.0.0.1:9100"
 [[listener]]
 service = "http"
@@ -239,6 +239,19 @@ before=$(main)
 install 3
 until_true is_another
 whole "single port"
+
+say "stop after an upgrade: the clients of the old binary have their grace"
+mkdir stopped
+windlass get -o stopped/file http://127.0.0.1/slow &
+http=$!
+until_true begun stopped
+before=$(main)
+install 2
+until_true is_another
+kill -0 "$http" 2>/dev/null || die "the download was over too soon to tell anything"
+systemctl stop windlass
+wait "$http" || die "the download failed"
+cmp stopped/file /usr/share/slow || die "another file was downloaded"
 
 say "access log in a file"
 sed -i 's,^access-log = "journal",access-log = "/var/log/windlass/access",' "$config"

@@ -124,8 +124,14 @@ impl Stop {
     #[cfg(feature = "supervise")]
     #[must_use]
     pub(super) fn passed_on_by(mut self, process: u32) -> Self {
-        self.passes_on = Some(process);
+        self.will_be_passed_on_by(process);
         self
+    }
+
+    /// The same from now on.
+    #[cfg(feature = "supervise")]
+    pub(super) fn will_be_passed_on_by(&mut self, process: u32) {
+        (self.passes_on, self.heard) = (Some(process), [false; 2]);
     }
 
     /// At SIGHUP the certificate is read again.

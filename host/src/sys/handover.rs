@@ -18,6 +18,7 @@ use windlass_core::stream::Write;
 use super::clock;
 use super::listener::Listener;
 use super::pass::Channel;
+use super::pidfd::PidFd;
 use super::poll::{Woken, wait};
 use super::program::Program;
 use super::ready::Interest;
@@ -42,6 +43,8 @@ pub struct Inherited {
     numbers: Vec<RawFd>,
     /// The channel on which the old binary waits for the message that this one serves.
     old: Option<Channel>,
+    /// The process of the old binary.
+    process: Option<PidFd>,
 }
 
 /// A socket that was passed to this process.
@@ -116,7 +119,9 @@ impl Inherited {
         fcntl(open, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).ok()?;
         // SAFETY: it is open, and the old binary left it so for us.
         let channel = unsafe { OwnedFd::from_raw_fd(channel) };
-        self.old = Some(Channel::of(channel).ok()?);
+        let channel = Channel::of(channel).ok()?;
+        self.process = channel.maker().and_then(PidFd::open).ok();
+        self.old = Some(channel);
         for line in lines {
             let (number, rest) = line.split_once(' ')?;
             let (owner, configured) = rest.split_once(' ')?;
@@ -213,8 +218,9 @@ impl Inherited {
         })
     }
 
-    /// This process serves: tells the old binary, and closes what was not claimed, with its file.
-    pub fn ready(&mut self) {
+    /// This process serves: tells the old binary, and closes what was not claimed, with its file. Returns the process
+    /// of the old binary, which has clients still.
+    pub fn ready(&mut self) -> Option<PidFd> {
         for passed in self.passed.drain(..) {
             if let What::Listener(mut listener) = passed.what {
                 listener.adopt();
@@ -227,6 +233,7 @@ impl Inherited {
             let end = Some(clock::now().after(LEAVES_US));
             while wait(old.as_fd(), Interest::READ, None, end) == Woken::Interrupted {}
         }
+        self.process.take()
     }
 }
 

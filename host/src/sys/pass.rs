@@ -77,6 +77,15 @@ impl Channel {
         }
     }
 
+    /// The process that made the pair of which this is an end.
+    ///
+    /// # Errors
+    /// It is no end of a pair.
+    #[cfg(feature = "supervise")]
+    pub fn maker(&self) -> Result<i32, Errno> {
+        socket::getsockopt(&self.0, socket::sockopt::PeerCredentials).map(|it| it.pid())
+    }
+
     /// Sends a message, and a copy of `fd` with it. On a [`pair`](Self::pair) it goes as a whole or
     /// not at all; on a stream perhaps in part, and the descriptor goes with its first byte.
     ///

@@ -97,6 +97,12 @@ impl PidFd {
         }
     }
 
+    /// Sends SIGTERM: asks it to stop.
+    #[cfg(feature = "supervise")]
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
     /// Sends it a signal. Once it has ended that does nothing, even if another process has its
     /// number by then.
     pub fn signal(&self, signal: Signal) {

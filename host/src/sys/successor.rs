@@ -61,23 +61,17 @@ impl Successor {
 
     /// Sends SIGTERM: asks it to stop.
     pub fn terminate(&self) {
-        self.signal(Signal::SIGTERM);
+        self.process.iter().for_each(PidFd::terminate);
     }
 
     /// Sends SIGKILL: ends it.
     pub fn kill(&self) {
-        self.signal(Signal::SIGKILL);
+        self.process.iter().for_each(|process| process.signal(Signal::SIGKILL));
     }
 
     /// It has taken over, and gets the parent of orphans.
     pub fn leave(self) {
         self.keeper.destroy();
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(process) = &self.process {
-            process.signal(signal);
-        }
     }
 }
 

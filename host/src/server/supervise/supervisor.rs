@@ -27,6 +27,7 @@ use crate::server::spec::{Opened, Spec};
 use crate::server::stop::{State, Stop};
 use crate::sys::handover::Inherited;
 use crate::sys::listener::{Access, Listener};
+use crate::sys::pidfd::PidFd;
 use crate::sys::program::Program;
 use crate::sys::shared::Flag;
 use crate::sys::{clock, pidfd};
@@ -41,6 +42,8 @@ pub(super) struct Supervisor {
     pub(super) systemd: Systemd,
     pub(super) inherited: Inherited,
     pub(super) upgrade: Upgrade,
+    /// The old binary, for as long as it has clients.
+    pub(super) predecessor: Option<Rc<PidFd>>,
     pub(super) reader: Option<Reader>,
     pub(super) log_writers: Vec<LogWriter>,
     pub(super) probes: Probes<Probe>,
@@ -95,6 +98,7 @@ pub fn serve(
         systemd: Systemd::default(),
         inherited,
         upgrade: Upgrade::of(program),
+        predecessor: None,
         reader: None,
         log_writers: Vec::new(),
         probes,
@@ -242,6 +246,7 @@ impl Parent for Supervisor {
     fn stop(&mut self, cx: &mut Cx, before: State) {
         self.systemd.stopping();
         self.upgrade.call_off();
+        self.stop_predecessor();
         // What was never ready has no clients. Another signal ends the delay.
         if before == State::Running && self.is_served && self.stop_delay_us > 0 {
             info!(delay_ms = self.stop_delay_us / 1000, "for this time clients are still taken");
@@ -380,8 +385,8 @@ impl Supervisor {
         self.listeners.iter().map(|listener| listener.key).collect()
     }
 
-    fn exit_if_alone(&self, cx: &mut Cx) {
-        if self.listeners.is_empty() {
+    pub(super) fn exit_if_alone(&self, cx: &mut Cx) {
+        if self.listeners.is_empty() && self.predecessor.is_none() {
             cx.exit();
         }
     }
@@ -415,7 +420,9 @@ impl Supervisor {
         if let Err(error) = self.answer_probes(cx) {
             error!("{error}");
         }
-        self.inherited.ready();
+        if let Some(old) = self.inherited.ready() {
+            self.follow(cx, old);
+        }
         self.is_served = true;
         let looping = self.listeners.iter().filter(|it| it.is_looping).count();
         let serving = self.listeners.iter().filter(|it| !it.is_leaving).count() - looping;
