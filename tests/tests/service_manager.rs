@@ -59,7 +59,10 @@ fn a_descriptor_that_is_no_listener_is_a_warning_until_it_is_asked_for() {
     for (text, why) in [
         (listener("fd:4", ""), "inherit fd:4: it is not a socket"),
         (by_name, "inherit fd:5: it is not a socket"),
-        (listener("fd:3", "model = 'fork'"), "serve on fd:3: fork gives a process to each client"),
+        (
+            listener("fd:3", "model = 'fork'"),
+            "serve on fd:3: fork gives a process to each connection",
+        ),
         (listener("fd:6", ""), "inherit fd:6: it is bound to no address"),
     ] {
         let mut supervised = start(&text, "web:web:file:web:web").start();
