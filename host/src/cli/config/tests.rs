@@ -173,7 +173,7 @@ fn addresses_are_checked() {
         read(&format!("[[listener]]\nservice = 'upper'\nlisten = '{address}'\nmodel = '{model}'\n"))
     };
     let error = &under("fork", "udp:127.0.0.1:0").unwrap_err()[0];
-    assert!(error.contains("udp:127.0.0.1:0: fork gives a process to each client"), "{error}");
+    assert!(error.contains("udp:127.0.0.1:0: fork gives a process to each connection"), "{error}");
     assert!(under("prefork", "unix-dgram:a").is_ok());
     let twice = format!("{}{}", listen("'tcp:127.0.0.1:80'"), listen("'udp:127.0.0.1:80'"));
     assert_eq!(read(&twice).err(), None, "one port for streams and one for datagrams");
