@@ -179,7 +179,7 @@ const SHOWING: &[&str] = &[
 ];
 const SHOW: &str = "show words of others by crate::printable";
 
-const BANS: [Ban; 24] = [
+const BANS: [Ban; 25] = [
     Ban {
         pattern: "unsafe ",
         under: &["core/", "host/", "firmware/"],
@@ -202,7 +202,13 @@ const BANS: [Ban; 24] = [
         pattern: "unistd::fork",
         under: &[],
         allowed: &["host/src/sys/process.rs"],
-        instead: "fork is called in sys::process::fork",
+        instead: "fork is called in sys::process::divide",
+    },
+    Ban {
+        pattern: " fork}",
+        under: &["core/", "host/src/"],
+        allowed: &[],
+        instead: "fork is called in sys::process::divide",
     },
     Ban {
         pattern: "Instant::now(",
@@ -392,6 +398,7 @@ mod tests {
             ("host/src/server/x.rs", "//! X.\nunsafe { }\n", "2: `unsafe `"),
             ("host/src/cli/x.rs", "//! X.\nlet t = Instant::now();\n", "2: `Instant::now(`"),
             ("host/src/sys/x.rs", "//! X.\nnix::unistd::fork();\n", "2: `unistd::fork`"),
+            ("host/src/sys/x.rs", "//! X.\nuse nix::unistd::{Pid, fork};\n", "2: ` fork}`"),
             ("host/src/drive/x.rs", "//! X.\nthread::sleep(x);\n", "2: `thread::sleep`"),
             ("host/src/cli/x.rs", "//! X.\neprintln!();\n", "2: `eprintln!(`"),
             ("host/src/cli/x.rs", "//! X.\npath.display();\n", "2: `.display()`"),

@@ -32,6 +32,11 @@ impl SingleThreaded {
             Err(Error::new("fork", "", format!("this process has {tasks} threads, not one")))
         }
     }
+
+    /// For a child that was forked and has executed no program: a fork copies one thread.
+    pub(super) const fn of_forked() -> Self {
+        Self(())
+    }
 }
 
 /// Which side of a [`fork`] this is.
@@ -71,15 +76,23 @@ pub fn fork(alone: &SingleThreaded) -> std::result::Result<Forked, Errno> {
     fork_a_child(alone, true)
 }
 
-fn fork_a_child(_: &SingleThreaded, dies_with_parent: bool) -> std::result::Result<Forked, Errno> {
-    let parent = std::process::id();
-    let hold = Hold::new()?;
+/// `fork(2)` and nothing else: signals stay as they are, and the child outlives its parent.
+pub(super) fn divide(_: &SingleThreaded) -> std::result::Result<ForkResult, Errno> {
     // SAFETY: the process has one thread, so no lock is held that its owner cannot release.
-    let forked = unsafe { nix::unistd::fork() };
-    if let Ok(ForkResult::Child) = forked {
+    let forked = unsafe { nix::unistd::fork() }?;
+    if forked.is_child() {
         ID.store(0, Ordering::Relaxed);
     }
-    match forked {
+    Ok(forked)
+}
+
+fn fork_a_child(
+    alone: &SingleThreaded,
+    dies_with_parent: bool,
+) -> std::result::Result<Forked, Errno> {
+    let parent = std::process::id();
+    let hold = Hold::new()?;
+    match divide(alone) {
         Ok(ForkResult::Child) if !dies_with_parent || die_with_parent(parent) => Ok(Forked::Child),
         Ok(ForkResult::Child) => exit(1),
         Ok(ForkResult::Parent { child }) => {

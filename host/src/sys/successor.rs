@@ -15,10 +15,10 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::ForkResult;
 
 use super::pidfd::{Exit, PidFd, wait_for};
-use super::process::{Child, die_with_parent, exit};
+use super::process::{Child, SingleThreaded, die_with_parent, divide, exit};
 use super::signals::die_of;
 
 /// A successor that has not taken over.
@@ -84,8 +84,7 @@ fn heard(said: &mut PipeReader) -> io::Result<i32> {
 
 /// In the new child: divides it into the keeper, which does not come back, and the successor.
 fn part(parent: u32, to: RawFd) -> io::Result<()> {
-    // SAFETY: this is the only thread of a process that was forked.
-    match unsafe { fork()? } {
+    match divide(&SingleThreaded::of_forked())? {
         ForkResult::Parent { child } => keep(parent, child.as_raw()),
         ForkResult::Child => {
             let pid = std::process::id().to_ne_bytes();
