@@ -239,6 +239,10 @@ impl<M: Transfer + ?Sized> Exchange<M> {
                 continue;
             }
             let heard = self.machine.handle(now, datagram);
+            if !matches!(heard, Heard::Ignored | Heard::Malformed(_)) {
+                // Another program on the host of the server may have sent the others.
+                self.link.socket.took_from(received.peer);
+            }
             if !self.hear(now, heard, datagram) {
                 continue;
             }

@@ -113,6 +113,20 @@ fn the_first_answer_has_to_come_from_the_host_that_was_asked() {
 }
 
 #[test]
+fn a_datagram_that_is_no_answer_tells_no_port() {
+    let (place, fake, stranger) = (Place::new(), Fake::new(), Fake::new());
+    let outcome = play(place.get(&fake.url("a"), ""), || {
+        let (_, client) = fake.request();
+        for none in [&b"not this"[..], b"", &ack(7), &data(9, b"late")] {
+            stranger.says(client, none);
+        }
+        fake.sends(client, b"this", 512, 1..);
+    });
+    outcome.succeeds();
+    place.has_only(b"this");
+}
+
+#[test]
 fn a_block_of_a_stranger_is_never_taken() {
     let content = Random::new(3).bytes(1000);
     let (place, fake) = (Place::new(), Fake::new());

@@ -191,14 +191,24 @@ impl Conversation {
         self.peer
     }
 
-    /// Whether a datagram from this address is the peer's. The first one of the host that was asked makes it
-    /// the peer.
-    pub fn is_of_peer(&mut self, from: &Peer) -> bool {
+    /// Whether a datagram from this address can be the peer's. Before its first answer each port of the host that was
+    /// asked can have it.
+    pub fn is_of_peer(&self, from: &Peer) -> bool {
         let Some(from) = from.socket_addr() else { return false };
-        if self.way == Way::Asking && from.ip() == self.peer.ip() {
+        match self.way {
+            Way::Asking => from.ip() == self.peer.ip(),
+            _ => is_same(from, self.peer),
+        }
+    }
+
+    /// The transfer took a datagram from this address, which [is of the peer](Self::is_of_peer): the first one tells
+    /// its port.
+    pub fn took_from(&mut self, from: &Peer) {
+        if self.way == Way::Asking
+            && let Some(from) = from.socket_addr()
+        {
             (self.peer, self.way) = (from, Way::Own);
         }
-        self.way != Way::Asking && is_same(from, self.peer)
     }
 
     /// Receives what is there, into `batch`; or one datagram, where no more are expected: that call is a cheaper one.

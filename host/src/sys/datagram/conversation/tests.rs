@@ -84,16 +84,20 @@ fn what_the_network_says_of_a_stranger_is_no_matter_of_the_peer() {
 }
 
 #[test]
-fn the_first_answer_of_the_host_decides() {
+fn the_first_datagram_of_the_host_that_was_taken_decides() {
     let (asked, other) =
         (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
     let stranger = Peer::from("127.0.0.2:69".parse::<SocketAddr>().unwrap());
     let mut ours = Conversation::with_server(asked.local_addr().unwrap()).unwrap();
     assert!(!ours.is_of_peer(&stranger));
-    let from = other.local_addr().unwrap();
-    assert!(ours.is_of_peer(&from.into()));
+    let (from, at) = (other.local_addr().unwrap(), asked.local_addr().unwrap());
+    assert!(ours.is_of_peer(&at.into()) && ours.is_of_peer(&from.into()));
+    assert_eq!(ours.peer(), at);
+    ours.took_from(&from.into());
     assert_eq!(ours.peer(), from);
-    assert!(!ours.is_of_peer(&asked.local_addr().unwrap().into()));
+    assert!(!ours.is_of_peer(&at.into()));
+    ours.took_from(&at.into());
+    assert_eq!(ours.peer(), from);
     assert_eq!(ours.send(b"a", &[1]).count, 1);
     assert_eq!(other.recv(&mut [0; 9]).unwrap(), 1);
 }
