@@ -34,6 +34,7 @@ impl SingleThreaded {
     }
 
     /// For a child that was forked and has executed no program: a fork copies one thread.
+    #[cfg(feature = "supervise")]
     pub(super) const fn of_forked() -> Self {
         Self(())
     }
